@@ -1,0 +1,35 @@
+"""The play: NFS servers first, then the hosts that mount from them; each machine is proved at the end.
+
+pyinfra knows an operation by its line: calls here and in tasks/ are static, one line each.
+"""
+
+from pyinfra import config, host
+
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+from tasks.exports import serve_exports
+from tasks.mounts import mount_pods
+from tasks.order import servers_first
+from tasks.ownership import own_exports, own_trees
+from tasks.preflight import check_fleet
+from tasks.runtime import install_runtime
+from tasks.service import run_service
+from tasks.source import install_source
+from tasks.verify import verify_host
+
+fleet = check_fleet()
+servers_first()
+server_plan = fleet.servers.get(host.name)
+host_plan = fleet.hosts.get(host.name)
+
+if server_plan:
+    serve_exports(plan=server_plan)
+    own_exports(plan=server_plan)
+
+if host_plan:
+    install_runtime(plan=host_plan)
+    mount_pods(plan=host_plan)
+    install_source(plan=host_plan)
+    own_trees(plan=host_plan)
+    run_service(plan=host_plan)
+    verify_host(plan=host_plan)

@@ -1,0 +1,179 @@
+"""The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
+
+Argument: {"root", "user", "uid", "gid", "repository", "ref"}. Looks as the host user, and only where the answer
+cannot be known from what is here does it ask the remote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from files.programs.git_tree import Tree, is_commit, shown
+from files.programs.host_user import become, on_network, within
+
+STAMP = ".git/nanoclaw-pods-build"
+
+
+def owner(path: str) -> list[int] | None:
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return [info.st_uid, info.st_gid]
+
+
+def remote_commit(tree: Tree, repository: str, ref: str) -> tuple[str | None, str | None]:
+    """The commit of a tag or branch at the remote, or why there is none."""
+    names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
+    asked = tree.run("ls-remote", repository, *names, seconds=30)
+    if asked.returncode != 0:
+        return None, " ".join(asked.stderr.split())[-300:] or "git ls-remote failed"
+    found = {line.split("\t")[1]: line.split("\t")[0] for line in asked.stdout.splitlines()}
+    for name in names:
+        if name in found:
+            return found[name], None
+    return None, None if is_commit(ref) else "it has no tag and no branch of that name"
+
+
+def resolve(tree: Tree, repository: str, ref: str, head: str) -> tuple[str | None, str | None]:
+    """The commit that is wanted, or why it is not known. What is checked out already needs no network."""
+    branch = tree.commit("refs/remotes/origin/" + ref)
+    if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
+        return head, None
+    if is_commit(ref) and len(ref) == 40:
+        return ref, None
+    commit, why = remote_commit(tree, repository, ref)
+    here = tree.commit("refs/tags/" + ref) or (tree.commit(ref) if is_commit(ref) and not branch else None)
+    return (commit or here), (None if commit or here else why)
+
+
+def repository_state(tree: Tree, repository: str, ref: str) -> dict[str, Any]:
+    head = tree.commit("HEAD")
+    if head is None:
+        return {"foreign": tree.foreign()}
+    wanted, why = resolve(tree, repository, ref, head)
+    here = wanted is not None and wanted != head and tree.commit(wanted) is not None
+    try:
+        changed = tree.in_the_way(head, wanted)[0] if wanted and here else []
+    except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
+        changed = []
+    return {
+        "remote": shown(tree.ask("config", "--get", "remote.origin.url")),
+        "commit": head,
+        "wanted": wanted,
+        "unresolved": why,
+        "changed": changed,
+    }
+
+
+def digest(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def version(*words: str) -> str | None:
+    try:
+        asked = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", asked.stdout)
+    return found[0] if found and asked.returncode == 0 else None
+
+
+def pnpm_version() -> str | None:
+    """The version of the pnpm that is found first; read where it can be, since starting it takes seconds."""
+    path = shutil.which("pnpm")
+    if path is None:
+        return None
+    package = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
+    try:
+        with open(package, encoding="utf-8") as file:
+            about = json.load(file)
+    except (OSError, ValueError):
+        about = {}
+    return str(about["version"]) if about.get("name") == "pnpm" else version(path, "--version")
+
+
+def pinned(root: str) -> str | None:
+    """The version of pnpm that the project asks for, in package.json's packageManager."""
+    try:
+        with open(os.path.join(root, "package.json"), encoding="utf-8") as file:
+            named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)", str(json.load(file).get("packageManager", "")))
+    except (OSError, ValueError):
+        return None
+    return named[1] if named else None
+
+
+def compiles(root: str) -> bool:
+    """Whether the lock file names the package of NanoClaw that may have to be compiled."""
+    try:
+        with open(os.path.join(root, "pnpm-lock.yaml"), encoding="utf-8") as file:
+            return "better-sqlite3@" in file.read()
+    except OSError:
+        return False
+
+
+def stamp(root: str) -> dict[str, Any] | None:
+    try:
+        with open(os.path.join(root, STAMP), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def build_state(root: str, commit: str | None) -> dict[str, Any]:
+    node = version("node", "--version")
+    return {
+        "pnpm_pin": pinned(root),
+        "pnpm": pnpm_version(),
+        "tools_missing": compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
+        "built": stamp(root),
+        "source": {
+            "commit": commit,
+            "lock": digest(os.path.join(root, "pnpm-lock.yaml")),
+            "package": digest(os.path.join(root, "package.json")),
+            "node": node.split(".")[0] if node else None,
+        },
+        "outputs": all(os.path.exists(os.path.join(root, name)) for name in ("dist/index.js", "node_modules")),
+    }
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root = told["root"]
+    within(90, root)
+    owned = () if on_network(root) else (".", "data", ".git")
+    owners = {path: owner(os.path.join(root, path)) for path in owned}
+    become(told["user"], told["uid"], told["gid"])
+    answer: dict[str, Any] = {
+        "git": shutil.which("git") is not None,
+        "link": os.path.islink(root),
+        "owners": owners,
+        "foreign": [],
+        "remote": None,
+        "commit": None,
+        "wanted": None,
+        "unresolved": None,
+        "changed": [],
+    }
+    tree = Tree(root)
+    if os.path.isdir(tree.git_dir):
+        if answer["git"]:
+            answer.update(repository_state(tree, told["repository"], told["ref"]))
+    else:
+        answer["foreign"] = tree.foreign()
+        if os.path.lexists(tree.git_dir):
+            answer["foreign"].append(".git, which is no directory")
+    answer.update(build_state(root, answer["commit"]))
+    print(json.dumps(answer))

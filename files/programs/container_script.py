@@ -1,0 +1,18 @@
+"""What a probe has the agent do in a container, with the shell and the tools of its image."""
+
+from __future__ import annotations
+
+SCRIPT = r"""
+echo "id $(id -u) $(id -g)"
+try() { if said=$( { eval "$2"; } 2>&1 ); then echo "ok $1"; else echo "fail $1: $said" | tr '\n' ' '; echo; fi; }
+try "open outbound.db for writing" ': >> /workspace/outbound.db'
+try "create and remove outbound.db-journal" ': > /workspace/outbound.db-journal && rm /workspace/outbound.db-journal'
+if command -v sqlite3 >/dev/null; then
+    try "write outbound.db with SQLite" 'sqlite3 -batch -bail /workspace/outbound.db "INSERT INTO note VALUES (1)"'
+fi
+try "touch .heartbeat" 'touch /workspace/.heartbeat'
+try "make outbox/message" 'mkdir /workspace/outbox/container && : > /workspace/outbox/container/file'
+try "read inbound.db" 'cat /workspace/inbound.db > /dev/null'
+try "write in the group directory" ': > /workspace/agent/container && mkdir /workspace/agent/conversations'
+try "write in its home" 'mkdir /home/node/.claude/projects'
+"""

@@ -1,0 +1,39 @@
+"""Keyed digests of entries of .env, and the rights of the places that hold secrets. Never a value.
+
+Argument: {"root", "names": [entries], "places": [paths]}. The key is new each time: a digest cannot be looked up, nor
+compared with one of another run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sys
+
+from files.programs.env_lines import entries
+from files.programs.host_user import within
+from files.programs.place import place
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    root, env = told["root"], told["root"] + "/.env"
+    within(30, root)
+    said = {}
+    if place(env, root)["kind"] == "file":
+        handle = os.open(env, os.O_RDONLY | os.O_NOFOLLOW)
+        with open(handle, encoding="utf-8", errors="replace", newline="") as file:
+            said = entries(file.read())
+    key = secrets.token_bytes(32)
+    digests = {
+        name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in told["names"] if name in said
+    }
+    places = {path: place(path, root) for path in told["places"]}
+    print(json.dumps({"places": places, "key": key.hex(), "digests": digests}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Makes the project root with its repository and fetches what is wanted. Touches no file of the work tree.
+
+Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something
+to fetch), "mounts" (mount points that must be there)}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from files.programs.alone import alone
+from files.programs.git_tree import Tree, is_commit, shown
+from files.programs.host_user import become, mounted, on_network, within
+
+
+def at_work(root: str) -> list[str]:
+    """Processes of git that work in the project root."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                name = file.read().strip()
+            place = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        if name.startswith("git") and (place + "/").startswith(root + "/"):
+            found.append(pid)
+    return found
+
+
+def remove_stale_locks(git_dir: str) -> None:
+    """What a git that was killed left behind; no git is at work here."""
+    for folder, folders, names in os.walk(git_dir):
+        if folder == git_dir:
+            folders[:] = [name for name in folders if name == "refs"]
+        for name in names:
+            if name.endswith(".lock"):
+                os.unlink(os.path.join(folder, name))
+                print(f"removed {os.path.join(folder, name)}, which a git that was ended had left")
+
+
+def make_directories(root: str, uid: int, gid: int) -> None:
+    for path in (root, os.path.join(root, "data")):
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        if not on_network(path):
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def give_to_host(root: str, uid: int, gid: int) -> None:
+    """A checkout that another user made goes to the host user: all but sessions, groups and other file systems.
+
+    The repository's own directory comes last, so that what was ended half way is seen and done again.
+    """
+    git_dir = os.path.join(root, ".git")
+    if on_network(root) or not os.path.isdir(git_dir):
+        return
+    info = os.lstat(git_dir)
+    if (info.st_uid, info.st_gid) == (uid, gid):
+        return
+    kept = [os.path.join(root, "groups"), os.path.join(root, "data/v2-sessions")]
+    skip = ["(", "-path", kept[0], "-o", "-path", kept[1], "-o", "-path", git_dir, ")", "-prune", "-o"]
+    other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")"]
+    give = ["-exec", "chown", "--no-dereference", f"{uid}:{gid}", "{}", "+"]
+    subprocess.run(["find", root, "-xdev", *skip, *other, *give], check=True, timeout=900)
+    subprocess.run(["find", git_dir, "-xdev", "-depth", "-mindepth", "1", *other, *give], check=True, timeout=900)
+    os.chown(git_dir, uid, gid, follow_symlinks=False)
+
+
+def run(tree: Tree, *words: str, seconds: int = 60) -> None:
+    done = tree.run(*words, seconds=seconds)
+    if done.returncode != 0:
+        sys.exit(f"git {words[0]}:\n{done.stderr}")
+
+
+def prepare(tree: Tree, repository: str) -> None:
+    head_file = os.path.join(tree.git_dir, "HEAD")
+    if os.path.exists(head_file) and not os.path.getsize(head_file):
+        os.unlink(head_file)  # a power cut while the repository was made: git init makes no new one otherwise
+    run(tree, "init", "--quiet")
+    head = tree.commit("HEAD")
+    if head and tree.run("ls-files", "--cached").returncode == 128:  # not where it only took too long
+        os.unlink(os.path.join(tree.git_dir, "index"))
+        run(tree, "read-tree", head)
+        print("made a new index, for the old one was in pieces")
+    if head is None:
+        tree.begin("")
+    run(tree, "config", "remote.origin.url", repository)
+    if tree.ask("config", "--get-all", "remote.origin.fetch") is None:
+        run(tree, "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+
+
+def fetch(tree: Tree, repository: str, ref: str) -> None:
+    """Every branch, with their history, since channels are installed from branches; and the tag, if it is one."""
+    if is_commit(ref) and tree.commit(ref):
+        return
+    listed = tree.run("ls-remote", repository, "refs/tags/" + ref)
+    tag = [f"+refs/tags/{ref}:refs/tags/{ref}"] if listed.stdout.strip() else []
+    run(tree, "fetch", "--quiet", "--prune", "origin", "+refs/heads/*:refs/remotes/origin/*", *tag, seconds=1500)
+    if is_commit(ref) and not tree.resolve(ref):
+        run(tree, "fetch", "--quiet", "origin", ref, seconds=1500)
+    if not tree.resolve(ref):
+        sys.exit(f"{shown(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root, ids = told["root"], (told["uid"], told["gid"])
+    for point in told["mounts"]:
+        if mounted(point)[0] != point:
+            sys.exit(f"nothing is mounted at {point}; what is to lie there would come to lie beneath it")
+    alone(told["lock"])
+    within(1700, root)
+    busy = at_work(root)
+    if busy:
+        sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
+    if on_network(root):
+        become(told["user"], *ids)
+    tree = Tree(root)
+    if not os.path.isdir(tree.git_dir) and tree.foreign():
+        sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
+    make_directories(root, *ids)
+    if not on_network(root):
+        give_to_host(root, *ids)
+        become(told["user"], *ids)
+    remove_stale_locks(tree.git_dir)
+    prepare(tree, told["repository"])
+    if told["fetch"]:
+        fetch(tree, told["repository"], told["ref"])

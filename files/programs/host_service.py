@@ -1,0 +1,134 @@
+"""What a machine's NanoClaw service is: unit, texts, logs, what it started with, and what else runs its root.
+
+Argument: {"unit", "user", "gid", "root", "texts": [paths], "logs": [paths], "inputs": [paths], "started": path}.
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import grp
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from files.programs.host_user import within
+from files.programs.place import place
+from files.programs.reading import read
+
+NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
+UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
+
+
+def systemctl(*words: str) -> str:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
+    shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
+    units = [os.path.basename(path) for path in texts if path.endswith(".service")]
+    reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
+    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {
+        "load": found["LoadState"],
+        "active": found["ActiveState"],
+        "sub": found["SubState"],
+        "enabled": found["UnitFileState"],
+        "reload": "yes" in reloads.split(),
+    }
+
+
+def account(name: str, gid: int) -> dict[str, Any] | None:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = str(gid)
+    return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "group": group}
+
+
+def digest(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def outdated(inputs: list[str], started: str) -> list[str] | None:
+    """The inputs whose digest is another one than the last start noted, as sha256sum(1) prints it."""
+    text = read(started)
+    if text is None:
+        return None
+    noted = {path: hexadecimal for hexadecimal, _, path in (line.partition("  ") for line in text.splitlines())}
+    return [path for path in inputs if noted.get(path) != digest(path)]
+
+
+def rival_processes(unit: str, root: str) -> list[dict[str, str]]:
+    """What runs this project root outside of the unit; a container's processes see other files by these names."""
+    found = []
+    files = os.readlink("/proc/self/ns/mnt")
+    for path in glob.glob("/proc/[0-9]*"):
+        words = (read(path + "/cmdline") or "").split("\0")[:4]
+        try:
+            here = os.readlink(path + "/cwd") == root
+            if os.readlink(path + "/ns/mnt") != files:
+                continue
+        except OSError:
+            continue
+        runs = f"{root}/dist/index.js" in words or (here and any(word.endswith("dist/index.js") for word in words))
+        control_group = (read(path + "/cgroup") or "").strip().rpartition(":")[2]
+        if runs and not control_group.endswith("/" + unit):
+            found.append({"kind": "process", "name": os.path.basename(path), "detail": control_group})
+    return found
+
+
+def rival_units(unit: str, root: str, home: str | None) -> list[dict[str, str]]:
+    found = []
+    for directory in (*UNITS, *([home + "/.config/systemd/user"] if home else [])):
+        kind = "unit" if directory in UNITS else "user unit"
+        for path in sorted(glob.glob(directory + "/*.service")):
+            ours = kind == "unit" and os.path.basename(path) == unit
+            if not ours and os.path.isfile(path) and f"{root}/dist/index.js" in (read(path) or "").split():
+                found.append({"kind": kind, "name": path})
+    return found
+
+
+def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
+    """Enabled units of the role's own for other project roots: what a change of the root left."""
+    dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
+    names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
+    wanted = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
+    return [{"kind": "earlier unit", "name": name} for name in wanted if name != unit]
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    unit, root = told["unit"], told["root"]
+    within(60, root)
+    who = account(told["user"], told["gid"])
+    rivals = [rival_processes(unit, root), rival_units(unit, root, who["home"] if who else None)]
+    rivals.append(earlier_units(unit, UNITS[0]))
+    found = {
+        "systemd": int(systemctl("--version").split()[1].split(".")[0]),
+        "unit": unit_state(unit, told["texts"]),
+        "files": {path: read(path) for path in told["texts"]},
+        "account": who,
+        "node": shutil.which("node", path=NODE_PATH),
+        "logs": {path: place(path, root) for path in told["logs"]},
+        "outdated": outdated(told["inputs"], told["started"]),
+        "rivals": [rival for found in rivals for rival in found],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
+
+Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "space": [directories]}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from files.programs.account import account
+from files.programs.mount_table import Mounted, may_hang, mount_table
+from files.programs.reading import read
+
+arguments = json.loads(sys.argv[1])
+
+
+def seen(mount: Mounted) -> dict[str, Any]:
+    addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
+    return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
+
+
+def os_release() -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in (read("/etc/os-release") or "").splitlines() if "=" in line)
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
+    """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
+    if any(mount.point == path for mount in mounted):
+        return None
+    try:
+        return sorted(os.listdir(path))[:5]
+    except OSError:
+        return None
+
+
+def free(path: str, mounted: list[Mounted]) -> int | None:
+    while True:
+        if may_hang(path, mounted):
+            return None
+        if os.path.isdir(path):
+            break
+        path = os.path.dirname(path)
+    info = os.statvfs(path)
+    return info.f_bavail * info.f_frsize
+
+
+mounted = mount_table()
+release = os_release()
+print(
+    json.dumps(
+        {
+            "uid": os.geteuid(),
+            "python": list(sys.version_info[:2]),
+            "distribution": release.get("ID", ""),
+            "version": release.get("VERSION_ID", ""),
+            "hostname": socket.gethostname(),
+            "systemd": os.path.isdir("/run/systemd/system"),
+            "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
+            "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},
+            "account": account(**arguments["account"]) if arguments["account"] else None,
+            "free": {path: free(path, mounted) for path in arguments["space"]},
+        }
+    )
+)

@@ -1,0 +1,98 @@
+"""Gives what is in trees to its owner: counts what differs, or changes it.
+
+Argument: {"apply": bool, "trees": [{"path", "mount" (a mount point that must be there, or
+null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced)}]}.
+Answer: {"trees": [one report each]}; with "apply" also progress lines before it. Fails where an entry could not be
+given. However long a tree takes, a server that is silent for three minutes ends it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from files.programs.printable import shown
+from files.programs.tree_walk import NOBODY, Rule, Walk, open_directory
+
+GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
+SAMPLE = 5
+STALL = 180  # seconds without progress: more than the grace period after a restart of the server (nfsd(7))
+
+
+def mount_types() -> dict[str, str]:
+    """Mount points and the types of their file systems, from the table alone: a dead server cannot hang that."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        halves = [line.partition(" - ") for line in table]
+    return {before.split()[4]: after.split()[0] for before, _, after in halves}
+
+
+def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
+    """Counts one tree, and changes it with `apply`."""
+    report: dict[str, Any] = {"path": tree["path"], "state": "there", "entries": 0, "counts": {}, "samples": {}}
+    mounts = mount_types()
+    if tree["mount"] is not None and tree["mount"] not in mounts:
+        return {**report, "state": "unmounted"}
+    try:
+        root = open_directory(tree["path"])
+    except FileNotFoundError:
+        return {**report, "state": "absent"}
+    except OSError as error:
+        return {**report, "state": "unreadable", "counts": {errno.errorcode.get(error.errno or 0, "?"): 1}}
+    rule = Rule(tree["uid"], tree["gid"], frozenset(tree["uids"]), frozenset(tree["gids"]))
+    counts: Counter[str] = Counter()
+    samples: dict[str, list[str]] = {}
+    begun = time.monotonic()
+    walk = Walk(root, rule, apply)
+    for verdict, name in walk:
+        if report["entries"] % 256 == 0:
+            signal.alarm(STALL)
+        counts[verdict] += 1
+        report["entries"] += 1
+        if verdict != "right" and len(samples.setdefault(verdict, [])) < SAMPLE:
+            samples[verdict].append(shown(walk.where(name)) or ".")
+        if apply and not counts["give"] and counts["EPERM"] + counts["EINVAL"] >= GIVE_UP:
+            report["state"] = "forbidden"
+            break
+        if apply and report["entries"] % 10000 == 0:
+            print(f"{tree['path']}: {report['entries']} looked at, {counts['give']} given", flush=True)
+    report.update(counts=dict(counts), samples=samples, seconds=round(time.monotonic() - begun, 2))
+    if tree["anchor"] and mounts.get(tree["anchor"]) == "nfs4" and walk.only_nobody and rule.uid != NOBODY:
+        report["state"] = "nobody" if os.stat(tree["anchor"]).st_uid == NOBODY else report["state"]
+    return report
+
+
+def failures(report: dict[str, Any]) -> list[str]:
+    """What could not be given, in words."""
+    why = {"EPERM": "the server or the file forbids it", "EINVAL": "ids are not mapped over NFSv4"}
+    return [
+        f"{report['path']}: {number} entries, {verdict} ({why.get(verdict, 'see dmesg')}): "
+        + ", ".join(report["samples"][verdict])
+        for verdict, number in report["counts"].items()
+        if verdict.startswith("E") and verdict != "EACCES"
+    ]
+
+
+def main() -> None:
+    arguments = json.loads(sys.argv[1])
+    child = os.fork()
+    if child == 0:
+        signal.alarm(STALL)  # ends even a wait for a dead NFS server
+        reports = [look(tree, arguments["apply"]) for tree in arguments["trees"]]
+        print(json.dumps({"trees": reports}), flush=True)
+        failed = [text for report in reports for text in failures(report)] if arguments["apply"] else []
+        print("\n".join(failed), file=sys.stderr, end="\n" if failed else "", flush=True)
+        os._exit(1 if failed else 0)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        sys.exit(f"no progress for {STALL} s: the NFS server does not answer")
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()

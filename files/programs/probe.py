@@ -1,0 +1,249 @@
+"""Acts as the host and as the agent in a scratch session, the way NanoClaw does, and says how each step went.
+
+Argument: {"sessions", "groups", "mounts" [mount points that must be there], "host" [uid, gid], "agent" [uid, gid],
+"user" (docker's --user, or null), "image", "wait" (seconds for the guard), "guard" (its unit), "slug"}.
+Answer: tasks.model.observations.Observations as JSON. Whatever happens, the scratch is removed; what a killed probe
+left is removed by the next one. Every step is bounded in time. Nothing but the scratch is written. A refusal on NFS
+counts only if it is repeated once the permissions that the kernel remembers are dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import Any
+
+from files.programs.acting import ROOT, Ids, acting, become, container_view
+from files.programs.container_script import SCRIPT
+from files.programs.scratch import NOTE, PREFIX, absent, read_inbound, remove, touch, write_outbound
+from files.programs.surroundings import docker, drop_permissions, id_mapping, mark, mount_of, space_of
+from files.programs.survey import Survey
+
+STEP, CONTAINER, SURVEY = 40, 180, 150  # seconds
+
+
+class Probe:
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self.asked = asked
+        self.host: Ids = (asked["host"][0], asked["host"][1])
+        self.agent: Ids = (asked["agent"][0], asked["agent"][1])
+        self.name = PREFIX + secrets.token_hex(8)
+        self.shared = f"{asked['sessions']}/{self.name}/.claude-shared"
+        self.session = f"{asked['sessions']}/{self.name}/sess-probe"
+        self.group = f"{asked['groups']}/{self.name}"
+        self.seen: dict[str, Any] = {"steps": [], "relied": []}
+        self.made: list[str] = []
+
+    def step(self, who: str, what: str, answer: dict[str, Any]) -> bool:
+        self.seen["steps"].append({"who": who, "what": what, "error": None, "text": "", **without_value(answer)})
+        return "error" not in answer
+
+    def run(self) -> None:
+        asked = self.asked
+        self.seen["mounts"] = {path: mount_of(path) for path in (asked["sessions"], asked["groups"])}
+        points = [mount["point"] for mount in self.seen["mounts"].values()]
+        self.seen["missing"] = [path for path in asked["mounts"] if path not in points]
+        if self.seen["missing"]:
+            return
+        space = acting(ROOT, STEP, lambda: space_of(asked["sessions"]))
+        if not self.step("root", "look at the file system", space):
+            return
+        self.seen["space"] = space["value"]
+        above = acting(ROOT, STEP, lambda: absent(asked["sessions"]) + absent(asked["groups"]))
+        self.made = above.get("value", [])
+        if not self.step("host", "make a session", acting(self.host, STEP, self.make_session)):
+            return
+        self.seen["born"] = self.owners()
+        if asked["wait"]:
+            self.wait_for_guard()
+        if self.as_agent():
+            self.in_container()
+            self.step("host", "clean up after the agent", acting(self.host, STEP, self.clean_claims))
+
+    def make_session(self) -> None:
+        """As v2 does: directories, then two databases in DELETE mode."""
+        for path in (self.group, f"{self.shared}/skills", f"{self.session}/outbox"):
+            os.makedirs(path)
+        for name in ("inbound.db", "outbound.db"):
+            database = sqlite3.connect(f"{self.session}/{name}")
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("CREATE TABLE note (text)")
+            database.execute(NOTE.format("host"))
+            database.commit()
+            database.close()
+
+    def owners(self) -> list[list[int]]:
+        """Owners of the session, its outbox, its database, the agent's home and the group directory."""
+        paths = (self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group)
+        answer = acting(ROOT, STEP, lambda: [[found.st_uid, found.st_gid] for found in map(os.lstat, paths)])
+        owners: list[list[int]] = answer.get("value", [])
+        return owners
+
+    def wait_for_guard(self) -> None:
+        begun = time.monotonic()
+        while any(owner[0] != self.agent[0] for owner in self.owners()):
+            if time.monotonic() - begun > self.asked["wait"]:
+                asked = subprocess.run(["systemctl", "is-active", self.asked["guard"]], capture_output=True, text=True)
+                self.seen["guard"] = asked.stdout.strip()
+                break
+            time.sleep(0.05)
+        self.seen["settled"] = self.owners()
+        self.seen["waited"] = round(time.monotonic() - begun, 2)
+        if "guard" in self.seen:
+            self.seen["chown"] = acting(ROOT, STEP, lambda: os.chown(self.session, *self.agent)).get("error")
+
+    def as_agent(self) -> bool:
+        made = acting(ROOT, STEP, lambda: os.mkdir(f"{self.session}/agent"))
+        if not self.step("dockerd", "make the mount point of the group directory in the session", made):
+            return False
+        for what, work in (
+            ("write outbound.db with SQLite", write_outbound),
+            ("touch .heartbeat", lambda: touch("workspace/.heartbeat")),
+            ("make outbox/message", lambda: touch("workspace/outbox/message/file")),
+            ("read inbound.db", read_inbound),
+            ("write in the group directory", lambda: touch("workspace/agent/notes/file")),
+            ("write in its home", lambda: touch("home/debug/file")),
+        ):
+            if not self.step("agent", what, self.inside(work)):
+                return False
+        acting(ROOT, STEP, lambda: os.rmdir(f"{self.session}/agent"))
+        self.seen["relied"].append("process")
+        return True
+
+    def inside(self, work: Any) -> dict[str, Any]:
+        binds = [(self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home")]
+
+        def enter() -> Any:
+            os.chdir(container_view(binds))
+            become(self.agent)
+            return work()
+
+        return acting(ROOT, STEP, enter)
+
+    def in_container(self) -> None:
+        image = self.asked["image"]
+        code, text = docker(["image", "inspect", "--format", "{{.Id}}", image], STEP)
+        if code != 0:
+            missing = code == 1 and "no such image" in text.lower()
+            self.seen["container"] = {"state": "no image" if missing else "no docker", "text": text}
+            return
+        user = ["--user", self.asked["user"], "-e", "HOME=/home/node"] if self.asked["user"] else []
+        binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
+        volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]
+        name = f"pods-probe-{self.asked['slug']}-{secrets.token_hex(4)}"
+        plain = ["--rm", "--pull", "never", "--network", "none", "--name", name, "--entrypoint", "sh"]
+        code, text = docker(["run", *plain, *user, *volumes, image, "-c", SCRIPT], CONTAINER)
+        lines = text.splitlines()
+        ids = next((line.split()[1:] for line in lines if line.startswith("id ")), None)
+        self.seen["container"] = {"state": "ran" if ids else "failed", "text": "" if ids else text[-600:], "code": code}
+        self.seen["container"]["ids"] = [int(number) for number in ids] if ids else None
+        for line in lines:
+            verdict, _, rest = line.partition(" ")
+            what, _, said = rest.partition(": ")
+            if verdict in ("ok", "fail"):
+                self.step("container", what, {} if verdict == "ok" else {"error": "EXIT", "text": said.strip()})
+        if ids:
+            self.seen["relied"].append("container")
+        if code is None:
+            docker(["rm", "-f", name], STEP)
+
+    def clean_claims(self) -> None:
+        """What the host does after a container ended: it writes outbound.db, and removes what was delivered."""
+        database = sqlite3.connect(f"{self.session}/outbound.db", timeout=5)
+        database.execute("DELETE FROM note")
+        database.commit()
+        database.close()
+        os.unlink(f"{self.session}/.heartbeat")
+        for name in os.listdir(f"{self.session}/outbox"):
+            shutil.rmtree(f"{self.session}/outbox/{name}")
+
+    def survey(self) -> None:
+        asked = self.asked
+        answer = acting(ROOT, SURVEY, lambda: Survey(self.agent).look(asked["sessions"], asked["groups"]))
+        if self.step("agent", "look at what exists", answer):
+            self.seen["survey"] = answer["value"]
+            if self.seen["survey"]["journals"]:
+                self.seen["survey"]["journals"] = self.hot(self.seen["survey"]["journals"])
+
+    def hot(self, journals: list[str]) -> list[str]:
+        """The journals that nobody is writing: the same after a while, and no running container has the session."""
+        before = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])
+        time.sleep(2)
+        after = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])
+        ids = docker(["ps", "-q"], STEP)[1].split()
+        shape = "{{range .Mounts}}{{println .Source}}{{end}}"
+        used = docker(["inspect", "--format", shape, *ids], STEP)[1].splitlines() if ids else []
+        return [
+            path
+            for path, first, second in zip(journals, before, after)  # noqa: B905  strict= is newer than Python 3.9
+            if first == second is not None and os.path.dirname(path) not in used
+        ]
+
+    def is_silent(self) -> bool:
+        """Whether the server stopped answering: nothing more is asked of it then."""
+        return any(step["error"] == "ETIMEDOUT" for step in self.seen["steps"])
+
+    def was_refused(self) -> bool:
+        """Whether a permission was refused on NFS: the answer may be an old one that this machine remembers."""
+        refused = any(step["error"] in ("EACCES", "SQLITE", "EXIT") for step in self.seen["steps"])
+        survey = self.seen.get("survey", {}).get("refused", 0) > 0
+        return (refused or survey) and any(mount["type"].startswith("nfs") for mount in self.seen["mounts"].values())
+
+    def remove_scratch(self) -> None:
+        """Removes this scratch and what killed probes left, as whoever may."""
+        for identity in (ROOT, self.host, self.agent):
+            left = acting(identity, STEP, lambda: remove([self.asked["sessions"], self.asked["groups"]], self.made))
+            self.seen["left"] = left.get("value", [left.get("text", "")])
+            if not self.seen["left"] or left.get("error") == "ETIMEDOUT":
+                break
+
+
+def without_value(answer: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "value"}
+
+
+def look(asked: dict[str, Any]) -> Probe:
+    """One probe from its scratch's birth to its removal."""
+    probe = Probe(asked)
+    try:
+        probe.run()
+        if not probe.seen["missing"] and not probe.is_silent():
+            probe.survey()
+    finally:
+        if probe.seen.get("space"):
+            probe.remove_scratch()
+    return probe
+
+
+def main() -> None:
+    asked = json.loads(sys.argv[1])
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
+    with open("/run/nanoclaw-pods-probe.lock", "w", encoding="ascii") as lock:
+        for _ in range(6):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.5)
+        else:
+            sys.exit("another run is probing this machine; run again when it has ended")
+        begun = time.monotonic()
+        probe = look(asked)
+        flushed = probe.was_refused() and drop_permissions(STEP)
+        if flushed:
+            probe = look(asked)
+    probe.seen.update(seconds=round(time.monotonic() - begun, 1), id_mapping=id_mapping(), flushed=flushed)
+    print(json.dumps(probe.seen))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The scratch of a probe: what the agent does in it, and its removal. For programs that import it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+
+PREFIX = ".nanoclaw-pods-probe-"
+NOTE = "INSERT INTO note VALUES ('{}')"
+
+
+def absent(path: str) -> list[str]:
+    """The directories of a path that are not there, the deepest first."""
+    found = []
+    while not os.path.lexists(path):
+        found.append(path)
+        path = os.path.dirname(path)
+    return found
+
+
+def remove(trees: list[str], made: list[str]) -> list[str]:
+    """Removes scratch directories, and directories above them that were made for them; says what is left."""
+    for path in scratch(trees):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in made:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+    return scratch(trees)
+
+
+def scratch(trees: list[str]) -> list[str]:
+    """The scratch that is there. Raises where that cannot be seen: somebody else is to look then."""
+    found = []
+    for tree in trees:
+        with contextlib.suppress(FileNotFoundError):
+            found += [f"{tree}/{name}" for name in os.listdir(tree) if name.startswith(PREFIX)]
+    return found
+
+
+def write_outbound() -> None:
+    database = sqlite3.connect("workspace/outbound.db", timeout=5)
+    database.execute(NOTE.format("agent"))
+    database.commit()
+    database.close()
+
+
+def read_inbound() -> None:
+    database = sqlite3.connect("file:workspace/inbound.db?mode=ro", uri=True, timeout=5)
+    database.execute("SELECT text FROM note").fetchall()
+    database.close()
+
+
+def touch(path: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "a", encoding="utf-8"):
+        os.utime(path)

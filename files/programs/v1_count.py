@@ -1,0 +1,86 @@
+"""What the trees of a NanoClaw v1 hold: how much, and what NanoClaw's own migration passes over or stumbles on.
+
+For programs that import it. Names are counted, no content is read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from files.programs.printable import shown
+from files.programs.tree_walk import Rule, Walk, open_directory
+from files.programs.v1_view import TREES, kind_of
+
+NOBODYS = Rule(-1, -1, frozenset(), frozenset())
+SAMPLES = 3
+WITHIN = (".git", "node_modules")
+"""Directories that are counted as one thing, whatever they hold."""
+
+
+class Count(Walk):
+    """One pass over a tree; nothing is given to anybody."""
+
+    def __init__(self, root: int, groups: bool) -> None:
+        super().__init__(root, NOBODYS, apply=False)
+        self.groups = groups
+        self.bytes = self.entries = 0
+        self.counts: Counter[str] = Counter()
+        self.samples: dict[str, list[str]] = {}
+
+    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+        seen = os.stat(name, dir_fd=self.frames[-1].handle, follow_symlinks=False)
+        self.entries += 1
+        if stat.S_ISREG(seen.st_mode):
+            self.bytes += seen.st_size
+        kind = self.kind(name, seen.st_mode)
+        if kind and not any(frame.name in WITHIN for frame in self.frames[1:]):
+            self.note(kind, self.where(name))
+        yield from super().visit(name)
+
+    def kind(self, name: str, mode: int) -> str | None:
+        """What is worth counting: links, and in groups what NanoClaw's own copy leaves out at every depth."""
+        depth = len(self.frames)  # 1 at the top of the tree, 2 in the folder of a group
+        if stat.S_ISLNK(mode):
+            return "link"
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            return "special"
+        if not self.groups or depth < 2:
+            return None
+        if name in WITHIN:
+            return name
+        return {"CLAUDE.md": "memory", "logs": "logs"}.get(name) if depth > 2 else None
+
+    def note(self, kind: str, path: str) -> None:
+        self.counts[kind] += 1
+        known = self.samples.setdefault(kind, [])
+        if len(known) < SAMPLES:
+            known.append(shown(path))
+
+
+def count(root: str, tree: str) -> dict[str, Any]:
+    """tasks.model.migration.found.Tree as JSON."""
+    state = kind_of(f"{root}/{tree}")
+    if state != "there":
+        return {"state": state, "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
+    try:
+        walk = Count(open_directory(f"{root}/{tree}"), tree == "groups")
+        for verdict, name in walk:
+            if verdict.isupper():  # an error's name
+                walk.note("unreadable", walk.where(name))
+    except PermissionError:
+        return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
+    return {
+        "state": "there",
+        "bytes": walk.bytes,
+        "entries": walk.entries,
+        "counts": dict(walk.counts),
+        "samples": walk.samples,
+    }
+
+
+def counts(root: str) -> dict[str, Any]:
+    return {tree: count(root, tree) for tree in TREES}

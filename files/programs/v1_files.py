@@ -1,0 +1,92 @@
+"""What a NanoClaw v1 has in files beside its database: for programs that import it. Of secrets only names are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+from files.programs.careful import text_of
+from files.programs.env_lines import entries
+from files.programs.printable import shown
+from files.programs.tree_walk import open_directory
+
+
+def version_of(root: str) -> str | None:
+    """The version that package.json states."""
+    text = text_of(f"{root}/package.json") or ""
+    found = re.search(r'"version"\s*:\s*"([0-9][^"]{0,30})"', text)
+    return shown(found[1]) if found else None
+
+
+def names_in(path: str) -> list[str]:
+    """What is in a directory; nothing where a link leads to it."""
+    try:
+        handle = open_directory(path)
+    except OSError:
+        return []
+    try:
+        return sorted(os.listdir(handle))
+    finally:
+        os.close(handle)
+
+
+def folders_in(path: str) -> list[str]:
+    return [name for name in names_in(path) if os.path.isdir(f"{path}/{name}") and not os.path.islink(f"{path}/{name}")]
+
+
+def conversations(root: str, folder: str) -> int:
+    place = f"{root}/data/sessions/{folder}/.claude/projects/-workspace-group"
+    return sum(name.endswith(".jsonl") for name in names_in(place))
+
+
+def env_names(root: str) -> list[str] | None:
+    """The names of the entries of .env; None where there is something that is not read."""
+    if not os.path.lexists(f"{root}/.env"):
+        return []
+    text = text_of(f"{root}/.env")
+    return None if text is None else sorted(map(shown, entries(text)))
+
+
+def senders(home: str | None) -> dict[str, Any] | None:
+    """Who may talk to v1: its sender allow-list. v1 lets everybody in where that list is not valid."""
+    path = f"{home}/.config/nanoclaw/sender-allowlist.json"
+    if home is None or not os.path.lexists(path):
+        return None
+    try:
+        said = json.loads(text_of(path) or "")
+        everybody = said["default"]["allow"] == "*"
+        return {"path": shown(path), "valid": True, "everybody": everybody, "chats": len(said.get("chats") or {})}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {"path": shown(path), "valid": False, "everybody": True, "chats": 0}
+
+
+def allowed_mounts(home: str | None) -> dict[str, Any] | None:
+    """Which directories of the host agents may be given: the mount allow-list."""
+    path = f"{home}/.config/nanoclaw/mount-allowlist.json"
+    if home is None or not os.path.lexists(path):
+        return None
+    try:
+        return {"path": shown(path), "valid": True, "roots": len(json.loads(text_of(path) or "")["allowedRoots"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {"path": shown(path), "valid": False, "roots": 0}
+
+
+def lists(home: str | None) -> dict[str, Any]:
+    """What tasks.model.migration.found.Install has of a home."""
+    return {"home": home and shown(home), "senders": senders(home), "mounts": allowed_mounts(home)}
+
+
+def files(root: str) -> dict[str, Any]:
+    """What it has of files of the project root."""
+    return {
+        "version": version_of(root),
+        "folders": [shown(name) for name in folders_in(f"{root}/groups")],
+        "conversations": {
+            shown(name): found for name in folders_in(f"{root}/data/sessions") if (found := conversations(root, name))
+        },
+        "auth": len(names_in(f"{root}/store/auth")),
+        "skills": [shown(name) for name in folders_in(f"{root}/container/skills")],
+        "env": env_names(root),
+    }

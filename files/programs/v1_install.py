@@ -1,0 +1,112 @@
+"""The NanoClaw v1 of a machine: which it is, what it has, what runs it. Changes nothing, and hangs nowhere.
+
+Argument: {"dir": path or "auto", "root": v2's project root, "space": [{"path", "mount": what must be mounted there, or
+null}], "seconds": for the look into the install}. Prints tasks.model.migration.found.V1State as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from typing import Any
+
+from files.programs.acting import ROOT, acting
+from files.programs.mount_table import mount_table, under
+from files.programs.printable import shown
+from files.programs.v1_count import counts
+from files.programs.v1_database import database
+from files.programs.v1_files import files, lists
+from files.programs.v1_find import candidates, homes
+from files.programs.v1_running import running
+from files.programs.v1_view import TREES, view
+
+
+def owner(path: str) -> dict[str, Any]:
+    found = os.lstat(path)
+    entry = account_of(found.st_uid)
+    return {"uid": found.st_uid, "gid": found.st_gid, "user": entry.pw_name if entry else None}
+
+
+def account_of(uid: int | None) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwuid(uid) if uid is not None else None
+    except KeyError:
+        return None
+
+
+def home_of(path: str, runs: dict[str, Any]) -> str | None:
+    """The home in which v1 looks for its allow-lists: its unit's, or else that of who runs it, or owns it."""
+    told = [unit["home"] for unit in runs["units"] if unit["home"]]
+    uids = [one["uid"] for one in (*runs["units"], *runs["processes"])] + [os.lstat(path).st_uid]
+    entry = account_of(uids[0])
+    return told[0] if told else entry.pw_dir if entry else None
+
+
+def mounted_in(path: str) -> list[str]:
+    """Other file systems in the install, which are not looked into."""
+    seen = {path, *(f"{path}/{name}" for name in TREES)}
+    return sorted(
+        {shown(mount.point) for mount in mount_table() if under(path, mount.point) and mount.point not in seen}
+    )
+
+
+def described(path: str, home: str | None) -> dict[str, Any]:
+    """What the install has. To be called in a process of its own, whose mounts it changes."""
+    before = {**lists(home), "elsewhere": mounted_in(path)}  # the view may hide homes
+    root, scratch = view(path)
+    return {
+        **before,
+        **files(root),
+        "database": database(f"{root}/store", scratch),
+        "trees": counts(root),
+    }
+
+
+def space(place: dict[str, Any]) -> dict[str, Any]:
+    path, mount = place["path"], place["mount"]
+    nothing = {"path": path, "device": None, "bytes": None, "entries": None}
+    if mount is not None and not any(entry.point == mount for entry in mount_table()):
+        return nothing
+    above = path
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    found = os.statvfs(above)
+    return {
+        "path": path,
+        "device": os.stat(above).st_dev,
+        "bytes": found.f_bavail * found.f_frsize,
+        "entries": found.f_favail if found.f_files else None,
+    }
+
+
+def look(told: dict[str, Any]) -> dict[str, Any]:
+    where, unseen = homes()
+    answer: dict[str, Any] = {"candidates": [], "unseen": unseen, "error": None, "install": None, "spaces": []}
+    try:
+        answer["candidates"] = within(60, lambda: candidates(told["dir"], told["root"], where))
+        answer["spaces"] = within(20, lambda: [space(place) for place in told["space"]])
+        paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1"]
+        if len(paths) == 1:
+            runs = within(60, lambda: running(paths[0], where))
+            home = within(20, lambda: home_of(paths[0], runs))
+            install = within(told["seconds"], lambda: described(paths[0], home))
+            owned = within(20, lambda: owner(paths[0]))
+            answer["install"] = {"path": shown(paths[0]), "owner": owned, **runs, **install}
+    except RuntimeError as error:
+        answer["error"] = shown(str(error))
+    answer["candidates"] = [{**found, "path": shown(found["path"])} for found in answer["candidates"]]
+    return answer
+
+
+def within(seconds: int, work: Any) -> Any:
+    """What `work` returns in a child, which a server that is gone cannot hang."""
+    answer = acting(ROOT, seconds, work)
+    if "value" not in answer:
+        raise RuntimeError(answer["text"] or answer["error"])
+    return answer["value"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(look(json.loads(sys.argv[1]))))

@@ -1,0 +1,51 @@
+"""A look at a NanoClaw v1 that cannot change it: for programs that import it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from files.programs.acting import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
+
+TREES = ("store", "groups", "data")
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ_ONLY = 0x20 | BIND | 0xF
+"""Remount of a bind mount: read-only, nosuid, nodev, noexec (mount(2))."""
+SCRATCH = 300 << 20
+
+
+def kind_of(path: str) -> str:
+    """What a tree of the install is: there, absent, link, unreadable, or no directory."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    except PermissionError:
+        return "unreadable"
+    if stat.S_ISLNK(mode):
+        return "link"
+    return "there" if stat.S_ISDIR(mode) else "no directory"
+
+
+def view(root: str) -> tuple[str, str]:
+    """Goes on in mounts of its own. Returns the project root there, which the kernel keeps from being written (not
+    even times of access change), and an empty directory in memory, which ends with this process.
+
+    Of other file systems only those are seen that are mounted right at one of TREES.
+    """
+    checked(LIBC.unshare(NEW_MOUNTS))
+    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    handles = {"": os.open(root, FOLDER)}  # of the new mounts, and before anything covers them
+    for name in TREES:
+        with contextlib.suppress(OSError):
+            handles["/" + name] = os.open(f"{root}/{name}", FOLDER)
+    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0700,size=%d" % SCRATCH))
+    os.mkdir("/tmp/v1")
+    os.mkdir("/tmp/scratch")
+    for name, handle in handles.items():
+        target = f"/tmp/v1{name}".encode()
+        checked(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, BIND, None))
+        checked(LIBC.mount(None, target, None, READ_ONLY, None))
+        os.close(handle)
+    return "/tmp/v1", "/tmp/scratch"

@@ -1,0 +1,101 @@
+"""Every setting of the role, with its default. It is the reference, and it holds for every machine.
+
+What is different in a fleet stands elsewhere: for one machine in inventory.py, for all of a group in
+group_data/nfs_servers.py or group_data/nanoclaw_hosts.py. `make docs` writes this file from tasks/model/settings.py.
+"""
+
+# --- The NFS server: machines of nfs_servers ---
+
+# address that the hosts mount from; default: the machine's ssh_hostname or name
+nfs_address = None
+
+# directory that holds one export directory for each host
+nfs_export_root = "/srv/pods"
+
+# serve NFSv3 too (needs rpcbind and statd); NFSv4 only otherwise
+nfs_v3 = False
+
+# --- The pods: what a machine of nanoclaw_hosts mounts, and how sessions come to belong to the agent ---
+
+# machine of nfs_servers, address of another server, or "local"; default: the one of nfs_servers
+pods_server = None
+
+# directory on the server; default: nfs_export_root/NAME OF THE HOST
+pods_export = None
+
+# address of this host as the server sees it; default: its ssh_hostname or name
+pods_address = None
+
+# where the export is mounted on the host
+pods_path = "/pods"
+
+# NFS version to mount with
+pods_nfs_version = "4.2"
+
+# mount options beside vers, proto, hard, nosuid and nodev; as in nfs(5)
+pods_mount_options: list[str] = []
+
+# how sessions come to belong to the agent: squash, chown, native, or auto
+pods_access = "auto"
+
+# squash options of the export; for another server: what it does; default: what pods_access needs
+pods_export_options = None
+
+# --- NanoClaw: machines of nanoclaw_hosts ---
+
+# user that the host process runs as; root is possible
+nanoclaw_user = "nanoclaw"
+
+# uid of nanoclaw_user; default: 0 for root, 1000 otherwise
+nanoclaw_uid = None
+
+# gid of nanoclaw_user; default: its uid
+nanoclaw_gid = None
+
+# uid of the agent image's USER; the image is looked at and has to agree
+nanoclaw_image_uid = 1000
+
+# gid of the agent image's USER, likewise
+nanoclaw_image_gid = 1000
+
+# project root; outside pods_path only data/v2-sessions and groups are on the pods
+nanoclaw_root = "/opt/nanoclaw"
+
+# git URL of NanoClaw
+nanoclaw_repository = "https://github.com/nanocoai/nanoclaw.git"
+
+# tag, branch or commit to run
+nanoclaw_ref = "v2.0.64"
+
+# if a new ref touches files changed on the host: keep (do not move) or stash (git stash and move)
+nanoclaw_local_changes = "keep"
+
+# where Node comes from if the machine has none: machine (nowhere), distribution or nodesource
+nanoclaw_node = "distribution"
+
+# lowest and highest major version of Node that is accepted
+nanoclaw_node_versions = (20, 24)
+
+# where the agent image comes from: build (container/build.sh), pull (a registry) or load (a file)
+nanoclaw_image = "build"
+
+# for pull: name@sha256:DIGEST; for load: the name that the image has in the archive
+nanoclaw_image_name = None
+
+# for load: the archive, a file on the host that docker save has made
+nanoclaw_image_archive = None
+
+# entries of .env that the role sets (never shown); other entries are left alone
+nanoclaw_env: dict[str, str] = {}
+
+# environment of the service, for what NanoClaw reads from its process only; not for secrets
+nanoclaw_environment: dict[str, str] = {}
+
+# size at which a log file of NanoClaw is rotated
+nanoclaw_log_size = "100M"
+
+# rotated log files that are kept
+nanoclaw_log_keep = 5
+
+# directory of a NanoClaw v1 to migrate, or "auto" to find it; this release only plans it (--dry)
+nanoclaw_v1_dir = None

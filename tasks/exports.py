@@ -1,0 +1,18 @@
+"""The NFS server: package, export directories, protocol versions, export table."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import ServerPlan
+from tasks.operations.exports import export_directories, export_table, nfs_server
+from tasks.operations.packages import debian_packages
+
+
+@deploy("NFS server")
+def serve_exports(plan: ServerPlan) -> None:
+    """Brings a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`)."""
+    debian_packages(name="Install the NFS server", packages=["nfs-kernel-server"], _timeout=900)
+    export_directories(name="Make the export directories", plan=plan, _timeout=120)
+    nfs_server(name="Run the NFS server", plan=plan, _timeout=180)
+    export_table(name="Export the pods", plan=plan, _timeout=180)

@@ -1,0 +1,1 @@
+"""What is on a machine: one rich fact a concern, one round trip each."""

@@ -1,0 +1,20 @@
+"""The rules that keep containers from the NFS server, and the drop-ins."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+
+from tasks.facts.base import ProgramFact
+from tasks.model.container_firewall import CHAIN, NFTABLES_DROPIN, RULES, TABLE, UNIT, UNIT_FILE, FirewallState
+from tasks.model.mount_unit import DOCKER_DROPIN
+
+
+class ContainerFirewall(ProgramFact[FirewallState]):
+    """Rules in files and in force, their unit, and what Docker waits for."""
+
+    program = "container_firewall"
+    document = FirewallState
+
+    def command(self, ipv6: bool) -> StringCommand:
+        files = {"unit_file": UNIT_FILE, "dropin": DOCKER_DROPIN, "nftables": NFTABLES_DROPIN}
+        return self.ask(table=TABLE, chain=CHAIN, rules=RULES, unit=UNIT, **files, ipv6=ipv6)

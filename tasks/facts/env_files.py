@@ -1,0 +1,18 @@
+"""What a machine's .env says, in digests, and who may read it."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+
+from tasks.facts.base import ProgramFact
+from tasks.model.env_files import EnvState
+
+
+class EnvFiles(ProgramFact[EnvState]):
+    """Keyed digests of the named entries of .env, and the rights of the places that hold secrets."""
+
+    program = "env_files"
+    document = EnvState
+
+    def command(self, root: str, names: list[str], places: list[str]) -> StringCommand:
+        return self.ask(root=root, names=names, places=places)

@@ -1,0 +1,18 @@
+"""What a machine is, before anything is done to it."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+
+from tasks.facts.base import ProgramFact
+from tasks.model.preflight import MachineState
+
+
+class MachineFact(ProgramFact[MachineState]):
+    """The machine's system, mounts, host user and free space."""
+
+    program = "machine"
+    document = MachineState
+
+    def command(self, paths: list[str], account: dict[str, str | int] | None, space: list[str]) -> StringCommand:
+        return self.ask(paths=paths, account=account, space=space)

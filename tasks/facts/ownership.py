@@ -1,0 +1,18 @@
+"""Whose the entries of trees are."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+
+from tasks.facts.base import ProgramFact
+from tasks.model.ownership import TreeReports
+
+
+class TreeOwners(ProgramFact[TreeReports]):
+    """How many entries of each tree are not their owner's, from one walk over metadata."""
+
+    program = "own_trees"
+    document = TreeReports
+
+    def command(self, trees: list[dict[str, object]]) -> StringCommand:
+        return self.ask(apply=False, trees=trees)

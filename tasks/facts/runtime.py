@@ -1,0 +1,18 @@
+"""Programs and the host user of a machine."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+
+from tasks.facts.base import ProgramFact
+from tasks.model.runtime import RuntimeState
+
+
+class RuntimeFact(ProgramFact[RuntimeState]):
+    """Docker, git and Node, in whatever packaging, and the accounts that matter for the host user."""
+
+    program = "runtime"
+    document = RuntimeState
+
+    def command(self, user: str, uid: int, gid: int) -> StringCommand:
+        return self.ask(user=user, uid=uid, gid=gid)

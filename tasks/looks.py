@@ -1,0 +1,32 @@
+"""Looking at many machines at once, from deploy code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from gevent.pool import Pool
+from pyinfra import state
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_config, ctx_host
+
+_AT_ONCE = 50
+
+Answer = TypeVar("Answer")
+
+
+def at_once(members: Iterable[Host], run: Config, look: Callable[[Host], Answer]) -> list[tuple[Host, Answer | None]]:
+    """What each machine answers; None for one that is not connected.
+
+    + run: the configuration of the run, which each look gets for itself
+    """
+
+    def of(member: Host) -> tuple[Host, Answer | None]:
+        # Greenlets of our own pool: pyinfra's is full of deploy code that waits for this answer.
+        if member not in state.active_hosts:
+            return member, None
+        with ctx_config.use(run.copy()), ctx_host.use(member):
+            return member, look(member)
+
+    return list(Pool(_AT_ONCE).map(of, list(members)))

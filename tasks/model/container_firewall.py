@@ -1,0 +1,169 @@
+"""The rules that keep containers from the NFS server, in the words of nft(8), and of iptables(8) where a kernel
+has no nf_tables.
+
+A container can bind a low port and, behind the machine's address, forge any uid: the server's list of addresses
+does not keep it out. So whatever the machine forwards to the server is dropped, and what comes from Docker's bridges
+for NFS wherever it goes, for a server may have other addresses; the machine's own mount is no forwarded packet. Both
+backends hook into a place of their own, so that neither Docker's rules nor its backend matter: a drop in any table
+is final.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+UNIT = "nanoclaw-pods-firewall.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+NFTABLES_DROPIN = "/etc/systemd/system/nftables.service.d/nanoclaw-pods.conf"
+TABLE = "nanoclaw_pods"
+CHAIN = "NANOCLAW-PODS"
+
+Backend = Literal["nft", "iptables"]
+
+RULES = {"nft": "/etc/nanoclaw-pods/firewall.nft", "iptables": "/etc/nanoclaw-pods/firewall.iptables"}
+"""The file of the rules, by backend."""
+
+_BRIDGES = tuple(itertools.product(("docker", "br-"), ("tcp", "udp"), (111, 2049)))
+"""How Docker's bridges begin, what NFS and rpcbind are reached by. One rule each: nft lists sets in its own order."""
+
+
+@dataclass(frozen=True)
+class FirewallState:
+    """What a machine has of it: the document of `tasks.facts.container_firewall`."""
+
+    backend: Backend | None
+    """What its kernel and its tools can do; None: neither."""
+    tools: bool
+    """Whether it has a tool that can ask its kernel; one comes with the packages of the NFS client."""
+    rules: str | None
+    unit: str | None
+    active: bool
+    enabled: bool
+    needs_reload: bool
+    """The unit, docker.service or nftables.service has files that systemd has not read."""
+    dropin: str | None
+    """Docker's."""
+    nftables: str | None
+    """The drop-in of nftables.service."""
+    nft: list[dict[str, Any]]
+    """`nft -j list table`, where there is one."""
+    iptables: dict[str, list[str]]
+    """The lines of --list-rules (table mangle) that name the role's chain, by the legacy tools that work here."""
+
+
+def rules_text(backend: Backend, server: str) -> str:
+    """The file of the rules. Applied as a whole and at once, whatever was there of it before."""
+    if backend == "iptables":
+        # Both tools read the file; each passes over what is for the other (iptables(8), -4 and -6).
+        version = ipaddress.ip_address(server).version
+        first, *others = _iptables_rules(server)
+        rules = "\n".join([f"-{version} {first}", *others])
+        return f"*mangle\n:{CHAIN} - [0:0]\n{rules}\nCOMMIT\n"
+    rules = "\n".join(f'\t\tiifname "{name}*" {protocol} dport {port} drop' for name, protocol, port in _BRIDGES)
+    return f"""\
+table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+	chain forward {{
+		type filter hook forward priority -10; policy accept;
+		{_family(server)} daddr {server} drop
+{rules}
+	}}
+}}
+"""
+
+
+def unit_text(backend: Backend, legacy: Sequence[str] = ()) -> str:
+    """The unit that applies the rules at boot, before Docker. `legacy`: the tools for a kernel without nf_tables."""
+    if backend == "nft":
+        commands = [f"/usr/sbin/nft -f {RULES[backend]}"]
+    else:
+        jump = f"FORWARD --jump {CHAIN}"
+        commands = []
+        for tool in sorted(legacy):
+            table = f"/usr/sbin/{tool} --wait --table mangle"
+            commands += [
+                f"/usr/sbin/{tool}-restore --wait --noflush {RULES[backend]}",
+                f"/bin/sh -c '{table} --check {jump} || exec {table} --insert {jump}'",
+            ]
+    starts = "\n".join(f"ExecStart={command}" for command in commands)
+    reloads = "\n".join(f"ExecReload={command}" for command in commands)
+    return f"""\
+[Unit]
+Description=Keep containers from the NFS server of the NanoClaw pods
+After=nftables.service
+Before=docker.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+{starts}
+{reloads}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def nftables_dropin() -> str:
+    """What nftables.service runs besides: it flushes all rules when it starts, reloads or stops, and these come back.
+
+    The unit's own state is then the same as before, so that nothing that requires it is stopped or started again.
+    """
+    apply = f"-/usr/sbin/nft -f {RULES['nft']}"
+    return f"[Service]\nExecStartPost={apply}\nExecReload={apply}\nExecStopPost={apply}\n"
+
+
+def in_force(state: FirewallState, server: str) -> bool:
+    """Whether the live rules are the wanted ones, and only those."""
+    if state.backend == "nft":
+        return [_without_handles(entry) for entry in state.nft if "metainfo" not in entry] == _wanted_nft(server)
+    ours, *both = _iptables_rules(server)
+    wanted = [f"-N {CHAIN}", f"-A FORWARD -j {CHAIN}", *both]
+    tool = "iptables-legacy" if _family(server) == "ip" else "ip6tables-legacy"
+    return all(
+        sorted(state.iptables.get(name, ())) == sorted([*wanted, ours] if name == tool else wanted)
+        for name in {tool, *state.iptables}
+    )
+
+
+def _iptables_rules(server: str) -> list[str]:
+    """The rule for the server, and those for both families, as --list-rules prints them."""
+    return [
+        f"-A {CHAIN} -d {server}/{32 if _family(server) == 'ip' else 128} -j DROP",
+        *(f"-A {CHAIN} -i {name}+ -p {kind} -m {kind} --dport {port} -j DROP" for name, kind, port in _BRIDGES),
+    ]
+
+
+def _wanted_nft(server: str) -> list[dict[str, Any]]:
+    place = {"family": "inet", "table": TABLE}
+    chain = {**place, "name": "forward", "type": "filter", "hook": "forward", "prio": -10, "policy": "accept"}
+    payload = {"protocol": _family(server), "field": "daddr"}
+    rules = [[_match({"payload": payload}, server)]] + [
+        [
+            _match({"meta": {"key": "iifname"}}, f"{name}*"),
+            _match({"payload": {"protocol": protocol, "field": "dport"}}, port),
+        ]
+        for name, protocol, port in _BRIDGES
+    ]
+    return [
+        {"table": {"family": "inet", "name": TABLE}},
+        {"chain": chain},
+        *({"rule": {**place, "chain": "forward", "expr": [*matches, {"drop": None}]}} for matches in rules),
+    ]
+
+
+def _match(left: dict[str, Any], right: str | int) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": left, "right": right}}
+
+
+def _without_handles(entry: dict[str, Any]) -> dict[str, Any]:
+    return {kind: {key: value for key, value in body.items() if key != "handle"} for kind, body in entry.items()}
+
+
+def _family(server: str) -> str:
+    return "ip" if ipaddress.ip_address(server).version == 4 else "ip6"

@@ -1,0 +1,245 @@
+"""A machine while it is planned: each answer is worked out when it is asked for, from what it rests on alone.
+
+To ask raises RefusedError where host data cannot be worked with, and WrongSettingError where the answer rests on a
+setting whose value is wrong. So every check that can be made is made, and none follows from another's error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TypeVar
+
+from tasks.model.access import AccessError, Choice, choose, squash_for
+from tasks.model.checks import in_system, is_shared
+from tasks.model.identity import Ids, Squash, agent_of, parse_squash
+from tasks.model.plan import HOSTS, SERVERS, HostPlan, Machine, Problem, Source, lies_in
+from tasks.model.settings import LOCAL, HostSettings, ServerSettings, WrongSettingError
+from tasks.model.values import ip_address, usable_address
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_DIRECTORY_NAME = re.compile(r"[A-Za-z0-9._@+-]+")
+_NEEDED = "is needed: neither ssh_hostname nor the machine's name is an IP address that other machines can reach"
+
+
+class RefusedError(Exception):
+    """An answer that host data does not give: the problem to report."""
+
+    def __init__(self, machine: str, key: str, text: str) -> None:
+        super().__init__(text)
+        self.problem = Problem(machine, key, text)
+
+
+def known(subject: S, question: Callable[[S], T]) -> T | None:
+    """What a machine answers to a question, or None if there is no answer."""
+    try:
+        return question(subject)
+    except (RefusedError, WrongSettingError):
+        return None
+
+
+def default_address(machine: Machine) -> str | None:
+    """The machine's address for others, from its ssh_hostname or its name, if that is an IP address."""
+    given = (str(machine.data.get("ssh_hostname")), machine.name)
+    return next((address for address in map(usable_address, given) if address), None)
+
+
+class ServerDraft:
+    """A machine of nfs_servers while it is planned."""
+
+    def __init__(self, machine: Machine, settings: ServerSettings) -> None:
+        self.name, self.settings, self._machine = machine.name, settings, machine
+
+    @cached_property
+    def address(self) -> str:
+        """The address that hosts mount from."""
+        address = self.settings.nfs_address or default_address(self._machine)
+        if address is None:
+            raise RefusedError(self.name, "nfs_address", _NEEDED)
+        return address
+
+
+class HostDraft:
+    """A machine of nanoclaw_hosts while it is planned.
+
+    + servers: every machine of nfs_servers by name, None for one without a draft
+    + observed: what a server that the role does not manage was seen to do
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        settings: HostSettings,
+        servers: Mapping[str, ServerDraft | None],
+        hosts: set[str],
+        observed: Squash | None = None,
+    ) -> None:
+        self.name, self.settings, self._machine = machine.name, settings, machine
+        self._servers, self._hosts, self._observed = servers, hosts, observed
+
+    def _refused(self, key: str, text: str) -> RefusedError:
+        return RefusedError(self.name, key, text)
+
+    @cached_property
+    def host(self) -> Ids:
+        """The ids of the host process."""
+        settings, user = self.settings, self.settings.nanoclaw_user
+        root = user == "root"
+        uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else 1000
+        if root and uid != 0:
+            raise self._refused(
+                "nanoclaw_uid", f"root is uid 0, not {uid}; leave it out, or set nanoclaw_user to another user"
+            )
+        if not root and uid == 0:
+            raise self._refused("nanoclaw_uid", f'0 is root; set nanoclaw_user to "root", or give {user} another uid')
+        gid = settings.nanoclaw_gid if settings.nanoclaw_gid is not None else uid
+        if root != (gid == 0):
+            text = (
+                f"root is gid 0, not {gid}; leave it out" if root else f"0 is the group root; give {user} another gid"
+            )
+            raise self._refused("nanoclaw_gid", text)
+        return Ids(uid, gid)
+
+    @cached_property
+    def image_user(self) -> Ids:
+        return Ids(self.settings.nanoclaw_image_uid, self.settings.nanoclaw_image_gid)
+
+    @cached_property
+    def agent(self) -> Ids:
+        """The ids of the agent's processes."""
+        return agent_of(self.host, self.image_user)
+
+    @cached_property
+    def server_name(self) -> str | None:
+        """The machine of nfs_servers that exports to this host; None for another server and for local pods."""
+        wanted = self.settings.pods_server
+        if wanted is None:
+            if len(self._servers) != 1:
+                has, one = (f"{len(self._servers)} machines", "one of them") if self._servers else ("none", "one there")
+                text = f'is needed: {SERVERS} has {has}; name {one}, the address of another server, or "{LOCAL}"'
+                raise self._refused("pods_server", text)
+            return next(iter(self._servers))
+        if wanted == LOCAL or wanted in self._servers:
+            return None if wanted == LOCAL else wanted
+        if ip_address(wanted) is None:
+            raise self._refused("pods_server", self._no_server(wanted))
+        address = usable_address(wanted)
+        if address is None:
+            raise self._refused(
+                "pods_server", f"{wanted} is no address that other machines can reach; name the server's"
+            )
+        return next((name for name in self._servers if self._server(name).address == address), None)
+
+    def _no_server(self, wanted: str) -> str:
+        if wanted in self._hosts:
+            return f"{wanted} is in {HOSTS}; name a machine of {SERVERS} ({', '.join(self._servers) or 'it has none'})"
+        near = difflib.get_close_matches(wanted, [*self._servers, LOCAL], n=1, cutoff=0.7)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        machines = f" ({', '.join(sorted(self._servers))})" if self._servers else ", which has none"
+        return f'{wanted!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
+
+    @property
+    def server(self) -> ServerDraft | None:
+        """The machine behind `server_name`."""
+        return self._server(self.server_name) if self.server_name else None
+
+    def _server(self, name: str) -> ServerDraft:
+        draft = self._servers[name]
+        if draft is None:  # It is in nanoclaw_hosts too, which is reported.
+            raise WrongSettingError(name)
+        return draft
+
+    @property
+    def local(self) -> bool:
+        """Whether the pods are a local file system."""
+        return self.settings.pods_server == LOCAL
+
+    @cached_property
+    def source(self) -> Source | None:
+        """What to mount at pods_path; None for local pods."""
+        path = self.settings.pods_export
+        if self.local:
+            if path is not None:
+                raise self._refused("pods_export", "local pods have none; leave it out, or set pods_server")
+            return None
+        server = self.server
+        if server is None:
+            if path is None:
+                text = f"the directory that {self.settings.pods_server} exports; the role does not manage that server"
+                raise self._refused("pods_export", f"is needed: {text}")
+            return Source(str(usable_address(str(self.settings.pods_server))), path)
+        root = server.settings.nfs_export_root
+        if path is None:
+            if not _DIRECTORY_NAME.fullmatch(self.name) or self.name in (".", ".."):
+                raise self._refused("pods_export", f"is needed: {self.name!r} is no name for a directory below {root}")
+            path = f"{root}/{self.name}"
+        elif in_system(path):
+            raise self._refused("pods_export", f"{path} lies in a directory of the system; use one below {root}")
+        if is_shared(path):  # All that root has there would be given to an agent.
+            raise self._refused("pods_export", f"{path} is not NanoClaw's alone; use a directory of its own")
+        return Source(server.address, path)
+
+    @cached_property
+    def address(self) -> str | None:
+        """The address of this machine as the server sees it; None where no server needs it."""
+        address = self.settings.pods_address or default_address(self._machine)
+        if address is None and self.server is not None:
+            raise self._refused("pods_address", _NEEDED)
+        return None if self.local else address
+
+    @cached_property
+    def stated_squash(self) -> Squash | None:
+        """What pods_export_options say that the server does."""
+        options = self.settings.pods_export_options
+        if options is None:
+            return Squash("none") if self.local else None
+        if self.local:
+            raise self._refused("pods_export_options", "local pods have none; leave it out, or set pods_server")
+        return parse_squash(options)
+
+    @property
+    def known_squash(self) -> Squash | None:
+        """What is stated, or else what was observed."""
+        return self.stated_squash or self._observed
+
+    @cached_property
+    def access(self) -> Choice:
+        """The strategy."""
+        managed = self.server_name is not None
+        wanted = self.settings.pods_access
+        try:
+            return choose(wanted, self.host, self.agent, managed=managed, squash=self.known_squash, local=self.local)
+        except AccessError as error:
+            stated = wanted == "auto" and self.settings.pods_export_options is not None
+            raise self._refused("pods_export_options" if stated else "pods_access", str(error)) from None
+
+    @cached_property
+    def squash(self) -> Squash | None:
+        """What the server does with ids, where it is known."""
+        if self.known_squash is None and self.server_name is not None:
+            return squash_for(self.access.access, self.agent)
+        return self.known_squash
+
+    @cached_property
+    def trees(self) -> tuple[str, ...]:
+        """The directories of the mounted file system that are this host's alone, relative to it."""
+        pods, root = self.settings.pods_path, self.settings.nanoclaw_root
+        return (root.removeprefix(pods),) if lies_in(root, pods) else ("/v2-sessions", "/groups")
+
+    def plan(self) -> HostPlan:
+        """The plan, when every question has an answer."""
+        return HostPlan(
+            name=self.name,
+            settings=self.settings,
+            host=self.host,
+            image_user=self.image_user,
+            access=self.access,
+            squash=self.squash,
+            server=self.server_name,
+            source=self.source,
+            address=self.address,
+        )

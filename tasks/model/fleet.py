@@ -1,0 +1,96 @@
+"""From host data to plans: `plan_fleet` is the one entry.
+
+It checks every machine's settings, then what must hold between machines, and returns either the plans or
+every error of the whole fleet at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from tasks.model.checks import check_settings
+from tasks.model.conflicts import conflicts
+from tasks.model.draft import HostDraft, RefusedError, ServerDraft
+from tasks.model.identity import ROOT, Squash
+from tasks.model.plan import HOSTS, SERVERS, Export, FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
+from tasks.model.settings import HostSettings, ServerSettings, WrongSettingError
+
+S = TypeVar("S")
+
+
+def plan_fleet(machines: list[Machine], observed: Mapping[str, Squash] | None = None) -> FleetPlan:
+    """The plan of every machine, or a FleetError with every problem of all of them.
+
+    `observed`: what servers that the role does not manage were seen to do, by the host that saw it.
+
+    Takes the whole inventory, also when a run is limited to a part of it: an export table must hold the
+    hosts that are left out, and no two hosts may share a tree.
+    """
+    problems: list[Problem] = []
+    checked: list[tuple[Machine, ServerSettings | HostSettings]] = []
+    for machine in machines:
+        settings, found = check_settings(machine)
+        problems += found
+        if settings is not None:
+            checked.append((machine, settings))
+    if not any({SERVERS, HOSTS} & set(machine.groups) for machine in machines):
+        text = f"no machine is in {SERVERS} or {HOSTS}, the groups that the role works on"
+        problems.append(Problem("inventory", "groups", text))
+
+    servers = [ServerDraft(machine, settings) for machine, settings in checked if isinstance(settings, ServerSettings)]
+    drafts: dict[str, ServerDraft | None] = {machine.name: None for machine in machines if SERVERS in machine.groups}
+    drafts.update((server.name, server) for server in servers)
+    names = {machine.name for machine in machines if HOSTS in machine.groups}
+    hosts = [
+        HostDraft(machine, settings, drafts, names, (observed or {}).get(machine.name))
+        for machine, settings in checked
+        if isinstance(settings, HostSettings)
+    ]
+    for server in servers:
+        problems += _refusals(server, (lambda server: server.address,))
+    for host in hosts:
+        problems += _refusals(host, _HOST_QUESTIONS)
+    problems += conflicts(servers, hosts)
+    if problems:
+        raise FleetError(problems)
+
+    plans = {host.name: host.plan() for host in hosts}
+    return FleetPlan({server.name: _server_plan(server, plans) for server in servers}, plans)
+
+
+_HOST_QUESTIONS: tuple[Callable[[HostDraft], object], ...] = (
+    lambda host: host.host,
+    lambda host: host.source,
+    lambda host: host.address,
+    lambda host: host.stated_squash,
+    lambda host: host.access,
+)
+
+
+def _refusals(subject: S, questions: tuple[Callable[[S], object], ...]) -> Iterator[Problem]:
+    for question in questions:
+        try:
+            question(subject)
+        except RefusedError as refused:
+            yield refused.problem
+        except WrongSettingError:
+            continue
+
+
+def _server_plan(server: ServerDraft, hosts: Mapping[str, HostPlan]) -> ServerPlan:
+    exports = [
+        Export(
+            path=host.source.path,
+            client=host.address,
+            options=("rw", "sync", "no_subtree_check", "sec=sys", "secure", *host.squash.options()),
+            owner=ROOT if host.access.access == "chown" else host.stored_agent,
+            host=host.name,
+            writers=(host.host, host.agent),
+            holds_root=host.root_on_pods,
+        )
+        for host in hosts.values()
+        if host.server == server.name and host.source and host.address and host.squash
+    ]
+    exports.sort(key=lambda export: (export.path, export.client))
+    return ServerPlan(server.name, server.settings, server.address, tuple(exports))

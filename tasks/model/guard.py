@@ -1,0 +1,137 @@
+"""The guard: the service that gives new sessions to the agent where the host makes them as root."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from tasks.model.mount_unit import UNITS, unit_name
+from tasks.model.ownership import host_trees
+from tasks.model.plan import HostPlan
+from tasks.model.service_unit import mount_points
+
+PROGRAM = "/usr/local/lib/nanoclaw-pods/guard.py"
+UNIT_PREFIX = "pods-guard-"
+
+SWEEP_SECONDS = 60
+
+_WATCHED = {
+    "sessions": ["*", "*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"],
+    "groups": ["*", "*/.claude-fragments"],
+}
+"""The directories below each tree's root that the host process itself writes in."""
+
+
+@dataclass(frozen=True)
+class GuardState:
+    """The guard as it is on a machine."""
+
+    program: str | None
+    """SHA-256 of the program."""
+    unit: str | None
+    """The text of the unit."""
+    enabled: bool
+    active: bool
+    needs_reload: bool
+    """Whether systemd has read another text than the one that is there (NeedDaemonReload)."""
+    running: list[str]
+    """The command line of the main process."""
+    others: list[str]
+    """Guards' units of other project roots."""
+
+
+def wanted(plan: HostPlan) -> bool:
+    """Whether a host needs the guard: only where sessions are born as root's."""
+    return plan.access.access == "chown"
+
+
+def guard_unit(plan: HostPlan) -> str:
+    """The name of the guard's unit. NanoClaw disables failed units that begin with nanoclaw, if they are a user's."""
+    return f"{UNIT_PREFIX}{plan.slug}.service"
+
+
+def unit_file(plan: HostPlan) -> str:
+    """Where the guard's unit lies."""
+    return f"{UNITS}/{guard_unit(plan)}"
+
+
+def command_line(plan: HostPlan, program: str) -> list[str]:
+    """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
+    trees = [
+        {**{key: tree.arguments()[key] for key in ("path", "uid", "gid", "uids", "gids")}, "watched": watched}
+        for tree, watched in zip(host_trees(plan), _WATCHED.values(), strict=True)
+    ]
+    arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "trees": trees}
+    texts = program + _unit(plan, "")
+    arguments["version"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
+    return ["/usr/bin/python3", "-I", "-B", PROGRAM, json.dumps(arguments, sort_keys=True)]
+
+
+def unit_text(plan: HostPlan, program: str) -> str:
+    """The guard's unit. Paths hold no character that systemd or JSON would read as anything else."""
+    *words, arguments = command_line(plan, program)
+    return _unit(plan, f"{' '.join(words)} '{arguments.replace('%', '%%').replace('$', '$$')}'")
+
+
+def _unit(plan: HostPlan, command: str) -> str:
+    mounts = " ".join(unit_name(path) for path in mount_points(plan))
+    paths = (
+        f"{plan.settings.pods_path} {plan.sessions} {plan.groups}" if plan.source else f"{plan.sessions} {plan.groups}"
+    )
+    written = plan.settings.pods_path if plan.root_on_pods else f"{plan.sessions} {plan.groups}"
+    bound = f"BindsTo={mounts}\nAfter={mounts}\n" if mounts else ""
+    return f"""\
+# Written by nanoclaw-pods.
+[Unit]
+Description=Give new NanoClaw sessions of {plan.root} to their agents
+Before={plan.unit}
+RequiresMountsFor={paths}
+{bound}StartLimitIntervalSec=0
+
+[Service]
+ExecStart={command}
+Restart=always
+RestartSec=1
+TimeoutStopSec=10
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={written}
+PrivateDevices=yes
+PrivateNetwork=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RestrictAddressFamilies=none
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target{f" {mounts}" if mounts else ""}
+"""
+
+
+def steps(state: GuardState, plan: HostPlan, program: str) -> frozenset[str]:
+    """What is to be done for the guard to run as it should: among program, unit, reload, enable and restart."""
+    found = set()
+    if state.program != hashlib.sha256(program.encode()).hexdigest():
+        found.add("program")
+    if state.unit != unit_text(plan, program):
+        found |= {"unit", "reload"}
+    if state.needs_reload:
+        found.add("reload")
+    if not state.enabled:
+        found.add("enable")
+    if not state.active or state.running != command_line(plan, program):
+        found.add("restart")
+    return frozenset(found)

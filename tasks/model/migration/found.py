@@ -1,0 +1,206 @@
+"""What `files/programs/v1_install.py` says of a machine: the types that its answer becomes.
+
+Names in it were chosen by others and are printable. Nothing secret is in it: of .env the names alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A directory that may be a NanoClaw v1."""
+
+    path: str
+    by: list[str]
+    """What led to it."""
+    kind: Literal["v1", "v2", "no database", "absent"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A chat that v1 answers in, and its folder."""
+
+    folder: str
+    jid: str
+    """The chat: v1's name for it."""
+    main: bool
+    """Whether it is the group of the operator, whose agent may do more."""
+    direct: bool | None
+    """Whether the chat is between two; None where v1 did not know."""
+    mounts: list[str]
+    """Directories of the host that its agent has beside its own."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scheduled task; what it is to do is not looked at."""
+
+    folder: str
+    jid: str
+    kind: str
+    """cron, interval or once."""
+    value: str
+    """A cron expression, milliseconds, or a time."""
+    status: str
+    """active, paused or completed."""
+    direct: bool | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """store/messages.db. Groups, tasks and sessions are known where it was read."""
+
+    state: Literal["read", "missing", "corrupt", "foreign", "unread"]
+    """foreign: one that is not v1's; unread: why is in `text`."""
+    text: str
+    bytes: int
+    wal: int
+    """Bytes of a write-ahead log beside it."""
+    journal: int
+    """Bytes of a rollback journal beside it."""
+    uid: int
+    """Its owner."""
+    is_main: bool
+    """Whether its schema has the column is_main (NanoClaw 1.2.0 and later)."""
+    checked: bool
+    """Whether it was looked through to the end (PRAGMA quick_check)."""
+    groups: list[Group]
+    tasks: list[Task]
+    sessions: list[str]
+    """Folders for which v1 noted the conversation that goes on."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """store, groups or data: one pass, in which no link is followed and no other file system entered."""
+
+    state: Literal["there", "absent", "link", "no directory", "unreadable"]
+    bytes: int
+    entries: int
+    counts: dict[str, int]
+    """link, special, unreadable; in groups also, below a group's folder: .git, node_modules, memory, logs."""
+    samples: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A service that runs v1."""
+
+    manager: Literal["system", "user"]
+    name: str
+    file: str
+    uid: int | None
+    """Whom it runs as; None for a user that this machine does not know."""
+    home: str | None
+    enabled: bool
+    active: str
+    """ActiveState of systemctl(1), or unknown."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that runs v1, outside of containers."""
+
+    pid: int
+    uid: int
+    directory: str
+    manager: Literal["system", "user"]
+    unit: str | None
+    """The service that it belongs to."""
+
+
+@dataclass(frozen=True)
+class PidFile:
+    """nanoclaw.pid of start-nanoclaw.sh."""
+
+    file: str
+    pid: int | None
+
+
+@dataclass(frozen=True)
+class Senders:
+    """The sender allow-list; v1 lets everybody in where it is not valid."""
+
+    path: str
+    valid: bool
+    everybody: bool
+    """Whether its default lets everybody in."""
+    chats: int
+    """Chats with a rule of their own."""
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """The mount allow-list."""
+
+    path: str
+    valid: bool
+    roots: int
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whom the project root belongs to."""
+
+    uid: int
+    gid: int
+    user: str | None
+
+
+@dataclass(frozen=True)
+class Install:
+    """A NanoClaw v1."""
+
+    path: str
+    version: str | None
+    owner: Owner
+    units: list[Unit]
+    processes: list[Process]
+    pid_file: PidFile | None
+    containers: list[str] | None
+    """Agents that run; None where Docker did not say so."""
+    folders: list[str]
+    """Directories in groups."""
+    conversations: dict[str, int]
+    """How many there are for a folder, where there are any."""
+    auth: int
+    """Files in store/auth: the WhatsApp pairing."""
+    skills: list[str]
+    """Directories in container/skills."""
+    env: list[str] | None
+    """Names in .env; None where it is a link or no file."""
+    home: str | None
+    """Where v1 looks for its allow-lists."""
+    senders: Senders | None
+    mounts: Mounts | None
+    database: Database
+    trees: dict[str, Tree]
+    elsewhere: list[str]
+    """Other file systems mounted in it, which were not looked into."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is free where v2 is to be; all None where that is not mounted yet."""
+
+    path: str
+    device: int | None
+    bytes: int | None
+    entries: int | None
+
+
+@dataclass(frozen=True)
+class V1State:
+    """What a machine has of NanoClaw v1."""
+
+    candidates: list[Candidate]
+    unseen: list[str]
+    """Mounts with homes that were not looked into, since their server was silent."""
+    error: str | None
+    """Why the look came to no end."""
+    install: Install | None
+    """The one v1 among the candidates."""
+    spaces: list[Space]

@@ -1,0 +1,163 @@
+"""Why a host's NanoClaw v1 cannot be migrated as it is, each with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.model.checks import beside
+from tasks.model.migration.found import Candidate, Database, Install, V1State
+from tasks.model.migration.item import listed
+from tasks.model.migration.plan import MigrationPlan
+from tasks.model.migration.room import Need
+from tasks.model.migration.words import size
+from tasks.model.plan import HostPlan, lies_in
+
+KEY = "nanoclaw_v1_dir"
+PLANS_ONLY = (
+    "this release plans the migration of a NanoClaw v1 and does not carry it out: run with --dry to see the plan, or "
+    f"leave {KEY} out, to have v2 without what v1 has"
+)
+NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What stands in the way, and the way out."""
+
+    why: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.way_out}"
+
+
+def unplanned(state: V1State | None, host: HostPlan) -> Refusal | None:
+    """Why there is no plan: no one v1 was found, or its database tells nothing."""
+    if state is None:
+        return Refusal("did not say what it has of NanoClaw v1", "see to what is said above, and run again")
+    if state.error is not None:
+        return Refusal(
+            f"the look at NanoClaw v1 came to no end: {state.error}",
+            "see to the server of that file system, or to root's rights there, and run again",
+        )
+    if state.install is None:
+        return _not_one(state, host)
+    if lies_in(state.install.path, host.root) or lies_in(host.root, state.install.path):
+        why, _, way_out = beside(state.install.path, host.root).partition(": ")
+        return Refusal(why, way_out)
+    return _database(state.install.database, state.install.path)
+
+
+def _not_one(state: V1State, host: HostPlan) -> Refusal:
+    found = [candidate for candidate in state.candidates if candidate.kind == "v1"]
+    if len(found) > 1:
+        return Refusal(f"several installs of NanoClaw v1 were found, {_each(found)}", NAME_IT)
+    if host.settings.nanoclaw_v1_dir == "auto":
+        others = f"; looked at {_each(state.candidates)}" if state.candidates else ""
+        unseen = f"; not looked into {', '.join(state.unseen)}" if state.unseen else ""
+        return Refusal(f"no NanoClaw v1 was found{others}{unseen}", f"{NAME_IT}, or leave it out")
+    path = str(host.settings.nanoclaw_v1_dir)
+    kinds = [candidate.kind for candidate in state.candidates]
+    if "v2" in kinds:
+        return Refusal(f"{path} is a NanoClaw v2, as its package.json says", f"{NAME_IT}, or leave it out")
+    if "no database" in kinds:
+        return _missing(path)
+    return Refusal(f"{path} is no directory of this machine", f"{NAME_IT}, or leave it out")
+
+
+def _each(candidates: list[Candidate]) -> str:
+    kinds = {"v1": "", "v2": ", a v2", "no database": ", without store/messages.db", "absent": ", no directory"}
+    shown = [f"{one.path} ({', '.join(one.by)}{kinds[one.kind]})" for one in candidates[:5]]
+    more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
+    return ", ".join(shown) + more
+
+
+def _missing(path: str) -> Refusal:
+    return Refusal(f"{path} has no database, store/messages.db", f"restore it from a backup, or {NAME_IT}")
+
+
+def _database(database: Database, path: str) -> Refusal | None:
+    file = f"{path}/store/messages.db"
+    if database.state == "read":
+        return None
+    if database.state == "missing":
+        return _missing(path)
+    if database.state == "corrupt":
+        save = "stop v1, and restore it from a backup or save what is left (sqlite3 messages.db .recover)"
+        return Refusal(f"{file} is corrupt ({database.text})", save)
+    if database.state == "foreign":
+        start = f"start v1 once in version 1.1.6 or newer, which makes it, or {NAME_IT}"
+        return Refusal(f"{file} is no database of NanoClaw v1 ({database.text})", start)
+    settle = "start and stop v1 once, so that nothing is left beside the database, and run again"
+    return Refusal(f"{file} cannot be read ({database.text})", settle)
+
+
+def refusals(install: Install, plan: MigrationPlan) -> Iterator[Refusal]:
+    """Why an install that could be planned cannot be migrated as it is."""
+    yield from _trees(install)
+    yield from _services(install)
+    yield from _owners(install)
+    for need in plan.needs:
+        if not need.fits:
+            yield Refusal(_full(need), "free some space, or make the file system larger")
+
+
+def _full(need: Need) -> str:
+    needed, free = [], []
+    if need.free is not None and need.free < need.bytes:
+        needed, free = [size(need.bytes)], [size(need.free)]
+    if need.free_entries is not None and need.free_entries < need.entries:
+        needed, free = [*needed, f"{need.entries} inodes"], [*free, f"{need.free_entries} inodes"]
+    return f"{' and '.join(need.paths)} would need {' and '.join(needed)}, and has {' and '.join(free)} free"
+
+
+def _trees(install: Install) -> Iterator[Refusal]:
+    for name, tree in install.trees.items():
+        path = f"{install.path}/{name}"
+        if tree.state in ("link", "no directory"):
+            why = f"{path} is a {'symbolic link' if tree.state == 'link' else 'file'}, and links are not followed"
+            yield Refusal(why, "put the directory itself there (a bind mount will do)")
+        elif unread := tree.counts.get("unreadable", 0) or int(tree.state == "unreadable"):
+            some = listed(tree.samples.get("unreadable", [name]))
+            why = f"root may not read all of {path}, {unread} places {some}"
+            yield Refusal(why, "have its server export it to this host with no_root_squash until it is migrated")
+    if install.elsewhere:
+        why = f"other file systems are mounted in it {listed(install.elsewhere)}, and they are not looked into"
+        yield Refusal(why, "unmount them, and mount them in v2 once it runs")
+
+
+def _services(install: Install) -> Iterator[Refusal]:
+    services = {(unit.manager, unit.name) for unit in install.units}
+    loose = [process for process in install.processes if (process.manager, process.unit) not in services]
+    for process in loose:
+        noted = install.pid_file is not None and install.pid_file.pid == process.pid
+        by = f" ({install.pid_file.file})" if noted and install.pid_file else ""
+        why = (
+            f"v1 runs outside of its services, as process {process.pid}{by}, and could not be put back after a failure"
+        )
+        way_out = f"stop it (kill {process.pid}) and run it as nanoclaw.service, or not at all"
+        yield Refusal(why, way_out)
+    if len(install.units) > 1:
+        each = ", ".join(f"{unit.file} ({unit.active})" for unit in install.units)
+        why = f"{len(install.units)} services run it, {each}, and only one can be put back after a failure"
+        yield Refusal(why, "stop and disable all but the one that is to run, and remove their files")
+    for unit in install.units:
+        if unit.active == "unknown":
+            way_out = f"see to systemctl {'--user ' if unit.manager == 'user' else ''}show {unit.name}, and run again"
+            yield Refusal(f"the state of {unit.file} is not known", way_out)
+
+
+def _owners(install: Install) -> Iterator[Refusal]:
+    owner, database = install.owner.uid, install.database.uid
+    runners: set[int | None] = {unit.uid for unit in install.units} | {one.uid for one in install.processes}
+    if None in runners:
+        unit = next(unit for unit in install.units if unit.uid is None)
+        yield Refusal(f"{unit.file} runs as a user that this machine does not know", "correct its User=")
+    elif install.home is None:
+        why = f"{install.path} belongs to uid {owner}, no user of this machine, so that v1's allow-lists are not found"
+        yield Refusal(why, f"give it to the user that ran it (chown -R USER: {install.path})")
+    for runner in sorted(uid for uid in runners if uid):
+        if owner != runner or database != runner:
+            why = f"v1 runs as uid {runner}, and {install.path} belongs to uid {owner}, its database to uid {database}"
+            yield Refusal(why, f"give it to the user that runs it (chown -R {runner}: {install.path})")

@@ -1,0 +1,101 @@
+"""The text of what systemd reads about the pods: mount units, Docker's drop-in. systemd.mount(5), systemd.unit(5)."""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+from collections.abc import Sequence
+
+from tasks.model.plan import Source
+
+UNITS = "/etc/systemd/system"
+UNIT_NAME_MAX = 255
+"""Characters, the suffix included: systemd.unit(5)."""
+DOCKER_DROPIN = f"{UNITS}/docker.service.d/nanoclaw-pods.conf"
+
+_PLAIN = frozenset((string.ascii_letters + string.digits + ":_.").encode())
+_START_SECONDS = 90
+"""How long mount(8) may take before systemd gives up: a server that boots with its hosts is waited for."""
+
+
+def unit_name(path: str) -> str:
+    """The name of the mount unit for a path, as `systemd-escape --path --suffix=mount` prints it."""
+    parts = [part for part in path.split("/") if part]
+    if not parts:
+        return "-.mount"
+    joined = "/".join(parts).encode()
+    escaped = "".join(
+        "-" if byte == ord("/") else chr(byte) if byte in _PLAIN and (index or byte != ord(".")) else f"\\x{byte:02x}"
+        for index, byte in enumerate(joined)
+    )
+    return f"{escaped}.mount"
+
+
+def unit_path(path: str) -> str:
+    """The file of the mount unit for a path."""
+    return f"{UNITS}/{unit_name(path)}"
+
+
+def transport(address: str) -> str:
+    """The netid of TCP to an address: nfs(5) tells IPv6 apart as tcp6."""
+    return "tcp6" if ipaddress.ip_address(address).version == 6 else "tcp"
+
+
+def mount_options(source: Source, version: str, extra: Sequence[str]) -> tuple[str, ...]:
+    """The options of the pods' mount, as mount(8) takes them."""
+    return (f"vers={version}", f"proto={transport(source.address)}", "hard", "nosuid", "nodev", "_netdev", *extra)
+
+
+def pods_unit(source: Source, path: str, options: Sequence[str]) -> str:
+    """The mount unit of the pods. No automount: a service would start on a trigger that cannot be mounted."""
+    return f"""\
+[Unit]
+Description=NanoClaw pods
+Wants=network-online.target
+After=network-online.target
+
+[Mount]
+What={_value(str(source))}
+Where={_value(path)}
+Type=nfs
+Options={_value(",".join(options))}
+TimeoutSec={_START_SECONDS}
+
+[Install]
+WantedBy=remote-fs.target
+"""
+
+
+def bind_unit(source: str, target: str, pods: str, flags: Sequence[str], *, remote: bool) -> str:
+    """The mount unit that shows a directory of the pods inside a local project root.
+
+    It follows the pods' own unit where that is a remote mount: `_netdev` keeps the bind, too, out of
+    local-fs.target, which would have to wait for the network that waits for it.
+    """
+    bound = f"BindsTo={_value(unit_name(pods))}\nAfter={_value(unit_name(pods))}\n" if remote else ""
+    return f"""\
+[Unit]
+Description=NanoClaw pods at {_value(target)}
+RequiresMountsFor={_value(pods)}
+{bound}
+[Mount]
+What={_value(source)}
+Where={_value(target)}
+Type=none
+Options={_value(",".join(["bind", *flags, *(["_netdev"] if remote else [])]))}
+TimeoutSec=30
+
+[Install]
+WantedBy={"remote-fs.target" if remote else "local-fs.target"}
+"""
+
+
+def docker_dropin(units: Sequence[str]) -> str:
+    """Docker's drop-in: it starts after the mounts, and without them where they fail (agents of others go on)."""
+    names = " ".join(_value(unit) for unit in units)
+    return f"[Unit]\nWants={names}\nAfter={names}\n"
+
+
+def _value(text: str) -> str:
+    """A value in a unit file: `%` begins a specifier there (systemd.unit(5), SPECIFIERS)."""
+    return text.replace("%", "%%")

@@ -1,0 +1,26 @@
+"""What is at a path of a machine, and whose it is to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.model.identity import Ids
+from tasks.model.plan import HostPlan
+
+
+@dataclass(frozen=True)
+class Place:
+    """What lstat(2) says of a path; a link on the way to it counts as one at the path."""
+
+    kind: Literal["absent", "file", "directory", "link", "special file"]
+    uid: int = 0
+    gid: int = 0
+    mode: str = ""
+
+
+def owner_in_root(plan: HostPlan) -> Ids | None:
+    """Whom the host process's own files in the project root belong to; None where the server decides that."""
+    if not plan.root_on_pods:
+        return plan.host
+    return None if plan.access.access == "squash" or plan.squash is None else plan.squash.seen(plan.host)

@@ -1,0 +1,128 @@
+"""What a machine is refused for: judged from what it is, before anything is done to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tasks.model.mount_refusals import is_source
+from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.runtime import AccountState, account_problem
+
+_RELEASES = {"debian": 12.0, "ubuntu": 22.04}
+_NEEDED_BYTES = 1 << 30
+NETWORK_TYPES = frozenset({"nfs", "nfs4"})
+
+
+@dataclass(frozen=True)
+class MountPoint:
+    """A path that something is mounted at (proc(5), mountinfo)."""
+
+    path: str
+    type: str
+    source: str
+    addresses: list[str]
+    """Of its server, which the source may name."""
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """A machine as it is found."""
+
+    uid: int
+    """The uid that the role's commands run as; they need 0."""
+    python: tuple[int, int]
+    distribution: str
+    """ID of os-release(5)."""
+    version: str
+    """VERSION_ID of os-release(5)."""
+    hostname: str
+    systemd: bool
+    """Whether systemd is the init of the machine (sd_booted(3))."""
+    mounts: list[MountPoint]
+    """What is mounted at the paths asked for, oldest first."""
+    beneath: dict[str, list[str] | None]
+    """The first names in each path that nothing is mounted on; None where something is, or it does not exist."""
+    account: AccountState | None
+    """The host user, of a host."""
+    free: dict[str, int | None]
+    """Bytes free for each directory; None on a network mount, which is not asked."""
+
+
+def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+    """Every reason for which the run must not begin, of the machines that it looked at."""
+    problems: list[Problem] = []
+    for name, state in machines.items():
+        if state is None:
+            text = "did not answer, or has no python3: install it (apt-get install python3), or leave the machine out"
+            problems.append(Problem(name, "machine", f"{text} with --exclude {name}"))
+            continue
+        problems += [Problem(name, "machine", text) for text in _system(state)]
+        if name in fleet.hosts:
+            problems += _host(fleet.hosts[name], state)
+    return problems + list(_hostnames(fleet, machines))
+
+
+def _system(state: MachineState) -> Iterable[str]:
+    if state.uid != 0:
+        yield f"commands run as uid {state.uid} and need root: set _sudo = True for this machine, or ssh_user to root"
+    if state.python < (3, 9):
+        yield f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
+    if not state.systemd:
+        yield "systemd is not its init"
+    lowest = _RELEASES.get(state.distribution)
+    release = state.version if state.version.replace(".", "", 1).isdigit() else "0"
+    if lowest is None or float(release) < lowest:
+        found = f"{state.distribution or 'an unknown system'} {state.version}".strip()
+        yield f"is {found}; Debian 12 and Ubuntu 22.04 or newer are supported"
+    for path, free in state.free.items():
+        if free is not None and free < _NEEDED_BYTES:
+            yield f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
+
+
+def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
+    problem = account_problem(state.account, plan) if state.account else None
+    if problem:
+        yield Problem(plan.name, "nanoclaw_user", problem)
+    yield from _mount_point(plan, state)
+
+
+def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
+    if plan.source is None:
+        return
+    path = plan.settings.pods_path
+    mounts = [mount for mount in state.mounts if mount.path == path]
+    if mounts and (
+        mounts[-1].type not in NETWORK_TYPES or not is_source(mounts[-1].source, mounts[-1].addresses, plan.source)
+    ):
+        found = f"{mounts[-1].source} ({mounts[-1].type})"
+        text = (
+            f"{found} is mounted there, not {plan.source}: unmount it, or set pods_server and pods_export to it, "
+            "or pods_path to another directory"
+        )
+        yield Problem(plan.name, "pods_path", text)
+    for target in (path, *(bind for _source, bind in plan.binds)):
+        names = state.beneath.get(target)
+        if names:
+            text = (
+                f"{target} is not mounted and holds {', '.join(names)}, which a mount would hide: move them away, "
+                "and into the mounted directory after the run if they are NanoClaw's"
+            )
+            yield Problem(plan.name, "pods_path", text)
+
+
+def _hostnames(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> Iterable[Problem]:
+    named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, state in machines.items():
+        plan = fleet.hosts.get(name)
+        if plan and plan.source and state:
+            named[plan.source.address, state.hostname].append(name)
+    for (_server, hostname), names in named.items():
+        for name in names if len(names) > 1 else ():
+            others = ", ".join(other for other in names if other != name)
+            text = (
+                f"has the host name {hostname} like {others}: NFSv4.1 clients of one name take each other's locks; "
+                "give each its own (hostnamectl set-hostname)"
+            )
+            yield Problem(name, "hostname", text)

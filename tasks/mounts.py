@@ -1,0 +1,26 @@
+"""The NFS client: the guarded mount of the pods, its binds, and what containers may reach of it."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import HostPlan
+from tasks.operations.container_firewall import docker_and_pods
+from tasks.operations.mounts import pods_binds, pods_directory, pods_mount
+
+MOUNT_SECONDS = 900
+"""More than mount_units, the longest of the commands, gives itself: it must end by itself, putting back what was
+there, for pyinfra only stops waiting."""
+
+
+@deploy("Pods mount")
+def mount_pods(plan: HostPlan) -> None:
+    """Brings the pods to a host: mounted from their server, or a local directory; bound into a local root."""
+    if plan.source:
+        pods_mount(name="Mount the pods", plan=plan, _timeout=MOUNT_SECONDS)
+    else:
+        pods_directory(name="Make the pods directory", plan=plan, _timeout=60)
+    if plan.binds:
+        pods_binds(name="Show the pods in the project root", plan=plan, _timeout=MOUNT_SECONDS)
+    if plan.source or plan.binds:
+        docker_and_pods(name="Order Docker after the pods and fence containers", plan=plan, _timeout=180)

@@ -1,0 +1,1 @@
+"""What pyinfra lacks: operations that compare with the machine and touch only what differs."""

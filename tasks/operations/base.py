@@ -1,0 +1,58 @@
+"""The shape of every operation: a fact that must be known, and errors that leave other machines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from pyinfra import host, logger, state
+from pyinfra.api import FunctionCommand, StringCommand, operation
+from pyinfra.api.exceptions import OperationError
+from pyinfra.api.host import Host
+from pyinfra.api.operation import PyinfraOperation
+from pyinfra.api.state import State
+
+from tasks.facts.base import ProgramFact
+
+Document = TypeVar("Document")
+P = ParamSpec("P")
+
+Commands = Generator[StringCommand | FunctionCommand, None, None]
+
+
+def look(fact: type[ProgramFact[Document]], **arguments: Any) -> Document:
+    """What a fact says of the machine; an OperationError where it is unknown, for unknown is not absent."""
+    answer: Document | None = host.get_fact(fact, **arguments)
+    if answer is None:
+        raise OperationError(
+            f"could not learn the state of the machine ({fact.program}): see to what is said above, or to its "
+            "connection or its python3, and run again"
+        )
+    return answer
+
+
+def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
+    """An operation whose error ends the whole run in a check phase, before anything is changed anywhere.
+
+    Later it fails its machine alone, with the reason as the last line: pyinfra lets what an operation raises while it
+    executes end the run for the whole fleet, so there the reason becomes a failing command.
+    """
+
+    @operation()
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
+        try:
+            yield from function(*args, **kwargs)
+        except Exception as error:
+            reason = str(error) if isinstance(error, OperationError) else f"a fault of the role itself: {error!r}"
+            if not state.is_executing:
+                raise OperationError(f"{host.name}: {reason}") from error
+            yield FunctionCommand(_fail, (reason,), {})
+
+    return guarded
+
+
+def _fail(state: State, host: Host, reason: str) -> bool:
+    host.log_styled(reason, fg="red", log_func=logger.error)
+    return False

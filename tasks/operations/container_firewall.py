@@ -1,0 +1,87 @@
+"""Containers and the pods: Docker starts after the mounts, and containers do not reach the NFS server."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import argv, write_file
+from tasks.facts.container_firewall import ContainerFirewall
+from tasks.model.container_firewall import (
+    NFTABLES_DROPIN,
+    RULES,
+    UNIT,
+    UNIT_FILE,
+    FirewallState,
+    in_force,
+    nftables_dropin,
+    rules_text,
+    unit_text,
+)
+from tasks.model.mount_unit import DOCKER_DROPIN, docker_dropin, unit_name
+from tasks.model.plan import HostPlan
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.report import show_diff
+
+
+@pods_operation
+def docker_and_pods(plan: HostPlan) -> Commands:
+    """Orders Docker after the mounts, and drops what containers send to the NFS server, and NFS to anywhere.
+
+    Owns: nanoclaw-pods.conf in docker.service.d and nftables.service.d, nanoclaw-pods-firewall.service with its rules
+    in /etc/nanoclaw-pods, and a table of its own: `inet nanoclaw_pods`, or, where the kernel has no nf_tables, the
+    chain NANOCLAW-PODS of the mangle table. Leaves alone: every other rule, Docker itself (it need not be
+    installed yet, and is not restarted: an order counts at the next boot).
+    Changes: when a file, the unit's state or the live rules differ, or systemd has not read a file.
+    Errors: a kernel that can do neither.
+
+    + plan: the host's plan
+    """
+    server = plan.source.address if plan.source else None
+    seen = look(ContainerFirewall, ipv6=bool(server and ipaddress.ip_address(server).version == 6))
+    if not seen.tools and not state.is_executing:
+        seen = replace(seen, backend="nft")  # nft comes with an earlier operation
+    mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]
+    order = docker_dropin([*map(unit_name, mounts), *([UNIT] if server else [])])
+    files = {} if seen.dropin == order else {DOCKER_DROPIN: (seen.dropin, order)}
+    files |= _firewall_files(seen, server) if server else {}
+    reload = bool(files) or seen.needs_reload
+    apply = bool(server and (_rules_differ(seen, server) or not seen.active))
+    if not reload and not apply and (seen.enabled or not server):
+        host.noop("Docker waits for the pods" + (f", and containers do not reach {server}" if server else ""))
+        return
+    for path, (old, new) in files.items():
+        show_diff(path, old, new)
+    for path, (_old, new) in files.items():
+        checked = ("nft", "-c", "-f", "{}") if path == RULES["nft"] else ()
+        yield write_file(path, new, validate=checked)
+    if server and not seen.enabled:
+        yield argv("systemctl", "--no-reload", "enable", "--quiet", UNIT)
+        reload = True
+    if reload:
+        yield argv("systemctl", "daemon-reload")
+    if apply:
+        yield argv("systemctl", "reload" if seen.active else "start", UNIT)
+
+
+def _firewall_files(seen: FirewallState, server: str) -> dict[str, tuple[str | None, str]]:
+    if seen.backend is None:
+        raise OperationError(
+            f"containers cannot be kept from the NFS server {server}: the kernel has no nf_tables (family inet) and "
+            "there is no iptables-legacy. Without it an agent can act as any user on the server; install a kernel "
+            "with nf_tables"
+        )
+    wanted = {
+        RULES[seen.backend]: (seen.rules, rules_text(seen.backend, server)),
+        UNIT_FILE: (seen.unit, unit_text(seen.backend, list(seen.iptables))),
+    }
+    if seen.backend == "nft":
+        wanted[NFTABLES_DROPIN] = (seen.nftables, nftables_dropin())
+    return {path: texts for path, texts in wanted.items() if texts[0] != texts[1]}
+
+
+def _rules_differ(seen: FirewallState, server: str) -> bool:
+    return seen.backend is not None and not in_force(seen, server)

@@ -1,0 +1,46 @@
+"""NanoClaw's .env: entries that the role sets, and rights that keep it secret."""
+
+from __future__ import annotations
+
+import json
+
+from pyinfra import host
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import run_program
+from tasks.facts.env_files import EnvFiles
+from tasks.model.env_files import differing, open_places, places, refusals
+from tasks.model.place import owner_in_root
+from tasks.model.plan import HostPlan
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.foresight import foresee
+from tasks.report import say
+
+
+@pods_operation
+def env_files(plan: HostPlan) -> Commands:
+    """Sets the entries of nanoclaw_env in .env and keeps .env and NanoClaw's copy of it from other users.
+
+    Owns: these entries; the modes 0600 of .env and data/env/env, 0700 of data/env, and their owner, where the server
+    does not decide it. Leaves alone: all other lines of .env, the content of the copy; makes no .env without entries.
+    Changes: when an entry differs (compared by keyed digests: a value is never in argv, a diff or a log), or a mode
+    or an owner does. Refuses links at these places.
+
+    + plan: the host's plan
+    """
+    entries = plan.settings.nanoclaw_env
+    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)))
+    refused = refusals(plan.root, seen)
+    if refused:
+        raise OperationError("; ".join(refused))
+    owner = owner_in_root(plan)
+    names, rights = differing(entries, seen), open_places(plan.root, owner, seen)
+    if not names and not rights:
+        host.noop(f"{len(entries)} entries of .env are set, and only the host process reads it")
+        return
+    for reason in (*(f".env: {name} differs" for name in names), *rights):
+        say(reason)
+    if names:
+        foresee("environment")
+    ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
+    yield run_program("set_env_entries", {"root": plan.root, **ids}, stdin=json.dumps(entries))

@@ -1,0 +1,63 @@
+"""The service that gives new sessions to the agent."""
+
+from __future__ import annotations
+
+from pyinfra import host
+
+from tasks.command import argv, program_text, write_file
+from tasks.facts.guard import GuardFact
+from tasks.model.guard import PROGRAM, UNIT_PREFIX, GuardState, guard_unit, steps, unit_file, unit_text, wanted
+from tasks.model.mount_unit import UNITS
+from tasks.model.plan import HostPlan
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.report import show_diff
+
+
+@pods_operation
+def guard(plan: HostPlan) -> Commands:
+    """Runs the guard where the host is root and gives its sessions away; removes it where it does not.
+
+    Owns: /usr/local/lib/nanoclaw-pods/guard.py and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
+    Changes: when the program, the unit, what systemd has read of it, or the command line of the running process
+    differs, or when a guard of another project root is there. Sources: systemd.unit(5), systemd.exec(5).
+
+    + plan: the host's plan
+    """
+    state = look(GuardFact, unit=guard_unit(plan), unit_file=unit_file(plan), program=PROGRAM, prefix=UNIT_PREFIX)
+    yield from _remove(state, plan)
+    if wanted(plan):
+        yield from _install(state, plan)
+
+
+def _remove(state: GuardState, plan: HostPlan) -> Commands:
+    units = state.others if wanted(plan) else [*state.others, *([guard_unit(plan)] if state.unit is not None else [])]
+    for unit in units:
+        yield argv("systemctl", "disable", "--now", unit)
+        yield argv("rm", "-f", f"{UNITS}/{unit}")
+    if wanted(plan):
+        return
+    if state.program is not None:
+        yield argv("rm", "-f", PROGRAM)
+    if units:
+        yield argv("systemctl", "daemon-reload")
+    elif state.program is None:
+        host.noop(f"no guard is needed with {plan.access.access}")
+
+
+def _install(state: GuardState, plan: HostPlan) -> Commands:
+    text = program_text("guard")
+    todo = steps(state, plan, text)
+    if not todo and not state.others:
+        host.noop(f"{guard_unit(plan)} runs")
+        return
+    if "program" in todo:
+        yield write_file(PROGRAM, text)
+    if "unit" in todo:
+        show_diff(unit_file(plan), state.unit, unit_text(plan, text))
+        yield write_file(unit_file(plan), unit_text(plan, text))
+    if "reload" in todo or state.others:
+        yield argv("systemctl", "daemon-reload")
+    if "enable" in todo:
+        yield argv("systemctl", "enable", guard_unit(plan))
+    if "restart" in todo:
+        yield argv("systemctl", "restart", guard_unit(plan))

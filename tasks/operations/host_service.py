@@ -1,0 +1,94 @@
+"""NanoClaw as a systemd service: its unit, our drop-in, its logs and its running state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import argv, run_program, write_file
+from tasks.facts.host_service import HostService
+from tasks.model import service_unit as texts
+from tasks.model.place import owner_in_root
+from tasks.model.plan import HostPlan
+from tasks.model.service_state import ServiceState, refusals, service_steps
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.foresight import foreseen
+from tasks.report import say, show_diff
+
+
+def _look(plan: HostPlan) -> ServiceState:
+    return look(
+        HostService,
+        unit=plan.unit,
+        user=plan.settings.nanoclaw_user,
+        gid=plan.host.gid,
+        root=plan.root,
+        texts=[texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
+        logs=[texts.log_directory(plan), *texts.log_files(plan)],
+        inputs=list(texts.inputs(plan)),
+        started=texts.started_record(plan),
+    )
+
+
+@pods_operation
+def host_service(plan: HostPlan) -> Commands:
+    """Runs NanoClaw as a system service that lives and dies with its mounts, and rotates its logs.
+
+    Owns: the unit, its drop-in 50-nanoclaw-pods.conf, its retry unit, the unit's entry in
+    /etc/logrotate.d, that logs/ and the two logs exist and belong to the host process, that the unit is enabled
+    and runs. Leaves alone: other drop-ins of the unit, what is in the logs, units of other project roots.
+    Changes: when a text differs; when the unit is stopped or disabled; when it started before the last change of
+    its unit, .env, build or agent image (each start notes their digests, so that a missed restart is made up).
+    Errors: something else runs the same project root; a unit that systemd-analyze refuses is not installed; a
+    service that does not stay up fails with the last lines of its journal and its error log.
+
+    + plan: the host's plan
+    """
+    seen = _look(plan)
+    refused = refusals(plan, seen)
+    if seen.account is None and state.is_executing:
+        refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")
+    if refused:
+        raise OperationError("; ".join(refused))
+    steps = service_steps(plan, seen)
+    if foreseen("build", "image", "environment") and not steps.restart:
+        reason = f"{plan.unit} runs from a build, an image or a .env that is going to change"
+        steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
+    if not steps:
+        host.noop(f"{plan.unit} runs what is installed")
+        return
+    for reason in steps.reasons:
+        say(reason)
+    for path, text in steps.units.items():
+        show_diff(path, seen.files[path], text)
+    if steps.rotation is not None:
+        path = texts.rotation_path(plan)
+        show_diff(path, seen.files[path], steps.rotation)
+
+    owner = owner_in_root(plan)
+    ids = ("-o", str(owner.uid), "-g", str(owner.gid)) if owner else ()
+    for what, path in steps.logs:
+        if what == "directory":
+            yield argv("install", "-d", "-m", "0755", *ids, path)
+        elif what == "file":
+            # systemd would make it, as root: the host's user could not rotate it.
+            yield argv("install", "-m", "0644", *ids, "/dev/null", path)
+        else:
+            yield argv("chown", "--no-dereference", str(owner), path)
+    if steps.units:
+        yield run_program("install_units", {"unit": plan.unit}, stdin=json.dumps(steps.units))
+    if steps.rotation is not None:
+        yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
+    if steps.start:
+        yield run_program(
+            "start_service",
+            {
+                "unit": plan.unit,
+                "restart": steps.restart,
+                "socket": f"{plan.root}/data/cli.sock",
+                "errors": texts.log_files(plan)[1],
+            },
+        )

@@ -1,0 +1,246 @@
+"""The pods on a host: their mount, and their binds in a local project root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pyinfra import host, inventory, state
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import argv, run_program, write_file
+from tasks.facts.mounts import Mounts
+from tasks.model.mount_options import without_sizes
+from tasks.model.mount_refusals import MountError, refuse_local
+from tasks.model.mount_state import MountState
+from tasks.model.mount_unit import unit_path
+from tasks.model.mounts import (
+    STAMP,
+    TRIED,
+    Decision,
+    Wanted,
+    bind_flags,
+    binds_of,
+    decide_bind,
+    decide_pods,
+    options_of,
+    pods_of,
+    stamp_of,
+)
+from tasks.model.plan import HostPlan, Source
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.report import say, show_diff
+
+
+def _look(plan: HostPlan) -> MountState:
+    wanted = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
+    return look(
+        Mounts,
+        pods=plan.settings.pods_path,
+        binds=[list(bind) for bind in plan.binds],
+        units={mount.path: mount.unit for mount in wanted},
+        stamp=STAMP,
+        tried=TRIED,
+    )
+
+
+@pods_operation
+def pods_directory(plan: HostPlan) -> Commands:
+    """Makes the pods' directory on a local file system.
+
+    Owns: that it is there. Leaves alone: its owner, its mode, what is in it and which disk it is on.
+    Changes: when it is missing. Errors: a network file system where the settings say local.
+
+    + plan: the host's plan, with no source
+    """
+    seen = _look(plan)
+    path = plan.settings.pods_path
+    try:
+        refuse_local(plan, seen)
+    except MountError as refused:
+        raise OperationError(str(refused)) from None
+    point = seen.points[path]
+    if point.beneath.kind in ("link", "other"):
+        raise OperationError(f"{point.beneath.detail} is a link or no directory: give the real path as pods_path")
+    if point.mounts or point.beneath.kind != "absent":
+        host.noop(f"{path} is there")
+        return
+    yield argv("install", "-d", "-m", "0755", path)
+
+
+@pods_operation
+def pods_mount(plan: HostPlan) -> Commands:
+    """Mounts the export at pods_path, now and at boot, over a guarded mount point.
+
+    Owns: the mount unit in /etc/systemd/system, the live mount and those of its options that the role knows, the
+    immutable flag of the directory beneath, and the flush of cached permissions after the export changed
+    (/var/lib/nanoclaw-pods/export says for which one it was done).
+    Leaves alone: /etc/fstab, mounts of anything else, sizes that the server negotiated down.
+    Changes: when the unit, the live options, the guard or the export differ, or the file handle is stale. Options
+    that a remount cannot change (nfs(5), THE REMOUNT OPTION) and a stale handle stop the service and the agents,
+    unmount, mount again and start what was stopped; this is said. Afterwards the live mount is looked at again,
+    for a remount may answer 0 and change nothing.
+    Errors: something else at the path, stacked mounts, an automount, files beneath the mount point, a server that
+    cannot be reached or refuses; each with what is there and the way out.
+
+    + plan: the host's plan, with a source
+    """
+    source = _source(plan)
+    decision = _decide_pods(plan, source)
+    for note in decision.notes:
+        say(note)
+    if decision.settled:
+        host.noop(f"{source} is mounted at {plan.settings.pods_path} with the right options")
+        return
+    wanted = pods_of(plan, source)
+    yield from _prepare(plan, [(wanted, decision)], None)
+    if decision.action != "keep":
+        yield _act(plan, [(wanted, decision)])
+    if decision.stamp and not _server_failed(plan):
+        yield run_program("flush_caches", {"flush": decision.flush, "stamp": STAMP, "content": stamp_of(plan)})
+    if decision.forget:
+        yield argv("rm", "--force", TRIED)
+    if not state.is_executing or decision.action == "keep":
+        return
+    after = _decide_pods(plan, source)
+    if after.action != "keep" and decision.action == "remount":
+        after = replace(after, action="cycle")
+        _explain(plan, [(wanted, after)], host.log)
+        yield _act(plan, [(wanted, after)])
+        after = _decide_pods(plan, source)
+    if after.action != "keep":
+        reasons = ", ".join(after.reasons)
+        if after.action == "cycle" and not after.lazy:
+            yield write_file(TRIED, f"{reasons}\n")
+        raise OperationError(f"{plan.settings.pods_path} is still not as it should be: {reasons}")
+
+
+@pods_operation
+def pods_binds(plan: HostPlan) -> Commands:
+    """Shows the pods' session and group directories inside a local project root, by bind mounts.
+
+    Owns: the directories on the pods, made for the host process (under squash for whom the server makes them),
+    the mount units of the binds, and the guarded, empty directories beneath them. Makes the project root's
+    missing directories for the host process. Leaves alone: what is in any of them.
+    Changes: when a directory, a unit, a bind or its guard is missing, or a bind shows what is no longer there; a
+    bind that must be made anew stops the service and the agents first.
+    Errors: files in the place of a bind, which the mount would hide; another mount there.
+
+    + plan: the host's plan, with a local project root
+    """
+    seen = _look(plan)
+    decided = _decide_binds(plan, seen)
+    for note in dict.fromkeys(note for _wanted, decision in decided for note in decision.notes):
+        say(note)
+    sources = [source for source, _target in plan.binds if seen.sources.get(source) is None]
+    if not sources and all(decision.settled for _wanted, decision in decided):
+        host.noop(f"{' and '.join(target for _source, target in plan.binds)} show the pods")
+        return
+    yield from _prepare(plan, decided, sources)
+    acting = [(wanted, decision) for wanted, decision in decided if decision.action != "keep"]
+    if not acting:
+        return
+    yield _act(plan, acting)
+    if not state.is_executing:
+        return
+    wrong = [(mount, decision) for mount, decision in _decide_binds(plan, _look(plan)) if decision.action != "keep"]
+    if wrong:
+        raise OperationError("; ".join(f"{mount.path}: {', '.join(after.reasons)}" for mount, after in wrong))
+
+
+def _source(plan: HostPlan) -> Source:
+    if plan.source is None:
+        raise OperationError("the pods are a local file system: there is nothing to mount")
+    return plan.source
+
+
+def _decide_pods(plan: HostPlan, source: Source) -> Decision:
+    try:
+        return decide_pods(plan, source, _look(plan))
+    except MountError as refused:
+        raise OperationError(str(refused)) from None
+
+
+def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[Wanted, Decision]]:
+    try:
+        return [
+            (wanted, decide_bind(plan, source, wanted, seen))
+            for (source, _target), wanted in zip(plan.binds, binds_of(plan), strict=True)
+        ]
+    except MountError as refused:
+        raise OperationError(str(refused)) from None
+
+
+def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources: list[str] | None) -> Commands:
+    """Everything before something is mounted: unit files, directories, guards."""
+    for wanted, decision in decided:
+        if decision.write:
+            show_diff(unit_path(wanted.path), decision.old, wanted.text)
+    _explain(plan, decided)
+    for wanted, decision in decided:
+        if decision.write:
+            yield write_file(unit_path(wanted.path), wanted.text)
+    enable = [wanted.unit for wanted, decision in decided if decision.enable]
+    if enable:
+        yield argv("systemctl", "--no-reload", "enable", "--quiet", *enable)
+    if enable or any(decision.reload for _wanted, decision in decided):
+        yield argv("systemctl", "daemon-reload")
+    if sources:
+        owner = None if plan.access.access == "squash" else [plan.host.uid, plan.host.gid]
+        arguments = {"pods": plan.settings.pods_path, "mounted": plan.source is not None, "paths": sources}
+        yield run_program("make_directories", {**arguments, "owner": owner})
+    guards = [wanted.path for wanted, decision in decided if decision.guard]
+    if guards:
+        inside = None if plan.root_on_pods else plan.root
+        yield run_program("guard_directory", {"paths": guards, "root": inside, "owner": [plan.host.uid, plan.host.gid]})
+
+
+def _explain(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], tell: Callable[[str], object] = say) -> None:
+    """Says what is going to happen to mounts: before the first command, so that a dry run says it too."""
+    for wanted, decision in decided:
+        if decision.action != "keep":
+            tell(f"{wanted.path}: {', '.join(decision.reasons)}: {_WORDS[decision.action]}")
+    if any(decision.action == "cycle" for _wanted, decision in decided):
+        tell(f"stops {plan.unit} and its agents if they run, and starts the service again afterwards")
+
+
+def _act(plan: HostPlan, acting: Sequence[tuple[Wanted, Decision]]) -> StringCommand:
+    cycle = any(decision.action == "cycle" for _wanted, decision in acting)
+    mounts = binds_of(plan)
+    if plan.source and any(wanted.path == plan.settings.pods_path for wanted, _decision in acting):
+        mounts = [pods_of(plan, plan.source), *mounts]
+    remounts = [] if cycle else [wanted for wanted, decision in acting if decision.action == "remount"]
+    arguments = {
+        "cycle": cycle,
+        "mounts": [{"unit": mount.unit, "path": mount.path} for mount in mounts],
+        "start": [wanted.unit for wanted, _decision in acting if wanted not in remounts],
+        "remount": [_remount(plan, wanted.path) for wanted in remounts],
+        "server": _server(plan),
+        "service": plan.unit,
+        "install": plan.slug,
+        "lazy": any(decision.lazy for _wanted, decision in acting),
+    }
+    return run_program("mount_units", arguments)
+
+
+def _remount(plan: HostPlan, path: str) -> list[str]:
+    if path != plan.settings.pods_path:
+        return ["mount", "-o", ",".join(["remount", "bind", "rw", *bind_flags(plan)]), path]
+    options = ",".join(["remount", "rw", *without_sizes(options_of(plan))])
+    return ["mount", "-t", "nfs", "-o", options, str(plan.source), path]
+
+
+def _server(plan: HostPlan) -> dict[str, str | int] | None:
+    if plan.source is None:
+        return None
+    ports = [option.removeprefix("port=") for option in plan.settings.pods_mount_options if option.startswith("port=")]
+    return {"address": plan.source.address, "port": int(ports[-1]) if ports else 2049, "path": plan.source.path}
+
+
+def _server_failed(plan: HostPlan) -> bool:
+    """Whether the server's part of this run failed: what it answers then is not yet what the plan says."""
+    return bool(state.is_executing and plan.server and inventory.get_host(plan.server) in state.failed_hosts)
+
+
+_WORDS = {"ask": "asks the server", "mount": "mounts it", "remount": "remounts it", "cycle": "mounts it anew"}

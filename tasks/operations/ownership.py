@@ -1,0 +1,55 @@
+"""Whose session and group trees are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import run_program
+from tasks.facts.ownership import TreeOwners
+from tasks.model.ownership import Tree, obstacle, remarks, wrong
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.foresight import foreseen
+from tasks.report import say
+
+
+@pods_operation
+def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
+    """Gives each tree with all that is in it to its owner; says how many entries that are, with names.
+
+    Owns: uid and gid of entries that root, nobody, the host process or the agent made. Leaves alone: modes, every
+    other owner's entries, regular files with several names, devices, sockets, pipes, set-id files, other file
+    systems, lost+found. Never follows a link (chown(2), openat(2)).
+    Changes: when an entry differs. A tree that is missing or not mounted yet counts as having none; but a check
+    phase foresees those that a first checkout makes in it as somebody else.
+    Errors: trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id reads as
+    nobody; a server that forbids it.
+
+    + trees: the trees
+    + can_change: whether this machine may give files away; if not, what differs is said, with the way out
+    """
+    if not trees:
+        host.noop("no tree belongs to an agent here")
+        return
+    arguments = [tree.arguments() for tree in trees]
+    reports = look(TreeOwners, trees=arguments).trees
+    found = 0
+    for tree, report in zip(trees, reports, strict=True):
+        if report.state == "unmounted" and state.is_executing:
+            raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is not the real one")
+        if problem := obstacle(report, tree.owner):
+            raise OperationError(problem)
+        for line in remarks(report, tree.owner, can_change=can_change):
+            say(line)
+        found += wrong(report)
+    later = [tree for tree, report in zip(trees, reports, strict=True) if report.state == "unmounted"]
+    for tree in later:
+        say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
+    coming = foreseen("source") and any(tree.born not in (None, tree.owner) for tree in later)
+    if not (found or coming) or not can_change:
+        number = sum(report.entries for report in reports)
+        host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
+        return
+    yield run_program("own_trees", {"apply": True, "trees": arguments})

@@ -1,0 +1,41 @@
+"""Debian packages, all of a task in one operation."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+
+from tasks.command import argv
+from tasks.facts.packages import Packages
+from tasks.operations.base import Commands, look, pods_operation
+
+_APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
+
+
+@pods_operation
+def debian_packages(packages: list[str]) -> Commands:
+    """Installs what is missing of `packages`, without recommended ones.
+
+    Owns: that these packages are installed. Leaves alone: their versions, every other package.
+    Changes: when dpkg says that one is not installed. Waits up to five minutes for another apt to finish.
+
+    + packages: names of Debian packages
+    """
+    installed = look(Packages, packages=packages).installed
+    missing = [name for name in packages if name not in installed]
+    if not missing:
+        host.noop(f"installed: {', '.join(packages)}")
+        return
+    yield apt_update()
+    yield apt_install(*missing)
+
+
+def apt_update() -> StringCommand:
+    """Fetches the lists of packages."""
+    return argv("apt-get", "update", *_APT)
+
+
+def apt_install(*packages: str) -> StringCommand:
+    """Installs packages without recommended ones."""
+    words = ("install", *_APT, "--no-install-recommends", *packages)
+    return StringCommand("DEBIAN_FRONTEND=noninteractive", argv("apt-get", *words))

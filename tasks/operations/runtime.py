@@ -1,0 +1,103 @@
+"""What NanoClaw needs of a machine before its source: Docker, git, Node, the host user."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import argv, write_file
+from tasks.facts.runtime import RuntimeFact
+from tasks.model.plan import HostPlan
+from tasks.model.runtime import (
+    NODESOURCE,
+    AccountState,
+    RuntimeState,
+    UnfitError,
+    account_drift,
+    account_problem,
+    missing_packages,
+    node_problem,
+    nodesource_major,
+)
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.packages import apt_install, apt_update
+
+_KEY = "/etc/apt/keyrings/nanoclaw-pods-nodesource.asc"
+_SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
+
+
+def _look(plan: HostPlan) -> RuntimeState:
+    return look(RuntimeFact, user=plan.settings.nanoclaw_user, uid=plan.host.uid, gid=plan.host.gid)
+
+
+def _missing(found: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
+    try:
+        return missing_packages(found, plan.settings, nfs=plan.source is not None)
+    except UnfitError as error:
+        raise OperationError(str(error)) from error
+
+
+@pods_operation
+def runtime(plan: HostPlan) -> Commands:
+    """Installs what is missing of Docker, git, Node and the NFS client, starts Docker, and makes the host user.
+
+    Owns: that they are there; for nanoclaw_node "nodesource" that source of packages; a host user that it makes
+    (the plan's uid and gid, a home, no password) and its membership of the group docker.
+    Leaves alone: a Docker of any packaging and a Node of an accepted version that are there, and every version;
+    every account that is there; root.
+    Changes: when a program, the user, its home directory or the membership is missing, or Docker does not run.
+    Errors: a Node that is not accepted and may not be replaced, before anything is installed where apt's lists say
+    so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
+
+    + plan: the host's plan
+    """
+    found = _look(plan)
+    if problem := account_problem(found.account, plan):
+        raise OperationError(problem)
+    packages, major = _missing(found, plan), nodesource_major(found, plan.settings)
+    if not packages and major is None and found.docker_runs and not account_drift(found.account, plan):
+        host.noop("Docker, git, Node and the host user are there")
+        return
+    if packages or major is not None:
+        yield apt_update()
+        packages = _missing(_look(plan), plan)  # apt knows its packages only now
+        if packages:
+            yield apt_install(*packages)
+        if major is not None:
+            yield from _nodesource(major, found)
+        found = _look(plan)
+        if problem := node_problem(found, plan.settings):
+            raise OperationError(problem)
+    if not found.docker_runs:
+        yield argv("systemctl", "enable", "--now", "docker.service")
+    if account_drift(found.account, plan):
+        yield from _account(found.account, plan)
+
+
+def _nodesource(major: int, found: RuntimeState) -> Commands:
+    """NodeSource's Node contains npm and takes the place of the distribution's npm package."""
+    if not found.programs["curl"]:
+        yield apt_install("curl")
+    yield argv("mkdir", "-p", "/etc/apt/keyrings")
+    fetch = ("--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--max-time", "120")
+    yield argv("curl", *fetch, "--output", f"{_KEY}.new", f"{NODESOURCE}/gpgkey/nodesource-repo.gpg.key")
+    yield argv("mv", "-T", f"{_KEY}.new", _KEY)
+    lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
+    yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
+    yield apt_update()
+    yield apt_install("nodejs", *(["npm-"] if found.npm_package else []))
+
+
+def _account(found: AccountState, plan: HostPlan) -> Commands:
+    name, ids = plan.settings.nanoclaw_user, plan.host
+    if not found.ids:
+        if found.gid_group is None:
+            yield argv("groupadd", "--gid", str(ids.gid), name)
+        numbers = ("--uid", str(ids.uid), "--gid", str(ids.gid))
+        yield argv("useradd", *numbers, "--create-home", "--shell", "/bin/bash", "--comment", "NanoClaw", name)
+    elif not found.home_exists and found.home:
+        yield argv("install", "-d", "-m", "0750", "-o", str(ids.uid), "-g", str(ids.gid), found.home)
+    if not found.docker_group:
+        yield argv("groupadd", "--system", "docker")
+    if not found.in_docker:
+        yield argv("gpasswd", "--add", name, "docker")

@@ -1,0 +1,51 @@
+"""Proof that a host's agents can write."""
+
+from __future__ import annotations
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
+
+from tasks.facts.probe import Probe
+from tasks.model.diagnosis import diagnose, summary
+from tasks.model.guard import guard_unit, wanted
+from tasks.model.ownership import host_trees
+from tasks.model.plan import HostPlan
+from tasks.operations.base import Commands, look, pods_operation
+
+GUARD_SECONDS = 10
+
+
+@pods_operation
+def agent_writes(plan: HostPlan) -> Commands:
+    """Makes a scratch session as the host, works in it as the agent, and asks what exists whether the agent may.
+
+    Owns: .nanoclaw-pods-probe-… in the sessions and groups, for as long as it runs. Leaves alone: all else.
+    Changes: never. A check phase and a dry run do nothing. Errors: the cause of what does not work, and the way out.
+
+    + plan: the host's plan
+    """
+    if not state.is_executing:
+        host.noop("verified at the end of a real run")
+        return
+    seen = look(Probe, arguments=_arguments(plan))
+    if finding := diagnose(seen, plan):
+        raise OperationError(f"failed | {finding.cause} | {finding.text}")
+    host.log(summary(seen, plan))
+    host.noop("the agent can write")
+    yield from ()
+
+
+def _arguments(plan: HostPlan) -> dict[str, object]:
+    host_ids, agent = plan.host, plan.agent
+    return {
+        "sessions": plan.sessions,
+        "groups": plan.groups,
+        "mounts": sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
+        "host": [host_ids.uid, host_ids.gid],
+        "agent": [agent.uid, agent.gid],
+        "user": None if host_ids.uid in (0, 1000) else str(host_ids),
+        "image": plan.image,
+        "wait": GUARD_SECONDS if wanted(plan) else 0,
+        "guard": guard_unit(plan),
+        "slug": plan.slug,
+    }

@@ -1,0 +1,170 @@
+"""Refuses what cannot work, for the whole fleet, before anything changes on any machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import click
+from gevent.lock import RLock
+from pyinfra import config, logger, state
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import State
+
+from tasks.facts.exports import Exports, ExportState
+from tasks.facts.machine import MachineFact
+from tasks.looks import at_once
+from tasks.migration import not_carried_out, show_plans
+from tasks.model.exports import CONF, DROPIN, conflicts
+from tasks.model.fleet import plan_fleet
+from tasks.model.identity import Squash
+from tasks.model.plan import FleetError, FleetPlan, Machine, Problem
+from tasks.model.preflight import MachineState, refuse
+from tasks.observation import observe
+
+_TIMEOUT = 60
+
+Answer = TypeVar("Answer")
+
+
+class PreflightError(PyinfraError):
+    """Why the run does not begin: every problem of every machine."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        lines = [f"  {problem}" for problem in sorted(set(problems))]
+        super().__init__("\n".join(["nothing was changed, because:", *lines]))
+
+
+class _Once:
+    """The answer, or the PreflightError, of the first caller for an inventory; later callers wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._answers: dict[tuple[str, int], Any] = {}
+
+    def __call__(self, work: Callable[[Inventory], Answer], inventory: Inventory) -> Answer:
+        key = (work.__name__, id(inventory))
+        with self._lock:
+            if key not in self._answers:
+                try:
+                    self._answers[key] = work(inventory)
+                except PreflightError as error:
+                    self._answers[key] = error
+        answer: Answer | PreflightError = self._answers[key]
+        if isinstance(answer, PreflightError):
+            raise answer
+        return answer
+
+
+_once = _Once()
+
+
+def check_fleet() -> FleetPlan:
+    """The plans of the whole fleet; raises PreflightError with every problem of every machine.
+
+    Host data is judged for the whole inventory, before any command is sent; machines, for those of this run,
+    from facts that change nothing. Deploy code runs once for each machine: the first to come here checks them
+    all. This is no operation, since a run with -y has no check phase.
+    """
+    return _once(_check_machines, state.inventory)
+
+
+_READING = ("dry", "debug_facts", "debug_operations")
+"""Options of pyinfra's command line with which a run ends before it changes anything."""
+
+_reads: list[bool] = []
+
+
+def _only_reads() -> bool:
+    """Whether this run only reads. pyinfra tells its command line alone, so config.py's moment is remembered."""
+    return any(_reads)
+
+
+def check_settings_before_connecting(new_state: State) -> None:
+    """Has host data judged before pyinfra connects to any machine. Called by config.py.
+
+    pyinfra has no hook between its inventory and the first connection, so this one follows `State.init`. (A callback
+    on connecting would do too, but pyinfra prints what it raises with a traceback for each machine.)
+    """
+    command_line = click.get_current_context(silent=True)
+    _reads[:] = [bool(command_line and command_line.params.get(option)) for option in _READING]
+    init = new_state.init
+
+    def init_then_check(*args: Any, **kwargs: Any) -> None:
+        init(*args, **kwargs)
+        _once(_plan, new_state.inventory)
+
+    new_state.init = init_then_check  # type: ignore[method-assign]
+
+
+def _plan(inventory: Inventory, observed: Mapping[str, Squash] | None = None) -> FleetPlan:
+    machines = [Machine(member.name, tuple(member.groups), _data(member)) for member in inventory]
+    try:
+        fleet = plan_fleet(machines, observed)
+    except FleetError as error:
+        raise PreflightError(error.problems) from None
+    if not _only_reads() and (problems := not_carried_out(fleet, filter(state.is_host_in_limit, inventory))):
+        raise PreflightError(problems)
+    return fleet
+
+
+def _check_machines(inventory: Inventory) -> FleetPlan:
+    fleet = _once(_plan, inventory)
+    members = [
+        member
+        for member in inventory
+        if state.is_host_in_limit(member) and (member.name in fleet.servers or member.name in fleet.hosts)
+    ]
+    logger.info("--> Preflight: looking at %s machines, before anything is changed...", len(members))
+    run_config = config.copy()
+
+    def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
+        machine = member.get_fact(MachineFact, **_questions(fleet, member.name), _timeout=_TIMEOUT)
+        exports = None
+        if member.name in fleet.servers and machine is not None:
+            exports = member.get_fact(Exports, dropin=DROPIN, conf=CONF, directories=[], _timeout=_TIMEOUT)
+        return machine, exports
+
+    found = [(member, seen or (None, None)) for member, seen in at_once(members, run_config, look)]
+    problems = refuse(fleet, {member.name: machine for member, (machine, _exports) in found})
+    for member, (_machine, exports) in found:
+        clashes = conflicts(fleet.servers[member.name].exports, exports.elsewhere) if exports else []
+        problems += [Problem(member.name, "exports", f"{text}: remove that line first") for text in clashes]
+    if problems:
+        raise PreflightError(problems)
+    observed, problems = observe(fleet, members, run_config, only_reads=_only_reads())
+    if problems:
+        raise PreflightError(problems)
+    fleet = _plan(inventory, observed)
+    for (access, reason), names in sorted(_strategies(fleet, members).items()):
+        logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
+    if problems := show_plans(fleet, members, run_config):
+        raise PreflightError(problems)
+    return fleet
+
+
+def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:
+    """The hosts of this run by their strategy and why they have it."""
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for plan in (fleet.hosts[member.name] for member in members if member.name in fleet.hosts):
+        found[plan.access.access, plan.access.reason].append(plan.name)
+    return found
+
+
+def _data(member: Host) -> dict[str, Any]:
+    data: dict[str, Any] = member.data.dict()  # type: ignore[no-untyped-call]
+    return data
+
+
+def _questions(fleet: FleetPlan, name: str) -> dict[str, Any]:
+    if name not in fleet.hosts:
+        return {"paths": [], "account": None, "space": ["/var"]}
+    plan = fleet.hosts[name]
+    return {
+        "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
+        "account": {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid},
+        "space": ["/var", plan.root],
+    }

@@ -1,0 +1,26 @@
+"""What an operation tells the operator beside its result: diffs under `--diff`, and counts with samples."""
+
+from __future__ import annotations
+
+import difflib
+
+from pyinfra import host, state
+
+
+def show_diff(path: str, old: str | None, new: str | None) -> None:
+    """Prints the change of a file that is not secret, under `--diff` and once a run.
+
+    With a check phase the change is shown there; a run with `-y` has none and shows it when it executes.
+    """
+    if not state.config.DIFF or (state.is_executing and state.check_for_changes):
+        return
+    before = (old or "").splitlines(keepends=True)
+    after = (new or "").splitlines(keepends=True)
+    for line in difflib.unified_diff(before, after, f"{path} (now)", f"{path} (wanted)"):
+        host.log(line.rstrip("\n"))
+
+
+def say(line: str) -> None:
+    """Prints a line once a run: in the check phase where there is one, else when the operation executes."""
+    if not (state.is_executing and state.check_for_changes):
+        host.log(line)

@@ -1,0 +1,14 @@
+"""What a host needs before anything of NanoClaw: Docker, git, Node, the NFS client, the host user."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import HostPlan
+from tasks.operations.runtime import runtime
+
+
+@deploy("Runtime")
+def install_runtime(plan: HostPlan) -> None:
+    """Installs what a machine of nanoclaw_hosts lacks, and makes the user of the host process."""
+    runtime(name="Install packages and make the host user", plan=plan, _timeout=1800)

@@ -1,0 +1,21 @@
+"""The NanoClaw host service: the agents' image, secrets, and the service itself."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import HostPlan
+from tasks.operations.agent_image import agent_image
+from tasks.operations.env_files import env_files
+from tasks.operations.host_service import host_service
+
+
+@deploy("NanoClaw service")
+def run_service(plan: HostPlan) -> None:
+    """Brings the host service up as planned, once its checkout is built and its mounts are there.
+
+    + plan: the host's plan
+    """
+    agent_image(name="Get the agent image", plan=plan, _timeout=3900)
+    env_files(name="Set .env and close it", plan=plan, _timeout=120)
+    host_service(name="Run NanoClaw as a service", plan=plan, _timeout=600)

@@ -1,0 +1,18 @@
+"""NanoClaw's source on a host: its checkout and its build."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import HostPlan
+from tasks.operations.checkout import build, checkout
+
+WORK_SECONDS = 2100
+"""More than the programs give themselves, and wait for those of a run that was killed."""
+
+
+@deploy("NanoClaw source")
+def install_source(plan: HostPlan) -> None:
+    """Brings a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit."""
+    checkout(name="Check out NanoClaw", plan=plan, _timeout=WORK_SECONDS)
+    build(name="Build NanoClaw", plan=plan, _timeout=WORK_SECONDS)

@@ -1,0 +1,14 @@
+"""The proof: acts as the host and as the agent, and reports one line a host."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from tasks.model.plan import HostPlan
+from tasks.operations.verify import agent_writes
+
+
+@deploy("Verification")
+def verify_host(plan: HostPlan) -> None:
+    """Proves that the agents of a host can write their sessions, or fails the run with the cause."""
+    agent_writes(name="Act as the host and as the agent", plan=plan, _timeout=900)

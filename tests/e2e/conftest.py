@@ -1,0 +1,62 @@
+"""One lab for all scenarios: started once, taken down at the end however the run ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import incident
+from tests.e2e.fleet import FINISHED, Fleet
+from tests.lab.lab import Lab
+from tests.lab.requirements import unsupported_reason
+
+REQUIRED = "NANOCLAW_PODS_LAB"
+"""Environment variable; with the value `required` a machine that cannot run the lab is a failure, not a skip."""
+
+LAB_NAME = "NANOCLAW_PODS_LAB_NAME"
+"""Environment variable: a lab to use as it is and to leave up, for work on single scenarios."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab of this test run, with fresh disks."""
+    reason = unsupported_reason()
+    if reason and os.environ.get(REQUIRED) == "required":
+        pytest.fail(f"the lab is required and cannot run: {reason}")
+    if reason:
+        pytest.skip(f"no lab: {reason}")
+    name = os.environ.get(LAB_NAME)
+    with Lab(name or "test").running(fresh=name is None) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def incident_fleet(lab: Lab) -> Fleet:
+    """The fleet before its first run: one host as in the incident, the others bare of NanoClaw."""
+    fleet = Fleet.of(lab)
+    if not incident.is_staged(fleet):
+        incident.stage(fleet)
+    return fleet
+
+
+@pytest.fixture
+def fleet(incident_fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """The fleet with the settings of the lab, finished: each scenario relies on it and leaves it so, or is followed
+    by a run that repairs it.
+    """
+    fleet = Fleet.of(incident_fleet.lab)
+    if not request.config.stash.get(FINISHED, False):
+        fleet.deploy()
+    request.config.stash[FINISHED] = False
+    failed_before = request.session.testsfailed
+    yield fleet
+    own_settings = fleet.data == Fleet.of(incident_fleet.lab).data
+    request.config.stash[FINISHED] = own_settings and request.session.testsfailed == failed_before

@@ -1,0 +1,196 @@
+"""The lab's machines as a fleet: an inventory for them, runs of the role over it, and messages to its agents."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+import pytest
+
+from tasks.model.fleet import plan_fleet
+from tasks.model.plan import HOSTS, SERVERS, FleetPlan, HostPlan, Machine
+from tests.lab.errors import CommandFailedError
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine as LabMachine
+
+PROJECT = Path(__file__).resolve().parents[2]
+RUN_TIMEOUT = 900
+ANSWER_TIMEOUT = 240
+
+HOST_KINDS: dict[str, dict[str, Any]] = {
+    "host-root": {"nanoclaw_user": "root", "nanoclaw_root": "/pods/nanoclaw-v2"},
+    "host-1000": {"nanoclaw_env": {"ASSISTANT_NAME": "Andy"}},
+    "host-1500": {"nanoclaw_uid": 1500},
+}
+"""The hosts of the lab, and the settings that make each the kind it is named after."""
+
+Change = tuple[str, str]
+"""An operation's name and a machine's name."""
+
+
+FINISHED = pytest.StashKey[bool]()
+"""Whether the scenario before left the machines finished: it passed, with the lab's own settings."""
+
+
+class RunFailedError(AssertionError):
+    """A run of the role that was to succeed did not."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of `pyinfra inventory.py deploy.py`, as `--json` and the log tell it."""
+
+    exit: int
+    log: str
+    document: Mapping[str, Any]
+
+    @property
+    def predicted(self) -> set[Change]:
+        """What the check phase said would change."""
+        return {(op["name"], host) for op in self.document.get("plan", ()) for host in op["hosts_with_change"]}
+
+    def _result(self, key: str) -> set[Change]:
+        operations = self.document.get("results", {}).get("operations", ())
+        return {(op["name"], host) for op in operations for host in op[key]}
+
+    @property
+    def changed(self) -> set[Change]:
+        """What did change."""
+        return self._result("success")
+
+    @property
+    def unchanged(self) -> set[Change]:
+        """What was right already."""
+        return self._result("no_change")
+
+    @property
+    def failed(self) -> set[str]:
+        """Machines on which an operation failed."""
+        return set(self.document.get("results", {}).get("failed_hosts", ()))
+
+
+@dataclass
+class Fleet:
+    """Machines of a lab with data. `data` may be changed between runs: each run writes its inventory anew."""
+
+    lab: Lab
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    folder: Path = PROJECT / "build" / "e2e"
+
+    @classmethod
+    def of(cls, lab: Lab, *hosts: str) -> Fleet:
+        """The fleet of the lab's server and these hosts, or all of them."""
+        git = f"git://{lab['server'].address}/nanoclaw.git"
+        common = {
+            "ssh_user": "root",
+            "ssh_key": str(lab.state / "ssh_key"),
+            "ssh_known_hosts_file": str(lab.state / "known_hosts"),
+        }
+        data: dict[str, dict[str, Any]] = {"server": {**common, "ssh_hostname": lab["server"].address}}
+        for name in hosts or HOST_KINDS:
+            data[name] = {
+                **common,
+                "ssh_hostname": lab[name].address,
+                "nanoclaw_repository": git,
+                "nanoclaw_environment": {"SWEEP_INTERVAL_MS": "5000"},
+                **HOST_KINDS[name],
+            }
+        return cls(lab, data, PROJECT / "build" / "e2e" / lab.name)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The NanoClaw hosts of the fleet."""
+        return [name for name in self.data if name != "server"]
+
+    @property
+    def machines(self) -> list[LabMachine]:
+        """The machines of the lab that belong to the fleet."""
+        return [self.lab[name] for name in self.data]
+
+    @property
+    def plan(self) -> FleetPlan:
+        """What the role makes of the data."""
+        groups = {name: (SERVERS,) if name == "server" else (HOSTS,) for name in self.data}
+        return plan_fleet([Machine(name, groups[name], data) for name, data in self.data.items()])
+
+    def host(self, name: str) -> HostPlan:
+        """The plan of one host."""
+        return self.plan.hosts[name]
+
+    def write_inventory(self) -> Path:
+        """Writes the fleet as an inventory file and returns its path."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "inventory.py"
+        servers = [(name, data) for name, data in self.data.items() if name == "server"]
+        hosts = [(name, data) for name, data in self.data.items() if name != "server"]
+        path.write_text(f"{SERVERS} = {pformat(servers)}\n\n{HOSTS} = {pformat(hosts)}\n")
+        return path
+
+    def pyinfra(self, *arguments: str) -> list[str]:
+        """The command line of a run with these arguments."""
+        inventory = self.write_inventory()
+        return [str(Path(sys.executable).parent / "pyinfra"), str(inventory), "deploy.py", *arguments]
+
+    def run(self, *arguments: str, timeout: float = RUN_TIMEOUT) -> Run:
+        """Runs the role and returns what it said, whatever the outcome."""
+        done = subprocess.run(
+            self.pyinfra("--json", *arguments),
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            document = json.loads(done.stdout)
+        except json.JSONDecodeError:
+            document = {}
+        return Run(done.returncode, done.stderr if document else done.stdout + done.stderr, document)
+
+    def deploy(self, *arguments: str) -> Run:
+        """Runs the role; a failure on any machine is an error that shows the log."""
+        run = self.run("-y", *arguments)
+        if run.exit != 0 or run.failed:
+            raise RunFailedError(f"the run ended with {run.exit}, failed on {sorted(run.failed)}:\n{run.log}")
+        return run
+
+    def dry(self, *arguments: str) -> Run:
+        """A dry run, which must succeed."""
+        run = self.run("--dry", *arguments)
+        if run.exit != 0:
+            raise RunFailedError(f"the dry run ended with {run.exit}:\n{run.log}")
+        return run
+
+    def ask(self, name: str, text: str, *, session: str = "default", timeout: float = ANSWER_TIMEOUT) -> str:
+        """Sends a message to a host's agent and returns the answer."""
+        plan = self.host(name)
+        words = ["node", "dist/chat.js", "--session", session, "--timeout", str(int(timeout)), text]
+        command = f"cd {plan.root} && {shlex.join(words)}"
+        try:
+            return self.lab[name].run(command, timeout=timeout + 30).stdout.strip()
+        except CommandFailedError as error:
+            seen = f"{error.stdout}\n{self._surroundings(name)}"
+            raise CommandFailedError(name, command, error.returncode, seen, error.stderr) from error
+
+    def _surroundings(self, name: str) -> str:
+        """What a host shows that may tell why it does not answer."""
+        root = self.host(name).root
+        look = (
+            f"tail -n 25 {root}/logs/nanoclaw.log; cat {root}/data/circuit-breaker.json; docker ps -a; "
+            "ps -eo pid,etimes,stat,wchan:24,user,args --sort=etimes | grep -v '\\[' | head -n 40; dmesg | tail -n 15"
+        )
+        return self.lab[name].run(look, check=False, timeout=60).stdout
+
+    def ask_all(self, text: str, *, session: str = "default") -> dict[str, str]:
+        """Sends a message to every host at once and returns the answers."""
+        with ThreadPoolExecutor(max_workers=len(self.hosts)) as pool:
+            answers = pool.map(lambda name: self.ask(name, text, session=session), self.hosts)
+            return dict(zip(self.hosts, answers, strict=True))

@@ -1,0 +1,42 @@
+"""A host as its operator left it: installed by hand as root, its project root on a no_root_squash export."""
+
+from __future__ import annotations
+
+from tests.e2e.fleet import Fleet
+
+ROOT = "/pods/nanoclaw-v2"
+SYMPTOM = "attempt to write a readonly database"
+
+
+def stage(fleet: Fleet, host: str = "host-root") -> None:
+    """Sets up the NFS server and one host by hand, as in the incident; nothing of the role is used."""
+    server, machine = fleet.lab["server"], fleet.lab[host]
+    network = ".".join(machine.address.split(".")[:3]) + ".0/24"
+    # For 50 s after its start a server's lockd grants no lock, over no version (lockd's nlm_grace_period): one that has
+    # been up for long is past that.
+    server.succeed("modprobe lockd && echo 1 > /proc/sys/fs/nfs/nlm_grace_period")
+    server.succeed(
+        f"mkdir -p /srv/pods/{host} && systemctl start nfs-server && "
+        f"echo '/srv/pods/{host} {network}(rw,sync,no_subtree_check,no_root_squash)' >> /etc/exports && exportfs -ra"
+    )
+    machine.succeed(
+        f"mkdir -p /pods && echo '{server.address}:/srv/pods/{host} /pods nfs vers=4.2,hard 0 0' >> /etc/fstab && "
+        "systemctl daemon-reload && mount /pods"
+    )
+    machine.succeed(
+        f"git clone -q -b v2.0.64 git://{server.address}/nanoclaw.git {ROOT} && cd {ROOT} && "
+        "pnpm install --frozen-lockfile && pnpm run build && bash container/build.sh",
+        timeout=600,
+    )
+    machine.succeed(f"cd {ROOT} && bash setup/service.sh", timeout=180)
+    machine.wait_until_succeeds(f"grep -q 'NanoClaw running' {ROOT}/logs/nanoclaw.log", timeout=180)
+
+
+def is_staged(fleet: Fleet, host: str = "host-root") -> bool:
+    """Whether the host was installed already."""
+    return fleet.lab[host].run(f"test -e {ROOT}/dist/index.js", check=False).returncode == 0
+
+
+def symptom_is_there(fleet: Fleet, host: str = "host-root") -> bool:
+    """Whether the host's error log names the readonly database."""
+    return fleet.lab[host].run(f"grep -q '{SYMPTOM}' {ROOT}/logs/*.log", check=False).returncode == 0

@@ -1,0 +1,58 @@
+"""The incident happens before the deploy; after it every host answers, for each strategy and kind of host."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e import incident
+from tests.e2e.digest import assert_untouched, digests
+from tests.e2e.fleet import FINISHED, Fleet
+from tests.lab.errors import CommandFailedError
+
+BARE = ("host-1000", "host-1500")
+
+STRATEGIES = {"host-root": "chown", "host-1000": "native", "host-1500": "native"}
+"""Another one than `auto` picks on the fleet, which is squash: the role manages the server."""
+
+
+def test_an_unprovisioned_root_host_shows_the_incident(incident_fleet: Fleet) -> None:
+    """The stand-in fails as the real one fails: the symptom in the log, and no answer."""
+    fleet = incident_fleet
+    with pytest.raises(CommandFailedError, match=incident.SYMPTOM):
+        fleet.ask("host-root", "is anybody there?", timeout=30)
+    assert incident.symptom_is_there(fleet)
+
+
+def test_one_command_ends_it(incident_fleet: Fleet, request: pytest.FixtureRequest) -> None:
+    """The same machines after one run: each agent answers, the one of the incident in its old session too.
+
+    On bare machines the dry run before it changes nothing, and predicts what the run then does.
+    """
+    bare = [incident_fleet.lab[name] for name in BARE]
+    before = digests(bare)
+    predicted = incident_fleet.dry().predicted
+    assert_untouched(before, bare)
+    changed = incident_fleet.deploy().changed
+    assert {change for change in changed if change[1] in BARE} == {change for change in predicted if change[1] in BARE}
+    answers = incident_fleet.ask_all("hello after the deploy")
+    assert answers == {name: "echo: hello after the deploy" for name in incident_fleet.hosts}
+    request.config.stash[FINISHED] = True
+
+
+def test_every_strategy_answers_in_old_and_new_sessions(fleet: Fleet) -> None:
+    """Changing the strategy of every host is one setting and one run; old and new sessions answer after it."""
+    own = {name: dict(data) for name, data in fleet.data.items()}
+    for name, access in STRATEGIES.items():
+        fleet.data[name]["pods_access"] = access
+    assert {name: fleet.host(name).access.access for name in STRATEGIES} == STRATEGIES
+    _change_and_ask(fleet, "own")
+    assert fleet.deploy().changed == set()
+    fleet.data = own
+    assert {fleet.host(name).access.access for name in STRATEGIES} == {"squash"}
+    _change_and_ask(fleet, "squash")
+
+
+def _change_and_ask(fleet: Fleet, strategies: str) -> None:
+    assert fleet.deploy().changed
+    assert set(fleet.ask_all("old session").values()) == {"echo: old session"}
+    assert set(fleet.ask_all("new session", session=f"born-under-{strategies}").values()) == {"echo: new session"}

@@ -1,0 +1,92 @@
+"""Drift, one by one: the next run repairs that, and reports exactly that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.fleet import Fleet
+
+_UNIT = "$(systemctl list-unit-files --no-legend 'nanoclaw-v2-*.service' | cut -d' ' -f1)"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What goes wrong on a machine, the one operation that repairs it, and a command that shows the repair."""
+
+    machine: str
+    breaks: str
+    operation: str
+    repaired: str
+
+
+DRIFTS = {
+    "export line": Drift(
+        "server",
+        "sed -i 's/all_squash/no_root_squash/' /etc/exports.d/nanoclaw-pods.exports",
+        "NFS server | Export the pods",
+        "grep -c all_squash /etc/exports.d/nanoclaw-pods.exports | grep -qx 3",
+    ),
+    "live export": Drift(
+        "server",
+        "exportfs -u 10.99.{subnet}.12:/srv/pods/host-1000",
+        "NFS server | Export the pods",
+        "exportfs -s | grep -q /srv/pods/host-1000",
+    ),
+    "mount option": Drift(
+        "host-1000",
+        "mount -o remount,suid /pods",
+        "Pods mount | Mount the pods",
+        "findmnt -no OPTIONS /pods | grep -q nosuid",
+    ),
+    "unit": Drift(
+        "host-1500",
+        f"sed -i 's/^Restart=always/Restart=no/' /etc/systemd/system/{_UNIT}",
+        "NanoClaw service | Run NanoClaw as a service",
+        f"grep -q ^Restart=always /etc/systemd/system/{_UNIT}",
+    ),
+    "drop-in": Drift(
+        "host-1500",
+        f"rm /etc/systemd/system/{_UNIT}.d/50-nanoclaw-pods.conf && systemctl daemon-reload",
+        "NanoClaw service | Run NanoClaw as a service",
+        f"systemctl cat {_UNIT} | grep -q ^BindsTo",
+    ),
+    "owner of one file": Drift(
+        "server",
+        "touch /srv/pods/host-1000/groups/main/stray && chown 0:0 /srv/pods/host-1000/groups/main/stray",
+        "Ownership on the server | Give the exports to their agents",
+        'test -z "$(find /srv/pods/host-1000/groups -uid 0)"',
+    ),
+    "stopped service": Drift(
+        "host-1000",
+        f"systemctl stop {_UNIT}",
+        "NanoClaw service | Run NanoClaw as a service",
+        f"systemctl is-active {_UNIT}",
+    ),
+    "removed package": Drift(
+        "host-1000",
+        "dpkg --force-depends --remove nftables",
+        "Runtime | Install packages and make the host user",
+        "dpkg-query -W -f '${db:Status-Status}' nftables | grep -qx installed",
+    ),
+    "mode of .env": Drift(
+        "host-1000",
+        "chmod 0644 /opt/nanoclaw/.env",
+        "NanoClaw service | Set .env and close it",
+        "stat -c %a /opt/nanoclaw/.env | grep -qx 600",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DRIFTS)
+def test_drift_is_repaired_and_nothing_else(fleet: Fleet, case: str) -> None:
+    drift = DRIFTS[case]
+    machine = fleet.lab[drift.machine]
+    subnet = machine.address.split(".")[2]
+    machine.succeed(drift.repaired)
+    machine.succeed(drift.breaks.format(subnet=subnet))
+    machine.fail(drift.repaired)
+    run = fleet.deploy("--limit", drift.machine)
+    assert run.changed == {(drift.operation, drift.machine)}
+    machine.succeed(drift.repaired)

@@ -1,0 +1,77 @@
+"""Machines restart, servers vanish: messages are answered again without a run, and none is lost."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.fleet import Fleet
+
+BACK = 240
+"""Seconds within which a host must answer again; a guest of the lab takes about 40 to boot."""
+
+
+def _wait_for_service(fleet: Fleet, *names: str) -> None:
+    for name in names:
+        fleet.lab[name].wait_until_succeeds(f"systemctl is-active {fleet.host(name).unit}", timeout=BACK)
+
+
+@pytest.mark.parametrize("order", ["server first", "server last"])
+def test_reboot_of_each_machine(fleet: Fleet, order: str) -> None:
+    if order == "server first":
+        fleet.lab["server"].reboot()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: fleet.lab[name].reboot(), fleet.hosts))
+    if order == "server last":
+        fleet.lab["server"].reboot()
+    _wait_for_service(fleet, *fleet.hosts)
+    answers = fleet.ask_all(f"after the reboot, {order}")
+    assert set(answers.values()) == {f"echo: after the reboot, {order}"}
+
+
+def test_pods_absent_at_boot(fleet: Fleet) -> None:
+    """Without the mount the service does not start and nothing is written beneath it; both come back by themselves."""
+    server, host = fleet.lab["server"], fleet.lab["host-1000"]
+    plan = fleet.host("host-1000")
+    server.shutdown()
+    try:
+        host.crash()
+        host.start()
+        host.wait_for_ssh()
+        time.sleep(40)
+        assert host.run(f"systemctl is-active {plan.unit}", check=False).stdout.strip() != "active"
+        host.fail("grep -q ' /pods ' /proc/self/mountinfo")
+        assert host.succeed("ls -A /pods") == ""
+        host.fail("mkdir /pods/beneath")
+        assert host.succeed(f"ls -A {plan.sessions}") == ""
+    finally:
+        server.start()
+        server.wait_for_boot()
+    _wait_for_service(fleet, *fleet.hosts)
+    assert fleet.ask("host-1000", "the server is back") == "echo: the server is back"
+
+
+def test_server_crash_while_agents_write(fleet: Fleet) -> None:
+    """After the server is back each database is whole and every message has its answer."""
+    server = fleet.lab["server"]
+    sessions = [f"crash-{number}" for number in range(3)]
+    for session in sessions:
+        assert fleet.ask("host-root", "before the crash", session=session) == "echo: before the crash"
+    plan = fleet.host("host-root")
+    asks = [f"node dist/chat.js --timeout 300 --session {session} during" for session in sessions]
+    started = " ".join(f"{ask} > /tmp/{number}.answer 2>&1 &" for number, ask in enumerate(asks))
+    fleet.lab["host-root"].succeed(f"cd {plan.root} && {{ {started} }}")
+    time.sleep(3)
+    server.crash()
+    time.sleep(10)
+    server.start()
+    server.wait_for_boot()
+    for number in range(len(sessions)):
+        fleet.lab["host-root"].wait_until_succeeds(f"grep -qx 'echo: during' /tmp/{number}.answer", timeout=300)
+    checked = server.succeed(
+        "find /srv/pods -name inbound.db -o -name outbound.db | while read -r file; do "
+        'echo "$(sqlite3 "$file" "pragma integrity_check")"; done'
+    )
+    assert set(checked.split()) == {"ok"}

@@ -1,0 +1,134 @@
+"""Machines that are not as they should be: refused with the reason, or brought right; nothing is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e.digest import assert_untouched, digests
+from tests.e2e.fleet import PROJECT, Fleet
+
+NOTHING_CHANGED = "nothing was changed, because:"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """How a machine is spoiled, what the run says of it, and how its operator mends it."""
+
+    machine: str
+    spoil: str
+    says: str
+    mend: str
+
+
+REFUSED = {
+    "something else is mounted on /pods": Bad(
+        "host-1000",
+        "systemctl stop {unit} && umount -R /pods && mount -t tmpfs elsewhere /pods",
+        "host-1000: pods_path: elsewhere (tmpfs) is mounted there, not ",
+        "umount /pods",
+    ),
+    "files beneath the mount point": Bad(
+        "host-1000",
+        "systemctl stop {unit} && umount -R /pods && chattr -i /pods && mkdir /pods/precious",
+        "host-1000: pods_path: /pods is not mounted and holds precious",
+        "rmdir /pods/precious",
+    ),
+    "another file exports it already": Bad(
+        "server",
+        "echo '/srv/pods/host-1500 {address}(ro)' > /etc/exports.d/older.exports",
+        "server: exports: /etc/exports.d/older.exports exports /srv/pods/host-1500 to ",
+        "rm /etc/exports.d/older.exports",
+    ),
+    "the uid belongs to another user": Bad(
+        "host-1500",
+        "systemctl stop {unit} && sed -i s/^nanoclaw:/somebody:/ /etc/passwd",
+        "host-1500: nanoclaw_user: uid 1500 belongs to user somebody on this machine, not to nanoclaw: ",
+        "sed -i s/^somebody:/nanoclaw:/ /etc/passwd",
+    ),
+    "the disk is full": Bad(
+        "host-root",
+        "fallocate -l $(( $(df -B1 --output=avail / | tail -1) - 104857600 )) /var/filler",
+        "MiB free for /var; 1024 MiB are needed",
+        "rm /var/filler",
+    ),
+}
+
+
+ROUNDS = [
+    ("something else is mounted on /pods", "another file exports it already", "the uid belongs to another user"),
+    ("files beneath the mount point", "the disk is full"),
+]
+"""Those that are tried in one run, each on a machine of its own."""
+
+
+@pytest.mark.parametrize("cases", ROUNDS, ids=", ".join)
+def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tuple[str, ...]) -> None:
+    with ExitStack() as mends:
+        for bad in (REFUSED[case] for case in cases):
+            machine = fleet.lab[bad.machine]
+            unit = fleet.host(bad.machine).unit if bad.machine != "server" else ""
+            machine.succeed(bad.spoil.format(unit=unit, address=fleet.lab["host-1500"].address))
+            mends.callback(machine.succeed, bad.mend)
+        before = digests(fleet.machines)
+        run = fleet.run("-y")
+        assert run.exit != 0
+        assert NOTHING_CHANGED in run.log
+        assert [case for case in cases if REFUSED[case].says not in run.log] == []
+        assert_untouched(before, fleet.machines)
+    fleet.deploy()
+    assert set(fleet.ask_all(cases[0]).values()) == {f"echo: {cases[0]}"}
+
+
+def test_every_bad_machine_is_tried() -> None:
+    assert sorted(case for cases in ROUNDS for case in cases) == sorted(REFUSED)
+
+
+def test_docker_absent(fleet: Fleet) -> None:
+    """A host whose Docker was removed gets it back, with its agent image, and answers."""
+    host = fleet.lab["host-1500"]
+    host.succeed("dpkg --force-depends --purge docker.io && rm -rf /var/lib/docker/*", timeout=300)
+    fleet.deploy("--limit", "host-1500")
+    assert fleet.ask("host-1500", "docker is back") == "echo: docker is back"
+
+
+def test_killed_at_ten_operations_and_repeated(fleet: Fleet) -> None:
+    """A bare host whose runs are killed at ten different operations converges; the sessions it had are there."""
+    name = "host-1500"
+    assert fleet.ask(name, "before", session="kept") == "echo: before"
+    kept = f"find /srv/pods/{name} -name outbound.db -exec sha256sum {{}} + | sort"
+    before = fleet.lab["server"].succeed(kept)
+    fleet.lab.reset(name)
+    fleet.lab[name].succeed("mkdir -p /opt/nanoclaw && echo mine > /opt/precious")
+    for number in range(1, 11):
+        with _killed_at(fleet, number, "--limit", name):
+            time.sleep(1.5)
+    fleet.deploy("--limit", name)
+    assert fleet.deploy("--limit", name).changed == set()
+    assert fleet.lab[name].succeed("cat /opt/precious").strip() == "mine"
+    assert set(before.splitlines()) <= set(fleet.lab["server"].succeed(kept).splitlines())
+    assert fleet.ask(name, "after", session="kept") == "echo: after"
+
+
+@contextmanager
+def _killed_at(fleet: Fleet, number: int, *arguments: str) -> Iterator[None]:
+    """A run that gets SIGKILL after the body, which begins when the run comes to its operation of this number."""
+    command = fleet.pyinfra("-y", *arguments)
+    process = subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL
+    )
+    if process.stdout is None:
+        raise RuntimeError("the run has no output to follow")
+    seen = 0
+    for line in process.stdout:
+        seen += "Starting operation" in line
+        if seen == number:
+            break
+    yield
+    process.kill()
+    process.wait(timeout=30)

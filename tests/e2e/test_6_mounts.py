@@ -1,0 +1,63 @@
+"""What only a kernel can say of exports and mounts: stale handles, refused options, containers and the server."""
+
+from __future__ import annotations
+
+from tasks.command import run_program
+from tasks.model.exports import DROPIN, table_entries
+from tests.e2e.fleet import Fleet
+
+MOUNT = "Pods mount | Mount the pods"
+
+
+def _reaches_server(fleet: Fleet, name: str) -> bool:
+    """Whether a container with the agent image can open a connection to the NFS server."""
+    server = fleet.lab["server"].address
+    command = f"docker run --rm --entrypoint sh {fleet.host(name).image} -c 'nc -w 5 {server} 2049 </dev/null'"
+    return fleet.lab[name].run(command, check=False, timeout=120).returncode == 0
+
+
+def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
+    """Proved from inside one, and that the proof can fail: without the role's table it does reach it."""
+    host = fleet.lab["host-1000"]
+    assert not _reaches_server(fleet, "host-1000")
+    host.succeed("nft delete table inet nanoclaw_pods || iptables-legacy -t mangle -F NANOCLAW-PODS")
+    assert _reaches_server(fleet, "host-1000")
+    assert fleet.deploy("--limit", "host-1000").changed
+    assert not _reaches_server(fleet, "host-1000")
+
+
+def test_stale_handle_is_repaired(fleet: Fleet) -> None:
+    """The export directory was restored from a copy behind the host's back: its handles are stale."""
+    fleet.lab["host-1500"].succeed(f"systemctl stop {fleet.host('host-1500').unit}")
+    fleet.lab["server"].succeed(
+        "cd /srv/pods && cp -a host-1500 new && rm -rf host-1500 && mv new host-1500 && exportfs -f"
+    )
+    assert "Stale file handle" in fleet.lab["host-1500"].fail("ls /pods/")
+    assert (MOUNT, "host-1500") in fleet.deploy("--limit", "host-1500").changed
+    assert fleet.ask("host-1500", "after the stale handle") == "echo: after the stale handle"
+
+
+def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> None:
+    """A line that would be an outage for mounted hosts never comes into force."""
+    server = fleet.lab["server"]
+    before = server.succeed(f"cat {DROPIN}; exportfs -s")
+    wanted = table_entries(fleet.plan.servers["server"].exports)
+    for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
+        command = run_program("exports", {"dropin": DROPIN, "text": text, "wanted": wanted})
+        said = server.fail(command.get_raw_value())
+        assert "the export table was not changed" in said
+        assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
+
+
+def test_what_only_a_new_mount_changes(fleet: Fleet) -> None:
+    """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
+    mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.
+    """
+    fleet.data["host-1000"]["pods_mount_options"] = ["lookupcache=positive"]
+    fleet.data["server"]["nfs_v3"] = True
+    fleet.data["host-1500"]["pods_nfs_version"] = "3"
+    assert {(MOUNT, "host-1000"), (MOUNT, "host-1500")} <= fleet.deploy().changed
+    assert fleet.lab["host-1000"].succeed("findmnt -no OPTIONS /pods").count("lookupcache=pos") == 1
+    assert "vers=3" in fleet.lab["host-1500"].succeed("findmnt -no OPTIONS /pods")
+    assert set(fleet.ask_all("mounted anew").values()) == {"echo: mounted anew"}
+    assert fleet.deploy().changed == set()

@@ -1,0 +1,89 @@
+"""A server that is not in the inventory, as a filer is: what it does with ids is observed, not believed."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tasks.command import run_program
+from tests.e2e.fleet import Fleet
+
+NAME = "host-1500"
+
+
+def _alone(fleet: Fleet) -> Fleet:
+    """The host without its server, which is named by its address only. Its settings say nothing of the export."""
+    source = fleet.host(NAME).source
+    assert source is not None
+    data = {**fleet.data[NAME], "pods_server": source.address, "pods_export": source.path}
+    return Fleet(fleet.lab, {NAME: data}, fleet.folder)
+
+
+def _export(fleet: Fleet, options: str) -> None:
+    address = fleet.lab[NAME].address
+    fleet.lab["server"].succeed(
+        f"exportfs -o rw,sync,no_subtree_check,sec=sys,secure,{options} {address}:/srv/pods/{NAME}"
+    )
+
+
+def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
+    export = f"/srv/pods/{NAME}"
+    ids = {"host": [1500, 1500], "agent": [1500, 1500]}
+    place = {"address": address, "path": export, "transport": "tcp", "places": ["v2-sessions", "groups", "."]}
+    command = run_program("observe", {**place, "version": "4.2", "seconds": 15, **ids})
+    seen: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command.get_raw_value(), timeout=60))
+    return seen
+
+
+def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
+    """A squash to the agent is seen, and taken; a plain root_squash is seen, and refused with the way out."""
+    alone = _alone(fleet)
+    names = f"ls -AR /srv/pods/{NAME} | grep -v -e heartbeat -e '[.]db' -e nanoclaw.log | sort"
+    before = fleet.lab["server"].succeed(names)
+    run = alone.deploy()
+    assert (
+        "observed: what host makes is 1500:1500, what agent makes is 1500:1500, what root makes is 1500:1500" in run.log
+    )
+    assert f"pods_access squash for {NAME}" in run.log
+    assert run.changed == set()
+    assert fleet.lab["server"].succeed(names) == before
+    _export(fleet, "root_squash,no_all_squash,anonuid=65534,anongid=65534")
+    try:
+        refused = alone.run("-y")
+        assert refused.exit != 0
+        assert "(root_squash)" in refused.log
+        assert "dockerd cannot make /workspace/agent" in refused.log
+        assert "let the server export with all_squash,anonuid=1500,anongid=1500" in refused.log
+    finally:
+        _export(fleet, "all_squash,anonuid=1500,anongid=1500")
+    assert "is not observed in a dry run" in alone.dry().log
+
+
+def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
+    """Domains that differ are named as such, before anything is changed."""
+    machines = {"nfsd": fleet.lab["server"], "nfs": fleet.lab[NAME]}
+    for module, machine in machines.items():
+        machine.succeed(
+            f"echo N > /sys/module/{module}/parameters/nfs4_disable_idmapping && cp /etc/idmapd.conf /root/ && "
+            f"sed -i '/^.General./a Domain = {machine.name}.example' /etc/idmapd.conf"
+        )
+    machines["nfsd"].succeed("systemctl restart nfs-idmapd")
+    try:
+        refused = _alone(fleet).run("-y")
+        assert refused.exit != 0
+        assert "NFSv4 maps ids by name between this machine and the server, and their domains differ" in refused.log
+    finally:
+        for module, machine in machines.items():
+            parameter = f"/sys/module/{module}/parameters/nfs4_disable_idmapping"
+            machine.succeed(f"echo Y > {parameter} && mv /root/idmapd.conf /etc/idmapd.conf")
+        machines["nfsd"].succeed("systemctl restart nfs-idmapd")
+
+
+def test_a_dead_server_is_given_up(fleet: Fleet) -> None:
+    """Within the time that it is given, and with nothing of it left mounted."""
+    begun = time.monotonic()
+    seen = _observe(fleet, fleet.lab["server"].subnet.address(250))
+    assert seen["state"] in ("ETIMEDOUT", "EHOSTUNREACH")
+    assert time.monotonic() - begun < 40
+    fleet.lab[NAME].fail(f"grep {fleet.lab['server'].subnet.address(250)} /proc/self/mounts")

@@ -1,0 +1,120 @@
+"""What a host answers that was just installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from files.programs.runtime import PROGRAMS
+from tasks.model import service_unit
+from tasks.model.agent_image import ImageState
+from tasks.model.checkout import CheckoutState
+from tasks.model.container_firewall import FirewallState
+from tasks.model.env_files import EnvState, places
+from tasks.model.guard import GuardState
+from tasks.model.mount_state import Beneath, MountState, Point, Unit
+from tasks.model.mounts import binds_of, pods_of
+from tasks.model.ownership import TreeReport, TreeReports, host_trees
+from tasks.model.place import Place
+from tasks.model.plan import HostPlan
+from tasks.model.preflight import MachineState
+from tasks.model.runtime import AccountState, RuntimeState
+from tasks.model.service_state import ServiceState, UnitState
+
+Documents = Mapping[str, Any]
+"""Fact documents by the name of the program that prints them."""
+
+GIB = 1 << 30
+KEY = "00" * 32
+PNPM = "10.33.0"
+THERE_ANYWAY = ("apt-get", "chattr", "logrotate")
+"""What a machine has that was just installed, of PROGRAMS."""
+NO_ACCOUNT = AccountState(None, None, False, None, None, None, False, False)
+
+
+def machine(name: str, account: AccountState | None = None) -> MachineState:
+    return MachineState(
+        uid=0,
+        python=(3, 13),
+        distribution="debian",
+        version="13",
+        hostname=name.rpartition("/")[2],
+        systemd=True,
+        mounts=[],
+        beneath={},
+        account=account,
+        free={"/var": 20 * GIB},
+    )
+
+
+def bare_host(plan: HostPlan) -> Documents:
+    wanted_mounts = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
+    return {
+        "machine": machine(plan.name, NO_ACCOUNT),
+        "mounts": MountState(
+            points={mount.path: Point([], "absent", Beneath("absent")) for mount in wanted_mounts}
+            | {plan.settings.pods_path: Point([], "absent", Beneath("absent"))},
+            units={mount.path: Unit(None, "inactive", False, False) for mount in wanted_mounts},
+            fstab=[],
+            stamp=None,
+            tried=None,
+            base=None,
+            base_root="/",
+            sources={source: None for source, _target in plan.binds},
+        ),
+        "container_firewall": FirewallState(None, False, None, None, False, False, False, None, None, [], {}),
+        "runtime": RuntimeState(
+            programs={name: name in THERE_ANYWAY for name in PROGRAMS},
+            certificates=False,
+            node=None,
+            engine=False,
+            docker_io=False,
+            docker_runs=False,
+            buildx=False,
+            npm_package=False,
+            candidates={"nodejs": "20.19.2+dfsg-1", "docker-cli": "26.1.5", "docker-buildx": "0.13.1"},
+            account=NO_ACCOUNT,
+        ),
+        "checkout": CheckoutState(
+            git=False,
+            link=False,
+            owners={},
+            foreign=[],
+            remote=None,
+            commit=None,
+            wanted=None,
+            unresolved=None,
+            changed=[],
+            pnpm_pin=None,
+            pnpm=None,
+            tools_missing=True,
+            built=None,
+            source=dict.fromkeys(("commit", "lock", "package", "node")),
+            outputs=False,
+        ),
+        "own_trees": TreeReports(
+            [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
+        ),
+        "guard_state": GuardState(None, None, False, False, False, [], []),
+        "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
+        "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, KEY, {}),
+        "host_service": ServiceState(
+            systemd=257,
+            unit=UnitState("not-found", "inactive", "dead", "", False),
+            files=dict.fromkeys(service_files(plan)),
+            account=None,
+            node=None,
+            logs={path: Place("absent") for path in logs_of(plan)},
+            outdated=None,
+            rivals=[],
+        ),
+    }
+
+
+def service_files(plan: HostPlan) -> list[str]:
+    unit, dropin = service_unit.unit_path(plan), service_unit.dropin_path(plan)
+    return [unit, dropin, service_unit.retry_path(plan), service_unit.rotation_path(plan)]
+
+
+def logs_of(plan: HostPlan) -> list[str]:
+    return [service_unit.log_directory(plan), *service_unit.log_files(plan)]

@@ -1,0 +1,176 @@
+"""Runs the whole deploy on @fake machines, and counts: operations, facts and commands for each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+from tasks.model.fleet import plan_fleet
+from tasks.model.plan import HOSTS, SERVERS, FleetError, Machine
+from tests.fake.answers import fact_pattern
+from tests.fake.machines import documents
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+_FACT = fact_pattern(r"\w+")
+_PROGRAM = re.compile(r"# nanoclaw-pods (\w+)\n")
+
+_INVENTORY = '''\
+"""Machines of the @fake connector."""
+
+import json
+from pathlib import Path
+
+from tests.fake.answers import Answers as _Answers
+
+_before, _after = json.loads(Path({answers!r}).read_text())
+
+
+def _data(name, data):
+    answers = _Answers(_before.get(name, {{}}), _after.get(name, {{}}))
+    return (name, {{**data, "fake_responses": answers, "fake_delay": 0, "fake_delay_jitter": 0}})
+
+
+{servers} = [_data(name, data) for name, data in {server_data}.items()]
+{hosts} = [_data(name, data) for name, data in {host_data}.items()]
+'''
+
+
+_CHANGED, _UNCHANGED = ("success", "hosts_with_change"), ("no_change", "error")
+"""Keys of an operation in the results of a run, and in the plan of a dry one, which names only what would change."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run: what pyinfra said, and what each machine was sent."""
+
+    exit: int
+    log: str
+    document: Mapping[str, Any]
+    sent: Mapping[str, list[str]]
+    seconds: float
+
+    def operations(self, machine: str) -> list[str]:
+        """Names of the operations that the run had for a machine; of a dry run, those that would change it."""
+        return [name for name, op in self._operations if any(machine in op[key] for key in (*_CHANGED, *_UNCHANGED))]
+
+    def changed(self, machine: str) -> list[str]:
+        """Names of the operations that changed, or in a dry run would change, a machine."""
+        return [name for name, op in self._operations if any(machine in op[key] for key in _CHANGED)]
+
+    @property
+    def _operations(self) -> list[tuple[str, dict[str, list[str]]]]:
+        results = self.document.get("results")
+        found = results["operations"] if results else self.document.get("plan", [])
+        return [(op["name"], defaultdict(list, op)) for op in found]
+
+    def facts(self, machine: str) -> list[str]:
+        """The programs that only looked, in order."""
+        return [found[1] for command in self.sent[machine] if (found := _FACT.search(command))]
+
+    def commands(self, machine: str) -> list[str]:
+        """What was sent beside facts, each in short: a program's name, or the command itself."""
+        others = [command for command in self.sent[machine] if not _FACT.search(command)]
+        return [found[1] if (found := _PROGRAM.search(command)) else command for command in others]
+
+
+def fleet(**hosts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The data of a server and of these hosts, by their names on the @fake connector."""
+    data: dict[str, dict[str, Any]] = {"@fake/server": {"ssh_hostname": "10.0.0.10"}}
+    for number, (name, settings) in enumerate(hosts.items(), start=1):
+        address = {"ssh_hostname": f"10.0.{number // 250 + 1}.{number % 250}", "pods_export": f"/srv/pods/{name}"}
+        data[f"@fake/{name}"] = {**address, **settings}
+    return data
+
+
+def deploy(
+    folder: Path,
+    data: Mapping[str, dict[str, Any]],
+    state: str,
+    *arguments: str,
+    instead: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Outcome:
+    """Runs deploy.py over machines that are all in one `state` of tests.fake.machines.
+
+    + instead: by machine and fact, what it answers in place of that
+    """
+    group = {name: SERVERS if name == "@fake/server" else HOSTS for name in data}
+    try:
+        plan = plan_fleet([Machine(name, (group[name],), settings) for name, settings in data.items()])
+        answers = [documents(plan, state), documents(plan, "finished")]
+    except FleetError:
+        answers = [{}, {}]  # The run is to say so itself.
+    for name, facts in (instead or {}).items():
+        for answer in answers:
+            answer[name].update(facts)
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    inventory = folder / "inventory.py"
+    parts = {kind: {name: it for name, it in data.items() if group[name] == kind} for kind in (SERVERS, HOSTS)}
+    text = _INVENTORY.format(
+        answers=str(folder / "answers.json"),
+        servers=SERVERS,
+        hosts=HOSTS,
+        server_data=pformat(parts[SERVERS]),
+        host_data=pformat(parts[HOSTS]),
+    )
+    inventory.write_text(text, encoding="utf-8")
+    sent = folder / "sent.json"
+    sent.unlink(missing_ok=True)
+    words = [str(inventory), "deploy.py", "--json", "--config", "tests/fake/config.py", *arguments]
+    begin = time.monotonic()
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "pyinfra"), *words],
+        cwd=PROJECT,
+        env={**os.environ, "NANOCLAW_PODS_SENT": str(sent), "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    seconds = time.monotonic() - begin
+    try:
+        document = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        document = {}
+    log = done.stderr if document else done.stdout + done.stderr
+    record = {name: commands or [] for name, commands in json.loads(sent.read_text()).items()} if sent.exists() else {}
+    return Outcome(done.returncode, log, document, record, seconds)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run costs one machine."""
+
+    operations: int
+    facts: int
+    commands: int
+    changes: int
+
+
+def costs(folder: Path, data: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Cost]]:
+    """What a first run, a second one, and a dry one after both cost each machine."""
+    runs = {"first": ("underway", "-y"), "second": ("finished", "-y"), "dry": ("finished", "--dry")}
+    return {run: _cost(deploy(folder, data, state, argument), data) for run, (state, argument) in runs.items()}
+
+
+def _cost(outcome: Outcome, data: Iterable[str]) -> dict[str, Cost]:
+    return {
+        name: Cost(
+            operations=len(outcome.operations(name)),
+            facts=len(outcome.facts(name)),
+            commands=len(outcome.commands(name)),
+            changes=len(outcome.changed(name)),
+        )
+        for name in data
+    }

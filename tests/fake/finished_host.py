@@ -1,0 +1,179 @@
+"""What a host answers after a run of the role."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from files.programs.runtime import PROGRAMS
+from tasks.command import program_text
+from tasks.model import service_unit
+from tasks.model.agent_image import ImageRecord, ImageState
+from tasks.model.checkout import CheckoutState
+from tasks.model.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
+from tasks.model.container_firewall import unit_text as firewall_unit
+from tasks.model.env_files import EnvState, digest, places
+from tasks.model.guard import GuardState, command_line, wanted
+from tasks.model.guard import unit_text as guard_text
+from tasks.model.mount_state import Beneath, Mount, MountState, Point, Unit
+from tasks.model.mount_unit import docker_dropin, unit_name
+from tasks.model.mounts import bind_flags, binds_of, options_of, pods_of, stamp_of
+from tasks.model.observations import Container, MountSeen, Observations, Space, Step, Surveyed
+from tasks.model.observed import ServerObservation
+from tasks.model.ownership import TreeReport, TreeReports, host_trees
+from tasks.model.place import Place
+from tasks.model.plan import HostPlan
+from tasks.model.runtime import AccountState, Node, RuntimeState
+from tasks.model.service_state import ServiceState, UnitState, unit_files
+from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
+from tests.fake.nft import listing
+
+_COMMIT, _TREE, _LOCK, _PACKAGE = "c0" * 20, "7e" * 20, "10" * 32, "9a" * 32
+_IMAGE = "sha256:" + "ab" * 32
+
+
+def finished_host(plan: HostPlan) -> Documents:
+    ids = (plan.host.uid, plan.host.gid)
+    pin = {"commit": _COMMIT, "lock": _LOCK, "package": _PACKAGE, "node": "20"}
+    name = plan.settings.nanoclaw_user
+    account = AccountState(ids, service_unit.expected_account(plan).home, True, name, name, ids[1], True, True)
+    return {
+        "machine": machine(plan.name, account),
+        "mounts": mounted(plan),
+        "container_firewall": _fenced(plan),
+        "runtime": RuntimeState(
+            programs=dict.fromkeys(PROGRAMS, True),
+            certificates=True,
+            node=Node("/usr/bin/node", 20),
+            engine=True,
+            docker_io=True,
+            docker_runs=True,
+            buildx=True,
+            npm_package=True,
+            candidates={},
+            account=account,
+        ),
+        "checkout": CheckoutState(
+            git=True,
+            link=False,
+            owners={},
+            foreign=[],
+            remote=plan.settings.nanoclaw_repository,
+            commit=_COMMIT,
+            wanted=_COMMIT,
+            unresolved=None,
+            changed=[],
+            pnpm_pin=PNPM,
+            pnpm=PNPM,
+            tools_missing=False,
+            built={**pin, "finished": 1.0},
+            source=dict(pin),
+            outputs=True,
+        ),
+        "observe": ServerObservation(
+            state="seen",
+            text="",
+            made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
+            chown=None,
+            given=True,
+            mount_point=None,
+            left=[],
+        ),
+        "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
+        "guard_state": _guarded(plan),
+        "agent_image": ImageState(
+            docker="",
+            shifts=False,
+            image=_IMAGE,
+            user="node",
+            ids=plan.image_user,
+            tree=_TREE,
+            record=ImageRecord(_IMAGE, plan.image_user.uid, plan.image_user.gid, _TREE),
+        ),
+        "env_files": EnvState(
+            {
+                path: Place("file" if mode == "0600" else "directory", *ids, mode)
+                for path, mode in places(plan.root).items()
+            },
+            KEY,
+            {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
+        ),
+        "host_service": _running(plan),
+        "probe": Observations(
+            seconds=2.1,
+            missing=[],
+            mounts={plan.sessions: MountSeen(plan.settings.pods_path, "nfs4", str(plan.source), ["rw"])},
+            steps=[Step("host", "make a session"), Step("agent", "write outbound.db")],
+            relied=["process", "container"],
+            id_mapping=False,
+            space=Space(20 * GIB, 1_000_000),
+            born=[(plan.stored_agent.uid, plan.stored_agent.gid)],
+            container=Container("ran", ids=(plan.agent.uid, plan.agent.gid)),
+            survey=Surveyed(4, 2, 0, [], []),
+        ),
+    }
+
+
+def mounted(plan: HostPlan) -> MountState:
+    guarded = Beneath("directory", immutable=True)
+    pods = plan.settings.pods_path
+    live = Mount(str(plan.source), "nfs4", "/", [*options_of(plan), "rw"]) if plan.source else None
+    points = {pods: Point([live] if live else [], "ok", guarded if live else Beneath("directory"), "1:1")}
+    binds, flags = binds_of(plan), ["rw", *bind_flags(plan)]
+    sources: dict[str, str | None] = {}
+    for number, (source, target) in enumerate(plan.binds):
+        inside = source.removeprefix(pods)
+        shown = Mount(live.source + inside, "nfs4", "/", flags) if live else Mount("/dev/vda1", "ext4", source, flags)
+        points[target] = Point([shown], "ok", guarded, f"1:{number + 10}")
+        sources[source] = f"1:{number + 10}"
+    return MountState(
+        points=points,
+        units={
+            mount.path: Unit(mount.text, "active", True, False)
+            for mount in binds + ([pods_of(plan, plan.source)] if plan.source else [])
+        },
+        fstab=[],
+        stamp=stamp_of(plan),
+        tried=None,
+        base=live or Mount("/dev/vda1", "ext4", "/", []),
+        base_root="/" if live else pods,
+        sources=sources,
+    )
+
+
+def _fenced(plan: HostPlan) -> FirewallState:
+    server = plan.source.address if plan.source else None
+    points = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]
+    dropin = docker_dropin([*map(unit_name, points), *([UNIT] if server else [])])
+    bare = FirewallState("nft", True, None, None, False, False, False, dropin, None, [], {})
+    if server is None:
+        return bare
+    files = replace(bare, rules=rules_text("nft", server), unit=firewall_unit("nft"), nftables=nftables_dropin())
+    return replace(files, active=True, enabled=True, nft=listing(server))
+
+
+def _guarded(plan: HostPlan) -> GuardState:
+    if not wanted(plan):
+        return GuardState(None, None, False, False, False, [], [])
+    program = program_text("guard")
+    digest_of = hashlib.sha256(program.encode()).hexdigest()
+    return GuardState(digest_of, guard_text(plan, program), True, True, False, command_line(plan, program), [])
+
+
+def _running(plan: HostPlan) -> ServiceState:
+    owner = plan.stored_agent if plan.root_on_pods and plan.access.access == "squash" else plan.host
+    logs = {
+        path: Place("file" if path.endswith(".log") else "directory", owner.uid, owner.gid) for path in logs_of(plan)
+    }
+    up = ServiceState(
+        systemd=257,
+        unit=UnitState("loaded", "active", "running", "enabled", False),
+        files={},
+        account=service_unit.expected_account(plan),
+        node="/usr/bin/node",
+        logs=logs,
+        outdated=[],
+        rivals=[],
+    )
+    rotation = service_unit.rotation_text(plan, service_unit.expected_account(plan))
+    return replace(up, files={**unit_files(plan, up), service_unit.rotation_path(plan): rotation})

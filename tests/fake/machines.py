@@ -1,0 +1,81 @@
+"""Machines in known states, as the documents that the role's facts would read from them.
+
+`bare` is a Debian 13 that was just installed, `underway` the same in the middle of its first run, `finished` what it is
+after that run. What a finished machine has in files is what the role writes there, so those texts come from the
+functions that make them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from tasks.facts.exports import Directory as ExportDirectory
+from tasks.facts.exports import ExportState
+from tasks.facts.packages import InstalledPackages
+from tasks.model import service_unit
+from tasks.model.exports import exports_text, nfs_conf_text, table_entries
+from tasks.model.ownership import Tree, TreeReport, TreeReports, host_trees, server_trees
+from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
+from tests.fake.bare_host import PNPM, Documents, bare_host, machine
+from tests.fake.finished_host import finished_host
+
+
+def documents(fleet: FleetPlan, state: str) -> dict[str, dict[str, Any]]:
+    """What every machine of a fleet answers, all being `bare`, all `underway`, or all `finished`."""
+    servers = {"bare": bare_server, "underway": bare_server, "finished": finished_server}[state]
+    hosts = {"bare": bare_host, "underway": underway_host, "finished": finished_host}[state]
+    answers: dict[str, Documents] = {name: servers(plan) for name, plan in fleet.servers.items()}
+    answers |= {name: hosts(plan) for name, plan in fleet.hosts.items()}
+    return {
+        name: json.loads(json.dumps({key: asdict(it) for key, it in facts.items()})) for name, facts in answers.items()
+    }
+
+
+def bare_server(plan: ServerPlan) -> Documents:
+    return {
+        "machine": machine(plan.name),
+        "packages": InstalledPackages({}),
+        "exports": ExportState(None, None, [], [], {export.path: None for export in plan.exports}, False, False, []),
+        "own_trees": TreeReports([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
+    }
+
+
+def finished_server(plan: ServerPlan) -> Documents:
+    return {
+        "machine": machine(plan.name),
+        "packages": InstalledPackages({"nfs-kernel-server": "1:2.8.3-1"}),
+        "exports": ExportState(
+            dropin=exports_text(plan.exports),
+            conf=nfs_conf_text(plan),
+            table=table_entries(plan.exports),
+            elsewhere=[],
+            directories={e.path: ExportDirectory("directory", e.owner.uid, e.owner.gid, "0755") for e in plan.exports},
+            active=True,
+            enabled=True,
+            versions=["+3" if plan.settings.nfs_v3 else "-3", "+4", "+4.1", "+4.2"],
+        ),
+        "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
+    }
+
+
+def underway_host(plan: HostPlan) -> Documents:
+    """A bare host as each operation of its first run finds it: what earlier operations of that run do is done."""
+    bare, finished = bare_host(plan), finished_host(plan)
+    return {
+        **bare,
+        "checkout": replace(bare["checkout"], git=True, pnpm_pin=PNPM),
+        "agent_image": replace(bare["agent_image"], docker=""),
+        "container_firewall": replace(bare["container_firewall"], backend="nft", tools=True),
+        "own_trees": TreeReports([_first_checkout(tree) for tree in host_trees(plan)]),
+        "host_service": replace(
+            bare["host_service"], account=service_unit.expected_account(plan), node="/usr/bin/node"
+        ),
+        "probe": finished["probe"],
+    }
+
+
+def _first_checkout(tree: Tree) -> TreeReport:
+    """A tree that the host process has just made, with a file that came with the source."""
+    return TreeReport(tree.path, "there", 2, {"right" if tree.born == tree.owner else "give": 2})

@@ -1,0 +1,161 @@
+"""The whole deploy without a machine: a finished fleet costs little and nothing changes; what a bare one gets."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tests.fake.deploy import Outcome, costs, deploy, fleet
+from tests.fake.kinds import KINDS, SECRET
+
+OPERATIONS, FACTS = 12, 15
+"""What a finished machine may cost at most."""
+
+DATA = fleet(**KINDS)
+MACHINES = list(DATA)
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return deploy(tmp_path_factory.mktemp("second"), DATA, "finished", "-y")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return deploy(tmp_path_factory.mktemp("first"), DATA, "underway", "-y")
+
+
+def test_a_finished_fleet_is_verified_and_nothing_is_sent_but_looks(second: Outcome) -> None:
+    assert second.exit == 0, second.log
+    for machine in MACHINES:
+        assert second.changed(machine) == []
+        assert second.commands(machine) == []
+    assert second.log.count("verified |") == len(KINDS)
+    assert "pods_access native for @fake/native: pods_access says native" in second.log
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_finished_machine_costs_little(second: Outcome, machine: str) -> None:
+    operations, facts = second.operations(machine), second.facts(machine)
+    assert len(operations) <= OPERATIONS, operations
+    assert len(facts) <= FACTS, facts
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_operations_have_names_of_their_own(second: Outcome, machine: str) -> None:
+    names = second.operations(machine)
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if "(" in name], "an operation without name= shows its arguments"
+
+
+def test_a_dry_run_over_a_finished_fleet_predicts_nothing(tmp_path: Path) -> None:
+    dry = deploy(tmp_path, DATA, "finished", "--dry", "--diff")
+    assert dry.exit == 0, dry.log
+    assert [dry.changed(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+    assert [dry.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+    assert not re.search(r"^\s*\[.*\] [+-]", dry.log, re.MULTILINE), "a diff of nothing"
+
+
+def test_a_dry_run_over_bare_machines_predicts_everything_and_sends_nothing(tmp_path: Path, first: Outcome) -> None:
+    dry = deploy(tmp_path, DATA, "bare", "--dry", "--diff")
+    assert dry.exit == 0, dry.log
+    assert [dry.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+    for machine in MACHINES:
+        predicted, happened = set(dry.changed(machine)), set(first.changed(machine))
+        assert happened == predicted, (machine, happened ^ predicted)
+    assert SECRET not in dry.log + json.dumps(dict(dry.document))
+
+
+def test_a_first_run_ends_with_every_host_verified(first: Outcome) -> None:
+    assert first.exit == 0, first.log
+    assert first.log.count("verified |") == len(KINDS)
+    for machine in MACHINES:
+        assert first.commands(machine)
+
+
+def test_a_first_run_does_things_in_an_order_that_is_safe(first: Outcome) -> None:
+    for name in KINDS:
+        sent = first.commands(f"@fake/{name}")
+        assert sent.index("fetch_source") < sent.index("build_source") < sent.index("build_agent_image")
+        assert sent.index("build_agent_image") < sent.index("install_units") < sent.index("start_service")
+        if name != "local":
+            assert sent.index("mount_units") < sent.index("fetch_source"), "a checkout beneath the mount"
+            assert sent.index("guard_directory") < sent.index("mount_units"), "an unguarded mount point"
+        guarded = [command for command in sent if "pods-guard-" in command]
+        assert bool(guarded) == (name == "chown")
+        assert all(sent.index(command) < sent.index("start_service") for command in guarded)
+
+
+def test_the_servers_operations_come_first(first: Outcome) -> None:
+    started = re.findall(r"Starting operation: (.*?) *$", first.log, re.MULTILINE)
+    servers = set(first.operations("@fake/server"))
+    assert set(started[: len(servers)]) == servers
+
+
+def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp_path: Path) -> None:
+    """The most talkative run there is: every command, its input and its output."""
+    loud = deploy(tmp_path, DATA, "underway", "-y", "-vvv", "--diff", "--debug")
+    for outcome in (first, second, loud):
+        assert SECRET not in json.dumps(dict(outcome.sent))
+        assert SECRET not in outcome.log
+        assert SECRET not in json.dumps(dict(outcome.document))
+    assert "set_env_entries" in loud.commands("@fake/squash")
+
+
+def test_wrong_settings_stop_the_run_before_anything_is_sent_to_any_machine(tmp_path: Path) -> None:
+    data = fleet(
+        **{**KINDS, "squash": {"pods_acces": "squash", "nanoclaw_log_keep": 0}, "local": {"pods_path": "pods"}}
+    )
+    for argument in ("-y", "--dry"):
+        wrong = deploy(tmp_path, data, "finished", argument)
+        assert wrong.exit != 0
+        assert "@fake/squash: pods_acces: is no setting; did you mean pods_access?" in wrong.log
+        assert "@fake/squash: nanoclaw_log_keep: 0 is refused" in wrong.log
+        assert "@fake/local: pods_path: 'pods' is refused" in wrong.log
+        assert "Traceback" not in wrong.log
+        assert not any(wrong.sent.values())
+
+
+def test_wrong_settings_of_a_machine_outside_the_limit_stop_the_run_too(tmp_path: Path) -> None:
+    data = fleet(**{**KINDS, "chown": {"pods_access": "chown"}})
+    wrong = deploy(tmp_path, data, "finished", "-y", "--limit", "@fake/squash")
+    assert wrong.exit != 0 and not any(wrong.sent.values())
+    assert "@fake/chown: pods_access: chown needs a host process that is root" in wrong.log
+
+
+def test_a_limit_is_kept_to(tmp_path: Path) -> None:
+    limited = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/squash")
+    assert limited.exit == 0, limited.log
+    assert [machine for machine in MACHINES if limited.sent[machine]] == ["@fake/squash"]
+
+
+def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_path: Path) -> None:
+    fedora = {"uid": 1000, "python": [3, 8], "distribution": "fedora", "version": "42"}
+    rest = {"hostname": "own", "systemd": True, "mounts": [], "beneath": {}, "account": None, "free": {}}
+    refused = deploy(tmp_path, DATA, "underway", "-y", instead={"@fake/own": {"machine": {**fedora, **rest}}})
+    assert refused.exit != 0
+    assert "@fake/own: machine: is fedora 42" in refused.log and "need root" in refused.log
+    assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+
+
+def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:
+    nonsense = {"@fake/native": "mounts", "@fake/own": "checkout", "@fake/chown": "host_service"}
+    instead = {name: {fact: "what?"} for name, fact in nonsense.items()}
+    broken = deploy(tmp_path, DATA, "finished", "-y", instead=instead)
+    assert broken.exit != 0
+    assert set(broken.document["results"]["failed_hosts"]) == set(nonsense)
+    assert broken.log.count("verified |") == len(KINDS) - len(nonsense)
+    assert [broken.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+
+
+def test_what_runs_cost_is_counted(tmp_path: Path) -> None:
+    counted = costs(tmp_path, fleet(squash=KINDS["squash"]))
+    host = {run: asdict(machines["@fake/squash"]) for run, machines in counted.items()}
+    assert host["second"]["changes"] == host["dry"]["changes"] == 0
+    assert host["second"]["commands"] == host["dry"]["commands"] == 0
+    assert host["first"]["commands"] > 20 and host["first"]["changes"] > 5
+    assert host["dry"]["facts"] <= host["second"]["facts"]

@@ -1,0 +1,124 @@
+"""Ownership, the guard and the verification in a whole run: what is sent, what is said, who fails."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tasks.model.fleet import plan_fleet
+from tasks.model.plan import HOSTS, SERVERS, Machine
+from tests.fake.deploy import Outcome, deploy, fleet
+from tests.fake.finished_host import finished_host
+from tests.fake.kinds import KINDS
+
+CHOWN, SQUASH, SERVER = "@fake/chown", "@fake/squash", "@fake/server"
+DATA = fleet(chown=KINDS["chown"], squash=KINDS["squash"])
+
+GIVE = "Ownership | Give sessions and groups to the agent"
+GUARD = "Ownership | Guard the sessions that are born later"
+VERIFY = "Verification | Act as the host and as the agent"
+
+
+def trees(*reports: dict[str, Any]) -> dict[str, Any]:
+    return {"trees": [{"path": "/t", "state": "there", "entries": 10, **report} for report in reports]}
+
+
+def run(tmp_path: Path, *arguments: str, machine: str = CHOWN, **instead: Any) -> Outcome:
+    return deploy(tmp_path, DATA, "finished", *arguments, instead={machine: instead})
+
+
+DIFFERENT = {
+    "counts": {"right": 6, "give": 3, "foreign 33:33": 1},
+    "samples": {"give": ["ag/s/outbound.db", "ag/s", "ag"]},
+}
+RIGHT: dict[str, Any] = {"counts": {"right": 10}}
+
+
+def test_what_differs_is_given_and_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "-y", own_trees=trees(DIFFERENT, RIGHT))
+    assert done.exit == 0, done.log
+    assert done.changed(CHOWN) == [GIVE]
+    assert done.commands(CHOWN) == ["own_trees"]
+    assert "/t: to be given to 1000:1000: 3 of 10 (ag/s/outbound.db, ag/s, ag)" in done.log
+    assert "/t: left alone, for NanoClaw runs nothing as 33:33: 1" in done.log
+
+
+def test_a_dry_run_says_the_same_and_gives_nothing(tmp_path: Path) -> None:
+    dry = run(tmp_path, "--dry", own_trees=trees(DIFFERENT, RIGHT))
+    assert dry.changed(CHOWN) == [GIVE]
+    assert dry.commands(CHOWN) == []
+    assert dry.log.count("/t: to be given to 1000:1000: 3 of 10") == 1
+
+
+def test_the_server_gives_the_exports_of_hosts_that_do_not(tmp_path: Path) -> None:
+    done = run(tmp_path, "-y", machine=SERVER, own_trees=trees(DIFFERENT, RIGHT))
+    assert done.commands(SERVER) == ["own_trees"]
+    assert done.changed(SQUASH) == done.changed(CHOWN) == []
+
+
+def test_trees_that_are_not_mounted_wait_in_a_dry_run_and_fail_in_a_real_one(tmp_path: Path) -> None:
+    gone = trees({"state": "unmounted", "entries": 0}, {"state": "unmounted", "entries": 0})
+    dry = run(tmp_path, "--dry", own_trees=gone)
+    assert (dry.exit, dry.commands(CHOWN)) == (0, [])
+    done = run(tmp_path, "-y", own_trees=gone)
+    assert done.document["results"]["failed_hosts"] == [CHOWN]
+    assert "nothing is mounted at /opt/nanoclaw/data/v2-sessions" in done.log
+    assert done.commands(CHOWN) == []
+
+
+def test_broken_id_mapping_is_not_chased(tmp_path: Path) -> None:
+    done = run(tmp_path, "-y", own_trees=trees({"state": "nobody", "counts": {"give": 10}}, RIGHT))
+    assert done.document["results"]["failed_hosts"] == [CHOWN]
+    assert "idmapd.conf" in done.log
+    assert done.commands(CHOWN) == []
+
+
+def guard(**change: Any) -> dict[str, Any]:
+    absent = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
+    return {**absent, "running": [], "others": [], **change}
+
+
+def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
+    done = run(tmp_path, "-y", guard_state=guard())
+    assert done.changed(CHOWN) == [GUARD]
+    *files, reload, enable, restart = done.commands(CHOWN)
+    assert files == ["write_file", "write_file"]
+    assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "enable", "restart")
+
+
+def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
+    right = deploy(tmp_path, DATA, "finished", "-y")
+    assert right.commands(CHOWN) == []
+    done = run(tmp_path, "-y", guard_state={**_finished_guard(), "active": False, "running": []})
+    assert [command.split()[1] for command in done.commands(CHOWN)] == ["restart"]
+
+
+def _finished_guard() -> dict[str, Any]:
+    machines = [Machine(name, (SERVERS if name == SERVER else HOSTS,), data) for name, data in DATA.items()]
+    return asdict(finished_host(plan_fleet(machines).hosts[CHOWN])["guard_state"])
+
+
+def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
+    left = guard(program="0" * 64, unit="[Unit]\n", enabled=True, active=True, others=["pods-guard-00000000.service"])
+    done = run(tmp_path, "-y", machine=SQUASH, guard_state=left)
+    assert done.changed(SQUASH) == [GUARD]
+    removed = " ".join(done.commands(SQUASH))
+    for unit in ("pods-guard-00000000.service", "pods-guard-3282970f.service"):
+        assert f"disable --now {unit}" in removed and f"rm -f /etc/systemd/system/{unit}" in removed
+    assert "rm -f /usr/local/lib/nanoclaw-pods/guard.py" in removed and removed.endswith("daemon-reload")
+
+
+def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
+    probe = {"seconds": 1, "missing": ["/pods"], "mounts": {}}
+    done = run(tmp_path, "-y", probe=probe)
+    assert done.exit != 0
+    assert done.document["results"]["failed_hosts"] == [CHOWN]
+    assert "failed | mount missing | nothing is mounted at /pods" in done.log
+    assert done.log.count("verified |") == 1
+
+
+def test_a_probe_is_not_sent_in_a_dry_run(tmp_path: Path) -> None:
+    dry = run(tmp_path, "--dry")
+    assert "probe" not in dry.facts(CHOWN)
+    assert VERIFY not in dry.changed(CHOWN)

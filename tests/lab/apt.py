@@ -1,0 +1,95 @@
+"""The controller's own package mirror, as sources for a Debian of another suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.errors import LabError
+
+MIRROR_VARIABLE = "NANOCLAW_PODS_MIRROR"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One archive and one suite of it."""
+
+    uri: str
+    suite: str
+
+
+def one_line_sources(text: str) -> Iterator[Source]:
+    """The binary archives of a `sources.list`."""
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if not words or words[0] != "deb":
+            continue
+        rest = words[1:]
+        if rest and rest[0].startswith("["):
+            end = next((n for n, word in enumerate(rest) if word.endswith("]")), None)
+            rest = rest[end + 1 :] if end is not None else []
+        if len(rest) >= 2:
+            yield Source(rest[0].rstrip("/"), rest[1])
+
+
+def deb822_sources(text: str) -> Iterator[Source]:
+    """The binary archives of a `*.sources` file."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for stanza in "\n".join(lines).split("\n\n"):
+        fields: dict[str, str] = {}
+        name = ""
+        for line in stanza.splitlines():
+            if line[:1].isspace():
+                fields[name] = f"{fields.get(name, '')} {line.strip()}"
+            elif ":" in line:
+                name, value = line.split(":", 1)
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
+            continue
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                yield Source(uri.rstrip("/"), suite)
+
+
+def controller_sources(etc_apt: Path = Path("/etc/apt")) -> list[Source]:
+    """Every binary archive that the controller's apt reads."""
+    sources: list[Source] = []
+    lists = [etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*.list"))]
+    for path in lists:
+        if path.is_file():
+            sources.extend(one_line_sources(path.read_text()))
+    for path in sorted((etc_apt / "sources.list.d").glob("*.sources")):
+        sources.extend(deb822_sources(path.read_text()))
+    return sources
+
+
+def os_codename(os_release: str) -> str:
+    """The suite's name in the text of /etc/os-release, or an empty string."""
+    for line in os_release.splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            return line.split("=", 1)[1].strip('"')
+    return ""
+
+
+def lab_sources(sources: Iterable[Source], codename: str, suite: str) -> list[str]:
+    """Lines of a `sources.list` for `suite`, from where the controller gets the same parts of its own suite.
+
+    Only a Debian mirror will do. On another system the variable NANOCLAW_PODS_MIRROR names one.
+    """
+    if mirror := os.environ.get(MIRROR_VARIABLE):
+        return [f"deb {mirror} {suite} main"]
+    lines: list[str] = []
+    for part in ("", "-updates", "-security"):
+        for source in sources:
+            if source.suite == codename + part and "debian" in source.uri:
+                lines.append(f"deb {source.uri} {suite}{part} main")
+                break
+    if not lines or not lines[0].endswith(f"{suite} main"):
+        raise LabError(
+            f"no Debian mirror in this machine's apt sources: set {MIRROR_VARIABLE} to one, "
+            "as in NANOCLAW_PODS_MIRROR=http://MIRROR/debian"
+        )
+    return lines

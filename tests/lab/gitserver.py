@@ -1,0 +1,46 @@
+"""Puts the NanoClaw stand-in's repository on the machine that serves it over git://.
+
+It is sent to the running machine instead of being part of the image, so that a change to the stand-in costs a second
+and no rebuilt image.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
+from tests.lab import standin
+from tests.lab.machine import Machine
+from tests.lab.shell import say
+
+REPOSITORY = "/srv/git/nanoclaw.git"
+DIGEST = "/srv/git/nanoclaw.digest"
+
+REPLACE = f"""
+set -e
+rm -rf {REPOSITORY}.new
+mkdir {REPOSITORY}.new
+base64 -d | tar -x -z -C {REPOSITORY}.new
+chown -R gitdaemon:gitdaemon {REPOSITORY}.new
+rm -rf {REPOSITORY}
+mv {REPOSITORY}.new {REPOSITORY}
+"""
+
+
+def serve_standin(machine: Machine) -> None:
+    """Brings the machine's repository to the stand-in of this checkout; does nothing when it is that already."""
+    digest = standin.digest()
+    if machine.run(f"cat {DIGEST}", check=False).stdout.strip() == digest:
+        return
+    with tempfile.TemporaryDirectory() as work:
+        repository = Path(work) / "nanoclaw.git"
+        standin.make_repository(repository)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+            tar.add(repository, arcname=".")
+    machine.run(REPLACE, input=base64.b64encode(packed.getvalue()).decode())
+    machine.put(DIGEST, digest + "\n")
+    say(f"  {machine.name} serves git://{machine.address}/nanoclaw.git")

@@ -1,0 +1,72 @@
+"""What the lab needs of the machine it runs on, and how to say that it is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+DEBIAN_PACKAGES = (
+    "debian-archive-keyring",
+    "e2fsprogs",
+    "git",
+    "iproute2",
+    "kmod",
+    "mmdebstrap",
+    "nftables",
+    "openssh-client",
+    "user-mode-linux",
+)
+"""Debian packages of the controller that the lab calls."""
+
+PROGRAMS = {
+    "git": "git",
+    "ip": "iproute2",
+    "linux.uml": "user-mode-linux",
+    "mke2fs": "e2fsprogs",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "unshare": "util-linux",
+}
+"""Each program the lab calls, and the package that brings it."""
+
+TEST_PROGRAMS = {"node": "nodejs", "sqlite3": "sqlite3"}
+"""Each program that the tests of the stand-in call beside these; without them those tests are skipped."""
+
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages whose program is not on this machine."""
+    path = f"{os.environ.get('PATH', '')}:{SBIN}"
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None})
+
+
+def unsupported_reason() -> str | None:
+    """Why the lab cannot run here, in one line, or None when it can."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return f"the lab needs Linux on x86-64, and this is {platform.system()} on {platform.machine()}"
+    if os.geteuid() != 0:
+        return "the lab makes a bridge and taps, so it needs root: run it with sudo"
+    if not Path("/dev/net/tun").exists():
+        return "the lab needs /dev/net/tun: `modprobe tun`, or start this container with --device /dev/net/tun"
+    if missing := missing_packages():
+        return f"programs are missing: apt-get install --no-install-recommends {' '.join(missing)}"
+    return None
+
+
+def install_missing() -> None:
+    """Installs the packages that the lab lacks, where that is possible; else leaves it to `unsupported_reason`."""
+    tools = [package for program, package in TEST_PROGRAMS.items() if shutil.which(program) is None]
+    packages = [*missing_packages(), *tools]
+    if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None or platform.machine() != "x86_64":
+        return
+    print(f"setup: installing the lab's Debian packages: {' '.join(packages)}", flush=True)
+    quiet = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300")
+    subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", *quiet, "--no-install-recommends", *DEBIAN_PACKAGES, *tools]
+    subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -1,0 +1,122 @@
+"""The stand-in NanoClaw as a git repository with two releases, the same to the byte wherever it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "nanoclaw"
+RELEASES = ("v2.0.64", "v2.0.65")
+
+_MADE_HERE = {"node_modules", "dist", "data", "logs", "store", ".env"}
+_WHO = "NanoClaw stand-in <standin@lab.invalid>"
+_WHEN = (1_779_100_000, 1_779_700_000)
+
+Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
+
+
+def digest() -> str:
+    """Changes whenever the repository would: a key for what is built from it."""
+    return hashlib.sha256(_history()).hexdigest()
+
+
+def make_repository(dest: Path) -> None:
+    """Make a bare repository at `dest`: tags v2.0.64 and v2.0.65 (annotated), branch main at the later one."""
+    dest.mkdir(parents=True)  # never on top of something else
+    _git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(dest))
+    _git("--git-dir", str(dest), "fast-import", "--quiet", stdin=_history())
+
+
+def _git(*args: str, stdin: bytes | None = None) -> None:
+    alone = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *args], check=True, input=stdin, env=os.environ | alone)
+
+
+def _history() -> bytes:
+    first = _first_release()
+    second = _second_release(first)
+    return b"".join(
+        (
+            _commit(1, "NanoClaw 2.0.64", first),
+            f"reset refs/tags/{RELEASES[0]}\nfrom :1\n\n".encode(),
+            _commit(2, "NanoClaw 2.0.65", second),
+            f"tag {RELEASES[1]}\nfrom :2\ntagger {_WHO} {_WHEN[1]} +0000\n".encode(),
+            _data(b"NanoClaw 2.0.65"),
+        )
+    )
+
+
+def _commit(mark: int, message: str, tree: Tree) -> bytes:
+    head = f"commit refs/heads/main\nmark :{mark}\ncommitter {_WHO} {_WHEN[mark - 1]} +0000\n".encode()
+    parent = b"" if mark == 1 else f"from :{mark - 1}\ndeleteall\n".encode()
+    files = (
+        f"M {'100755' if executable else '100644'} inline {path}\n".encode() + _data(content)
+        for path, (content, executable) in sorted(tree.items())
+    )
+    return head + _data(message.encode()) + parent + b"".join(files) + b"\n"
+
+
+def _data(content: bytes) -> bytes:
+    return f"data {len(content)}\n".encode() + content + b"\n"
+
+
+def _first_release() -> Tree:
+    return {
+        path.relative_to(SOURCES).as_posix(): (path.read_bytes(), path.suffix == ".sh")
+        for path in _source_files(SOURCES)
+    }
+
+
+def _source_files(directory: Path) -> Iterator[Path]:
+    for path in directory.iterdir():
+        if path.name in _MADE_HERE:
+            continue
+        if path.is_dir():
+            yield from _source_files(path)
+        else:
+            yield path
+
+
+def _second_release(first: Tree) -> Tree:
+    """A release that runs only after both a new install (one more package) and a new build (which imports it)."""
+    tree = dict(first)
+    _edit(tree, "package.json", '"version": "2.0.64"', '"version": "2.0.65"')
+    _edit(
+        tree,
+        "package.json",
+        '"link:packages/install-slug"\n',
+        '"link:packages/install-slug",\n    "release-notes": "link:packages/release-notes"\n',
+    )
+    _edit(
+        tree,
+        "pnpm-lock.yaml",
+        "        version: link:packages/install-slug\n",
+        "        version: link:packages/install-slug\n"
+        "      release-notes:\n"
+        "        specifier: link:packages/release-notes\n"
+        "        version: link:packages/release-notes\n",
+    )
+    _edit(
+        tree,
+        "src/config.js",
+        "export function version()",
+        "export { notes } from 'release-notes';\n\nexport function version()",
+    )
+    tree["packages/release-notes/package.json"] = (
+        b'{\n  "name": "release-notes",\n  "version": "1.0.0",\n  "private": true,\n'
+        b'  "type": "module",\n  "exports": "./index.js"\n}\n',
+        False,
+    )
+    tree["packages/release-notes/index.js"] = (b"export const notes = 'One more package, nothing else.';\n", False)
+    return tree
+
+
+def _edit(tree: Tree, path: str, old: str, new: str) -> None:
+    content, executable = tree[path]
+    text = content.decode()
+    if text.count(old) != 1:
+        raise ValueError(f"{path} holds {old!r} {text.count(old)} times, not once")
+    tree[path] = (text.replace(old, new).encode(), executable)

@@ -1,0 +1,146 @@
+"""A User-Mode Linux guest as a process of the controller: starting it, finding it again, ending it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.errors import LabError
+from tests.lab.paths import RUNTIME, guest_memory_folder
+from tests.lab.shell import environment
+
+LAUNCHER = Path(__file__).parent / "uml-exec"
+
+
+def _begun(pid: int) -> int | None:
+    """When a process began, in clock ticks since the boot (proc_pid_stat(5)), or None if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The files and the name by which a machine's process is known, from whichever process asks."""
+
+    umid: str
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        """What this machine wrote; everything else is in the shared image."""
+        return self.folder / "disk.cow"
+
+    @property
+    def console(self) -> Path:
+        """What the machine printed, over all its boots."""
+        return self.folder / "console.log"
+
+    @property
+    def record(self) -> Path:
+        """The process id of the last start, and when it began: the command line changes while it starts."""
+        return self.folder / "pid"
+
+    @property
+    def base(self) -> Path:
+        """Holds the path of the image that this machine's disk is a copy of."""
+        return self.folder / "image"
+
+    def start(self, memory: int, words: list[str]) -> None:
+        """Starts the guest in the background, in a session of its own: it outlives whoever started it."""
+        if self.pid() is not None:
+            return
+        image = self.image()
+        if image is None:
+            raise LabError(f"{self.folder.name} has no image to start from: `python -m tests.lab up` makes it one")
+        sockets = RUNTIME / "uml"
+        sockets.mkdir(parents=True, exist_ok=True)
+        argv = [
+            str(LAUNCHER),
+            f"umid={self.umid}",
+            f"uml_dir={sockets}/",
+            f"mem={memory}M",
+            f"ubd0={self.disk},{image}",
+            "root=/dev/ubda",
+            "rw",
+            "con=null",
+            "con0=null,fd:1",
+            "ssl=null",
+            "quiet",
+            "net.ifnames=0",
+            "systemd.show_status=false",
+            *words,
+        ]
+        with self.console.open("ab") as console:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                env=environment(TMPDIR=str(guest_memory_folder(memory))),
+            )
+        self.record.write_text(f"{process.pid} {_begun(process.pid) or 0}\n")
+
+    def image(self) -> Path | None:
+        """The image that this machine's disk is a copy of, if there is still such a thing."""
+        if not self.base.exists():
+            return None
+        image = Path(self.base.read_text().strip())
+        return image if image.exists() else None
+
+    def start_afresh_from(self, image: Path) -> None:
+        """Throws away what the machine wrote: its next start is its first, from this image."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.disk.unlink(missing_ok=True)
+        self.base.write_text(f"{image}\n")
+
+    def pid(self) -> int | None:
+        """The guest's process id while it runs. A number that was given to another program since does not count."""
+        if not self.record.exists():
+            return None
+        pid, begun = map(int, self.record.read_text().split())
+        return pid if _begun(pid) == begun else None
+
+    def kill(self, timeout: float = 20) -> None:
+        """Ends the guest at once, as a power cut does: nothing is synced."""
+        pid = self.pid()
+        if pid is None:
+            return
+        # The kernel's helper processes share its session; those that run guest programs are its children. A child
+        # that was just being made escapes one round, so rounds go on until the session is empty.
+        deadline = time.monotonic() + timeout
+        while members := [member for member in (pid, *self._session(pid)) if _begun(member) is not None]:
+            for member in members:
+                with suppress(ProcessLookupError):
+                    os.kill(member, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.umid} does not end: processes {members}")
+            time.sleep(0.05)
+
+    @staticmethod
+    def _session(leader: int) -> list[int]:
+        members: list[int] = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == leader and int(path.parent.name) != leader:
+                members.append(int(path.parent.name))
+        return members
+
+    def wait_gone(self, timeout: float) -> None:
+        """Waits until the guest's process has ended."""
+        deadline = time.monotonic() + timeout
+        while (pid := self.pid()) is not None:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.umid} (process {pid}) did not end within {timeout:.0f} s")
+            time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""The matrix: what tasks.model.life predicts, against what real kernels do. `make matrix` runs it."""

@@ -1,0 +1,142 @@
+"""The cells: every combination of what the model knows, placed on exports of a lab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal, get_args
+from zlib import crc32
+
+from tasks.model.identity import ROOT, Docker, Ids, Squash, agent_of
+from tasks.model.life import Case, Giver
+from tasks.model.storage import FileSystem, Node, Storage
+from tasks.model.values import NOBODY
+
+NAMED_USER = Ids(1000, 1000)
+"""What `USER node` is in the agent image of the lab."""
+SHARED_GROUP = 3000
+"""A group that the host process has on its machine; the server knows it of uid 1500 alone."""
+
+Round = Literal["as installed", "broken id mapping", "manage-gids=n"]
+"""What is set for a whole server or client; in the order that costs the least time."""
+ROUNDS: tuple[Round, ...] = get_args(Round)
+"""What the whole server, or the whole client, is set to meanwhile."""
+
+_HOSTS = (ROOT, Ids(0, 1000), Ids(1000, 1000), Ids(1000, 100), Ids(1500, 1500), Ids(1500, 1000))
+_IMAGES = {"1000:1000": Ids(1000, 1000), "1001:1001": Ids(1001, 1001), "0": ROOT, "node": NAMED_USER}
+_OTHER, _NOBODY = Ids(2000, 2000), Ids(NOBODY, NOBODY)
+USED = frozenset({ids.uid for ids in (*_HOSTS, *_IMAGES.values(), _OTHER, _NOBODY)})
+"""The uids that cells' processes have, on their machine or on the server."""
+
+_MODES = (0o755, 0o775, 0o700, 0o2775)
+_FILE_SYSTEMS: tuple[FileSystem, ...] = get_args(FileSystem)
+_GIVERS: tuple[Giver, ...] = get_args(Giver)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A case with a name, the image's USER as it is written, and the round in which it is carried out."""
+
+    name: str
+    user: str
+    round: Round
+    case: Case
+
+    @property
+    def agent(self) -> Ids:
+        """The agent's ids; each cell's USER is known."""
+        if self.case.agent is None:
+            raise ValueError(f"{self.name}: the image's USER is not known")
+        return self.case.agent
+
+    @property
+    def variant(self) -> str:
+        """The export that it is on, as a path: a squash; "local" where there is none."""
+        squash = self.case.storage.squash
+        return "local" if squash is None else "_".join(squash.options()).replace("=", "-")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Combinations that no cell stands for, how many those are, and why."""
+
+    cells: int
+    case: str
+    why: str
+
+
+NOT_PLAIN = "the role refuses a dockerd that maps ids, and the lab's is plain"
+SAME = "the agent has the ids that it has with another image, of which each as many are carried out"
+
+
+def cells(server_groups: Mapping[int, frozenset[int]]) -> list[Cell]:
+    """All cells. `server_groups`: the groups of each uid that the server knows, which count as installed."""
+    found = [
+        *_ordinary(server_groups),
+        *_with_groups("as installed", server_groups),
+        *_with_groups("manage-gids=n", None),
+        *_broken_mapping(server_groups),
+    ]
+    return [replace(cell, name=f"{number:04d}") for number, cell in enumerate(found)]
+
+
+def squashes(agent: Ids) -> tuple[Squash, ...]:
+    """What an export may do, for an agent."""
+    return (
+        Squash("none"),
+        Squash("root"),
+        Squash("root", agent),
+        Squash("all", agent),
+        Squash("all", _OTHER),
+        Squash("all", _NOBODY),
+    )
+
+
+def left_out(server_groups: Mapping[int, frozenset[int]]) -> list[LeftOut]:
+    """What has no cell."""
+    made = len(cells(server_groups))
+    return [
+        *(LeftOut(made, f"docker={mode}", NOT_PLAIN) for mode in get_args(Docker) if mode != "plain"),
+        LeftOut(sum(not own for own, _ in _combinations(server_groups)), "an image whose agent is another's", SAME),
+    ]
+
+
+def _ordinary(server_groups: Mapping[int, frozenset[int]]) -> Iterator[Cell]:
+    return (cell for own, cell in _combinations(server_groups) if own)
+
+
+def _combinations(server_groups: Mapping[int, frozenset[int]]) -> Iterator[tuple[bool, Cell]]:
+    """Whether a combination is carried out itself, or as another that is the same to a kernel."""
+    for host, (user, image), kind in product(_HOSTS, _IMAGES.items(), _FILE_SYSTEMS):
+        agent = agent_of(host, image)
+        owners = dict.fromkeys((ROOT, agent, _NOBODY))
+        for squash, owner, mode in product(squashes(agent) if kind != "local" else (None,), owners, _MODES):
+            storage = Storage(kind, squash, None if kind == "local" else server_groups)
+            case = Case(host, image, storage, Node(owner, mode))
+            # To a kernel, images are the same whose agents are; of those one is carried out, each as often as others.
+            number = crc32(f"{host} {agent} {kind} {squash} {case.tree}".encode())
+            same = [name for name, other in _IMAGES.items() if agent_of(host, other) == agent]
+            own = user == same[number // len(_GIVERS) % len(same)]
+            yield own, Cell("", user, "as installed", replace(case, giver=_GIVERS[number % len(_GIVERS)]))
+
+
+def _with_groups(round: Round, known: Mapping[int, frozenset[int]] | None) -> Iterator[Cell]:
+    hosts = (ROOT, Ids(1000, 1000), Ids(1500, 1500))
+    givers: tuple[Giver, ...] = ("nobody", "guard")
+    for host, kind, mode, giver in product(hosts, _FILE_SYSTEMS, (0o755, 0o775, 0o2775), givers):
+        agent = agent_of(host, NAMED_USER)
+        for squash in squashes(agent)[:4] if kind != "local" else (None,):
+            storage = Storage(kind, squash, known if kind != "local" else None)
+            tree = Node(Ids(0, SHARED_GROUP), mode)
+            groups = frozenset({SHARED_GROUP})
+            yield Cell("", "1000:1000", round, Case(host, NAMED_USER, storage, tree, groups=groups, giver=giver))
+
+
+def _broken_mapping(server_groups: Mapping[int, frozenset[int]]) -> Iterator[Cell]:
+    for host, user, giver in product((ROOT, Ids(1000, 1000), Ids(1500, 1500)), ("1000:1000", "1001:1001"), _GIVERS):
+        image = _IMAGES[user]
+        agent = agent_of(host, image)
+        for squash, owner in product(squashes(agent), (ROOT, agent)):
+            storage = Storage("nfs4", squash, server_groups, broken_mapping=True)
+            yield Cell("", user, "broken id mapping", Case(host, image, storage, Node(owner, 0o755), giver=giver))

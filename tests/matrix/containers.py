@@ -1,0 +1,97 @@
+"""Cells whose container is a real one: dockerd makes its mount points, and the image's USER is who acts in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.model.life import live
+from tests.lab.machine import Machine
+from tests.matrix import machines
+from tests.matrix.cells import Cell
+
+Images = Mapping[str, str]
+"""Image names by USER, as it is written."""
+
+_CHECKOUT = "/opt/matrix-agent"
+
+_NO_MOUNT_POINT = re.compile(
+    rf"(/workspace/(agent|global|extra)\b|\bl?stat ({machines.SEEN}|{machines.LOCAL})/\S+).*: permission denied",
+    re.IGNORECASE,
+)
+"""What Docker complains of where root may not make a mount point in the session, or not look at what is to be bound."""
+
+_INSIDE = (Path(__file__).parent / "inside.sh").read_text(encoding="utf-8")
+
+
+def pick(cells: Sequence[Cell], number: int) -> list[Cell]:
+    """A spread over all cells in which the host can make a session: a container needs one to be bound."""
+    able = [cell for cell in cells if live(cell.case)["host creates the session directory"].outcome == "allowed"]
+    step = max(len(able) // number, 1)
+    return [replace(cell, name=f"c{cell.name}") for cell in able[::step][:number]]
+
+
+def images(client: Machine, server: Machine, cells: Sequence[Cell]) -> Images:
+    """Builds the agent image of the lab, and one from it for each USER."""
+    client.succeed(
+        f"rm -rf {_CHECKOUT} /srv/extra && git clone -q git://{server.address}/nanoclaw.git {_CHECKOUT} && "
+        f"mkdir -p /srv/extra && CONTAINER_IMAGE=agent bash {_CHECKOUT}/container/build.sh",
+        timeout=600,
+    )
+    found = {user: f"agent-{number}" for number, user in enumerate(dict.fromkeys(cell.user for cell in cells))}
+    for user, name in found.items():
+        client.succeed(f"printf 'FROM agent\\nUSER {user}\\n' | docker build -q -t {name} -", timeout=300)
+    return found
+
+
+def _command(cell: Cell, images: Images) -> str:
+    """The container as NanoClaw starts it: --user for hosts of other uids than 0 and 1000, nested mounts."""
+    at = machines.arguments(cell)["seen"]
+    host = cell.case.host
+    user = [] if host.uid in (0, 1000) else ["--user", str(host)]
+    binds = [
+        (f"{at}/session", "/workspace", ""),
+        (f"{at}/group", "/workspace/agent", ""),
+        (f"{at}/.claude-shared", "/home/node/.claude", ""),
+        ("/srv/extra", "/workspace/global", ",readonly"),
+        ("/srv/extra", "/workspace/extra", ",readonly"),
+    ]
+    mounts = [f"--mount=type=bind,source={source},target={target}{more}" for source, target, more in binds]
+    words = ["docker", "run", "--rm", "-w", "/", *user, *mounts, "--entrypoint", "sh", images[cell.user], "-c", _INSIDE]
+    return shlex.join(words)
+
+
+def _script(cells: Sequence[Cell], images: Images) -> str:
+    """One command for many cells: a line of JSON or, after a `!`, the last of what Docker complained of."""
+    lines = [
+        f'if said=$({_command(cell, images)} 2>/tmp/complaint); then echo {cell.name} "$said"; '
+        f"else echo {cell.name} \"!$(tr '\\n' ' ' < /tmp/complaint)\"; fi"
+        for cell in cells
+    ]
+    return "\n".join(lines)
+
+
+def results(output: str) -> dict[str, dict[str, str | None]]:
+    """What a command of `_script` printed. A container that did not start tells only of its mount points.
+
+    RuntimeError for one that did not start for another reason: that says nothing of the cell.
+    """
+    found: dict[str, dict[str, str | None]] = {}
+    for line in output.splitlines():
+        name, _, said = line.partition(" ")
+        if not said.startswith("!"):
+            found[name] = {"dockerd makes the mount points": None, **json.loads(said)}
+        elif _NO_MOUNT_POINT.search(said):
+            found[name] = {"dockerd makes the mount points": "EACCES"}
+        else:
+            raise RuntimeError(f"the container of cell {name} did not start: {said[1:]}")
+    return found
+
+
+def carry_out(client: Machine, images: Images, cells: Sequence[Cell]) -> dict[str, dict[str, str | None]]:
+    """What came of the container of each cell."""
+    return results(client.run("sh", input=_script(cells, images), timeout=900).stdout)

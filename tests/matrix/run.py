@@ -1,0 +1,163 @@
+"""Carries cells out on two machines of a lab and compares each outcome with the prediction."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.model.life import ACTIONS, live
+from tests.lab.machine import Machine
+from tests.matrix import containers, machines
+from tests.matrix.cells import NOT_PLAIN, ROUNDS, SAME, Cell, cells, left_out
+
+PROGRAM = Path(__file__).parent / "carry_out.py"
+BATCH = 200
+Seen = dict[str, dict[str, str | None]]
+"""By cell and action: the errno, or None where it was allowed."""
+
+NOT_STARTED = "dockerd did not start its container, as predicted"
+REASONS = frozenset({NOT_STARTED, NOT_PLAIN, SAME})
+"""All for which something is not run."""
+
+
+@dataclass
+class Outcome:
+    """What became of the cells."""
+
+    cells: int = 0
+    """Each once, also where it was carried out in a container besides."""
+    actions: int = 0
+    """Those of the cells, and those that were carried out once more with a container."""
+    in_containers: int = 0
+    """Those of the cells whose dockerd and agent actions were a real container's too."""
+    disagreements: list[dict[str, Any]] = field(default_factory=list)
+    not_run: list[dict[str, Any]] = field(default_factory=list)
+    """Actions of a cell (`action`), or combinations without a cell (`cells`, how many), with the reason (`why`)."""
+    seconds: float = 0
+
+    def add(self, other: Outcome) -> None:
+        """Takes in what became of other cells of the same machines' accounts; what has no cell stands there once."""
+        self.cells += other.cells
+        self.actions += other.actions
+        self.in_containers += other.in_containers
+        self.disagreements += other.disagreements
+        self.not_run += [each for each in other.not_run if "action" in each]
+        self.seconds = max(self.seconds, other.seconds)
+
+    def line(self) -> str:
+        """The last line of `make matrix`."""
+        return f"matrix: {self.cells} cells, {self.actions} actions, {len(self.disagreements)} disagree"
+
+
+def run(
+    server: Machine,
+    client: Machine,
+    choose: Callable[[list[Cell]], list[Cell]],
+    say: Callable[[str], None],
+    contained: int = 72,
+) -> Outcome:
+    """Runs the cells that `choose` picks of all, round after round; `contained` of them in containers too.
+
+    Both machines are left without exports, mounts and settings of the matrix.
+    """
+    begun = time.monotonic()
+    groups = machines.make_accounts(server)
+    outcome = Outcome(not_run=[asdict(group) for group in left_out(groups)])
+    try:
+        _rounds(server, client, choose(cells(groups)), outcome, contained, say)
+    finally:
+        machines.tear_down(server, client)
+    outcome.seconds = round(time.monotonic() - begun, 1)
+    return outcome
+
+
+def _rounds(
+    server: Machine,
+    client: Machine,
+    chosen: Sequence[Cell],
+    outcome: Outcome,
+    contained: int,
+    say: Callable[[str], None],
+) -> None:
+    begun = time.monotonic()
+    for machine in (server, client):
+        machine.put("/root/carry_out.py", PROGRAM.read_text())
+    machines.export(server, client, chosen)
+    for name in ROUNDS:
+        members = [cell for cell in chosen if cell.round == name]
+        if not members:
+            continue
+        say(f"round: {name}, {len(members)} cells")
+        machines.set_up(server, client, members, name)
+        for batch in _batches(members):
+            compare(batch, _live(server, client, batch), outcome)
+            outcome.cells += len(batch)
+            say(f"{outcome.line()} [{time.monotonic() - begun:.0f} s]")
+        if name == "as installed":
+            picked = containers.pick(members, contained)
+            say(f"containers: {len(picked)} cells")
+            images = containers.images(client, server, picked)
+            for batch in _batches(picked, 16):
+                compare(batch, _live(server, client, batch, images), outcome)
+                outcome.in_containers += len(batch)
+                say(f"containers: {outcome.in_containers} of {len(picked)} [{time.monotonic() - begun:.0f} s]")
+
+
+def compare(members: Sequence[Cell], seen: Seen, outcome: Outcome) -> None:
+    """Adds what was seen of each action to the outcome. Where a container did not start, its agent did nothing."""
+    for cell in members:
+        done = [action for action in ACTIONS if action in seen[cell.name]]
+        for action, answer in live(cell.case, done).items():
+            where = {"cell": cell.name, "action": action, "case": str(cell.case)}
+            if answer.outcome == "unknown":
+                outcome.not_run.append({**where, "why": answer.reason})
+                continue
+            outcome.actions += 1
+            found = seen[cell.name][action]
+            if found != answer.errno:
+                outcome.disagreements.append(
+                    {**where, "predicted": answer.errno or "allowed", "seen": found or "allowed", "rule": answer.reason}
+                )
+        for action in ACTIONS:
+            if action not in done:
+                where = {"cell": cell.name, "action": action, "case": str(cell.case)}
+                outcome.not_run.append({**where, "why": NOT_STARTED})
+
+
+def _live(server: Machine, client: Machine, batch: Sequence[Cell], images: containers.Images | None = None) -> Seen:
+    local = [cell for cell in batch if cell.variant == "local"]
+    remote = [cell for cell in batch if cell.variant != "local"]
+    seen: Seen = {cell.name: {} for cell in batch}
+
+    def work(machine: Machine, name: str, members: Sequence[Cell]) -> None:
+        if not members:
+            return
+        asked = json.dumps({"work": name, "cells": [machines.arguments(cell) for cell in members]})
+        done = machine.run("python3 /root/carry_out.py", input=asked, timeout=900)
+        for cell, results in json.loads(done.stdout).items():
+            if "broken" in results:
+                raise RuntimeError(f"{name} of cell {cell}: {results['broken']}")
+            seen[cell].update(results)
+
+    work(server, "prepare", remote)
+    work(client, "prepare", local)
+    work(client, "birth", batch)
+    work(server, "give", remote)
+    work(client, "give", local)
+    client.succeed("echo 3 > /proc/sys/vm/drop_caches", timeout=300)
+    if images is None:
+        work(client, "life", batch)
+    else:
+        for name, results in containers.carry_out(client, images, batch).items():
+            seen[name].update(results)
+        work(client, "aftermath", batch)
+    return seen
+
+
+def _batches(members: Sequence[Cell], size: int = BATCH) -> Iterator[Sequence[Cell]]:
+    for start in range(0, len(members), size):
+        yield members[start : start + size]

@@ -1,0 +1,54 @@
+"""What several files of tests need."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks import report
+from tasks.model.plan import HostPlan
+from tasks.operations import foresight
+from tests.fixtures.driver import short
+from tests.lab.standin import make_repository
+from tests.unit.source_host import Host
+
+Execute = Callable[[Any, list[Any], HostPlan], list[str]]
+
+
+@pytest.fixture
+def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
+    """Executes an operation on a machine that answers one state after the other; gives the commands' short forms."""
+
+    def execute(operation: Any, states: list[Any], plan: HostPlan) -> list[str]:
+        unguarded, answers = operation._inner.__wrapped__, iter(states)
+        module = inspect.getmodule(unguarded)
+        state = SimpleNamespace(is_executing=True, check_for_changes=True, config=SimpleNamespace(DIFF=False))
+        for place in (module, foresight, report):
+            monkeypatch.setattr(place, "state", state, raising=False)
+        host = SimpleNamespace(noop=lambda _why: None, log=lambda _line: None)
+        monkeypatch.setattr(module, "host", host)
+        monkeypatch.setattr(module, "look", lambda *_args, **_named: next(answers))
+        commands = [short(command.get_raw_value()) for command in unguarded(plan)]
+        assert next(answers, None) is None
+        return commands
+
+    return execute
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    make_repository(tmp_path / "remote.git")
+    return Host(tmp_path / "root", tmp_path / "remote.git")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "ag" / "sess" / "outbox").mkdir(parents=True)
+    (root / "ag" / "sess" / "outbound.db").write_bytes(b"")
+    return root

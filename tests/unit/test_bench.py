@@ -1,0 +1,103 @@
+"""What a measurement says, from numbers that are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench import counted, timed
+from tests.docs import PROJECT
+from tests.fake.deploy import Cost
+
+COUNTS = {
+    "first": {"@fake/a": Cost(12, 20, 39, 10), "@fake/longer": Cost(5, 7, 11, 4)},
+    "second": {"@fake/a": Cost(12, 13, 0, 0), "@fake/longer": Cost(5, 7, 0, 0)},
+}
+
+
+def test_the_table_has_a_row_for_each_machine() -> None:
+    assert counted.table(COUNTS).splitlines() == [
+        "          first run                     second run",
+        "machine   operations  facts  commands   operations  facts  commands",
+        "a                 12     20        39           12     13         0",
+        "longer             5      7        11            5      7         0",
+    ]
+
+
+def test_the_counts_are_by_machine_then_by_run() -> None:
+    machines = counted.document(COUNTS)["machines"]
+    assert machines["a"]["second"] == {"operations": 12, "facts": 13, "commands": 0, "changes": 0}
+    assert list(machines) == ["a", "longer"]
+
+
+@pytest.mark.parametrize(
+    ("timing", "waiting", "share"),
+    [
+        (timed.Timing(10, 2, 1), 7, 0.7),
+        (timed.Timing(10, 2, None), 8, 0.8),
+        (timed.Timing(1, 2, None), 0, 0),
+        (timed.Timing(0, 0, 0), 0, 0),
+    ],
+)
+def test_waiting_is_what_is_left_of_the_wall_time(timing: timed.Timing, waiting: float, share: float) -> None:
+    assert timing.waiting == waiting
+    assert timing.share == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("993412 2208842000 64\n", 2.208842), ("0 0 0\n", None), ("", None), ("1 2", None)]
+)
+def test_what_the_kernel_says_of_the_run_queue(text: str, seconds: float | None) -> None:
+    assert timed.queued_seconds(text) == seconds
+
+
+ALONE = """
+import json, sys
+from dataclasses import astuple
+from tests.bench.timed import timed
+timing, *said = timed(json.loads(sys.argv[1]), float(sys.argv[2]))
+print(json.dumps([astuple(timing), *said]))
+"""
+
+
+def timed_alone(words: list[str], limit: float) -> tuple[timed.Timing, int, str, str]:
+    """`timed` as the bench runs it: once something has imported gevent's patches, gevent takes the ends of children."""
+    asked = [sys.executable, "-c", ALONE, json.dumps(words), str(limit)]
+    done = subprocess.run(asked, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=60)
+    timing, code, out, err = json.loads(done.stdout)
+    return timed.Timing(*timing), code, out, err
+
+
+def test_a_command_is_timed_and_its_words_are_kept() -> None:
+    words = "import sys, time; time.sleep(0.3); print('out'); sys.exit('err')"
+    timing, code, out, err = timed_alone([sys.executable, "-c", words], 30)
+    assert (code, out, err) == (1, "out\n", "err\n")
+    assert timing.wall >= 0.3 and timing.cpu > 0
+
+
+def test_a_command_without_end_is_ended() -> None:
+    timing, code, _out, _err = timed_alone([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
+    assert code < 0 and timing.wall < 30
+
+
+def test_a_lab_that_is_not_there_is_said() -> None:
+    found = timed.measure({timed.LAB_NAME: "never-started"})
+    assert found["measured"] is False and "never-started is not up" in found["why"]
+    assert "not measured" in timed.sentence(found)
+    assert timed.measure({timed.LAB_NAME: "No Lab"})["why"].startswith("lab No Lab")
+
+
+def test_a_measurement_in_a_line() -> None:
+    found = timed.document("test", 4, timed.Timing(40, 10, 2))
+    assert found["seconds"] == {"wall": 40, "cpu": 10, "queued": 2, "waiting": 28}
+    assert "(4 machines): 40 s" in timed.sentence(found) and "28 s (70%)" in timed.sentence(found)
+
+
+def test_why_a_run_failed_is_what_a_machine_said() -> None:
+    log = "--> Connecting\n    [server] Connection refused\n\n--> pyinfra error: No hosts remaining!\n"
+    assert timed.last_line(log) == "[server] Connection refused"
+    assert timed.last_line("--> pyinfra error: wrong\n") == "--> pyinfra error: wrong"
+    assert timed.last_line("\n") == "it said nothing"

@@ -1,0 +1,180 @@
+"""Rules that the code keeps everywhere, read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api.arguments import all_argument_meta
+
+from tasks.command import program_text
+
+PROJECT = Path(__file__).resolve().parents[2]
+DEPLOY = PROJECT / "deploy.py"
+TASKS = sorted((PROJECT / "tasks").rglob("*.py"))
+CAPABILITIES = sorted((PROJECT / "tasks").glob("[!_]*.py"))
+MODEL = sorted((PROJECT / "tasks/model").rglob("*.py"))
+PROGRAMS = sorted((PROJECT / "files/programs").glob("*.py"))
+
+LINES, DEPLOY_LINES = 250, 60
+"""What a file, and deploy.py, may have of lines: one that wants more is two things."""
+
+NOT_IN_MODEL = {"pyinfra", "gevent", "os", "pathlib", "subprocess", "socket", "shutil", "tempfile", "requests"}
+LAYERS = {"model": ("model",), "facts": ("model", "facts", "command"), "operations": ("model", "facts", "operations")}
+"""What of the role each part of tasks/ imports; operations also the helpers beside them."""
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+def tree(path: Path, version: tuple[int, int] | None = None) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), named(path), feature_version=version)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, by their full names."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "."
+
+
+def operations() -> dict[str, Any]:
+    """The role's operations and deploys, by the name of their module and their own."""
+    found = {}
+    for path in [*CAPABILITIES, *(PROJECT / "tasks/operations").glob("[!_]*.py")]:
+        module = import_module(named(path).removesuffix(".py").replace("/", "."))
+        for name, thing in vars(module).items():
+            if hasattr(thing, "_inner") and inspect.unwrap(thing).__module__ == module.__name__:
+                found[f"{module.__name__}.{name}"] = thing
+    return found
+
+
+def operation_calls(path: Path) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+    """The calls of operations in a file, each with what stands around it."""
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tasks.operations.")
+        for alias in node.names
+    }
+
+    def walk(node: ast.AST, around: list[ast.AST]) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            yield node, around
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, [*around, node])
+
+    yield from walk(tree(path), [])
+
+
+CALLS = [(path, call, around) for path in CAPABILITIES for call, around in operation_calls(path)]
+CALL_IDS = [f"{named(path)}:{call.lineno}" for path, call, _around in CALLS]
+
+
+def test_the_role_is_found() -> None:
+    """Else every rule below would hold of nothing."""
+    assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
+
+
+@pytest.mark.parametrize("name", operations())
+def test_no_parameter_hides_a_global_argument_of_pyinfra(name: str) -> None:
+    assert not set(inspect.signature(operations()[name]._inner).parameters) & set(all_argument_meta)
+
+
+@pytest.mark.parametrize(("path", "call", "around"), CALLS, ids=CALL_IDS)
+def test_an_operation_is_called_with_a_name_and_a_time_limit_and_once(
+    path: Path, call: ast.Call, around: list[ast.AST]
+) -> None:
+    """pyinfra knows an operation by its line; without a name it shows the arguments."""
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+    assert isinstance(keywords.get("name"), ast.Constant), "no name="
+    assert "_timeout" in keywords, "no _timeout=: a server that is gone would hang the run"
+    loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    assert not [node for node in around if isinstance(node, loops)], "called in a loop"
+
+
+def test_names_of_operations_are_each_of_one_call() -> None:
+    words = [keyword for _path, call, _around in CALLS for keyword in call.keywords]
+    names = [ast.unparse(word.value) for word in words if word.arg == "name"]
+    assert len(set(names)) == len(names)
+
+
+def test_looks_of_the_deploy_code_have_a_time_limit() -> None:
+    looks = [
+        (named(path), node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in CAPABILITIES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_fact"
+    ]
+    assert looks and not [(path, line) for path, line, keywords in looks if "_timeout" not in keywords]
+
+
+@pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
+def test_a_file_is_short_and_asserts_nothing(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (DEPLOY_LINES if path == DEPLOY else LINES)
+    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)], "python -O drops it"
+
+
+@pytest.mark.parametrize("path", MODEL, ids=named)
+def test_the_model_is_pure(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_MODEL
+    calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert not [func.id for func in calls if isinstance(func, ast.Name) and func.id in ("open", "print", "input")]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=named)
+def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
+    part = path.relative_to(PROJECT / "tasks").parts[0]
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("tasks.")}
+    if part in LAYERS:
+        helpers = {"command", "report"} if part == "operations" else set()
+        assert used <= {*LAYERS[part], *helpers}
+    assert not [name for name in imports(path) if name.startswith(("tests", "files", "deploy"))]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_a_program_runs_on_any_machine(path: Path) -> None:
+    """Python 3.9 and its library; annotations are never evaluated."""
+    words = tree(path, version=(3, 9))
+    used = [name for name in imports(path) if not name.startswith("files.programs.")]
+    assert "__future__" in used
+    assert {name.split(".")[0] for name in used} <= set(sys.stdlib_module_names) - {"tomllib"}
+    later = [
+        node.lineno
+        for node in ast.walk(words)
+        if isinstance(node, ast.Call)
+        and {keyword.arg for keyword in node.keywords} & {"slots", "kw_only", "strict", "process_group", "root_dir"}
+    ]
+    assert not later, "a keyword that Python 3.9 does not know"
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_programs_that_become_one_text_define_no_name_twice(path: Path) -> None:
+    """They are put together without their files (tasks/command.py), so that the last one would count for all."""
+    body = ast.parse(program_text(path.stem)).body
+    names = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    names += [ast.unparse(target) for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
+def test_what_is_public_says_what_it_is_for(path: Path) -> None:
+    module = tree(path)
+    assert ast.get_docstring(module), "the file"
+    if path not in TASKS:
+        return
+    public = [
+        node
+        for node in module.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
+    assert not [node.name for node in public if not ast.get_docstring(node)]

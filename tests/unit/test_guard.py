@@ -1,0 +1,178 @@
+"""The guard: what its unit says, when something is to be done, and what the program does with real files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import program_text
+from tasks.model.fleet import plan_fleet
+from tasks.model.guard import GuardState, command_line, guard_unit, steps, unit_text, wanted
+from tasks.model.plan import HostPlan, Machine
+
+PROGRAM = "print()\n"
+
+
+def plan(**data: Any) -> HostPlan:
+    given = {
+        "pods_server": "10.0.0.1",
+        "pods_export": "/srv/pods/h",
+        "pods_address": "10.0.0.2",
+        "pods_export_options": ["no_root_squash"],
+        "nanoclaw_user": "root",
+        **data,
+    }
+    return plan_fleet([Machine("h", ("nanoclaw_hosts",), given)]).hosts["h"]
+
+
+def right(of: HostPlan) -> GuardState:
+    return GuardState(
+        program=hashlib.sha256(PROGRAM.encode()).hexdigest(),
+        unit=unit_text(of, PROGRAM),
+        enabled=True,
+        active=True,
+        needs_reload=False,
+        running=command_line(of, PROGRAM),
+        others=[],
+    )
+
+
+def test_only_a_host_that_gives_its_sessions_away_has_a_guard() -> None:
+    assert wanted(plan())
+    assert not wanted(plan(pods_export_options=["all_squash", "anonuid=1000", "anongid=1000"]))
+    assert not wanted(plan(nanoclaw_user="nanoclaw"))
+
+
+def test_nanoclaw_does_not_take_the_guard_for_a_peer() -> None:
+    assert not guard_unit(plan()).startswith("nanoclaw")
+
+
+def test_nothing_is_to_be_done_for_a_guard_that_is_right() -> None:
+    assert steps(right(plan()), plan(), PROGRAM) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("change", "todo"),
+    [
+        ({"program": None}, {"program"}),
+        ({"unit": "[Unit]\n"}, {"unit", "reload"}),
+        ({"needs_reload": True}, {"reload"}),
+        ({"enabled": False}, {"enable"}),
+        ({"active": False, "running": []}, {"restart"}),
+        ({"running": ["/usr/bin/python3", "older"]}, {"restart"}),
+    ],
+)
+def test_each_thing_that_differs_is_mended(change: dict[str, Any], todo: set[str]) -> None:
+    assert steps(replace(right(plan()), **change), plan(), PROGRAM) == todo
+
+
+def test_a_new_program_or_another_tree_restarts_it() -> None:
+    assert "restart" in steps(right(plan()), plan(), PROGRAM + "#\n")
+    assert "restart" in steps(right(plan()), plan(nanoclaw_image_uid=1001), PROGRAM)
+
+
+def test_systemd_starts_exactly_the_command_line(tmp_path: Path) -> None:
+    """The unit's ExecStart, taken apart as systemd does it: single quotes around words without a quote in them."""
+    text = unit_text(plan(), PROGRAM)
+    line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    words, _, quoted = line.removeprefix("ExecStart=").partition(" '")
+    assert [*words.split(), quoted.removesuffix("'")] == command_line(plan(), PROGRAM)
+    assert not set("'%$\\") & set(quoted.removesuffix("'"))
+
+
+def test_the_unit_lives_with_the_mounts() -> None:
+    text = unit_text(plan(), PROGRAM)
+    assert "BindsTo=pods.mount opt-nanoclaw-data-v2\\x2dsessions.mount opt-nanoclaw-groups.mount" in text
+    assert "ReadWritePaths=/opt/nanoclaw/data/v2-sessions /opt/nanoclaw/groups\n" in text
+    assert "ReadWritePaths=/pods\n" in unit_text(plan(nanoclaw_root="/pods/nc"), PROGRAM)
+
+
+A = 1000
+SECONDS = 20
+
+
+def within(done: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        if done():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Iterator[Path]:
+    """A tree with the guard at work. Its sweeps are too far apart to help."""
+    if os.geteuid() != 0:
+        pytest.skip("gives files away, which only root may")
+    root = tmp_path / "v2-sessions"
+    tree = {"path": str(root), "uid": A, "gid": A, "uids": [0], "gids": [0, A], "watched": ["*", "*/*", "*/*/outbox"]}
+    arguments = json.dumps({"sweep": 600, "trees": [tree]})
+    words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        root.mkdir()
+        assert within(lambda: root.stat().st_uid == A), "a tree that appears later is found"
+        yield root
+        process.kill()
+
+
+def is_given(*paths: Path) -> bool:
+    return all(os.lstat(path).st_uid == A for path in paths)
+
+
+def test_a_new_session_is_given_with_all_that_is_in_it(sessions: Path) -> None:
+    for number in range(30):
+        session = sessions / f"ag{number % 3}" / f"sess{number}"
+        (session / "outbox").mkdir(parents=True)
+        for name in ("inbound.db", "outbound.db"):
+            database = sqlite3.connect(session / name)
+            database.execute("CREATE TABLE note (text)")
+            database.commit()
+            database.close()
+    made = list(sessions.rglob("*"))
+    assert len(made) == 3 + 30 * 4
+    assert within(lambda: is_given(*made))
+
+
+def test_what_is_made_later_in_a_session_is_given_too(sessions: Path) -> None:
+    session = sessions / "ag" / "sess"
+    session.mkdir(parents=True)
+    assert within(lambda: is_given(session))
+    (session / "agent").mkdir()
+    (session / "link").symlink_to("/etc/passwd")
+    (session / "late.tmp").write_text("")
+    (session / "late.tmp").rename(session / "late")
+    assert within(lambda: is_given(session / "agent", session / "link", session / "late"))
+    assert Path("/etc/passwd").stat().st_uid == 0
+
+
+def test_others_entries_are_left_alone(sessions: Path) -> None:
+    (sessions / "ag").mkdir()
+    (sessions / "ag" / "other").write_text("")
+    os.chown(sessions / "ag" / "other", 33, 33)
+    (sessions / "ag" / "last").mkdir()
+    assert within(lambda: is_given(sessions / "ag" / "last"))
+    assert os.lstat(sessions / "ag" / "other").st_uid in (33, A)
+
+
+def test_a_huge_directory_that_is_moved_in_is_given_by_a_sweep(sessions: Path, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    for number in range(2500):
+        (huge / str(number)).mkdir(parents=True)
+    (sessions / "ag").mkdir()
+    assert within(lambda: is_given(sessions / "ag"))
+    huge.rename(sessions / "ag" / "huge")
+    (sessions / "ag" / "small").mkdir()
+    assert within(lambda: is_given(sessions / "ag" / "small"))
+    assert within(lambda: is_given(sessions / "ag" / "huge", *(sessions / "ag" / "huge").iterdir()))

@@ -1,0 +1,88 @@
+"""What a machine is refused for, and how it is looked at."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+import runpy
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tasks.command import PROGRAMS
+from tasks.model.fleet import plan_fleet
+from tasks.model.plan import Machine
+from tasks.model.preflight import MountPoint, refuse
+from tasks.model.runtime import AccountState
+from tests.fake.bare_host import NO_ACCOUNT, machine
+
+FLEET = plan_fleet(
+    [
+        Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"}),
+        Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2"}),
+    ]
+)
+OSLO = machine("oslo", NO_ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("mount", "refused"),
+    [
+        (MountPoint("/pods", "nfs4", "10.0.0.1:/srv/pods/oslo", ["10.0.0.1"]), False),
+        (MountPoint("/pods", "nfs4", "nfs1.lan:/srv/pods/oslo", ["10.0.0.1"]), False),
+        (MountPoint("/pods", "nfs4", "nfs1.lan:/srv/pods/oslo", ["10.0.0.9"]), True),
+        (MountPoint("/pods", "nfs4", "10.0.0.1:/srv/pods/bergen", ["10.0.0.1"]), True),
+        (MountPoint("/pods", "ext4", "/dev/vdb", []), True),
+    ],
+)
+def test_another_mount_in_the_place_of_the_pods_is_refused(mount: MountPoint, refused: bool) -> None:
+    problems = refuse(FLEET, {"oslo": replace(OSLO, mounts=[mount])})
+    assert bool(problems) == refused
+    assert all("is mounted there, not 10.0.0.1:/srv/pods/oslo: unmount it" in problem.text for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("account", "text"),
+    [
+        (replace(NO_ACCOUNT, uid_user="somebody"), "uid 1000 belongs to user somebody on this machine"),
+        (replace(NO_ACCOUNT, name_gid=999), "group nanoclaw has gid 999 on this machine"),
+    ],
+)
+def test_an_account_in_the_way_is_found_before_anything_changes(account: AccountState, text: str) -> None:
+    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=account)})
+    assert (problem.key, problem.text[: len(text)]) == ("nanoclaw_user", text)
+
+
+def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /pods rw - nfs4 nfs1:/srv/pods/oslo rw,addr=10.0.0.1\n"
+    asked: list[str] = []
+    real_open, real_isdir = builtins.open, os.path.isdir
+
+    def fake_open(path: Any, *words: Any, **more: Any) -> Any:
+        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
+
+    def fake_isdir(path: Any) -> bool:
+        asked.append(str(path))
+        return real_isdir(path)
+
+    monkeypatch.setattr(builtins, "open", fake_open)
+    monkeypatch.setattr(os.path, "isdir", fake_isdir)
+    question = {
+        "paths": ["/pods"],
+        "account": {"user": "root", "uid": 0, "gid": 0},
+        "space": ["/pods/nanoclaw-v2", "/opt/none/such"],
+    }
+    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
+    runpy.run_path(str(PROGRAMS / "machine.py"), run_name="__main__")
+    answer = json.loads(capsys.readouterr().out)
+    assert not [path for path in asked if path.startswith("/pods")]
+    assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0
+    assert answer["beneath"] == {"/pods": None}
+    assert answer["account"]["ids"] == [0, 0] and answer["account"]["home_exists"]
+    assert answer["mounts"][0]["addresses"] == ["10.0.0.1"]

@@ -1,0 +1,247 @@
+"""The probe, run for real on a local file system: what it sees, and that nothing of it stays.
+
+A fake `docker` binds what a container would bind, and runs the container's script as the agent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from tasks.command import program_text
+from tasks.model.observations import Observations
+
+A = 1000
+
+FAKE_DOCKER = r"""#!/bin/bash
+case $1 in
+    image) [ -z "$NO_IMAGE" ] && exit; echo "Error response from daemon: No such image: x" >&2; exit 1 ;;
+    run) ;;
+    *) exit 1 ;;
+esac
+[ -n "$BROKEN" ] && { echo "docker: permission denied" >&2; exit 126; }
+binds=()
+while [ $# -gt 0 ]; do
+    case $1 in -v) binds+=("$2") ;; -c) script=$2 ;; esac
+    shift
+done
+exec unshare --mount --propagation private bash -c '
+    mount -t tmpfs none /mnt; id=$1; script=$2; shift 2
+    mkdir -p /mnt/workspace /mnt/home/node/.claude
+    for bind; do mkdir -p "/mnt${bind#*:}"; mount --bind "${bind%%:*}" "/mnt${bind#*:}"; done
+    script=${script//\/workspace/\/mnt\/workspace}
+    exec setpriv --reuid "$id" --regid "$id" --clear-groups bash -c "${script//\/home\/node/\/mnt\/home\/node}"
+' _ "${AGENT:-1000}" "$script" "${binds[@]}"
+"""
+
+
+def can_mount() -> bool:
+    words = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return os.geteuid() == 0 and subprocess.run(words, capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_mount(), reason="acts as others in mounts of its own, which needs root")
+
+
+@dataclass
+class Machine:
+    """A machine's trees, and a fake docker."""
+
+    place: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sessions(self) -> Path:
+        return self.place / "data" / "v2-sessions"
+
+    @property
+    def groups(self) -> Path:
+        return self.place / "groups"
+
+    def words(self, host: int = A, **more: Any) -> list[str]:
+        asked = {
+            "sessions": str(self.sessions),
+            "groups": str(self.groups),
+            "mounts": [],
+            "host": [host, host],
+            "agent": [A, A],
+            "user": None,
+            "image": "x",
+            "wait": 0,
+            "guard": "pods-guard-none.service",
+            "slug": "test",
+            **more,
+        }
+        return [sys.executable, "-I", "-c", program_text("probe"), json.dumps(asked)]
+
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}", **self.environment}
+
+    def probe(self, **more: Any) -> Observations:
+        done = subprocess.run(self.words(**more), capture_output=True, text=True, env=self.environ(), check=True)
+        return TypeAdapter(Observations).validate_json(done.stdout.splitlines()[-1])
+
+    def session(self, name: str) -> Path:
+        made = self.sessions / "ag" / name
+        made.mkdir(parents=True)
+        for database in ("inbound.db", "outbound.db"):
+            (made / database).write_bytes(b"")
+        give(self.place)
+        return made
+
+    def scratch(self) -> list[Path]:
+        return list(self.place.rglob(".nanoclaw-pods-probe-*"))
+
+
+def give(tree: Path) -> None:
+    subprocess.run(["chown", "-hR", f"{A}:{A}", tree / "data", tree / "groups"], check=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Its project root is closed to all others, as /root is: a container does not see that."""
+    place = tmp_path / "machine"
+    made = Machine(place)
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / "docker").write_text(FAKE_DOCKER)
+    (place / "bin" / "docker").chmod(0o755)
+    made.sessions.mkdir(parents=True)
+    (made.groups / "main").mkdir(parents=True)
+    give(place)
+    # What pytest and its workers made for the user of the tests alone has to let the agent through.
+    for above in (tmp_path, *tmp_path.parents):
+        if above.name.startswith((tmp_path.name, "pytest-", "popen-")):
+            above.chmod(0o755)
+    return made
+
+
+def errors(seen: Observations) -> list[tuple[str, str, str | None]]:
+    return [(step.who, step.what, step.error) for step in seen.steps if step.error]
+
+
+def test_a_host_that_is_right(machine: Machine) -> None:
+    machine.session("s1")
+    seen = machine.probe()
+    assert errors(seen) == []
+    assert seen.relied == ["process", "container"]
+    assert seen.container is not None and seen.container.ids == (A, A)
+    assert {step.who for step in seen.steps} == {"root", "host", "dockerd", "agent", "container"}
+    assert seen.survey is not None
+    assert (seen.survey.sessions, seen.survey.groups, seen.survey.refused) == (1, 1, 0)
+    assert (machine.scratch(), seen.left) == ([], [])
+
+
+def test_directories_above_do_not_count(machine: Machine) -> None:
+    machine.session("s1")
+    machine.place.chmod(0o700)
+    seen = machine.probe(host=0, agent=[A, A], wait=0)
+    assert seen.survey is not None and seen.survey.refused == 0
+
+
+def test_a_root_host_without_a_guard(machine: Machine) -> None:
+    seen = machine.probe(host=0, wait=0.2)
+    assert (seen.born, seen.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
+    assert errors(seen) == [("agent", "write outbound.db with SQLite", "SQLITE")]
+    assert machine.scratch() == []
+
+
+def test_a_host_that_may_not_make_a_session(machine: Machine) -> None:
+    os.chown(machine.sessions, 0, 0)
+    assert [(who, error) for who, _what, error in errors(machine.probe())] == [("host", "EACCES")]
+    assert machine.scratch() == []
+
+
+def test_sessions_that_are_not_there_yet_are_not_left_behind(machine: Machine) -> None:
+    machine.sessions.rmdir()
+    assert errors(machine.probe()) == []
+    assert not machine.sessions.exists()
+
+
+def test_what_exists_and_cannot_be_written(machine: Machine) -> None:
+    wrong, closed, fine = (machine.session(name) for name in ("s1", "s2", "s3"))
+    (machine.sessions / "ag" / ".claude-shared").mkdir()
+    os.chown(wrong / "outbound.db", 0, 0)
+    closed.chmod(0o500)
+    os.chown(machine.groups / "main", 33, 33)
+    survey = machine.probe().survey
+    assert survey is not None and survey.refused == 4
+    found = {(Path(refused.path).relative_to(machine.place).as_posix(), refused.owner) for refused in survey.samples}
+    assert found == {
+        ("data/v2-sessions/ag/s1/outbound.db", (0, 0)),
+        ("data/v2-sessions/ag/s2", (A, A)),
+        ("data/v2-sessions/ag/.claude-shared", (0, 0)),
+        ("groups/main", (33, 33)),
+    }
+    assert fine.is_dir()
+
+
+def test_links_are_no_sessions(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir(mode=0o700)
+    machine.session("s1")
+    (machine.sessions / "link").symlink_to(tmp_path)
+    (machine.groups / "link").symlink_to(tmp_path / "else")
+    survey = machine.probe().survey
+    assert survey is not None and (survey.sessions, survey.groups, survey.refused) == (1, 1, 0)
+
+
+def test_a_hot_journal_is_found(machine: Machine) -> None:
+    session = machine.session("s1")
+    (session / "outbound.db-journal").write_text("left by a writer that was killed")
+    (session / "inbound.db-journal").write_text("")
+    survey = machine.probe().survey
+    assert survey is not None and survey.journals == [str(session / "outbound.db-journal")]
+
+
+@pytest.mark.parametrize(("variable", "state"), [("NO_IMAGE", "no image"), ("BROKEN", "failed")])
+def test_a_container_that_does_not_start(machine: Machine, variable: str, state: str) -> None:
+    machine.environment[variable] = "1"
+    seen = machine.probe()
+    assert seen.container is not None and seen.container.state == state
+    assert seen.relied == ["process"]
+
+
+def test_an_image_with_another_user(machine: Machine) -> None:
+    machine.environment["AGENT"] = "1001"
+    seen = machine.probe()
+    assert seen.container is not None and seen.container.ids == (1001, 1001)
+    assert ("container", "open outbound.db for writing", "EXIT") in errors(seen)
+    assert machine.scratch() == []
+
+
+def test_nothing_is_done_where_a_mount_is_missing(machine: Machine) -> None:
+    seen = machine.probe(mounts=["/pods-that-are-not-there"])
+    assert (seen.missing, seen.steps, seen.survey) == (["/pods-that-are-not-there"], [], None)
+
+
+def test_what_a_killed_probe_left_is_removed_by_the_next(machine: Machine) -> None:
+    """Killed while it waits for a guard that does not come; a signal that can be caught leaves nothing."""
+    for number, left in ((signal.SIGTERM, False), (signal.SIGKILL, True)):
+        with subprocess.Popen(
+            machine.words(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL
+        ) as probe:
+            while not list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")):
+                time.sleep(0.05)
+            probe.send_signal(number)
+        assert bool(machine.scratch()) == left
+    machine.probe()
+    assert machine.scratch() == []
+
+
+def test_two_probes_do_not_disturb_each_other(machine: Machine) -> None:
+    with subprocess.Popen(machine.words(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL) as first:
+        while not machine.scratch():
+            time.sleep(0.05)
+        second = subprocess.run(machine.words(), capture_output=True, text=True, env=machine.environ())
+        assert second.returncode != 0 and "another run" in second.stderr
+        assert machine.scratch()
+        first.terminate()

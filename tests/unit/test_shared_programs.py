@@ -1,0 +1,75 @@
+"""What programs import of one another: a file put in the place of another, the mount table."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.programs.atomic import replace
+from files.programs.mount_table import Mounted, carrier, mount_table
+
+TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+30 21 0:5 / /pods rw,nosuid - nfs4 [fd00::1]:/srv/a\040b rw,vers=4.2,addr=fd00::1
+31 30 0:5 /v2-sessions /opt/nano\040claw/data/v2-sessions rw - nfs4 [fd00::1]:/srv rw
+32 21 0:6 / /pods ro - tmpfs  rw,size=1k
+33 21 0:7 / /po rw - tmpfs a\134b rw
+"""
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> list[Mounted]:
+    monkeypatch.setattr(builtins, "open", lambda *_words, **_more: io.StringIO(TABLE))
+    try:
+        return mount_table()
+    finally:
+        monkeypatch.undo()
+
+
+def test_the_mount_table_is_read_as_the_kernel_writes_it(table: list[Mounted]) -> None:
+    assert table[1] == Mounted(
+        "/pods", "/", "nfs4", "[fd00::1]:/srv/a b", ["rw", "nosuid"], ["rw", "vers=4.2", "addr=fd00::1"]
+    )
+    assert (table[2].point, table[2].root) == ("/opt/nano claw/data/v2-sessions", "/v2-sessions")
+    assert (table[3].source, table[3].more) == ("", ["rw", "size=1k"])
+    assert table[4].source == "a\\b"
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [("/", 0), ("/podsandmore", 0), ("/pods", 3), ("/pods/x", 3), ("/opt/nano claw/data/v2-sessions/x", 2), ("/po", 4)],
+)
+def test_a_path_lies_on_the_deepest_mount_and_the_last_one_there(table: list[Mounted], path: str, number: int) -> None:
+    assert carrier(path, table) is table[number]
+
+
+def test_a_file_takes_the_place_of_another_whole(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "deep" / "file", tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    path.parent.mkdir()
+    path.symlink_to(elsewhere)
+    seen: list[tuple[str, int]] = []
+    replace(
+        str(path), b"new\n", 0o640, check=lambda new: seen.append((Path(new).read_text(), Path(new).stat().st_mode))
+    )
+    assert (path.is_symlink(), path.read_text(), path.stat().st_mode & 0o777) == (False, "new\n", 0o640)
+    assert seen == [("new\n", 0o100640)]
+    assert elsewhere.read_text() == "mine"
+
+
+def refuse(_new: str) -> None:
+    raise SystemExit("no")
+
+
+@pytest.mark.parametrize("check", [refuse, os.unlink])
+def test_where_that_fails_the_old_file_stays_alone(tmp_path: Path, check: Callable[[str], Any]) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises((SystemExit, FileNotFoundError)):
+        replace(str(path), b"new", check=check)
+    assert [(it.name, it.read_text()) for it in tmp_path.iterdir()] == [("file", "old")]

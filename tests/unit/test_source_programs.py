@@ -1,0 +1,148 @@
+"""The programs for the checkout, run for real on repositories under tmp_path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from files.programs.git_tree import MOVING
+from tests.lab.standin import make_repository
+from tests.unit.source_host import NEW, OLD, Host
+
+
+def test_first_checkout_is_complete_and_detached(host: Host) -> None:
+    assert host.look(OLD).commit is None
+    host.check_out(OLD)
+    found = host.look(OLD)
+    assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.wanted, str(host.repository))
+    assert host.git("rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
+    assert (host.root / "data").is_dir()
+    assert not (host.root / ".git" / MOVING).exists()
+    assert os.access(host.root / "container/build.sh", os.X_OK)
+
+
+def test_first_checkout_keeps_what_agents_wrote(host: Host) -> None:
+    written = host.root / "groups/main/CLAUDE.md"
+    written.parent.mkdir(parents=True)
+    written.write_text("what an agent remembers")
+    host.check_out(OLD)
+    assert written.read_text() == "what an agent remembers"
+    assert (host.root / "groups/global/CLAUDE.md").exists()
+    assert host.status == [" M groups/main/CLAUDE.md"]
+
+
+def test_first_checkout_does_not_follow_an_agents_link(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("")
+    link = host.root / "groups/main/CLAUDE.md"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "secret")
+    host.check_out(OLD)
+    assert link.is_symlink()
+    assert (tmp_path / "secret").read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".env"])
+def test_other_things_in_the_project_root_are_refused(host: Host, name: str) -> None:
+    host.root.mkdir()
+    (host.root / name).touch()
+    assert host.look(OLD).foreign == [name]
+    assert host.fetch(OLD).returncode != 0
+    assert [path.name for path in host.root.iterdir()] == [name]
+
+
+def test_a_repository_above_the_project_root_is_not_taken_for_it(host: Host, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    host.root.mkdir()
+    assert host.look(OLD).commit is None
+
+
+def test_moving_keeps_changes_elsewhere(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "groups/global/CLAUDE.md").unlink()
+    (host.root / "groups/main/CLAUDE.md").rename(host.root / "groups/main/CLAUDE.local.md")
+    (host.root / "src/index.js").write_text("// a channel\n")
+    host.check_out(NEW)
+    assert (host.head, host.version) == (NEW, "2.0.65")
+    assert (host.root / "src/index.js").read_text() == "// a channel\n"
+    assert host.status == [" D groups/global/CLAUDE.md", " D groups/main/CLAUDE.md", " M src/index.js"]
+
+
+def test_files_changed_on_both_sides_are_named_and_kept(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "src/config.js").write_text("// mine\n")
+    (host.root / "packages/release-notes").mkdir()
+    (host.root / "packages/release-notes/index.js").write_text("// mine too\n")
+    assert host.look(NEW).changed == ["packages/release-notes/index.js", "src/config.js"]
+    assert host.move(NEW).returncode != 0
+    assert host.head == OLD
+    assert (host.root / "src/config.js").read_text() == "// mine\n"
+
+
+def test_stash_puts_them_aside(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "src/config.js").write_text("// mine\n")
+    (host.root / "src/new.js").write_text("// new\n")
+    host.check_out(NEW, stash="nanoclaw-pods, today")
+    assert (host.head, host.status) == (NEW, [])
+    assert "nanoclaw-pods, today" in host.git("stash", "list")
+    assert "// mine" in host.git("show", "stash@{0}:src/config.js")
+    assert "// new" in host.git("show", "stash@{0}^3:src/new.js")
+
+
+def test_groups_are_left_to_the_agents(host: Host) -> None:
+    host.check_out(NEW)
+    groups = host.root / "groups"
+    (groups / "global/CLAUDE.md").unlink()
+    (groups / "main/CLAUDE.md").write_text("composed\n")
+    (groups / "main/notes.md").write_text("an agent's\n")
+    (groups / "team").mkdir()
+    (groups / "team/CLAUDE.md").write_text("a group of its own\n")
+    written = {f"groups/{name}/CLAUDE.md": f"of the release: {name}\n" for name in ("global", "main", "team")}
+    host.release("v2.0.66", {**written, "src/index.js": "// newer\n"})
+    host.release("v2.0.67", {"groups/main/CLAUDE.md": None, ".gitignore": "node_modules\n"})
+    assert host.look("v2.0.66").changed == []
+    (host.root / "src/index.js").write_text("// mine\n")
+    for ref in ("v2.0.66", "v2.0.67"):
+        host.check_out(ref, stash="mine")
+        assert host.head == ref
+        assert not (groups / "global/CLAUDE.md").exists()
+        assert (groups / "main/CLAUDE.md").read_text() == "composed\n"
+        assert (groups / "main/notes.md").read_text() == "an agent's\n"
+        assert (groups / "team/CLAUDE.md").read_text() == "a group of its own\n"
+    assert "groups" not in host.git("stash", "show", "--include-untracked", "--name-only")
+    assert (host.root / "src/index.js").read_text() == "// newer\n"
+    (host.root / "package.json").write_text("mine")
+    host.check_out(OLD, stash="mine")
+    assert (groups / "main/notes.md").read_text() == "an agent's\n"
+    assert host.git("diff", "--cached", "--name-only") == ""
+
+
+def test_a_missing_mount_is_refused(host: Host) -> None:
+    done = host.run("fetch_source", repository=str(host.repository), ref=OLD, mounts=[str(host.root)], fetch=True)
+    assert "nothing is mounted" in done.stderr
+    assert not host.root.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
+def test_a_checkout_of_another_user_is_given_to_the_host_user() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        make_repository(Path(folder) / "remote.git")
+        _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
+
+
+def _check_giving(host: Host) -> None:
+    host.check_out(OLD)
+    agents = host.root / "groups/main/CLAUDE.md"
+    os.chown(agents, 4321, 4321)
+    told = {"user": "no-such-user", "uid": 4242, "gid": 4243}
+    more = {"repository": str(host.repository), "ref": OLD, "mounts": [], "fetch": False}
+    done = host.run("fetch_source", **told, **more)
+    assert done.returncode == 0, done.stderr
+    owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
+    assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}
+    assert owners[agents] == 4321

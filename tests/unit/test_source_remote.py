@@ -1,0 +1,49 @@
+"""What the checkout asks of the remote, and what it says of it."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.unit.source_host import NEW, OLD, Host
+
+
+def test_what_is_checked_out_needs_no_network(host: Host) -> None:
+    host.check_out(OLD)
+    host.repository.rename(host.repository.with_name("gone"))
+    commit = host.git("rev-parse", "HEAD")
+    for ref in (OLD, commit, commit[:10]):
+        found = host.look(ref)
+        assert (found.wanted, found.unresolved) == (found.commit, None)
+    assert host.look("main").unresolved
+    assert host.look(NEW).unresolved is None  # main's history was fetched with its tags
+    assert host.fetch("main").returncode != 0
+
+
+def test_a_branch_follows_the_remote(host: Host) -> None:
+    host.check_out("main")
+    found = host.look("main")
+    assert found.commit == found.wanted
+    subprocess.run(["git", "-C", str(host.repository), "update-ref", "refs/heads/main", OLD], check=True)
+    found = host.look("main")
+    assert found.commit != found.wanted
+    host.check_out("main")
+    assert host.head == OLD
+
+
+@pytest.mark.parametrize("ref", ["v9", "no/such", "deadbeef"])
+def test_a_ref_that_is_nowhere(host: Host, ref: str) -> None:
+    host.check_out(OLD)
+    found = host.look(ref)
+    assert found.wanted is None
+    assert bool(found.unresolved) == (ref != "deadbeef")
+    done = host.fetch(ref)
+    assert done.returncode != 0
+    assert host.head == OLD
+
+
+def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
+    host.check_out(OLD)
+    host.git("remote", "set-url", "origin", "https://me:secret@git.invalid/nanoclaw.git")
+    assert host.look(OLD).remote == "https://git.invalid/nanoclaw.git"

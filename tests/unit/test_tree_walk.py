@@ -1,0 +1,233 @@
+"""The walk over trees that an agent writes in: what it decides, and what it does to real files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posix
+import stat
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from files.programs.tree_walk import Rule, Walk, decide, new_ids, open_directory
+from tests.unit.trees import A, needs_root
+
+RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
+IDS = st.sampled_from([0, 33, A, 1500, 65534])
+KINDS = st.sampled_from(
+    [stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFBLK, stat.S_IFCHR]
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closes_at_once() -> Iterator[None]:
+    """gevent's close, where another file's imports have patched the process, closes later: too late for umount."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "close", posix.close)
+        yield
+
+
+@given(KINDS, st.integers(0, 0o7777), st.integers(1, 3), IDS, IDS)
+def test_only_replaceable_owners_of_plain_entries_are_given(
+    kind: int, mode: int, links: int, uid: int, gid: int
+) -> None:
+    verdict = decide(kind | mode, links, uid, gid, RULE)
+    if verdict == "give":
+        assert uid in RULE.uids or uid == A
+        assert kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+        assert kind == stat.S_IFDIR or links == 1
+        assert kind != stat.S_IFREG or not mode & 0o6000
+    if verdict == "right":
+        assert uid == A
+
+
+@given(KINDS, st.integers(0, 0o1777), st.integers(1, 3), IDS, IDS)
+def test_an_entry_that_was_given_is_right(kind: int, mode: int, links: int, uid: int, gid: int) -> None:
+    if decide(kind | mode, links, uid, gid, RULE) == "give":
+        new_uid, new_gid = new_ids(gid, RULE)
+        assert decide(kind | mode, links, new_uid, new_gid, RULE) == "right"
+
+
+def walk(root: Path, apply: bool = True) -> Counter[str]:
+    return Counter(verdict for verdict, _name in Walk(open_directory(str(root)), RULE, apply))
+
+
+def owner(path: Path | str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_uid, found.st_gid
+
+
+@needs_root
+def test_everything_is_given_once_and_the_root_last(tree: Path) -> None:
+    names = [name for _verdict, name in Walk(open_directory(str(tree)), RULE, True)]
+    assert names[-1] == ""
+    assert {owner(path) for path in (tree, *tree.rglob("*"))} == {(A, A)}
+    changed = os.lstat(tree / "ag").st_ctime_ns
+    assert walk(tree) == {"right": 5}
+    assert os.lstat(tree / "ag").st_ctime_ns == changed
+
+
+@needs_root
+def test_a_count_changes_nothing(tree: Path) -> None:
+    assert walk(tree, apply=False) == {"give": 5}
+    assert owner(tree / "ag") == (0, 0)
+
+
+@needs_root
+def test_links_are_given_and_not_followed(tree: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    (secret / "inner").mkdir(parents=True)
+    (tree / "to-directory").symlink_to(secret)
+    (tree / "to-file").symlink_to("/etc/passwd")
+    (tree / "dangling").symlink_to("/app/skills/none")
+    walk(tree)
+    assert owner(secret) == owner(secret / "inner") == owner("/etc/passwd") == (0, 0)
+    assert {owner(tree / name) for name in ("to-directory", "to-file", "dangling")} == {(A, A)}
+
+
+@needs_root
+def test_what_nanoclaw_does_not_make_is_left_alone(tree: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "shadow"
+    outside.write_text("secret")
+    os.link(outside, tree / "linked")
+    os.mkfifo(tree / "pipe")
+    os.mknod(tree / "device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (tree / "setuid").write_text("")
+    (tree / "setuid").chmod(0o4755)
+    (tree / "other").write_text("")
+    os.chown(tree / "other", 33, 33)
+    (tree / "lost+found").mkdir()
+    verdicts = walk(tree)
+    assert verdicts == {"give": 5, "linked": 1, "special": 3, "foreign 33:33": 1}
+    assert owner(outside) == (0, 0)
+    assert stat.S_IMODE(os.lstat(tree / "setuid").st_mode) == 0o4755
+    assert owner(tree / "other") == (33, 33)
+    assert owner(tree / "lost+found") == (0, 0)
+
+
+@needs_root
+def test_a_group_that_may_not_be_replaced_stays(tree: Path) -> None:
+    os.chown(tree / "ag", 0, 998)
+    walk(tree)
+    assert owner(tree / "ag") == (A, 998)
+    assert walk(tree) == {"right": 5}
+
+
+@needs_root
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"a\nb", b"-rf", b" ", "ü".encode(), b"$(reboot)", b"x" * 255])
+def test_hostile_names(tree: Path, name: bytes) -> None:
+    path = os.fsencode(tree) + b"/" + name
+    Path(os.fsdecode(path)).mkdir()
+    Path(os.fsdecode(path), "file").write_text("")
+    walk(tree)
+    assert os.lstat(path).st_uid == os.lstat(path + b"/file").st_uid == A
+
+
+def nest(root: Path, depth: int) -> None:
+    handle = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+
+
+@needs_root
+def test_depth_is_no_limit(tree: Path) -> None:
+    nest(tree, 2500)
+    try:
+        assert walk(tree) == {"give": 2505}
+        open_files = len(list(Path("/proc/self/fd").iterdir()))
+        assert walk(tree) == {"right": 2505}
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_files
+    finally:
+        subprocess.run(["rm", "-rf", tree], check=True)
+
+
+@needs_root
+def test_a_directory_that_is_moved_away_meanwhile_costs_its_own_branch_only(tree: Path, tmp_path: Path) -> None:
+    nest(tree / "ag", 100)
+    (tree / "zz").mkdir()
+    depth = 0
+
+    def entered(_handle: int, parts: list[str]) -> None:
+        nonlocal depth
+        depth = max(depth, len(parts))
+        if len(parts) == 90:
+            (tree / "ag" / "/".join("d" * 89)).rename(tmp_path / "moved")
+
+    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, entered))
+    assert depth == 101
+    assert verdicts["moved"] == 1
+    assert owner(tree) == owner(tree / "zz") == owner(tree / "ag" / "sess") == (A, A)
+
+
+@needs_root
+def test_an_entry_that_becomes_a_link_meanwhile_is_not_followed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The swap comes between the look at a name and its use, for a directory and for a file."""
+    real = os.stat
+
+    def swap(path: Any, **options: Any) -> os.stat_result:
+        found = real(path, **options)
+        if path in ("outbox", "outbound.db") and not stat.S_ISLNK(found.st_mode):
+            (tree / "ag" / "sess" / path).rename(tree / f"old-{path}")
+            (tree / "ag" / "sess" / path).symlink_to("/etc" if path == "outbox" else "/etc/passwd")
+        return found
+
+    monkeypatch.setattr(os, "stat", swap)
+    walk(tree)
+    assert owner("/etc") == owner("/etc/passwd") == (0, 0)
+
+
+@pytest.fixture
+def other_file_system(tree: Path) -> Iterator[Path]:
+    point = tree / "ag" / "mounted"
+    point.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", point], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount here: {mounted.stderr}")
+    yield point
+    subprocess.run(["umount", point], check=True)
+
+
+@needs_root
+def test_other_file_systems_are_not_entered(tree: Path, other_file_system: Path) -> None:
+    (other_file_system / "file").write_text("")
+    assert walk(tree) == {"give": 5, "elsewhere": 1}
+    assert owner(other_file_system) == owner(other_file_system / "file") == (0, 0)
+
+
+@needs_root
+def test_what_is_bound_into_a_tree_is_not_entered(tree: Path, tmp_path: Path) -> None:
+    """A bind of the same file system has its device number."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("")
+    bound = {tree / "ag" / "directory": tmp_path / "elsewhere", tree / "ag" / "file": tmp_path / "elsewhere" / "file"}
+    (tree / "ag" / "directory").mkdir()
+    (tree / "ag" / "file").write_text("")
+    done = []
+    try:
+        for point, source in bound.items():
+            if subprocess.run(["mount", "--bind", source, point], capture_output=True).returncode != 0:
+                pytest.skip("cannot mount here")
+            done.append(point)
+        assert walk(tree, apply=False) == walk(tree) == {"give": 5, "elsewhere": 2}
+        assert owner(tmp_path / "elsewhere") == owner(tmp_path / "elsewhere" / "file") == (0, 0)
+    finally:
+        for point in done:
+            subprocess.run(["umount", point], check=True)
+
+
+def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(OSError) as caught:
+        open_directory(str(tmp_path / "link"))
+    assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
