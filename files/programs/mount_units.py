@@ -42,8 +42,9 @@ REASONS = (
 
 
 WORK, RECOVERY = 600, 240  # seconds
-PATIENCE = 20
-"""Seconds that what still uses a mount has to end by itself."""
+PATIENCE = 120
+"""Seconds that what still uses a mount has to end by itself: more than the grace period of a server that was just
+started again, for which it grants no lock (nfsd(7), 90 s by default)."""
 
 
 class FailedError(Exception):
@@ -121,11 +122,15 @@ def start(unit: str, server: dict[str, Any] | None) -> None:
 def unmount(unit: str, path: str, lazy: bool) -> None:
     said = run(["systemctl", "stop", unit], 40)[1]
     # The service's KillMode leaves its children to end by themselves, as it has to for agents.
-    end = time.monotonic() + PATIENCE
+    begun, told = time.monotonic(), False
     while mounted(path):
         said = run(["umount", path], 40)[1] or said
-        if "busy" not in said or time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if "busy" not in said or waited > PATIENCE:
             break
+        if waited > 5 and not told:
+            print(f"waiting up to {PATIENCE} s for what uses {path}: {holders(path)}", flush=True)
+            told = True
         time.sleep(0.5)
     for option in ("-f", "-l") if lazy else ():
         if mounted(path):

@@ -42,8 +42,24 @@ def difference(before: list[str], after: list[str]) -> list[str]:
     return sorted(set(before) ^ set(after))
 
 
+def settled(machines: Iterable[Machine]) -> dict[str, list[str]]:
+    """The digests once two in a row are the same: systemd follows a mount that was taken away a moment later."""
+    machines = list(machines)
+    before = digests(machines)
+    for _ in range(10):
+        after = digests(machines)
+        if after == before:
+            return after
+        before, changed = after, _changed(before, after)
+    raise AssertionError(f"the machines do not come to rest:\n{pformat(changed, width=160)}")
+
+
+def _changed(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: lines for name in before if (lines := difference(before[name], after[name]))}
+
+
 def assert_untouched(before: dict[str, list[str]], machines: Iterable[Machine]) -> None:
     """Fails with the lines that differ from the digests of before."""
     after = digests(machines)
-    changed = {name: lines for name in before if (lines := difference(before[name], after[name]))}
+    changed = _changed(before, after)
     assert not changed, pformat(changed, width=160)

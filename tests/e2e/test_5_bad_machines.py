@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.digest import assert_untouched, digests
+from tests.e2e.digest import assert_untouched, settled
 from tests.e2e.fleet import PROJECT, Fleet
 
 NOTHING_CHANGED = "nothing was changed, because:"
@@ -75,7 +75,7 @@ def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tupl
             unit = fleet.host(bad.machine).unit if bad.machine != "server" else ""
             machine.succeed(bad.spoil.format(unit=unit, address=fleet.lab["host-1500"].address))
             mends.callback(machine.succeed, bad.mend)
-        before = digests(fleet.machines)
+        before = settled(fleet.machines)
         run = fleet.run("-y")
         assert run.exit != 0
         assert NOTHING_CHANGED in run.log
