@@ -62,6 +62,16 @@ def install(machine: Machine, root: str, version: Version, how: How, account: st
     as_account(machine, f"cd {place} && ./setup.sh {how}", account)
 
 
+def put_tree(machine: Machine, root: str, tree: Path, account: str = "root") -> None:
+    """Puts a tree that tests.lab.v1_tree has made to `root` on a machine, with its links and times, as an account's."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.add(tree, ".")
+    place, who = shlex.quote(root), shlex.quote(account)
+    unpack = f"mkdir -p {place} && base64 -d | tar -x -z --no-same-owner -C {place} && chown -R -h {who}: {place}"
+    machine.run(unpack, input=base64.b64encode(packed.getvalue()).decode(), timeout=300)
+
+
 def ask(machine: Machine, root: str, text: str, *, folder: str = "main", timeout: int = 180) -> str:
     """Says `text` to the agent of a group, as the owner of the install; its answer, or an error of the lab.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from tests.lab import standin
 
@@ -106,11 +109,46 @@ class Install:
         wait_for(lambda: socket.exists() or host.poll() is not None)
         return host
 
-    def chat(self, text: str, *, session: str = "default", timeout: int = 20) -> subprocess.CompletedProcess[str]:
-        return self.node("dist/chat.js", "--session", session, "--timeout", str(timeout), text)
+    def chat(
+        self, text: str, *, session: str = "default", migrated: str | None = None, timeout: int = 20
+    ) -> subprocess.CompletedProcess[str]:
+        """Talks to a session of main; with `migrated` to what the migration made of the folder that this names."""
+        whom = ["--session", session] if migrated is None else ["--folder", migrated, "--migrated"]
+        return self.node("dist/chat.js", *whom, "--timeout", str(timeout), text)
+
+    def step(self, name: str, v1: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        """Runs a step of the migration, as `pnpm exec tsx` does."""
+        words = ["packages/tsx/tsx.sh", f"setup/migrate-v2/{name}.ts", str(v1), *more]
+        return subprocess.run(words, cwd=self.root, capture_output=True, text=True, timeout=60, check=False)
 
     def log(self) -> str:
         return (self.fake / "host.log").read_text()
 
+    def sql(self, statement: str, database: Path = Path("data/v2.db")) -> list[tuple[Any, ...]]:
+        """What SQLite answers: of the central database, or of one below the project root."""
+        with closing(sqlite3.connect(self.root / database, timeout=20)) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    def migrated(self, folder: str) -> Path:
+        """The directory of the one session that a migration made for a folder's chat."""
+        wanted = f"SELECT id FROM agent_groups WHERE folder = '{folder}'"
+        ((group, session),) = self.sql(
+            "SELECT agent_group_id, id FROM sessions WHERE messaging_group_id IS NOT NULL AND thread_id IS NULL"
+            f" AND agent_group_id = ({wanted})"
+        )
+        return self.root / f"data/v2-sessions/{group}/{session}"
+
     def sessions(self) -> list[Path]:
         return [path.parent for path in self.root.glob("data/v2-sessions/*/*/inbound.db")]
+
+
+def made(base: Path) -> Iterator[Install]:
+    """For a fixture: an install that is built; at the end its host is ended."""
+    it = Install(base)
+    it.build()
+    yield it
+    if it.host is not None and it.host.poll() is None:
+        it.host.kill()
+        it.host.wait()
+    time.sleep(0.1)
+    shutil.rmtree(base / "fake", ignore_errors=True)

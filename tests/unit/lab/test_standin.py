@@ -9,14 +9,13 @@ import sqlite3
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab import standin
-from tests.unit.lab.standin_install import Install, find_pnpm, git, wait_for
+from tests.unit.lab.standin_install import Install, find_pnpm, git, made, wait_for
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
@@ -32,14 +31,7 @@ def install() -> Iterator[Install]:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path: an agent with another uid must get in
         base = Path(name)
         base.chmod(0o755)
-        it = Install(base)
-        it.build()
-        yield it
-        if it.host is not None and it.host.poll() is None:
-            it.host.kill()
-            it.host.wait()
-        time.sleep(0.1)
-        shutil.rmtree(base / "fake", ignore_errors=True)
+        yield from made(base)
 
 
 def test_the_repository_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
@@ -80,6 +72,10 @@ def test_the_lock_file_is_one_that_pnpm_accepts_without_a_network(tmp_path: Path
     subprocess.run([pnpm, "install", "--frozen-lockfile", "--offline"], cwd=root, check=True, capture_output=True)
     subprocess.run([pnpm, "run", "build"], cwd=root, check=True, capture_output=True)
     assert json.loads((root / "dist/version.json").read_text()) == {"version": tag.removeprefix("v")}
+    step = [pnpm, "exec", "tsx", "setup/migrate-v2/env.ts", str(tmp_path)]
+    said = subprocess.run(step, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert said == "SKIPPED:no v1 .env\n"
+    assert git("status", "--porcelain", cwd=root) == ""
 
 
 def test_only_a_host_that_is_neither_root_nor_1000_names_the_user(install: Install) -> None:

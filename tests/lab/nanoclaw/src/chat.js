@@ -1,4 +1,5 @@
-// Says something to an agent and prints its answer: node dist/chat.js [--folder main] [--session NAME] TEXT
+// Says something to an agent and prints its answer:
+//   node dist/chat.js [--folder main] [--session NAME | --migrated] [--timeout SECONDS] TEXT
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +14,7 @@ const { values, positionals } = parseArgs({
   options: {
     folder: { type: 'string', default: 'main' },
     session: { type: 'string', default: 'default' },
+    migrated: { type: 'boolean', default: false },
     timeout: { type: 'string', default: '180' },
   },
 });
@@ -58,11 +60,12 @@ function receive(line) {
 
 const text = positionals.join(' ');
 if (!text || Number.isNaN(deadline)) {
-  end(2, 'usage: node dist/chat.js [--folder main] [--session NAME] [--timeout SECONDS] TEXT');
+  end(2, 'usage: node dist/chat.js [--folder main] [--session NAME | --migrated] [--timeout SECONDS] TEXT');
 } else {
   const socket = await openPatiently();
   setTimeout(() => end(1, `timed out after ${values.timeout} s, the message is still open; ${status}`), deadline - Date.now());
   socket.on('close', () => end(1, 'the host went away before it answered'));
   createInterface({ input: socket }).on('line', receive);
-  socket.write(`${JSON.stringify({ folder: values.folder, session: values.session, text })}\n`);
+  const { folder, session, migrated } = values;
+  socket.write(`${JSON.stringify({ folder, session, migrated, text })}\n`);
 }

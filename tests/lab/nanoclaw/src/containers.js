@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { GROUPS, IDLE_MS, IMAGE, LABEL, ROOT } from './config.js';
 import { groupDir, prepareGroup, sessionDir, sharedDir } from './layout.js';
 import { log } from './log.js';
+import { additionalMounts } from './mounts.js';
 
 const exec = promisify(execFile);
 const docker = (...args) => exec('docker', args, { timeout: 120_000 });
@@ -49,6 +50,7 @@ function mounts(group, session) {
     [sharedDir(group), '/home/node/.claude'],
     [join(ROOT, 'container', 'agent-runner', 'src'), '/app/src', 'ro'],
     [join(ROOT, 'container', 'skills'), '/app/skills', 'ro'],
+    ...additionalMounts(group),
   ];
 }
 

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 
 import * as breaker from './breaker.js';
 import { DELIVERY_MS, IMAGE, ROOT, SLUG, SOCKET, SWEEP_MS, version } from './config.js';
+import { backfill } from './configs.js';
 import * as containers from './containers.js';
 import { migrateGroups, sessionDir } from './layout.js';
 import { log } from './log.js';
@@ -99,9 +100,10 @@ async function deliveryLoop() {
 
 async function accept(line, reply) {
   try {
-    const { folder, session: name, text } = JSON.parse(line);
+    const { folder, session: name, migrated, text } = JSON.parse(line);
     if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(folder)) throw new Error(`bad folder ${folder}`);
-    const session = await store.resolveSession(folder, name);
+    const session = migrated ? store.migratedSession(folder) : await store.resolveSession(folder, name);
+    await backfill(); // the group may be a new one
     waiting.set(await store.addMessage(session, text), { session, reply });
     reply({ event: 'accepted', session: session.id, agentGroup: session.agent_group_id });
     wake(session);
@@ -139,6 +141,7 @@ async function main() {
   mkdirSync(join(ROOT, 'logs'), { recursive: true });
   await store.open();
   migrateGroups();
+  await backfill();
   await containers.ensureRuntime();
   await containers.stopOrphans();
   listen();

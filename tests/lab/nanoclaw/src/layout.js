@@ -37,7 +37,8 @@ export function prepareGroup(group) {
   mkdirSync(fragments, { recursive: true });
   writeIfAbsent(join(dir, 'CLAUDE.local.md'), '');
   linkIfAbsent('/app/CLAUDE.md', join(dir, '.claude-shared.md'));
-  writeFileSync(join(dir, 'container.json'), `${JSON.stringify({ groupName: group.name, provider: 'claude' }, null, 2)}\n`);
+  const config = { ...group.config, groupName: group.name, provider: 'claude' };
+  writeFileSync(join(dir, 'container.json'), `${JSON.stringify(config, null, 2)}\n`);
 
   const shared = sharedDir(group);
   mkdirSync(join(shared, 'skills'), { recursive: true });

@@ -6,6 +6,16 @@ CREATE TABLE IF NOT EXISTS sessions (
   id TEXT PRIMARY KEY, agent_group_id TEXT NOT NULL REFERENCES agent_groups(id), messaging_group_id TEXT,
   thread_id TEXT, agent_provider TEXT, status TEXT DEFAULT 'active', container_status TEXT DEFAULT 'stopped',
   last_active TEXT, created_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS messaging_groups (
+  id TEXT PRIMARY KEY, channel_type TEXT NOT NULL, platform_id TEXT NOT NULL, name TEXT, is_group INTEGER DEFAULT 0,
+  unknown_sender_policy TEXT NOT NULL DEFAULT 'strict', created_at TEXT NOT NULL, UNIQUE (channel_type, platform_id));
+CREATE TABLE IF NOT EXISTS messaging_group_agents (
+  id TEXT PRIMARY KEY, messaging_group_id TEXT NOT NULL REFERENCES messaging_groups(id),
+  agent_group_id TEXT NOT NULL REFERENCES agent_groups(id), engage_mode TEXT NOT NULL, engage_pattern TEXT,
+  sender_scope TEXT NOT NULL, ignored_message_policy TEXT NOT NULL, session_mode TEXT DEFAULT 'shared',
+  priority INTEGER DEFAULT 0, created_at TEXT NOT NULL, UNIQUE (messaging_group_id, agent_group_id));
+CREATE TABLE IF NOT EXISTS container_configs (
+  agent_group_id TEXT PRIMARY KEY REFERENCES agent_groups(id), config TEXT NOT NULL);
 `;
 
 // Written by the host only.

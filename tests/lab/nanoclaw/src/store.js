@@ -7,14 +7,14 @@ import { createSession, sessionDir } from './layout.js';
 import { CENTRAL } from './schema.js';
 import { attachReadOnly, quote, run } from './sqlite.js';
 
-const CENTRAL_DB = join(DATA, 'v2.db');
+export const CENTRAL_DB = join(DATA, 'v2.db');
 const MAX_TRIES = 5;
-const NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+export const NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 const DUE = "status = 'pending' AND (process_after IS NULL OR datetime(process_after) <= datetime('now'))";
 
-const newId = (kind) => `${kind}-${Date.now()}-${randomBytes(3).toString('hex')}`;
-const inbound = (session) => join(sessionDir(session), 'inbound.db');
-const outbound = (session) => join(sessionDir(session), 'outbound.db');
+export const newId = (kind) => `${kind}-${Date.now()}-${randomBytes(3).toString('hex')}`;
+export const inbound = (session) => join(sessionDir(session), 'inbound.db');
+export const outbound = (session) => join(sessionDir(session), 'outbound.db');
 
 // One host a tree, so what the central database holds is read once and remembered.
 export const groups = new Map(); // by folder
@@ -23,7 +23,7 @@ export const sessions = new Map(); // by id
 export async function open() {
   await run(CENTRAL_DB, `.output /dev/null\nPRAGMA journal_mode = WAL;\n.output\n${CENTRAL}`);
   for (const group of await run(CENTRAL_DB, 'SELECT * FROM agent_groups;')) groups.set(group.folder, group);
-  const active = await run(CENTRAL_DB, "SELECT * FROM sessions WHERE status = 'active';");
+  const active = await run(CENTRAL_DB, "SELECT * FROM sessions WHERE status = 'active' ORDER BY rowid;");
   for (const session of active) sessions.set(session.id, session);
 }
 
@@ -31,9 +31,9 @@ export function groupOf(session) {
   return [...groups.values()].find((group) => group.id === session.agent_group_id);
 }
 
-async function resolveGroup(folder) {
+export async function resolveGroup(folder, name = folder) {
   if (!groups.has(folder)) {
-    const group = { id: newId('ag'), name: folder, folder };
+    const group = { id: newId('ag'), name, folder };
     const values = [group.id, group.name, group.folder].map(quote);
     await run(CENTRAL_DB, `INSERT INTO agent_groups (id, name, folder, created_at) VALUES (${values}, ${NOW});`);
     groups.set(folder, group);
@@ -41,26 +41,52 @@ async function resolveGroup(folder) {
   return groups.get(folder);
 }
 
+function findSession(group, wanted) {
+  return [...sessions.values()].find((one) => one.agent_group_id === group?.id && wanted(one));
+}
+
+async function addSession(group, messagingGroup, thread) {
+  const about = { agent_group_id: group.id, messaging_group_id: messagingGroup, thread_id: thread };
+  const session = { id: newId('sess'), ...about };
+  await createSession(session);
+  const values = Object.values(session).map(quote);
+  await run(CENTRAL_DB, `INSERT INTO sessions (${Object.keys(session)}, created_at) VALUES (${values}, ${NOW});`);
+  sessions.set(session.id, session);
+  return session;
+}
+
 /** The session called `name` in the group of `folder`; both are made when they are new. */
 export async function resolveSession(folder, name) {
   const group = await resolveGroup(folder);
-  const known = [...sessions.values()].find((one) => one.agent_group_id === group.id && one.thread_id === name);
-  if (known) return known;
-  const session = { id: newId('sess'), agent_group_id: group.id, thread_id: name };
-  const values = [session.id, group.id, name].map(quote);
-  await createSession(session);
-  await run(CENTRAL_DB, `INSERT INTO sessions (id, agent_group_id, thread_id, created_at) VALUES (${values}, ${NOW});`);
-  sessions.set(session.id, session);
+  return findSession(group, (one) => one.thread_id === name) ?? addSession(group, null, name);
+}
+
+/** The session that a group has with a messaging group, and whether it was made now. */
+export async function resolveShared(group, messagingGroup) {
+  const known = findSession(group, (one) => one.messaging_group_id === messagingGroup.id && one.thread_id === null);
+  return { session: known ?? (await addSession(group, messagingGroup.id, null)), created: !known };
+}
+
+/** The session that the migration made for the first messaging group of a folder; an error without one. */
+export function migratedSession(folder) {
+  const isShared = (one) => one.messaging_group_id !== null && one.thread_id === null;
+  const session = findSession(groups.get(folder), isShared);
+  if (!session) throw new Error(`${folder} has no migrated session`);
   return session;
+}
+
+/** Adds a row to messages_in, with its time and the next number. */
+export async function insertMessage(session, row) {
+  await run(inbound(session), `
+    INSERT INTO messages_in (${Object.keys(row)}, timestamp, seq)
+    SELECT ${Object.values(row).map(quote)}, ${NOW}, COALESCE(MAX(seq), 0) + 2 FROM messages_in;`);
 }
 
 /** Files a message for the agent and says its id. */
 export async function addMessage(session, text) {
   const id = newId('msg');
-  const values = [id, 'chat', 'cli', 'local', session.thread_id, JSON.stringify({ text })].map(quote);
-  await run(inbound(session), `
-    INSERT INTO messages_in (id, kind, channel_type, platform_id, thread_id, content, series_id, timestamp, seq)
-    SELECT ${values}, ${quote(id)}, ${NOW}, COALESCE(MAX(seq), 0) + 2 FROM messages_in;`);
+  const place = { channel_type: 'cli', platform_id: 'local', thread_id: session.thread_id };
+  await insertMessage(session, { id, series_id: id, kind: 'chat', ...place, content: JSON.stringify({ text }) });
   return id;
 }
 

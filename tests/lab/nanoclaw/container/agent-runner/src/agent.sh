@@ -10,6 +10,7 @@
 W=${NANOCLAW_WORKSPACE:-/workspace}
 AGENT=${NANOCLAW_AGENT_DIR:-/workspace/agent}
 CLAUDE=${HOME:-/home/node}/.claude
+TRANSCRIPTS=$CLAUDE/projects/-workspace-agent
 IDLE_SECONDS=$((${IDLE_TIMEOUT:-30000} / 1000))
 NOW="strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 INBOUND="ATTACH 'file:$W/inbound.db?mode=ro' AS i;"
@@ -32,10 +33,17 @@ pending() {
 beat() { touch "$W/.heartbeat" || true; } # the real runner ignores this failure too
 
 think() { # ID: what stands for the model's process; it needs its home, the notes are a courtesy
-    transcripts=$CLAUDE/projects/-workspace-agent
-    mkdir -p "$transcripts" && echo "{\"message\":\"$1\"}" >> "$transcripts/session.jsonl" || return 1
+    mkdir -p "$TRANSCRIPTS" && echo "{\"message\":\"$1\"}" >> "$TRANSCRIPTS/session.jsonl" || return 1
     { mkdir -p "$AGENT/conversations" && echo "$(date -u +%FT%TZ) $1" >> "$AGENT/conversations/log.md"; } ||
         say "Failed to archive the conversation"
+}
+
+# The real one hands the model the conversation that session_state names. Here it can only be asked for, with
+# "which conversation"; the lines of its transcript show that it is there, and nothing is added to them.
+CONVERSATION="(SELECT value FROM session_state WHERE key = 'continuation:claude')"
+transcript_lines() {
+    name=$(sqlite3 -batch -bail -readonly -cmd '.timeout 5000' "$W/outbound.db" "SELECT $CONVERSATION;")
+    if [ -f "$TRANSCRIPTS/$name.jsonl" ]; then wc -l < "$TRANSCRIPTS/$name.jsonl"; else echo missing; fi
 }
 
 answer() { # ID
@@ -47,7 +55,10 @@ answer() { # ID
             INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind, platform_id, channel_type, thread_id, content)
             SELECT 'out-' || m.id, (SELECT COALESCE(MAX(seq), -1) + 2 FROM messages_out), m.id, $NOW, m.kind,
               m.platform_id, m.channel_type, m.thread_id,
-              json_object('text', 'echo: ' || json_extract(m.content, '\$.text'))
+              json_object('text', 'echo: ' || CASE json_extract(m.content, '\$.text')
+                WHEN 'which conversation'
+                  THEN 'which conversation ' || COALESCE($CONVERSATION, 'none') || ' $(transcript_lines)'
+                ELSE COALESCE(json_extract(m.content, '\$.text'), json_extract(m.content, '\$.prompt')) END)
             FROM i.messages_in m WHERE m.id = '$1';
             $closing COMMIT;"
     else
