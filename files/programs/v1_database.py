@@ -12,6 +12,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 from typing import Any
 
 from files.programs.printable import shown
@@ -41,16 +42,13 @@ def database(store: str, scratch: str) -> dict[str, Any]:
     found.update(is_main=False, checked=False, groups=[], tasks=[], sessions=[])
     if kind_of(store) != "there":
         return found
-    there = {suffix: mark for suffix in BESIDE if (mark := look_at(f"{store}/{DATABASE}{suffix}"))}
-    if "" not in there:
-        return found
-    strange = [DATABASE + suffix for suffix, mark in there.items() if not stat.S_ISREG(mark.st_mode)]
-    if strange:
-        return {**found, "state": "unread", "text": f"{strange[0]} is a link, or no file"}
-    sizes = {suffix: mark.st_size for suffix, mark in there.items()}
-    found.update(bytes=sizes[""], wal=sizes.get("-wal", 0), journal=sizes.get("-journal", 0), uid=there[""].st_uid)
     try:
-        found.update(contents(store, scratch, found))
+        there = files_of(store)
+        if "" not in there:
+            return found
+        sizes = {suffix: mark.st_size for suffix, mark in there.items()}
+        found.update(bytes=sizes[""], wal=sizes.get("-wal", 0), journal=sizes.get("-journal", 0), uid=there[""].st_uid)
+        found.update(contents(store, scratch, rows_of, min(COPY_AT_MOST, available() // 2)))
     except (UnreadError, OSError, sqlite3.OperationalError) as error:
         found.update(state="unread", text=shown(str(error)))
     except sqlite3.DatabaseError as error:
@@ -65,41 +63,69 @@ def look_at(path: str) -> os.stat_result | None:
         return None
 
 
-def contents(store: str, scratch: str, found: dict[str, Any]) -> dict[str, Any]:
-    """What the database holds: read in its place, or, where a log or a journal has to be worked in first, from a copy
-    in memory."""
+def files_of(store: str) -> dict[str, os.stat_result]:
+    """The database and what lies beside it, by suffix."""
+    there = {suffix: mark for suffix in BESIDE if (mark := look_at(f"{store}/{DATABASE}{suffix}"))}
+    for suffix, mark in there.items():
+        if not stat.S_ISREG(mark.st_mode):
+            raise UnreadError(f"{DATABASE}{suffix} is a link, or no file")
+    return there
+
+
+def contents(store: str, scratch: str, work: Callable[[str], Any], most: int | None = None) -> Any:
+    """What `work` makes of the database, of which it is given a URI: in its place, or, where a log or a journal has to
+    be worked in first, of a copy in `scratch`.
+
+    v1 may serve meanwhile. In its place SQLite's own locks keep what is read together, also on a mount that cannot be
+    written (fcntl locks do not need that; a log is read with its index, if v1 has one open). What is read or copied
+    without a lock counts only if no file has changed meanwhile.
+
+    + most: bytes of a copy
+    """
     path = f"{store}/{DATABASE}"
     with open(path, "rb") as file:
         logged = file.read(100)[18:20] == b"\2\2"
-    # Without a log the file is whole, and a mode without locks needs no index of the log beside it.
-    how = "immutable=1" if logged and not found["wal"] else "mode=ro"
+    there = files_of(store)
+    log, journal = (there[suffix].st_size if suffix in there else 0 for suffix in ("-wal", "-journal"))
+    if logged and not log:
+        # The file is whole without a log, and a mode without locks needs no index of the log beside it.
+        return unchanged(store, lambda: work(f"file:{path}?immutable=1"))
     try:
-        return rows_of(f"file:{path}?{how}")
+        return work(f"file:{path}?mode=ro")
     except sqlite3.OperationalError:
-        if not found["wal"] and not found["journal"]:
+        if not log and not journal:
             raise
-    copy(store, scratch)
-    return rows_of(f"file:{scratch}/{DATABASE}")
+    unchanged(store, lambda: copy(store, scratch, most))
+    return work(f"file:{scratch}/{DATABASE}")
 
 
-def copy(store: str, scratch: str) -> None:
-    names = [DATABASE + suffix for suffix in BESIDE[:3] if os.path.lexists(f"{store}/{DATABASE}{suffix}")]
+def unchanged(store: str, work: Callable[[], Any]) -> Any:
+    """What `work` returns during which no file of the database changed."""
     for _ in range(3):
-        before = [marks(f"{store}/{name}") for name in names]
-        if sum(mark[0] for mark in before) > min(COPY_AT_MOST, available() // 2):
-            raise UnreadError("a log or a journal has to be worked in first, and it is too large for a copy in memory")
-        for name in names:
-            with open(f"{store}/{name}", "rb") as file, open(f"{scratch}/{name}", "wb") as to:
+        before = marks(store)
+        time.sleep(0.05)  # a write of the same tick of the file system's clock is over then
+        answer = work()
+        if marks(store) == before:
+            return answer
+    raise UnreadError("it changes while it is read")
+
+
+def copy(store: str, scratch: str, most: int | None) -> None:
+    there = files_of(store)
+    if most is not None and sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there) > most:
+        raise UnreadError("a log or a journal has to be worked in first, and it is too large for a copy in memory")
+    for suffix in BESIDE[:3]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{scratch}/{DATABASE}{suffix}")
+        if suffix in there:
+            with open(f"{store}/{DATABASE}{suffix}", "rb") as file, open(f"{scratch}/{DATABASE}{suffix}", "xb") as to:
                 while piece := file.read(1 << 20):
                     to.write(piece)
-        if [marks(f"{store}/{name}") for name in names] == before:
-            return
-    raise UnreadError("it changes while it is copied")
 
 
-def marks(path: str) -> tuple[int, int, int]:
-    found = os.lstat(path)
-    return found.st_size, found.st_mtime_ns, found.st_ino
+def marks(store: str) -> dict[str, tuple[int, int, int]]:
+    there = files_of(store)
+    return {suffix: (it.st_size, it.st_mtime_ns, it.st_ino) for suffix, it in there.items() if suffix in BESIDE[:3]}
 
 
 def available() -> int:
@@ -108,14 +134,18 @@ def available() -> int:
     return int(lines["MemAvailable"].split()[0]) << 10
 
 
-def rows_of(uri: str) -> dict[str, Any]:
+def connected(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)
-    with contextlib.closing(connection):
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        connection.row_factory = sqlite3.Row
-        for pragma in ("trusted_schema = OFF", "cell_size_check = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        bound(connection, READ_SECONDS)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.row_factory = sqlite3.Row
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    bound(connection, READ_SECONDS)
+    return connection
+
+
+def rows_of(uri: str) -> dict[str, Any]:
+    with contextlib.closing(connected(uri)) as connection:
         tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "registered_groups" not in tables:
             return {"state": "foreign", "text": f"it has no table registered_groups, but {len(tables)} others"}

@@ -28,11 +28,13 @@ def kind_of(path: str) -> str:
     return "there" if stat.S_ISDIR(mode) else "no directory"
 
 
-def view(root: str) -> tuple[str, str]:
+def view(root: str, scratch: str | None = None) -> tuple[str, str]:
     """Goes on in mounts of its own. Returns the project root there, which the kernel keeps from being written (not
     even times of access change), and an empty directory in memory, which ends with this process.
 
     Of other file systems only those are seen that are mounted right at one of TREES.
+
+    + scratch: a directory that is returned, where it is seen from then on, instead of the one in memory
     """
     checked(LIBC.unshare(NEW_MOUNTS))
     checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
@@ -40,6 +42,7 @@ def view(root: str) -> tuple[str, str]:
     for name in TREES:
         with contextlib.suppress(OSError):
             handles["/" + name] = os.open(f"{root}/{name}", FOLDER)
+    place = os.open(scratch, FOLDER) if scratch else None
     checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0700,size=%d" % SCRATCH))
     os.mkdir("/tmp/v1")
     os.mkdir("/tmp/scratch")
@@ -48,4 +51,7 @@ def view(root: str) -> tuple[str, str]:
         checked(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, BIND, None))
         checked(LIBC.mount(None, target, None, READ_ONLY, None))
         os.close(handle)
+    if place is not None:
+        checked(LIBC.mount(f"/proc/self/fd/{place}".encode(), b"/tmp/scratch", None, BIND, None))
+        os.close(place)
     return "/tmp/v1", "/tmp/scratch"

@@ -21,6 +21,8 @@ _DISCORD = "NanoClaw's own step asks Discord which server each is in, and passes
 
 def group_fate(group: Group, database: Database) -> Verdict:
     """What becomes of a registered chat."""
+    if group.folder in ("", ".", "..") or "/" in group.folder:
+        return "left", "its folder is not the name of a directory"
     channel = channel_of(group.jid)
     if channel is None:
         return "left", "the shape of the chat's name tells no channel"
@@ -41,23 +43,39 @@ def task_fate(task: Task, database: Database) -> Verdict:
     fate, why = group_fate(groups[task.jid], database)
     if fate == "left":
         return "left", f"their chat is left: {why}"
+    if task.status not in ("active", "paused"):
+        return "left", "of a status with which v1 itself does not run them"
+    if task.kind not in ("cron", "interval", "once", "at"):
+        return "left", "of a kind that v2 does not know"
+    if (task.kind == "interval" and not _period(task.value)) or (
+        task.kind == "cron" and _fields(task) not in range(1, 7)
+    ):
+        return "left", "v1 itself could not tell their times"
     if channel_of(task.jid) == "discord" and task.direct is not False:
         return "attend", "NanoClaw's own step finds no direct chats of Discord"
     if task.status != "active":
         return "attend", "NanoClaw's own step takes active ones alone"
-    if task.kind not in ("cron", "interval", "once", "at"):
-        return "left", "of a kind that v2 does not know"
     if task.kind == "interval" and not _is_interval(task.value):
         return "attend", "v1 writes intervals in milliseconds, and NanoClaw's own step passes over them"
-    if task.kind == "cron" and len(task.value.split()) not in (5, 6):
+    if task.kind == "cron" and _fields(task) not in (5, 6):
         return "attend", "NanoClaw's own step does not take that cron expression"
     return ("attend", "with their groups") if fate == "attend" else CARRIED
+
+
+def _fields(task: Task) -> int:
+    return len(task.value.split())
+
+
+def _period(value: str) -> int:
+    """What an interval counts, in whatever unit; 0 where it is none."""
+    found = re.fullmatch("([0-9]{1,15})[smhd]?", value.strip(), re.ASCII)
+    return int(found[1]) if found else 0
 
 
 def _is_interval(value: str) -> bool:
     """Whether NanoClaw's step makes a cron expression of it."""
     found = re.fullmatch("([0-9]{1,4})([mhd])", value.strip(), re.ASCII)
-    return bool(found) and 0 < int(found[1]) < {"m": 60, "h": 24, "d": 28}[found[2]] if found else False
+    return found is not None and 0 < int(found[1]) < {"m": 60, "h": 24, "d": 28}[found[2]]
 
 
 def group_items(install: Install) -> Iterator[Item]:
@@ -102,4 +120,6 @@ def _conversation(fate: Fate | None, number: int, noted: bool) -> Verdict:
     if number > 1:
         which = "v1's table sessions says which" if noted else "v1 noted none"
         return "attend", f"each has several, and NanoClaw's own step goes on with any; {which}"
+    if not noted:
+        return "attend", "v1 noted none that goes on, and NanoClaw's own step goes on with it"
     return ("attend", "with their groups") if fate == "attend" else CARRIED
