@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from tasks.operations import foresight
 from tests.fixtures.driver import short
 from tests.lab.standin import make_repository
 from tests.unit.source_host import Host
+from tests.unit.v1_migrated import Migrated, at, whole
 
 Execute = Callable[[Any, list[Any], HostPlan], list[str]]
 
@@ -52,3 +54,17 @@ def tree(tmp_path: Path) -> Path:
     (root / "ag" / "sess" / "outbox").mkdir(parents=True)
     (root / "ag" / "sess" / "outbound.db").write_bytes(b"")
     return root
+
+
+@pytest.fixture(scope="session")
+def whole_migration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("migration")
+    whole(place)
+    return place
+
+
+@pytest.fixture
+def it(tmp_path: Path, whole_migration: Path) -> Migrated:
+    """A migration of all that a v1 can have, to be broken."""
+    subprocess.run(["cp", "--archive", f"{whole_migration}/.", tmp_path], check=True)
+    return at(tmp_path)
