@@ -8,6 +8,7 @@ from pyinfra import config, host
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 from tasks.exports import serve_exports
+from tasks.migration import migrate_v1, return_to_v1
 from tasks.mounts import mount_pods
 from tasks.order import servers_first
 from tasks.ownership import own_exports, own_trees
@@ -21,15 +22,20 @@ fleet = check_fleet()
 servers_first()
 server_plan = fleet.servers.get(host.name)
 host_plan = fleet.hosts.get(host.name)
+migration = fleet.migrations.get(host.name)
 
 if server_plan:
     serve_exports(plan=server_plan)
     own_exports(plan=server_plan)
 
-if host_plan:
+if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:
+    return_to_v1(plan=host_plan, migration=migration)
+elif host_plan:
     install_runtime(plan=host_plan)
     mount_pods(plan=host_plan)
     install_source(plan=host_plan)
     own_trees(plan=host_plan)
-    run_service(plan=host_plan)
+    run_service(plan=host_plan, start=migration is None)
+    if migration:
+        migrate_v1(plan=host_plan, migration=migration)
     verify_host(plan=host_plan)

@@ -97,5 +97,20 @@ nanoclaw_log_size = "100M"
 # rotated log files that are kept
 nanoclaw_log_keep = 5
 
-# directory of a NanoClaw v1 to migrate, or "auto" to find it; this release only plans it (--dry)
+# directory of a NanoClaw v1 to migrate, or "auto" to find it
 nanoclaw_v1_dir = None
+
+# command that has v2 answer a message, as a list: status 0 before v1 is given up
+nanoclaw_v1_gate = None
+
+# whom v2's chats answer; needed where v1 has a sender allow-list, which v2 does not read
+nanoclaw_v1_unknown_senders = None
+
+# migrate this host before those that are none
+nanoclaw_v1_canary = False
+
+# hosts that are migrated at once, after the canaries
+nanoclaw_v1_batch = 10
+
+# put v1 back on a host that was migrated: v2 is stopped and kept, v1 runs again
+nanoclaw_v1_rollback = False

@@ -40,9 +40,14 @@ def run_program(name: str, arguments: Mapping[str, Any], stdin: str | None = Non
 
     Nothing is copied to the machine. The program answers with one JSON document on its last line of output.
     """
-    words = ("-I", "-c", program_text(name), json.dumps(arguments, sort_keys=True))
-    bits = ["python3", *(QuoteString(word) for word in words)]
+    program, *words = program_argv(name, arguments)
+    bits = [program, *(QuoteString(word) for word in words)]
     return StringCommand(*bits, _stdin=stdin) if stdin is not None else StringCommand(*bits)
+
+
+def program_argv(name: str, arguments: Mapping[str, Any]) -> list[str]:
+    """The argv of a program with its arguments, for a program that starts it on the machine."""
+    return ["python3", "-I", "-c", program_text(name), json.dumps(arguments, sort_keys=True)]
 
 
 @cache

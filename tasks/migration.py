@@ -1,45 +1,88 @@
-"""NanoClaw v1 to v2: for now the plan, of the hosts whose data asks for a migration."""
+"""NanoClaw v1 to v2: the plan of each host whose data asks for it, then staging, and the switch in waves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pyinfra import logger
+from pyinfra import host, logger
 from pyinfra.api.config import Config
+from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
 from tasks.looks import at_once
+from tasks.model.migration.found import Install, V1State
+from tasks.model.migration.places import Progress
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.refusals import KEY, PLANS_ONLY, refusals, unplanned
+from tasks.model.migration.refusals import KEY, progress_refusal, refusals, unplanned
+from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.operations.checkout import build
+from tasks.operations.migration import install_channels, progress_of, roll_back, stage, switch
+from tasks.source import WORK_SECONDS
+
+LEFT = Path(os.environ.get("NANOCLAW_PODS_LEFT", "migration-left.txt")).absolute()
+"""The hosts of the last run that are not migrated, one a line; by default where pyinfra runs."""
 
 _SECONDS = 240
 _TIMEOUT = 480
+_CHANNELS = 2100
+_STAGE = 26 * 3600
+_SWITCH = 10 * 3600
 
 
-def not_carried_out(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
-    """Why a run that would change machines is refused: no release migrates yet."""
-    return [Problem(name, KEY, PLANS_ONLY) for name in _migrating(fleet, members)]
+@dataclass(frozen=True)
+class Migration:
+    """A host that is to be migrated, or to go back."""
+
+    install: Install
+    waves: Sequence[Sequence[str]] = ()
+    """The hosts that this run migrates, by wave."""
 
 
-def show_plans(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[Problem]:
-    """Looks at NanoClaw v1 where host data asks for its migration, prints the plans, and returns what is in the way."""
-    asked = _migrating(fleet, members)
-    found = at_once(asked.values(), run, lambda member: _look(member, fleet.hosts[member.name]))
+def look_at_v1(
+    fleet: FleetPlan, members: Iterable[Host], run: Config, *, only_reads: bool
+) -> tuple[dict[str, Migration], list[Problem]]:
+    """Looks at NanoClaw v1 where host data asks for its migration, prints the plans, and says what is in the way.
+
+    A host that v2 has taken over is none of them, unless its data has it go back.
+    """
     problems: list[Problem] = []
-    for member, state in found:
-        host = fleet.hosts[member.name]
-        if (refusal := unplanned(state, host)) or state is None or state.install is None:
-            problems.append(Problem(member.name, KEY, str(refusal)))
+    installs: dict[str, Install] = {}
+    asked = _migrating(fleet, members)
+    for member, answers in at_once(asked.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
+        plan = fleet.hosts[member.name]
+        progress, found = answers or (None, None)
+        if progress is None:
+            problems.append(Problem(member.name, KEY, "did not say how far its migration has come: run again"))
+        elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
-        plan = plan_migration(state.install, state.spaces, host)
-        for line in lines(state, state.install, plan):
-            logger.info("    %s: %s", member.name, line)
-        problems += [Problem(member.name, KEY, str(refusal)) for refusal in refusals(state.install, plan)]
-    return problems
+        elif (refusal := unplanned(found, plan)) or found is None or found.install is None:
+            problems.append(Problem(member.name, KEY, str(refusal)))
+        else:
+            installs[member.name] = found.install
+            if not plan.settings.nanoclaw_v1_rollback:
+                problems += _plan(member.name, plan, progress, found, found.install)
+    order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
+    if order and not problems and not only_reads:
+        for number, names in enumerate(order, 1):
+            logger.info("    wave %s of the migration: %s", number, ", ".join(names))
+        LEFT.write_text("".join(f"{name}\n" for wave in order for name in wave), encoding="utf-8")
+    return {name: Migration(install, order) for name, install in installs.items()}, problems
+
+
+def _plan(name: str, plan: HostPlan, progress: Progress, found: V1State, install: Install) -> list[Problem]:
+    """Prints the plan of a host; why it cannot be carried out."""
+    planned = plan_migration(install, found.spaces, plan)
+    for line in lines(found, install, planned):
+        logger.info("    %s: %s", name, line)
+    against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
+    return [Problem(name, KEY, str(refusal)) for refusal in against]
 
 
 def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
@@ -51,16 +94,48 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
     }
 
 
-def _look(member: Host, host: HostPlan) -> Any:
-    mount = host.settings.pods_path if host.source else None
-    return member.get_fact(
+def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
+    progress: Progress | None = member.get_fact(MigrationProgress, **progress_of(plan), _timeout=60)
+    if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
+        return progress, None
+    mount = plan.settings.pods_path if plan.source else None
+    found: V1State | None = member.get_fact(
         V1Install,
-        dir=host.settings.nanoclaw_v1_dir,
-        root=host.root,
+        dir=plan.settings.nanoclaw_v1_dir,
+        root=plan.root,
         space=[
-            {"path": host.root, "mount": mount if host.root_on_pods else None},
-            {"path": host.settings.pods_path, "mount": mount},
+            {"path": plan.root, "mount": mount if plan.root_on_pods else None},
+            {"path": plan.settings.pods_path, "mount": mount},
         ],
         seconds=_SECONDS,
         _timeout=_TIMEOUT,
     )
+    return progress, found
+
+
+@deploy("Migration")
+def migrate_v1(plan: HostPlan, migration: Migration) -> None:
+    """Moves a host from NanoClaw v1 to v2, which is installed already and has never been started.
+
+    Hosts of one wave go at once; a wave begins when all of the one before it serve with v2.
+    """
+    install_channels(name="Install the channels of v1", plan=plan, install=migration.install, _timeout=_CHANNELS)
+    build(name="Build NanoClaw with its channels", plan=plan, _timeout=WORK_SECONDS)
+    stage(name="Make v2 ready beside v1", plan=plan, install=migration.install, _timeout=_STAGE)
+    for number in host.loop(range(len(migration.waves))):  # type: ignore[no-untyped-call]
+        if host.name in migration.waves[number]:
+            earlier = tuple(name for names in migration.waves[:number] for name in names)
+            switch(
+                name=f"Switch to v2, wave {number + 1}",
+                plan=plan,
+                install=migration.install,
+                earlier=earlier,
+                left=str(LEFT),
+                _timeout=_SWITCH,
+            )
+
+
+@deploy("Way back")
+def return_to_v1(plan: HostPlan, migration: Migration) -> None:
+    """Puts the v1 of a host back that was migrated."""
+    roll_back(name="Stop v2 and start v1", plan=plan, install=migration.install, _timeout=900)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -17,11 +18,11 @@ from pyinfra.api.state import State
 from tasks.facts.exports import Exports, ExportState
 from tasks.facts.machine import MachineFact
 from tasks.looks import at_once
-from tasks.migration import not_carried_out, show_plans
+from tasks.migration import Migration, look_at_v1
 from tasks.model.exports import CONF, DROPIN, conflicts
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
-from tasks.model.plan import FleetError, FleetPlan, Machine, Problem
+from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.preflight import MachineState, refuse
 from tasks.observation import observe
 
@@ -62,7 +63,17 @@ class _Once:
 _once = _Once()
 
 
-def check_fleet() -> FleetPlan:
+@dataclass(frozen=True)
+class Checked:
+    """A fleet in which nothing stands in the way."""
+
+    servers: Mapping[str, ServerPlan]
+    hosts: Mapping[str, HostPlan]
+    migrations: Mapping[str, Migration]
+    """Of the hosts whose data asks for a migration from NanoClaw v1."""
+
+
+def check_fleet() -> Checked:
     """The plans of the whole fleet; raises PreflightError with every problem of every machine.
 
     Host data is judged for the whole inventory, before any command is sent; machines, for those of this run,
@@ -103,15 +114,12 @@ def check_settings_before_connecting(new_state: State) -> None:
 def _plan(inventory: Inventory, observed: Mapping[str, Squash] | None = None) -> FleetPlan:
     machines = [Machine(member.name, tuple(member.groups), _data(member)) for member in inventory]
     try:
-        fleet = plan_fleet(machines, observed)
+        return plan_fleet(machines, observed)
     except FleetError as error:
         raise PreflightError(error.problems) from None
-    if not _only_reads() and (problems := not_carried_out(fleet, filter(state.is_host_in_limit, inventory))):
-        raise PreflightError(problems)
-    return fleet
 
 
-def _check_machines(inventory: Inventory) -> FleetPlan:
+def _check_machines(inventory: Inventory) -> Checked:
     fleet = _once(_plan, inventory)
     members = [
         member
@@ -141,9 +149,10 @@ def _check_machines(inventory: Inventory) -> FleetPlan:
     fleet = _plan(inventory, observed)
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
-    if problems := show_plans(fleet, members, run_config):
+    migrations, problems = look_at_v1(fleet, members, run_config, only_reads=_only_reads())
+    if problems:
         raise PreflightError(problems)
-    return fleet
+    return Checked(fleet.servers, fleet.hosts, migrations)
 
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:

@@ -11,11 +11,12 @@ from tasks.operations.host_service import host_service
 
 
 @deploy("NanoClaw service")
-def run_service(plan: HostPlan) -> None:
+def run_service(plan: HostPlan, *, start: bool = True) -> None:
     """Brings the host service up as planned, once its checkout is built and its mounts are there.
 
     + plan: the host's plan
+    + start: whether the service is to run; one that a migration starts is installed alone
     """
     agent_image(name="Get the agent image", plan=plan, _timeout=3900)
     env_files(name="Set .env and close it", plan=plan, _timeout=120)
-    host_service(name="Run NanoClaw as a service", plan=plan, _timeout=600)
+    host_service(name="Run NanoClaw as a service", plan=plan, start=start, _timeout=600)

@@ -69,6 +69,7 @@ class UnfitError(ValueError):
 
 
 _PACKAGES = {"git": "git", "logrotate": "logrotate"}
+_MIGRATION_PACKAGES = {"rsync": "rsync"}
 _NFS_PACKAGES = {"mount.nfs": "nfs-common", "nft": "nftables", "chattr": "e2fsprogs"}
 
 
@@ -79,7 +80,8 @@ def missing_packages(found: RuntimeState, settings: HostSettings, *, nfs: bool) 
 
     + nfs: whether the machine mounts its pods from an NFS server
     """
-    wanted = {**_PACKAGES, **_NFS_PACKAGES} if nfs else _PACKAGES
+    wanted = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
+    wanted |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
     packages = [package for program, package in wanted.items() if not found.programs[program]]
     packages += [] if found.certificates else ["ca-certificates"]
     if not found.engine:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.model.values import (
     Address,
     AgentId,
+    Command,
     Count,
     Environment,
     ExportOptions,
@@ -140,8 +141,18 @@ class HostSettings(_Settings):
     nanoclaw_log_size: Size = Field("100M", description="size at which a log file of NanoClaw is rotated")
     nanoclaw_log_keep: Count = Field(5, description="rotated log files that are kept")
     nanoclaw_v1_dir: V1Dir | None = Field(
-        None,
-        description='directory of a NanoClaw v1 to migrate, or "auto" to find it; this release only plans it (--dry)',
+        None, description='directory of a NanoClaw v1 to migrate, or "auto" to find it'
+    )
+    nanoclaw_v1_gate: Command | None = Field(
+        None, description="command that has v2 answer a message, as a list: status 0 before v1 is given up"
+    )
+    nanoclaw_v1_unknown_senders: Literal["public", "strict", "request_approval"] | None = Field(
+        None, description="whom v2's chats answer; needed where v1 has a sender allow-list, which v2 does not read"
+    )
+    nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before those that are none")
+    nanoclaw_v1_batch: Count = Field(10, description="hosts that are migrated at once, after the canaries")
+    nanoclaw_v1_rollback: Flag = Field(
+        False, description="put v1 back on a host that was migrated: v2 is stopped and kept, v1 runs again"
     )
 
 

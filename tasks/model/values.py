@@ -216,6 +216,12 @@ ExportOption = Annotated[
 ExportOptions = Annotated[
     list[ExportOption], _list('a list of options, such as ["all_squash", "anonuid=1000", "anongid=1000"]')
 ]
+Command = Annotated[
+    list[Annotated[str, _text(re.compile(r"[^\n\r\0]+"), "a word of text without line breaks")]],
+    _list('a program and its words, such as ["node", "scripts/ask.mjs"]'),
+    Field(min_length=1),
+    _accepts('a program and its words, such as ["node", "scripts/ask.mjs"]'),
+]
 Server = Annotated[str, _text(re.compile(r"\S+", re.ASCII), 'a machine of nfs_servers, an IP address or "local"')]
 NodeVersions = Annotated[tuple[int, int], BeforeValidator(_node_versions)]
 Size = Annotated[str, _text(_SIZE, "a size such as 100M: a number and k, M or G")]

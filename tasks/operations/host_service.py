@@ -34,7 +34,7 @@ def _look(plan: HostPlan) -> ServiceState:
 
 
 @pods_operation
-def host_service(plan: HostPlan) -> Commands:
+def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     """Runs NanoClaw as a system service that lives and dies with its mounts, and rotates its logs.
 
     Owns: the unit, its drop-in 50-nanoclaw-pods.conf, its retry unit, the unit's entry in
@@ -46,6 +46,7 @@ def host_service(plan: HostPlan) -> Commands:
     service that does not stay up fails with the last lines of its journal and its error log.
 
     + plan: the host's plan
+    + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
     seen = _look(plan)
     refused = refusals(plan, seen)
@@ -54,7 +55,9 @@ def host_service(plan: HostPlan) -> Commands:
     if refused:
         raise OperationError("; ".join(refused))
     steps = service_steps(plan, seen)
-    if foreseen("build", "image", "environment") and not steps.restart:
+    if not start:
+        steps = replace(steps, start=False, restart=False)
+    elif foreseen("build", "image", "environment") and not steps.restart:
         reason = f"{plan.unit} runs from a build, an image or a .env that is going to change"
         steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
     if not steps:

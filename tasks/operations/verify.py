@@ -27,7 +27,7 @@ def agent_writes(plan: HostPlan) -> Commands:
     if not state.is_executing:
         host.noop("verified at the end of a real run")
         return
-    seen = look(Probe, arguments=_arguments(plan))
+    seen = look(Probe, arguments=probe_arguments(plan))
     if finding := diagnose(seen, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
     host.log(summary(seen, plan))
@@ -35,7 +35,8 @@ def agent_writes(plan: HostPlan) -> Commands:
     yield from ()
 
 
-def _arguments(plan: HostPlan) -> dict[str, object]:
+def probe_arguments(plan: HostPlan) -> dict[str, object]:
+    """The argument of files/programs/probe.py for a host."""
     host_ids, agent = plan.host, plan.agent
     return {
         "sessions": plan.sessions,

@@ -99,10 +99,12 @@ def deploy(
     state: str,
     *arguments: str,
     instead: Mapping[str, Mapping[str, Any]] | None = None,
+    then: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Outcome:
     """Runs deploy.py over machines that are all in one `state` of tests.fake.machines.
 
     + instead: by machine and fact, what it answers in place of that
+    + then: the same, of an operation that has sent a command
     """
     group = {name: SERVERS if name == "@fake/server" else HOSTS for name in data}
     try:
@@ -113,6 +115,8 @@ def deploy(
     for name, facts in (instead or {}).items():
         for answer in answers:
             answer[name].update(facts)
+    for name, facts in (then or {}).items():
+        answers[1][name].update(facts)
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
     inventory = folder / "inventory.py"
     parts = {kind: {name: it for name, it in data.items() if group[name] == kind} for kind in (SERVERS, HOSTS)}

@@ -1,4 +1,4 @@
-"""A host with a NanoClaw v1: a dry run prints its plan, another run is refused before anything is sent."""
+"""A host with a NanoClaw v1: a dry run prints its plan; a run makes v2 ready, then switches, wave after wave."""
 
 from __future__ import annotations
 
@@ -16,16 +16,39 @@ V1, BARE = "@fake/v1", "@fake/bare"
 DATA = fleet(v1={"nanoclaw_v1_dir": PATH}, bare={})
 
 
-def run(tmp_path: Path, *arguments: str, data: Any = DATA, state: Any = None) -> Outcome:
-    answer = asdict(state or found())
-    return deploy(tmp_path, data, "finished", *arguments, instead={V1: {"v1_install": answer}})
+NEW = {"journal": None, "under_way": False, "decided": False, "v2_has_state": False}
+_HEAD = {"host": V1, "v1": PATH, "root": "/opt/nanoclaw", "unit": "u", "versions": {"v1": "1.2.53", "v2": "v2.0.64"}}
+_STEP = {"name": "stop v1", "state": "done", "started": 10.0, "ended": 12.0, "said": "{}"}
+_JOURNAL = {**_HEAD, "attempt": 1, "state": "finished", "steps": [_STEP], "stopped": 10.0, "serving": 40.0}
+DONE = {"journal": _JOURNAL, "under_way": False, "decided": True, "v2_has_state": True}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_directory_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The list of the hosts that are left is written where the run is started."""
+    monkeypatch.setenv("NANOCLAW_PODS_LEFT", str(tmp_path / "left.txt"))
+
+
+def run(
+    tmp_path: Path,
+    *arguments: str,
+    data: Any = DATA,
+    state: Any = None,
+    progress: Any = None,
+    failing: tuple[str, ...] = (),
+) -> Outcome:
+    seen = {"v1_install": asdict(state or found()), "migration_state": progress or NEW}
+    hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
+    before = {name: seen for name in hosts}
+    after = {name: {"migration_state": DONE} for name in hosts if name not in failing}
+    return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after)
 
 
 def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: Path) -> None:
     dry = run(tmp_path, "--dry")
     assert dry.exit == 0, dry.log
     assert f"{V1}: NanoClaw v1 1.2.53 in {PATH}, of andy (1001:1001), user unit nanoclaw.service" in dry.log
-    assert dry.log.count(f"{V1}: plan of a migration, which this release does not carry out:") == 1
+    assert dry.log.count(f"{V1}: plan of its migration to v2:") == 1
     assert f"{V1}: carried over by NanoClaw's own steps: 2 groups" in dry.log
     assert f"{V1}: the migration has to see to: times, owners and rights of all copied files" in dry.log
     assert f"{V1}: not carried over: old messages" in dry.log
@@ -34,17 +57,60 @@ def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: P
     assert dry.commands(V1) == []
 
 
-@pytest.mark.parametrize("arguments", [("-y",), ("-y", "--limit", V1)])
-def test_a_run_that_would_migrate_is_refused_before_anything_is_sent(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    refused = run(tmp_path, *arguments)
-    assert refused.exit != 0
-    assert "nothing was changed, because:" in refused.log and "Traceback" not in refused.log
-    assert f"{V1}: nanoclaw_v1_dir: this release plans the migration" in refused.log
-    assert "run with --dry to see the plan, or leave nanoclaw_v1_dir out" in refused.log
-    assert f"{BARE}: nanoclaw_v1_dir" not in refused.log
-    assert not any(refused.sent.values())
+def test_a_run_makes_v2_ready_and_switches_without_starting_v2_itself(tmp_path: Path) -> None:
+    real = run(tmp_path, "-y")
+    assert real.exit == 0, real.log
+    parts = ("Install the channels of v1", "Make v2 ready beside v1", "Switch to v2, wave 1")
+    names = [f"Migration | {part}" for part in parts]
+    assert [name for name in real.changed(V1) if name.startswith("Migration")] == names
+    assert [name for name in real.operations(BARE) if name.startswith("Migration")] == []
+    assert [name for name in real.commands(V1) if name.startswith(("install", "migration", "start", "write"))] == [
+        "install_channels",
+        "migration_start",
+        "migration_start",
+        "write_file",
+        "write_file",
+    ]
+    assert (tmp_path / "left.txt").read_text() == ""
+
+
+def test_the_hosts_go_in_waves_and_a_failure_ends_them(tmp_path: Path) -> None:
+    names = [f"@fake/{name}" for name in "abcdef"]
+    data = fleet(**{name: {"nanoclaw_v1_dir": PATH, "nanoclaw_v1_batch": 2} for name in "abcdef"})
+    data["@fake/d"]["nanoclaw_v1_canary"] = True
+    real = run(tmp_path, "-y", data=data, failing=("@fake/b",))
+    assert "wave 1 of the migration: @fake/d" in real.log and "wave 2 of the migration: @fake/a, @fake/b" in real.log
+    switched = {name: [op for op in real.changed(name) if "Switch" in op] for name in names}
+    assert switched["@fake/d"] == ["Migration | Switch to v2, wave 1"]
+    assert switched["@fake/a"] == ["Migration | Switch to v2, wave 2"]
+    assert switched["@fake/c"] == switched["@fake/e"] == switched["@fake/f"] == []
+    assert (tmp_path / "left.txt").read_text().split() == ["@fake/b", "@fake/c", "@fake/e", "@fake/f"]
+
+
+def test_a_host_that_is_migrated_is_right(tmp_path: Path) -> None:
+    again = run(tmp_path, "-y", progress=DONE)
+    assert again.exit == 0, again.log
+    assert again.commands(V1) == [] and "plan of its migration" not in again.log
+
+
+def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
+    data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
+    back = run(tmp_path, "-y", data=data, progress=DONE)
+    assert back.exit == 0, back.log
+    assert back.operations(V1) == ["Way back | Stop v2 and start v1"] and back.commands(V1) == ["migration_back"]
+
+
+@pytest.mark.parametrize(
+    ("progress", "says"),
+    [
+        ({**NEW, "under_way": True}, "a migration is under way on this machine: wait for its end"),
+        ({**NEW, "v2_has_state": True}, "has been used already, and a v1 is not mixed into it: set nanoclaw_root"),
+    ],
+)
+def test_what_the_machine_has_stands_in_the_way(tmp_path: Path, progress: Any, says: str) -> None:
+    refused = run(tmp_path, "-y", progress=progress)
+    assert refused.exit != 0 and says in refused.log and "nothing was changed, because:" in refused.log
+    assert not any(refused.commands(name) for name in (V1, BARE))
 
 
 def test_a_run_that_is_limited_to_other_hosts_goes_on(tmp_path: Path) -> None:
@@ -70,6 +136,6 @@ def test_several_finds_are_refused_with_the_list(tmp_path: Path) -> None:
 
 
 def test_a_host_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
-    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1_install": {}}})
+    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1_install": {}, "migration_state": NEW}})
     assert refused.exit != 0
     assert f"{V1}: nanoclaw_v1_dir: did not say what it has of NanoClaw v1" in refused.log

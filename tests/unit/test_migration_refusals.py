@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.migration.found import Candidate, Owner, PidFile, Process, Space, Tree
+from tasks.model.migration.found import Candidate, Owner, PidFile, Process, Senders, Space, Tree
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.refusals import PLANS_ONLY, Refusal, refusals, unplanned
-from tests.unit.v1_found import DATABASE, INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
+from tasks.model.migration.refusals import Refusal, refusals, unplanned
+from tests.unit.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
 
 HOST, AUTO = host(), host(nanoclaw_v1_dir="auto")
 ROOT_UNIT = replace(UNIT, manager="system", uid=0, file="/etc/systemd/system/nanoclaw.service")
 
 
 def in_the_way(install: Any, spaces: list[Space] = SPACES) -> list[Refusal]:
-    return list(refusals(install, plan_migration(install, spaces, HOST)))
+    return list(refusals(install, plan_migration(install, spaces, HOST), HOST))
 
 
 def candidate(path: str, kind: Any = "v1") -> Candidate:
@@ -153,11 +153,12 @@ def test_more_space_never_makes_a_refusal(one: int, more: int) -> None:
     assert refused(one + more) <= refused(one)
 
 
-def test_the_text_for_a_run_that_would_migrate_names_both_ways_out() -> None:
-    assert "run with --dry" in PLANS_ONLY and "leave nanoclaw_v1_dir out" in PLANS_ONLY
-
-
-def test_a_stopped_database_of_another_owner_is_root_s_business() -> None:
-    """Where nobody runs v1, root copies it whoever owns it."""
-    assert DATABASE.uid != 0
-    assert in_the_way(replace(with_database(uid=0), units=[], processes=[])) == []
+def test_a_sender_allow_list_is_never_opened_silently() -> None:
+    """v2 does not read it: the operator says whom v2 answers, or there is no migration."""
+    listed = replace(INSTALL, senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, False, 0))
+    (refusal,) = in_the_way(listed)
+    assert "v2 does not read it" in refusal.why and "nanoclaw_v1_unknown_senders" in refusal.way_out
+    chosen = host(nanoclaw_v1_unknown_senders="strict")
+    assert list(refusals(listed, plan_migration(listed, SPACES, chosen), chosen)) == []
+    everybody = replace(INSTALL, senders=Senders("/home/andy/x.json", True, True, 0))
+    assert in_the_way(everybody) == []

@@ -29,7 +29,7 @@ from tasks.model.runtime import (
 )
 from tests.fake.bare_host import NO_ACCOUNT
 
-PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr")
+PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
 ACCOUNT = AccountState(
     ids=(1000, 1000),
     home="/home/nanoclaw",

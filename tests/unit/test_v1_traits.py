@@ -61,7 +61,7 @@ def test_a_trait_has_its_fate(tmp_path: Path, trait: str, fate: Fate, part: str)
     assert unplanned(state, host()) is None and state.install
     plan = plan_migration(state.install, state.spaces, host())
     assert part in covered(plan.items, fate)
-    assert list(refusals(state.install, plan)) == []
+    assert list(refusals(state.install, plan, host(nanoclaw_v1_unknown_senders="strict"))) == []
 
 
 def test_a_version_before_1_2_0_has_nothing_that_is_carried_by_itself_but_files(tmp_path: Path) -> None:

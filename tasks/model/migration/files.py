@@ -84,8 +84,8 @@ def access_items(install: Install) -> Iterator[Item]:
     if install.mounts:
         text = f"mount allow-list ({install.mounts.path}, {counted(install.mounts.roots, 'directory', 'directories')})"
         yield Item("attend", text, "no step of NanoClaw's own copies it", ("mount allow-list",))
-    why = "NanoClaw's own steps leave nobody an owner, and commands such as /clear are refused"
-    yield Item("attend", "the role of owner", why, ("owner",))
+    why = "v1 has none; until somebody is v2's owner (ncl roles), commands such as /clear are refused"
+    yield Item("left", "the role of owner", why, ("owner",))
 
 
 def other_items(install: Install) -> Iterator[Item]:

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from tasks.model.checks import beside
 from tasks.model.migration.found import Candidate, Database, Install, V1State
 from tasks.model.migration.item import listed
+from tasks.model.migration.places import Progress, service
 from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.room import Need
 from tasks.model.migration.words import size
 from tasks.model.plan import HostPlan, lies_in
 
 KEY = "nanoclaw_v1_dir"
-PLANS_ONLY = (
-    "this release plans the migration of a NanoClaw v1 and does not carry it out: run with --dry to see the plan, or "
-    f"leave {KEY} out, to have v2 without what v1 has"
-)
 NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
 
 
@@ -93,8 +90,23 @@ def _database(database: Database, path: str) -> Refusal | None:
     return Refusal(f"{file} cannot be read ({database.text})", settle)
 
 
-def refusals(install: Install, plan: MigrationPlan) -> Iterator[Refusal]:
+def progress_refusal(progress: Progress, host: HostPlan) -> Iterator[Refusal]:
+    """Why what the machine has of a migration or of a v2 stands in the way of one."""
+    if progress.under_way:
+        wait = f"wait for its end (systemctl status {service(host)}) and run again"
+        yield Refusal("a migration is under way on this machine", wait)
+    if progress.v2_has_state and progress.journal is None:
+        other = f"set nanoclaw_root to another directory, or leave {KEY} out to go on with what is there"
+        yield Refusal(f"the v2 in {host.root} has been used already, and a v1 is not mixed into it", other)
+
+
+def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[Refusal]:
     """Why an install that could be planned cannot be migrated as it is."""
+    senders = install.senders
+    chosen = host.settings.nanoclaw_v1_unknown_senders
+    if senders and senders.valid and (not senders.everybody or senders.chats) and chosen is None:
+        why = f"v1 answers only whom {senders.path} names, and v2 does not read it"
+        yield Refusal(why, "say whom v2 is to answer: set nanoclaw_v1_unknown_senders to strict, or to public")
     yield from _trees(install)
     yield from _services(install)
     yield from _owners(install)

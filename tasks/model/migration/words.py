@@ -26,7 +26,7 @@ def size(number: int) -> str:
 
 def lines(state: V1State, install: Install, plan: MigrationPlan) -> Iterator[str]:
     """The plan: what was found, what becomes of it, what that needs."""
-    yield "plan of a migration, which this release does not carry out:"
+    yield "plan of its migration to v2:"
     owner = install.owner
     whose = f"of {owner.user or 'an unknown user'} ({owner.uid}:{owner.gid})"
     yield f"NanoClaw v1 {install.version or 'of unknown version'} in {install.path}, {whose}, {_running(install)}"

@@ -1,0 +1,78 @@
+"""Puts aside what an earlier attempt of a migration has left of v2, so that the next one begins with nothing.
+
+Argument: {"root", "journal": path, "trees": {"v2-sessions": path, "groups": path}, "env_set": [names…], "user", "uid",
+"gid"}. Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on the same file
+system, and stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what this role's
+migration has made is moved: without an attempt before this one nothing is. Answer: {"moved": [where it is now…]}.
+Runs as the host user, whose files they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from files.programs.atomic import replace
+from files.programs.host_user import become
+
+FROM_V1 = "# ── migrated from v1 ──"
+"""What NanoClaw's own step writes above the entries that it copies."""
+
+
+def move(directory: str, names: list[str], aside: str) -> bool:
+    """Moves entries of a directory; what an end in the middle left is moved the next time."""
+    found = [name for name in names if os.path.lexists(f"{directory}/{name}")]
+    if found:
+        os.makedirs(aside, exist_ok=True)
+    for name in found:
+        os.rename(f"{directory}/{name}", f"{aside}/{name}")
+    return bool(found)
+
+
+def free(parent: str) -> str:
+    """A name that nothing has yet."""
+    number = 1
+    while os.path.lexists(f"{parent}/nanoclaw-pods-aside-{number}"):
+        number += 1
+    return f"{parent}/nanoclaw-pods-aside-{number}"
+
+
+def forget_entries(path: str, kept: list[str]) -> None:
+    """Takes the entries from .env that NanoClaw's own step has put there: v1 may have others now."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="surrogateescape") as file:
+            before, mark, after = file.read().partition(FROM_V1)
+    except FileNotFoundError:
+        return
+    lines = [line for line in after.splitlines(keepends=True) if line.partition("=")[0].strip() in kept]
+    if mark:
+        text = before.rstrip("\n") + "\n" + "".join(lines)
+        replace(path, text.encode("utf-8", "surrogateescape"), 0o600)
+
+
+def main(asked: dict[str, Any], attempt: int) -> dict[str, Any]:
+    if attempt < 2 or not os.path.lexists(f"{asked['root']}/data/v2.db"):
+        return {"moved": []}
+    moved = []
+    for name, tree in asked["trees"].items():
+        parent = os.path.dirname(tree)
+        aside = f"{free(parent)}/{name}"
+        if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], aside):
+            moved.append(aside)
+    forget_entries(f"{asked['root']}/.env", asked["env_set"])
+    # The database goes last: while it is there, an end in the middle is seen and finished by the next attempt.
+    data = f"{asked['root']}/data"
+    aside = free(data)
+    if move(data, ["v2.db-wal", "v2.db-shm", "v2.db"], aside):
+        moved.append(aside)
+    return {"moved": moved}
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    with open(told["journal"], encoding="utf-8") as notes:
+        number = json.load(notes)["attempt"]
+    become(told["user"], told["uid"], told["gid"])
+    print(json.dumps(main(told, number)))

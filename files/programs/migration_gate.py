@@ -1,0 +1,71 @@
+"""Proves that v2 works before it is decided for: a probe as host and agent, and a real message that is answered.
+
+Argument: {"probe": argv of files/programs/probe.py, "unit", "root", "user", "uid", "gid", "command": argv or null,
+"seconds": for the command}. The command runs as the host user in the project root, and has to end with status 0.
+Answer: {"probe": seconds, "command": its last line of output, or null where none is asked for}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from files.programs.host_user import become
+from files.programs.printable import shown
+
+
+def probed(argv: list[str]) -> float:
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+    if done.returncode != 0:
+        sys.exit(f"the probe of v2 did not end well: {shown(done.stderr.strip()[-500:])}")
+    seen = json.loads(done.stdout.strip().splitlines()[-1])
+    wrong = [f"{step['who']}: {step['what']}: {step['text']}" for step in seen["steps"] if step["error"]]
+    if seen["missing"]:
+        wrong.append(f"nothing is mounted at {', '.join(seen['missing'])}")
+    if "container" not in seen["relied"]:
+        wrong.append(f"no container has written: {seen.get('container')}")
+    if wrong:
+        sys.exit(f"the probe of v2: {shown('; '.join(wrong))}")
+    seconds: float = seen["seconds"]
+    return seconds
+
+
+def answered(asked: dict[str, Any]) -> str:
+    def as_host() -> None:
+        os.setsid()
+        become(asked["user"], asked["uid"], asked["gid"])
+        os.chdir(asked["root"])
+
+    child = subprocess.Popen(
+        asked["command"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=as_host,
+    )
+    try:
+        said = child.communicate(timeout=asked["seconds"])[0].decode(errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        sys.exit(f"no answer within {asked['seconds']} s: {' '.join(asked['command'])}")
+    last = shown(said.splitlines()[-1]) if said else ""
+    if child.returncode != 0:
+        sys.exit(f"no answer (status {child.returncode}) from {' '.join(asked['command'])}: {last}")
+    return last
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    seconds = probed(asked["probe"])
+    answer = answered(asked) if asked["command"] else None
+    active = subprocess.run(["systemctl", "is-active", asked["unit"]], capture_output=True, text=True, timeout=60)
+    if active.returncode != 0:
+        sys.exit(f"{asked['unit']} is {active.stdout.strip()}")
+    return {"probe": seconds, "command": answer}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

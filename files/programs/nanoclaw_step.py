@@ -1,0 +1,40 @@
+"""Runs one of NanoClaw's own steps of a migration as the host user, and goes by what it prints, not by its status.
+
+Argument: {"root", "user", "uid", "gid", "step": name in setup/migrate-v2, "words": [after the view…], "view",
+"mask": umask as octal text}. A step has ended well when it printed a line `OK:…` or `SKIPPED:…`, and neither `FAIL:…`,
+`ERROR:…` nor `TASK_ERROR:…`; `MISSING:…` and `ERROR:…` that are about single chats are handed on, not hidden.
+Answer: {"ok": text, "errors": [text], "missing": [text]}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from files.programs.host_user import become
+from files.programs.printable import shown
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    become(asked["user"], asked["uid"], asked["gid"])
+    os.umask(int(asked["mask"], 8))
+    words = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{asked['step']}.ts", asked["view"], *asked["words"]]
+    done = subprocess.run(words, cwd=asked["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+    lines = [line.strip() for line in said.splitlines()]
+
+    def of(*heads: str) -> list[str]:
+        return [shown(line) for line in lines if line.startswith(heads)]
+
+    good = of("OK:", "SKIPPED:")
+    if not good or of("FAIL:"):
+        last = of("FAIL:") + of("ERROR:") + [shown(line) for line in lines if line][-5:]
+        sys.exit(f"NanoClaw's step {asked['step']} (status {done.returncode}): {'; '.join(last) or 'it said nothing'}")
+    return {"ok": good[0], "errors": of("ERROR:", "TASK_ERROR:"), "missing": of("MISSING:")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

@@ -1,0 +1,74 @@
+"""Backs up the database of a NanoClaw v1, which may serve meanwhile: SQLite's online backup, checked.
+
+Argument: {"v1": project root, "to": directory}. Puts messages.db into it, 0600 and root's, in one rename, after
+`PRAGMA integrity_check` has passed on it. v1 is not written (files/programs/v1_database.py). A backup that is there
+already is replaced: it is that of the attempt that goes on. Answer: {"bytes", "sha256"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from typing import Any
+
+from files.programs.acting import ROOT, acting
+from files.programs.printable import shown
+from files.programs.v1_database import DATABASE, UnreadError, contents
+from files.programs.v1_view import view
+
+SECONDS = 3 * 3600
+PAGES = 4096
+"""Copied at once; v1 may write between two such parts, and SQLite begins again where it did."""
+
+
+def backed_up(uri: str, to: str) -> None:
+    source, copy = sqlite3.connect(uri, uri=True, timeout=30), sqlite3.connect(to)
+    with contextlib.closing(source), contextlib.closing(copy):
+        source.backup(copy, pages=PAGES)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
+        if answer != "ok":
+            raise UnreadError(f"the backup is not sound: {answer}")
+
+
+def made(v1: str, new: str) -> None:
+    """Fills the new directory. To be called in a process of its own, whose mounts it changes."""
+    root, scratch = view(v1, new)
+    os.mkdir(f"{scratch}/copy")
+    contents(f"{root}/store", f"{scratch}/copy", lambda uri: backed_up(uri, f"{scratch}/{DATABASE}"))
+    shutil.rmtree(f"{scratch}/copy")
+
+
+def digest_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def main(told: dict[str, Any]) -> dict[str, Any]:
+    to, new = told["to"], f"{told['to']}.new"
+    if os.path.lexists(new):
+        shutil.rmtree(new)
+    os.makedirs(to, mode=0o700, exist_ok=True)
+    os.makedirs(new, mode=0o700)
+    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new))
+    if "value" not in done:
+        shutil.rmtree(new)
+        sys.exit(shown(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
+    os.chmod(f"{new}/{DATABASE}", 0o600)
+    with open(f"{new}/{DATABASE}", "rb") as file:
+        os.fsync(file.fileno())
+    os.rename(f"{new}/{DATABASE}", f"{to}/{DATABASE}")
+    shutil.rmtree(new)
+    return {"bytes": os.path.getsize(f"{to}/{DATABASE}"), "sha256": digest_of(f"{to}/{DATABASE}")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

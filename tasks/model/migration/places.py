@@ -1,0 +1,41 @@
+"""Where a machine keeps what belongs to its migration, and how far that has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.model.migration.journal import Journal
+from tasks.model.plan import HostPlan
+from tasks.model.service_unit import STATE_DIRECTORY, name_of
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What files/programs/migration_state.py says of a machine."""
+
+    journal: Journal | None
+    under_way: bool
+    decided: bool
+    """Whether v2 is what starts."""
+    v2_has_state: bool
+    """Whether v2's project root has a database already."""
+
+
+def directory(plan: HostPlan) -> str:
+    """Where a machine keeps the journal, the record and the backup of its migration."""
+    return f"{STATE_DIRECTORY}/{name_of(plan)}.migration"
+
+
+def service(plan: HostPlan) -> str:
+    """The transient unit that runs a part of a migration."""
+    return f"nanoclaw-pods-migration-{plan.slug}.service"
+
+
+def marker(plan: HostPlan) -> str:
+    """The file whose being there has v2 start and v1 not."""
+    return f"/etc/nanoclaw-pods/{name_of(plan)}.migrated"
+
+
+def trying(plan: HostPlan) -> str:
+    """The file that is there while v1 is stopped and v2 has not passed its gate; a crash takes it away."""
+    return f"/run/nanoclaw-pods-{plan.slug}.trying"

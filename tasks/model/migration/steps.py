@@ -1,0 +1,169 @@
+"""The steps of a migration: which programs run on the machine, with what, in which order.
+
+Staging while v1 serves, then the switch. NanoClaw's own steps read a view of v1 (files/programs/v1_extract.py), and
+what is large goes past them (files/programs/v1_copy.py), so that the time without service does not grow with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tasks.model.migration.channels import channel_of
+from tasks.model.migration.found import Install
+from tasks.model.migration.places import directory, marker, trying
+from tasks.model.ownership import duty, host_trees
+from tasks.model.plan import HostPlan
+from tasks.model.service_unit import log_files
+
+Part = Literal["staging", "switching"]
+STEP = 600
+"""Seconds for a step that does not grow with what v1 has."""
+ACCOUNT = "account for all that v1 had"
+LONG = 6 * 3600
+"""Seconds for one that does, and runs while v1 serves."""
+SECRETS, PLAIN = "077", "022"
+"""Umasks (umask(2)) of NanoClaw's own steps."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One program that runs on the machine."""
+
+    name: str
+    program: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seconds: int = STEP
+
+
+def steps(part: Part, plan: HostPlan, install: Install, probe: Sequence[str]) -> list[Step]:
+    """The steps of a part, in their order.
+
+    + probe: the argv of files/programs/probe.py
+    """
+    return list(_staging(plan, install) if part == "staging" else _switching(plan, install, probe))
+
+
+def back(plan: HostPlan, install: Install) -> Step:
+    """What puts v1 back, at any moment and repeatedly."""
+    arguments = {"v1": _v1(install), "v2": plan.unit, "label": plan.slug, "journal": None, **_files(plan)}
+    return Step("put v1 back", "migration_back", arguments)
+
+
+def view(plan: HostPlan) -> str:
+    """The view of v1 that NanoClaw's own steps read. Not below the journal's directory, which is root's alone."""
+    return f"/var/lib/nanoclaw-pods-view/{plan.slug}"
+
+
+def channels(install: Install) -> list[str]:
+    """The channels that v1's chats are on."""
+    return sorted({channel for group in install.database.groups if (channel := channel_of(group.jid))})
+
+
+def _staging(plan: HostPlan, install: Install) -> Iterator[Step]:
+    files = {"v1": install.path, "to": f"{directory(plan)}/backup", **_user(plan)}
+    yield Step("put an earlier attempt aside", "migration_aside", _aside(plan), LONG)
+    yield Step("back up v1's database", "v1_backup", files, LONG)
+    yield Step("tie the start of v1 and v2 together", "migration_units", _units(plan, install))
+    yield Step("view v1", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield _own(plan, "db")
+    yield _own(plan, "sessions")
+    yield _copy(plan, install, final=False)
+    yield from _ownership(plan, LONG)
+
+
+def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterator[Step]:
+    yield Step("stop v1", "v1_stop", {"v1": _v1(install), "root": install.path, "trying": trying(plan)})
+    yield Step("view v1 at rest", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield _own(plan, "env", mask=SECRETS)
+    for name in ("db", "groups", "sessions", "tasks"):
+        yield _own(plan, name)
+    if names := channels(install):
+        yield _own(plan, "channel-auth", *names, mask=SECRETS)
+    yield _copy(plan, install, final=True)
+    policies = {}
+    if policy := plan.settings.nanoclaw_v1_unknown_senders:
+        policies = {group.jid: policy for group in install.database.groups}
+    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policies, **_user(plan)}
+    yield Step("correct what NanoClaw's own steps lose", "v1_correct", correct)
+    yield from _ownership(plan, STEP)
+    yield _account(plan, install)
+    start = {"restart": True, "socket": f"{plan.root}/data/cli.sock", "errors": log_files(plan)[1], "unit": plan.unit}
+    yield Step("start v2", "start_service", start)
+    gate = {"probe": list(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
+    command = plan.settings.nanoclaw_v1_gate
+    yield Step("prove v2", "migration_gate", {**gate, "command": command, "seconds": 300}, 1500)
+    text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
+    yield Step("decide for v2", "migration_finish", {**_files(plan), "text": text})
+
+
+def _v1(install: Install) -> dict[str, Any] | None:
+    if not install.units:
+        return None
+    unit = install.units[0]
+    return {"manager": unit.manager, "name": unit.name, "uid": unit.uid, "active": unit.active == "active"}
+
+
+def _files(plan: HostPlan) -> dict[str, str]:
+    return {"marker": marker(plan), "trying": trying(plan)}
+
+
+def _user(plan: HostPlan) -> dict[str, Any]:
+    return {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+
+
+def _units(plan: HostPlan, install: Install) -> dict[str, Any]:
+    return {"v1": _v1(install), "v2": plan.unit, **_files(plan)}
+
+
+def _aside(plan: HostPlan) -> dict[str, Any]:
+    sources = {target.rpartition("/")[2]: source for source, target in plan.binds}
+    places = {name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()}
+    notes, kept = f"{directory(plan)}/journal.json", sorted(plan.settings.nanoclaw_env)
+    return {"root": plan.root, "journal": notes, "trees": places, "env_set": kept, **_user(plan)}
+
+
+_TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
+
+
+def _own(plan: HostPlan, step: str, *words: str, mask: str = PLAIN) -> Step:
+    arguments = {"root": plan.root, "view": view(plan), "step": step, "words": list(words), "mask": mask}
+    return Step(f"NanoClaw's step {step}", "nanoclaw_step", {**arguments, **_user(plan)})
+
+
+def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
+    seconds = STEP if final else LONG
+    arguments = {
+        "v1": install.path,
+        "root": plan.root,
+        "v1_home": install.home,
+        "final": final,
+        "seconds": seconds - 30,
+    }
+    return Step("copy what has changed" if final else "copy", "v1_copy", {**arguments, **_user(plan)}, seconds)
+
+
+def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
+    if duty(plan) == "change":
+        trees = [tree.arguments() for tree in host_trees(plan)]
+        yield Step("give sessions and groups to the agent", "own_trees", {"apply": True, "trees": trees}, seconds)
+
+
+def _account(plan: HostPlan, install: Install) -> Step:
+    agent = plan.stored_agent
+    host = plan.squash.seen(plan.host) if plan.squash and plan.root_on_pods else plan.host
+    arguments = {
+        "v1": install.path,
+        "root": plan.root,
+        "view": view(plan),
+        "agent": {"uid": agent.uid, "gid": agent.gid},
+        "host": {"uid": host.uid, "gid": host.gid},
+        "deep": False,
+        "must": True,
+        "seconds": STEP - 30,
+        "left": [],
+        "env_set": sorted(plan.settings.nanoclaw_env),
+        "lists": {"v1_home": install.home, "user": plan.settings.nanoclaw_user} if install.home else None,
+    }
+    return Step(ACCOUNT, "v1_account", arguments)

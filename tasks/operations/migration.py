@@ -1,0 +1,170 @@
+"""The migration of a NanoClaw v1: made ready while v1 serves, then the switch; and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host, state
+from pyinfra.api import StringCommand
+from pyinfra.api.exceptions import OperationError
+
+from tasks.command import program_argv, program_text, run_program, write_file
+from tasks.facts.migration import MigrationProgress
+from tasks.model.migration.account import Account
+from tasks.model.migration.found import Install
+from tasks.model.migration.journal import Journal
+from tasks.model.migration.places import Progress, directory, marker, service
+from tasks.model.migration.record import Record, page
+from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
+from tasks.model.plan import HostPlan
+from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.verify import probe_arguments
+from tasks.report import say
+
+
+def progress_of(plan: HostPlan) -> Mapping[str, str]:
+    """The arguments of the fact that says how far a machine's migration has come."""
+    return {"directory": directory(plan), "service": service(plan), "root": plan.root, "marker": marker(plan)}
+
+
+def _look(plan: HostPlan) -> Progress:
+    return look(MigrationProgress, **progress_of(plan))
+
+
+@pods_operation
+def install_channels(plan: HostPlan, install: Install) -> Commands:
+    """Puts the channels that v1's chats are on into v2's checkout, by NanoClaw's own scripts.
+
+    Owns: nothing; the scripts change the checkout. Leaves alone: channels that are there. Changes: until v2 has been
+    decided for; a channel that is there is said to be so. Errors: a version of v2 that lacks a channel; a script that
+    does not say that it is installed.
+
+    + plan: the host's plan
+    + install: the v1 as it was found
+    """
+    wanted = channels(install)
+    if not wanted or _look(plan).decided:
+        host.noop("no channel is to be installed")
+        return
+    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    yield run_program("install_channels", {"root": plan.root, "lock": plan.lock, "channels": wanted, **user})
+
+
+@pods_operation
+def stage(plan: HostPlan, install: Install) -> Commands:
+    """Makes v2 ready beside a NanoClaw v1 that goes on serving: backup, first conversion, first copy.
+
+    Owns: /var/lib/nanoclaw-pods/<unit>.migration (journal, backup, record), the view of v1, a drop-in of each of the
+    two units with conditions of their start, what v2 has of groups, sessions and database. Leaves alone: v1's tree,
+    its unit file, its running process. Changes: until v2 has been decided for, on every run.
+    Errors: a step that fails, with its words; v1 serves on.
+
+    + plan: the host's plan
+    + install: the v1 as it was found
+    """
+    if _look(plan).decided:
+        host.noop("v2 has taken over from v1")
+        return
+    yield _run("staging", plan, install)
+
+
+@pods_operation
+def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: str) -> Commands:
+    """Stops v1, converts what it has, starts v2 and proves it; puts v1 back where any of that fails.
+
+    Owns: which of the two units may start. Leaves alone: v1's tree. Changes: until v2 has been decided for.
+    Errors: a step that failed, with its words; v1 runs again then, and the next run migrates again. A host of an
+    earlier wave that failed: this one is not touched. The machine carries the switch to its end by itself, so that
+    the end of this run does not stop it half way.
+
+    + plan: the host's plan
+    + install: the v1 as it was found
+    + earlier: hosts that have to be migrated before this one
+    + left: the file, on this machine, that lists the hosts that are not migrated yet
+    """
+    if _look(plan).decided:
+        _strike(left, plan.name)
+        host.noop("v2 has taken over from v1")
+        return
+    if state.is_executing:
+        failed = sorted({member.name for member in state.failed_hosts} & set(earlier))
+        if failed:
+            raise OperationError(f"not migrated, v1 serves on: {', '.join(failed)} of an earlier wave failed")
+    yield _run("switching", plan, install)
+    done = _look(plan)
+    if state.is_executing:
+        if done.journal is None or not done.decided:
+            raise OperationError(
+                f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
+            )
+        _strike(left, plan.name)
+        record = f"{directory(plan)}/record"
+        yield write_file(f"{record}.json", json.dumps(asdict(done.journal), indent=1) + "\n", mode="0600")
+        yield write_file(f"{record}.md", page(_record(done.journal, plan)), mode="0600")
+
+
+@pods_operation
+def roll_back(plan: HostPlan, install: Install) -> Commands:
+    """Puts the v1 of a host that was migrated back: v2 is stopped and kept, v1 runs.
+
+    Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 is what starts.
+    Errors: a v1 that does not stay up.
+
+    + plan: the host's plan
+    + install: the v1 as it was found
+    """
+    found = _look(plan)
+    if not found.decided:
+        host.noop("v1 is what starts")
+        return
+    say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
+    step = back(plan, install)
+    v1 = step.arguments["v1"]
+    notes = f"{directory(plan)}/journal.json"
+    arguments = {**step.arguments, "v1": {**v1, "active": True} if v1 else None, "journal": notes}
+    yield run_program(step.program, arguments)
+
+
+def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
+    head = {
+        "host": plan.name,
+        "v1": install.path,
+        "root": plan.root,
+        "unit": install.units[0].name if install.units else "no unit",
+        "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
+    }
+    listed = steps(part, plan, install, program_argv("probe", probe_arguments(plan)))
+    work = {
+        "part": part,
+        "head": head,
+        "steps": [_step(step) for step in listed],
+        "back": _step(back(plan, install))["argv"],
+        "marker": marker(plan),
+    }
+    seconds = sum(step.seconds for step in listed)
+    asked = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
+    fed = {"program": program_text("migration_run"), "work": work}
+    return run_program("migration_start", asked, stdin=json.dumps(fed))
+
+
+def _step(step: Step) -> dict[str, Any]:
+    argv = program_argv(step.program, step.arguments)
+    return {"name": step.name, "argv": argv, "seconds": step.seconds}
+
+
+def _record(journal: Journal, plan: HostPlan) -> Record:
+    said = {step.name: step.said for step in journal.steps}
+    account = Account.from_json(said[ACCOUNT]) if ACCOUNT in said else None
+    return Record(journal, account, backup=f"{directory(plan)}/backup/messages.db")
+
+
+def _strike(left: str, name: str) -> None:
+    """Takes a host from the list of those that are left."""
+    path = Path(left)
+    if state.is_executing and path.exists():
+        names = [line for line in path.read_text(encoding="utf-8").splitlines() if line != name]
+        path.write_text("".join(f"{line}\n" for line in names), encoding="utf-8")

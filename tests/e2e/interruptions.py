@@ -1,0 +1,106 @@
+"""What can go wrong in the middle of a migration, made to happen at a chosen step; CI tries one, `make soak` each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tasks.model.migration.places import directory, service
+from tests.e2e.fleet import PROJECT, Fleet
+
+Kind = Literal["the controller is killed", "the host loses its power", "the server loses its power"]
+KINDS: tuple[Kind, ...] = ("the controller is killed", "the host loses its power", "the server loses its power")
+STEPS = (
+    "back up v1's database",
+    "tie the start of v1 and v2 together",
+    "view v1",
+    "NanoClaw's step db",
+    "NanoClaw's step sessions",
+    "copy",
+    "stop v1",
+    "view v1 at rest",
+    "NanoClaw's step env",
+    "NanoClaw's step groups",
+    "NanoClaw's step tasks",
+    "NanoClaw's step channel-auth",
+    "copy what has changed",
+    "correct what NanoClaw's own steps lose",
+    "account for all that v1 had",
+    "start v2",
+    "prove v2",
+    "decide for v2",
+)
+"""The steps in which it happens; those that run twice are taken in the part in which they come first."""
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """One accident."""
+
+    kind: Kind
+    step: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.step!r}"
+
+
+INTERRUPTIONS = [Interruption(kind, step) for step in STEPS for kind in KINDS]
+
+
+def journal(fleet: Fleet, name: str) -> dict[str, Any]:
+    """The journal of a host; what is not there yet counts as empty."""
+    path = f"{directory(fleet.host(name))}/journal.json"
+    said = fleet.lab[name].run(f"cat {path}", check=False, timeout=30).stdout
+    found: dict[str, Any] = json.loads(said) if said else {"attempt": 0, "state": "new", "steps": []}
+    return found
+
+
+def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
+    """Runs the role on a host and has the accident happen in a step of this run. Returns whether it came to that.
+
+    It may come a moment later than the step, whose end nobody waits for: it is then at the boundary or in the next.
+    """
+    attempt = journal(fleet, name)["attempt"]
+    command = fleet.pyinfra("-y", "--limit", name)
+    run = subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    end = time.monotonic() + 900
+    while run.poll() is None and time.monotonic() < end:
+        found = journal(fleet, name)
+        if found["attempt"] > attempt and accident.step in [step["name"] for step in found["steps"]]:
+            _happen(fleet, name, accident.kind, run)
+            return True
+        time.sleep(0.2)
+    run.kill()
+    run.wait(timeout=60)
+    return False
+
+
+def _happen(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]) -> None:
+    host, server = fleet.lab[name], fleet.lab["server"]
+    if kind == "the controller is killed":
+        run.kill()
+    elif kind == "the host loses its power":
+        host.crash()
+        run.kill()
+        host.start()
+        host.wait_for_boot()
+    else:
+        server.crash()
+        time.sleep(5)
+        server.start()
+        server.wait_for_boot()
+    run.wait(timeout=1200)
+    wait_until_at_rest(fleet, name)
+
+
+def wait_until_at_rest(fleet: Fleet, name: str) -> None:
+    """Until the host has carried its part to an end by itself."""
+    command = (
+        f"systemctl show --property=ActiveState --value {service(fleet.host(name))} | grep -qx -e inactive -e failed"
+    )
+    fleet.lab[name].wait_until_succeeds(command, timeout=900)

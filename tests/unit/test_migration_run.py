@@ -1,0 +1,124 @@
+"""The runner of a migration's steps: what it notes, and that what came to no end is put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import program_text
+from tasks.model.migration.journal import Journal
+
+HEAD = {"host": "h", "v1": "/v1", "root": "/v2", "unit": "nanoclaw.service", "versions": {"v1": "1", "v2": "2"}}
+
+
+class Runner:
+    """A directory with a runner in it, as files/programs/migration_start.py leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "state"
+        self.folder.mkdir()
+        self.marker = folder / "marker"
+        (self.folder / "run.py").write_text(program_text("migration_run"), encoding="utf-8")
+
+    def asks(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> list[str]:
+        """Its command line, to run steps that are given as name and shell command."""
+        listed = [{"name": name, "argv": ["sh", "-c", command], "seconds": 20} for name, command in steps]
+        work = {"part": part, "head": HEAD, "steps": listed, "back": ["sh", "-c", back], "marker": str(self.marker)}
+        (self.folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
+        return [sys.executable, "-I", str(self.folder / "run.py"), str(self.folder)]
+
+    def run(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
+        words = self.asks(part, *steps, back=back)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        subprocess.run([*words, "back"], timeout=60, check=True)  # as ExecStopPost= does, however it ended
+        return done
+
+    @property
+    def journal(self) -> Journal:
+        return Journal.from_json((self.folder / "journal.json").read_text(encoding="utf-8"))
+
+    @property
+    def state(self) -> str:
+        return str(self.journal.state)
+
+    def states(self) -> dict[str, str]:
+        return {step.name: step.state for step in self.journal.steps}
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+def test_both_parts_to_their_end(runner: Runner) -> None:
+    assert runner.run("staging", ("view", "echo noise; echo '{\"a\": 1}'")).returncode == 0
+    assert runner.state == "staged" and runner.journal.attempt == 1
+    assert runner.journal.steps[0].said == '{"a": 1}'
+    switch = (("stop v1", "true"), ("prove v2", "sleep 0.2"), ("decide for v2", f"touch {runner.marker}"))
+    assert runner.run("switching", *switch).returncode == 0
+    found = runner.journal
+    assert found.state == "finished" and set(runner.states().values()) == {"done"}
+    assert found.seconds_without_service is not None and found.seconds_without_service >= 0.2
+
+
+def test_a_failed_step_ends_the_switch_and_v1_is_put_back(runner: Runner) -> None:
+    runner.run("staging", ("view", "true"))
+    done = runner.run("switching", ("stop v1", "true"), ("copy", "echo disk full >&2; exit 3"), ("never", "true"))
+    assert done.returncode == 1 and "copy: disk full" in done.stderr
+    states = runner.states()
+    assert states["copy"] == "failed" and states["put v1 back"] == "done" and "never" not in states
+    assert runner.state == "rolled back"
+    runner.run("staging", ("view", "true"))
+    assert runner.state == "staged" and runner.journal.attempt == 2 and "copy" not in runner.states()
+
+
+def test_a_failure_while_v1_serves_puts_nothing_back(runner: Runner) -> None:
+    assert runner.run("staging", ("view", "false"), back="touch /never; false").returncode == 1
+    assert runner.states() == {"view": "failed"} and runner.state == "staging"
+
+
+@pytest.mark.parametrize("moment", ["stop v1", "copy"])
+def test_a_runner_that_is_killed_is_put_back(runner: Runner, moment: str) -> None:
+    words = runner.asks(
+        "switching", *((name, "sleep 20" if name == moment else "true") for name in ("stop v1", "copy"))
+    )
+    child = subprocess.Popen(words, start_new_session=True)
+    while not (runner.folder / "journal.json").exists() or runner.states().get(moment) != "running":
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    subprocess.run([*words, "back"], timeout=60, check=True)
+    assert runner.state == "rolled back" and runner.states()["put v1 back"] == "done"
+
+
+def test_what_a_crash_of_the_machine_left_is_noted_by_the_next_call(runner: Runner) -> None:
+    """No ExecStopPost= ran: v1 has started by itself, and the journal says that a switch is under way."""
+    words = runner.asks("switching", ("stop v1", "exit 1"))
+    subprocess.run(words, timeout=60, check=False)
+    assert runner.state == "switching"
+    runner.run("staging", ("view", "true"))
+    assert runner.state == "staged"
+
+
+def test_once_it_is_decided_nothing_is_put_back(runner: Runner) -> None:
+    words = runner.asks("switching", ("decide for v2", f"touch {runner.marker}; kill -9 $PPID"), back="false")
+    subprocess.run(words, timeout=60, check=False)
+    subprocess.run([*words, "back"], timeout=60, check=True)
+    assert runner.state == "finished"
+
+
+def test_a_step_that_takes_too_long_fails_with_all_that_it_started(runner: Runner) -> None:
+    words = runner.asks("staging", ("copy", "sleep 300 & sleep 300"))
+    work: dict[str, Any] = json.loads((runner.folder / "work.json").read_text())
+    work["steps"][0]["seconds"] = 1
+    (runner.folder / "work.json").write_text(json.dumps(work))
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert "no end within 1 s" in done.stderr
