@@ -7,8 +7,6 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,43 +16,8 @@ from tasks.model.migration.steps import ACCOUNT
 from tests.e2e.fleet import PROJECT, Fleet, Run
 from tests.e2e.interruptions import INTERRUPTIONS, Interruption, interrupt, journal
 from tests.e2e.test_8_matrix import SEED
+from tests.e2e.v1_hosts import GATE, OLD, install_v1
 from tests.lab import v1_standin
-from tests.lab.v1_schema import Version
-from tests.lab.v1_standin import How
-from tests.lab.v1_tree import make_tree
-
-GATE = ["node", "dist/chat.js", "--timeout", "200", "are you there?"]
-TRAITS = ("whatsapp", "telegram", "interval", "tasks", "link", "git", "mounts", "orphan", "conversations", "skill")
-
-
-@dataclass(frozen=True)
-class Old:
-    """The v1 of a host."""
-
-    root: str
-    version: Version
-    how: How
-    account: str
-
-
-OLD = {
-    "host-root": Old("/root/nanoclaw", "1.2.53", "system", "root"),
-    "host-1000": Old("/home/andy/nanoclaw", "1.2.0", "user", "andy"),
-    "host-1500": Old("/srv/claw", "1.1.6", "system", "root"),
-}
-
-
-def install_v1(fleet: Fleet, name: str, folder: Path) -> None:
-    """A v1 that runs on a host of the lab, with all that makes one hard to move."""
-    old, machine = OLD[name], fleet.lab[name]
-    make_tree(folder / name, old.version, TRAITS, folder / f"home-{name}")
-    if old.account != "root":
-        machine.succeed(f"useradd --create-home --shell /bin/bash --uid 2001 --groups docker {old.account}")
-    v1_standin.put_tree(machine, old.root, folder / name, old.account)
-    lists = folder / f"home-{name}" / ".config"
-    home = machine.succeed(f"getent passwd {old.account} | cut -d: -f6").strip()
-    v1_standin.put_tree(machine, f"{home}/.config", lists, old.account)
-    v1_standin.install(machine, old.root, old.version, old.how, old.account)
 
 
 def tree_of(fleet: Fleet, name: str) -> str:
