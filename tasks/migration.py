@@ -16,14 +16,14 @@ from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
 from tasks.looks import at_once
 from tasks.model.migration.found import Install, V1State
-from tasks.model.migration.places import Progress
+from tasks.model.migration.places import Progress, progress_of
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import KEY, progress_refusal, refusals, unplanned
 from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
 from tasks.operations.checkout import build
-from tasks.operations.migration import install_channels, progress_of, roll_back, stage, switch
+from tasks.operations.migration import install_channels, roll_back, stage, switch
 from tasks.source import WORK_SECONDS
 
 LEFT = Path(os.environ.get("NANOCLAW_PODS_LEFT", "migration-left.txt")).absolute()

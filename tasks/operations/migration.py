@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyinfra import host, state
+from pyinfra import host, inventory, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
@@ -17,18 +16,13 @@ from tasks.facts.migration import MigrationProgress
 from tasks.model.migration.account import Account
 from tasks.model.migration.found import Install
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.places import Progress, directory, marker, service
+from tasks.model.migration.places import Progress, directory, marker, progress_of, service
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
-
-
-def progress_of(plan: HostPlan) -> Mapping[str, str]:
-    """The arguments of the fact that says how far a machine's migration has come."""
-    return {"directory": directory(plan), "service": service(plan), "root": plan.root, "marker": marker(plan)}
 
 
 def _look(plan: HostPlan) -> Progress:
@@ -91,7 +85,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         host.noop("v2 has taken over from v1")
         return
     if state.is_executing:
-        failed = sorted({member.name for member in state.failed_hosts} & set(earlier))
+        failed = [name for name in earlier if inventory.get_host(name) in state.failed_hosts]
         if failed:
             raise OperationError(f"not migrated, v1 serves on: {', '.join(failed)} of an earlier wave failed")
     yield _run("switching", plan, install)

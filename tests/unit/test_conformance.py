@@ -94,12 +94,52 @@ def test_no_parameter_hides_a_global_argument_of_pyinfra(name: str) -> None:
 def test_an_operation_is_called_with_a_name_and_a_time_limit_and_once(
     path: Path, call: ast.Call, around: list[ast.AST]
 ) -> None:
-    """pyinfra knows an operation by its line; without a name it shows the arguments."""
+    """pyinfra knows an operation by its line; without a name it shows the arguments.
+
+    In `for … in host.loop(…):` it knows it by its line and its turn, and each turn has a name of its own.
+    """
     keywords = {keyword.arg: keyword.value for keyword in call.keywords}
-    assert isinstance(keywords.get("name"), ast.Constant), "no name="
+    loops = [node for node in around if isinstance(node, _LOOPS)]
+    turn = turn_of(loops[0]) if loops else None
+    if turn:
+        assert names_in(keywords.get("name")) == {turn}, "a name= that is not each turn's own"
+    else:
+        assert isinstance(keywords.get("name"), ast.Constant), "no name="
     assert "_timeout" in keywords, "no _timeout=: a server that is gone would hang the run"
-    loops = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-    assert not [node for node in around if isinstance(node, loops)], "called in a loop"
+    assert len(loops) == (1 if turn else 0), "called in a loop"
+
+
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def turn_of(loop: ast.AST) -> str | None:
+    """The variable of a loop that is pyinfra's own, `for VARIABLE in host.loop(…):`; None for any other."""
+    if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name) or not isinstance(loop.iter, ast.Call):
+        return None
+    return loop.target.id if ast.unparse(loop.iter.func) == "host.loop" else None
+
+
+def names_in(name: ast.expr | None) -> set[str]:
+    """The variables in an f-string; none for anything else."""
+    nodes = ast.walk(name) if isinstance(name, ast.JoinedStr) else ()
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+@pytest.mark.parametrize(
+    ("loop", "turn"),
+    [
+        ("for n in host.loop(range(3)): pass", "n"),
+        ("for n in range(3): pass", None),
+        ("for n in other.loop(range(3)): pass", None),
+        ("for n in host.loop: pass", None),
+        ("for n, m in host.loop(pairs): pass", None),
+        ("while host.loop(x): pass", None),
+        ("[n for n in host.loop(range(3))]", None),
+    ],
+)
+def test_a_loop_of_pyinfra_is_told_from_others(loop: str, turn: str | None) -> None:
+    (node,) = (node for node in ast.walk(ast.parse(loop)) if isinstance(node, _LOOPS))
+    assert turn_of(node) == turn
 
 
 def test_names_of_operations_are_each_of_one_call() -> None:

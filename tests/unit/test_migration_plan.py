@@ -197,7 +197,7 @@ def test_what_nanoclaws_own_copy_passes_over(kind: str, fate: Fate) -> None:
 def test_a_plan_in_words() -> None:
     text = said(replace(INSTALL, containers=["nanoclaw-main-1"]))
     for line in (
-        "plan of a migration, which this release does not carry out:",
+        "plan of its migration to v2:",
         "NanoClaw v1 1.2.53 in /home/andy/nanoclaw, of andy (1001:1001), user unit nanoclaw.service (active, enabled), "
         "1 agent running",
         "carried over by NanoClaw's own steps: 2 groups (family on whatsapp, main on telegram)",

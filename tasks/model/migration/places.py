@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.model.migration.journal import Journal
@@ -39,3 +40,8 @@ def marker(plan: HostPlan) -> str:
 def trying(plan: HostPlan) -> str:
     """The file that is there while v1 is stopped and v2 has not passed its gate; a crash takes it away."""
     return f"/run/nanoclaw-pods-{plan.slug}.trying"
+
+
+def progress_of(plan: HostPlan) -> Mapping[str, str]:
+    """What the fact MigrationProgress is asked of a machine."""
+    return {"directory": directory(plan), "service": service(plan), "root": plan.root, "marker": marker(plan)}
