@@ -22,6 +22,9 @@ from typing import Any
 from files.programs.atomic import replace
 
 SAID = 200_000  # characters of a step's last words that are kept
+PIPE = (
+    10_000  # of them, those that are printed: more than a pipe holds would have the end of a switch wait for a reader
+)
 
 
 class Notes:
@@ -103,7 +106,7 @@ def main(directory: str, back: bool) -> None:
         good, said = run(planned["argv"], planned["seconds"])
         notes.end(step, good, said)
         if not good:
-            sys.exit(f"{planned['name']}: {said}")
+            sys.exit(f"{planned['name']}: {said[-PIPE:]}")
         if planned["name"] == "prove v2":
             notes.keep(serving=step["ended"])
         if planned["name"] == "decide for v2":

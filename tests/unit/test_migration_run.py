@@ -69,6 +69,13 @@ def test_both_parts_to_their_end(runner: Runner) -> None:
     assert found.seconds_without_service is not None and found.seconds_without_service >= 0.2
 
 
+def test_a_step_that_fails_with_many_words_does_not_have_the_end_wait_for_a_reader(runner: Runner) -> None:
+    words = runner.asks("switching", ("stop v1", "true"), ("copy", "head -c 150000 /dev/zero | tr '\\0' x >&2; exit 3"))
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as child:
+        assert child.wait(20) == 1
+    assert len(runner.journal.steps[-1].said) == 150_000
+
+
 def test_a_failed_step_ends_the_switch_and_v1_is_put_back(runner: Runner) -> None:
     runner.run("staging", ("view", "true"))
     done = runner.run("switching", ("stop v1", "true"), ("copy", "echo disk full >&2; exit 3"), ("never", "true"))
