@@ -68,9 +68,9 @@ def _accepts(text: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def _list(accepts: str) -> BeforeValidator:
+def _list(accepts: str, least: int = 0) -> BeforeValidator:
     def check(value: Any) -> list[Any]:
-        if not isinstance(value, (list, tuple)):
+        if not isinstance(value, (list, tuple)) or len(value) < least:
             raise ValueError(accepts)
         return list(value)
 
@@ -218,9 +218,7 @@ ExportOptions = Annotated[
 ]
 Command = Annotated[
     list[Annotated[str, _text(re.compile(r"[^\n\r\0]+"), "a word of text without line breaks")]],
-    _list('a program and its words, such as ["node", "scripts/ask.mjs"]'),
-    Field(min_length=1),
-    _accepts('a program and its words, such as ["node", "scripts/ask.mjs"]'),
+    _list('a program and its words, such as ["node", "scripts/ask.mjs"]', least=1),
 ]
 Server = Annotated[str, _text(re.compile(r"\S+", re.ASCII), 'a machine of nfs_servers, an IP address or "local"')]
 NodeVersions = Annotated[tuple[int, int], BeforeValidator(_node_versions)]
