@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tasks.model.migration.channels import channel_of
+from tasks.model.migration.chats import group_fate
 from tasks.model.migration.found import Install
 from tasks.model.migration.places import directory, marker, trying
 from tasks.model.ownership import duty, host_trees
@@ -57,8 +58,10 @@ def view(plan: HostPlan) -> str:
 
 
 def channels(install: Install) -> list[str]:
-    """The channels that v1's chats are on."""
-    return sorted({channel for group in install.database.groups if (channel := channel_of(group.jid))})
+    """The channels of v1's chats, but for chats that are left behind: v2 may have no such channel."""
+    database = install.database
+    groups = [group for group in database.groups if group_fate(group, database)[0] != "left"]
+    return sorted({channel for group in groups if (channel := channel_of(group.jid))})
 
 
 def _staging(plan: HostPlan, install: Install) -> Iterator[Step]:
