@@ -12,6 +12,7 @@ from tasks.model.checkout import CheckoutState
 from tasks.model.container_firewall import FirewallState
 from tasks.model.env_files import EnvState, places
 from tasks.model.guard import GuardState
+from tasks.model.migration.places import Progress
 from tasks.model.mount_state import Beneath, MountState, Point, Unit
 from tasks.model.mounts import binds_of, pods_of
 from tasks.model.ownership import TreeReport, TreeReports, host_trees
@@ -96,6 +97,7 @@ def bare_host(plan: HostPlan) -> Documents:
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
         "guard_state": GuardState(None, None, False, False, False, [], []),
+        "migration_state": Progress(None, under_way=False, decided=False, v2_has_state=False),
         "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
         "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, KEY, {}),
         "host_service": ServiceState(

@@ -15,6 +15,7 @@ from tasks.model.container_firewall import unit_text as firewall_unit
 from tasks.model.env_files import EnvState, digest, places
 from tasks.model.guard import GuardState, command_line, wanted
 from tasks.model.guard import unit_text as guard_text
+from tasks.model.migration.places import Progress
 from tasks.model.mount_state import Beneath, Mount, MountState, Point, Unit
 from tasks.model.mount_unit import docker_dropin, unit_name
 from tasks.model.mounts import bind_flags, binds_of, options_of, pods_of, stamp_of
@@ -81,6 +82,7 @@ def finished_host(plan: HostPlan) -> Documents:
         ),
         "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
         "guard_state": _guarded(plan),
+        "migration_state": Progress(None, under_way=False, decided=False, v2_has_state=True),
         "agent_image": ImageState(
             docker="",
             shifts=False,
