@@ -21,6 +21,8 @@ from typing import Any
 
 from files.programs.atomic import replace
 
+BACK = 720
+"""Seconds to put v1 back: more than files/programs/migration_back.py gives its own commands."""
 SAID = 200_000  # characters of a step's last words that are kept
 PIPE = (
     10_000  # of them, those that are printed: more than a pipe holds would have the end of a switch wait for a reader
@@ -81,7 +83,7 @@ def put_back(notes: Notes, work: dict[str, Any]) -> None:
         notes.keep(state="finished")
         return
     step = notes.begin("put v1 back")
-    good, said = run(work["back"], 420)
+    good, said = run(work["back"], BACK)
     notes.end(step, good, said)
     if good:
         notes.keep(state="rolled back", serving=step["ended"])

@@ -76,7 +76,7 @@ def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
     run = ["/usr/bin/env", "python3", "-I", f"{directory}/run.py", directory]
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
-    back = ["--property=TimeoutStopSec=600", f"--property=ExecStopPost={' '.join(run)} back"]
+    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} back"]
     child = subprocess.Popen(
         [*unit, *back, "--", *run],
         stdin=subprocess.DEVNULL,

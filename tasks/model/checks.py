@@ -209,6 +209,8 @@ def _root_and_pods(settings: HostSettings) -> Found:
 
 def _v1_dir(settings: HostSettings) -> Found:
     v1, root = settings.nanoclaw_v1_dir, settings.nanoclaw_root
+    if v1 is None and settings.nanoclaw_v1_rollback:
+        yield "nanoclaw_v1_rollback", "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
     if v1 in (None, AUTO):
         return
     if lies_in(v1, root) or lies_in(root, v1):

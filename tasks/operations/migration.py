@@ -96,9 +96,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
                 f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
             )
         _strike(left, plan.name)
-        record = f"{directory(plan)}/record"
-        yield write_file(f"{record}.json", json.dumps(asdict(done.journal), indent=1) + "\n", mode="0600")
-        yield write_file(f"{record}.md", page(_record(done.journal, plan)), mode="0600")
+        yield from _records(done.journal, plan)
 
 
 @pods_operation
@@ -112,6 +110,10 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     + install: the v1 as it was found
     """
     found = _look(plan)
+    if found.under_way:
+        raise OperationError(
+            f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
+        )
     if not found.decided:
         host.noop("v1 is what starts")
         return
@@ -121,6 +123,8 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     notes = f"{directory(plan)}/journal.json"
     arguments = {**step.arguments, "v1": {**v1, "active": True} if v1 else None, "journal": notes}
     yield run_program(step.program, arguments)
+    if state.is_executing and (journal := _look(plan).journal):
+        yield from _records(journal, plan)
 
 
 def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
@@ -148,6 +152,12 @@ def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
 def _step(step: Step) -> dict[str, Any]:
     argv = program_argv(step.program, step.arguments)
     return {"name": step.name, "argv": argv, "seconds": step.seconds}
+
+
+def _records(journal: Journal, plan: HostPlan) -> Commands:
+    record = f"{directory(plan)}/record"
+    yield write_file(f"{record}.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
+    yield write_file(f"{record}.md", page(_record(journal, plan)), mode="0600")
 
 
 def _record(journal: Journal, plan: HostPlan) -> Record:

@@ -97,7 +97,8 @@ def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
     data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
     back = run(tmp_path, "-y", data=data, progress=DONE)
     assert back.exit == 0, back.log
-    assert back.operations(V1) == ["Way back | Stop v2 and start v1"] and back.commands(V1) == ["migration_back"]
+    assert back.operations(V1) == ["Way back | Stop v2 and start v1"]
+    assert back.commands(V1) == ["migration_back", "write_file", "write_file"]
 
 
 @pytest.mark.parametrize(
