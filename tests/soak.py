@@ -17,12 +17,11 @@ from typing import Any
 
 from tests.e2e.fleet import PROJECT, Fleet
 from tests.e2e.interruptions import INTERRUPTIONS
-from tests.e2e.test_9_migration import go_back_and_forth
-from tests.e2e.v1_hosts import GATE, OLD, install_v1
+from tests.e2e.migrations import back_and_forth, prepare, waves_end_at_the_first_failure
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.shell import say
-from tests.lab.topology import host, server
+from tests.lab.topology import DEFAULT_TOPOLOGY, host, server
 from tests.matrix.__main__ import RESULT as MATRIX
 from tests.matrix.__main__ import main as run_matrix
 
@@ -44,18 +43,31 @@ def matrix(_every: int) -> dict[str, Any]:
     }
 
 
+def waves(_every: int) -> dict[str, Any]:
+    """Three hosts, each with a v1 of its own kind, one a wave, the second of which fails its gate at first."""
+    begun, failed = time.monotonic(), 0
+    with Lab("soak", DEFAULT_TOPOLOGY).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet.of(lab)
+        prepare(fleet, fleet.hosts, Path(folder))
+        try:
+            waves_end_at_the_first_failure(fleet)
+        except Exception:  # the summary says so, and other parts go on
+            failed = 1
+            say(traceback.format_exc())
+    return {"hosts": len(fleet.hosts), "failed": failed, "seconds": round(time.monotonic() - begun)}
+
+
 def accidents(every: int) -> dict[str, Any]:
     """A migration with each accident in each step: a v1 or a v2 serves, the next run ends in v2, nothing is lost."""
     begun, failed = time.monotonic(), []
     tried = INTERRUPTIONS[::every]
     with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
         fleet = Fleet.of(lab, HOST)
-        install_v1(fleet, HOST, Path(folder))
-        fleet.data[HOST] |= {"nanoclaw_v1_dir": OLD[HOST].root, "nanoclaw_v1_gate": GATE}
+        prepare(fleet, [HOST], Path(folder))
         fleet.deploy()
         for number, accident in enumerate(tried, 1):
             try:
-                go_back_and_forth(fleet, HOST, accident)
+                back_and_forth(fleet, HOST, accident)
                 say(f"{number} of {len(tried)}: {accident}: nothing was lost")
             except Exception:  # the next accident is tried all the same
                 failed.append(str(accident))
@@ -65,7 +77,31 @@ def accidents(every: int) -> dict[str, Any]:
     return {"tried": len(tried), "of": all_of_them, "failed": len(failed), "which": failed, "seconds": seconds}
 
 
-PARTS = {"matrix": matrix, "accidents": accidents}
+def sessions(_every: int) -> dict[str, Any]:
+    """An ordinary run over a host on which 10,000 sessions are root's, while an agent runs in one that is right."""
+    with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab:
+        fleet = Fleet.of(lab, HOST)
+        fleet.data[HOST]["nanoclaw_environment"] |= {"IDLE_TIMEOUT": "3600000"}
+        fleet.deploy()
+        fleet.ask(HOST, "stay", session="kept")
+        running = lab[HOST].succeed("docker ps --quiet --no-trunc")
+        tree = f"/srv/pods/{HOST}/v2-sessions"
+        made = (
+            f"mkdir -p {tree}/ag-old && cd {tree}/ag-old && seq -f sess-%.0f/outbox 10000 | xargs mkdir -p && "
+            "seq -f sess-%.0f/inbound.db 10000 | xargs touch && seq -f sess-%.0f/outbound.db 10000 | xargs touch"
+        )
+        lab["server"].succeed(made, timeout=900)
+        begun = time.monotonic()
+        fleet.deploy()
+        seconds = round(time.monotonic() - begun)
+        owner = fleet.host(HOST).stored_agent.uid
+        wrong = int(lab["server"].succeed(f"find {tree} ! -uid {owner} | wc -l", timeout=300))
+        kept = lab[HOST].succeed("docker ps --quiet --no-trunc") == running
+        answered = fleet.ask(HOST, "still there?", session="kept") == "echo: still there?"
+    return {"entries": 40_000, "failed": wrong + (not kept) + (not answered), "seconds": seconds}
+
+
+PARTS = {"matrix": matrix, "sessions": sessions, "waves": waves, "accidents": accidents}
 
 
 def main(arguments: list[str]) -> int:

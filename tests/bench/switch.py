@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import journal
-from tests.e2e.v1_hosts import GATE, OLD, install_v1
+from tests.e2e.migrations import prepare
+from tests.e2e.v1_hosts import OLD
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.topology import host, server
@@ -28,8 +29,7 @@ def measure() -> dict[str, Any]:
     try:
         with Lab("bench", (server(), host(HOST))).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
             fleet = Fleet.of(lab, HOST)
-            install_v1(fleet, HOST, Path(folder))
-            fleet.data[HOST] |= {"nanoclaw_v1_dir": OLD[HOST].root, "nanoclaw_v1_gate": GATE}
+            prepare(fleet, [HOST], Path(folder))
             found = [_switch(fleet, size) for size in SIZES]
     except LabError as error:
         return {"not_measured": str(error)}

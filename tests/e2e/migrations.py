@@ -1,0 +1,132 @@
+"""Scenarios of a migration: CI runs one host of one kind, `make soak` all of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tasks.model.migration.places import directory, marker
+from tasks.model.migration.steps import ACCOUNT
+from tests.e2e.fleet import PROJECT, Fleet
+from tests.e2e.interruptions import Interruption, interrupt, journal
+from tests.e2e.v1_hosts import GATE, OLD, install_v1
+from tests.lab import v1_standin
+
+
+def prepare(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
+    """Gives hosts fresh disks and a v1 that has answered, and the settings of a migration, one host a wave."""
+    names = list(names)
+    fleet.lab.reset(*names)
+    for name in names:
+        fleet.lab["server"].run(f"find /srv/pods/{name} -mindepth 1 -delete", check=False, timeout=300)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: install_v1(fleet, name, folder), names))
+        assert all(pool.map(lambda name: v1_answers(fleet, name, "before"), names))
+    for name in names:
+        fleet.data[name] |= {"nanoclaw_v1_dir": OLD[name].root, "nanoclaw_v1_gate": GATE, "nanoclaw_v1_batch": 1}
+
+
+def v1_answers(fleet: Fleet, name: str, text: str) -> bool:
+    """Whether a host's v1 serves."""
+    return v1_standin.ask(fleet.lab[name], OLD[name].root, text) == f"echo: {text}"
+
+
+def v1_is_down(fleet: Fleet, name: str) -> bool:
+    """Whether no process of a host's v1 is there."""
+    return fleet.lab[name].run(f"pgrep -f {OLD[name].root}/dist/index.js", check=False).returncode == 1
+
+
+def account(found: dict[str, Any]) -> dict[str, Any]:
+    """What the account of a migration came to."""
+    said: dict[str, Any] = json.loads(next(step["said"] for step in found["steps"] if step["name"] == ACCOUNT))
+    return said
+
+
+def v1_is_as_it_was(fleet: Fleet, name: str) -> bool:
+    """Whether v1's tree is, to the byte, owner, mode and time, what it was when it had been stopped and accounted for.
+
+    The same program says it again, as it was called then; of v2, which has gone on, it has other things to say by now.
+    """
+    work = json.loads(fleet.lab[name].succeed(f"cat {directory(fleet.host(name))}/work.json"))
+    argv = next(step["argv"] for step in work["steps"] if step["name"] == ACCOUNT)
+    again = fleet.lab[name].run(shlex.join(argv), check=False, timeout=600).stdout
+    return bool(json.loads(again.splitlines()[-1])["digest"] == account(journal(fleet, name))["digest"])
+
+
+def left_over() -> list[str]:
+    """The hosts that the last run left to migrate."""
+    return (PROJECT / "migration-left.txt").read_text(encoding="utf-8").split()
+
+
+def which_conversation(fleet: Fleet, name: str, folder: str) -> str:
+    """What the agent of a migrated group goes on with: the name of v1's conversation, and how long it is."""
+    words = f"node dist/chat.js --migrated --folder {folder} --timeout 200 'which conversation'"
+    return fleet.lab[name].succeed(f"cd {fleet.host(name).root} && {words}", timeout=260).strip()
+
+
+def assert_migrated(fleet: Fleet, name: str) -> None:
+    """v2 serves with all that v1 had, v1 is down and as it was."""
+    found = journal(fleet, name)
+    assert found["state"] == "finished"
+    assert account(found)["lost"] == []
+    assert which_conversation(fleet, name, "main").startswith("echo: which conversation main-1 ")
+    assert v1_is_down(fleet, name)
+    assert v1_is_as_it_was(fleet, name)
+
+
+def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
+    """A v2 that does not answer is no v2: its host has its v1 back. The next run migrates it."""
+    fleet.data[name]["nanoclaw_v1_gate"] = ["false"]
+    run = fleet.run("-y", "--limit", "server", "--limit", name)
+    fleet.data[name]["nanoclaw_v1_gate"] = GATE
+    assert run.exit != 0 and "v1 is back as it was" in run.log, run.log
+    assert journal(fleet, name)["state"] == "rolled back" and left_over() == [name]
+    assert v1_answers(fleet, name, "after the failure")
+    fleet.deploy("--limit", name)
+    assert left_over() == []
+    assert_migrated(fleet, name)
+    assert fleet.deploy("--limit", name).changed == set()
+
+
+def waves_end_at_the_first_failure(fleet: Fleet) -> None:
+    """The first host serves with v2, the second has its v1 back, the third is untouched; a second run does the rest."""
+    first, second, third = fleet.hosts
+    fleet.data[second]["nanoclaw_v1_gate"] = ["false"]
+    run = fleet.run("-y", timeout=1800)
+    fleet.data[second]["nanoclaw_v1_gate"] = GATE
+    assert run.failed == {second, third}, run.log
+    assert "v1 is back as it was" in run.log and f"{second} of an earlier wave failed" in run.log
+    assert left_over() == [second, third]
+    assert_migrated(fleet, first)
+    assert v1_answers(fleet, second, "after the failure") and v1_answers(fleet, third, "untouched")
+    assert journal(fleet, second)["state"] == "rolled back"
+    fleet.deploy()
+    assert left_over() == []
+    for name in (second, third):
+        assert_migrated(fleet, name)
+    assert fleet.deploy().changed == set()
+    fleet.lab[second].reboot()
+    assert fleet.ask(second, "after the reboot") == "echo: after the reboot"
+    assert v1_is_down(fleet, second)
+
+
+def back_and_forth(fleet: Fleet, name: str, accident: Interruption) -> None:
+    """A setting puts v1 back; a run with an accident leaves a v1 or a v2 that serves; the next run ends in v2."""
+    fleet.data[name]["nanoclaw_v1_rollback"] = True
+    fleet.deploy("--limit", name)
+    assert v1_answers(fleet, name, f"before {accident}"), accident
+    assert fleet.deploy("--limit", name).changed == set(), accident
+    fleet.data[name]["nanoclaw_v1_rollback"] = False
+    assert interrupt(fleet, name, accident), accident
+    decided = fleet.lab[name].run(f"test -e {marker(fleet.host(name))}", check=False).returncode == 0
+    assert decided == (journal(fleet, name)["state"] == "finished"), accident
+    if decided:
+        assert fleet.ask(name, f"after {accident}") == f"echo: after {accident}"
+    else:
+        assert v1_answers(fleet, name, f"after {accident}"), accident
+    fleet.deploy("--limit", name)
+    assert_migrated(fleet, name)
