@@ -86,6 +86,10 @@ def main() -> None:
     started = systemctl("restart", unit)
     if started.returncode != 0:
         sys.exit(f"{unit} does not start: {started.stdout}\n{last_lines(unit, errors)}")
+    if systemctl("show", "--property=ConditionResult", "--value", unit).stdout.strip() == "no":
+        left = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
+        why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
+        sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
     if not settles(unit, arguments["socket"]):
         sys.exit(f"{unit} starts and ends again\n{last_lines(unit, errors)}")
 
