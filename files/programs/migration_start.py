@@ -72,6 +72,10 @@ def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     directory, service = asked["directory"], asked["service"]
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
+    if journal(directory)["state"] == "switching":
+        # It came to no end, so that v1 may not run now: how it ran before is what that attempt had been told.
+        with open(f"{directory}/work.json", encoding="utf-8") as file:
+            fed["work"]["back"] = json.load(file)["back"]
     replace(f"{directory}/run.py", fed["program"].encode(), 0o600)
     replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
     run = ["/usr/bin/env", "python3", "-I", f"{directory}/run.py", directory]

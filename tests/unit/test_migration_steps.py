@@ -71,7 +71,7 @@ def test_staging_is_in_order(plan: HostPlan) -> None:
     """The backup before v1's own files are read for v2; the units before anything of v2 could be started."""
     own = ["own_trees"] if duty(plan) == "change" else []
     begin = ["migration_aside", "v1_backup", "migration_units", "v1_extract"]
-    assert programs(staging(plan)) == [*begin, "db", "sessions", "v1_copy", *own]
+    assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1_copy", *own]
 
 
 @every_host

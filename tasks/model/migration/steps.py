@@ -70,6 +70,7 @@ def _staging(plan: HostPlan, install: Install) -> Iterator[Step]:
     yield Step("back up v1's database", "v1_backup", files, LONG)
     yield Step("tie the start of v1 and v2 together", "migration_units", _units(plan, install))
     yield Step("view v1", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield _own(plan, "env", mask=SECRETS)  # db asks a channel's server with v1's token
     yield _own(plan, "db")
     yield _own(plan, "sessions")
     yield _copy(plan, install, final=False)
