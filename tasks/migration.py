@@ -72,7 +72,10 @@ def look_at_v1(
     if order and not problems and not only_reads:
         for number, names in enumerate(order, 1):
             logger.info("    wave %s of the migration: %s", number, ", ".join(names))
-        LEFT.write_text("".join(f"{name}\n" for wave in order for name in wave), encoding="utf-8")
+        # Hosts that an earlier run left, and that this one does not look at, stay on the list.
+        before = LEFT.read_text(encoding="utf-8").splitlines() if LEFT.exists() else []
+        names = [name for wave in order for name in wave] + [name for name in before if name not in asked]
+        LEFT.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     return {name: Migration(install, order) for name, install in installs.items()}, problems
 
 

@@ -1,8 +1,9 @@
 """Puts a NanoClaw v1 back as it was: v2 is stopped, v1 may start again, and runs if it ran.
 
-Argument: {"v1": its service or null, "v2": name of its unit, "label": of v2's containers, "marker", "trying",
-"journal": where it is noted, or null}. Repeats safely. What v2 has stays where it is. Fails if v1 ran before and does
-not stay up now.
+Argument: {"v1": its service or null, "v2": name of its unit, "label": of v2's containers, "marker", "trying", "ran":
+the file that is there if v1 ran when it was stopped, "start": whether it is to run however it was, "journal": where
+it is noted, or null}. Repeats safely. What v2 has stays where it is. v1 comes first: whatever Docker or v2's unit do,
+it is started. Fails if it does not stay up. Answer: {"v1": its state, "notes": [what else went wrong]}.
 """
 
 from __future__ import annotations
@@ -15,17 +16,24 @@ from contextlib import suppress
 from typing import Any
 
 from files.programs.atomic import replace
-from files.programs.v1_service import ServiceError, must, start_and_stay, state
+from files.programs.v1_service import ServiceError, start_and_stay, state, systemctl
 
 
-def stop_v2(unit: str, label: str) -> None:
-    v2 = {"manager": "system", "name": unit}
-    must(v2, "stop", unit, seconds=180)
-    listed = ["docker", "ps", "--quiet", "--filter", f"label=nanoclaw-install={label}"]
-    asked = subprocess.run(listed, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
-    if names := asked.stdout.split():
-        stop = ["docker", "stop", "--time=10", *names]
-        subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=True)
+def stop_v2(unit: str, label: str) -> list[str]:
+    """What went wrong; a service that does not stop is killed."""
+    v2, wrong = {"manager": "system", "name": unit}, []
+    if systemctl(v2, "stop", unit, seconds=100)[0] != 0:
+        systemctl(v2, "kill", "--signal=KILL", unit, seconds=20)
+        wrong.append(f"{unit} did not stop and was killed")
+    try:
+        listed = ["docker", "ps", "--quiet", "--filter", f"label=nanoclaw-install={label}"]
+        asked = subprocess.run(listed, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=True)
+        if names := asked.stdout.split():
+            stop = ["docker", "stop", "--time=10", *names]
+            subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, timeout=40, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        wrong.append(f"agents of v2 may still run: {error}")
+    return wrong
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
@@ -36,15 +44,17 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         directory = os.open(os.path.dirname(asked["marker"]), os.O_RDONLY)
         os.fsync(directory)  # a crash must not bring v2 back
         os.close(directory)
-    stop_v2(asked["v2"], asked["label"])
+    notes = stop_v2(asked["v2"], asked["label"])
     v1 = asked["v1"]
-    if v1 and v1["active"]:
-        start_and_stay(v1, 90)
+    if v1 and (asked["start"] or os.path.exists(asked["ran"])):
+        start_and_stay(v1, 60)
+    with suppress(FileNotFoundError):
+        os.unlink(asked["ran"])
     if asked["journal"] and os.path.exists(asked["journal"]):
         with open(asked["journal"], encoding="utf-8") as file:
-            notes = json.load(file)
-        replace(asked["journal"], json.dumps({**notes, "state": "rolled back"}, indent=1).encode() + b"\n", 0o600)
-    return {"v1": state(v1) if v1 else "has no service"}
+            found = json.load(file)
+        replace(asked["journal"], json.dumps({**found, "state": "rolled back"}, indent=1).encode() + b"\n", 0o600)
+    return {"v1": state(v1) if v1 else "has no service", "notes": notes}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Has v2 be what starts from here on: one rename decides it (files/programs/migration_units.py).
 
-Argument: {"marker", "trying", "text": what the marker says}.
+Argument: {"marker", "trying", "ran", "text": what the marker says}.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from files.programs.atomic import replace
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
     replace(asked["marker"], asked["text"].encode())
-    with suppress(FileNotFoundError):
-        os.unlink(asked["trying"])
+    for path in (asked["trying"], asked["ran"]):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
     print(json.dumps({"v2": "starts from here on"}))

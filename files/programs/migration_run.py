@@ -17,12 +17,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from files.programs.atomic import replace
 
-BACK = 720
-"""Seconds to put v1 back: more than files/programs/migration_back.py gives its own commands."""
+BACK, TRIES = 420, 2
+"""Seconds to put v1 back, more than files/programs/migration_back.py gives its own commands, and how often."""
 SAID = 200_000  # characters of a step's last words that are kept
 PIPE = (
     10_000  # of them, those that are printed: more than a pipe holds would have the end of a switch wait for a reader
@@ -57,15 +58,18 @@ class Notes:
 
 def run(argv: list[str], seconds: int) -> tuple[bool, str]:
     """Whether a program ended well within its time, and its last words; none of what it started is left."""
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        return False, f"{argv[0]}: {error}"
     try:
         out, err = child.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -78,15 +82,26 @@ def run(argv: list[str], seconds: int) -> tuple[bool, str]:
 
 
 def put_back(notes: Notes, work: dict[str, Any]) -> None:
-    """Ends a switch that came to no end: v2 where it had been decided already, otherwise v1."""
+    """Ends a switch that came to no end: v2 where it had been decided already, otherwise v1.
+
+    A full disk does not keep v1 down: it is put back whether or not that can be noted.
+    """
     if os.path.exists(work["marker"]):
         notes.keep(state="finished")
         return
-    step = notes.begin("put v1 back")
-    good, said = run(work["back"], BACK)
-    notes.end(step, good, said)
-    if good:
-        notes.keep(state="rolled back", serving=step["ended"])
+    with suppress(OSError):
+        notes.begin("put v1 back")
+    step = notes.all["steps"][-1]
+    for _ in range(TRIES):
+        good, said = run(work["back"], BACK)
+        if good:
+            break
+    with suppress(OSError):
+        notes.end(step, good, said)
+        if good:
+            notes.keep(state="rolled back", serving=step["ended"])
+    if not good:
+        sys.exit(f"v1 could not be put back: {said[-PIPE:]}")
 
 
 def main(directory: str, back: bool) -> None:

@@ -57,14 +57,15 @@ def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
         time.sleep(0.3)
 
 
-def failure(found: dict[str, Any]) -> str:
+def failure(found: dict[str, Any], trying: str) -> str:
     failed = next((step for step in found["steps"] if step["state"] in ("failed", "running")), None)
     why = f"{failed['name']}: {failed['said'] or 'it was ended from outside'}" if failed else "it did not start"
     back = found["steps"][-1] if found["steps"] and found["steps"][-1]["name"] == "put v1 back" else None
     if found["state"] == "rolled back":
         return f"{why}\nv1 is back as it was; what v2 has so far is kept; the next run begins again"
-    if back:
-        return f"{why}\nv1 could not be put back: {back['said']}"
+    if found["state"] == "switching":
+        way_out = f"see to it, and run again; or remove {trying} and start v1's service"
+        return f"{why}\nv1 may be stopped, it could not be put back: {back['said'] if back else why}: {way_out}"
     return f"{why}\nv1 was not touched"
 
 
@@ -72,15 +73,12 @@ def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     directory, service = asked["directory"], asked["service"]
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
-    if journal(directory)["state"] == "switching":
-        # It came to no end, so that v1 may not run now: how it ran before is what that attempt had been told.
-        with open(f"{directory}/work.json", encoding="utf-8") as file:
-            fed["work"]["back"] = json.load(file)["back"]
     replace(f"{directory}/run.py", fed["program"].encode(), 0o600)
     replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
     run = ["/usr/bin/env", "python3", "-I", f"{directory}/run.py", directory]
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
     back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} back"]
+    before = journal(directory)
     child = subprocess.Popen(
         [*unit, *back, "--", *run],
         stdin=subprocess.DEVNULL,
@@ -91,8 +89,10 @@ def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     follow(child, directory, asked["seconds"])
     said = child.stderr.read().strip() if child.stderr else ""
     found = journal(directory)
+    if found == before:
+        sys.exit(f"nothing has begun: {said or f'systemd-run ended with {child.returncode}'}")
     if found["state"] != GOAL[fed["work"]["part"]]:
-        sys.exit(failure(found) if found["steps"] else said)
+        sys.exit(failure(found, fed["work"]["trying"]))
     print(json.dumps(found))
 
 

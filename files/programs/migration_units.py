@@ -62,14 +62,15 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
         text = HEAD + "".join(f"ConditionPathExists=!{path}\n" for path in files)
         if not holds(drop_in(v1), text):
             v1_drop_in(v1, text)
-            must(v1, "daemon-reload")
             changed.append(drop_in(v1))
     v2 = {"manager": "system", "name": asked["v2"]}
     text = HEAD + "".join(f"ConditionPathExists=|{path}\n" for path in files)
     if not holds(drop_in(v2), text):
         replace(drop_in(v2), text.encode())
-        must(v2, "daemon-reload")
         changed.append(drop_in(v2))
+    for unit in (v1, v2):
+        if unit:
+            must(unit, "daemon-reload")  # always: one that an earlier call missed counts too
     must(v2, "enable", v2["name"])
     return {"changed": changed}
 

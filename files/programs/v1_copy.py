@@ -11,6 +11,7 @@ While v1 serves (not `final`) a file may vanish under the copy. Answer: {"bytes"
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -19,35 +20,67 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from files.programs.acting import acting
 
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OWN = ("CLAUDE.md", "CLAUDE.local.md", "CLAUDE.global.md", "container.json", "logs/")
 """At the top of a group: made by NanoClaw's own steps from v1's, or left."""
 VANISHED = 24  # rsync(1), EXIT VALUES
 
 
 class Copier:
+    """No link on the way to a source is followed: agents of v1 write in its tree, and root reads here."""
+
     def __init__(self, asked: dict[str, Any]) -> None:
         self.asked = asked
         self.end = time.monotonic() + asked["seconds"]
         self.bytes = 0
+        self.top = os.open(os.path.realpath(asked["v1"]), FOLDER)
 
-    def copy(self, source: str | list[str], target: str, *options: str) -> None:
-        """What is in a directory, or one file, or several directories themselves.
+    def opened(self, *path: str) -> int | None:
+        """A directory of v1, reached without a link; None where there is none."""
+        handle = os.dup(self.top)
+        for part in path:
+            try:
+                below = os.open(part, FOLDER, dir_fd=handle)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+                return None
+            finally:
+                os.close(handle)
+            handle = below
+        return handle
+
+    def copy(self, source: int | str, target: str, *options: str, names: list[str] | None = None) -> None:
+        """What is in a directory that is open, or those of its directories that are named; or one file.
 
         With no shell in between, what is rsync's host for its --rsh is the program that runs there: env(1).
         """
         ids = f"--reuid={self.asked['uid']} --regid={self.asked['gid']}"
         words = ["rsync", "-rlptH", "--secluded-args" if newer() else "--protect-args", "--mkpath", "--stats"]
         words += [f"--rsh=setpriv {ids} --clear-groups", "--timeout=300", *options]
-        words += [*([source] if isinstance(source, str) else source), f"env:{target}"]
+        if isinstance(source, int):
+            # What is before /./ is not made at the target (--relative), so that each named one is at its top.
+            place = f"/proc/self/fd/{source}/"
+            words += [f"{place}./{name}" for name in names] if names else [place]
+        else:
+            words.append(source)
         left = self.end - time.monotonic()
         if left <= 0:
-            sys.exit(f"no time was left to copy {source}")
+            sys.exit(f"no time was left to copy to {target}")
+        handles = (source,) if isinstance(source, int) else ()
         done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=left, check=False
+            [*words, f"env:{target}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=left,
+            pass_fds=handles,
+            check=False,
         )
         if done.returncode not in ((0,) if self.asked["final"] else (0, VANISHED)):
             sys.exit(f"rsync to {target} (status {done.returncode}): {done.stderr.strip()[-2000:]}")
@@ -55,17 +88,16 @@ class Copier:
         self.bytes += int(re.sub("[,.]", "", sent[1])) if sent else 0
 
     def everything(self) -> None:
-        v1, root = self.asked["v1"], self.asked["root"]
-        folders = [f"{v1}/groups/./{folder}" for folder in self.listed(f"{v1}/groups")]
-        if folders:
-            # What is before /./ is not made at the target, so that the top of each group is /GROUP for the patterns.
+        root = self.asked["root"]
+        if (groups := self.opened("groups")) is not None and (folders := listed(groups)):
             made = [f"--exclude=/*/{name}" for name in OWN]
-            self.copy(folders, f"{root}/groups/", "--relative", "--delete", "--exclude=node_modules/", *made)
+            options = ("--relative", "--delete", "--exclude=node_modules/", *made)
+            self.copy(groups, f"{root}/groups/", *options, names=folders)
         skills = self.own_skills()
         for folder, group in self.agent_groups().items():
-            self.conversations(f"{v1}/data/sessions/{folder}/.claude", group, skills)
-        if os.path.isdir(f"{v1}/store/auth"):
-            self.copy(f"{v1}/store/auth/", f"{root}/store/auth/", "--delete", "--chmod=D0700,F0600")
+            self.conversations(folder, group, skills)
+        if (auth := self.opened("store", "auth")) is not None:
+            self.copy(auth, f"{root}/store/auth/", "--delete", "--chmod=D0700,F0600")
         self.skills(skills)
         self.allow_list()
 
@@ -75,8 +107,15 @@ class Copier:
         done = subprocess.run([*words, "container/skills/"], capture_output=True, text=True, timeout=60, check=True)
         return sorted(os.path.basename(path) for path in done.stdout.split("\0") if path)
 
+    def as_host(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns as the host user, whose tree v2's is."""
+        answer = acting((self.asked["uid"], self.asked["gid"]), 60, work)
+        if "value" not in answer:
+            sys.exit(f"{self.asked['root']}: {answer['text']}")
+        return answer["value"]
+
     def agent_groups(self) -> dict[str, str]:
-        """v2's agent groups by folder, read as the host user, whose database it is."""
+        """v2's agent groups by folder."""
 
         def read() -> dict[str, str]:
             database = sqlite3.connect(f"file:{self.asked['root']}/data/v2.db?mode=rw", uri=True, timeout=30)
@@ -85,44 +124,53 @@ class Copier:
             finally:
                 database.close()
 
-        answer = acting((self.asked["uid"], self.asked["gid"]), 60, read)
-        if "value" not in answer:
-            sys.exit(f"v2's database cannot be read: {answer['text']}")
-        found: dict[str, str] = answer["value"]
+        found: dict[str, str] = self.as_host(read)
         return found
 
-    def conversations(self, source: str, group: str, skills: list[str]) -> None:
-        if not os.path.isdir(source) or os.path.islink(source):
+    def conversations(self, folder: str, group: str, skills: list[str]) -> None:
+        source = self.opened("data", "sessions", folder, ".claude")
+        if source is None:
             return
         target = f"{self.asked['root']}/data/v2-sessions/{group}/.claude-shared"
         # v2 links the skills that its checkout has; a copy in their place would be the old one for ever.
-        linked = {*skills, *self.listed(f"{self.asked['v1']}/container/skills")}
+        there = self.opened("container", "skills")
+        linked = {*skills, *(listed(there) if there is not None else ())}
         left = [f"--exclude=/skills/{name}" for name in sorted(linked)]
-        self.copy(f"{source}/", f"{target}/", "--delete", "--exclude=/projects/-workspace-agent", *left)
-        if os.path.isdir(f"{source}/projects/-workspace-group"):
+        self.copy(source, f"{target}/", "--delete", "--exclude=/projects/-workspace-agent", *left)
+        talks = self.opened("data", "sessions", folder, ".claude", "projects", "-workspace-group")
+        # A link that an agent left in v1 is a link in v2: nothing is written through one.
+        if talks is not None and self.as_host(lambda: is_plain(target, "projects", "-workspace-agent")):
             # v1's agents worked in /workspace/group, v2's work in /workspace/agent; a conversation goes by its place.
-            self.copy(f"{source}/projects/-workspace-group/", f"{target}/projects/-workspace-agent/", "--delete")
+            self.copy(talks, f"{target}/projects/-workspace-agent/", "--delete")
 
     def skills(self, known: list[str]) -> None:
-        place = f"{self.asked['v1']}/container/skills"
-        for name in self.listed(place):
-            if name not in known:
-                self.copy(f"{place}/{name}/", f"{self.asked['root']}/container/skills/{name}/", "--delete")
-
-    @staticmethod
-    def listed(place: str) -> list[str]:
-        """The directories in a directory; links do not count."""
-        if not os.path.isdir(place) or os.path.islink(place):
-            return []
-        return sorted(entry.name for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False))
+        place = self.opened("container", "skills")
+        for name in listed(place) if place is not None else ():
+            if name not in known and (skill := self.opened("container", "skills", name)) is not None:
+                self.copy(skill, f"{self.asked['root']}/container/skills/{name}/", "--delete")
 
     def allow_list(self) -> None:
         if not self.asked["v1_home"]:
             return
         source = f"{self.asked['v1_home']}/.config/nanoclaw/mount-allowlist.json"
-        if os.path.isfile(source):
+        if os.path.isfile(source) and not os.path.islink(source):
             target = f"{pwd.getpwuid(self.asked['uid']).pw_dir}/.config/nanoclaw/"
             self.copy(source, target, "--ignore-existing", "--chmod=F0600")
+
+
+def listed(place: int) -> list[str]:
+    """The directories in a directory that is open; links do not count."""
+    with os.scandir(place) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def is_plain(above: str, *path: str) -> bool:
+    """Whether no part of a path below a directory is a link; what is not there yet is none."""
+    for part in path:
+        above = f"{above}/{part}"
+        if os.path.islink(above):
+            return False
+    return True
 
 
 def newer() -> bool:

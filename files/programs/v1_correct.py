@@ -1,10 +1,11 @@
 """Puts right in a NanoClaw v2 what its own migration steps have lost of v1, from the view that they were given.
 
-Argument: {"view", "root": project root of v2, "user", "uid", "gid": of the host user, "unknown_senders": {chat of v1:
-"public", "strict" or "request_approval"}}. Answer: {"continuations", "policies", "memories", "global": numbers,
-"tasks_inserted", "tasks_updated", "tasks_removed", "paused": [ids], "left": [{"what", "why"}]}. Runs as the host user,
-after the steps and before v2 serves. Repeats safely: continuations, policies, global and paused say what holds now, the
-others what this run has changed. No database is made, and no link below v2-sessions or groups followed.
+Argument: {"view", "root": project root of v2, "user", "uid", "gid": of the host user, "unknown_senders": "public",
+"strict" or "request_approval", for every chat that v1 has by now; or null}. Answer: {"continuations", "policies",
+"memories", "global": numbers, "tasks_inserted", "tasks_updated", "tasks_removed", "paused": [ids], "left": [{"what",
+"why"}]}. Runs as the host user, after the steps and before v2 serves. Repeats safely: continuations, policies, global
+and paused say what holds now, the others what this run has changed. No database is made, and no link below
+v2-sessions or groups followed.
 """
 
 from __future__ import annotations
@@ -117,10 +118,10 @@ class Corrections:
                 for one in wanted.get(session.id, []):
                     self.leave(f"task {one.task['id']}", str(error))
 
-    def policies(self, asked: dict[str, str]) -> None:
+    def policies(self, policy: str) -> None:
         with contextlib.closing(opened(f"{self.root}/data/v2.db")) as central, central:
             central.execute("BEGIN IMMEDIATE")
-            for jid, policy in asked.items():
+            for jid in (row["jid"] for row in self.groups):
                 if (chat := chat_among(jid, self.chats)) is None:
                     self.leave(f"policy of {jid}", NO_CHAT)
                     continue
@@ -148,16 +149,17 @@ def go_on(outbound: sqlite3.Connection, session: str) -> None:
         outbound.execute(words, (KEY, session, now))
 
 
-def corrected(view: str, root: str, unknown_senders: dict[str, str]) -> dict[str, Any]:
-    if strange := sorted(set(unknown_senders.values()) - set(POLICIES)):
-        sys.exit(f"unknown_senders: {shown(strange[0])} is none of {', '.join(POLICIES)}")
+def corrected(view: str, root: str, unknown_senders: str | None) -> dict[str, Any]:
+    if unknown_senders is not None and unknown_senders not in POLICIES:
+        sys.exit(f"unknown_senders: {shown(unknown_senders)} is none of {', '.join(POLICIES)}")
     try:
         corrections = Corrections(view, root)
     except UnusableError as error:
         sys.exit(f"{root} or {view}: {error}; NanoClaw's own steps have to come first")
     corrections.conversations()
     corrections.scheduled()
-    corrections.policies(unknown_senders)
+    if unknown_senders is not None:
+        corrections.policies(unknown_senders)
     corrections.memory()
     return corrections.answer
 

@@ -1,6 +1,6 @@
 """The service that runs a NanoClaw v1, in the system's manager or in a user's: for programs that import it.
 
-It is given as {"manager": "system" or "user", "name", "uid", "active": whether it ran}, or null where none runs it.
+It is given as {"manager": "system" or "user", "name", "uid"}, or null where none runs it.
 """
 
 from __future__ import annotations

@@ -16,13 +16,16 @@ from tasks.facts.migration import MigrationProgress
 from tasks.model.migration.account import Account
 from tasks.model.migration.found import Install
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.places import Progress, directory, marker, progress_of, service
+from tasks.model.migration.places import Progress, directory, marker, progress_of, service, trying
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
+
+_decided: set[str] = set()
+"""The hosts of this run that are known to serve with v2."""
 
 
 def _look(plan: HostPlan) -> Progress:
@@ -81,13 +84,15 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
     + left: the file, on this machine, that lists the hosts that are not migrated yet
     """
     if _look(plan).decided:
+        _decided.add(plan.name)
         _strike(left, plan.name)
         host.noop("v2 has taken over from v1")
         return
-    if state.is_executing:
-        failed = [name for name in earlier if inventory.get_host(name) in state.failed_hosts]
-        if failed:
-            raise OperationError(f"not migrated, v1 serves on: {', '.join(failed)} of an earlier wave failed")
+    # Not only what has failed counts: with --serial or --no-wait an earlier wave may not have had its turn.
+    if state.is_executing and (missing := [name for name in earlier if name not in _decided]):
+        failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
+        what = "failed" if failed else "does not serve with v2 yet"
+        raise OperationError(f"not migrated, v1 serves on: {', '.join(failed or missing)} of an earlier wave {what}")
     yield _run("switching", plan, install)
     done = _look(plan)
     if state.is_executing:
@@ -95,6 +100,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
             raise OperationError(
                 f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
             )
+        _decided.add(plan.name)
         _strike(left, plan.name)
         yield from _records(done.journal, plan)
 
@@ -114,14 +120,13 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
         )
-    if not found.decided:
+    interrupted = found.journal is not None and found.journal.state == "finished"
+    if not found.decided and not interrupted:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
     step = back(plan, install)
-    v1 = step.arguments["v1"]
-    notes = f"{directory(plan)}/journal.json"
-    arguments = {**step.arguments, "v1": {**v1, "active": True} if v1 else None, "journal": notes}
+    arguments = {**step.arguments, "start": True, "journal": f"{directory(plan)}/journal.json"}
     yield run_program(step.program, arguments)
     if state.is_executing and (journal := _look(plan).journal):
         yield from _records(journal, plan)
@@ -142,6 +147,7 @@ def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
         "steps": [_step(step) for step in listed],
         "back": _step(back(plan, install))["argv"],
         "marker": marker(plan),
+        "trying": trying(plan),
     }
     seconds = sum(step.seconds for step in listed)
     asked = {"directory": directory(plan), "service": service(plan), "seconds": seconds}

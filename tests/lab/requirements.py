@@ -33,8 +33,8 @@ PROGRAMS = {
 }
 """Each program the lab calls, and the package that brings it."""
 
-TEST_PROGRAMS = {"node": "nodejs", "sqlite3": "sqlite3"}
-"""Each program that the tests of the stand-in call beside these; without them those tests are skipped."""
+TEST_PROGRAMS = {"node": "nodejs", "rsync": "rsync", "sqlite3": "sqlite3"}
+"""Each program that unit tests call beside these; without them those tests are skipped."""
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from files.programs import migration_run
 from tasks.command import program_text
 from tasks.model.migration.journal import Journal
 
@@ -129,3 +131,30 @@ def test_a_step_that_takes_too_long_fails_with_all_that_it_started(runner: Runne
     (runner.folder / "work.json").write_text(json.dumps(work))
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert "no end within 1 s" in done.stderr
+
+
+def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(runner.asks("switching", ("stop v1", "exit 1")), timeout=60, check=False)
+    notes = migration_run.Notes(str(runner.folder))
+
+    def full(*_args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(migration_run, "replace", full)
+    migration_run.put_back(notes, {"marker": str(runner.marker), "back": ["touch", str(tmp_path / "v1-runs")]})
+    assert (tmp_path / "v1-runs").exists()
+
+
+def test_v1_is_put_back_at_the_second_try_too(runner: Runner, tmp_path: Path) -> None:
+    once = f"mkdir {tmp_path}/tried || exit 0; echo Docker is silent >&2; exit 1"
+    runner.run("switching", ("stop v1", "exit 1"), back=once)
+    assert runner.state == "rolled back"
+
+
+def test_a_v1_that_cannot_be_put_back_ends_the_next_run_before_it_does_anything(runner: Runner) -> None:
+    words = runner.asks("switching", ("stop v1", "exit 1"))
+    subprocess.run(words, timeout=60, check=False)
+    words = runner.asks("staging", ("view", "true"), back="echo no bus >&2; exit 1")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "v1 could not be put back: no bus" in done.stderr
+    assert runner.state == "switching" and "view" not in runner.states()

@@ -1,4 +1,4 @@
-"""What starts a part of a migration: a switch that came to no end is put back as that attempt had been told."""
+"""What starts a part of a migration: it says what came of it, and how to get out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def start(folder: Path, bin: Path, work: dict[str, Any], **more: str) -> subproc
 
 def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
-    done = start(folder, bin, {"part": "staging", "goal": "staged", "back": ["now"]})
+    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
@@ -66,24 +66,27 @@ def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: 
 
 
 def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:
-    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "rolled back", "back": ["now"]})
+    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "rolled back", "trying": "/run/x.trying"})
     assert done.returncode != 0 and "v1 is back as it was" in done.stderr
 
 
-@pytest.mark.parametrize(("state", "back"), [("switching", ["then"]), ("rolled back", ["now"]), ("finished", ["now"])])
-def test_how_v1_ran_is_known_from_before_a_switch_without_an_end(
-    tmp_path: Path, bin: Path, state: str, back: list[str]
-) -> None:
+def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
-    (folder / "journal.json").write_text(json.dumps({"state": state, "steps": []}))
-    (folder / "work.json").write_text(json.dumps({"back": ["then"]}))
-    start(folder, bin, {"part": "staging", "goal": "staged", "back": ["now"]})
-    assert json.loads((folder / "work.json").read_text())["back"] == back
+    (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
+    (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    done = start(folder, bin, {"part": "staging", "goal": "staged"})
+    assert done.returncode != 0 and "nothing has begun: no bus" in done.stderr
+
+
+def test_a_v1_that_may_be_stopped_is_said_to_be_so_with_the_way_out(tmp_path: Path, bin: Path) -> None:
+    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "switching", "trying": "/run/x.trying"})
+    assert done.returncode != 0 and "v1 was not touched" not in done.stderr
+    assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
 
 
 def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
-    done = start(folder, bin, {"part": "staging", "goal": "staged", "back": ["now"]}, STATE="active")
+    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"}, STATE="active")
     assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
     assert list(folder.iterdir()) == []

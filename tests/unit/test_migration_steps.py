@@ -140,13 +140,13 @@ def test_v1s_tree_and_v2s_own_are_told_apart(plan: HostPlan) -> None:
 
 @pytest.mark.parametrize("plan", [host(), *HOSTS.values()])
 def test_whom_v2_answers_is_said_for_each_chat_where_it_is_set(plan: HostPlan) -> None:
-    assert one(switching(plan), "v1_correct").arguments["unknown_senders"] == {}
+    assert one(switching(plan), "v1_correct").arguments["unknown_senders"] is None
 
 
 @pytest.mark.parametrize("policy", ["public", "strict", "request_approval"])
-def test_a_policy_holds_for_each_chat(policy: str) -> None:
+def test_a_policy_holds_for_all_chats(policy: str) -> None:
     correct = one(switching(host(nanoclaw_v1_unknown_senders=policy)), "v1_correct")
-    assert correct.arguments["unknown_senders"] == {"tg:1": policy, "1@g.us": policy}
+    assert correct.arguments["unknown_senders"] == policy
 
 
 def test_the_channels_step_is_there_where_v1_has_channels() -> None:
@@ -230,10 +230,14 @@ def test_the_gate_asks_what_the_operator_says() -> None:
 
 
 @pytest.mark.parametrize("state", ["active", "inactive", "failed", "unknown"])
-def test_a_v1_is_put_back_as_it_was(state: str) -> None:
+def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: str) -> None:
     install = replace(INSTALL, units=[replace(INSTALL.units[0], active=state)])
-    unit = {"manager": "user", "name": "nanoclaw.service", "uid": 1001, "active": state == "active"}
+    unit = {"manager": "user", "name": "nanoclaw.service", "uid": 1001}
     assert back(host(), install).arguments["v1"] == unit
+    assert back(host(), install).arguments["start"] is False
+    stop = one(steps("switching", host(), install, PROBE), "v1_stop").arguments
+    finish = one(steps("switching", host(), install, PROBE), "migration_finish").arguments
+    assert stop["ran"] == back(host(), install).arguments["ran"] == finish["ran"]
     assert back(host(), replace(install, units=[])).arguments["v1"] is None
 
 

@@ -37,6 +37,11 @@ def marker(plan: HostPlan) -> str:
     return f"/etc/nanoclaw-pods/{name_of(plan)}.migrated"
 
 
+def ran(plan: HostPlan) -> str:
+    """The file that is there while a v1 is stopped that ran before."""
+    return f"{directory(plan)}/v1-ran"
+
+
 def trying(plan: HostPlan) -> str:
     """The file that is there while v1 is stopped and v2 has not passed its gate; a crash takes it away."""
     return f"/run/nanoclaw-pods-{plan.slug}.trying"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_fate
 from tasks.model.migration.found import Install
-from tasks.model.migration.places import directory, marker, trying
+from tasks.model.migration.places import directory, marker, ran, trying
 from tasks.model.ownership import duty, host_trees
 from tasks.model.plan import HostPlan
 from tasks.model.service_unit import log_files
@@ -48,7 +48,8 @@ def steps(part: Part, plan: HostPlan, install: Install, probe: Sequence[str]) ->
 
 def back(plan: HostPlan, install: Install) -> Step:
     """What puts v1 back, at any moment and repeatedly."""
-    arguments = {"v1": _v1(install), "v2": plan.unit, "label": plan.slug, "journal": None, **_files(plan)}
+    arguments = {"v1": _v1(install), "v2": plan.unit, "label": plan.slug, "start": False, "journal": None}
+    arguments |= {"ran": ran(plan), **_files(plan)}
     return Step("put v1 back", "migration_back", arguments)
 
 
@@ -78,7 +79,7 @@ def _staging(plan: HostPlan, install: Install) -> Iterator[Step]:
 
 
 def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterator[Step]:
-    yield Step("stop v1", "v1_stop", {"v1": _v1(install), "root": install.path, "trying": trying(plan)})
+    yield Step("stop v1", "v1_stop", _stop(plan, install))
     yield Step("view v1 at rest", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
     yield _own(plan, "env", mask=SECRETS)
     for name in ("db", "groups", "sessions", "tasks"):
@@ -86,10 +87,8 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     if names := channels(install):
         yield _own(plan, "channel-auth", *names, mask=SECRETS)
     yield _copy(plan, install, final=True)
-    policies = {}
-    if policy := plan.settings.nanoclaw_v1_unknown_senders:
-        policies = {group.jid: policy for group in install.database.groups}
-    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policies, **_user(plan)}
+    policy = plan.settings.nanoclaw_v1_unknown_senders
+    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, **_user(plan)}
     yield Step("correct what NanoClaw's own steps lose", "v1_correct", correct)
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
@@ -99,14 +98,18 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     command = plan.settings.nanoclaw_v1_gate
     yield Step("prove v2", "migration_gate", {**gate, "command": command, "seconds": 300}, 1500)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
-    yield Step("decide for v2", "migration_finish", {**_files(plan), "text": text})
+    yield Step("decide for v2", "migration_finish", {**_files(plan), "ran": ran(plan), "text": text})
 
 
 def _v1(install: Install) -> dict[str, Any] | None:
     if not install.units:
         return None
     unit = install.units[0]
-    return {"manager": unit.manager, "name": unit.name, "uid": unit.uid, "active": unit.active == "active"}
+    return {"manager": unit.manager, "name": unit.name, "uid": unit.uid}
+
+
+def _stop(plan: HostPlan, install: Install) -> dict[str, Any]:
+    return {"v1": _v1(install), "root": install.path, "trying": trying(plan), "ran": ran(plan)}
 
 
 def _files(plan: HostPlan) -> dict[str, str]:
