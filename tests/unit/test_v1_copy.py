@@ -52,8 +52,8 @@ class Case(NamedTuple):
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
+    for place in (tmp_path, *tmp_path.parents):  # another user has to get here
+        place.chmod(place.stat().st_mode | 0o011)
     made = Case(tmp_path / "v1", tmp_path / "v2", tmp_path / "secret", tmp_path / "home")
     for place in (made.claude, made.group, made.v2 / "data/v2-sessions", made.v2 / "container/skills/own", made.home):
         place.mkdir(parents=True)
