@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.migration.waves import left, waves
+from tasks.model.migration.waves import waves
 from tasks.model.plan import HostPlan
 from tests.unit.v1_found import host
 
@@ -35,4 +35,3 @@ def test_every_host_is_in_one_wave_canaries_first_and_in_order(kinds: list[tuple
     batch = {plan.name: size for plan, (_canary, size, _plan) in zip(hosts, kinds, strict=True)}
     for wave in found[1 if canaries else 0 :]:
         assert len(wave) <= batch[wave[0]]
-    assert left(found, flat[:2]) == flat[2:]

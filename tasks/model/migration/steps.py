@@ -1,7 +1,7 @@
 """The steps of a migration: which programs run on the machine, with what, in which order.
 
 Staging while v1 serves, then the switch. NanoClaw's own steps read a view of v1 (files/programs/v1_extract.py), and
-what is large goes past them (files/programs/v1_copy.py), so that the time without service does not grow with it.
+what is large goes past them (files/programs/v1_copy.py), so that most of it is done while v1 serves.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tasks.model.plan import HostPlan
 
@@ -21,9 +21,3 @@ def waves(hosts: Iterable[HostPlan]) -> list[list[str]]:
         found.append([host.name for host in others[:size]])
         others = others[size:]
     return found
-
-
-def left(all_waves: Sequence[Sequence[str]], done: Iterable[str]) -> list[str]:
-    """The hosts that are not migrated yet, in the order in which they come."""
-    ended = set(done)
-    return [name for wave in all_waves for name in wave if name not in ended]
