@@ -1,7 +1,7 @@
 """`make soak`: what CI runs a sample of, whole. Prints a summary and writes it to build/soak.json.
 
 `python -m tests.soak PART…` runs some parts alone; the summary keeps what the others came to before. `--every N` takes
-each Nth accident only, and says so.
+accidents in each Nth step only, and says so.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.fleet import PROJECT, Fleet
-from tests.e2e.interruptions import INTERRUPTIONS
-from tests.e2e.migrations import back_and_forth, prepare, waves_end_at_the_first_failure
+from tests.e2e.interruptions import KINDS, STEPS
+from tests.e2e.migrations import accidents_in, prepare, waves_end_at_the_first_failure
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.shell import say
@@ -27,6 +30,8 @@ from tests.matrix.__main__ import main as run_matrix
 
 RESULT = PROJECT / "build" / "soak.json"
 HOST = "host-1000"
+ONE_HOST = (server(), host(HOST))
+LABS = 2
 
 
 def matrix(_every: int) -> dict[str, Any]:
@@ -58,28 +63,45 @@ def waves(_every: int) -> dict[str, Any]:
 
 
 def accidents(every: int) -> dict[str, Any]:
-    """A migration with each accident in each step: a v1 or a v2 serves, the next run ends in v2, nothing is lost."""
-    begun, failed = time.monotonic(), []
-    tried = INTERRUPTIONS[::every]
-    with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
-        fleet = Fleet.of(lab, HOST)
-        prepare(fleet, [HOST], Path(folder))
-        fleet.deploy()
-        for number, accident in enumerate(tried, 1):
-            try:
-                back_and_forth(fleet, HOST, accident)
-                say(f"{number} of {len(tried)}: {accident}: nothing was lost")
-            except Exception:  # the next accident is tried all the same
-                failed.append(str(accident))
-                say(f"{number} of {len(tried)}: {accident}: FAILED\n{traceback.format_exc(limit=3)}")
+    """A migration with each accident in each step: a v1 or a v2 serves, the next run ends in v2, nothing is lost.
+
+    Two labs share the steps: what a machine of theirs does is done by one processor.
+    """
+    begun, steps = time.monotonic(), STEPS[::every]
+    with ExitStack() as stack:
+        labs = [stack.enter_context(Lab(f"soak-{n}", ONE_HOST).running(fresh=True)) for n in range(LABS)]
+        with ThreadPoolExecutor(LABS) as pool:
+            shares = pool.map(_accidents, labs, [steps[n::LABS] for n in range(LABS)])
+            failed = [step for share in shares for step in share]
     seconds = round(time.monotonic() - begun)
-    all_of_them = len(INTERRUPTIONS)
-    return {"tried": len(tried), "of": all_of_them, "failed": len(failed), "which": failed, "seconds": seconds}
+    counts = {"steps": len(steps), "of": len(STEPS), "accidents": len(steps) * len(KINDS)}
+    return {**counts, "failed": len(failed), "which": failed, "seconds": seconds}
+
+
+def _accidents(lab: Lab, steps: Sequence[str]) -> list[str]:
+    """The steps in which something went wrong, of those that one lab tries."""
+    fleet = Fleet.of(lab, HOST)
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        ready = False
+        for step in steps:
+            try:
+                if not ready:  # at the start, and after a failure
+                    prepare(fleet, [HOST], Path(folder) / str(len(failed)))
+                    fleet.deploy()
+                ready = False
+                accidents_in(fleet, HOST, step)
+                ready = True
+                say(f"{lab.name}: {step!r}: nothing was lost")
+            except Exception:  # the next step is tried all the same
+                failed.append(step)
+                say(f"{lab.name}: {step!r}: FAILED\n{traceback.format_exc(limit=3)}")
+    return failed
 
 
 def sessions(_every: int) -> dict[str, Any]:
     """An ordinary run over a host on which 10,000 sessions are root's, while an agent runs in one that is right."""
-    with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab:
+    with Lab("soak", ONE_HOST).running(fresh=True) as lab:
         fleet = Fleet.of(lab, HOST)
         fleet.data[HOST]["nanoclaw_environment"] |= {"IDLE_TIMEOUT": "3600000"}
         fleet.deploy()

@@ -12,9 +12,10 @@ from typing import Any
 from tasks.model.migration.places import directory, marker
 from tasks.model.migration.steps import ACCOUNT
 from tests.e2e.fleet import PROJECT, Fleet
-from tests.e2e.interruptions import Interruption, interrupt, journal
+from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal
 from tests.e2e.v1_hosts import GATE, OLD, install_v1
 from tests.lab import v1_standin
+from tests.lab.shell import say
 
 
 def prepare(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
@@ -114,19 +115,36 @@ def waves_end_at_the_first_failure(fleet: Fleet) -> None:
     assert v1_is_down(fleet, second)
 
 
-def back_and_forth(fleet: Fleet, name: str, accident: Interruption) -> None:
-    """A setting puts v1 back; a run with an accident leaves a v1 or a v2 that serves; the next run ends in v2."""
+def go_back(fleet: Fleet, name: str) -> None:
+    """A setting puts v1 back, once."""
     fleet.data[name]["nanoclaw_v1_rollback"] = True
     fleet.deploy("--limit", name)
-    assert v1_answers(fleet, name, f"before {accident}"), accident
-    assert fleet.deploy("--limit", name).changed == set(), accident
+    assert v1_answers(fleet, name, "back again")
     fleet.data[name]["nanoclaw_v1_rollback"] = False
-    assert interrupt(fleet, name, accident), accident
+
+
+def suffers(fleet: Fleet, name: str, accident: Interruption) -> bool:
+    """A run with an accident leaves a v1 or a v2 that serves; where it is v2, nothing is lost. Whether it is."""
+    assert interrupt(fleet, name, accident), f"it did not come to {accident}"
     decided = fleet.lab[name].run(f"test -e {marker(fleet.host(name))}", check=False).returncode == 0
     assert decided == (journal(fleet, name)["state"] == "finished"), accident
     if decided:
-        assert fleet.ask(name, f"after {accident}") == f"echo: after {accident}"
+        assert_migrated(fleet, name)
     else:
         assert v1_answers(fleet, name, f"after {accident}"), accident
+    return decided
+
+
+def accidents_in(fleet: Fleet, name: str, step: str) -> None:
+    """From v1, a run with each accident in a step, one after the other; the run after the last one ends in v2.
+
+    Between them nothing is repaired: a run goes on from what the accident before it left.
+    """
+    go_back(fleet, name)
+    for number, kind in enumerate(KINDS, 1):
+        decided = suffers(fleet, name, Interruption(kind, step))
+        say(f"{name}: {kind} in {step!r}: {'v2' if decided else 'v1'} serves")
+        if decided and number < len(KINDS):
+            go_back(fleet, name)
     fleet.deploy("--limit", name)
     assert_migrated(fleet, name)
