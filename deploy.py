@@ -8,7 +8,7 @@ from pyinfra import config, host
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 from tasks.exports import serve_exports
-from tasks.migration import migrate_v1, return_to_v1
+from tasks.migration import migrate_v1, record_migration, return_to_v1
 from tasks.mounts import mount_pods
 from tasks.order import servers_first
 from tasks.ownership import own_exports, own_trees
@@ -39,3 +39,6 @@ elif host_plan:
     if migration:
         migrate_v1(plan=host_plan, migration=migration)
     verify_host(plan=host_plan)
+
+if host_plan and host_plan.settings.nanoclaw_v1_dir:
+    record_migration(plan=host_plan)

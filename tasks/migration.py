@@ -23,7 +23,7 @@ from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
 from tasks.operations.checkout import build
-from tasks.operations.migration import install_channels, roll_back, stage, switch
+from tasks.operations.migration import install_channels, record, roll_back, stage, switch
 from tasks.source import WORK_SECONDS
 
 LEFT = Path(os.environ.get("NANOCLAW_PODS_LEFT", "migration-left.txt")).absolute()
@@ -69,14 +69,19 @@ def look_at_v1(
             if not plan.settings.nanoclaw_v1_rollback:
                 problems += _plan(member.name, plan, progress, found, found.install)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
-    if order and not problems and not only_reads:
-        for number, names in enumerate(order, 1):
-            logger.info("    wave %s of the migration: %s", number, ", ".join(names))
-        # Hosts that an earlier run left, and that this one does not look at, stay on the list.
-        before = LEFT.read_text(encoding="utf-8").splitlines() if LEFT.exists() else []
-        names = [name for wave in order for name in wave] + [name for name in before if name not in asked]
-        LEFT.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    for number, names in enumerate(order, 1):
+        logger.info("    wave %s of the migration: %s", number, ", ".join(names))
+    if asked and not problems and not only_reads:
+        _list([name for wave in order for name in wave], asked)
     return {name: Migration(install, order) for name, install in installs.items()}, problems
+
+
+def _list(left: Sequence[str], asked: Iterable[str]) -> None:
+    """Writes down which hosts are left. Those of an earlier run that this one does not look at stay on the list."""
+    before = LEFT.read_text(encoding="utf-8").splitlines() if LEFT.exists() else []
+    names = [*left, *(name for name in before if name not in asked)]
+    if names != before:
+        LEFT.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def _plan(name: str, plan: HostPlan, progress: Progress, found: V1State, install: Install) -> list[Problem]:
@@ -142,3 +147,9 @@ def migrate_v1(plan: HostPlan, migration: Migration) -> None:
 def return_to_v1(plan: HostPlan, migration: Migration) -> None:
     """Puts the v1 of a host back that was migrated."""
     roll_back(name="Stop v2 and start v1", plan=plan, install=migration.install, _timeout=900)
+
+
+@deploy("Migration")
+def record_migration(plan: HostPlan) -> None:
+    """Keeps the record of a host's last migration, also of one whose end no run has seen."""
+    record(name="Keep the record of the migration", plan=plan, _timeout=60)

@@ -1,7 +1,7 @@
 """How far the migration of a machine's NanoClaw v1 has come. Changes nothing.
 
 Argument: {"directory": of the migration, "service": name of its transient unit, "root": v2's project root, "marker"}.
-Prints tasks.model.migration.journal.Progress as JSON.
+Prints tasks.model.migration.places.Progress as JSON.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
+
+
+def read(path: str) -> Any:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
-    try:
-        with open(f"{directory}/journal.json", encoding="utf-8") as file:
-            journal = json.load(file)
-    except FileNotFoundError:
-        journal = None
+    journal = read(f"{directory}/journal.json")
     words = ["systemctl", "show", "--property=ActiveState", "--value", service]
     shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
     return {
         "journal": journal,
         "under_way": shown not in ("inactive", "failed", ""),
         "decided": os.path.exists(marker),
+        "recorded": os.path.exists(f"{directory}/record.md") and read(f"{directory}/record.json") == journal,
         "v2_has_state": os.path.lexists(f"{root}/data/v2.db"),
     }
 

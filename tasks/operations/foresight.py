@@ -9,7 +9,7 @@ from pyinfra import state
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
-Coming = Literal["source", "build", "image", "environment"]
+Coming = Literal["source", "build", "image", "environment", "record"]
 
 _coming: WeakKeyDictionary[Host, set[Coming]] = WeakKeyDictionary()
 

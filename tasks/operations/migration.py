@@ -21,6 +21,7 @@ from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.foresight import foresee, foreseen
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
 
@@ -93,6 +94,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
         what = "failed" if failed else "does not serve with v2 yet"
         raise OperationError(f"not migrated, v1 serves on: {', '.join(failed or missing)} of an earlier wave {what}")
+    foresee("record")
     yield _run("switching", plan, install)
     done = _look(plan)
     if state.is_executing:
@@ -102,7 +104,6 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
             )
         _decided.add(plan.name)
         _strike(left, plan.name)
-        yield from _records(done.journal, plan)
 
 
 @pods_operation
@@ -127,9 +128,27 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
     step = back(plan, install)
     arguments = {**step.arguments, "start": True, "journal": f"{directory(plan)}/journal.json"}
+    foresee("record")
     yield run_program(step.program, arguments)
-    if state.is_executing and (journal := _look(plan).journal):
-        yield from _records(journal, plan)
+
+
+@pods_operation
+def record(plan: HostPlan) -> Commands:
+    """Keeps the record of a migration that came to its end, or of the way back: as JSON, and as a page to be read.
+
+    Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600. Leaves alone: the journal.
+    Changes: when the record is not of the journal as it is, as after a run that lost its connection.
+
+    + plan: the host's plan
+    """
+    found = _look(plan)
+    ended = found.journal is not None and found.journal.state in ("finished", "rolled back") and not found.under_way
+    if foreseen("record"):
+        yield from _records("what the journal is going to be", "\n", plan)
+    elif found.journal is None or not ended or found.recorded:
+        host.noop("the record is that of the last migration" if ended else "no migration has come to its end")
+    else:
+        yield from _records(json.dumps(asdict(found.journal), indent=1), page(_record(found.journal, plan)), plan)
 
 
 def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
@@ -160,10 +179,9 @@ def _step(step: Step) -> dict[str, Any]:
     return {"name": step.name, "argv": argv, "seconds": step.seconds}
 
 
-def _records(journal: Journal, plan: HostPlan) -> Commands:
-    record = f"{directory(plan)}/record"
-    yield write_file(f"{record}.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
-    yield write_file(f"{record}.md", page(_record(journal, plan)), mode="0600")
+def _records(document: str, text: str, plan: HostPlan) -> Commands:
+    yield write_file(f"{directory(plan)}/record.md", text, mode="0600")
+    yield write_file(f"{directory(plan)}/record.json", document + "\n", mode="0600")
 
 
 def _record(journal: Journal, plan: HostPlan) -> Record:

@@ -97,7 +97,7 @@ def bare_host(plan: HostPlan) -> Documents:
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
         "guard_state": GuardState(None, None, False, False, False, [], []),
-        "migration_state": Progress(None, under_way=False, decided=False, v2_has_state=False),
+        "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
         "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
         "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, KEY, {}),
         "host_service": ServiceState(

@@ -82,7 +82,7 @@ def finished_host(plan: HostPlan) -> Documents:
         ),
         "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
         "guard_state": _guarded(plan),
-        "migration_state": Progress(None, under_way=False, decided=False, v2_has_state=True),
+        "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
         "agent_image": ImageState(
             docker="",
             shifts=False,

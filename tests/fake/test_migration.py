@@ -16,11 +16,11 @@ V1, BARE = "@fake/v1", "@fake/bare"
 DATA = fleet(v1={"nanoclaw_v1_dir": PATH}, bare={})
 
 
-NEW = {"journal": None, "under_way": False, "decided": False, "v2_has_state": False}
+NEW = {"journal": None, "under_way": False, "decided": False, "recorded": False, "v2_has_state": False}
 _HEAD = {"host": V1, "v1": PATH, "root": "/opt/nanoclaw", "unit": "u", "versions": {"v1": "1.2.53", "v2": "v2.0.64"}}
 _STEP = {"name": "stop v1", "state": "done", "started": 10.0, "ended": 12.0, "said": "{}"}
 _JOURNAL = {**_HEAD, "attempt": 1, "state": "finished", "steps": [_STEP], "stopped": 10.0, "serving": 40.0}
-DONE = {"journal": _JOURNAL, "under_way": False, "decided": True, "v2_has_state": True}
+DONE = {"journal": _JOURNAL, "under_way": False, "decided": True, "recorded": False, "v2_has_state": True}
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,6 @@ def test_a_run_makes_v2_ready_and_switches_without_starting_v2_itself(tmp_path: 
         "install_channels",
         "migration_start",
         "migration_start",
-        "write_file",
-        "write_file",
     ]
     assert (tmp_path / "left.txt").read_text() == ""
 
@@ -88,16 +86,28 @@ def test_the_hosts_go_in_waves_and_a_failure_ends_them(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_migrated_is_right(tmp_path: Path) -> None:
-    again = run(tmp_path, "-y", progress=DONE)
+    again = run(tmp_path, "-y", progress={**DONE, "recorded": True})
     assert again.exit == 0, again.log
     assert again.commands(V1) == [] and "plan of its migration" not in again.log
+    assert not (tmp_path / "left.txt").exists()
+
+
+def test_a_migration_whose_end_no_run_has_seen_is_recorded_and_off_the_list(tmp_path: Path) -> None:
+    (tmp_path / "left.txt").write_text(f"{V1}\n@fake/other\n")
+    dry = run(tmp_path, "--dry", progress=DONE)
+    assert dry.changed(V1) == ["Migration | Keep the record of the migration"]
+    assert (tmp_path / "left.txt").read_text().split() == [V1, "@fake/other"]
+    again = run(tmp_path, "-y", progress=DONE)
+    assert again.changed(V1) == ["Migration | Keep the record of the migration"]
+    assert again.commands(V1) == ["write_file", "write_file"]
+    assert (tmp_path / "left.txt").read_text().split() == ["@fake/other"]
 
 
 def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
     data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
     back = run(tmp_path, "-y", data=data, progress=DONE)
     assert back.exit == 0, back.log
-    assert back.operations(V1) == ["Way back | Stop v2 and start v1"]
+    assert back.operations(V1) == ["Way back | Stop v2 and start v1", "Migration | Keep the record of the migration"]
     assert back.commands(V1) == ["migration_back", "write_file", "write_file"]
 
 

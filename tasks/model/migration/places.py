@@ -18,6 +18,8 @@ class Progress:
     under_way: bool
     decided: bool
     """Whether v2 is what starts."""
+    recorded: bool
+    """Whether the record is of the journal as it is now."""
     v2_has_state: bool
     """Whether v2's project root has a database already."""
 

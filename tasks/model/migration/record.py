@@ -34,8 +34,6 @@ class Record:
     journal: Journal
     account: Account | None
     """None where it did not come to that."""
-    before: str | None = None
-    """The digest of v1 before the migration began; None where it was not taken."""
     backup: str | None = None
     """Where the backup of v1 is; None where none was made."""
 
@@ -114,12 +112,8 @@ def _named(things: list[Named], more: int) -> Iterator[str]:
 def _digests(record: Record) -> Iterator[str]:
     yield "## Digests"
     yield ""
-    after = record.account.digest if record.account else None
-    yield f"- v1 before: {code(record.before) if record.before else 'not taken'}"
-    yield f"- v1 after: {code(after) if after else 'not taken'}"
-    if record.before and after:
-        same = record.before == after
-        yield f"- v1 {'is as it was' if same else 'has changed: it was running, or somebody wrote it'}"
+    digest = record.account.digest if record.account else None
+    yield f"- v1, at rest: {code(digest) if digest else 'not taken'}"
 
 
 def _way_back(record: Record) -> Iterator[str]:
