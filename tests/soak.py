@@ -12,19 +12,21 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.fleet import PROJECT, Fleet
+from tests.e2e.bad_v1 import BAD, refused, refused_while_one_is_under_way
+from tests.e2e.fleet import HOST_KINDS, PROJECT, Fleet
 from tests.e2e.interruptions import KINDS, STEPS
 from tests.e2e.migrations import accidents_in, prepare, waves_end_at_the_first_failure
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.shell import say
-from tests.lab.topology import DEFAULT_TOPOLOGY, host, server
+from tests.lab.topology import host, server
 from tests.matrix.__main__ import RESULT as MATRIX
 from tests.matrix.__main__ import main as run_matrix
 
@@ -32,6 +34,7 @@ RESULT = PROJECT / "build" / "soak.json"
 HOST = "host-1000"
 ONE_HOST = (server(), host(HOST))
 LABS = 2
+SIX_HOSTS = (server(), *(host(f"{name}{more}") for more in ("", "-2") for name in HOST_KINDS))
 
 
 def matrix(_every: int) -> dict[str, Any]:
@@ -49,10 +52,10 @@ def matrix(_every: int) -> dict[str, Any]:
 
 
 def waves(_every: int) -> dict[str, Any]:
-    """Three hosts, each with a v1 of its own kind, one a wave, the second of which fails its gate at first."""
+    """Six hosts, among them a v1 on NFS: a canary, then two a wave, the third of which fails its gate at first."""
     begun, failed = time.monotonic(), 0
-    with Lab("soak", DEFAULT_TOPOLOGY).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
-        fleet = Fleet.of(lab)
+    with Lab("soak", SIX_HOSTS).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet.of(lab, *(spec.name for spec in SIX_HOSTS if spec.docker))
         prepare(fleet, fleet.hosts, Path(folder))
         try:
             waves_end_at_the_first_failure(fleet)
@@ -60,6 +63,25 @@ def waves(_every: int) -> dict[str, Any]:
             failed = 1
             say(traceback.format_exc())
     return {"hosts": len(fleet.hosts), "failed": failed, "seconds": round(time.monotonic() - begun)}
+
+
+def refusals(_every: int) -> dict[str, Any]:
+    """Each v1 that cannot be migrated as it is, and a second run while one migrates."""
+    begun, failed = time.monotonic(), []
+    with Lab("soak", ONE_HOST).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
+        fleet = Fleet.of(lab, HOST)
+        prepare(fleet, [HOST], Path(folder))
+        fleet.deploy("--limit", "server")
+        cases: dict[str, Callable[[], None]] = {bad.what: partial(refused, fleet, HOST, bad) for bad in BAD}
+        cases["one under way"] = partial(refused_while_one_is_under_way, fleet, HOST)
+        for what, case in cases.items():
+            try:
+                case()
+            except Exception:  # the next one is tried all the same
+                failed.append(what)
+                say(f"{what}: FAILED\n{traceback.format_exc(limit=3)}")
+    seconds = round(time.monotonic() - begun)
+    return {"tried": len(cases), "failed": len(failed), "which": failed, "seconds": seconds}
 
 
 def accidents(every: int) -> dict[str, Any]:
@@ -123,7 +145,7 @@ def sessions(_every: int) -> dict[str, Any]:
     return {"entries": 40_000, "failed": wrong + (not kept) + (not answered), "seconds": seconds}
 
 
-PARTS = {"matrix": matrix, "sessions": sessions, "waves": waves, "accidents": accidents}
+PARTS = {"matrix": matrix, "sessions": sessions, "waves": waves, "refusals": refusals, "accidents": accidents}
 
 
 def main(arguments: list[str]) -> int:

@@ -8,28 +8,35 @@ from typing import Any
 
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import journal
-from tests.e2e.migrations import prepare
-from tests.e2e.v1_hosts import OLD
+from tests.e2e.migrations import install_all
+from tests.e2e.v1_hosts import old_of
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.topology import host, server
 
-HOST = "host-1000"
-SIZES = (50, 500)
-"""MB of files in v1's groups. More than these two do not fit on the disks of the lab's machines."""
+HOST = "host-1500"
+DISK = 24
+"""GB of the disk that holds v1 and v2: twice the largest, and what earlier attempts have left aside."""
+SIZES = (50, 500, 5000)
+"""MB of files in v1's groups."""
+FILL, RUN = 1200, 3600
+"""Seconds to make them, and for a run with them."""
 
 WHAT = (
     "from the stop of v1 until v2 had passed its gate, on one machine of the lab, with so many MB of files of 10 MB in "
-    "v1's groups on its local disk and the pods on NFS; staged: the copy while v1 served; factor: most / least"
+    "v1's groups; v1 and v2 on one local disk; staged: the copy while v1 served; factor: most / least"
 )
 
 
 def measure() -> dict[str, Any]:
     """Migrates one host of a lab of its own, once for each size; says why where that cannot be."""
     try:
-        with Lab("bench", (server(), host(HOST))).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
+        topology = (server(), host(HOST, disk=DISK))
+        with Lab("bench", topology).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
             fleet = Fleet.of(lab, HOST)
-            prepare(fleet, [HOST], Path(folder))
+            lab[HOST].succeed("mkfs.ext4 -q /dev/ubdb && mount /dev/ubdb /srv", timeout=FILL)
+            fleet.data[HOST] |= {"pods_server": "local", "pods_path": "/srv/pods", "nanoclaw_root": "/srv/nanoclaw"}
+            install_all(fleet, [HOST], Path(folder))
             found = [_switch(fleet, size) for size in SIZES]
     except LabError as error:
         return {"not_measured": str(error)}
@@ -38,17 +45,17 @@ def measure() -> dict[str, Any]:
 
 
 def _switch(fleet: Fleet, size: int) -> dict[str, Any]:
-    old, machine = OLD[HOST], fleet.lab[HOST]
+    old, machine = old_of(HOST), fleet.lab[HOST]
     if journal(fleet, HOST)["state"] == "finished":
         fleet.data[HOST]["nanoclaw_v1_rollback"] = True
         fleet.deploy()
         fleet.data[HOST]["nanoclaw_v1_rollback"] = False
     fill = (
-        f"cd {old.root}/groups/main && rm -rf bulk && mkdir bulk && for number in $(seq {size // 10}); do "
-        f"head -c 10000000 /dev/urandom > bulk/$number; done && chown -R {old.account}: bulk"
+        f"cd {old.root}/groups/main && rm -rf bulk && mkdir bulk && head -c 10000000 /dev/urandom > /run/file && "
+        f"for number in $(seq {size // 10}); do cp /run/file bulk/$number; done && chown -R {old.account}: bulk && sync"
     )
-    machine.succeed(fill, timeout=600)
-    fleet.deploy()
+    machine.succeed(fill, timeout=FILL)
+    fleet.deploy(timeout=RUN)
     found = journal(fleet, HOST)
     took = {step["name"]: step["ended"] - step["started"] for step in found["steps"]}
     return {

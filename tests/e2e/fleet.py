@@ -32,6 +32,12 @@ HOST_KINDS: dict[str, dict[str, Any]] = {
 }
 """The hosts of the lab, and the settings that make each the kind it is named after."""
 
+
+def kind_of(name: str) -> str:
+    """The kind of a host: a larger lab has a second one of each, host-root-2 and so on."""
+    return name.removesuffix("-2")
+
+
 Change = tuple[str, str]
 """An operation's name and a machine's name."""
 
@@ -87,7 +93,7 @@ class Fleet:
 
     @classmethod
     def of(cls, lab: Lab, *hosts: str) -> Fleet:
-        """The fleet of the lab's server and these hosts, or all of them."""
+        """The fleet of the lab's server and these hosts, or one of each kind."""
         git = f"git://{lab['server'].address}/nanoclaw.git"
         common = {
             "ssh_user": "root",
@@ -101,7 +107,7 @@ class Fleet:
                 "ssh_hostname": lab[name].address,
                 "nanoclaw_repository": git,
                 "nanoclaw_environment": {"SWEEP_INTERVAL_MS": "5000"},
-                **HOST_KINDS[name],
+                **HOST_KINDS[kind_of(name)],
             }
         return cls(lab, data, PROJECT / "build" / "e2e" / lab.name)
 
@@ -155,9 +161,9 @@ class Fleet:
             document = {}
         return Run(done.returncode, done.stderr if document else done.stdout + done.stderr, document)
 
-    def deploy(self, *arguments: str) -> Run:
+    def deploy(self, *arguments: str, timeout: float = RUN_TIMEOUT) -> Run:
         """Runs the role; a failure on any machine is an error that shows the log."""
-        run = self.run("-y", *arguments)
+        run = self.run("-y", *arguments, timeout=timeout)
         if run.exit != 0 or run.failed:
             raise RunFailedError(f"the run ended with {run.exit}, failed on {sorted(run.failed)}:\n{run.log}")
         return run

@@ -13,7 +13,7 @@ from tasks.model.migration.places import directory, marker
 from tasks.model.migration.steps import ACCOUNT
 from tests.e2e.fleet import PROJECT, Fleet
 from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal
-from tests.e2e.v1_hosts import GATE, OLD, install_v1
+from tests.e2e.v1_hosts import GATE, install_v1, old_of
 from tests.lab import v1_standin
 from tests.lab.shell import say
 
@@ -24,21 +24,27 @@ def prepare(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
     fleet.lab.reset(*names)
     for name in names:
         fleet.lab["server"].run(f"find /srv/pods/{name} -mindepth 1 -delete", check=False, timeout=300)
+    install_all(fleet, names, folder)
+
+
+def install_all(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
+    """A v1 that has answered on each of these hosts, and the settings of a migration, one host a wave."""
+    names = list(names)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: install_v1(fleet, name, folder), names))
         assert all(pool.map(lambda name: v1_answers(fleet, name, "before"), names))
     for name in names:
-        fleet.data[name] |= {"nanoclaw_v1_dir": OLD[name].root, "nanoclaw_v1_gate": GATE, "nanoclaw_v1_batch": 1}
+        fleet.data[name] |= {"nanoclaw_v1_dir": old_of(name).root, "nanoclaw_v1_gate": GATE, "nanoclaw_v1_batch": 1}
 
 
 def v1_answers(fleet: Fleet, name: str, text: str) -> bool:
     """Whether a host's v1 serves."""
-    return v1_standin.ask(fleet.lab[name], OLD[name].root, text) == f"echo: {text}"
+    return v1_standin.ask(fleet.lab[name], old_of(name).root, text) == f"echo: {text}"
 
 
 def v1_is_down(fleet: Fleet, name: str) -> bool:
     """Whether no process of a host's v1 is there."""
-    return fleet.lab[name].run(f"pgrep -f {OLD[name].root}/dist/index.js", check=False).returncode == 1
+    return fleet.lab[name].run(f"pgrep -f {old_of(name).root}/dist/index.js", check=False).returncode == 1
 
 
 def account(found: dict[str, Any]) -> dict[str, Any]:
@@ -94,25 +100,33 @@ def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
 
 
 def waves_end_at_the_first_failure(fleet: Fleet) -> None:
-    """The first host serves with v2, the second has its v1 back, the third is untouched; a second run does the rest."""
-    first, second, third = fleet.hosts
-    fleet.data[second]["nanoclaw_v1_gate"] = ["false"]
-    run = fleet.run("-y", timeout=1800)
-    fleet.data[second]["nanoclaw_v1_gate"] = GATE
-    assert run.failed == {second, third}, run.log
-    assert "v1 is back as it was" in run.log and f"{second} of an earlier wave failed" in run.log
-    assert left_over() == [second, third]
-    assert_migrated(fleet, first)
-    assert v1_answers(fleet, second, "after the failure") and v1_answers(fleet, third, "untouched")
-    assert journal(fleet, second)["state"] == "rolled back"
-    fleet.deploy()
+    """A canary, then two at once: the first two hosts serve with v2, the third, which fails its gate, has its v1 back,
+    the others are untouched; a second run does the rest.
+    """
+    first, second, third, *others = fleet.hosts
+    for name in fleet.hosts:
+        fleet.data[name]["nanoclaw_v1_batch"] = 2
+    fleet.data[first]["nanoclaw_v1_canary"] = True
+    fleet.data[third]["nanoclaw_v1_gate"] = ["false"]
+    run = fleet.run("-y", timeout=3600)
+    fleet.data[third]["nanoclaw_v1_gate"] = GATE
+    assert run.failed == {third, *others}, run.log
+    assert "v1 is back as it was" in run.log and f"{third} of an earlier wave failed" in run.log
+    assert left_over() == [third, *others]
+    for name in (first, second):
+        assert_migrated(fleet, name)
+    for name in (third, *others):
+        assert v1_answers(fleet, name, "not migrated")
+    assert journal(fleet, third)["state"] == "rolled back"
+    assert {journal(fleet, name)["state"] for name in others} == {"staged"}
+    fleet.deploy(timeout=3600)
     assert left_over() == []
-    for name in (second, third):
+    for name in (third, *others):
         assert_migrated(fleet, name)
     assert fleet.deploy().changed == set()
-    fleet.lab[second].reboot()
-    assert fleet.ask(second, "after the reboot") == "echo: after the reboot"
-    assert v1_is_down(fleet, second)
+    fleet.lab[third].reboot()
+    assert fleet.ask(third, "after the reboot") == "echo: after the reboot"
+    assert v1_is_down(fleet, third)
 
 
 def go_back(fleet: Fleet, name: str) -> None:

@@ -177,7 +177,7 @@ class Lab:
             self._fresh_disk(machine, image)
 
     def _fresh_disk(self, machine: Machine, image: Path) -> None:
-        machine.guest.start_afresh_from(image)
+        machine.guest.start_afresh_from(image, machine.spec.disk)
         machine.guest.console.unlink(missing_ok=True)
         self.keys.forget(machine.address)
 

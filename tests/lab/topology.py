@@ -15,6 +15,8 @@ class MachineSpec:
     memory: int
     docker: bool = False
     git: bool = False
+    disk: int = 0
+    """GB of a second disk, /dev/ubdb, which is empty at first; 0 for none."""
 
     def words(self) -> list[str]:
         """Kernel command line words that switch on what this machine runs."""
@@ -26,9 +28,9 @@ def server(name: str = "server", memory: int = 512) -> MachineSpec:
     return MachineSpec(name, memory, git=True)
 
 
-def host(name: str, memory: int = 1536) -> MachineSpec:
+def host(name: str, memory: int = 1536, disk: int = 0) -> MachineSpec:
     """A machine with Docker, to become a NanoClaw host."""
-    return MachineSpec(name, memory, docker=True)
+    return MachineSpec(name, memory, docker=True, disk=disk)
 
 
 DEFAULT_TOPOLOGY = (server(), host("host-root"), host("host-1000"), host("host-1500"))

@@ -39,6 +39,11 @@ class Guest:
         return self.folder / "disk.cow"
 
     @property
+    def second_disk(self) -> Path:
+        """Its second disk, if it has one."""
+        return self.folder / "second.img"
+
+    @property
     def console(self) -> Path:
         """What the machine printed, over all its boots."""
         return self.folder / "console.log"
@@ -68,6 +73,7 @@ class Guest:
             f"uml_dir={sockets}/",
             f"mem={memory}M",
             f"ubd0={self.disk},{image}",
+            *([f"ubd1={self.second_disk}"] if self.second_disk.exists() else []),
             "root=/dev/ubda",
             "rw",
             "con=null",
@@ -96,10 +102,17 @@ class Guest:
         image = Path(self.base.read_text().strip())
         return image if image.exists() else None
 
-    def start_afresh_from(self, image: Path) -> None:
-        """Throws away what the machine wrote: its next start is its first, from this image."""
+    def start_afresh_from(self, image: Path, second_disk: int = 0) -> None:
+        """Throws away what the machine wrote: its next start is its first, from this image.
+
+        + second_disk: GB of an empty second disk, which takes no more room than is written to it
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.disk.unlink(missing_ok=True)
+        for disk in (self.disk, self.second_disk):
+            disk.unlink(missing_ok=True)
+        if second_disk:
+            with self.second_disk.open("wb") as file:
+                file.truncate(second_disk << 30)
         self.base.write_text(f"{image}\n")
 
     def pid(self) -> int | None:
