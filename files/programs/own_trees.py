@@ -1,4 +1,4 @@
-"""Gives what is in trees to its owner: counts what differs, or changes it.
+"""Gives what is in trees to its owner: counts what differs (with find(1) where that can tell), or changes it.
 
 Argument: {"apply": bool, "trees": [{"path", "mount" (a mount point that must be there, or
 null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced)}]}.
@@ -15,9 +15,11 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from files.programs.printable import shown
+from files.programs.tree_look import UnsureError, differing
 from files.programs.tree_walk import NOBODY, Rule, Walk, open_directory
 
 GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
@@ -45,26 +47,64 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
     except OSError as error:
         return {**report, "state": "unreadable", "counts": {errno.errorcode.get(error.errno or 0, "?"): 1}}
     rule = Rule(tree["uid"], tree["gid"], frozenset(tree["uids"]), frozenset(tree["gids"]))
-    counts: Counter[str] = Counter()
-    samples: dict[str, list[str]] = {}
     begun = time.monotonic()
-    walk = Walk(root, rule, apply)
-    for verdict, name in walk:
-        if report["entries"] % 256 == 0:
-            signal.alarm(STALL)
-        counts[verdict] += 1
-        report["entries"] += 1
-        if verdict != "right" and len(samples.setdefault(verdict, [])) < SAMPLE:
-            samples[verdict].append(shown(walk.where(name)) or ".")
-        if apply and not counts["give"] and counts["EPERM"] + counts["EINVAL"] >= GIVE_UP:
-            report["state"] = "forbidden"
-            break
-        if apply and report["entries"] % 10000 == 0:
-            print(f"{tree['path']}: {report['entries']} looked at, {counts['give']} given", flush=True)
-    report.update(counts=dict(counts), samples=samples, seconds=round(time.monotonic() - begun, 2))
-    if tree["anchor"] and mounts.get(tree["anchor"]) == "nfs4" and walk.only_nobody and rule.uid != NOBODY:
+    beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
+    if apply or beneath or (found := counted(root, rule)) is None:
+        found = walked(tree["path"], root, rule, apply)
+    else:
+        os.close(root)
+    seconds = round(time.monotonic() - begun, 2)
+    report.update(state=found.state, entries=found.entries, counts=dict(found.counts), samples=found.samples)
+    report["seconds"] = seconds
+    if tree["anchor"] and mounts.get(tree["anchor"]) == "nfs4" and found.only_nobody and rule.uid != NOBODY:
         report["state"] = "nobody" if os.stat(tree["anchor"]).st_uid == NOBODY else report["state"]
     return report
+
+
+class Found:
+    """What was counted in a tree."""
+
+    def __init__(self) -> None:
+        self.state, self.entries, self.only_nobody = "there", 0, True
+        self.counts: Counter[str] = Counter()
+        self.samples: dict[str, list[str]] = {}
+
+    def add(self, verdict: str, where: str, entries: int = 1) -> None:
+        self.entries += entries
+        self.counts[verdict] += entries
+        if verdict != "right" and len(self.samples.setdefault(verdict, [])) < SAMPLE:
+            self.samples[verdict].append(shown(where) or ".")
+
+
+def counted(root: int, rule: Rule) -> Found | None:
+    """What find(1) counts; None where it does not know all."""
+    found = Found()
+    try:
+        for seen in differing(root, rule):
+            signal.alarm(STALL)
+            if seen.entries:
+                found.add(seen.verdict, seen.name, seen.entries)
+                found.only_nobody &= seen.uid == NOBODY
+    except (UnsureError, FileNotFoundError):
+        return None
+    return found
+
+
+def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
+    """What a walk counts, and changes with `apply`. It closes `root`."""
+    found, walk = Found(), Walk(root, rule, apply)
+    counts = found.counts
+    for verdict, name in walk:
+        if found.entries % 256 == 0:
+            signal.alarm(STALL)
+        found.add(verdict, walk.where(name) if verdict != "right" else "")
+        if apply and not counts["give"] and counts["EPERM"] + counts["EINVAL"] >= GIVE_UP:
+            found.state = "forbidden"
+            break
+        if apply and found.entries % 10000 == 0:
+            print(f"{path}: {found.entries} looked at, {counts['give']} given", flush=True)
+    found.only_nobody = walk.only_nobody
+    return found
 
 
 def failures(report: dict[str, Any]) -> list[str]:
@@ -82,6 +122,7 @@ def main() -> None:
     arguments = json.loads(sys.argv[1])
     child = os.fork()
     if child == 0:
+        os.setpgid(0, 0)
         signal.alarm(STALL)  # ends even a wait for a dead NFS server
         reports = [look(tree, arguments["apply"]) for tree in arguments["trees"]]
         print(json.dumps({"trees": reports}), flush=True)
@@ -89,6 +130,8 @@ def main() -> None:
         print("\n".join(failed), file=sys.stderr, end="\n" if failed else "", flush=True)
         os._exit(1 if failed else 0)
     status = os.waitpid(child, 0)[1]
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # a find that waits for a dead server
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
         sys.exit(f"no progress for {STALL} s: the NFS server does not answer")
     sys.exit(os.waitstatus_to_exitcode(status))

@@ -40,8 +40,9 @@ BAD = (
     Bad("no database", "mv store store.kept", "mv store.kept store", "has no database, store/messages.db"),
     Bad(
         "a corrupt database",
-        "cp -p store/messages.db kept && dd if=/dev/urandom of=store/messages.db bs=4096 count=1 seek=1 conv=notrunc",
-        "cat kept > store/messages.db && rm kept",
+        "mv store/messages.db kept.db && cp -p kept.db store/messages.db && "
+        "dd if=/dev/urandom of=store/messages.db bs=4096 count=1 seek=1 conv=notrunc",
+        "mv kept.db store/messages.db",
         "is corrupt",
     ),
     Bad("no space", "truncate -s 90G groups/main/huge", "rm groups/main/huge", "free some space"),
@@ -72,7 +73,8 @@ def refused(fleet: Fleet, name: str, bad: Bad) -> None:
         before = digest(machine)
         run = fleet.run("-y", "--limit", "server", "--limit", name)
         assert run.exit != 0 and "nothing was changed, because:" in run.log and bad.says in run.log, run.log
-        assert difference(before, digest(machine)) == []
+        changed = difference(before, digest(machine))
+        assert not changed, "\n".join(changed)
     finally:
         machine.succeed(f"cd {old.root} && {bad.right.format(**words)}")
 

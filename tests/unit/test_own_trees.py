@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +61,72 @@ def test_the_program_fails_where_an_entry_cannot_be_given(tree: Path) -> None:
         subprocess.run(["chattr", "-i", stubborn], check=True)
     assert "1 entries, EPERM" in caught.value.stderr and "ag/stubborn" in caught.value.stderr
     assert ask(tree)["counts"] == {"right": 5, "give": 1}
+
+
+STRANGE = (
+    "link",
+    "pipe",
+    "another's",
+    "another's group",
+    "root's group",
+    "set-id",
+    "two names",
+    "-delete",
+    "a\n\udcff",
+)
+
+
+def make(kind: str, at: Path) -> None:
+    """An entry that is not what NanoClaw makes, of root unless its name says otherwise."""
+    if kind == "link":
+        at.symlink_to("/etc/passwd")
+    elif kind == "pipe":
+        os.mkfifo(at)
+    elif kind == "-delete":
+        at.mkdir()
+    else:
+        at.write_text("")
+    ids = {"another's": (7, 8), "another's group": (A, 8), "root's group": (A, 0)}
+    os.lchown(at, *ids.get(kind, (0, 0)))
+    if kind == "set-id":
+        at.chmod(0o4755)
+    if kind == "two names":
+        os.link(at, f"{at} too")
+
+
+@needs_root
+@pytest.mark.parametrize("names", [[name] for name in STRANGE] + [list(STRANGE)], ids=repr)
+def test_find_and_the_walk_say_the_same(tree: Path, names: list[str]) -> None:
+    """A look goes by find(1), what is given by a walk: else a run would promise what it does not do."""
+    for name in names:
+        make(name, tree / name)
+    looked = ask(tree)
+    walked = ask(tree, apply=True)
+    assert (looked["counts"], looked["entries"]) == (walked["counts"], walked["entries"])
+    for verdict in set(looked["counts"]) - {"give", "right"}:  # of those that are given, five are named
+        assert sorted(looked["samples"][verdict]) == sorted(walked["samples"][verdict])
+
+
+@needs_root
+def test_a_look_changes_no_times(tree: Path) -> None:
+    times = {path: path.lstat().st_ctime_ns for path in tree.rglob("*")}
+    ask(tree)
+    ask(tree, apply=True)
+    given = {path: path.lstat().st_ctime_ns for path in tree.rglob("*")}
+    assert all(given[path] > times[path] for path in times)
+    ask(tree, apply=True)
+    assert {path: path.lstat().st_ctime_ns for path in tree.rglob("*")} == given
+
+
+@needs_root
+def test_a_mount_in_the_tree_is_left_to_the_walk(tree: Path) -> None:
+    """find(1) knows a bind mount of the same file system for a part of the tree."""
+    (tree / "bound").mkdir()
+    other = tree.parent / "other"
+    other.mkdir()
+    (other / "file").write_text("")
+    asked = {"path": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
+    words = [sys.executable, "-I", "-c", program_text("own_trees"), json.dumps({"apply": False, "trees": [asked]})]
+    mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(words)}"
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["trees"][0]["counts"]["elsewhere"] == 1
