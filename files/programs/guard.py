@@ -1,37 +1,40 @@
 """Gives what the host makes in its trees to the agent, at once: a service where the host is root.
 
-Argument: {"version", "sweep": seconds, "trees": [{"path", "uid", "gid", "uids", "gids", "watched": [patterns]}]}.
-Inotify tells of what this machine's processes make, on NFS as well (inotify(7)): the directories that the host
-writes in (the root, and `watched` below it) are watched, each new entry is given with all that is in it. A directory
-is watched before it is read, so that nothing is made unseen in between. Sweeps over the whole trees, at start, after
-an overflow and every `sweep` seconds, make up for what was missed; events come first while one is under way, and
-sweeps take a twentieth of the time at most. Nothing is kept open, so a file system can be unmounted.
+Argument: {"version", "sweep": seconds, "trees": [{"path", "uid", "gid", "uids", "gids", "hosts": [patterns],
+"shared": [patterns]}]}.
+Inotify tells of what this machine's processes make, on NFS as well (inotify(7)): the directories that the host writes
+in are watched, each new entry is given with all that is in it. A directory is watched before it is read, so that
+nothing is made unseen in between. There are two queues: the root and `hosts` below it are written by the host alone
+and come first; what an agent can write too (`shared`) is read in small portions, so that one agent's flood holds
+nobody else up. Sweeps over the whole trees, at start, after an overflow and every `sweep` seconds, make up for what
+was missed; they go through several sessions in turn and take a twentieth of the time at most. Nothing is kept open
+between sweeps, so a file system can be unmounted.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fnmatch
-import itertools
 import json
 import os
 import select
 import stat
-import struct
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
-from files.programs.tree_walk import DIRECTORY, GONE, Rule, Walk, give, open_directory, place_of
+from files.programs.inotify import Event, Queue, UnmountedError
+from files.programs.notify import notify
+from files.programs.tree_walk import DIRECTORY, GONE, Rule, Walk, give, give_open, open_directory, place_of
 
-CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
-ONLY_DIRECTORIES, UNTIL_UNLINKED = 0x01000000, 0x04000000
-HEADER = struct.Struct("iIII")
-SLICE = 200  # entries of a sweep between two looks at the events
-AT_ONCE = 2000  # entries of one new directory; an agent that moves a huge one in holds nobody up, a sweep gives it
+MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
+FLOOD = 1000  # events a second from one directory that an agent can write
+TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
+AT_ONCE = 2000  # entries of a new directory that are given before anything else is looked at
+UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
+PAUSE = 20  # times as long as a sweep takes until the next one
 MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
 
 
@@ -39,136 +42,208 @@ class Tree:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.path: str = settings["path"]
         self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
-        self.watched = [pattern.split("/") for pattern in settings["watched"]]
+        self.hosts, self.shared = ([pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared"))
         self.there = False
 
-    def is_watched(self, parts: list[str]) -> bool:
-        return not parts or any(
-            len(pattern) == len(parts) and all(map(fnmatch.fnmatchcase, parts, pattern)) for pattern in self.watched
-        )
+    def is_hosts(self, path: str) -> bool:
+        return not path or matches(path, self.hosts)
 
-    def open(self, parts: list[str]) -> int:
-        """Opens a directory of the tree, following no link below its root."""
+    def open(self, path: str) -> int:
+        """Opens a directory of the tree, following no link below its root, and leaving its mount nowhere."""
         handle = open_directory(self.path)
-        for part in parts:
+        place = place_of(handle)
+        for part in path.split("/") if path else []:
             try:
                 below = os.open(part, DIRECTORY, dir_fd=handle)
             finally:
                 os.close(handle)
             handle = below
+        if place_of(handle) != place:
+            os.close(handle)
+            raise OSError(errno.EXDEV, "another mount")
         return handle
+
+
+def matches(path: str, patterns: list[list[str]]) -> bool:
+    parts = path.split("/")
+    return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in patterns)
 
 
 class Guard:
     def __init__(self, trees: list[Tree], sweep_seconds: float) -> None:
         self.trees, self.sweep_seconds = trees, sweep_seconds
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.inotify = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.watches: dict[int, tuple[Tree, list[str]]] = {}
+        self.hosts, self.shared = Queue(MANY), Queue(FEW, FLOOD)
         self.given: Counter[str] = Counter()
+        self.total: Counter[str] = Counter()
+        self.under_way: deque[Iterator[None]] = deque()
+        self.units: Iterator[tuple[Tree, str]] | None = None
+        self.begun = self.ended = self.pause = 0.0
+        self.missed, self.missed_by_agents = True, False
+        self.swept = "not yet"
 
-    def watch(self, tree: Tree, handle: int, parts: list[str]) -> None:
-        if not tree.is_watched(parts):
+    def watch(self, tree: Tree, path: str, handle: int) -> None:
+        if tree.is_hosts(path):
+            failed = self.hosts.watch(tree, path, handle)
+        elif matches(path, tree.shared):
+            failed = self.shared.watch(tree, path, handle)
+        else:
             return
-        mask = CREATE | MOVED_TO | ONLY_DIRECTORIES | UNTIL_UNLINKED
-        number = self.libc.inotify_add_watch(self.inotify, f"/proc/self/fd/{handle}".encode(), mask)
-        if number >= 0:
-            self.watches[number] = (tree, parts)
-        elif ctypes.get_errno() not in (errno.ENOENT, errno.ESTALE):
-            say(f"{tree.path}: cannot watch {'/'.join(parts)!a}: {os.strerror(ctypes.get_errno())}; sweeps will do")
+        if failed not in (0, *GONE):
+            self.count(tree, f"{errno.errorcode.get(failed, failed)} when watching")
 
-    def cover(self, tree: Tree, parts: list[str]) -> Iterator[None]:
+    def cover(self, tree: Tree, path: str) -> Iterator[None]:
         """Gives a directory of a tree with all that is in it, and watches what is to be watched."""
-        handle = tree.open(parts)
-        for verdict, _name in Walk(handle, tree.rule, True, lambda fd, more: self.watch(tree, fd, [*parts, *more])):
-            self.count(tree, verdict)
-            yield
+        try:
+            handle = tree.open(path)
+            start = [path] if path else []
+            for verdict, _name in Walk(
+                handle, tree.rule, True, lambda fd, more: self.watch(tree, "/".join([*start, *more]), fd)
+            ):
+                self.count(tree, verdict)
+                yield
+        except OSError as error:
+            self.fail(tree, error)
+
+    def top(self, tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
+        """Gives what only the host writes in, and yields the directories below it, which are the sessions."""
+        try:
+            handle = tree.open(path)
+        except OSError as error:
+            tree.there &= bool(path)
+            return self.fail(tree, error)
+        try:
+            tree.there = True
+            self.watch(tree, path, handle)
+            place = place_of(handle)
+            with os.scandir(handle) as entries:
+                for entry in entries:
+                    below = f"{path}/{entry.name}" if path else entry.name
+                    if not entry.is_dir(follow_symlinks=False):
+                        self.count(tree, give(handle, entry.name, tree.rule, place))
+                    elif tree.is_hosts(below):
+                        yield from self.top(tree, below)
+                    elif below != "lost+found":
+                        yield tree, below
+            self.count(tree, give_open(handle, tree.rule))
+        except OSError as error:
+            self.fail(tree, error)
+        finally:
+            os.close(handle)
+
+    def fail(self, tree: Tree, error: OSError) -> None:
+        if error.errno not in GONE:  # it is gone already, or another sort of thing by now
+            self.count(tree, errno.errorcode.get(error.errno or 0, "E"))
 
     def count(self, tree: Tree, verdict: str) -> None:
         if verdict == "EROFS":
             sys.exit(f"{tree.path} became read-only here: starting again, with the mounts of now")
         if verdict == "give" or verdict.startswith("E"):
             self.given[f"{tree.path}: {'given' if verdict == 'give' else verdict}"] += 1
+            self.total["given" if verdict == "give" else verdict] += 1
 
-    def sweep(self) -> Iterator[None]:
-        for tree in self.trees:
-            try:
-                yield from self.cover(tree, [])
-                tree.there = True
-            except OSError as error:
-                tree.there = False
-                if error.errno != errno.ENOENT:
-                    say(f"{tree.path}: {error.strerror}")
-
-    def read_events(self) -> bool:
-        """Handles what has happened since; True where a sweep is needed to know it."""
-        missed = False
+    def receive(self, event: Event) -> bool:
+        """Gives what an event tells of; False where it is too large, and a sweep has to do it."""
+        tree, path, name = event
+        if name.endswith("-journal"):  # SQLite's come and go with each write
+            return True
         try:
-            data = os.read(self.inotify, 1 << 16)
-        except BlockingIOError:
-            return False
-        while data:
-            number, mask, _cookie, length = HEADER.unpack_from(data)
-            name = os.fsdecode(data[HEADER.size : HEADER.size + length].rstrip(b"\0"))
-            data = data[HEADER.size + length :]
-            if mask & OVERFLOW:
-                missed = True
-            elif mask & UNMOUNT:
-                sys.exit("a tree was unmounted")
-            elif mask & IGNORED:
-                self.watches.pop(number, None)
-            elif number in self.watches and not name.endswith("-journal"):  # SQLite's come and go with each write
-                missed |= self.receive(*self.watches[number], name)
-        return missed
-
-    def receive(self, tree: Tree, parts: list[str], name: str) -> bool:
-        """Gives what an event tells of; True where it is too large to be given before the next event."""
-        try:
-            above = tree.open(parts)
+            above = tree.open(path)
             try:
                 found = os.stat(name, dir_fd=above, follow_symlinks=False)
                 if not stat.S_ISDIR(found.st_mode):
                     self.count(tree, give(above, name, tree.rule, place_of(above)))
-                    return False
+                    return True
             finally:
                 os.close(above)
-            return sum(1 for _ in itertools.islice(self.cover(tree, [*parts, name]), AT_ONCE)) == AT_ONCE
         except OSError as error:
-            if error.errno not in GONE:  # it is gone already, or another sort of thing by now
-                self.count(tree, errno.errorcode.get(error.errno or 0, "E"))
-        return False
+            self.fail(tree, error)
+            return True
+        work = self.cover(tree, f"{path}/{name}" if path else name)
+        if advance(work, AT_ONCE):
+            return True
+        if len(self.under_way) >= UNDER_WAY:
+            return False
+        self.under_way.append(work)
+        return True
+
+    def read(self) -> None:
+        """Handles what has happened since, all of what the host alone has made, and some of the rest."""
+        while True:
+            events, lost = self.hosts.read()
+            self.missed |= not all([self.receive(event) for event in events]) or lost
+            if not events:
+                break
+        events, lost = self.shared.read()
+        self.missed_by_agents |= not all([self.receive(event) for event in events]) or lost
+
+    def turn(self) -> None:
+        """Goes on with the sweep by a turn of one session."""
+        if self.units is not None and len(self.under_way) < UNDER_WAY:
+            unit = next(self.units, None)
+            if unit is None:
+                self.units = None
+            else:
+                self.under_way.append(self.cover(*unit))
+        if self.under_way:
+            work = self.under_way.popleft()
+            if not advance(work, TURN):
+                self.under_way.append(work)
+        elif self.units is None and self.begun:
+            took, self.begun, self.ended = time.monotonic() - self.begun, 0.0, time.monotonic()
+            self.pause = PAUSE * took
+            self.swept = f"{time.strftime('%F %T')} in {took:.1f} s"
+            self.tell()
 
     def run(self) -> None:
         poll = select.poll()
-        poll.register(self.inotify, select.POLLIN)
-        sweep, begun = self.sweep(), time.monotonic()
-        sweeping, missed, next_sweep = True, False, 0.0
+        for queue in (self.hosts, self.shared):
+            poll.register(queue.handle, select.POLLIN)
         while True:
-            pause = 0.0 if sweeping else max(0.0, next_sweep - time.monotonic())
+            busy = bool(self.under_way or self.begun)
+            pause = 0.0 if busy else max(0.0, self.due() - time.monotonic())
             if not all(tree.there for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
-            if poll.poll(pause * 1000) and self.read_events():
-                missed = True  # also what a sweep has passed already: another one follows it
-            self.tell(idle=not sweeping)
-            if not sweeping and (missed or time.monotonic() >= next_sweep or self.new_root()):
-                sweep, begun, sweeping, missed = self.sweep(), time.monotonic(), True, False
-            if sweeping and sum(1 for _ in itertools.islice(sweep, SLICE)) < SLICE:
-                now, sweeping = time.monotonic(), False
-                next_sweep = now + max(self.sweep_seconds, 20 * (now - begun))
+            if poll.poll(pause * 1000):
+                self.read()
+            if busy:
+                self.turn()
+            elif time.monotonic() >= self.due() or self.new_root():
+                self.begun = time.monotonic()
+                self.missed = self.missed_by_agents = False
+                self.units = (unit for tree in self.trees for unit in self.top(tree, ""))
+            elif self.given:
+                self.tell()
+
+    def due(self) -> float:
+        """When the next sweep begins. Agents can have it come sooner, but not have it never end."""
+        if self.missed:
+            return 0.0
+        return self.ended + (self.pause if self.missed_by_agents else max(self.pause, self.sweep_seconds))
 
     def new_root(self) -> bool:
         return any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
 
-    def tell(self, idle: bool) -> None:
-        if idle and self.given:
-            say("; ".join(f"{what} {number}" for what, number in self.given.items()))
+    def tell(self) -> None:
+        """Says what was done, in the journal; and how the guard is, for `systemctl status`."""
+        if self.given:
+            print("; ".join(f"{what} {number}" for what, number in self.given.items()), flush=True)
             self.given.clear()
+        lost = self.hosts.overflows + self.shared.overflows
+        events = {"overflows": lost, "floods": self.shared.floods}
+        counts = [f"{what} {number}" for what, number in {**self.total, **events}.items() if number]
+        watched = len(self.hosts.watches) + len(self.shared.watches)
+        notify(f"STATUS={'; '.join([f'watching {watched} directories', f'swept {self.swept}', *counts])}")
 
 
-def say(text: str) -> None:
-    print(text, flush=True)
+def advance(work: Iterator[None], entries: int) -> bool:
+    """Whether work has come to its end within so many entries."""
+    return any(next(work, work) is work for _ in range(entries))
 
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
-    Guard([Tree(tree) for tree in arguments["trees"]], arguments["sweep"]).run()
+    notify("READY=1\nSTATUS=starting")
+    try:
+        Guard([Tree(tree) for tree in arguments["trees"]], arguments["sweep"]).run()
+    except UnmountedError:
+        sys.exit("a tree was unmounted")

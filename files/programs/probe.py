@@ -92,14 +92,19 @@ class Probe:
         begun = time.monotonic()
         while any(owner[0] != self.agent[0] for owner in self.owners()):
             if time.monotonic() - begun > self.asked["wait"]:
-                asked = subprocess.run(["systemctl", "is-active", self.asked["guard"]], capture_output=True, text=True)
-                self.seen["guard"] = asked.stdout.strip()
+                self.seen["guard"] = self.unit("ActiveState")
                 break
             time.sleep(0.05)
         self.seen["settled"] = self.owners()
         self.seen["waited"] = round(time.monotonic() - begun, 2)
+        self.seen["guard_says"] = self.unit("StatusText")
         if "guard" in self.seen:
             self.seen["chown"] = acting(ROOT, STEP, lambda: os.chown(self.session, *self.agent)).get("error")
+
+    def unit(self, about: str) -> str:
+        """What systemd knows of the guard's unit (systemctl(1), show)."""
+        words = ["systemctl", "show", f"--property={about}", "--value", self.asked["guard"]]
+        return subprocess.run(words, capture_output=True, text=True, timeout=STEP, check=False).stdout.strip()
 
     def as_agent(self) -> bool:
         made = acting(ROOT, STEP, lambda: os.mkdir(f"{self.session}/agent"))

@@ -75,6 +75,18 @@ def give(directory: int, name: str, rule: Rule, place: tuple[int, bytes], apply:
         os.close(handle)
 
 
+def give_open(handle: int, rule: Rule, apply: bool = True) -> str:
+    """Gives a directory that is open."""
+    now = os.fstat(handle)
+    verdict = decide(now.st_mode, now.st_nlink, now.st_uid, now.st_gid, rule)
+    if verdict == "give" and apply:
+        try:
+            os.fchown(handle, *new_ids(now.st_gid, rule))
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, str(error.errno))
+    return f"foreign {now.st_uid}:{now.st_gid}" if verdict == "foreign" else verdict
+
+
 class Frame:
     """A directory on the way down: its name, what is left to visit, its handle (None while it is closed)."""
 
@@ -166,16 +178,10 @@ class Walk:
 
     def leave(self) -> Iterator[tuple[str, str]]:
         frame = self.frames[-1]
-        now = os.fstat(frame.handle)
-        self.only_nobody &= now.st_uid == NOBODY
-        verdict = decide(now.st_mode, now.st_nlink, now.st_uid, now.st_gid, self.rule)
-        try:
-            if verdict == "give" and self.apply:
-                os.fchown(frame.handle, *new_ids(now.st_gid, self.rule))
-        except OSError as error:
-            verdict = errno.errorcode.get(error.errno or 0, str(error.errno))
+        self.only_nobody &= os.fstat(frame.handle).st_uid == NOBODY
+        verdict = give_open(frame.handle, self.rule, self.apply)
         self.frames.pop()
-        yield f"foreign {now.st_uid}:{now.st_gid}" if verdict == "foreign" else verdict, frame.name
+        yield verdict, frame.name
         try:
             if self.frames and self.frames[-1].closed:
                 yield from self.reopen(frame.handle)

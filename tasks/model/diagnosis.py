@@ -36,7 +36,7 @@ def diagnose(seen: Observations, plan: HostPlan) -> Finding | None:
 def summary(seen: Observations, plan: HostPlan) -> str:
     """One line for a host that is right; the lines of all hosts read as a table."""
     survey = seen.survey or Surveyed(0, 0, 0, [], [])
-    guard = f" | guard took {seen.waited} s" if seen.waited is not None else ""
+    guard = f" | guard took {seen.waited} s ({seen.guard_says})" if seen.waited is not None else ""
     flushed = " | after dropping remembered permissions" if seen.flushed else ""
     return (
         f"verified | {plan.access.access:6} | host {plan.host} | agent {plan.agent} wrote in "
@@ -119,7 +119,7 @@ def _guard(seen: Observations, plan: HostPlan) -> str | None:
         return None
     return (
         f"the guard did not give a new session to the agent ({plan.agent}) within {seen.waited} s; it is "
-        f"{seen.guard or 'not there'}: see journalctl -u pods-guard-{plan.slug}"
+        f"{seen.guard or 'not there'} ({seen.guard_says}): see journalctl -u pods-guard-{plan.slug}"
     )
 
 

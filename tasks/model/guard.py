@@ -16,11 +16,11 @@ UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
 
-_WATCHED = {
-    "sessions": ["*", "*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"],
-    "groups": ["*", "*/.claude-fragments"],
-}
-"""The directories below each tree's root that the host process itself writes in."""
+_WATCHED: tuple[dict[str, list[str]], ...] = (
+    {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"]},
+    {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
+)
+"""Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def unit_file(plan: HostPlan) -> str:
 def command_line(plan: HostPlan, program: str) -> list[str]:
     """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
     trees = [
-        {**{key: tree.arguments()[key] for key in ("path", "uid", "gid", "uids", "gids")}, "watched": watched}
-        for tree, watched in zip(host_trees(plan), _WATCHED.values(), strict=True)
+        {**{key: tree.arguments()[key] for key in ("path", "uid", "gid", "uids", "gids")}, **watched}
+        for tree, watched in zip(host_trees(plan), _WATCHED, strict=True)
     ]
     arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "trees": trees}
     texts = program + _unit(plan, "")
@@ -90,10 +90,12 @@ RequiresMountsFor={paths}
 {bound}StartLimitIntervalSec=0
 
 [Service]
+Type=notify
 ExecStart={command}
 Restart=always
 RestartSec=1
 TimeoutStopSec=10
+LimitNOFILE=65536
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_READ_SEARCH
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -108,7 +110,7 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 LockPersonality=yes
-RestrictAddressFamilies=none
+RestrictAddressFamilies=AF_UNIX
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes

@@ -88,6 +88,8 @@ class Observations:
     waited: float | None = None
     guard: str | None = None
     """State of the guard's unit, asked for where it did not do its work."""
+    guard_says: str = ""
+    """How the guard says that it is: what it watches, when it swept, what it could not give."""
     chown: str | None = None
     """The error when root gives a file to the agent, likewise."""
     container: Container | None = None

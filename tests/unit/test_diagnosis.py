@@ -82,7 +82,7 @@ def test_what_is_nobodys_by_statement_is_no_lost_mapping() -> None:
 
 
 CHOWN = {"pods_access": "chown"}
-GUARDED = replace(GOOD, born=[ROOT] * 5, settled=[A] * 5, waited=0.4)
+GUARDED = replace(GOOD, born=[ROOT] * 5, settled=[A] * 5, waited=0.4, guard_says="watching 3 directories")
 
 
 def failed(who: str, error: str, text: str = "", what: str = "do it") -> dict[str, Any]:
@@ -96,7 +96,7 @@ def test_a_host_that_is_right_has_no_finding_and_one_line() -> None:
         "| 3 sessions, 2 groups writable | 12.5 s"
     )
     assert diagnose(GUARDED, plan(**CHOWN)) is None
-    assert "guard took 0.4 s" in summary(GUARDED, plan(**CHOWN))
+    assert "guard took 0.4 s (watching 3 directories)" in summary(GUARDED, plan(**CHOWN))
 
 
 REFUSED = Refused("/opt/nanoclaw/data/v2-sessions/ag/s/outbound.db", "EACCES", (33, 33))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -111,16 +112,42 @@ def within(done: Callable[[], bool]) -> bool:
     return False
 
 
+class Manager:
+    """What a service manager hears from the guard (sd_notify(3))."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(SECONDS)
+
+    def hears(self, what: str) -> bool:
+        """Whether a message comes that holds this; those that nobody waited for may be lost."""
+        while what not in self.socket.recv(4096).decode():
+            pass
+        return True
+
+
 @pytest.fixture
-def sessions(tmp_path: Path) -> Iterator[Path]:
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.socket.close()
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
     """A tree with the guard at work. Its sweeps are too far apart to help."""
     if os.geteuid() != 0:
         pytest.skip("gives files away, which only root may")
     root = tmp_path / "v2-sessions"
-    tree = {"path": str(root), "uid": A, "gid": A, "uids": [0], "gids": [0, A], "watched": ["*", "*/*", "*/*/outbox"]}
+    ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
+    tree = {"path": str(root), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
     arguments = json.dumps({"sweep": 600, "trees": [tree]})
     words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert manager.hears("READY=1")
         root.mkdir()
         assert within(lambda: root.stat().st_uid == A), "a tree that appears later is found"
         yield root
@@ -142,7 +169,7 @@ def test_a_new_session_is_given_with_all_that_is_in_it(sessions: Path) -> None:
             database.close()
     made = list(sessions.rglob("*"))
     assert len(made) == 3 + 30 * 4
-    assert within(lambda: is_given(*made))
+    assert within(lambda: is_given(*made)), [path for path in made if not is_given(path)]
 
 
 def test_what_is_made_later_in_a_session_is_given_too(sessions: Path) -> None:
@@ -176,3 +203,44 @@ def test_a_huge_directory_that_is_moved_in_is_given_by_a_sweep(sessions: Path, t
     (sessions / "ag" / "small").mkdir()
     assert within(lambda: is_given(sessions / "ag" / "small"))
     assert within(lambda: is_given(sessions / "ag" / "huge", *(sessions / "ag" / "huge").iterdir()))
+
+
+def test_a_flood_in_one_session_holds_up_no_other(sessions: Path, manager: Manager) -> None:
+    """An agent that fills its outbox is no longer listened to, until a sweep; the host's new sessions are."""
+    noisy = sessions / "ag" / "noisy" / "outbox"
+    noisy.mkdir(parents=True)
+    assert within(lambda: is_given(noisy))
+    flood = f"import os\nos.setgid({A}); os.setuid({A})\nwhile True: os.close(os.open('x', os.O_CREAT)); os.unlink('x')"
+    with subprocess.Popen([sys.executable, "-I", "-c", flood], cwd=noisy) as agent:
+        try:
+            assert manager.hears("floods 1")
+            for number in range(20):
+                begun = time.monotonic()
+                other = sessions / f"ag{number}" / "sess" / "outbox"
+                other.mkdir(parents=True)
+                given = [other, other.parent, other.parent.parent]
+                assert within(lambda given=given: is_given(*given))  # type: ignore[misc]
+                assert time.monotonic() - begun < SECONDS / 4
+        finally:
+            agent.kill()
+
+
+def test_it_says_how_it_is(sessions: Path, manager: Manager) -> None:
+    (sessions / "ag" / "sess").mkdir(parents=True)
+    assert manager.hears("given 3")
+    (sessions / "ag" / "sess" / "outbox").mkdir()
+    assert manager.hears("watching 4 directories; swept 20")
+
+
+def test_a_huge_directory_that_was_made_elsewhere_holds_up_no_new_session(sessions: Path, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    huge.mkdir()
+    for number in range(9000):
+        (huge / str(number)).touch()
+    (sessions / "ag").mkdir()
+    assert within(lambda: is_given(sessions / "ag"))
+    huge.rename(sessions / "ag" / "huge")
+    small = sessions / "ag" / "small" / "outbox"
+    small.mkdir(parents=True)
+    assert within(lambda: is_given(small))
+    assert within(lambda: is_given(*(sessions / "ag" / "huge").iterdir()))
