@@ -17,8 +17,9 @@ from tasks.facts.v1_install import V1Install
 from tasks.looks import at_once
 from tasks.model.migration.found import Install, V1State
 from tasks.model.migration.places import Progress, progress_of
-from tasks.model.migration.plan import plan_migration
+from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.refusals import KEY, progress_refusal, refusals, unplanned
+from tasks.model.migration.room import Need
 from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
@@ -43,6 +44,8 @@ class Migration:
     install: Install
     waves: Sequence[Sequence[str]] = ()
     """The hosts that this run migrates, by wave."""
+    unseen: Sequence[Need] = ()
+    """What it needs where nothing is mounted yet."""
 
 
 def look_at_v1(
@@ -54,6 +57,7 @@ def look_at_v1(
     """
     problems: list[Problem] = []
     installs: dict[str, Install] = {}
+    unseen: dict[str, list[Need]] = {}
     asked = _migrating(fleet, members)
     for member, answers in at_once(asked.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
         plan = fleet.hosts[member.name]
@@ -67,13 +71,15 @@ def look_at_v1(
         else:
             installs[member.name] = found.install
             if not plan.settings.nanoclaw_v1_rollback:
-                problems += _plan(member.name, plan, progress, found, found.install)
+                planned = plan_migration(found.install, found.spaces, plan)
+                unseen[member.name] = [need for need in planned.needs if need.free is None]
+                problems += _refuse(plan, progress, found, found.install, planned)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
     for number, names in enumerate(order, 1):
         logger.info("    wave %s of the migration: %s", number, ", ".join(names))
     if asked and not problems and not only_reads:
         _list([name for wave in order for name in wave], asked)
-    return {name: Migration(install, order) for name, install in installs.items()}, problems
+    return {name: Migration(install, order, unseen.get(name, ())) for name, install in installs.items()}, problems
 
 
 def _list(left: Sequence[str], asked: Iterable[str]) -> None:
@@ -84,13 +90,14 @@ def _list(left: Sequence[str], asked: Iterable[str]) -> None:
         LEFT.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _plan(name: str, plan: HostPlan, progress: Progress, found: V1State, install: Install) -> list[Problem]:
+def _refuse(
+    plan: HostPlan, progress: Progress, found: V1State, install: Install, planned: MigrationPlan
+) -> list[Problem]:
     """Prints the plan of a host; why it cannot be carried out."""
-    planned = plan_migration(install, found.spaces, plan)
     for line in lines(found, install, planned):
-        logger.info("    %s: %s", name, line)
+        logger.info("    %s: %s", plan.name, line)
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
-    return [Problem(name, KEY, str(refusal)) for refusal in against]
+    return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
 
 
 def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
@@ -127,16 +134,17 @@ def migrate_v1(plan: HostPlan, migration: Migration) -> None:
 
     Hosts of one wave go at once; a wave begins when all of the one before it serve with v2.
     """
-    install_channels(name="Install the channels of v1", plan=plan, install=migration.install, _timeout=_CHANNELS)
+    v1 = migration.install
+    install_channels(name="Install the channels of v1", plan=plan, install=v1, _timeout=_CHANNELS)
     build(name="Build NanoClaw with its channels", plan=plan, _timeout=WORK_SECONDS)
-    stage(name="Make v2 ready beside v1", plan=plan, install=migration.install, _timeout=_STAGE)
+    stage(name="Make v2 ready beside v1", plan=plan, install=v1, unseen=migration.unseen, _timeout=_STAGE)
     for number in host.loop(range(len(migration.waves))):  # type: ignore[no-untyped-call]
         if host.name in migration.waves[number]:
             earlier = tuple(name for names in migration.waves[:number] for name in names)
             switch(
                 name=f"Switch to v2, wave {number + 1}",
                 plan=plan,
-                install=migration.install,
+                install=v1,
                 earlier=earlier,
                 left=str(LEFT),
                 _timeout=_SWITCH,

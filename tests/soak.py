@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,10 +21,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.bad_v1 import BAD, refused, refused_while_one_is_under_way
+from tests.e2e.bad_v1 import (
+    BAD,
+    refused,
+    refused_for_room_that_a_first_run_finds_out,
+    refused_while_one_is_under_way,
+)
 from tests.e2e.fleet import HOST_KINDS, PROJECT, Fleet
 from tests.e2e.interruptions import KINDS, STEPS
 from tests.e2e.migrations import accidents_in, prepare, waves_end_at_the_first_failure
+from tests.e2e.sample import ALL
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.shell import say
@@ -73,6 +81,7 @@ def refusals(_every: int) -> dict[str, Any]:
         prepare(fleet, [HOST], Path(folder))
         fleet.deploy("--limit", "server")
         cases: dict[str, Callable[[], None]] = {bad.what: partial(refused, fleet, HOST, bad) for bad in BAD}
+        cases["no room at the server"] = partial(refused_for_room_that_a_first_run_finds_out, fleet, HOST)
         cases["one under way"] = partial(refused_while_one_is_under_way, fleet, HOST)
         for what, case in cases.items():
             try:
@@ -145,7 +154,15 @@ def sessions(_every: int) -> dict[str, Any]:
     return {"entries": 40_000, "failed": wrong + (not kept) + (not answered), "seconds": seconds}
 
 
-PARTS = {"matrix": matrix, "sessions": sessions, "waves": waves, "refusals": refusals, "accidents": accidents}
+def scenarios(_every: int) -> dict[str, Any]:
+    """Every scenario of tests/e2e, those of other days too."""
+    begun = time.monotonic()
+    words = [sys.executable, "-m", "pytest", "-q", "tests/e2e"]
+    done = subprocess.run(words, cwd=PROJECT, env={**os.environ, ALL: "all"}, check=False)
+    return {"failed": done.returncode, "seconds": round(time.monotonic() - begun)}
+
+
+PARTS = {part.__name__: part for part in (scenarios, matrix, sessions, waves, refusals, accidents)}
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,6 @@ import secrets
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from typing import Any
@@ -25,7 +24,7 @@ from typing import Any
 from files.programs.acting import ROOT, Ids, acting, become, container_view
 from files.programs.container_script import SCRIPT
 from files.programs.scratch import NOTE, PREFIX, absent, read_inbound, remove, touch, write_outbound
-from files.programs.surroundings import docker, drop_permissions, id_mapping, mark, mount_of, space_of
+from files.programs.surroundings import docker, drop_permissions, id_mapping, mark, mount_of, space_of, unit_property
 from files.programs.survey import Survey
 
 STEP, CONTAINER, SURVEY = 40, 180, 150  # seconds
@@ -92,19 +91,14 @@ class Probe:
         begun = time.monotonic()
         while any(owner[0] != self.agent[0] for owner in self.owners()):
             if time.monotonic() - begun > self.asked["wait"]:
-                self.seen["guard"] = self.unit("ActiveState")
+                self.seen["guard"] = unit_property(self.asked["guard"], "ActiveState")
                 break
             time.sleep(0.05)
         self.seen["settled"] = self.owners()
         self.seen["waited"] = round(time.monotonic() - begun, 2)
-        self.seen["guard_says"] = self.unit("StatusText")
+        self.seen["guard_says"] = unit_property(self.asked["guard"], "StatusText")
         if "guard" in self.seen:
             self.seen["chown"] = acting(ROOT, STEP, lambda: os.chown(self.session, *self.agent)).get("error")
-
-    def unit(self, about: str) -> str:
-        """What systemd knows of the guard's unit (systemctl(1), show)."""
-        words = ["systemctl", "show", f"--property={about}", "--value", self.asked["guard"]]
-        return subprocess.run(words, capture_output=True, text=True, timeout=STEP, check=False).stdout.strip()
 
     def as_agent(self) -> bool:
         made = acting(ROOT, STEP, lambda: os.mkdir(f"{self.session}/agent"))

@@ -63,3 +63,9 @@ def drop_permissions(seconds: int) -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return True
+
+
+def unit_property(unit: str, about: str) -> str:
+    """What systemd knows of a unit (systemctl(1), show); empty where it does not say."""
+    words = ["systemctl", "show", f"--property={about}", "--value", unit]
+    return subprocess.run(words, capture_output=True, text=True, timeout=40, check=False).stdout.strip()

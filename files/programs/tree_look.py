@@ -11,7 +11,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from files.programs.tree_walk import Rule, decide
 
@@ -60,8 +60,7 @@ def differing(root: int, rule: Rule) -> Iterator[Seen]:
     with tempfile.TemporaryFile() as errors:
         os.fchdir(root)
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        find = subprocess.Popen(find_words(rule), stdout=subprocess.PIPE, stderr=errors, env=environment)
-        assert find.stdout is not None
+        find: Any = subprocess.Popen(find_words(rule), stdout=subprocess.PIPE, stderr=errors, env=environment)
         rest = b""
         while chunk := os.read(find.stdout.fileno(), CHUNK):
             *records, rest = (rest + chunk).split(RIGHT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tasks.model.migration.found import Install
 from tasks.model.migration.journal import Journal
 from tasks.model.migration.places import Progress, directory, marker, progress_of, service, trying
 from tasks.model.migration.record import Record, page
+from tasks.model.migration.room import Need
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
@@ -53,7 +55,7 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
 
 
 @pods_operation
-def stage(plan: HostPlan, install: Install) -> Commands:
+def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Commands:
     """Makes v2 ready beside a NanoClaw v1 that goes on serving: backup, first conversion, first copy.
 
     Owns: /var/lib/nanoclaw-pods/<unit>.migration (journal, backup, record), the view of v1, a drop-in of each of the
@@ -63,11 +65,12 @@ def stage(plan: HostPlan, install: Install) -> Commands:
 
     + plan: the host's plan
     + install: the v1 as it was found
+    + unseen: what has to be free where nothing was mounted when the run began
     """
     if _look(plan).decided:
         host.noop("v2 has taken over from v1")
         return
-    yield _run("staging", plan, install)
+    yield _run("staging", plan, install, unseen)
 
 
 @pods_operation
@@ -151,7 +154,7 @@ def record(plan: HostPlan) -> Commands:
         yield from _records(json.dumps(asdict(found.journal), indent=1), page(_record(found.journal, plan)), plan)
 
 
-def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
+def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> StringCommand:
     head = {
         "host": plan.name,
         "v1": install.path,
@@ -159,7 +162,7 @@ def _run(part: Part, plan: HostPlan, install: Install) -> StringCommand:
         "unit": install.units[0].name if install.units else "no unit",
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
-    listed = steps(part, plan, install, program_argv("probe", probe_arguments(plan)))
+    listed = steps(part, plan, install, program_argv("probe", probe_arguments(plan)), unseen)
     work = {
         "part": part,
         "head": head,

@@ -11,6 +11,7 @@ from tasks.model.migration.places import service
 from tests.e2e.digest import difference, digest
 from tests.e2e.fleet import PROJECT, Fleet
 from tests.e2e.interruptions import journal
+from tests.e2e.migrations import v1_answers
 from tests.e2e.v1_hosts import old_of
 
 
@@ -45,7 +46,7 @@ BAD = (
         "mv kept.db store/messages.db",
         "is corrupt",
     ),
-    Bad("no space", "truncate -s 90G groups/main/huge", "rm groups/main/huge", "free some space"),
+    Bad("no space", "truncate -s 90G store/huge", "rm store/huge", "free some space"),
     Bad(
         "a process outside of its service",
         "(setsid node {root}/dist/index.js > /dev/null 2>&1 < /dev/null & echo $! > /run/outside.pid)",
@@ -77,6 +78,16 @@ def refused(fleet: Fleet, name: str, bad: Bad) -> None:
         assert not changed, "\n".join(changed)
     finally:
         machine.succeed(f"cd {old.root} && {bad.right.format(**words)}")
+
+
+def refused_for_room_that_a_first_run_finds_out(fleet: Fleet, name: str) -> None:
+    """What the server has free is known once the pods are mounted: the migration ends there, and v1 serves on."""
+    old, machine = old_of(name), fleet.lab[name]
+    machine.succeed(f"truncate -s 90G {old.root}/groups/main/huge")
+    run = fleet.run("-y", "--limit", name)
+    assert run.exit != 0 and "look for room: /pods would need 9" in run.log, run.log
+    assert v1_answers(fleet, name, "no room")
+    machine.succeed(f"rm {old.root}/groups/main/huge")
 
 
 def refused_while_one_is_under_way(fleet: Fleet, name: str) -> None:

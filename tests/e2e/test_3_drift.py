@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.fleet import Fleet
+from tests.e2e.sample import one_in
 
 _UNIT = "$(systemctl list-unit-files --no-legend 'nanoclaw-v2-*.service' | cut -d' ' -f1)"
 
@@ -79,6 +80,7 @@ DRIFTS = {
 }
 
 
+@one_in(2)
 @pytest.mark.parametrize("case", DRIFTS)
 def test_drift_is_repaired_and_nothing_else(fleet: Fleet, case: str) -> None:
     drift = DRIFTS[case]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.digest import assert_untouched, settled
 from tests.e2e.fleet import PROJECT, Fleet
+from tests.e2e.sample import one_in
 
 NOTHING_CHANGED = "nothing was changed, because:"
 
@@ -67,6 +68,7 @@ ROUNDS = [
 """Those that are tried in one run, each on a machine of its own."""
 
 
+@one_in(2)
 @pytest.mark.parametrize("cases", ROUNDS, ids=", ".join)
 def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tuple[str, ...]) -> None:
     with ExitStack() as mends:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 
 from tests.e2e.bad_v1 import BAD, refused
 from tests.e2e.fleet import HOST_KINDS, Fleet
 from tests.e2e.migrations import failed_gate_then_migrated, prepare
-from tests.e2e.test_8_matrix import SEED
+from tests.e2e.sample import seed
 from tests.e2e.v1_hosts import old_of
 
 
 def test_a_failed_gate_puts_v1_back_and_the_next_run_migrates(incident_fleet: Fleet, tmp_path: Path) -> None:
-    seed = int(os.environ.get(SEED, time.time() // 86400))
-    name = sorted(HOST_KINDS)[seed % len(HOST_KINDS)]
+    today = seed()
+    name = sorted(HOST_KINDS)[today % len(HOST_KINDS)]
     fleet = Fleet.of(incident_fleet.lab)
     prepare(fleet, [name], tmp_path)
-    for number in (seed, seed + 3):  # first, while all is as it should be but for one thing
+    for number in (today, today + 3):  # first, while all is as it should be but for one thing
         refused(fleet, name, BAD[number % len(BAD)])
     if old_of(name).how == "system":
         fleet.data[name]["nanoclaw_v1_dir"] = "auto"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tasks.command import program_text
 from tasks.model.migration.channels import CHANNELS
 from tasks.model.migration.found import Group, Install
+from tasks.model.migration.room import Need
 from tasks.model.migration.steps import ACCOUNT, Step, back, channels, steps
 from tasks.model.ownership import duty
 from tasks.model.plan import HostPlan
@@ -72,6 +76,27 @@ def test_staging_is_in_order(plan: HostPlan) -> None:
     own = ["own_trees"] if duty(plan) == "change" else []
     begin = ["migration_aside", "v1_backup", "migration_units", "v1_extract"]
     assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1_copy", *own]
+
+
+@every_host
+def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan) -> None:
+    need = Need(("/pods",), 5000, 7, None, None)
+    listed = steps("staging", plan, INSTALL, PROBE, [need])
+    assert listed[0] == Step(
+        "look for room", "look_for_room", {"needs": [{"paths": ["/pods"], "bytes": 5000, "entries": 7}]}
+    )
+    assert listed[1:] == staging(plan)
+
+
+@pytest.mark.parametrize(
+    ("size", "entries", "says"),
+    [(1, 1, ""), (1 << 60, 1, "would need 1152921504606 MB and 1 inodes"), (1, 1 << 60, f"and {1 << 60} inodes, and")],
+)
+def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, entries: int, says: str) -> None:
+    needs = [{"paths": [str(tmp_path / "not" / "there"), "/other"], "bytes": size, "entries": entries}]
+    words = [sys.executable, "-I", "-c", program_text("look_for_room"), json.dumps({"needs": needs})]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, says in done.stderr) == (1 if says else 0, True), done.stderr
 
 
 @every_host

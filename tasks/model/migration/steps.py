@@ -14,6 +14,7 @@ from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_fate
 from tasks.model.migration.found import Install
 from tasks.model.migration.places import directory, marker, ran, trying
+from tasks.model.migration.room import Need
 from tasks.model.ownership import duty, host_trees
 from tasks.model.plan import HostPlan
 from tasks.model.service_unit import log_files
@@ -38,12 +39,15 @@ class Step:
     seconds: int = STEP
 
 
-def steps(part: Part, plan: HostPlan, install: Install, probe: Sequence[str]) -> list[Step]:
+def steps(
+    part: Part, plan: HostPlan, install: Install, probe: Sequence[str], unseen: Sequence[Need] = ()
+) -> list[Step]:
     """The steps of a part, in their order.
 
     + probe: the argv of files/programs/probe.py
+    + unseen: what could not be judged before the run, since nothing was mounted there yet
     """
-    return list(_staging(plan, install) if part == "staging" else _switching(plan, install, probe))
+    return list(_staging(plan, install, unseen) if part == "staging" else _switching(plan, install, probe))
 
 
 def back(plan: HostPlan, install: Install) -> Step:
@@ -65,7 +69,9 @@ def channels(install: Install) -> list[str]:
     return sorted({channel for group in groups if (channel := channel_of(group.jid))})
 
 
-def _staging(plan: HostPlan, install: Install) -> Iterator[Step]:
+def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterator[Step]:
+    if unseen:
+        yield Step("look for room", "look_for_room", {"needs": [_need(need) for need in unseen]})
     files = {"v1": install.path, "to": f"{directory(plan)}/backup", **_user(plan)}
     yield Step("put an earlier attempt aside", "migration_aside", _aside(plan), LONG)
     yield Step("back up v1's database", "v1_backup", files, LONG)
@@ -99,6 +105,10 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     yield Step("prove v2", "migration_gate", {**gate, "command": command, "seconds": 300}, 1500)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
     yield Step("decide for v2", "migration_finish", {**_files(plan), "ran": ran(plan), "text": text})
+
+
+def _need(need: Need) -> dict[str, Any]:
+    return {"paths": list(need.paths), "bytes": need.bytes, "entries": need.entries}
 
 
 def _v1(install: Install) -> dict[str, Any] | None:

@@ -1,0 +1,34 @@
+"""Fails where a file system has less free than a migration needs.
+
+Argument: {"needs": [{"paths": [on the same one], "bytes", "entries"}]}. A path that is not there yet counts as the
+directory above it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+MB = 1_000_000
+
+
+def lacking(need: dict[str, Any]) -> str | None:
+    above = need["paths"][0]
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    found = os.statvfs(above)
+    free, entries = found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
+    if free >= need["bytes"] and (entries is None or entries >= need["entries"]):
+        return None
+    return (
+        f"{' and '.join(need['paths'])} would need {need['bytes'] // MB} MB and {need['entries']} inodes, and has "
+        f"{free // MB} MB and {'any number of' if entries is None else entries} inodes free: free some space, or make "
+        "the file system larger"
+    )
+
+
+if __name__ == "__main__":
+    problems = [text for need in json.loads(sys.argv[1])["needs"] if (text := lacking(need))]
+    sys.exit("; ".join(problems) or None)
