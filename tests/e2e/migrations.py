@@ -85,6 +85,16 @@ def assert_migrated(fleet: Fleet, name: str) -> None:
     assert v1_is_as_it_was(fleet, name)
 
 
+def assert_recorded(fleet: Fleet, name: str) -> None:
+    """The record is of the migration as it ended, and says so to who reads it."""
+    kept = fleet.lab[name].succeed(f"cd {directory(fleet.host(name))} && cat record.json && stat -c %a record.*")
+    document, _, modes = kept.rpartition("}")
+    assert json.loads(document + "}") == journal(fleet, name)
+    assert modes.split() == ["600", "600"]
+    said = fleet.lab[name].succeed(f"cat {directory(fleet.host(name))}/record.md")
+    assert "It is finished, and NanoClaw v2 serves" in said and "## Lost\n\nNothing." in said
+
+
 def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
     """A v2 that does not answer is no v2: its host has its v1 back. The next run migrates it."""
     fleet.data[name]["nanoclaw_v1_gate"] = ["false"]
@@ -96,6 +106,7 @@ def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
     fleet.deploy("--limit", name)
     assert left_over() == []
     assert_migrated(fleet, name)
+    assert_recorded(fleet, name)
     assert fleet.deploy("--limit", name).changed == set()
 
 
@@ -162,3 +173,4 @@ def accidents_in(fleet: Fleet, name: str, step: str) -> None:
             go_back(fleet, name)
     fleet.deploy("--limit", name)
     assert_migrated(fleet, name)
+    assert_recorded(fleet, name)
