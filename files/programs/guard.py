@@ -22,12 +22,11 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from typing import Any
 
+from files.programs.guard_tree import Tree, matches
 from files.programs.inotify import Event, Queue, UnmountedError
 from files.programs.notify import notify
-from files.programs.tree_walk import DIRECTORY, GONE, Rule, Walk, give, give_open, open_directory, place_of
+from files.programs.tree_walk import GONE, Walk, give, give_open, place_of
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
 FLOOD = 1000  # events a second from one directory that an agent can write
@@ -35,38 +34,8 @@ TURN = 200  # entries of one session between two looks at the events, and before
 AT_ONCE = 2000  # entries of a new directory that are given before anything else is looked at
 UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
 PAUSE = 20  # times as long as a sweep takes until the next one
+GIVE_UP = 20  # refusals in a row: the server forbids it, or ids are not mapped; the next sweep tries again
 MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
-
-
-class Tree:
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.path: str = settings["path"]
-        self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
-        self.hosts, self.shared = ([pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared"))
-        self.there = False
-
-    def is_hosts(self, path: str) -> bool:
-        return not path or matches(path, self.hosts)
-
-    def open(self, path: str) -> int:
-        """Opens a directory of the tree, following no link below its root, and leaving its mount nowhere."""
-        handle = open_directory(self.path)
-        place = place_of(handle)
-        for part in path.split("/") if path else []:
-            try:
-                below = os.open(part, DIRECTORY, dir_fd=handle)
-            finally:
-                os.close(handle)
-            handle = below
-        if place_of(handle) != place:
-            os.close(handle)
-            raise OSError(errno.EXDEV, "another mount")
-        return handle
-
-
-def matches(path: str, patterns: list[list[str]]) -> bool:
-    parts = path.split("/")
-    return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in patterns)
 
 
 class Guard:
@@ -100,6 +69,8 @@ class Guard:
                 handle, tree.rule, True, lambda fd, more: self.watch(tree, "/".join([*start, *more]), fd)
             ):
                 self.count(tree, verdict)
+                if tree.refused >= GIVE_UP:
+                    break
                 yield
         except OSError as error:
             self.fail(tree, error)
@@ -137,6 +108,8 @@ class Guard:
     def count(self, tree: Tree, verdict: str) -> None:
         if verdict == "EROFS":
             sys.exit(f"{tree.path} became read-only here: starting again, with the mounts of now")
+        if verdict in ("give", "EPERM", "EINVAL"):
+            tree.refused = 0 if verdict == "give" else tree.refused + 1
         if verdict == "give" or verdict.startswith("E"):
             self.given[f"{tree.path}: {'given' if verdict == 'give' else verdict}"] += 1
             self.total["given" if verdict == "give" else verdict] += 1
@@ -210,6 +183,8 @@ class Guard:
             elif time.monotonic() >= self.due() or self.new_root():
                 self.begun = time.monotonic()
                 self.missed = self.missed_by_agents = False
+                for tree in self.trees:
+                    tree.refused = 0
                 self.units = (unit for tree in self.trees for unit in self.top(tree, ""))
             elif self.given:
                 self.tell()

@@ -24,6 +24,7 @@ from files.programs.tree_walk import NOBODY, Rule, Walk, open_directory
 
 GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
 SAMPLE = 5
+AT_ONCE = 4  # finds over NFS; a server has 8 threads or more (nfs.conf(5), threads)
 STALL = 180  # seconds without progress: more than the grace period after a restart of the server (nfsd(7))
 
 
@@ -49,7 +50,7 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
     rule = Rule(tree["uid"], tree["gid"], frozenset(tree["uids"]), frozenset(tree["gids"]))
     begun = time.monotonic()
     beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
-    if apply or beneath or (found := counted(root, rule)) is None:
+    if apply or beneath or (found := counted(root, rule, AT_ONCE if tree["anchor"] else 1)) is None:
         found = walked(tree["path"], root, rule, apply)
     else:
         os.close(root)
@@ -76,11 +77,11 @@ class Found:
             self.samples[verdict].append(shown(where) or ".")
 
 
-def counted(root: int, rule: Rule) -> Found | None:
+def counted(root: int, rule: Rule, at_once: int) -> Found | None:
     """What find(1) counts; None where it does not know all."""
     found = Found()
     try:
-        for seen in differing(root, rule):
+        for seen in differing(root, rule, at_once):
             signal.alarm(STALL)
             if seen.entries:
                 found.add(seen.verdict, seen.name, seen.entries)

@@ -225,6 +225,26 @@ def test_a_flood_in_one_session_holds_up_no_other(sessions: Path, manager: Manag
             agent.kill()
 
 
+def test_where_nothing_can_be_given_it_does_not_try_each_entry(sessions: Path, manager: Manager) -> None:
+    """Immutable files stand for a server that forbids it."""
+    (sessions / "ag").mkdir()
+    assert within(lambda: is_given(sessions / "ag"))
+    huge = sessions.parent / "huge"
+    huge.mkdir()
+    names = [huge / str(number) for number in range(300)]
+    for name in names:
+        name.touch()
+    if subprocess.run(["chattr", "+i", *names], capture_output=True).returncode != 0:
+        pytest.skip("no immutable files here")
+    try:
+        huge.rename(sessions / "ag" / "huge")
+        (sessions / "other").mkdir()
+        assert within(lambda: is_given(sessions / "other"))
+        assert manager.hears("EPERM 20")
+    finally:
+        subprocess.run(["chattr", "-R", "-i", sessions], check=True)
+
+
 def test_it_says_how_it_is(sessions: Path, manager: Manager) -> None:
     (sessions / "ag" / "sess").mkdir(parents=True)
     assert manager.hears("given 3")
