@@ -1,0 +1,81 @@
+"""`python -m tests.hostile --attempts N --seed S`: attacks guard and own_trees in mounts of its own."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tests.hostile import givers
+from tests.hostile.engagement import Order, Outcome, engage
+from tests.hostile.place import Place
+
+NEW_MOUNTS = 0x20000  # CLONE_NEWNS
+PRIVATE, RECURSIVE = 1 << 18, 16384
+PROGRAMS = ("both", "naive", *givers.BROKEN)
+
+
+def in_own_mounts() -> bool:
+    """Leaves the mounts of the machine (unshare(2)); False where that is not allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_MOUNTS) != 0:
+        return False
+    return bool(libc.mount(b"none", b"/", None, ctypes.c_ulong(PRIVATE | RECURSIVE), None) == 0)
+
+
+def attack(program: str, order: Order) -> Outcome:
+    """One engagement in a new directory."""
+    if not in_own_mounts():
+        order = replace(order, mounts=False, mounting=False)
+    with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as folder:
+        base = Path(folder)
+        base.chmod(0o711)
+        place = Place(base / "v2-sessions", base / "groups", base / "outside", hostile=2)
+        trees = place.sessions, place.groups
+        if program == "naive":
+            order.repeated.append(givers.naive(*trees))
+        else:
+            change = str if program == "both" else givers.broken(givers.BROKEN[program])
+            order.services.append(givers.guard(*trees, change))
+            order.repeated.append(givers.own_trees(*trees, change))
+        try:
+            return engage(place, order, base)
+        finally:
+            subprocess.run(["rm", "-rf", "--one-file-system", *map(str, base.iterdir())], check=False)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status is 0 only if the law held, no program failed and nothing was left."""
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    parser.add_argument("--attempts", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=int(time.time() // 86400))
+    parser.add_argument("--seconds", type=float, default=3600, help="when attackers end at the latest")
+    parser.add_argument("--program", choices=PROGRAMS, default="both", help="both are guard and own_trees; or a fault")
+    parser.add_argument("--huge", type=int, default=3000, help="entries of the directory that is moved in and out")
+    parser.add_argument("--depth", type=int, default=2500, help="levels of a nest in each hostile session")
+    parser.add_argument("--mounting", action="store_true", help="mount victims on new directories meanwhile, too")
+    asked = parser.parse_args(arguments)
+    if os.geteuid() != 0:
+        parser.error("gives files away, which only root may")
+    order = Order(
+        asked.attempts, asked.seed, asked.seconds, huge=asked.huge, depth=asked.depth, mounting=asked.mounting
+    )
+    outcome = attack(asked.program, order)
+    waits = ", ".join(f"{name} {value}" for name, value in outcome.fairness.items())
+    print(
+        f"hostile: {outcome.attempts} attempts in {outcome.seconds} s, {len(outcome.violations)} violations, "
+        f"{len(outcome.failures)} failures, {len(outcome.left)} left; new sessions of others (ms): {waits}"
+    )
+    print(json.dumps({**asdict(outcome), "passed": outcome.passed}))
+    return 0 if outcome.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""One engagement: the programs that give owners, an agent that attacks them, and the law that must hold.
+
+Run as a program it takes an `Order` and the paths as JSON and answers with the outcome as JSON: the lab does so.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.hostile import fairness, root_host
+from tests.hostile.attacker import Attacker
+from tests.hostile.law import left_over
+from tests.hostile.place import AGENT, Place
+from tests.hostile.running import Repeated, Service
+
+LOOK = 0.2  # seconds between two looks at the law
+MOST = 10  # violations that are shown
+FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done. `services` run all the time, `repeated` again and again; both are command lines."""
+
+    attempts: int
+    seed: int
+    seconds: float
+    """When the attackers end though they have not made their attempts."""
+    services: list[list[str]] = field(default_factory=list)
+    repeated: list[list[str]] = field(default_factory=list)
+    hostile: int = 2
+    """Hostile sessions, with one attacker each."""
+    huge: int = 3000
+    depth: int = 2500
+    mounts: bool = True
+    """Whether victims are mounted in the sessions before the programs start."""
+    mounting: bool = False
+    """Whether victims are mounted on new directories meanwhile, too."""
+
+
+@dataclass
+class Outcome:
+    """What came of it. Nothing but `violations` is about safety."""
+
+    seed: int
+    attempts: int = 0
+    tried: int = 0
+    seconds: float = 0
+    violations: list[str] = field(default_factory=list)
+    made: int = 0
+    """Entries that the host process made in hostile places."""
+    runs: int = 0
+    """Of the repeated programs, the last one after the attack included."""
+    failures: list[str] = field(default_factory=list)
+    """Programs that ended as they should not: what an agent could do to an operator's run."""
+    left: list[str] = field(default_factory=list)
+    """What was not given though nobody attacked any more."""
+    fairness: dict[str, float] = field(default_factory=dict)
+    moves: dict[str, int] = field(default_factory=dict)
+    not_mounted: str = ""
+    """Why nothing could be mounted, so that this part was not tried."""
+
+    @property
+    def passed(self) -> bool:
+        return not (self.violations or self.failures or self.left)
+
+
+class Attackers:
+    """The attackers' processes, and how far they are."""
+
+    def __init__(self, place: Place, order: Order, base: Path) -> None:
+        self.counters: list[Path] = []
+        self.answers = FORK.SimpleQueue()
+        self.processes = []
+        for number, (session, group) in enumerate(place.ways):
+            counter = place.outside / f"counter-{number}"
+            counter.write_bytes(bytes(8))
+            os.chown(counter, AGENT, AGENT)
+            self.counters.append(counter)
+            told = {
+                **{"seed": order.seed * 100 + number, "attempts": -(-order.attempts // len(place.ways))},
+                **{"victims": str(place.victims), "huge": order.huge, "depth": order.depth, "seconds": order.seconds},
+            }
+            paths = {"session": session, "group": group, "common": place.common, "counter": counter}
+            told |= {name: str(path.relative_to(base)) for name, path in paths.items()}
+            self.processes.append(FORK.Process(target=self._attack, args=(base, told)))
+            self.processes[-1].start()
+
+    def _attack(self, base: Path, told: dict[str, Any]) -> None:
+        """In a process of its own, which becomes the agent's for good."""
+        os.chdir(base)  # while it still may: what is above may be closed to others
+        os.setgroups([])
+        os.setresgid(AGENT, AGENT, AGENT)
+        os.setresuid(AGENT, AGENT, AGENT)
+        self.answers.put(Attacker(told).run())
+
+    @property
+    def landed(self) -> int:
+        return sum(int.from_bytes(counter.read_bytes(), "little") for counter in self.counters)
+
+    @property
+    def at_work(self) -> bool:
+        return any(process.is_alive() for process in self.processes)
+
+    def end(self, outcome: Outcome) -> None:
+        """Waits for them, or ends them where there is a violation, and adds up what they did."""
+        moves: Counter[str] = Counter()
+        for process in self.processes:
+            if outcome.violations:
+                process.kill()
+            process.join()
+        while not self.answers.empty():
+            answer = self.answers.get()
+            moves.update(answer["landed"])
+            outcome.tried += answer["tried"]
+        if not outcome.violations and any(process.exitcode for process in self.processes):
+            raise RuntimeError("an attacker did not attack to the end")
+        outcome.attempts, outcome.moves = self.landed, dict(moves)
+
+
+def engage(place: Place, order: Order, base: Path) -> Outcome:
+    """Attacks until all attempts were made, or something is broken. `base` is a directory above everything."""
+    outcome = Outcome(order.seed)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    place.build(order.mounts)
+    outcome.not_mounted = place.why_not_mounted
+    stop, made, waits = FORK.Event(), FORK.Value("q", 0), FORK.SimpleQueue()
+    helpers = [
+        FORK.Process(target=root_host.run, args=(place, order.seed, order.mounting, stop.is_set, made)),
+        FORK.Process(target=fairness.run, args=(place.sessions, AGENT, stop.is_set, waits)),
+    ]
+    services = [Service(words) for words in order.services]
+    repeated = Repeated(order.repeated)
+    seconds: list[float] = []
+    try:
+        for process in helpers:
+            process.start()
+        attackers, begun = Attackers(place, order, base), time.monotonic()
+        while attackers.at_work and not outcome.violations:
+            time.sleep(LOOK)
+            _judge(place, outcome, attackers.landed)
+            while not waits.empty():
+                seconds.append(waits.get())
+        attackers.end(outcome)
+        outcome.seconds = round(time.monotonic() - begun, 1)
+    finally:
+        stop.set()
+        for process in helpers:
+            process.join(2 * fairness.GIVE_UP)
+        while not waits.empty():
+            seconds.append(waits.get())
+        for service in services:
+            outcome.failures += service.end()
+        outcome.failures += repeated.end()
+    outcome.made, outcome.runs, outcome.fairness = made.value, repeated.runs, fairness.summary(seconds)
+    _judge(place, outcome, outcome.attempts)
+    place.law.close()
+    place.unmount_all()
+    if not outcome.violations:
+        outcome.left = [path for tree in (place.sessions, place.groups) for path in left_over(str(tree))][:20]
+    return outcome
+
+
+def _judge(place: Place, outcome: Outcome, attempts: int) -> None:
+    if not outcome.violations:
+        outcome.violations = [f"seed {outcome.seed}, attempt {attempts}: {what}" for what in place.law.broken()[:MOST]]
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    order = Order(**told["order"])
+    place = Place(Path(told["sessions"]), Path(told["groups"]), Path(told["outside"]), order.hostile)
+    outcome = engage(place, order, Path(told["base"]))
+    print(json.dumps({**asdict(outcome), "passed": outcome.passed}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The programs that are attacked, as command lines: as they are, broken on purpose, and a naive one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.command import program_text
+from tests.hostile.place import AGENT
+
+Change = Callable[[str], str]
+
+IDS = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, 65534, AGENT]}
+WATCHED = {
+    "sessions": ["*", "*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"],
+    "groups": ["*", "*/.claude-fragments"],
+}
+SWEEP = 2  # seconds: often, so that sweeps are attacked too
+
+NAIVE = """
+import os, sys
+for tree in sys.argv[1:]:
+    for above, folders, files in os.walk(tree):
+        for name in folders + files:
+            path = os.path.join(above, name)
+            try:
+                found = os.lstat(path)
+                if found.st_uid in (0, 65534) and (os.path.isdir(path) or found.st_nlink == 1):
+                    os.lchown(path, 1000, 1000)
+            except OSError:
+                pass
+"""
+"""What one would write at first: it never follows a link on purpose, looks before it gives, and goes by paths."""
+
+
+class Broken(NamedTuple):
+    """A text of the walk that is replaced by another one: a fault that somebody could bring in."""
+
+    old: str
+    new: str
+
+
+BROKEN = {
+    "follows links to directories": Broken("O_DIRECTORY | os.O_NOFOLLOW", "O_DIRECTORY"),
+    "goes into mounts": Broken("place_of(handle) == self.place", "True"),
+    "gives mounted files": Broken("if place_of(handle) != place:", "if False:"),
+    "gives files with several names": Broken("links > 1", "links > 9"),
+    "gives others' files": Broken("if uid != rule.uid and uid not in rule.uids:", "if False:"),
+    "gives set-id files": Broken("mode & (stat.S_ISUID | stat.S_ISGID)", "False"),
+    "gives a name and not what was looked at": Broken(
+        'os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))',
+        "os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",
+    ),
+    "trusts `..`": Broken("if (found.st_dev, found.st_ino) == above.identity:", "if True:"),
+}
+
+
+def broken(fault: Broken) -> Change:
+    """The change that brings a fault in; an error where the text is not there any more."""
+
+    def change(text: str) -> str:
+        if fault.old not in text:
+            raise ValueError(f"the programs hold no {fault.old!r} any more")
+        return text.replace(fault.old, fault.new)
+
+    return change
+
+
+def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
+    trees = [
+        {"path": str(path), "watched": watched, **IDS}
+        for path, watched in zip((sessions, groups), WATCHED.values(), strict=True)
+    ]
+    text = change(program_text("guard"))
+    return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "trees": trees})]
+
+
+def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[str]:
+    trees = [{"path": str(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)]
+    text = change(program_text("own_trees"))
+    return [sys.executable, "-I", "-c", text, json.dumps({"apply": True, "trees": trees})]
+
+
+def naive(sessions: Path, groups: Path) -> list[str]:
+    return [sys.executable, "-I", "-c", NAIVE, str(sessions), str(groups)]

@@ -1,0 +1,61 @@
+"""The law: what no program may change, whatever an agent does. Each entry is held open, wherever it is moved to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+
+HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Seen = tuple[int, int, int, int]
+"""uid, gid, mode, and the time of the last change in ns, or 0 where others may change the entry's names."""
+
+
+@dataclass
+class Law:
+    """Entries with what they were when they were put under it."""
+
+    held: list[tuple[str, int, bool, Seen]] = field(default_factory=list)
+
+    def keep(self, label: str, directory: int, name: str, *, still: bool) -> None:
+        """Puts an entry under the law. `still`: nobody but root can move it, so not even its ctime may change."""
+        handle = os.open(name, HELD, dir_fd=directory)
+        self.held.append((label, handle, still, seen(handle, still)))
+
+    def keep_all(self, label: str, directory: int, *, still: bool) -> None:
+        """The same for all that is below an open directory, and for itself."""
+        for above, folders, files, handle in os.fwalk(".", dir_fd=directory):
+            for name in folders + files:
+                self.keep(os.path.normpath(f"{label}/{above}/{name}"), handle, name, still=still)
+        self.keep(label, directory, ".", still=still)
+
+    def broken(self) -> list[str]:
+        """What differs, in words."""
+        found = []
+        for label, handle, still, before in self.held:
+            if (now := seen(handle, still)) != before:
+                found.append(f"{label}: uid, gid, mode, ctime were {_shown(before)} and are {_shown(now)}")
+        return found
+
+    def close(self) -> None:
+        for _label, handle, _still, _seen in self.held:
+            os.close(handle)
+        self.held.clear()
+
+
+def seen(handle: int, still: bool) -> Seen:
+    now = os.fstat(handle)
+    return now.st_uid, now.st_gid, now.st_mode, now.st_ctime_ns if still else 0
+
+
+def _shown(of: Seen) -> str:
+    return f"{of[0]} {of[1]} {of[2]:o} {of[3]}"
+
+
+def left_over(tree: str) -> list[str]:
+    """What is root's or nobody's in a tree without mounts and should have been given: plain entries with one name."""
+    plain = ["(", "-type", "d", "-o", "-type", "l", "-o", "-type", "f", "-links", "1", "!", "-perm", "/6000", ")"]
+    words = ["find", tree, "-xdev", "(", "-uid", "0", "-o", "-uid", "65534", ")", *plain, "-print0"]
+    found = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+    return [os.fsdecode(name)[-200:] for name in found.split(b"\0") if name]
