@@ -4,7 +4,8 @@ Every step goes from an open directory to a name in it, never along a path. Link
 is given. Nothing leaves the tree's mount, neither to another file system nor to a directory of the same one that is
 bound into the tree. An entry is decided on again once it is held open (O_PATH), and it is that which is changed.
 Left alone, and counted: owners that NanoClaw cannot have left, files with several names (one may lie elsewhere),
-devices, sockets, pipes, and files with set-id bits (chown would clear them). Memory does not grow with a tree.
+devices, sockets, pipes, and files with set-id bits (chown would clear them). Memory does not grow with a tree, and
+no number of entries or levels makes a step long.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 NOBODY = 65534
-KEEP_OPEN = 64  # directories above the present one that stay open; deeper ones are reopened as ".."
+KEEP_OPEN = 64  # levels of directories that stay open; deeper ones are reopened as ".."
+DEEPEST = 4096  # levels: deeper than any path can be (PATH_MAX); who goes on making more does not hold up a walk
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or replaced since it was listed
 
@@ -87,6 +89,11 @@ def give_open(handle: int, rule: Rule, apply: bool = True) -> str:
     return f"foreign {now.st_uid}:{now.st_gid}" if verdict == "foreign" else verdict
 
 
+def identity(found: os.stat_result) -> tuple[int, int, int]:
+    """What tells whether it is the same directory, unchanged: the number alone can be another one's by now."""
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
 class Frame:
     """A directory on the way down: its name, what is left to visit, its handle (None while it is closed)."""
 
@@ -94,12 +101,13 @@ class Frame:
         self.name, self.handle = name, handle
         self.entries: Iterator[str] = (entry.name for entry in os.scandir(handle))
         found = os.fstat(handle)
-        self.identity = (found.st_dev, found.st_ino)
+        self.identity = identity(found)
         self.closed = False
 
     def close(self) -> None:
         """Keeps the names that are left and lets go of the directory."""
         self.entries = iter(list(self.entries))
+        self.identity = identity(os.fstat(self.handle))
         os.close(self.handle)
         self.closed = True
 
@@ -128,6 +136,10 @@ class Walk:
         return "/".join([*(frame.name for frame in self.frames[1:]), name])
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
+        return (step for step in self.steps() if step)
+
+    def steps(self) -> Iterator[tuple[str, str] | None]:
+        """The same, and None for each step that comes to no verdict: for who must not be held up."""
         self.enter("", self.root)
         try:
             while self.frames:
@@ -138,8 +150,11 @@ class Walk:
                         yield from self.leave()
                     else:
                         yield from self.visit(name)
+                        yield None
                 except OSError as error:
-                    if error.errno not in GONE:
+                    if error.errno in GONE:
+                        yield None
+                    else:
                         yield errno.errorcode.get(error.errno or 0, str(error.errno)), name or ""
         finally:
             for frame in self.frames:
@@ -153,11 +168,12 @@ class Walk:
             return
         if stat.S_ISDIR(seen.st_mode):
             handle = os.open(name, DIRECTORY, dir_fd=directory)
-            if place_of(handle) == self.place:
+            if place_of(handle) == self.place and len(self.frames) < DEEPEST:
                 self.enter(name, handle)
             else:
+                verdict = "elsewhere" if place_of(handle) != self.place else "deep"
                 os.close(handle)
-                yield "elsewhere", name
+                yield verdict, name
             return
         verdict = decide(seen.st_mode, seen.st_nlink, seen.st_uid, seen.st_gid, self.rule)
         if verdict == "foreign":
@@ -193,8 +209,7 @@ class Walk:
         above = self.frames[-1]
         try:
             handle = os.open("..", DIRECTORY, dir_fd=child)
-            found = os.fstat(handle)
-            if (found.st_dev, found.st_ino) == above.identity:
+            if identity(os.fstat(handle)) == above.identity:
                 above.handle, above.closed = handle, False
                 return
             os.close(handle)

@@ -30,8 +30,11 @@ def in_own_mounts() -> bool:
     return bool(libc.mount(b"none", b"/", None, ctypes.c_ulong(PRIVATE | RECURSIVE), None) == 0)
 
 
-def attack(program: str, order: Order) -> Outcome:
-    """One engagement in a new directory."""
+def attack(program: str, latency: float, order: Order) -> Outcome:
+    """One engagement in a new directory; against a fault with the moves that it needs."""
+    known = givers.BROKEN.get(program)
+    if known:
+        order, latency = replace(order, moves=list(known.moves)), latency or known.latency / 1000
     if not in_own_mounts():
         order = replace(order, mounts=False, mounting=False)
     with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as folder:
@@ -40,11 +43,12 @@ def attack(program: str, order: Order) -> Outcome:
         place = Place(base / "v2-sessions", base / "groups", base / "outside", hostile=2)
         trees = place.sessions, place.groups
         if program == "naive":
-            order.repeated.append(givers.naive(*trees))
+            order = replace(order, repeated=[givers.naive(*trees)], fair=False)
         else:
-            change = str if program == "both" else givers.broken(givers.BROKEN[program])
-            order.services.append(givers.guard(*trees, change))
-            order.repeated.append(givers.own_trees(*trees, change))
+            fault = givers.broken(known) if known else str
+            slowed = givers.slowly(latency)
+            order.services.append(givers.guard(*trees, lambda text: slowed(fault(text))))
+            order.repeated.append(givers.own_trees(*trees, lambda text: slowed(fault(text))))
         try:
             return engage(place, order, base)
         finally:
@@ -60,6 +64,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--program", choices=PROGRAMS, default="both", help="both are guard and own_trees; or a fault")
     parser.add_argument("--huge", type=int, default=3000, help="entries of the directory that is moved in and out")
     parser.add_argument("--depth", type=int, default=2500, help="levels of a nest in each hostile session")
+    parser.add_argument("--latency", type=float, default=0, help="ms that each system call of theirs takes longer")
     parser.add_argument("--mounting", action="store_true", help="mount victims on new directories meanwhile, too")
     asked = parser.parse_args(arguments)
     if os.geteuid() != 0:
@@ -67,7 +72,7 @@ def main(arguments: list[str]) -> int:
     order = Order(
         asked.attempts, asked.seed, asked.seconds, huge=asked.huge, depth=asked.depth, mounting=asked.mounting
     )
-    outcome = attack(asked.program, order)
+    outcome = attack(asked.program, asked.latency / 1000, order)
     waits = ", ".join(f"{name} {value}" for name, value in outcome.fairness.items())
     print(
         f"hostile: {outcome.attempts} attempts in {outcome.seconds} s, {len(outcome.violations)} violations, "

@@ -1,9 +1,10 @@
 """The attacker: an agent's process, which makes hostile moves in its session until it has made enough.
 
 It is told {"seed", "attempts", "session", "group", "common" (a directory outside that anybody writes in), "victims",
-"huge" (entries), "depth" (levels), "seconds" (at most), "counter" (a file to count in)}. Paths but `victims` are
-relative to the working directory. It answers {"tried", "landed": {move: number}}. A move that the kernel refused did
-not land and is no attempt. What it decides follows from the seed; how it meets the programs does not.
+"huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file to count
+in)}. Paths but `victims` are relative to the working directory. It answers {"tried", "landed": {move: number}}. A move
+that the kernel refused did not land and is no attempt. What it decides follows from the seed; how it meets the programs
+does not.
 """
 
 from __future__ import annotations
@@ -186,12 +187,20 @@ class Attacker:
 
     def hammer(self) -> None:
         """An entry that the host makes often, and a link, as fast as can be: for what comes between look and call."""
-        here = self.chance.choice(self.places)
-        name, link = self.chance.choice((DIRECTORIES[0], FILES[0])), f"{self.own}-hammer"
-        with contextlib.suppress(FileExistsError):
-            os.symlink(f"{self.victims}/{name}", link, dir_fd=here)
-        for _ in range(3000):
-            exchange(here, name, here, link)
+        here, link = self.boxes[0], f"{self.own}-hammer"
+        name = self.chance.choice((DIRECTORIES[0], FILES[0], FILES[0]))
+        for _ in range(20):
+            with contextlib.suppress(OSError):  # the host's entry may have taken the place of the link
+                os.readlink(name, dir_fd=here)
+                exchange(here, name, here, link)
+            with contextlib.suppress(OSError):
+                os.unlink(link, dir_fd=here)
+            with contextlib.suppress(OSError):
+                os.rename(link, f"{self.own}-{self.chance.randrange(10**9)}", src_dir_fd=here, dst_dir_fd=self.common)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(f"{self.victims}/{name}", link, dir_fd=here)
+            for _ in range(50):
+                exchange(here, name, here, link)
 
     def names(self) -> None:
         here, name = self.chance.choice(self.places), self.chance.choice(DIRECTORIES + FILES)
@@ -245,11 +254,12 @@ class Attacker:
         os.rmdir(name, dir_fd=here)
 
     def run(self) -> dict[str, Any]:
-        often: list[Callable[[], None]] = [self.directory_to_link, self.file_to_link, self.chain_game, self.kinds]
-        often += [self.hammer]
-        now_and_then = [self.slow_link, self.box_to_link, self.session_to_link, self.directory_to_file, self.mounts]
-        more = [self.own_entry, self.out_and_in, self.names, self.hard_link, self.modes, self.discard]
-        moves = often * 4 + now_and_then * 2 + more * 2 + [self.flood, self.huge]
+        often: list[Callable[[], None]] = [self.directory_to_link, self.file_to_link, self.kinds, self.box_to_link]
+        often += [self.slow_link, self.session_to_link, self.directory_to_file, self.mounts, self.names]
+        more = [self.own_entry, self.out_and_in, self.hard_link, self.modes, self.discard, self.chain_game]
+        moves = often * 4 + more * 2 + [self.flood, self.huge, self.hammer]
+        if self.told["moves"]:
+            moves = [getattr(self, name) for name in self.told["moves"]]
         landed: Counter[str] = Counter()
         tried, count, end = 0, 0, time.monotonic() + self.told["seconds"]
         with Path(self.told["counter"]).open("r+b") as file, mmap.mmap(file.fileno(), 8) as counter:

@@ -41,6 +41,10 @@ class Order:
     """Hostile sessions, with one attacker each."""
     huge: int = 3000
     depth: int = 2500
+    fair: bool = True
+    """Whether new sessions of others are timed."""
+    moves: list[str] = field(default_factory=list)
+    """The only moves of the attackers; all where there is none."""
     mounts: bool = True
     """Whether victims are mounted in the sessions before the programs start."""
     mounting: bool = False
@@ -89,6 +93,7 @@ class Attackers:
             told = {
                 **{"seed": order.seed * 100 + number, "attempts": -(-order.attempts // len(place.ways))},
                 **{"victims": str(place.victims), "huge": order.huge, "depth": order.depth, "seconds": order.seconds},
+                "moves": order.moves,
             }
             paths = {"session": session, "group": group, "common": place.common, "counter": counter}
             told |= {name: str(path.relative_to(base)) for name, path in paths.items()}
@@ -142,6 +147,7 @@ def engage(place: Place, order: Order, base: Path) -> Outcome:
     services = [Service(words) for words in order.services]
     repeated = Repeated(order.repeated)
     seconds: list[float] = []
+    helpers = helpers if order.fair else helpers[:1]
     try:
         for process in helpers:
             process.start()

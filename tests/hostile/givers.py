@@ -41,6 +41,10 @@ class Broken(NamedTuple):
 
     old: str
     new: str
+    moves: tuple[str, ...] = ()
+    """The attacker's moves that this fault needs, where it takes luck; any without."""
+    latency: float = 0
+    """ms that a system call takes longer, for faults in a gap that is short on a local disk."""
 
 
 BROKEN = {
@@ -52,10 +56,31 @@ BROKEN = {
     "gives set-id files": Broken("mode & (stat.S_ISUID | stat.S_ISGID)", "False"),
     "gives a name and not what was looked at": Broken(
         'os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))',
-        "os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",
+        "time.sleep(0.001); os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",  # a round trip of NFS
+        moves=("hammer", "discard"),
     ),
-    "trusts `..`": Broken("if (found.st_dev, found.st_ino) == above.identity:", "if True:"),
+    "trusts `..`": Broken(
+        "if identity(os.fstat(handle)) == above.identity:", "if True:", moves=("chain_game",), latency=0.3
+    ),
 }
+
+
+FUTURE = "from __future__ import annotations\n"
+SLOWLY = """
+import os, time
+def _slowed(call):
+    def slow(*words, **named):
+        time.sleep({seconds})
+        return call(*words, **named)
+    return slow
+for _name in ("open", "stat", "fstat", "chown", "fchown", "scandir"):
+    setattr(os, _name, _slowed(getattr(os, _name)))
+"""
+
+
+def slowly(seconds: float) -> Change:
+    """The change that makes system calls take as long as over NFS, where each is a round trip: wider gaps to aim at."""
+    return lambda text: text.replace(FUTURE, FUTURE + SLOWLY.format(seconds=seconds), 1) if seconds else text
 
 
 def broken(fault: Broken) -> Change:

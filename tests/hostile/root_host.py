@@ -56,13 +56,15 @@ def mount_there(place: Place, here: int, name: str, chance: random.Random) -> No
 def run(place: Place, seed: int, mounting: bool, stop: Callable[[], bool], made: Synchronized[int]) -> None:
     """Makes entries until `stop`; `made` counts them."""
     chance = random.Random(seed)
-    handles = []
+    handles, inboxes = [], []
     for session, group in place.ways:
-        handles += [os.open(path, DIRECTORY) for path in (session, session / "inbox", session / "outbox", group)]
+        inboxes.append(os.open(session / "inbox", DIRECTORY))
+        handles += [inboxes[-1], *(os.open(path, DIRECTORY) for path in (session, session / "outbox", group))]
     while not stop():
         if made.value % 4 == 0:
             time.sleep(0.001)
-        here, often = chance.choice(handles), chance.random() < 0.5
+        often = chance.random() < 0.5
+        here = chance.choice(inboxes if often else handles)
         with contextlib.suppress(OSError):
             if mounting and place.mounted and chance.randrange(MOUNTS) == 0:
                 mount_there(place, here, "m0", chance)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files.programs.tree_walk import Rule, Walk, decide, new_ids, open_directory
+from files.programs.tree_walk import DEEPEST, Rule, Walk, decide, new_ids, open_directory
 from tests.unit.trees import A, needs_root
 
 RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
@@ -168,6 +168,55 @@ def test_a_directory_that_is_moved_away_meanwhile_costs_its_own_branch_only(tree
     assert depth == 101
     assert verdicts["moved"] == 1
     assert owner(tree) == owner(tree / "zz") == owner(tree / "ag" / "sess") == (A, A)
+
+
+@needs_root
+def test_a_directory_with_the_number_of_a_vanished_one_is_not_taken_for_it(tree: Path, tmp_path: Path) -> None:
+    """The walker comes up by `..` into a directory outside, which got the inode number of the one that it came from."""
+    nest(tree / "ag", 90)
+    above, outside, same = tree / "ag" / "/".join("d" * 70), tmp_path / "outside", list[Path]()
+    outside.mkdir()
+
+    def entered(_handle: int, parts: list[str]) -> None:
+        if len(parts) != 85:
+            return
+        number = above.stat().st_ino
+        (above / "d").rename(outside / "below")
+        above.rmdir()
+        for attempt in range(500):
+            (outside / str(attempt)).mkdir()
+            if (outside / str(attempt)).stat().st_ino == number:
+                same.append(outside / str(attempt))
+                (outside / "below").rename(same[0] / "d")
+                return
+
+    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, entered))
+    if not same:
+        pytest.skip("this file system does not use inode numbers again")
+    assert verdicts["moved"] == 1
+    assert owner(same[0]) == owner(outside) == (0, 0)
+
+
+@needs_root
+def test_no_step_is_long_and_no_nest_endless(tree: Path) -> None:
+    """Who looks at other things between two steps does not wait until a nest has an end."""
+    nest(tree / "ag", DEEPEST + 10)
+    try:
+        depth, deepest = 0, 0
+
+        def entered(_handle: int, _parts: list[str]) -> None:
+            nonlocal depth
+            depth += 1
+
+        verdicts: Counter[str] = Counter()
+        for step in Walk(open_directory(str(tree)), RULE, True, entered).steps():
+            deepest, depth = max(deepest, depth), 0
+            if step:
+                verdicts[step[0]] += 1
+        assert deepest <= 2  # the root, and the first directory in it
+        assert verdicts == {"give": 5 + DEEPEST - 2, "deep": 1}
+    finally:
+        subprocess.run(["rm", "-rf", tree], check=True)
 
 
 @needs_root

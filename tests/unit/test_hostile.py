@@ -1,0 +1,70 @@
+"""An agent attacks the programs that give owners as root: what it may never reach, and that the attack can succeed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile.givers import BROKEN
+from tests.unit.trees import needs_root
+
+SEED = "NANOCLAW_PODS_SEED"
+"""Environment variable: the seed of a day's attack that is to be run again."""
+
+ATTEMPTS = 2000
+ENOUGH = 200
+"""So many attempts there are on the slowest of machines."""
+SECONDS = 7
+PATIENCE = 60
+"""Seconds that a fault may take to be found; it mostly takes one or two."""
+SMALL = ["--depth", "300", "--huge", "300"]
+
+
+def attack(attempts: int, *more: str) -> dict[str, Any]:
+    """What came of an attack with the day's seed, in a process and in mounts of its own."""
+    seed = int(os.environ.get(SEED, time.time() // 86400))
+    words = ["--attempts", str(attempts), "--seed", str(seed), "--seconds", str(SECONDS), *SMALL, *more]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", *words],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout, done.stderr
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["passed"] == (done.returncode == 0)
+    return outcome
+
+
+@needs_root
+@pytest.mark.parametrize("latency", ["0", "0.3"])
+def test_an_agent_gets_nothing_that_is_not_in_its_tree(latency: str) -> None:
+    """At a local disk's speed, and with calls that take as long as over NFS."""
+    outcome = attack(ATTEMPTS, "--latency", latency)
+    told = f"{SEED}={outcome['seed']}"
+    assert outcome["violations"] == [], told
+    assert outcome["failures"] == [], told
+    assert outcome["left"] == [], told
+    assert outcome["attempts"] >= ENOUGH
+    assert outcome["made"] >= ENOUGH
+    assert outcome["runs"] >= 2
+    if outcome["not_mounted"]:
+        pytest.skip(f"all but what needs mounts was tried: {outcome['not_mounted']}")
+
+
+@needs_root
+@pytest.mark.parametrize("program", ["naive", *BROKEN])
+def test_an_attack_on_a_faulty_program_succeeds(program: str) -> None:
+    """The law is broken by what one would write at first, and by each fault that could come into the walk."""
+    outcome = attack(ATTEMPTS, "--seconds", str(PATIENCE), "--program", program)
+    if outcome["not_mounted"] and "mount" in program:
+        pytest.skip(outcome["not_mounted"])
+    assert outcome["violations"], outcome
