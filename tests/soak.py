@@ -162,7 +162,35 @@ def scenarios(_every: int) -> dict[str, Any]:
     return {"failed": done.returncode, "seconds": round(time.monotonic() - begun)}
 
 
-PARTS = {part.__name__: part for part in (scenarios, matrix, sessions, waves, refusals, accidents)}
+ROUNDS: tuple[tuple[str, int, list[str]], ...] = (
+    ("at a local disk's speed", 60_000, []),
+    ("with calls as slow as over NFS", 30_000, ["--latency", "0.3"]),
+    ("with a directory of a million entries", 10_000, ["--huge", "1000000", "--depth", "5000"]),
+)
+"""Of the attack: what is tried, how often, with which options."""
+
+
+def hostile(_every: int) -> dict[str, Any]:
+    """An agent attacks the programs that give owners, 100,000 times."""
+    begun, seed, found = time.monotonic(), int(time.time() // 86400), {}
+    for what, attempts, options in ROUNDS:
+        words = ["--attempts", str(attempts), "--seed", str(seed), *options]
+        done = subprocess.run([sys.executable, "-m", "tests.hostile", *words], cwd=PROJECT, stdout=subprocess.PIPE)
+        found[what] = json.loads(done.stdout.splitlines()[-1])
+        say(f"{what}: {json.dumps(found[what])}")
+    return {
+        "attempts": sum(each["attempts"] for each in found.values()),
+        "seed": seed,
+        "failed": sum(
+            not each["passed"] or each["attempts"] < n for each, (_, n, _) in zip(found.values(), ROUNDS, strict=True)
+        ),
+        "violations": sum(len(each["violations"]) for each in found.values()),
+        "ms_to_owner": {what: each["fairness"] for what, each in found.items()},
+        "seconds": round(time.monotonic() - begun),
+    }
+
+
+PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, sessions, waves, refusals, accidents)}
 
 
 def main(arguments: list[str]) -> int:

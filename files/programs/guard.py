@@ -62,13 +62,14 @@ class Guard:
 
     def cover(self, tree: Tree, path: str) -> Iterator[None]:
         """Gives a directory of a tree with all that is in it, and watches what is to be watched."""
+
+        def entered(handle: int, below: list[str]) -> None:
+            self.watch(tree, "/".join([path, *below] if path else below), handle)
+
         try:
-            handle = tree.open(path)
-            start = [path] if path else []
-            for verdict, _name in Walk(
-                handle, tree.rule, True, lambda fd, more: self.watch(tree, "/".join([*start, *more]), fd)
-            ):
-                self.count(tree, verdict)
+            for step in Walk(tree.open(path), tree.rule, True, entered).steps():
+                if step:
+                    self.count(tree, step[0])
                 if tree.refused >= GIVE_UP:
                     break
                 yield

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from fnmatch import fnmatchcase
 from typing import Any
 
-from files.programs.tree_walk import DIRECTORY, Rule, open_directory, place_of
+from files.programs.tree_walk import Rule, open_below, open_directory
 
 
 class Tree:
@@ -23,18 +21,7 @@ class Tree:
 
     def open(self, path: str) -> int:
         """Opens a directory of the tree, following no link below its root, and leaving its mount nowhere."""
-        handle = open_directory(self.path)
-        place = place_of(handle)
-        for part in path.split("/") if path else []:
-            try:
-                below = os.open(part, DIRECTORY, dir_fd=handle)
-            finally:
-                os.close(handle)
-            handle = below
-        if place_of(handle) != place:
-            os.close(handle)
-            raise OSError(errno.EXDEV, "another mount")
-        return handle
+        return open_below(open_directory(self.path), path.split("/") if path else [])
 
 
 def matches(path: str, patterns: list[list[str]]) -> bool:

@@ -143,13 +143,14 @@ class Walk:
         self.enter("", self.root)
         try:
             while self.frames:
-                name = None
+                name, levels = None, len(self.frames)
                 try:
                     name = next(self.frames[-1].entries, None)
                     if name is None:
                         yield from self.leave()
                     else:
                         yield from self.visit(name)
+                    if len(self.frames) > levels:
                         yield None
                 except OSError as error:
                     if error.errno in GONE:
@@ -238,4 +239,19 @@ def open_directory(path: str) -> int:
         finally:
             os.close(handle)
         handle = below
+    return handle
+
+
+def open_below(root: int, parts: list[str]) -> int:
+    """Opens a directory below an open one, which it closes: follows no link, and does not go into another mount."""
+    handle, place = root, place_of(root)
+    for part in parts:
+        try:
+            below = os.open(part, DIRECTORY, dir_fd=handle)
+        finally:
+            os.close(handle)
+        handle = below
+        if place_of(handle) != place:
+            os.close(handle)
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
     return handle

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import random
@@ -32,9 +33,17 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def exchange(here: int, one: str, there: int, other: str) -> None:
-    """Swaps two entries at once: there is no moment without either (renameat2(2))."""
-    if LIBC.renameat2(here, os.fsencode(one), there, os.fsencode(other), EXCHANGE) != 0:
+    """Swaps two entries at once: there is no moment without either (renameat2(2)). Over NFS it takes three steps."""
+    if LIBC.renameat2(here, os.fsencode(one), there, os.fsencode(other), EXCHANGE) == 0:
+        return
+    if ctypes.get_errno() != errno.EINVAL:
         raise OSError(ctypes.get_errno(), "renameat2")
+    aside = f"{one}-{os.getpid()}"
+    os.rename(one, aside, src_dir_fd=here, dst_dir_fd=here)
+    try:
+        os.rename(other, one, src_dir_fd=there, dst_dir_fd=here)
+    finally:
+        os.rename(aside, other, src_dir_fd=here, dst_dir_fd=there)
 
 
 class Attacker:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files.programs.tree_walk import DEEPEST, Rule, Walk, decide, new_ids, open_directory
+from files.programs.tree_walk import DEEPEST, Rule, Walk, decide, new_ids, open_below, open_directory
 from tests.unit.trees import A, needs_root
 
 RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
@@ -269,6 +269,9 @@ def test_what_is_bound_into_a_tree_is_not_entered(tree: Path, tmp_path: Path) ->
                 pytest.skip("cannot mount here")
             done.append(point)
         assert walk(tree, apply=False) == walk(tree) == {"give": 5, "elsewhere": 2}
+        with pytest.raises(OSError) as caught:
+            open_below(open_directory(str(tree)), ["ag", "directory"])
+        assert caught.value.errno == errno.EXDEV
         assert owner(tmp_path / "elsewhere") == owner(tmp_path / "elsewhere" / "file") == (0, 0)
     finally:
         for point in done:
@@ -280,3 +283,12 @@ def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         open_directory(str(tmp_path / "link"))
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
+
+
+def test_a_directory_below_is_opened_without_a_link(tree: Path) -> None:
+    handle = open_below(open_directory(str(tree)), ["ag", "sess"])
+    assert os.fstat(handle).st_ino == (tree / "ag" / "sess").stat().st_ino
+    os.close(handle)
+    (tree / "link").symlink_to("ag")
+    with pytest.raises(OSError):
+        open_below(open_directory(str(tree)), ["link", "sess"])

@@ -1,0 +1,63 @@
+"""An agent that attacks guard and own_trees on a real host, in its session directory on NFS.
+
+For a host that gives its sessions away (`chown`): the guard is the role's service there, the runs are the role's
+program with the arguments that the role gives it. Victims lie on the same export and, beside it, on the server.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tasks.command import program_text
+from tasks.model.guard import guard_unit
+from tasks.model.ownership import host_trees
+from tests.e2e.fleet import Fleet
+from tests.lab.shell import say
+
+MODULES = ("__init__", "attacker", "engagement", "fairness", "law", "place", "root_host", "running")
+FOLDER = "/root/hostile"
+SECONDS = 240
+SMALL = {"depth": 200, "huge": 200}
+SERVER_VICTIM = "/srv/victim"
+
+
+def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, Any]:
+    """Attacks, asserts the law, and returns the outcome. What it made is gone afterwards."""
+    host, server, plan = fleet.lab[name], fleet.lab["server"], fleet.host(name)
+    assert plan.access.access == "chown" and plan.source
+    source, pods = plan.source.path, plan.settings.pods_path
+    outside = f"{pods}/hostile-outside"
+    for module in MODULES:
+        text = Path(__file__).parents[1].joinpath("hostile", f"{module}.py").read_text(encoding="utf-8")
+        host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
+    host.put(f"{FOLDER}/own_trees.py", program_text("own_trees"))
+    asked = {"apply": True, "trees": [tree.arguments() for tree in host_trees(plan)]}
+    order = {
+        **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
+        "repeated": [["python3", "-I", f"{FOLDER}/own_trees.py", json.dumps(asked)]],
+    }
+    told = {"order": order, "sessions": plan.sessions, "groups": plan.groups, "outside": outside, "base": pods}
+    host.succeed(f"mkdir {outside}")
+    look = f"find {SERVER_VICTIM} -printf '%p %i %U %G %m %n %C@\\n' | sort"
+    seen = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {look}")
+    guard = f"systemctl show -p MainPID -p NRestarts {guard_unit(plan)}"
+    at_work = host.succeed(guard)
+    assert "MainPID=0" not in at_work
+    try:
+        words = shlex.join(["python3", "-m", "tests.hostile.engagement", json.dumps(told)])
+        said = host.succeed(f"cd {FOLDER} && {words}", timeout=SECONDS + 600)
+        given = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
+        outcome: dict[str, Any] = json.loads(said.splitlines()[-1])
+    finally:
+        made = f"{plan.sessions}/hostile-* {plan.sessions}/fair-* {plan.groups}/hostile-* {outside} {FOLDER}"
+        host.run(f"rm -rf --one-file-system {made}", check=False, timeout=300)
+    say(f"{name}: {json.dumps(outcome)}")
+    assert outcome["passed"], outcome
+    assert outcome["attempts"] > 0 and not outcome["not_mounted"]
+    assert given == "", "the server sees it as the client does"
+    assert server.succeed(look) == seen
+    assert host.succeed(guard) == at_work, "the guard was not brought to its end"
+    return outcome
