@@ -17,7 +17,7 @@ from tasks.model.ownership import host_trees
 from tests.e2e.fleet import Fleet
 from tests.lab.shell import say
 
-MODULES = ("__init__", "attacker", "engagement", "fairness", "law", "place", "root_host", "running")
+MODULES = ("__init__", "attacker", "engagement", "fairness", "foothold", "law", "place", "root_host", "running")
 FOLDER = "/root/hostile"
 SECONDS = 240
 SMALL = {"depth": 200, "huge": 200}

@@ -1,20 +1,14 @@
 """The attacker: an agent's process, which makes hostile moves in its session until it has made enough.
 
-It is told {"seed", "attempts", "session", "group", "common" (a directory outside that anybody writes in), "victims",
-"huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file to count
-in)}. Paths but `victims` are relative to the working directory. It answers {"tried", "landed": {move: number}}. A move
-that the kernel refused did not land and is no attempt. What it decides follows from the seed; how it meets the programs
-does not.
+A move that the kernel refused did not land and is no attempt. What it decides follows from the seed; how it meets the
+programs does not.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import mmap
 import os
-import random
 import socket
 import time
 from collections import Counter
@@ -22,99 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-EXCHANGE = 2
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-DIRECTORIES = [f"d{n}" for n in range(8)]  # what the host process makes, again and again
-FILES = [f"f{n}" for n in range(8)]
-SPECIALS = [f"s{n}" for n in range(10)]  # what root made and nobody may be given
-NAMES = [b"-rf", b"--reference=x", b"a\nb", b"\xff\xfe", b"x" * 255, b" ", b"$(id)", b"..."]
-LEVELS = 150  # of the chain whose parts are moved; more than a walker keeps open
-LIBC = ctypes.CDLL(None, use_errno=True)
+from tests.hostile.foothold import DIRECTORIES, FILES, NAMES, SPECIALS, Foothold, exchange
 
 
-def exchange(here: int, one: str, there: int, other: str) -> None:
-    """Swaps two entries at once: there is no moment without either (renameat2(2)). Over NFS it takes three steps."""
-    if LIBC.renameat2(here, os.fsencode(one), there, os.fsencode(other), EXCHANGE) == 0:
-        return
-    if ctypes.get_errno() != errno.EINVAL:
-        raise OSError(ctypes.get_errno(), "renameat2")
-    aside = f"{one}-{os.getpid()}"
-    os.rename(one, aside, src_dir_fd=here, dst_dir_fd=here)
-    try:
-        os.rename(other, one, src_dir_fd=there, dst_dir_fd=here)
-    finally:
-        os.rename(aside, other, src_dir_fd=here, dst_dir_fd=there)
-
-
-class Attacker:
-    """Its directories are held open, so that it finds them wherever they were moved to."""
-
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told, self.chance = told, random.Random(told["seed"])
-        self.victims: str = told["victims"]
-        self.own = f"own-{told['seed']}"
-        self.common = os.open(told["common"], DIRECTORY)
-        self.session = os.open(told["session"], DIRECTORY)
-        self.above = os.open("..", DIRECTORY, dir_fd=self.session)
-        self.name = Path(told["session"]).name
-        self.group = os.open(told["group"], DIRECTORY)
-        self.boxes = [os.open(name, DIRECTORY, dir_fd=self.session) for name in ("inbox", "outbox")]
-        self.places = [self.session, *self.boxes, self.group]
-        self.chain: list[int] = []
-        with contextlib.suppress(OSError):
-            self.prepare()
-
-    def prepare(self) -> None:
-        """What takes long to make: a chain to play with, a nest that is deeper than a path can be, a huge directory."""
-        for levels, name in ((LEVELS, "chain"), (self.told["depth"], "nest")):
-            above = self.session
-            name = f"{name}-{self.told['seed']}"
-            for level in range(levels):
-                os.mkdir(name, dir_fd=above)
-                below = os.open(name, DIRECTORY, dir_fd=above)
-                if levels == LEVELS and level % 10 == 0:
-                    self.chain.append(below)
-                    os.close(os.open("secret", os.O_CREAT | os.O_WRONLY, dir_fd=below))
-                elif above not in self.chain and above != self.session:
-                    os.close(above)
-                above, name = below, "c"
-        os.mkdir(f"huge-{self.told['seed']}", dir_fd=self.common)
-        huge = os.open(f"huge-{self.told['seed']}", DIRECTORY, dir_fd=self.common)
-        for number in range(self.told["huge"]):
-            os.close(os.open(str(number), os.O_CREAT | os.O_WRONLY, dir_fd=huge))
-        os.close(huge)
-
-    def wait(self) -> None:
-        """Nothing, a chance for others, or about as long as a giver takes from a look to the next call."""
-        pause = self.chance.choice((0.0, 0.0, 0.0, 0.00005, 0.0002, 0.001))
-        if pause:
-            time.sleep(pause)
-
-    def swap(self, here: int, name: str, there: int, other: str) -> None:
-        """Swaps two entries, and mostly back."""
-        exchange(here, name, there, other)
-        self.wait()
-        if self.chance.random() < 0.8:
-            with contextlib.suppress(OSError):
-                exchange(here, name, there, other)
-
-    def swap_with_link(self, here: int, name: str, target: str) -> None:
-        """Swaps an entry with a link for a moment."""
-        link = f"{self.own}-link"
-        os.symlink(target, link, dir_fd=here)
-        try:
-            exchange(here, name, here, link)
-            self.wait()
-            exchange(here, name, here, link)
-        finally:
-            try:
-                os.unlink(link, dir_fd=here)
-            except IsADirectoryError:  # the host made something anew meanwhile
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=here)
-                os.rename(link, name, src_dir_fd=here, dst_dir_fd=here)
-
-    # Moves
+class Attacker(Foothold):
+    """Each method but `run` is a move; it raises an OSError where it did not land."""
 
     def directory_to_link(self) -> None:
         name = self.chance.choice(DIRECTORIES)
@@ -164,15 +70,15 @@ class Attacker:
         try:
             self.swap(here, self.chance.choice(DIRECTORIES + FILES), here, name)
         finally:
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=here)
+            self.throw_out(here, name)
 
     def out_and_in(self) -> None:
         """A directory leaves the tree while it is walked, for one in which root has things of the same names."""
         here, name = self.chance.choice(self.places), self.chance.choice(DIRECTORIES)
-        os.rename(name, self.own, src_dir_fd=here, dst_dir_fd=self.common)
+        aside = f"{self.own}-{self.chance.randrange(10**9)}"
+        os.rename(name, aside, src_dir_fd=here, dst_dir_fd=self.common)
         self.wait()
-        os.rename(self.own, name, src_dir_fd=self.common, dst_dir_fd=here)
+        os.rename(aside, name, src_dir_fd=self.common, dst_dir_fd=here)
 
     def chain_game(self) -> None:
         """A chain comes where events tell of it, and while it is walked a part of it is moved up, out of the tree, or
@@ -202,10 +108,7 @@ class Attacker:
             with contextlib.suppress(OSError):  # the host's entry may have taken the place of the link
                 os.readlink(name, dir_fd=here)
                 exchange(here, name, here, link)
-            with contextlib.suppress(OSError):
-                os.unlink(link, dir_fd=here)
-            with contextlib.suppress(OSError):
-                os.rename(link, f"{self.own}-{self.chance.randrange(10**9)}", src_dir_fd=here, dst_dir_fd=self.common)
+            self.throw_out(here, link)
             with contextlib.suppress(FileExistsError):
                 os.symlink(f"{self.victims}/{name}", link, dir_fd=here)
             for _ in range(50):
@@ -263,6 +166,7 @@ class Attacker:
         os.rmdir(name, dir_fd=here)
 
     def run(self) -> dict[str, Any]:
+        """Makes moves until enough have landed: {"tried", "landed": {move: number}}."""
         often: list[Callable[[], None]] = [self.directory_to_link, self.file_to_link, self.kinds, self.box_to_link]
         often += [self.slow_link, self.session_to_link, self.directory_to_file, self.mounts, self.names]
         more = [self.own_entry, self.out_and_in, self.hard_link, self.modes, self.discard, self.chain_game]

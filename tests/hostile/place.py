@@ -9,7 +9,7 @@ import socket
 import stat
 from pathlib import Path
 
-from tests.hostile.attacker import DIRECTORIES, DIRECTORY, FILES
+from tests.hostile.foothold import DIRECTORIES, DIRECTORY, FILES
 from tests.hostile.law import Law
 
 AGENT, OTHER = 1000, 33
@@ -123,9 +123,9 @@ class Place:
         os.close(handle)
 
     def unmount_all(self) -> None:
-        """Takes away what is mounted in the trees; the attacker may have moved it."""
+        """Takes away what is mounted, wherever the attacker has moved it."""
         with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
             points = [line.split()[4] for line in table]
         for point in reversed(points):
-            if point.startswith((f"{self.sessions}/", f"{self.groups}/")):
+            if point.startswith((f"{self.sessions}/", f"{self.groups}/", f"{self.outside}/")):
                 unmount(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point))

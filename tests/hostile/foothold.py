@@ -1,0 +1,123 @@
+"""Where an attacker stands: an agent's process with its session, and the ways in which it can swap entries.
+
+It is told {"seed", "attempts", "session", "group", "common" (a directory outside that anybody writes in), "victims",
+"huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file to count
+in)}. Paths but `victims` are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+EXCHANGE = 2
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+DIRECTORIES = [f"d{n}" for n in range(8)]  # what the host process makes, again and again
+FILES = [f"f{n}" for n in range(8)]
+SPECIALS = [f"s{n}" for n in range(10)]  # what root made and nobody may be given
+NAMES = [b"-rf", b"--reference=x", b"a\nb", b"\xff\xfe", b"x" * 255, b" ", b"$(id)", b"..."]
+LEVELS = 150  # of the chain whose parts are moved; more than a walker keeps open
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def exchange(here: int, one: str, there: int, other: str) -> None:
+    """Swaps two entries at once: there is no moment without either (renameat2(2)). Over NFS it takes three steps."""
+    if LIBC.renameat2(here, os.fsencode(one), there, os.fsencode(other), EXCHANGE) == 0:
+        return
+    if ctypes.get_errno() != errno.EINVAL:
+        raise OSError(ctypes.get_errno(), "renameat2")
+    aside = f"{one}-{os.getpid()}"
+    os.rename(one, aside, src_dir_fd=here, dst_dir_fd=here)
+    try:
+        os.rename(other, one, src_dir_fd=there, dst_dir_fd=here)
+    finally:
+        os.rename(aside, other, src_dir_fd=here, dst_dir_fd=there)
+
+
+class Foothold:
+    """Its directories are held open, so that it finds them wherever they were moved to."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told, self.chance = told, random.Random(told["seed"])
+        self.victims: str = told["victims"]
+        self.own = f"own-{told['seed']}"
+        self.common = os.open(told["common"], DIRECTORY)
+        self.session = os.open(told["session"], DIRECTORY)
+        self.above = os.open("..", DIRECTORY, dir_fd=self.session)
+        self.name = Path(told["session"]).name
+        self.group = os.open(told["group"], DIRECTORY)
+        self.boxes = [os.open(name, DIRECTORY, dir_fd=self.session) for name in ("inbox", "outbox")]
+        self.places = [self.session, *self.boxes, self.group]
+        self.chain: list[int] = []
+        with contextlib.suppress(OSError):
+            self.prepare()
+
+    def prepare(self) -> None:
+        """What takes long to make: a chain to play with, a nest that is deeper than a path can be, a huge directory."""
+        for levels, name in ((LEVELS, "chain"), (self.told["depth"], "nest")):
+            above = self.session
+            name = f"{name}-{self.told['seed']}"
+            for level in range(levels):
+                os.mkdir(name, dir_fd=above)
+                below = os.open(name, DIRECTORY, dir_fd=above)
+                if levels == LEVELS and level % 10 == 0:
+                    self.chain.append(below)
+                    os.close(os.open("secret", os.O_CREAT | os.O_WRONLY, dir_fd=below))
+                elif above not in self.chain and above != self.session:
+                    os.close(above)
+                above, name = below, "c"
+        os.mkdir(f"huge-{self.told['seed']}", dir_fd=self.common)
+        huge = os.open(f"huge-{self.told['seed']}", DIRECTORY, dir_fd=self.common)
+        for number in range(self.told["huge"]):
+            os.close(os.open(str(number), os.O_CREAT | os.O_WRONLY, dir_fd=huge))
+        os.close(huge)
+
+    def wait(self) -> None:
+        """Nothing, a chance for others, or about as long as a giver takes from a look to the next call."""
+        pause = self.chance.choice((0.0, 0.0, 0.0, 0.00005, 0.0002, 0.001))
+        if pause:
+            time.sleep(pause)
+
+    def swap(self, here: int, name: str, there: int, other: str) -> None:
+        """Swaps two entries, and mostly back."""
+        exchange(here, name, there, other)
+        self.wait()
+        if self.chance.random() < 0.8:
+            with contextlib.suppress(OSError):
+                exchange(here, name, there, other)
+
+    def swap_with_link(self, here: int, name: str, target: str) -> None:
+        """Swaps an entry with a link for a moment."""
+        link = f"{self.own}-link"
+        os.symlink(target, link, dir_fd=here)
+        try:
+            exchange(here, name, here, link)
+            self.wait()
+            exchange(here, name, here, link)
+        finally:
+            if not self.put_away(here, link):  # the host made something anew meanwhile
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=here)
+                os.rename(link, name, src_dir_fd=here, dst_dir_fd=here)
+
+    def put_away(self, here: int, name: str) -> bool:
+        """Removes an entry that was one's own, or stands in its place by now; False where it is a directory."""
+        try:
+            os.unlink(name, dir_fd=here)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def throw_out(self, here: int, name: str) -> None:
+        """The same, whatever it is: a directory lands outside of the tree."""
+        if not self.put_away(here, name):
+            with contextlib.suppress(OSError):
+                os.rename(name, f"{self.own}-{self.chance.randrange(10**9)}", src_dir_fd=here, dst_dir_fd=self.common)
