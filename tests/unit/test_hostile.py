@@ -68,3 +68,12 @@ def test_an_attack_on_a_faulty_program_succeeds(program: str) -> None:
     if outcome["not_mounted"] and "mount" in program:
         pytest.skip(outcome["not_mounted"])
     assert outcome["violations"], outcome
+
+
+@needs_root
+def test_a_mount_that_appears_while_the_guard_looks_is_not_entered() -> None:
+    """An operator mounts something on a directory a moment after it was made, when its event is still to come."""
+    outcome = attack(ATTEMPTS, "--mounting")
+    assert outcome["violations"] == [], f"{SEED}={outcome['seed']}"
+    if outcome["not_mounted"]:
+        pytest.skip(outcome["not_mounted"])
