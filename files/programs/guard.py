@@ -1,7 +1,7 @@
 """Gives what the host makes in its trees to the agent, at once: a service where the host is root.
 
-Argument: {"version", "sweep": seconds, "trees": [{"path", "uid", "gid", "uids", "gids", "hosts": [patterns],
-"shared": [patterns]}]}.
+Argument: {"version", "sweep": seconds, "flood": events a second from one directory that an agent can write,
+"trees": [{"path", "uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}.
 Inotify tells of what this machine's processes make, on NFS as well (inotify(7)): the directories that the host writes
 in are watched, each new entry is given with all that is in it. A directory is watched before it is read, so that
 nothing is made unseen in between. There are two queues: the root and `hosts` below it are written by the host alone
@@ -26,10 +26,10 @@ from collections.abc import Iterator
 from files.programs.guard_tree import Tree, matches
 from files.programs.inotify import Event, Queue, UnmountedError
 from files.programs.notify import notify
-from files.programs.tree_walk import GONE, Walk, give, give_open, place_of
+from files.programs.tree_entry import GONE, give, give_open, place_of
+from files.programs.tree_walk import Walk
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
-FLOOD = 1000  # events a second from one directory that an agent can write
 TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
 AT_ONCE = 2000  # entries of a new directory that are given before anything else is looked at
 UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
@@ -39,9 +39,9 @@ MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
 
 
 class Guard:
-    def __init__(self, trees: list[Tree], sweep_seconds: float) -> None:
+    def __init__(self, trees: list[Tree], sweep_seconds: float, flood: int) -> None:
         self.trees, self.sweep_seconds = trees, sweep_seconds
-        self.hosts, self.shared = Queue(MANY), Queue(FEW, FLOOD)
+        self.hosts, self.shared = Queue(MANY), Queue(FEW, flood)
         self.given: Counter[str] = Counter()
         self.total: Counter[str] = Counter()
         self.under_way: deque[Iterator[None]] = deque()
@@ -220,6 +220,6 @@ if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
     notify("READY=1\nSTATUS=starting")
     try:
-        Guard([Tree(tree) for tree in arguments["trees"]], arguments["sweep"]).run()
+        Guard([Tree(tree) for tree in arguments["trees"]], arguments["sweep"], arguments["flood"]).run()
     except UnmountedError:
         sys.exit("a tree was unmounted")

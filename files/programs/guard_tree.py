@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any
 
-from files.programs.tree_walk import Rule, open_below, open_directory
+from files.programs.tree_entry import Rule, open_below, open_directory
 
 
 class Tree:

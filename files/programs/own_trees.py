@@ -19,8 +19,9 @@ from contextlib import suppress
 from typing import Any
 
 from files.programs.printable import shown
+from files.programs.tree_entry import NOBODY, Rule, open_directory
 from files.programs.tree_look import UnsureError, differing
-from files.programs.tree_walk import NOBODY, Rule, Walk, open_directory
+from files.programs.tree_walk import Walk
 
 GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
 SAMPLE = 5

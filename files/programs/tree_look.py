@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from files.programs.tree_walk import Rule, decide
+from files.programs.tree_entry import Rule, decide
 
 KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
 CHUNK = 1 << 16

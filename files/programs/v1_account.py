@@ -23,7 +23,7 @@ from typing import Any
 
 from files.programs.acting import ROOT, acting
 from files.programs.printable import shown
-from files.programs.tree_walk import open_directory
+from files.programs.tree_entry import open_directory
 from files.programs.v1_account_chats import Central, Chats, Said, said_by
 from files.programs.v1_account_databases import database_of
 from files.programs.v1_account_files import Files, allow_list_why

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
-from files.programs.tree_walk import GONE
+from files.programs.tree_entry import GONE
 from files.programs.v1_account_places import READ_FILE
 
 COPIED_AT_MOST = 128 << 20

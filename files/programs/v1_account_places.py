@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from files.programs.tree_walk import DIRECTORY, GONE
+from files.programs.tree_entry import DIRECTORY, GONE
 
 READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 READ_AT_MOST = 64 << 20

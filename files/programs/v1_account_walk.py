@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from files.programs.acting import error_of
-from files.programs.tree_walk import Rule, Walk, open_directory
+from files.programs.tree_entry import Rule, open_directory
+from files.programs.tree_walk import Walk
 from files.programs.v1_account_ledger import Ledger
 from files.programs.v1_account_places import READ_FILE, content_of, digest_of, type_of
 from files.programs.v1_view import TREES, kind_of

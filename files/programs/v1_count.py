@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from files.programs.printable import shown
-from files.programs.tree_walk import Rule, Walk, open_directory
+from files.programs.tree_entry import Rule, open_directory
+from files.programs.tree_walk import Walk
 from files.programs.v1_view import TREES, kind_of
 
 NOBODYS = Rule(-1, -1, frozenset(), frozenset())

@@ -25,7 +25,7 @@ from typing import Any
 from files.programs.acting import LIBC, ROOT, acting, checked
 from files.programs.alone import alone
 from files.programs.printable import shown
-from files.programs.tree_walk import DIRECTORY, GONE
+from files.programs.tree_entry import DIRECTORY, GONE
 from files.programs.v1_database import DATABASE, UnreadError, contents, files_of
 from files.programs.v1_rows import presented, tables_of, write_tables
 from files.programs.v1_view import TREES, kind_of, view

@@ -10,7 +10,7 @@ from typing import Any
 from files.programs.careful import text_of
 from files.programs.env_lines import entries
 from files.programs.printable import shown
-from files.programs.tree_walk import open_directory
+from files.programs.tree_entry import open_directory
 
 
 def version_of(root: str) -> str | None:

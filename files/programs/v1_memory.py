@@ -16,7 +16,7 @@ from typing import Any
 
 from files.programs.atomic import replace_in
 from files.programs.printable import shown
-from files.programs.tree_walk import DIRECTORY, GONE
+from files.programs.tree_entry import DIRECTORY, GONE
 from files.programs.v1_rules import is_folder
 
 OWN, SHARED = "CLAUDE.local.md", "CLAUDE.global.md"

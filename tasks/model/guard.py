@@ -15,8 +15,10 @@ PROGRAM = "/usr/local/lib/nanoclaw-pods/guard.py"
 UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
+FLOOD = 1000
+"""Events a second from one directory that an agent can write, beyond which it is not listened to until a sweep."""
 
-_WATCHED: tuple[dict[str, list[str]], ...] = (
+WATCHED: tuple[dict[str, list[str]], ...] = (
     {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"]},
     {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
 )
@@ -60,9 +62,9 @@ def command_line(plan: HostPlan, program: str) -> list[str]:
     """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
     trees = [
         {**{key: tree.arguments()[key] for key in ("path", "uid", "gid", "uids", "gids")}, **watched}
-        for tree, watched in zip(host_trees(plan), _WATCHED, strict=True)
+        for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
     ]
-    arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "trees": trees}
+    arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}
     texts = program + _unit(plan, "")
     arguments["version"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
     return ["/usr/bin/python3", "-I", "-B", PROGRAM, json.dumps(arguments, sort_keys=True)]

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.command import program_text
+from tasks.model.guard import FLOOD, WATCHED
 from tests.hostile.place import AGENT
 
 Change = Callable[[str], str]
 
 IDS = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, 65534, AGENT]}
-WATCHED = {
-    "sessions": ["*", "*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"],
-    "groups": ["*", "*/.claude-fragments"],
-}
 SWEEP = 2  # seconds: often, so that sweeps are attacked too
 
 NAIVE = """
@@ -95,12 +92,9 @@ def broken(fault: Broken) -> Change:
 
 
 def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
-    trees = [
-        {"path": str(path), "watched": watched, **IDS}
-        for path, watched in zip((sessions, groups), WATCHED.values(), strict=True)
-    ]
+    trees = [{"path": str(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
     text = change(program_text("guard"))
-    return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "trees": trees})]
+    return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "flood": FLOOD, "trees": trees})]
 
 
 def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[str]:

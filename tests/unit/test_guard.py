@@ -143,7 +143,7 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
     root = tmp_path / "v2-sessions"
     ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
     tree = {"path": str(root), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
-    arguments = json.dumps({"sweep": 600, "trees": [tree]})
+    arguments = json.dumps({"sweep": 600, "flood": 100, "trees": [tree]})
     words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files.programs.tree_walk import DEEPEST, Rule, Walk, decide, new_ids, open_below, open_directory
+from files.programs.tree_entry import Rule, decide, new_ids, open_below, open_directory
+from files.programs.tree_walk import DEEPEST, Walk
 from tests.unit.trees import A, needs_root
 
 RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))

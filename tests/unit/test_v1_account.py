@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from files.programs.tree_walk import open_directory
+from files.programs.tree_entry import open_directory
 from files.programs.v1_account_chats import platform_of, same_instant
 from files.programs.v1_account_places import Below, same_time
 from tasks.model.migration.account import Account
