@@ -11,7 +11,7 @@ from tasks.exports import serve_exports
 from tasks.migration import migrate_v1, record_migration, return_to_v1
 from tasks.mounts import mount_pods
 from tasks.order import servers_first
-from tasks.ownership import own_exports, own_trees
+from tasks.ownership import guard_first, own_exports, own_trees
 from tasks.preflight import check_fleet
 from tasks.runtime import install_runtime
 from tasks.service import run_service
@@ -19,10 +19,14 @@ from tasks.source import install_source
 from tasks.verify import verify_host
 
 fleet = check_fleet()
-servers_first()
 server_plan = fleet.servers.get(host.name)
 host_plan = fleet.hosts.get(host.name)
 migration = fleet.migrations.get(host.name)
+guarded = host.name in fleet.guarded_first
+
+if host_plan and guarded:
+    guard_first(plan=host_plan)
+servers_first()
 
 if server_plan:
     serve_exports(plan=server_plan)
@@ -34,7 +38,7 @@ elif host_plan:
     install_runtime(plan=host_plan)
     mount_pods(plan=host_plan)
     install_source(plan=host_plan)
-    own_trees(plan=host_plan)
+    own_trees(plan=host_plan, guarded=guarded)
     run_service(plan=host_plan, start=migration is None)
     if migration:
         migrate_v1(plan=host_plan, migration=migration)

@@ -19,9 +19,22 @@ def own_exports(plan: ServerPlan) -> None:
     tree_owner(name="Give the exports to their agents", trees=server_trees(plan), _timeout=WALK)
 
 
+@deploy("Guard")
+def guard_first(plan: HostPlan) -> None:
+    """Has the guard at work before the server changes: no session is born in between that nobody gives away.
+
+    For a host whose mounts are there already; on any other `own_trees` starts it, before the host process.
+    """
+    guard(name="Guard the sessions before the server changes", plan=plan, _timeout=120)
+
+
 @deploy("Ownership")
-def own_trees(plan: HostPlan) -> None:
-    """Gives the session and group trees to the agent, and keeps doing so where the host makes them as root."""
+def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
+    """Gives the session and group trees to the agent, and keeps doing so where the host makes them as root.
+
+    + plan: the host's plan
+    + guarded: whether this run has seen to the guard already
+    """
     its_duty = duty(plan)
     if its_duty != "server":
         tree_owner(
@@ -30,4 +43,5 @@ def own_trees(plan: HostPlan) -> None:
             can_change=its_duty == "change",
             _timeout=WALK,
         )
-    guard(name="Guard the sessions that are born later", plan=plan, _timeout=120)
+    if not guarded:
+        guard(name="Guard the sessions that are born later", plan=plan, _timeout=120)

@@ -23,7 +23,7 @@ from tasks.model.exports import CONF, DROPIN, conflicts
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
-from tasks.model.preflight import MachineState, refuse
+from tasks.model.preflight import MachineState, guarded_first, refuse
 from tasks.observation import observe
 
 _TIMEOUT = 60
@@ -71,6 +71,8 @@ class Checked:
     hosts: Mapping[str, HostPlan]
     migrations: Mapping[str, Migration]
     """Of the hosts whose data asks for a migration from NanoClaw v1."""
+    guarded_first: frozenset[str]
+    """Hosts whose guard is seen to before their server is."""
 
 
 def check_fleet() -> Checked:
@@ -152,7 +154,8 @@ def _check_machines(inventory: Inventory) -> Checked:
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=_only_reads())
     if problems:
         raise PreflightError(problems)
-    return Checked(fleet.servers, fleet.hosts, migrations)
+    guarded = guarded_first(fleet, {member.name: machine for member, (machine, _exports) in found})
+    return Checked(fleet.servers, fleet.hosts, migrations, guarded)
 
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:

@@ -1,6 +1,7 @@
 """The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
 
-Argument: {"root", "user", "uid", "gid", "repository", "ref"}. Looks as the host user, and only where the answer
+Argument: {"root", "user", "uid", "gid", "repository", "ref", "gives" (whether this machine says who owns a root on
+NFS)}. Looks as the host user, and only where the answer
 cannot be known from what is here does it ask the remote.
 """
 
@@ -153,7 +154,7 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root = told["root"]
     within(90, root)
-    owned = () if on_network(root) else (".", "data", ".git")
+    owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
     become(told["user"], told["uid"], told["gid"])
     answer: dict[str, Any] = {

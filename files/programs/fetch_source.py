@@ -1,7 +1,8 @@
 """Makes the project root with its repository and fetches what is wanted. Touches no file of the work tree.
 
 Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something
-to fetch), "mounts" (mount points that must be there)}.
+to fetch), "mounts" (mount points that must be there), "gives" (whether this machine says who owns a root on NFS),
+"unit" (NanoClaw's)}.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 
 from files.programs.alone import alone
 from files.programs.git_tree import Tree, is_commit, shown
+from files.programs.host_lists import hand_over_lists
 from files.programs.host_user import become, mounted, on_network, within
 
 
@@ -42,24 +44,28 @@ def remove_stale_locks(git_dir: str) -> None:
                 print(f"removed {os.path.join(folder, name)}, which a git that was ended had left")
 
 
-def make_directories(root: str, uid: int, gid: int) -> None:
+def make_directories(root: str, ids: tuple[int, int] | None) -> None:
     for path in (root, os.path.join(root, "data")):
         os.makedirs(path, mode=0o755, exist_ok=True)
-        if not on_network(path):
-            os.chown(path, uid, gid, follow_symlinks=False)
+        if ids and owner(path) != ids:
+            os.chown(path, *ids, follow_symlinks=False)
 
 
-def give_to_host(root: str, uid: int, gid: int) -> None:
+def owner(path: str) -> tuple[int, int]:
+    info = os.lstat(path)
+    return info.st_uid, info.st_gid
+
+
+def give_to_host(root: str, unit: str, user: str, uid: int, gid: int) -> None:
     """A checkout that another user made goes to the host user: all but sessions, groups and other file systems.
 
     The repository's own directory comes last, so that what was ended half way is seen and done again.
     """
     git_dir = os.path.join(root, ".git")
-    if on_network(root) or not os.path.isdir(git_dir):
+    if not os.path.isdir(git_dir) or owner(git_dir) == (uid, gid):
         return
-    info = os.lstat(git_dir)
-    if (info.st_uid, info.st_gid) == (uid, gid):
-        return
+    stop_as_another(unit, uid)
+    hand_over_lists(owner(git_dir)[0], user, uid, gid)
     kept = [os.path.join(root, "groups"), os.path.join(root, "data/v2-sessions")]
     skip = ["(", "-path", kept[0], "-o", "-path", kept[1], "-o", "-path", git_dir, ")", "-prune", "-o"]
     other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")"]
@@ -67,6 +73,29 @@ def give_to_host(root: str, uid: int, gid: int) -> None:
     subprocess.run(["find", root, "-xdev", *skip, *other, *give], check=True, timeout=900)
     subprocess.run(["find", git_dir, "-xdev", "-depth", "-mindepth", "1", *other, *give], check=True, timeout=900)
     os.chown(git_dir, uid, gid, follow_symlinks=False)
+
+
+def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
+
+
+def stop_as_another(unit: str, uid: int) -> None:
+    """Stops a service that runs as another user than the one that its files are given to; a later step starts it.
+
+    It could write its databases no more, or would leave files that the new user cannot write.
+    """
+    asked = systemctl("show", "--property=MainPID", "--value", unit)
+    try:
+        with open(f"/proc/{asked.stdout.strip() or 0}/status", encoding="utf-8", errors="replace") as file:
+            runs_as = next(int(line.split()[2]) for line in file if line.startswith("Uid:"))
+    except FileNotFoundError:
+        return
+    if runs_as == uid:
+        return
+    print(f"stopping {unit}, which runs as uid {runs_as}, until its files are given to uid {uid}")
+    stopped = systemctl("stop", unit)
+    if stopped.returncode != 0:
+        sys.exit(f"{unit} runs as uid {runs_as} and does not stop: {stopped.stderr}")
 
 
 def run(tree: Tree, *words: str, seconds: int = 60) -> None:
@@ -116,14 +145,15 @@ if __name__ == "__main__":
     busy = at_work(root)
     if busy:
         sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
-    if on_network(root):
+    owned = told["gives"] or not on_network(root)
+    if not owned:
         become(told["user"], *ids)
     tree = Tree(root)
     if not os.path.isdir(tree.git_dir) and tree.foreign():
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
-    make_directories(root, *ids)
-    if not on_network(root):
-        give_to_host(root, *ids)
+    make_directories(root, ids if owned else None)
+    if owned:
+        give_to_host(root, told["unit"], told["user"], *ids)
         become(told["user"], *ids)
     remove_stale_locks(tree.git_dir)
     prepare(tree, told["repository"])

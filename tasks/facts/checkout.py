@@ -14,5 +14,7 @@ class Checkout(ProgramFact[CheckoutState]):
     program = "checkout"
     document = CheckoutState
 
-    def command(self, root: str, user: str, uid: int, gid: int, repository: str, ref: str) -> StringCommand:
-        return self.ask(root=root, user=user, uid=uid, gid=gid, repository=repository, ref=ref)
+    def command(
+        self, root: str, user: str, uid: int, gid: int, repository: str, ref: str, gives: bool
+    ) -> StringCommand:
+        return self.ask(root=root, user=user, uid=uid, gid=gid, repository=repository, ref=ref, gives=gives)

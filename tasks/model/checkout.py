@@ -17,7 +17,7 @@ class CheckoutState:
     link: bool
     """Whether the project root is a symbolic link."""
     owners: dict[str, tuple[int, int] | None]
-    """Who owns ".", "data" and ".git" in a local project root; empty on NFS, where the server decides."""
+    """Who owns ".", "data" and ".git" in the project root; empty on NFS where the server decides that."""
     foreign: list[str]
     """What a project root without a checkout holds that would be mixed up with one (the first of it)."""
     remote: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.model.identity import Ids
+from tasks.model.identity import ROOT, Ids
 from tasks.model.plan import HostPlan
 
 
@@ -17,6 +17,11 @@ class Place:
     uid: int = 0
     gid: int = 0
     mode: str = ""
+
+
+def gives_on_pods(plan: HostPlan) -> bool:
+    """Whether the project root is on an NFS server that lets this machine's root say who owns it (chown(2))."""
+    return plan.root_on_pods and plan.squash is not None and plan.squash.seen(ROOT) == ROOT
 
 
 def owner_in_root(plan: HostPlan) -> Ids | None:

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tasks.model.guard import wanted
 from tasks.model.mount_refusals import is_source
 from tasks.model.plan import FleetPlan, HostPlan, Problem
 from tasks.model.runtime import AccountState, account_problem
+from tasks.model.service_unit import mount_points
 
 _RELEASES = {"debian": 12.0, "ubuntu": 22.04}
 _NEEDED_BYTES = 1 << 30
@@ -62,6 +64,19 @@ def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> lis
         if name in fleet.hosts:
             problems += _host(fleet.hosts[name], state)
     return problems + list(_hostnames(fleet, machines))
+
+
+def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> frozenset[str]:
+    """The hosts whose guard is to be at work before their server changes, and can be: all that it needs is mounted.
+
+    Else sessions that are made between a server that no longer gives them to the agent and a guard would be root's.
+    """
+    return frozenset(
+        name
+        for name, state in machines.items()
+        if state and (plan := fleet.hosts.get(name)) and plan.server and wanted(plan)
+        if not plan.settings.nanoclaw_v1_rollback and set(mount_points(plan)) <= {mount.path for mount in state.mounts}
+    )
 
 
 def _system(state: MachineState) -> Iterable[str]:

@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import OperationError
 from tasks.command import argv, run_program
 from tasks.facts.checkout import Checkout
 from tasks.model.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, moves
+from tasks.model.place import gives_on_pods
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import foresee, foreseen
@@ -28,7 +29,13 @@ def _worker(plan: HostPlan) -> dict[str, Any]:
 
 def _look(plan: HostPlan) -> CheckoutState:
     settings = plan.settings
-    return look(Checkout, **_user(plan), repository=settings.nanoclaw_repository, ref=settings.nanoclaw_ref)
+    return look(
+        Checkout,
+        **_user(plan),
+        repository=settings.nanoclaw_repository,
+        ref=settings.nanoclaw_ref,
+        gives=gives_on_pods(plan),
+    )
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:
@@ -43,9 +50,11 @@ def checkout(plan: HostPlan) -> Commands:
     """Checks out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
 
     Owns: what is checked out, the URL of the remote origin, the owners of the project root, of data/ and, where it
-    was another user's, of the checkout. Leaves alone: files changed on the machine, branches, sessions, groups.
+    was another user's, of the checkout with all that is NanoClaw's own in it. Leaves alone: files changed on the
+    machine, branches, sessions, groups.
     Changes: when another commit is checked out than the tag, branch or commit stands for. A tag or commit that is
-    checked out already is not asked for again; a branch is, each time. What an interrupted run left is finished.
+    checked out already is not asked for again; a branch is, each time. What an interrupted run left is finished. A
+    service that runs as another user than the new owner is stopped first; `host_service` starts it again.
     Errors: a project root that holds something else; another remote, if the commit differs too; files that are
     changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them.
 
@@ -62,7 +71,8 @@ def checkout(plan: HostPlan) -> Commands:
     show_diff(plan.root, None, "".join(f"{line}\n" for line in drift))
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
     repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
-    yield run_program("fetch_source", {**_worker(plan), **repository, "mounts": points, "fetch": moves(found)})
+    gives = {"gives": gives_on_pods(plan), "unit": plan.unit}
+    yield run_program("fetch_source", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)})
     found = _look_and_refuse(plan)
     if not moves(found):
         return

@@ -24,6 +24,7 @@ from tasks.model.observed import ServerObservation
 from tasks.model.ownership import TreeReport, TreeReports, host_trees
 from tasks.model.place import Place
 from tasks.model.plan import HostPlan
+from tasks.model.preflight import MountPoint
 from tasks.model.runtime import AccountState, Node, RuntimeState
 from tasks.model.service_state import ServiceState, UnitState, unit_files
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
@@ -39,7 +40,7 @@ def finished_host(plan: HostPlan) -> Documents:
     name = plan.settings.nanoclaw_user
     account = AccountState(ids, service_unit.expected_account(plan).home, True, name, name, ids[1], True, True)
     return {
-        "machine": machine(plan.name, account),
+        "machine": replace(machine(plan.name, account), mounts=_mount_points(plan)),
         "mounts": mounted(plan),
         "container_firewall": _fenced(plan),
         "runtime": RuntimeState(
@@ -179,3 +180,12 @@ def _running(plan: HostPlan) -> ServiceState:
     )
     rotation = service_unit.rotation_text(plan, service_unit.expected_account(plan))
     return replace(up, files={**unit_files(plan, up), service_unit.rotation_path(plan): rotation})
+
+
+def _mount_points(plan: HostPlan) -> list[MountPoint]:
+    """What preflight sees mounted: the pods, and their binds."""
+    if plan.source is None:
+        return []
+    return [
+        MountPoint(path, "nfs4", str(plan.source), [plan.source.address]) for path in service_unit.mount_points(plan)
+    ]

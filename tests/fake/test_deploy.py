@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_the_servers_operations_come_first(first: Outcome) -> None:
     started = re.findall(r"Starting operation: (.*?) *$", first.log, re.MULTILINE)
     servers = set(first.operations("@fake/server"))
     assert set(started[: len(servers)]) == servers
+
+
+def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
+    """On a host that has its mounts: between the two nobody would give away what the host process makes as root."""
+    nothing = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
+    instead: dict[str, Any] = {"@fake/chown": {"guard_state": {**nothing, "running": [], "others": []}}}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead=instead)
+    started = re.findall(r"Starting operation: (.*?) *$", run.log, re.MULTILINE)
+    servers = run.operations("@fake/server")
+    assert run.changed("@fake/chown") == [started[0]] == ["Guard | Guard the sessions before the server changes"]
+    assert set(started[1 : 1 + len(servers)]) == set(servers)
 
 
 def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp_path: Path) -> None:

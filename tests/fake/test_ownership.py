@@ -17,6 +17,7 @@ DATA = fleet(chown=KINDS["chown"], squash=KINDS["squash"])
 
 GIVE = "Ownership | Give sessions and groups to the agent"
 GUARD = "Ownership | Guard the sessions that are born later"
+EARLY_GUARD = "Guard | Guard the sessions before the server changes"
 VERIFY = "Verification | Act as the host and as the agent"
 
 
@@ -81,7 +82,7 @@ def guard(**change: Any) -> dict[str, Any]:
 
 def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", guard_state=guard())
-    assert done.changed(CHOWN) == [GUARD]
+    assert done.changed(CHOWN) == [EARLY_GUARD]
     *files, reload, enable, restart = done.commands(CHOWN)
     assert files == ["write_file", "write_file"]
     assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "enable", "restart")

@@ -38,6 +38,8 @@ class Host:
             "uid": me.pw_uid,
             "gid": me.pw_gid,
             "lock": str(self.lock),
+            "gives": False,
+            "unit": "n.service",
             **more,
         }
         words = [sys.executable, "-I", "-c", program_text(name), json.dumps(told)]

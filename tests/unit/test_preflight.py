@@ -16,7 +16,7 @@ import pytest
 from tasks.command import PROGRAMS
 from tasks.model.fleet import plan_fleet
 from tasks.model.plan import Machine
-from tasks.model.preflight import MountPoint, refuse
+from tasks.model.preflight import MountPoint, guarded_first, refuse
 from tasks.model.runtime import AccountState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -43,6 +43,34 @@ def test_another_mount_in_the_place_of_the_pods_is_refused(mount: MountPoint, re
     problems = refuse(FLEET, {"oslo": replace(OSLO, mounts=[mount])})
     assert bool(problems) == refused
     assert all("is mounted there, not 10.0.0.1:/srv/pods/oslo: unmount it" in problem.text for problem in problems)
+
+
+CHOWN = {"pods_access": "chown", "nanoclaw_user": "root"}
+
+
+@pytest.mark.parametrize(
+    ("data", "mounts", "first"),
+    [
+        (CHOWN, ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"], True),
+        (CHOWN, ["/pods", "/opt/nanoclaw/groups"], False),
+        (CHOWN, [], False),
+        ({**CHOWN, "nanoclaw_root": "/pods/nanoclaw-v2"}, ["/pods"], True),
+        (
+            {**CHOWN, "nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True, "nanoclaw_root": "/pods/n"},
+            ["/pods"],
+            False,
+        ),
+        ({"nanoclaw_root": "/pods/nanoclaw-v2"}, ["/pods"], False),
+    ],
+)
+def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
+    data: dict[str, Any], mounts: list[str], first: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    seen = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
+    assert guarded_first(fleet, {"oslo": seen, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
+    assert guarded_first(fleet, {"oslo": None}) == set()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -128,11 +129,27 @@ def test_a_missing_mount_is_refused(host: Host) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
-def test_a_checkout_of_another_user_is_given_to_the_host_user() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@pytest.mark.parametrize(("runs_as", "stopped"), [(0, True), (4242, False), (None, False)])
+def test_a_checkout_of_another_user_is_given_to_the_host_user(
+    runs_as: int | None, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that runs as the other user is stopped before that."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)
+        service = stack.enter_context(subprocess.Popen(["sleep", "100"], user=runs_as)) if runs_as is not None else None
+        if service:
+            stack.callback(service.kill)
+        calls = Path(folder) / "calls"
+        systemctl = Path(folder) / "bin/systemctl"
+        systemctl.parent.mkdir()
+        pid = service.pid if service else 0
+        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n[ "$1" = stop ] || echo {pid}\n')
+        systemctl.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
         make_repository(Path(folder) / "remote.git")
         _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
+        asked = "show --property=MainPID --value n.service"
+        assert calls.read_text().splitlines() == [asked, *(["stop n.service"] if stopped else [])]
 
 
 def _check_giving(host: Host) -> None:

@@ -1,0 +1,39 @@
+"""What NanoClaw reads from its user's home, not from its project root: for programs that import it.
+
+It is the list of directories that agents may see beside their own. Without it their additional mounts are rejected.
+"""
+
+from __future__ import annotations
+
+import pwd
+import subprocess
+
+LIST = ".config/nanoclaw/mount-allowlist.json"
+LARGEST = 1 << 20
+
+
+def hand_over_lists(before: int, user: str, uid: int, gid: int) -> None:
+    """Gives a new host user the list of the one before, if it has none of its own.
+
+    Read as the one and written as the other, so that no link of either leads where it may not go itself.
+    """
+    try:
+        old, new = pwd.getpwuid(before), pwd.getpwnam(user)
+    except KeyError:
+        return
+    read = _as(old.pw_uid, old.pw_gid, "head", "-c", str(LARGEST), f"{old.pw_dir}/{LIST}")
+    if read.returncode != 0 or not read.stdout:
+        return
+    write = 'umask 077; set -C; mkdir -p "${1%/*}" && cat > "$1"'
+    wrote = _as(uid, gid, "sh", "-c", write, "sh", f"{new.pw_dir}/{LIST}", feed=read.stdout)
+    done = "was handed over from" if wrote.returncode == 0 else "is not that of"
+    print(f"{new.pw_dir}/{LIST} {done} {old.pw_dir}/{LIST}")
+
+
+def _as(uid: int, gid: int, *words: str, feed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            words, user=uid, group=gid, extra_groups=[], cwd="/", input=feed, capture_output=True, timeout=60
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 124, b"", b"")
