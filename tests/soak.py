@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,13 @@ from tests.e2e.bad_v1 import (
     refused_while_one_is_under_way,
 )
 from tests.e2e.fleet import HOST_KINDS, PROJECT, Fleet
+from tests.e2e.forging import cannot_forge
+from tests.e2e.guards import SCENARIOS, tree_that_is_a_link
+from tests.e2e.guards import prepare as prepare_guard
 from tests.e2e.interruptions import KINDS, STEPS
 from tests.e2e.migrations import accidents_in, prepare, waves_end_at_the_first_failure
 from tests.e2e.sample import ALL
+from tests.e2e.strategies import SQUASH, SQUASH_ROOT, change, lap, settle
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.shell import say
@@ -190,7 +195,50 @@ def hostile(_every: int) -> dict[str, Any]:
     }
 
 
-PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, sessions, waves, refusals, accidents)}
+def strategies(_every: int) -> dict[str, Any]:
+    """Each change from one strategy to another on a living host, all that happens to a guard, and agents that forge.
+
+    Two labs, one for each kind of project root: local, and on the pods.
+    """
+    begun, names = time.monotonic(), (HOST, "host-root")
+    with ExitStack() as stack:
+        shares = []
+        with ThreadPoolExecutor(len(names)) as pool:
+            for name in names:
+                lab = Lab(f"soak-{name}", (server(), host(name)))
+                shares.append(pool.submit(_strategies, stack.enter_context(lab.running(fresh=True)), name))
+            results = [share.result() for share in shares]
+    failed = [what for _tried, share in results for what in share]
+    seconds = round(time.monotonic() - begun)
+    return {"tried": sum(tried for tried, _ in results), "failed": len(failed), "which": failed, "seconds": seconds}
+
+
+def _strategies(lab: Lab, name: str) -> tuple[int, list[str]]:
+    """How many things were tried on a host, and which of them failed."""
+    fleet, start = Fleet.of(lab, name), SQUASH if name == HOST else SQUASH_ROOT
+    fleet.deploy()
+    cases: list[tuple[str, Callable[[], object]]] = []
+    for before, to in pairwise((start, *lap(start))):
+        cases.append((f"{name}: from {before} to {to}", partial(change, fleet, name, to)))
+    for strategy in dict.fromkeys(lap(start)):
+        cases.append((f"{name}: {strategy}", partial(settle, fleet, name, strategy)))
+        cases.append((f"{name}: an agent that forges, {strategy}", partial(cannot_forge, fleet, name)))
+    cases.append((f"{name}: a host with a guard", partial(prepare_guard, fleet, name)))
+    cases += [(f"{name}: the guard, {what}", partial(case, fleet, name)) for what, case in SCENARIOS.items()]
+    if name != HOST:
+        cases.append((f"{name}: a tree that is a link", partial(tree_that_is_a_link, fleet, name)))
+    failed = []
+    for what, case in cases:
+        try:
+            case()
+            say(what)
+        except Exception:  # the next one is tried all the same
+            failed.append(what)
+            say(f"{what}: FAILED\n{traceback.format_exc(limit=3)}")
+    return len(cases), failed
+
+
+PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, strategies, sessions, waves, refusals, accidents)}
 
 
 def main(arguments: list[str]) -> int:
