@@ -63,6 +63,7 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
     stamp = str(time.time_ns())
     before, after = f"before {stamp}", f"after {stamp}"
     assert fleet.ask(name, before, session="kept") == f"echo: {before}"
+    _as_host_user(fleet, name, f"mkdir -p {_LISTS} && echo '{_NOTHING_ALLOWED}' > {_LISTS}/mount-allowlist.json")
     _say(fleet, name, to)
     talk, spoiled = Talk(fleet, name, stamp), _spoiled(fleet, name)
     with talk.going_on():
@@ -73,7 +74,17 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
         assert fleet.ask(name, after, session=session) == f"echo: {after}"
     assert_owners(fleet, name)
     assert_guard(fleet, name)
+    assert _as_host_user(fleet, name, f"cat {_LISTS}/mount-allowlist.json").strip() == _NOTHING_ALLOWED
     assert fleet.deploy("--limit", "server", "--limit", name).changed == set()
+
+
+_LISTS = "~/.config/nanoclaw"
+_NOTHING_ALLOWED = '{"allowedRoots": [], "blockedPatterns": []}'
+
+
+def _as_host_user(fleet: Fleet, name: str, command: str) -> str:
+    user = fleet.host(name).settings.nanoclaw_user
+    return fleet.lab[name].succeed(f"runuser --login {user} --command {shlex.quote(command)}")
 
 
 def _spoiled(fleet: Fleet, name: str) -> int:
