@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from threading import Event, Thread
 
 from tasks.model.guard import PROGRAM, UNIT_PREFIX, guard_unit
@@ -42,8 +41,6 @@ LAP = (
     *(CHOWN, SQUASH_ROOT, NATIVE, CHOWN, NATIVE, SQUASH),
 )
 """A way round all strategies that has each change from one to another once."""
-
-CHANGES = tuple(pairwise(LAP))
 
 
 def lap(start: Strategy) -> tuple[Strategy, ...]:

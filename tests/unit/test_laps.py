@@ -1,0 +1,18 @@
+"""The ways round all strategies that soak takes hosts: none is left out, and each ends where it began."""
+
+from __future__ import annotations
+
+from itertools import pairwise, permutations
+
+import pytest
+
+from tests.e2e.strategies import CHOWN, NATIVE, SQUASH, SQUASH_ROOT, Strategy, lap
+
+ALL = (SQUASH, SQUASH_ROOT, NATIVE, CHOWN)
+
+
+@pytest.mark.parametrize("start", ALL, ids=str)
+def test_a_lap_has_each_change_once(start: Strategy) -> None:
+    changes = list(pairwise((start, *lap(start))))
+    assert sorted(changes, key=str) == sorted(permutations(ALL, 2), key=str)
+    assert changes[-1][1] == start
