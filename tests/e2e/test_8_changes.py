@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import os
-import time
-
 from tests.e2e.fleet import Fleet
 from tests.e2e.guards import SCENARIOS, prepare
+from tests.e2e.sample import seed
 from tests.e2e.strategies import CHOWN, NATIVE, SQUASH, SQUASH_ROOT, change
-from tests.e2e.test_8_matrix import SEED
 
 CHANGES = (
     ("host-1000", CHOWN),
@@ -25,10 +22,10 @@ CHANGES = (
 
 
 def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
-    seed = int(os.environ.get(SEED, time.time() // 86400))
-    name, strategy = CHANGES[seed % len(CHANGES)]
+    today = seed()
+    name, strategy = CHANGES[today % len(CHANGES)]
     change(fleet, name, strategy)
     if strategy != CHOWN:
         prepare(fleet, name)
-    happens = sorted(SCENARIOS)[seed % len(SCENARIOS)]
+    happens = sorted(SCENARIOS)[today % len(SCENARIOS)]
     SCENARIOS[happens](fleet, name)

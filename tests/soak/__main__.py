@@ -1,0 +1,47 @@
+"""`make soak`: what CI runs a sample of, whole. Prints a summary and writes it to build/soak.json.
+
+`python -m tests.soak PART…` runs some parts alone; the summary keeps what the others came to before. `--step STEP`,
+which may be repeated, takes accidents in that step of a migration only, and the summary says in how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from tests.e2e.fleet import PROJECT
+from tests.e2e.interruptions import STEPS
+from tests.lab.errors import LabError
+from tests.soak.migration import accidents, refusals, waves
+from tests.soak.ownership import hostile, sessions, strategies
+from tests.soak.whole import matrix, scenarios
+
+RESULT = PROJECT / "build" / "soak.json"
+PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, sessions, strategies, waves, refusals, accidents)}
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status is 0 only if every part passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
+    parser.add_argument("--step", action="append", choices=STEPS, default=[], metavar="STEP")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    summary: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    names = asked.parts or list(PARTS)
+    for name in names:
+        summary[name] = PARTS[name](asked.step)
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print(f"soak: {json.dumps(summary)}")
+    return int(any(summary[name]["failed"] for name in names))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LabError as error:
+        sys.exit(f"soak: {error}")

@@ -1,0 +1,112 @@
+"""Whose sessions are: many that are root's, agents that attack, and every change of strategy on living hosts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from tests.e2e.fleet import PROJECT, Fleet
+from tests.e2e.forging import cannot_forge
+from tests.e2e.guards import SCENARIOS, tree_that_is_a_link
+from tests.e2e.guards import prepare as prepare_guard
+from tests.e2e.strategies import SQUASH, SQUASH_ROOT, change, lap, settle
+from tests.lab.lab import Lab
+from tests.lab.shell import say
+from tests.lab.topology import host, server
+from tests.soak.cases import failing
+
+HOST = "host-1000"
+
+ROUNDS: tuple[tuple[str, int, list[str]], ...] = (
+    ("at a local disk's speed", 60_000, []),
+    ("with calls as slow as over NFS", 30_000, ["--latency", "0.3"]),
+    ("with a directory of a million entries", 10_000, ["--huge", "1000000", "--depth", "5000"]),
+)
+"""Of the attack: what is tried, how often, with which options."""
+
+
+def hostile(_steps: Sequence[str]) -> dict[str, Any]:
+    """An agent attacks the programs that give owners, 100,000 times."""
+    begun, seed, found = time.monotonic(), int(time.time() // 86400), {}
+    for what, attempts, options in ROUNDS:
+        words = ["--attempts", str(attempts), "--seed", str(seed), *options]
+        done = subprocess.run([sys.executable, "-m", "tests.hostile", *words], cwd=PROJECT, stdout=subprocess.PIPE)
+        found[what] = json.loads(done.stdout.splitlines()[-1])
+        say(f"{what}: {json.dumps(found[what])}")
+    return {
+        "attempts": sum(each["attempts"] for each in found.values()),
+        "seed": seed,
+        "failed": sum(
+            not each["passed"] or each["attempts"] < n for each, (_, n, _) in zip(found.values(), ROUNDS, strict=True)
+        ),
+        "violations": sum(len(each["violations"]) for each in found.values()),
+        "ms_to_owner": {what: each["fairness"] for what, each in found.items()},
+        "seconds": round(time.monotonic() - begun),
+    }
+
+
+def sessions(_steps: Sequence[str]) -> dict[str, Any]:
+    """An ordinary run over a host on which 10,000 sessions are root's, while an agent runs in one that is right."""
+    with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab:
+        fleet = Fleet.of(lab, HOST)
+        fleet.data[HOST]["nanoclaw_environment"] |= {"IDLE_TIMEOUT": "3600000"}
+        fleet.deploy()
+        fleet.ask(HOST, "stay", session="kept")
+        running = lab[HOST].succeed("docker ps --quiet --no-trunc")
+        tree = f"/srv/pods/{HOST}/v2-sessions"
+        made = (
+            f"mkdir -p {tree}/ag-old && cd {tree}/ag-old && seq -f sess-%.0f/outbox 10000 | xargs mkdir -p && "
+            "seq -f sess-%.0f/inbound.db 10000 | xargs touch && seq -f sess-%.0f/outbound.db 10000 | xargs touch"
+        )
+        lab["server"].succeed(made, timeout=900)
+        begun = time.monotonic()
+        fleet.deploy()
+        seconds = round(time.monotonic() - begun)
+        owner = fleet.host(HOST).stored_agent.uid
+        wrong = int(lab["server"].succeed(f"find {tree} ! -uid {owner} | wc -l", timeout=300))
+        kept = lab[HOST].succeed("docker ps --quiet --no-trunc") == running
+        answered = fleet.ask(HOST, "still there?", session="kept") == "echo: still there?"
+    return {"entries": 40_000, "failed": wrong + (not kept) + (not answered), "seconds": seconds}
+
+
+def strategies(_steps: Sequence[str]) -> dict[str, Any]:
+    """Each change from one strategy to another on a living host, all that happens to a guard, and agents that forge.
+
+    Two labs, one for each kind of project root: local, and on the pods.
+    """
+    begun, names = time.monotonic(), (HOST, "host-root")
+    with ExitStack() as stack:
+        shares = []
+        with ThreadPoolExecutor(len(names)) as pool:
+            for name in names:
+                lab = Lab(f"soak-{name}", (server(), host(name)))
+                shares.append(pool.submit(_strategies, stack.enter_context(lab.running(fresh=True)), name))
+            results = [share.result() for share in shares]
+    failed = [what for _tried, share in results for what in share]
+    seconds = round(time.monotonic() - begun)
+    return {"tried": sum(tried for tried, _ in results), "failed": len(failed), "which": failed, "seconds": seconds}
+
+
+def _strategies(lab: Lab, name: str) -> tuple[int, list[str]]:
+    """How many things were tried on a host, and which of them failed."""
+    fleet, start = Fleet.of(lab, name), SQUASH if name == HOST else SQUASH_ROOT
+    fleet.deploy()
+    cases: list[tuple[str, Callable[[], object]]] = []
+    for before, to in pairwise((start, *lap(start))):
+        cases.append((f"{name}: from {before} to {to}", partial(change, fleet, name, to)))
+    for strategy in dict.fromkeys(lap(start)):
+        cases.append((f"{name}: {strategy}", partial(settle, fleet, name, strategy)))
+        cases.append((f"{name}: an agent that forges, {strategy}", partial(cannot_forge, fleet, name)))
+    cases.append((f"{name}: a host with a guard", partial(prepare_guard, fleet, name)))
+    cases += [(f"{name}: the guard, {what}", partial(case, fleet, name)) for what, case in SCENARIOS.items()]
+    if name != HOST:
+        cases.append((f"{name}: a tree that is a link", partial(tree_that_is_a_link, fleet, name)))
+    return len(cases), failing(dict(cases))
