@@ -34,7 +34,7 @@ def attack(program: str, latency: float, order: Order) -> Outcome:
     """One engagement in a new directory; against a fault with the moves that it needs."""
     known = givers.BROKEN.get(program)
     if known:
-        order, latency = replace(order, moves=list(known.moves)), latency or known.latency / 1000
+        order = replace(order, moves=list(known.moves), fair=False)
     if not in_own_mounts():
         order = replace(order, mounts=False, mounting=False)
     with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as folder:
