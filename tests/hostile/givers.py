@@ -44,7 +44,7 @@ class Broken(NamedTuple):
 
 BROKEN = {
     "follows links to directories": Broken("O_DIRECTORY | os.O_NOFOLLOW", "O_DIRECTORY"),
-    "goes into mounts": Broken("place_of(handle) == self.place", "True"),
+    "goes into mounts": Broken("elsewhere = place_of(handle) != self.place", "elsewhere = False"),
     "gives mounted files": Broken("if place_of(handle) != place:", "if False:"),
     "gives files with several names": Broken("links > 1", "links > 9"),
     "gives others' files": Broken("if uid != rule.uid and uid not in rule.uids:", "if False:"),
