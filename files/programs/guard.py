@@ -31,7 +31,9 @@ from files.programs.tree_walk import Walk
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
 TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
-AT_ONCE = 2000  # entries of a new directory that are given before anything else is looked at
+AT_ONCE = 200  # entries of a new directory that are given before anything else is looked at
+AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new session is looked at again, while agents' floods hide its birth
+NOISY = 60  # seconds for which there is such a flood after one was noticed
 UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
 PAUSE = 20  # times as long as a sweep takes until the next one
 GIVE_UP = 20  # refusals in a row: the server forbids it, or ids are not mapped; the next sweep tries again
@@ -49,6 +51,8 @@ class Guard:
         self.begun = self.ended = self.pause = 0.0
         self.missed, self.missed_by_agents = True, False
         self.swept = "not yet"
+        self.noisy_until = 0.0
+        self.again: list[tuple[float, Tree, str]] = []
 
     def watch(self, tree: Tree, path: str, handle: int) -> None:
         if tree.is_hosts(path):
@@ -117,7 +121,7 @@ class Guard:
 
     def receive(self, event: Event) -> bool:
         """Gives what an event tells of; False where it is too large, and a sweep has to do it."""
-        tree, path, name = event
+        _watch, tree, path, name = event
         if name.endswith("-journal"):  # SQLite's come and go with each write
             return True
         try:
@@ -132,7 +136,12 @@ class Guard:
         except OSError as error:
             self.fail(tree, error)
             return True
-        work = self.cover(tree, f"{path}/{name}" if path else name)
+        within = f"{path}/{name}" if path else name
+        if tree.is_hosts(path) and time.monotonic() < self.noisy_until:
+            self.again.extend((time.monotonic() + seconds, tree, within) for seconds in AGAIN)
+        return self.begin(self.cover(tree, within))
+
+    def begin(self, work: Iterator[None]) -> bool:
         if advance(work, AT_ONCE):
             return True
         if len(self.under_way) >= UNDER_WAY:
@@ -142,13 +151,24 @@ class Guard:
 
     def read(self) -> None:
         """Handles what has happened since, all of what the host alone has made, and some of the rest."""
+        self.read_hosts()
+        events, lost = self.shared.read()
+        for event in events:
+            if event.watch not in self.shared.watches:
+                continue
+            begun = time.monotonic()
+            lost |= not self.receive(event)
+            lost |= self.shared.spend(event.watch, time.monotonic() - begun)
+            self.read_hosts()
+        if lost:
+            self.missed_by_agents, self.noisy_until = True, time.monotonic() + NOISY
+
+    def read_hosts(self) -> None:
         while True:
             events, lost = self.hosts.read()
             self.missed |= not all([self.receive(event) for event in events]) or lost
             if not events:
-                break
-        events, lost = self.shared.read()
-        self.missed_by_agents |= not all([self.receive(event) for event in events]) or lost
+                return
 
     def turn(self) -> None:
         """Goes on with the sweep by a turn of one session."""
@@ -174,11 +194,15 @@ class Guard:
             poll.register(queue.handle, select.POLLIN)
         while True:
             busy = bool(self.under_way or self.begun)
-            pause = 0.0 if busy else max(0.0, self.due() - time.monotonic())
+            due = min([self.due(), *(one[0] for one in self.again)])
+            pause = 0.0 if busy else max(0.0, due - time.monotonic())
             if not all(tree.there for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
             if poll.poll(pause * 1000):
                 self.read()
+            for one in [one for one in self.again if one[0] <= time.monotonic()]:
+                self.again.remove(one)
+                self.missed |= not self.begin(self.cover(*one[1:]))
             if busy:
                 self.turn()
             elif time.monotonic() >= self.due() or self.new_root():

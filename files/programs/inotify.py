@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import struct
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
 ONLY_DIRECTORIES, UNTIL_UNLINKED = 0x01000000, 0x04000000
+SHARE = 0.1  # of each second
 HEADER = struct.Struct("iIII")
 
 
 class Event(NamedTuple):
     """Something new in a directory that is watched."""
 
+    watch: int
     tree: Any
     path: str
     name: str
@@ -29,11 +32,12 @@ class UnmountedError(Exception):
 class Queue:
     """Directories of trees that are watched for new entries, each known by its tree and its path in that.
 
-    Whoever makes more than `budget` entries a second in one directory has that directory watched no longer, so that
-    it does not drown what happens elsewhere; watching it again is for the next sweep.
+    A directory in which more than `budget` entries are made in a second, or on whose entries more than a SHARE of the
+    time is spent, is watched no longer, so that it does not drown what happens elsewhere; watching it again is for the
+    next sweep.
     """
 
-    def __init__(self, at_once: int, budget: int | None = None) -> None:
+    def __init__(self, at_once: int, budget: float = math.inf) -> None:
         self.at_once, self.budget = at_once, budget
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.handle = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,6 +45,7 @@ class Queue:
             raise OSError(ctypes.get_errno(), f"inotify_init1: {os.strerror(ctypes.get_errno())}")
         self.watches: dict[int, tuple[Any, str]] = {}
         self.seen: Counter[int] = Counter()
+        self.spent: defaultdict[int, float] = defaultdict(float)
         self.since = time.monotonic()
         self.overflows = self.floods = 0
 
@@ -62,6 +67,7 @@ class Queue:
             return [], False
         if time.monotonic() - self.since >= 1:
             self.seen.clear()
+            self.spent.clear()
             self.since = time.monotonic()
         while data:
             number, mask, _cookie, length = HEADER.unpack_from(data)
@@ -77,14 +83,20 @@ class Queue:
             elif number in self.watches and self.flooded(number):
                 lost = True
             elif number in self.watches:
-                events.append(Event(*self.watches[number], name))
-        return events, lost
+                events.append(Event(number, *self.watches[number], name))
+        return list(dict.fromkeys(events)), lost
 
     def flooded(self, number: int) -> bool:
         self.seen[number] += 1
-        if self.budget is None or self.seen[number] <= self.budget:
-            return False
-        self.libc.inotify_rm_watch(self.handle, number)
-        self.watches.pop(number)
-        self.floods += 1
+        return self.seen[number] > self.budget and self.drop(number)
+
+    def spend(self, number: int, seconds: float) -> bool:
+        """Notes how long a directory's event has taken; whether it is watched no longer for that."""
+        self.spent[number] += seconds
+        return self.spent[number] > SHARE and self.drop(number)
+
+    def drop(self, number: int) -> bool:
+        if self.watches.pop(number, None):
+            self.libc.inotify_rm_watch(self.handle, number)
+            self.floods += 1
         return True
