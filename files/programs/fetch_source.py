@@ -56,16 +56,12 @@ def owner(path: str) -> tuple[int, int]:
     return info.st_uid, info.st_gid
 
 
-def give_to_host(root: str, unit: str, user: str, uid: int, gid: int) -> None:
+def give_to_host(root: str, uid: int, gid: int) -> None:
     """A checkout that another user made goes to the host user: all but sessions, groups and other file systems.
 
     The repository's own directory comes last, so that what was ended half way is seen and done again.
     """
     git_dir = os.path.join(root, ".git")
-    if not os.path.isdir(git_dir) or owner(git_dir) == (uid, gid):
-        return
-    stop_as_another(unit, uid)
-    hand_over_lists(owner(git_dir)[0], user, uid, gid)
     kept = [os.path.join(root, "groups"), os.path.join(root, "data/v2-sessions")]
     skip = ["(", "-path", kept[0], "-o", "-path", kept[1], "-o", "-path", git_dir, ")", "-prune", "-o"]
     other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")"]
@@ -151,9 +147,14 @@ if __name__ == "__main__":
     tree = Tree(root)
     if not os.path.isdir(tree.git_dir) and tree.foreign():
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
+    of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
+    if of_another:
+        stop_as_another(told["unit"], told["uid"])
+        hand_over_lists(owner(tree.git_dir)[0], told["user"], *ids)
     make_directories(root, ids if owned else None)
+    if of_another:
+        give_to_host(root, *ids)
     if owned:
-        give_to_host(root, told["unit"], told["user"], *ids)
         become(told["user"], *ids)
     remove_stale_locks(tree.git_dir)
     prepare(tree, told["repository"])

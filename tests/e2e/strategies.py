@@ -147,9 +147,11 @@ class Talk:
 
 
 _TAKEN = """
-import glob, json, sqlite3, sys
+import glob, json, os, sqlite3, sys
 found = {}
 for path in glob.glob(sys.argv[1] + "/*/*/inbound.db"):
+    if not os.path.exists(path.replace("inbound.db", "outbound.db")):
+        continue
     database = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=20)
     database.execute("ATTACH ? AS o", ("file:%s?mode=ro" % path.replace("inbound.db", "outbound.db"),))
     answered = "EXISTS (SELECT 1 FROM o.messages_out WHERE in_reply_to = m.id)"

@@ -133,7 +133,7 @@ def test_a_missing_mount_is_refused(host: Host) -> None:
 def test_a_checkout_of_another_user_is_given_to_the_host_user(
     runs_as: int | None, stopped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that runs as the other user is stopped before that."""
+    """A service that runs as the other user is stopped before that: while its files are still its own."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)
         service = stack.enter_context(subprocess.Popen(["sleep", "100"], user=runs_as)) if runs_as is not None else None
@@ -142,14 +142,15 @@ def test_a_checkout_of_another_user_is_given_to_the_host_user(
         calls = Path(folder) / "calls"
         systemctl = Path(folder) / "bin/systemctl"
         systemctl.parent.mkdir()
-        pid = service.pid if service else 0
-        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n[ "$1" = stop ] || echo {pid}\n')
+        pid, data = service.pid if service else 0, f"{folder}/root/data"
+        answer = f'[ "$1" = stop ] && stat -c %u {data} >> {calls} || echo {pid}'
+        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{answer}\n')
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
         make_repository(Path(folder) / "remote.git")
         _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
         asked = "show --property=MainPID --value n.service"
-        assert calls.read_text().splitlines() == [asked, *(["stop n.service"] if stopped else [])]
+        assert calls.read_text().splitlines() == [asked, *(["stop n.service", "0"] if stopped else [])]
 
 
 def _check_giving(host: Host) -> None:
