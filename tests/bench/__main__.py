@@ -1,38 +1,81 @@
-"""`python -m tests.bench`: measures, writes build/bench.json, and prints a table."""
+"""`make bench`: measures, writes build/bench.json, and prints a table.
+
+`python -m tests.bench PART…` measures some parts alone; the document keeps what the others came to before. `--divide N`
+takes trees of an Nth of the size, and says so.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
-from tests.bench import counted, switch, timed
+from tests.bench import counted, guard, ownership, switch, timed
 from tests.e2e.fleet import PROJECT
+from tests.lab.errors import LabError
+from tests.lab.shell import say
 
 RESULT = PROJECT / "build" / "bench.json"
 
 
-def main() -> None:
-    """Counts first, for that needs nothing; then the lab, if it is up; then a migration, in a lab of its own."""
+def _smaller(plans: Sequence[ownership.Plan], divide: int) -> list[ownership.Plan]:
+    return [replace(plan, entries=plan.entries // divide) for plan in plans]
+
+
+def _counted(_divide: int) -> dict[str, Any]:
     counts = counted.count()
     print(counted.table(counts), flush=True)
-    lab = timed.measure(os.environ)
-    print(f"\n{timed.sentence(lab)}")
-    migration = switch.measure()
-    print(f"\n{switch.sentence(migration)}")
-    document = {
-        "pyinfra": version("pyinfra"),
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "counted": counted.document(counts),
-        "lab": lab,
-        "migration": migration,
-    }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return counted.document(counts)
+
+
+PARTS: dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
+    "counted": (_counted, lambda _found: ""),
+    "lab": (lambda _divide: timed.measure(os.environ), timed.sentence),
+    "migration": (lambda _divide: switch.measure(), switch.sentence),
+    "ownership_local": (lambda n: ownership.measure_local(_smaller(ownership.LOCAL, n)), ownership.sentence),
+    "ownership_nfs": (lambda n: ownership.measure_nfs(_smaller(ownership.NFS, n)), ownership.sentence),
+    "guard": (guard.measure, guard.sentence),
+}
+"""What measures each part, and what puts it into words. What needs nothing comes first, then the lab that is up."""
+
+
+def measured(name: str, divide: int) -> dict[str, Any]:
+    """One part. One that cannot be measured says why, and the others go on."""
+    try:
+        found = PARTS[name][0](divide)
+    except (LabError, OSError, AssertionError, subprocess.SubprocessError) as error:
+        say(traceback.format_exc())
+        found = {"not_measured": str(error)[-2000:] or type(error).__name__}
+    return found if divide == 1 else {**found, "sizes_divided_by": divide}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Each part is written as soon as it is there, for some take an hour."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
+    parser.add_argument("--divide", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    for name in asked.parts or PARTS:
+        found = measured(name, asked.divide)
+        said = f"{name}: not measured: {found['not_measured']}" if "not_measured" in found else PARTS[name][1](found)
+        print(said, flush=True)
+        document: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+        document |= {"pyinfra": version("pyinfra"), "python": platform.python_version(), "processors": os.cpu_count()}
+        document[name] = found
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {RESULT.relative_to(PROJECT)}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,0 +1,6 @@
+def measure(n):
+    return {}
+
+
+def sentence(f):
+    return ""

@@ -1,0 +1,220 @@
+"""What it costs to give trees to their agent: ours, others', and the limit; on a local disk and over NFS."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.bench import contestants
+from tests.bench.contestants import ACCOUNT, AGENT, Controller
+from tests.bench.figures import at, ratios
+from tests.bench.trees import Tree, put
+from tests.lab.errors import LabError
+from tests.lab.lab import Lab
+from tests.lab.topology import MachineSpec, server
+
+HOST = "host-1000"
+MEMORY, DISK = 3072, 8
+"""MiB of the host, in which the metadata of a million entries fit, and GB of the disk that holds them."""
+SERVED = "/srv/pods"
+MOUNTED = "/mnt/pods"
+EVERY = ("find", "find_owners", "ours", "chown", "pyinfra", "ansible")
+CASES = ("nothing", "some", "all")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which contestants are measured in which case over a tree of a size; `left_out` says why not the others."""
+
+    entries: int
+    nothing: Sequence[str] = EVERY
+    some: Sequence[str] = ("ours", "chown", "pyinfra", "ansible")
+    all: Sequence[str] = ("ours", "chown", "pyinfra", "ansible")
+    left_out: str = ""
+    look_after: Sequence[str] = EVERY
+    """Of these, what they touched is counted."""
+
+
+LOCAL = (
+    Plan(10_000, nothing=("find", "find_owners", "ours"), some=("ours",), all=("ours",), left_out="here for memory"),
+    Plan(100_000),
+    Plan(
+        1_000_000,
+        nothing=("find", "find_owners", "ours", "chown"),
+        some=("ours", "chown"),
+        all=(),
+        left_out=(
+            "pyinfra is a stat(2) or chown -R; Ansible's time for each entry, and that of giving each, are told by "
+            "100,000 entries: each would take half an hour here"
+        ),
+        look_after=("ours",),
+    ),
+)
+NFS = (
+    Plan(20_000),
+    Plan(
+        200_000,
+        nothing=("find", "find_owners", "ours", "chown", "ansible"),
+        some=("ours",),
+        all=("ours", "chown"),
+        left_out=(
+            "chown -R sends the same with some wrong; pyinfra is a stat(2) or chown -R; Ansible with something to give "
+            "is told by 20,000 entries"
+        ),
+        look_after=("ours", "ansible"),
+    ),
+)
+
+WHAT = (
+    "trees like NanoClaw's: agent groups of 12 sessions, each with inbox and outbox of 10 files; made by the agent. "
+    "nothing: all is right. some: one in a hundred entries is root's, everywhere. all: all are root's. seconds: on the "
+    "machine itself, for pyinfra and Ansible on the controller. cold: the caches of host and server were emptied "
+    "before. touched: entries whose ctime is newer than the start. left_wrong: entries that were not the agent's "
+    "afterwards. rpcs: sent by the NFS client (mountstats). largest_kb: the peak memory of the largest process, "
+    "tree_kb: of all together. The lab's machines are slow in system calls: compare within one tree only"
+)
+
+
+def measure_local(plans: Sequence[Plan] = LOCAL) -> dict[str, Any]:
+    """On a host's own disk; says why where that cannot be."""
+    with Lab("bench-own", (MachineSpec(HOST, MEMORY, disk=DISK),)).running(fresh=True) as lab:
+        machine = lab[HOST]
+        _prepare(machine, machine, "/data", max(plan.entries for plan in plans))
+        return _document([(plan, Tree(machine, "/data/t/tree", machine, "/data/t/tree")) for plan in plans], lab)
+
+
+def measure_nfs(plans: Sequence[Plan] = NFS) -> dict[str, Any]:
+    """Over NFS, from an export in which root stays root."""
+    topology = (replace(server(), disk=DISK), MachineSpec(HOST, MEMORY // 2))
+    with Lab("bench-own", topology).running(fresh=True) as lab:
+        machine, disk = lab[HOST], lab["server"]
+        _prepare(machine, disk, SERVED, max(plan.entries for plan in plans))
+        disk.succeed(
+            f"systemctl start nfs-server && exportfs -o rw,no_root_squash,sync,no_subtree_check {machine.address}:{SERVED}"
+        )
+        machine.succeed(f"mkdir -p {MOUNTED} && mount -t nfs -o vers=4.2 {disk.address}:{SERVED} {MOUNTED}")
+        trees = [(plan, Tree(machine, f"{MOUNTED}/t/tree", disk, f"{SERVED}/t/tree", MOUNTED)) for plan in plans]
+        return _document(trees, lab)
+
+
+def _prepare(machine: Any, disk: Any, folder: str, entries: int) -> None:
+    """A file system with enough inodes, the account that others go by, and the programs."""
+    inodes = entries + entries // 4 + 10_000
+    disk.succeed(f"mkfs.ext4 -q -N {inodes} /dev/ubdb && mkdir -p {folder} && mount /dev/ubdb {folder}", timeout=600)
+    machine.succeed(f"useradd --no-create-home --uid {AGENT} {ACCOUNT}")
+    put(machine, "measured")
+
+
+def _document(trees: Sequence[tuple[Plan, Tree]], lab: Lab) -> dict[str, Any]:
+    with _controller(lab) as (controller, ansible):
+        found = {}
+        for plan, tree in trees:
+            tree.disk.succeed(f"rm -rf {tree.stored} {tree.stored}.*", timeout=3600)
+            tree.make(plan.entries)
+            cases = {case: _case(tree, plan, case, controller, ansible) for case in CASES}
+            found[str(plan.entries)] = {
+                "entries": tree.entries,
+                "wrong_in_some": tree.wrong,
+                **cases,
+                "left_out": _left_out(plan),
+                "ratios": ratios(cases, tree.wrong),
+            }
+        memory = {
+            size: {
+                what: at(document, case, "ours", what, "tree_kb")
+                for what, case in (("look", "nothing"), ("apply", "some"))
+            }
+            for size, document in found.items()
+        }
+    return {"what": WHAT, "contestants": contestants.WHAT, "ansible": ansible, "trees": found, "memory_kb": memory}
+
+
+@contextmanager
+def _controller(lab: Lab) -> Iterator[tuple[Controller, str]]:
+    """The controller's contestants, and the version of Ansible, or why there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        controller = Controller(lab[HOST], Path(folder))
+        try:
+            yield controller, controller.install_ansible()
+        except LabError as error:
+            yield controller, f"not measured: {error}"
+
+
+def _left_out(plan: Plan) -> dict[str, Any]:
+    """What is not measured over this tree, and why."""
+    missing = {
+        case: [who for who in Plan.__dataclass_fields__[case].default if who not in getattr(plan, case)]
+        for case in CASES
+    }
+    left = {case: names for case, names in missing.items() if names}
+    return {"why": plan.left_out, **left} if left else {}
+
+
+def _case(tree: Tree, plan: Plan, case: str, controller: Controller, ansible: str) -> dict[str, Any]:
+    """All contestants in one case; one that fails is said, and the next is measured."""
+    found: dict[str, Any] = {}
+    for who in getattr(plan, case):
+        try:
+            tree.bring_to(case)
+            if who == "ansible" and ansible.startswith("not measured"):
+                found[who] = {"not_measured": ansible}
+                continue
+            found[who] = _one(tree, who, case, controller, look_after=who in plan.look_after)
+        except (LabError, OSError, subprocess.SubprocessError) as error:
+            found[who], tree.state = {"not_measured": str(error)[-1000:]}, ""
+        tree.tell(case, who, found[who])
+    return found
+
+
+def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after: bool) -> dict[str, Any]:
+    """One contestant, cold."""
+    if who == "ours":
+        return _ours(tree, case, look_after=look_after)
+    if who in ("pyinfra", "ansible"):
+        argv = getattr(controller, who)(tree.path)
+
+        def run() -> dict[str, Any]:
+            return tree.from_controller(argv, controller.environment(), controller.folder)
+    else:
+        argv = getattr(contestants, who)(tree.path)
+
+        def run() -> dict[str, Any]:
+            return tree.on_machine(argv)
+
+    found = tree.watched(run, cold=True, look_after=look_after and who not in ("find", "find_owners"))
+    if case != "nothing":
+        tree.state = "nothing" if found.get("left_wrong") == 0 else ""
+    return found
+
+
+def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
+    """The look alone, and what a run is: the look, and what it makes necessary."""
+    words = {apply: contestants.ours(tree.path, apply=apply, anchor=tree.mount) for apply in (False, True)}
+    look = tree.watched(lambda: tree.on_machine(words[False]), cold=True, look_after=look_after and case == "nothing")
+    if case == "nothing":
+        return {"look": look, "run": look}
+    apply = tree.watched(lambda: tree.on_machine(words[True]), cold=False, look_after=look_after)
+    tree.state = "nothing" if apply.get("left_wrong") == 0 else ""
+    run: dict[str, Any] = {key: apply[key] for key in ("touched", "left_wrong") if key in apply}
+    if "seconds" in look and "seconds" in apply:
+        run["seconds"] = round(look["seconds"] + apply["seconds"], 2)
+    if tree.mount:
+        names = sorted(set(look["rpcs"]) | set(apply["rpcs"]))
+        run["rpcs"] = {name: look["rpcs"].get(name, 0) + apply["rpcs"].get(name, 0) for name in names}
+    return {"look": look, "apply": apply, "run": run}
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The ratios in some lines."""
+    if "not_measured" in found:
+        return f"ownership: not measured: {found['not_measured']}"
+    lines = []
+    for size, document in found["trees"].items():
+        said = ", ".join(f"{name} {value}" for name, value in document["ratios"].items() if value is not None)
+        lines.append(f"ownership of {size} entries: {said}")
+    return "\n".join([*lines, f"peak memory in kB: {found['memory_kb']}"])

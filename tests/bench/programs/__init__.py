@@ -1,0 +1,1 @@
+"""Programs that a measurement puts on a machine of the lab: Python's standard library only, each alone."""
