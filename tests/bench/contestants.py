@@ -27,8 +27,8 @@ WHAT = {
     "ours": "the program own_trees as the role sends it; look: the fact; apply: the operation's command, which is sent "
     "only if the look found something; run: both. The look is cold, the apply follows it and is warm",
     "chown": "chown -R 1000:1000 TREE",
-    "pyinfra": "pyinfra INVENTORY files.directory path=TREE user=… group=… recursive=True -y, from the controller, with "
-    "its start; where the tree's root is right already it sends nothing more, else chown -R",
+    "pyinfra": "pyinfra INVENTORY files.directory path=TREE user=… group=… recursive=True -y, from the controller, "
+    "with its start; where the tree's root is right already it sends nothing more, else chown -R",
     "ansible": "ansible -m file -a 'path=TREE state=directory recurse=yes owner=… group=…', from the controller, with "
     "its start",
 }
@@ -36,8 +36,8 @@ WHAT = {
 
 def ours(tree: str, *, apply: bool, anchor: str | None) -> list[str]:
     """The role's program over one tree, with the arguments that a host's sessions have."""
-    asked = {"path": tree, "mount": anchor, "anchor": anchor, "uid": AGENT, "gid": AGENT}
-    asked |= {"uids": [0, 65534], "gids": [0, AGENT, 65534]}
+    where = {"path": tree, "mount": anchor, "anchor": anchor}
+    asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
     return program_argv("own_trees", {"apply": apply, "trees": [asked]})
 
 
@@ -92,7 +92,7 @@ class Controller:
         return [str(Path(sys.executable).parent / "pyinfra"), str(inventory), "files.directory", *words, "-y"]
 
     def install_ansible(self) -> str:
-        """Installs ansible-core from the package index that pip is set to, for this measurement; returns its version."""
+        """Installs ansible-core from the package index that pip is set to, for a while; returns its version."""
         target = self.folder / "ansible"
         try:
             venv.create(target, with_pip=True)

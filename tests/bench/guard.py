@@ -1,6 +1,173 @@
-def measure(n):
-    return {}
+"""How soon the guard gives new sessions to their agent, what it costs while idle, and inotifywait beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tasks.model.guard import guard_unit
+from tests.bench.delays import WINDOW, delays, entries
+from tests.bench.trees import FOLDER, put
+from tests.e2e.fleet import Fleet
+from tests.lab.errors import LabError
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+from tests.lab.shell import say
+from tests.lab.topology import host, server
+
+HOST = "host-root"
+RATES = {1: 60, 10: 300, 100: 640}
+"""Sessions a second, and how many: a thousand in all."""
+DIRECTORIES = 100_000
+IDLE, LIMIT = 60, 1500
+SETTLE = 60
+"""Seconds after the last session: what the guard has missed is a sweep's, and counts as late."""
+
+WHAT = (
+    "a host that the role made (pods_access chown, sessions on NFS). A program makes sessions as root as NanoClaw does "
+    "(14 entries each, two of them databases with journals). All times are the server's own, of its ext4 (statx(2): "
+    "birth and change), by steps of 10 ms: from the birth of a session's first directory to the last change of any of "
+    "its entries, which is its last chown where that came after the last write. failed_sessions: some entry was not "
+    f"the agent's {WINDOW} s after its birth, or when all of its session had been made if that was later. rate is what "
+    "was asked of the machine, reached what it came to"
+)
+WATCHED = (
+    "a tree of so many directories, all of which guard and inotifywait watch, after the caches of host and server were "
+    "emptied. seconds: to the last watch. The guard reads the owners of all entries meanwhile, inotifywait -m -r does "
+    "not. limited: with the kernel's own fs.inotify.max_user_watches; the other two with 1,000,000. slab_kb: all "
+    "kernel objects of the machine, before and after: a watch keeps an inode. idle_cpu: seconds of 60"
+)
 
 
-def sentence(f):
-    return ""
+def measure(divide: int = 1) -> dict[str, Any]:
+    """In a lab of its own: sessions first, then the large tree."""
+    topology = (replace(server(), disk=6), host(HOST, memory=2048))
+    with Lab("bench-own-guard", topology).running(fresh=True) as lab:
+        disk, machine = lab["server"], lab[HOST]
+        disk.succeed("mkfs.ext4 -q -N 400000 /dev/ubdb && mkdir -p /srv/pods && mount /dev/ubdb /srv/pods", timeout=600)
+        fleet = Fleet.of(lab, HOST)
+        fleet.data[HOST] |= {"pods_access": "chown"}
+        fleet.data[HOST].pop("nanoclaw_root")
+        fleet.deploy(timeout=1800)
+        bench = Bench(fleet, disk, machine)
+        found: dict[str, Any] = {"what": WHAT}
+        for part, action in (("sessions", bench.sessions), ("idle", bench.idle)):
+            try:
+                found[part] = action(divide)
+            except LabError as error:
+                found[part] = {"not_measured": str(error)[-1000:]}
+            say(f"guard: {part}: {json.dumps(found[part])}")
+    return found
+
+
+class Bench:
+    """The host with its guard, and where the server keeps its sessions."""
+
+    def __init__(self, fleet: Fleet, disk: Machine, machine: Machine) -> None:
+        self.disk, self.machine = disk, machine
+        plan = fleet.host(HOST)
+        self.sessions_path, self.agent, self.pods = plan.sessions, plan.stored_agent.uid, plan.settings.pods_path
+        self.unit = guard_unit(plan)
+        self.stored = f"/srv/pods/{HOST}/{Path(plan.sessions).name}"
+        put(machine, "make_sessions", "watcher")
+        put(disk, "make_trees")
+        disk.succeed(f"test -d {self.stored}")
+
+    def sessions(self, divide: int) -> dict[str, Any]:
+        """A thousand sessions, at each rate some."""
+        marks = f"{self.pods}/marks"
+        self.machine.succeed(f"mkdir -p {marks}")
+        found: dict[str, Any] = {}
+        for rate, count in RATES.items():
+            asked = {
+                "root": self.sessions_path,
+                "marks": marks,
+                "label": f"new-{rate}",
+                "count": max(1, count // divide),
+            }
+            words = shlex.quote(json.dumps({**asked, "rate": rate}))
+            made = json.loads(self.machine.succeed(f"python3 {FOLDER}/make_sessions.py {words}", timeout=1200))
+            self.machine.succeed(f"sleep {SETTLE}", timeout=SETTLE + 120)
+            listing = self._listing(self.stored, f"new-{rate}-*")
+            whole = {entry.session: entry.born for entry in self._listing(f"/srv/pods/{HOST}/marks", f"new-{rate}-*")}
+            found[str(rate)] = {"reached": made["reached"], **delays(listing, whole)}
+        total = {
+            key: sum(each[key] for each in found.values()) for key in ("sessions", "failed_sessions", "never_given")
+        }
+        return {"window": WINDOW, "rate": found, **total}
+
+    def _listing(self, folder: str, names: str) -> list[Any]:
+        command = f"find {folder} -mindepth 1 -path '{folder}/{names}' -printf '%B@ %C@ %U %P\\n'"
+        return entries(self.disk.succeed(command, timeout=300), self.agent)
+
+    def idle(self, divide: int) -> dict[str, Any]:
+        """The guard over a large tree that is right, with the kernel's limit and with a high one; then inotifywait."""
+        below, made = f"{self.stored}.base", DIRECTORIES // divide
+        self.machine.succeed(f"systemctl stop {self.unit}")
+        self.disk.succeed(
+            f"mkdir {below} && python3 {FOLDER}/make_trees.py {below}/tree {made} only-directories && "
+            f"chown -R {self.agent}:{self.agent} {below} && mv {below}/tree/* {self.stored}/ && rm -r {below}",
+            timeout=1800,
+        )
+        found: dict[str, Any] = {"what": WATCHED, "directories": made}
+        found["max_user_watches"] = int(self.machine.succeed("sysctl -n fs.inotify.max_user_watches"))
+        found["guard, limited"] = self._guard(0)
+        self.machine.succeed("sysctl -q fs.inotify.max_user_watches=1000000")
+        found["guard"] = self._guard(IDLE)
+        found["inotifywait"] = self._inotifywait()
+        self.machine.succeed(f"systemctl start {self.unit}")
+        return found
+
+    def _slab(self) -> int:
+        """Kernel objects of the machine after its caches were emptied, as those of the server were."""
+        for machine in (self.disk, self.machine):
+            machine.succeed("sync && echo 3 > /proc/sys/vm/drop_caches", timeout=600)
+        return int(self.machine.succeed("awk '/^Slab:/ {print $2}' /proc/meminfo"))
+
+    def _watch(self, pid: str, idle: int) -> dict[str, Any]:
+        asked = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "idle": idle}))
+        looked = self.machine.succeed(f"python3 {FOLDER}/watcher.py {asked}", timeout=LIMIT + idle + 120)
+        answer: dict[str, Any] = json.loads(looked)
+        return answer
+
+    def _guard(self, idle: int) -> dict[str, Any]:
+        before = self._slab()
+        self.machine.succeed(f"systemctl start {self.unit}")
+        pid = self.machine.succeed(f"systemctl show -P MainPID {self.unit}").strip()
+        found = self._watch(pid, idle)
+        said = self.machine.succeed(f"journalctl -q --no-pager -o cat _PID={pid} | wc -l", timeout=300)
+        self.machine.succeed(f"systemctl stop {self.unit}")
+        return {**found, "slab_kb_before": before, "lines_in_the_journal": int(said)}
+
+    def _inotifywait(self) -> dict[str, Any]:
+        if self.machine.run("command -v inotifywait", check=False).returncode != 0:
+            return {"not_measured": "the machine has no inotify-tools"}
+        before = self._slab()
+        command = f"inotifywait -m -r -e create,moved_to {self.sessions_path}"
+        pid = self.machine.succeed(f"setsid {command} > /run/told 2>&1 < /dev/null & echo $!").strip()
+        found = self._watch(pid, IDLE)
+        said = self.machine.succeed(f"kill {pid}; cat /run/told")
+        return {**found, "slab_kb_before": before, "command": command, "established": "Watches established" in said}
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The result in two lines."""
+    sessions, idle = found["sessions"], found["idle"]
+    lines = [f"sessions: not measured: {sessions.get('not_measured')}", f"idle: {idle.get('not_measured')}"]
+    if "rate" in sessions:
+        each = [
+            f"{rate}/s (reached {of['reached']}): p50 {of['from_mkdir_to_last_chown']['p50']} s, p99 "
+            f"{of['from_mkdir_to_last_chown']['p99']} s, worst {of['from_mkdir_to_last_chown']['worst']} s"
+            for rate, of in sessions["rate"].items()
+        ]
+        lines[0] = f"{'; '.join(each)}; {sessions['failed_sessions']} of {sessions['sessions']} would have failed"
+    if "guard" in idle:
+        guard = idle["guard"]
+        lines[1] = (
+            f"idle over {idle['directories']} directories: {guard['rss_kb']} kB, {guard['idle_cpu']} s of processor in "
+            f"{IDLE} s, {guard['watches']} watches after {guard['seconds']} s; inotifywait: {idle['inotifywait']}"
+        )
+    return "guard: " + "\nguard: ".join(lines)

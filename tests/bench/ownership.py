@@ -147,10 +147,7 @@ def _controller(lab: Lab) -> Iterator[tuple[Controller, str]]:
 
 def _left_out(plan: Plan) -> dict[str, Any]:
     """What is not measured over this tree, and why."""
-    missing = {
-        case: [who for who in Plan.__dataclass_fields__[case].default if who not in getattr(plan, case)]
-        for case in CASES
-    }
+    missing = {case: [who for who in getattr(Plan(0), case) if who not in getattr(plan, case)] for case in CASES}
     left = {case: names for case, names in missing.items() if names}
     return {"why": plan.left_out, **left} if left else {}
 

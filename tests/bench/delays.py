@@ -1,0 +1,61 @@
+"""From when entries were born and last changed on the server: how long new sessions were not the agent's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.figures import spread
+
+WINDOW = 0.3
+"""Seconds from a session's creation to its container's first write, at the least; it can be 2."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a session, by the server's clock. Its owner was set at `changed` or before."""
+
+    session: str
+    born: float
+    changed: float
+    right: bool
+
+
+def entries(listing: str, agent: int) -> list[Entry]:
+    """From lines of `find -printf '%B@ %C@ %U %P\\n'` over the sessions' tree; the root is none."""
+    found = []
+    for line in listing.splitlines():
+        born, changed, uid, path = line.split(" ", 3)
+        if path:
+            found.append(Entry(path.split("/")[0], float(born), float(changed), int(uid) == agent))
+    return found
+
+
+def is_late(entry: Entry, made: float) -> bool:
+    """Whether an entry was not the agent's when its container may have started.
+
+    That is WINDOW after the entry was born, and not before all of its session had been made: until then, a change may
+    be of the one who makes it, while its owner was set long ago.
+    """
+    return not entry.right or entry.changed > max(entry.born + WINDOW, made)
+
+
+def delays(found: Iterable[Entry], made: Mapping[str, float]) -> dict[str, Any]:
+    """What the sessions in `made` (when each was whole) went through."""
+    by_session: dict[str, list[Entry]] = {}
+    for entry in found:
+        by_session.setdefault(entry.session, []).append(entry)
+    sessions = {name: by_session[name] for name in made}
+    ends = {name: max(entry.changed for entry in of) for name, of in sessions.items()}
+    begins = {name: min(entry.born for entry in of) for name, of in sessions.items()}
+    late = {name: sum(is_late(entry, made[name]) for entry in of) for name, of in sessions.items()}
+    return {
+        "sessions": len(sessions),
+        "from_mkdir_to_last_chown": spread([ends[name] - begins[name] for name in sessions]),
+        "of_which_making_it": spread([made[name] - begins[name] for name in sessions]),
+        "after_it_was_made": spread([max(0.0, ends[name] - made[name]) for name in sessions]),
+        "failed_sessions": sum(map(bool, late.values())),
+        "late_entries": sum(late.values()),
+        "never_given": sum(not entry.right for of in sessions.values() for entry in of),
+    }

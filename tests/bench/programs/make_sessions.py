@@ -1,0 +1,62 @@
+"""Makes sessions as NanoClaw v2 does, each in an agent group of its own, so many a second.
+
+Argument: {"root", "marks" (a directory elsewhere on the same file system), "label", "count", "rate"}. A file of the
+session's name in `marks` is born when all of a session has been made: from then on its container may start. Answer:
+{"made", "seconds", "reached" (sessions a second)}: a slow machine does not reach every rate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import time
+
+SKILLS = ("agent-browser", "slack-formatting")
+TABLES = (
+    "CREATE TABLE messages (id TEXT PRIMARY KEY, seq INTEGER UNIQUE, content TEXT)",
+    "CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT)",
+)
+
+
+def write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def database(path: str) -> None:
+    """A database with a rollback journal, open for one transaction only."""
+    opened = sqlite3.connect(path)
+    opened.execute("PRAGMA journal_mode = DELETE")
+    with opened:
+        for table in TABLES:
+            opened.execute(table)
+    opened.close()
+
+
+def session(root: str, name: str) -> None:
+    group, folder = f"{root}/{name}", f"{root}/{name}/sess-1"
+    os.makedirs(f"{group}/.claude-shared/skills")
+    write(f"{group}/.claude-shared/settings.json", "{}\n")
+    for skill in SKILLS:
+        os.symlink(f"/app/skills/{skill}", f"{group}/.claude-shared/skills/{skill}")
+    os.mkdir(folder)
+    os.mkdir(f"{folder}/outbox")
+    database(f"{folder}/inbound.db")
+    database(f"{folder}/outbound.db")
+    os.makedirs(f"{folder}/inbox/msg-1")
+    write(f"{folder}/inbox/msg-1/note.txt", "hello\n")
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    begun = time.monotonic()
+    for number in range(asked["count"]):
+        time.sleep(max(0.0, begun + number / asked["rate"] - time.monotonic()))
+        made = f"{asked['label']}-{number}"
+        session(asked["root"], made)
+        write(f"{asked['marks']}/{made}", "")
+    seconds = time.monotonic() - begun
+    answer = {"made": asked["count"], "seconds": round(seconds, 1), "reached": round(asked["count"] / seconds, 1)}
+    print(json.dumps(answer))

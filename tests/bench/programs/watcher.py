@@ -1,0 +1,67 @@
+"""Looks at a process that watches directories until it has all its watches, and then at what it costs while idle.
+
+Argument: {"pid", "limit": seconds to wait, "idle": seconds to look on}. Answer: {"seconds" (to the last new watch, since
+the process began, looked at every other second), "watches", "rss_kb", "cpu_to_there", "idle_cpu", "slab_kb"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+PAUSE, QUIET = 2.0, 10.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def watches(pid: int) -> int:
+    """Lines of inotify in the fdinfo of all that the process has open (proc_pid_fdinfo(5))."""
+    number = 0
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            if "inotify" in os.readlink(f"/proc/{pid}/fd/{name}"):
+                with open(f"/proc/{pid}/fdinfo/{name}", "rb") as file:
+                    number += file.read().count(b"inotify wd:")
+        except FileNotFoundError:
+            continue  # it was closed meanwhile
+    return number
+
+
+def fields(pid: int) -> list[str]:
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def cpu(pid: int) -> float:
+    """User and system time so far, in seconds."""
+    return (int(fields(pid)[11]) + int(fields(pid)[12])) / TICKS
+
+
+def age(pid: int) -> float:
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[0]) - int(fields(pid)[19]) / TICKS
+
+
+def kilobytes(path: str, key: str) -> int:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(f"{key}:"))
+
+
+asked = json.loads(sys.argv[1])
+pid: int = asked["pid"]
+seen, seconds, spent, ended = -1, 0.0, cpu(pid), False
+since = begun = time.monotonic()
+while not ended and time.monotonic() - begun < asked["limit"]:
+    number, used = watches(pid), cpu(pid)
+    if number != seen or used - spent > 0.2 * PAUSE:  # new ones, or still at work
+        seconds, since = (age(pid) if number != seen else seconds), time.monotonic()
+        to_there = used
+    seen, spent = number, used
+    ended = time.monotonic() - since > QUIET
+    time.sleep(PAUSE)
+answer = {"seconds": round(seconds, 1), "watches": seen, "rss_kb": kilobytes(f"/proc/{pid}/status", "VmRSS")}
+answer |= {"cpu_to_there": round(to_there, 2), "slab_kb": kilobytes("/proc/meminfo", "Slab"), "complete": ended}
+before = cpu(pid)
+time.sleep(asked["idle"])
+print(json.dumps({**answer, "idle_cpu": round(cpu(pid) - before, 2)}))
