@@ -28,7 +28,7 @@ SETTLE = 60
 
 WHAT = (
     "a host that the role made (pods_access chown, sessions on NFS). A program makes sessions as root as NanoClaw does "
-    "(14 entries each, two of them databases with journals). All times are the server's own, of its ext4 (statx(2): "
+    "(13 entries each, two of them databases with journals). All times are the server's own, of its ext4 (statx(2): "
     "birth and change), by steps of 10 ms: from the birth of a session's first directory to the last change of any of "
     "its entries, which is its last chown where that came after the last write. failed_sessions: some entry was not "
     f"the agent's {WINDOW} s after its birth, or when all of its session had been made if that was later. rate is what "

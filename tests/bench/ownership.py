@@ -16,6 +16,7 @@ from tests.bench.figures import at, ratios
 from tests.bench.trees import Tree, put
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
+from tests.lab.machine import Machine
 from tests.lab.topology import MachineSpec, server
 
 HOST = "host-1000"
@@ -94,15 +95,14 @@ def measure_nfs(plans: Sequence[Plan] = NFS) -> dict[str, Any]:
     with Lab("bench-own", topology).running(fresh=True) as lab:
         machine, disk = lab[HOST], lab["server"]
         _prepare(machine, disk, SERVED, max(plan.entries for plan in plans))
-        disk.succeed(
-            f"systemctl start nfs-server && exportfs -o rw,no_root_squash,sync,no_subtree_check {machine.address}:{SERVED}"
-        )
+        options = "rw,no_root_squash,sync,no_subtree_check"
+        disk.succeed(f"systemctl start nfs-server && exportfs -o {options} {machine.address}:{SERVED}")
         machine.succeed(f"mkdir -p {MOUNTED} && mount -t nfs -o vers=4.2 {disk.address}:{SERVED} {MOUNTED}")
         trees = [(plan, Tree(machine, f"{MOUNTED}/t/tree", disk, f"{SERVED}/t/tree", MOUNTED)) for plan in plans]
         return _document(trees, lab)
 
 
-def _prepare(machine: Any, disk: Any, folder: str, entries: int) -> None:
+def _prepare(machine: Machine, disk: Machine, folder: str, entries: int) -> None:
     """A file system with enough inodes, the account that others go by, and the programs."""
     inodes = entries + entries // 4 + 10_000
     disk.succeed(f"mkfs.ext4 -q -N {inodes} /dev/ubdb && mkdir -p {folder} && mount /dev/ubdb {folder}", timeout=600)

@@ -1,9 +1,9 @@
 """Runs a command and says what it took.
 
 Argument, on standard input: {"argv": [words], "limit": seconds}. Answer: {"seconds", "exit" (null: it was ended at its
-limit), "largest_kb", "tree_kb", "said"}. largest_kb is the peak of the largest process (getrusage(2)), and never less than that
-of this program, which it was before it became another; tree_kb the highest sum of the peaks (VmHWM, proc(5)) of all
-processes that ran at one time, looked at each second, at first more often; 0 for what was over before the first look.
+limit), "largest_kb", "tree_kb", "said"}. largest_kb is the peak of the largest process (getrusage(2)), and never less
+than that of this program, which it was before it became another; tree_kb the highest sum of the peaks (VmHWM, proc(5))
+of all processes that ran at one time, looked at each second, at first more often; 0 for what was over before that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Looks at a process that watches directories until it has all its watches, and then at what it costs while idle.
 
-Argument: {"pid", "limit": seconds to wait, "idle": seconds to look on}. Answer: {"seconds" (to the last new watch, since
-the process began, looked at every other second), "watches", "rss_kb", "cpu_to_there", "idle_cpu", "slab_kb"}.
+Argument: {"pid", "limit": seconds to wait, "idle": seconds to look on}. Answer: {"seconds" (from the
+process's start to the last new watch, looked at every other second), "cpu_to_there" (in which it worked, until it was
+quiet), "complete" (it became quiet before the limit), "watches", "rss_kb", "slab_kb", "idle_cpu"}.
 """
 
 from __future__ import annotations
