@@ -23,12 +23,11 @@ class Entry:
 
 
 def entries(listing: str, agent: int) -> list[Entry]:
-    """From lines of `find -printf '%B@ %C@ %U %P\\n'` over the sessions' tree; the root is none."""
+    """From lines of `stat --printf '%.9W %.9Z %u %n\\n'` of all that is below `.`, where each session is."""
     found = []
     for line in listing.splitlines():
         born, changed, uid, path = line.split(" ", 3)
-        if path:
-            found.append(Entry(path.split("/")[0], float(born), float(changed), int(uid) == agent))
+        found.append(Entry(path.split("/")[1], float(born), float(changed), int(uid) == agent))
     return found
 
 

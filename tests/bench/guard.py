@@ -100,7 +100,8 @@ class Bench:
         return {"window": WINDOW, "rate": found, **total}
 
     def _listing(self, folder: str, names: str) -> list[Any]:
-        command = f"find {folder} -mindepth 1 -path '{folder}/{names}' -printf '%B@ %C@ %U %P\\n'"
+        told = "stat --printf '%.9W %.9Z %u %n\\n'"  # find's own -printf knows no birth on Linux
+        command = f"cd {folder} && find . -mindepth 1 -path './{names}' -exec {told} {{}} +"
         return entries(self.disk.succeed(command, timeout=300), self.agent)
 
     def idle(self, divide: int) -> dict[str, Any]:

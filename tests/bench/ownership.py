@@ -83,7 +83,7 @@ WHAT = (
 
 def measure_local(plans: Sequence[Plan] = LOCAL) -> dict[str, Any]:
     """On a host's own disk; says why where that cannot be."""
-    with Lab("bench-own", (MachineSpec(HOST, MEMORY, disk=DISK),)).running(fresh=True) as lab:
+    with Lab("bench-own-local", (MachineSpec(HOST, MEMORY, disk=DISK),)).running(fresh=True) as lab:
         machine = lab[HOST]
         _prepare(machine, machine, "/data", max(plan.entries for plan in plans))
         return _document([(plan, Tree(machine, "/data/t/tree", machine, "/data/t/tree")) for plan in plans], lab)
@@ -92,7 +92,7 @@ def measure_local(plans: Sequence[Plan] = LOCAL) -> dict[str, Any]:
 def measure_nfs(plans: Sequence[Plan] = NFS) -> dict[str, Any]:
     """Over NFS, from an export in which root stays root."""
     topology = (replace(server(), disk=DISK), MachineSpec(HOST, MEMORY // 2))
-    with Lab("bench-own", topology).running(fresh=True) as lab:
+    with Lab("bench-own-nfs", topology).running(fresh=True) as lab:
         machine, disk = lab[HOST], lab["server"]
         _prepare(machine, disk, SERVED, max(plan.entries for plan in plans))
         options = "rw,no_root_squash,sync,no_subtree_check"

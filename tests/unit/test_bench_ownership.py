@@ -106,12 +106,12 @@ def test_a_part_that_cannot_be_measured_says_why(monkeypatch: pytest.MonkeyPatch
 
 
 LISTING = """\
-10.00 10.40 1000 new-1-0
-10.20 10.45 1000 new-1-0/sess-1
-10.20 10.30 1000 new-1-0/sess-1/with space
-20.00 20.10 1000 new-1-1
-20.00 20.90 1000 new-1-1/late
-30.00 30.10 0 new-1-2
+10.00 10.40 1000 ./new-1-0
+10.20 10.45 1000 ./new-1-0/sess-1
+10.20 10.30 1000 ./new-1-0/sess-1/with space
+20.00 20.10 1000 ./new-1-1
+20.00 20.90 1000 ./new-1-1/late
+30.00 30.10 0 ./new-1-2
 """
 
 
