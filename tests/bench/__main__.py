@@ -1,7 +1,8 @@
 """`make bench`: measures, writes build/bench.json, and prints a table.
 
 `python -m tests.bench PART…` measures some parts alone; the document keeps what the others came to before. `--divide N`
-takes trees of an Nth of the size, and says so.
+takes trees of an Nth of the size, and says so. Parts have labs of their own and can be measured side by side, but then
+each other's load is in their seconds.
 """
 
 from __future__ import annotations
@@ -26,39 +27,58 @@ from tests.lab.shell import say
 RESULT = PROJECT / "build" / "bench.json"
 
 
+Keep = Callable[[dict[str, Any]], None]
+"""Writes what a part has come to so far: some take an hour."""
+
+
 def _smaller(plans: Sequence[ownership.Plan], divide: int) -> list[ownership.Plan]:
     return [replace(plan, entries=plan.entries // divide) for plan in plans]
 
 
-def _counted(_divide: int) -> dict[str, Any]:
+def _counted(_divide: int, _keep: Keep) -> dict[str, Any]:
     counts = counted.count()
     print(counted.table(counts), flush=True)
     return counted.document(counts)
 
 
-PARTS: dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
+PARTS: dict[str, tuple[Callable[[int, Keep], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
     "counted": (_counted, lambda _found: ""),
-    "lab": (lambda _divide: timed.measure(os.environ), timed.sentence),
-    "migration": (lambda _divide: switch.measure(), switch.sentence),
-    "ownership_local": (lambda n: ownership.measure_local(_smaller(ownership.LOCAL, n)), ownership.sentence),
-    "ownership_nfs": (lambda n: ownership.measure_nfs(_smaller(ownership.NFS, n)), ownership.sentence),
+    "lab": (lambda _n, _keep: timed.measure(os.environ), timed.sentence),
+    "migration": (lambda _n, _keep: switch.measure(), switch.sentence),
+    "ownership_local": (lambda n, k: ownership.measure_local(_smaller(ownership.LOCAL, n), k), ownership.sentence),
+    "ownership_nfs": (lambda n, k: ownership.measure_nfs(_smaller(ownership.NFS, n), k), ownership.sentence),
     "guard": (guard.measure, guard.sentence),
 }
 """What measures each part, and what puts it into words. What needs nothing comes first, then the lab that is up."""
 
 
 def measured(name: str, divide: int) -> dict[str, Any]:
-    """One part. One that cannot be measured says why, and the others go on."""
+    """One part. One that cannot be measured says why, keeps what it had come to, and the others go on."""
+    so_far: dict[str, Any] = {}
+
+    def keep(found: dict[str, Any]) -> None:
+        so_far.update(found)
+        write(name, {**so_far, "not_measured": "it has not ended"})
+
     try:
-        found = PARTS[name][0](divide)
+        found = PARTS[name][0](divide, keep)
     except (LabError, OSError, AssertionError, subprocess.SubprocessError) as error:
         say(traceback.format_exc())
-        found = {"not_measured": str(error)[-2000:] or type(error).__name__}
+        found = {**so_far, "not_measured": str(error)[-2000:] or type(error).__name__}
     return found if divide == 1 else {**found, "sizes_divided_by": divide}
 
 
+def write(name: str, found: dict[str, Any]) -> None:
+    """Puts one part into the document; the others stay as they are there."""
+    document: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    document |= {"pyinfra": version("pyinfra"), "python": platform.python_version(), "processors": os.cpu_count()}
+    document[name] = found
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Each part is written as soon as it is there, for some take an hour."""
+    """Each part is written as soon as it is there."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
     parser.add_argument("--divide", type=int, default=1)
@@ -69,12 +89,8 @@ def main(arguments: Sequence[str]) -> None:
         found = measured(name, asked.divide)
         said = f"{name}: not measured: {found['not_measured']}" if "not_measured" in found else PARTS[name][1](found)
         print(said, flush=True)
-        document: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
-        document |= {"pyinfra": version("pyinfra"), "python": platform.python_version(), "processors": os.cpu_count()}
-        document[name] = found
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {RESULT.relative_to(PROJECT)}")
+        write(name, found)
+    print(f"wrote {RESULT}")
 
 
 if __name__ == "__main__":

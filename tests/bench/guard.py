@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ WATCHED = (
 )
 
 
-def measure(divide: int = 1) -> dict[str, Any]:
+def measure(divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """In a lab of its own: sessions first, then the large tree."""
     topology = (replace(server(), disk=6), host(HOST, memory=2048))
     with Lab("bench-own-guard", topology).running(fresh=True) as lab:
@@ -59,6 +60,7 @@ def measure(divide: int = 1) -> dict[str, Any]:
                 found[part] = action(divide)
             except LabError as error:
                 found[part] = {"not_measured": str(error)[-1000:]}
+            keep(found)
             say(f"guard: {part}: {json.dumps(found[part])}")
     return found
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bench import __main__ as main
 from tests.bench import contestants, delays, figures, guard, ownership, trees
-from tests.bench.__main__ import PARTS, measured
 from tests.lab.errors import LabError
 
 MOUNTSTATS = """\
@@ -96,13 +97,21 @@ def test_the_program_of_the_role_is_measured_as_the_role_sends_it() -> None:
     assert arguments["apply"] is True and arguments["trees"][0]["mount"] == "/mnt"
 
 
-def test_a_part_that_cannot_be_measured_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_divide: int) -> dict[str, Any]:
+def test_a_part_that_cannot_be_measured_says_why_and_keeps_what_it_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(_divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        keep({"trees": 1})
+        assert json.loads(main.RESULT.read_text())["guard"] == {"trees": 1, "not_measured": "it has not ended"}
         raise LabError("no lab here")
 
-    monkeypatch.setitem(PARTS, "guard", (fails, str))
-    assert measured("guard", 1) == {"not_measured": "no lab here"}
-    assert measured("guard", 10) == {"not_measured": "no lab here", "sizes_divided_by": 10}
+    monkeypatch.setattr(main, "RESULT", tmp_path / "build" / "bench.json")
+    monkeypatch.setitem(main.PARTS, "guard", (fails, str))
+    main.write("lab", {"measured": True})
+    main.main(["guard", "--divide", "10"])
+    document = json.loads(main.RESULT.read_text())
+    assert document["guard"] == {"trees": 1, "not_measured": "no lab here", "sizes_divided_by": 10}
+    assert document["lab"] == {"measured": True}
 
 
 LISTING = """\
