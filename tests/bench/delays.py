@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.bench.figures import spread
@@ -32,29 +32,38 @@ def entries(listing: str, agent: int) -> list[Entry]:
 
 
 def is_late(entry: Entry, made: float) -> bool:
-    """Whether an entry was not the agent's when its container may have started.
+    """Whether an entry was not the agent's WINDOW after its birth.
 
-    That is WINDOW after the entry was born, and not before all of its session had been made: until then, a change may
-    be of the one who makes it, while its owner was set long ago.
+    Only what was set after all of its session had been made counts: before that, the last change may be of the one who
+    makes it, whose agent cannot run yet.
     """
     return not entry.right or entry.changed > max(entry.born + WINDOW, made)
 
 
-def delays(found: Iterable[Entry], made: Mapping[str, float]) -> dict[str, Any]:
-    """What the sessions in `made` (when each was whole) went through."""
+def delays(found: Iterable[Entry], made: Mapping[str, float], *, moved: bool = False) -> dict[str, Any]:
+    """What the sessions in `made` (when each was whole) went through.
+
+    failed_sessions: has an entry that is late (is_late). failed_after_made: has one that was not the agent's WINDOW
+    after the whole session had been made, before which NanoClaw starts no container.
+
+    + moved: they were moved in, whole; for the guard they were born then
+    """
     by_session: dict[str, list[Entry]] = {}
     for entry in found:
-        by_session.setdefault(entry.session, []).append(entry)
+        born = made.get(entry.session, entry.born) if moved else entry.born
+        by_session.setdefault(entry.session, []).append(replace(entry, born=born))
     sessions = {name: by_session[name] for name in made}
     ends = {name: max(entry.changed for entry in of) for name, of in sessions.items()}
     begins = {name: min(entry.born for entry in of) for name, of in sessions.items()}
     late = {name: sum(is_late(entry, made[name]) for entry in of) for name, of in sessions.items()}
+    wrong = {name: not all(entry.right for entry in of) for name, of in sessions.items()}
     return {
         "sessions": len(sessions),
         "from_mkdir_to_last_chown": spread([ends[name] - begins[name] for name in sessions]),
         "of_which_making_it": spread([made[name] - begins[name] for name in sessions]),
         "after_it_was_made": spread([max(0.0, ends[name] - made[name]) for name in sessions]),
         "failed_sessions": sum(map(bool, late.values())),
+        "failed_after_made": sum(wrong[name] or ends[name] > made[name] + WINDOW for name in sessions),
         "late_entries": sum(late.values()),
         "never_given": sum(not entry.right for of in sessions.values() for entry in of),
     }

@@ -130,6 +130,13 @@ def test_sessions_are_late_or_not() -> None:
     assert found["of_which_making_it"]["worst"] == 0.42
     assert found["after_it_was_made"] == {"p50": 0.03, "p99": 0.7, "worst": 0.7}
     assert (found["sessions"], found["failed_sessions"], found["late_entries"], found["never_given"]) == (3, 2, 2, 1)
+    assert found["failed_after_made"] == 2
+
+
+def test_sessions_that_were_moved_in_are_born_then() -> None:
+    found = delays.delays(delays.entries(LISTING, 1000), {"new-1-1": 20.8}, moved=True)
+    assert found["from_mkdir_to_last_chown"]["worst"] == found["after_it_was_made"]["worst"] == 0.1
+    assert found["failed_sessions"] == found["failed_after_made"] == 0
 
 
 @pytest.mark.parametrize(
@@ -200,12 +207,22 @@ def test_sessions_are_made_whole_before_they_are_marked(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "marks").mkdir()
     asked = {"root": str(tmp_path / "root"), "marks": str(tmp_path / "marks"), "label": "new", "count": 3, "rate": 50}
+    asked["staging"] = None
     found = json.loads(run("make_sessions", json.dumps(asked)))
     assert found["made"] == 3 and found["reached"] > 0
     assert sorted(path.name for path in (tmp_path / "marks").iterdir()) == ["new-0", "new-1", "new-2"]
     made = {str(path.relative_to(tmp_path / "root" / "new-0")) for path in (tmp_path / "root" / "new-0").rglob("*")}
     assert {"sess-1/inbound.db", "sess-1/outbound.db", "sess-1/outbox", ".claude-shared/settings.json"} <= made
     assert len(made) == 12, "the bench says thirteen entries, the group's directory with them"
+
+
+def test_sessions_are_moved_in_whole(tmp_path: Path) -> None:
+    for name in ("root", "marks", "staging"):
+        (tmp_path / name).mkdir()
+    asked: dict[str, Any] = {name: str(tmp_path / name) for name in ("root", "marks", "staging")}
+    found = json.loads(run("make_sessions", json.dumps({**asked, "label": "new", "count": 2, "rate": 100})))
+    assert found["made"] == 2 and not list((tmp_path / "staging").iterdir())
+    assert (tmp_path / "root" / "new-1" / "sess-1" / "inbox" / "msg-1" / "note.txt").exists()
 
 
 def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
