@@ -65,5 +65,5 @@ def delays(found: Iterable[Entry], made: Mapping[str, float], *, moved: bool = F
         "failed_sessions": sum(map(bool, late.values())),
         "failed_after_made": sum(wrong[name] or ends[name] > made[name] + WINDOW for name in sessions),
         "late_entries": sum(late.values()),
-        "never_given": sum(not entry.right for of in sessions.values() for entry in of),
+        "not_given_yet": sum(not entry.right for of in sessions.values() for entry in of),
     }

@@ -129,7 +129,7 @@ def test_sessions_are_late_or_not() -> None:
     assert found["from_mkdir_to_last_chown"] == {"p50": 0.45, "p99": 0.9, "worst": 0.9}
     assert found["of_which_making_it"]["worst"] == 0.42
     assert found["after_it_was_made"] == {"p50": 0.03, "p99": 0.7, "worst": 0.7}
-    assert (found["sessions"], found["failed_sessions"], found["late_entries"], found["never_given"]) == (3, 2, 2, 1)
+    assert (found["sessions"], found["failed_sessions"], found["late_entries"], found["not_given_yet"]) == (3, 2, 2, 1)
     assert found["failed_after_made"] == 2
 
 
