@@ -65,6 +65,10 @@ def ratios(cases: Mapping[str, Any], wrong: int) -> dict[str, float | None]:
         for what, keys in (("seconds", ("seconds",)), ("rpcs", ("rpcs", "total"))):
             ours = at(right, "ours", "run", *keys)
             found[f"nothing: ours / {limit}, {what}"] = ratio(ours, at(right, limit, *keys))
+    for other in ("ours/run", "find"):  # the second is what the first could come to
+        for what, keys in (("seconds", ("seconds",)), ("rpcs", ("rpcs", "total"))):
+            against = at(right, *other.split("/"), *keys)
+            found[f"nothing: chown / {other.split('/')[0]}, {what}"] = ratio(at(right, "chown", *keys), against)
     for case in ("nothing", "some", "all"):
         ours = at(cases.get(case), "ours", "run", "seconds")
         for other in ("chown", "pyinfra", "ansible"):
