@@ -42,7 +42,8 @@ WATCHED = (
     "a tree of so many directories, all of which guard and inotifywait watch, after the caches of host and server were "
     "emptied. seconds: to the last watch. The guard reads the owners of all entries meanwhile, inotifywait -m -r does "
     "not. limited: with the kernel's own fs.inotify.max_user_watches; the other two with 1,000,000. slab_kb: all "
-    "kernel objects of the machine, before and after: a watch keeps an inode. idle_cpu: seconds of 60"
+    "kernel objects of the machine, before and after: a watch keeps an inode. idle_cpu: seconds of 60. "
+    "lines_in_the_journal: as many as journald kept"
 )
 
 
