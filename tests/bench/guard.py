@@ -151,7 +151,9 @@ class Bench:
         found = self._watch(pid, idle)
         said = self.machine.succeed(f"journalctl -q --no-pager -o cat _PID={pid} | wc -l", timeout=300)
         self.machine.succeed(f"systemctl stop {self.unit}")
-        return {**found, "slab_kb_before": before, "lines_in_the_journal": int(said)}
+        found |= {"slab_kb_before": before, "lines_in_the_journal": int(said)}
+        say(f"guard: over the large tree: {json.dumps(found)}")
+        return found
 
     def _inotifywait(self) -> dict[str, Any]:
         if self.machine.run("command -v inotifywait", check=False).returncode != 0:
