@@ -1,4 +1,6 @@
-"""Gives what is in trees to its owner: counts what differs (with find(1) where that can tell), or changes it.
+"""Gives what is in trees to its owner: counts what differs, or changes it.
+
+find(1) names what differs, and nothing else is opened; where it cannot tell all, a walk goes through the tree.
 
 Argument: {"apply": bool, "trees": [{"path", "mount" (a mount point that must be there, or
 null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced)}]}.
@@ -20,11 +22,14 @@ from typing import Any
 
 from files.programs.printable import shown
 from files.programs.tree_entry import NOBODY, Rule, open_directory
+from files.programs.tree_give import Givers
 from files.programs.tree_look import UnsureError, differing
 from files.programs.tree_walk import Walk
 
 GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
 SAMPLE = 5
+REPORT = 10000  # entries between two lines of progress
+BATCHED = 64  # names that are given together
 AT_ONCE = 4  # finds over NFS; a server has 8 threads or more (nfs.conf(5), threads)
 STALL = 180  # seconds without progress: more than the grace period after a restart of the server (nfsd(7))
 
@@ -51,7 +56,8 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
     rule = Rule(tree["uid"], tree["gid"], frozenset(tree["uids"]), frozenset(tree["gids"]))
     begun = time.monotonic()
     beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
-    if apply or beneath or (found := counted(root, rule, AT_ONCE if tree["anchor"] else 1)) is None:
+    at_once = AT_ONCE if tree["anchor"] else 1
+    if beneath or (found := counted(tree["path"], root, rule, apply, at_once)) is None:
         found = walked(tree["path"], root, rule, apply)
     else:
         os.close(root)
@@ -67,7 +73,7 @@ class Found:
     """What was counted in a tree."""
 
     def __init__(self) -> None:
-        self.state, self.entries, self.only_nobody = "there", 0, True
+        self.state, self.entries, self.only_nobody, self.reported = "there", 0, True, 0
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
 
@@ -77,34 +83,62 @@ class Found:
         if verdict != "right" and len(self.samples.setdefault(verdict, [])) < SAMPLE:
             self.samples[verdict].append(shown(where) or ".")
 
+    def progress(self, path: str) -> None:
+        """Shows that work goes on, and has the alarm wait."""
+        signal.alarm(STALL)
+        if self.entries // REPORT > self.reported:
+            self.reported = self.entries // REPORT
+            print(f"{path}: {self.entries} looked at, {self.counts['give']} given", flush=True)
 
-def counted(root: int, rule: Rule, at_once: int) -> Found | None:
-    """What find(1) counts; None where it does not know all."""
-    found = Found()
+    @property
+    def forbidden(self) -> bool:
+        """Whether the rest would fail as well."""
+        return not self.counts["give"] and self.counts["EPERM"] + self.counts["EINVAL"] >= GIVE_UP
+
+
+def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Found | None:
+    """What find(1) counts, and what of it was given with `apply`; None where it does not know all."""
+    found, givers, names = Found(), Givers(root, rule, at_once), list[str]()
+
+    def give() -> None:
+        for verdict, name in givers.give(names):
+            if verdict:
+                found.add(verdict, name)
+        names.clear()
+        found.progress(path)
+
     try:
         for seen in differing(root, rule, at_once):
             signal.alarm(STALL)
-            if seen.entries:
+            found.only_nobody &= seen.uid == NOBODY or not seen.entries
+            if apply and seen.verdict == "give":
+                names.append(seen.name)
+            elif seen.entries:
                 found.add(seen.verdict, seen.name, seen.entries)
-                found.only_nobody &= seen.uid == NOBODY
+            if len(names) >= BATCHED:
+                give()
+            if found.forbidden:
+                break
+        if names and not found.forbidden:
+            give()
     except (UnsureError, FileNotFoundError):
         return None
+    finally:
+        givers.close()
+    found.state = "forbidden" if found.forbidden else found.state
     return found
 
 
 def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
     """What a walk counts, and changes with `apply`. It closes `root`."""
     found, walk = Found(), Walk(root, rule, apply)
-    counts = found.counts
     for verdict, name in walk:
-        if found.entries % 256 == 0:
-            signal.alarm(STALL)
         found.add(verdict, walk.where(name) if verdict != "right" else "")
-        if apply and not counts["give"] and counts["EPERM"] + counts["EINVAL"] >= GIVE_UP:
+        if found.entries % 256 == 0:
+            found.progress(path) if apply else signal.alarm(STALL)
+        if apply and found.forbidden:
             found.state = "forbidden"
             break
-        if apply and found.entries % 10000 == 0:
-            print(f"{path}: {found.entries} looked at, {counts['give']} given", flush=True)
     found.only_nobody = walk.only_nobody
     return found
 
