@@ -98,12 +98,12 @@ class Walk:
             return
         if stat.S_ISDIR(seen.st_mode):
             handle = os.open(name, DIRECTORY, dir_fd=directory)
-            if place_of(handle) == self.place and len(self.frames) < DEEPEST:
-                self.enter(name, handle)
-            else:
-                verdict = "elsewhere" if place_of(handle) != self.place else "deep"
+            elsewhere = place_of(handle) != self.place
+            if elsewhere or len(self.frames) >= DEEPEST:
                 os.close(handle)
-                yield verdict, name
+                yield "elsewhere" if elsewhere else "deep", name
+            else:
+                self.enter(name, handle)
             return
         verdict = decide(seen.st_mode, seen.st_nlink, seen.st_uid, seen.st_gid, self.rule)
         if verdict == "foreign":
