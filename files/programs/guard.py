@@ -20,9 +20,11 @@ import select
 import stat
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
+from files.programs.guard_tally import Tally
 from files.programs.guard_tree import Tree, matches
 from files.programs.inotify import Event, Queue, UnmountedError
 from files.programs.notify import notify
@@ -32,7 +34,8 @@ from files.programs.tree_walk import Walk
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
 TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
 AT_ONCE = 200  # entries of a new directory that are given before anything else is looked at
-AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new session is looked at again, while agents' floods hide its birth
+AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new directory is looked at again that is not watched, or whose birth
+# a flood of agents may hide
 NOISY = 60  # seconds for which there is such a flood after one was noticed
 UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
 PAUSE = 20  # times as long as a sweep takes until the next one
@@ -44,15 +47,14 @@ class Guard:
     def __init__(self, trees: list[Tree], sweep_seconds: float, flood: int) -> None:
         self.trees, self.sweep_seconds = trees, sweep_seconds
         self.hosts, self.shared = Queue(MANY), Queue(FEW, flood)
-        self.given: Counter[str] = Counter()
-        self.total: Counter[str] = Counter()
+        self.tally = Tally()
         self.under_way: deque[Iterator[None]] = deque()
         self.units: Iterator[tuple[Tree, str]] | None = None
         self.begun = self.ended = self.pause = 0.0
         self.missed, self.missed_by_agents = True, False
         self.swept = "not yet"
         self.noisy_until = 0.0
-        self.again: list[tuple[float, Tree, str]] = []
+        self.again: list[tuple[float, str, int]] = []
 
     def watch(self, tree: Tree, path: str, handle: int) -> None:
         if tree.is_hosts(path):
@@ -62,7 +64,7 @@ class Guard:
         else:
             return
         if failed not in (0, *GONE):
-            self.count(tree, f"{errno.errorcode.get(failed, failed)} when watching")
+            self.tally.count(tree, f"{errno.errorcode.get(failed, failed)} when watching")
 
     def cover(self, tree: Tree, path: str) -> Iterator[None]:
         """Gives a directory of a tree with all that is in it, and watches what is to be watched."""
@@ -73,12 +75,12 @@ class Guard:
         try:
             for step in Walk(tree.open(path), tree.rule, True, entered).steps():
                 if step:
-                    self.count(tree, step[0])
+                    self.tally.count(tree, step[0])
                 if tree.refused >= GIVE_UP:
                     break
                 yield
         except OSError as error:
-            self.fail(tree, error)
+            self.tally.fail(tree, error)
 
     def top(self, tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
         """Gives what only the host writes in, and yields the directories below it, which are the sessions."""
@@ -86,7 +88,7 @@ class Guard:
             handle = tree.open(path)
         except OSError as error:
             tree.there &= bool(path)
-            return self.fail(tree, error)
+            return self.tally.fail(tree, error)
         try:
             tree.there = True
             self.watch(tree, path, handle)
@@ -95,29 +97,16 @@ class Guard:
                 for entry in entries:
                     below = f"{path}/{entry.name}" if path else entry.name
                     if not entry.is_dir(follow_symlinks=False):
-                        self.count(tree, give(handle, entry.name, tree.rule, place))
+                        self.tally.count(tree, give(handle, entry.name, tree.rule, place))
                     elif tree.is_hosts(below):
                         yield from self.top(tree, below)
                     elif below != "lost+found":
                         yield tree, below
-            self.count(tree, give_open(handle, tree.rule))
+            self.tally.count(tree, give_open(handle, tree.rule))
         except OSError as error:
-            self.fail(tree, error)
+            self.tally.fail(tree, error)
         finally:
             os.close(handle)
-
-    def fail(self, tree: Tree, error: OSError) -> None:
-        if error.errno not in GONE:  # it is gone already, or another sort of thing by now
-            self.count(tree, errno.errorcode.get(error.errno or 0, "E"))
-
-    def count(self, tree: Tree, verdict: str) -> None:
-        if verdict == "EROFS":
-            sys.exit(f"{tree.path} became read-only here: starting again, with the mounts of now")
-        if verdict in ("give", "EPERM", "EINVAL"):
-            tree.refused = 0 if verdict == "give" else tree.refused + 1
-        if verdict == "give" or verdict.startswith("E"):
-            self.given[f"{tree.path}: {'given' if verdict == 'give' else verdict}"] += 1
-            self.total["given" if verdict == "give" else verdict] += 1
 
     def receive(self, event: Event) -> bool:
         """Gives what an event tells of; False where it is too large, and a sweep has to do it."""
@@ -129,16 +118,18 @@ class Guard:
             try:
                 found = os.stat(name, dir_fd=above, follow_symlinks=False)
                 if not stat.S_ISDIR(found.st_mode):
-                    self.count(tree, give(above, name, tree.rule, place_of(above)))
+                    self.tally.count(tree, give(above, name, tree.rule, place_of(above)))
                     return True
             finally:
                 os.close(above)
         except OSError as error:
-            self.fail(tree, error)
+            self.tally.fail(tree, error)
             return True
         within = f"{path}/{name}" if path else name
-        if tree.is_hosts(path) and time.monotonic() < self.noisy_until:
-            self.again.extend((time.monotonic() + seconds, tree, within) for seconds in AGAIN)
+        hidden = tree.is_hosts(path) and time.monotonic() < self.noisy_until
+        if hidden or (found.st_uid != tree.rule.uid and not tree.is_watched(within)):
+            for seconds in AGAIN:
+                heappush(self.again, (time.monotonic() + seconds, within, self.trees.index(tree)))
         return self.begin(self.cover(tree, within))
 
     def begin(self, work: Iterator[None]) -> bool:
@@ -194,15 +185,15 @@ class Guard:
             poll.register(queue.handle, select.POLLIN)
         while True:
             busy = bool(self.under_way or self.begun)
-            due = min([self.due(), *(one[0] for one in self.again)])
+            due = min([self.due(), *(one[0] for one in self.again[:1])])
             pause = 0.0 if busy else max(0.0, due - time.monotonic())
             if not all(tree.there for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
             if poll.poll(pause * 1000):
                 self.read()
-            for one in [one for one in self.again if one[0] <= time.monotonic()]:
-                self.again.remove(one)
-                self.missed |= not self.begin(self.cover(*one[1:]))
+            while self.again and self.again[0][0] <= time.monotonic():
+                _when, path, number = heappop(self.again)
+                self.missed |= not self.begin(self.cover(self.trees[number], path))
             if busy:
                 self.turn()
             elif time.monotonic() >= self.due() or self.new_root():
@@ -211,7 +202,7 @@ class Guard:
                 for tree in self.trees:
                     tree.refused = 0
                 self.units = (unit for tree in self.trees for unit in self.top(tree, ""))
-            elif self.given:
+            elif self.tally.given:
                 self.tell()
 
     def due(self) -> float:
@@ -220,19 +211,15 @@ class Guard:
             return 0.0
         return self.ended + (self.pause if self.missed_by_agents else max(self.pause, self.sweep_seconds))
 
+    def tell(self) -> None:
+        watched = len(self.hosts.watches) + len(self.shared.watches)
+        overflows = self.hosts.overflows + self.shared.overflows
+        self.tally.tell(
+            f"watching {watched} directories; swept {self.swept}", overflows=overflows, floods=self.shared.floods
+        )
+
     def new_root(self) -> bool:
         return any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
-
-    def tell(self) -> None:
-        """Says what was done, in the journal; and how the guard is, for `systemctl status`."""
-        if self.given:
-            print("; ".join(f"{what} {number}" for what, number in self.given.items()), flush=True)
-            self.given.clear()
-        lost = self.hosts.overflows + self.shared.overflows
-        events = {"overflows": lost, "floods": self.shared.floods}
-        counts = [f"{what} {number}" for what, number in {**self.total, **events}.items() if number]
-        watched = len(self.hosts.watches) + len(self.shared.watches)
-        notify(f"STATUS={'; '.join([f'watching {watched} directories', f'swept {self.swept}', *counts])}")
 
 
 def advance(work: Iterator[None], entries: int) -> bool:

@@ -19,6 +19,9 @@ class Tree:
     def is_hosts(self, path: str) -> bool:
         return not path or matches(path, self.hosts)
 
+    def is_watched(self, path: str) -> bool:
+        return self.is_hosts(path) or matches(path, self.shared)
+
     def open(self, path: str) -> int:
         """Opens a directory of the tree, following no link below its root, and leaving its mount nowhere."""
         return open_below(open_directory(self.path), path.split("/") if path else [])

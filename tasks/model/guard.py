@@ -15,14 +15,20 @@ PROGRAM = "/usr/local/lib/nanoclaw-pods/guard.py"
 UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 FLOOD = 1000
 """Events a second from one directory that an agent can write, beyond which it is not listened to until a sweep."""
 
 WATCHED: tuple[dict[str, list[str]], ...] = (
-    {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/*/inbox/*", "*/.claude-shared/skills"]},
+    {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]},
     {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
 )
-"""Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents."""
+"""Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents. Not
+those of messages, of which there is no end: each is looked at again a moment after it was made."""
+
+WATCHES = 524288
+"""How many directories a machine's inotify is to allow at least (inotify(7), max_user_watches). A kernel with 2 GiB of
+memory allows 16,000 by itself; one takes memory when it is used."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ RequiresMountsFor={paths}
 
 [Service]
 Type=notify
+ExecStartPre=-+/bin/sh -c '[ "$$(cat {_LIMIT})" -ge {WATCHES} ] || echo {WATCHES} > {_LIMIT}'
 ExecStart={command}
 Restart=always
 RestartSec=1

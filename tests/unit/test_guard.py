@@ -184,6 +184,17 @@ def test_what_is_made_later_in_a_session_is_given_too(sessions: Path) -> None:
     assert Path("/etc/passwd").stat().st_uid == 0
 
 
+def test_what_is_made_in_a_directory_that_is_not_watched_is_given(sessions: Path) -> None:
+    """A message's files come after its directory. Those are not watched: there is no end of messages."""
+    (sessions / "ag" / "sess" / "outbox").mkdir(parents=True)
+    assert within(lambda: is_given(sessions / "ag" / "sess" / "outbox"))
+    message = sessions / "ag" / "sess" / "outbox" / "message"
+    message.mkdir()
+    assert within(lambda: is_given(message))
+    (message / "file").touch()
+    assert within(lambda: is_given(message / "file"))
+
+
 def test_others_entries_are_left_alone(sessions: Path) -> None:
     (sessions / "ag").mkdir()
     (sessions / "ag" / "other").write_text("")
