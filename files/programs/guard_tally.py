@@ -12,7 +12,7 @@ from files.programs.tree_entry import GONE
 
 
 class Tally:
-    """Counts verdicts. A file system that became read-only ends the guard, which starts again with the mounts of now."""
+    """Counts verdicts. A file system that became read-only ends the guard: it starts again with the mounts of now."""
 
     def __init__(self) -> None:
         self.given: Counter[str] = Counter()

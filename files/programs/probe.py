@@ -1,7 +1,8 @@
 """Acts as the host and as the agent in a scratch session, the way NanoClaw does, and says how each step went.
 
 Argument: {"sessions", "groups", "mounts" [mount points that must be there], "host" [uid, gid], "agent" [uid, gid],
-"user" (docker's --user, or null), "image", "wait" (seconds for the guard), "guard" (its unit), "slug"}.
+"user" (docker's --user, or null), "image", "wait" (seconds for the guard), "guard" (its unit), "heal"
+(seconds for NanoClaw to end what a killed agent left), "slug"}.
 Answer: tasks.model.observations.Observations as JSON. Whatever happens, the scratch is removed; what a killed probe
 left is removed by the next one. Every step is bounded in time. Nothing but the scratch is written. A refusal on NFS
 counts only if it is repeated once the permissions that the kernel remembers are dropped.
@@ -23,8 +24,9 @@ from typing import Any
 
 from files.programs.acting import ROOT, Ids, acting, become, container_view
 from files.programs.container_script import SCRIPT
+from files.programs.journals import hot
 from files.programs.scratch import NOTE, PREFIX, absent, read_inbound, remove, touch, write_outbound
-from files.programs.surroundings import docker, drop_permissions, id_mapping, mark, mount_of, space_of, unit_property
+from files.programs.surroundings import docker, drop_permissions, id_mapping, mount_of, space_of, unit_property
 from files.programs.survey import Survey
 
 STEP, CONTAINER, SURVEY = 40, 180, 150  # seconds
@@ -170,22 +172,7 @@ class Probe:
         answer = acting(ROOT, SURVEY, lambda: Survey(self.agent).look(asked["sessions"], asked["groups"]))
         if self.step("agent", "look at what exists", answer):
             self.seen["survey"] = answer["value"]
-            if self.seen["survey"]["journals"]:
-                self.seen["survey"]["journals"] = self.hot(self.seen["survey"]["journals"])
-
-    def hot(self, journals: list[str]) -> list[str]:
-        """The journals that nobody is writing: the same after a while, and no running container has the session."""
-        before = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])
-        time.sleep(2)
-        after = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])
-        ids = docker(["ps", "-q"], STEP)[1].split()
-        shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-        used = docker(["inspect", "--format", shape, *ids], STEP)[1].splitlines() if ids else []
-        return [
-            path
-            for path, first, second in zip(journals, before, after)  # noqa: B905  strict= is newer than Python 3.9
-            if first == second is not None and os.path.dirname(path) not in used
-        ]
+            self.seen["survey"]["journals"] = hot(self.seen["survey"]["journals"], asked["heal"])
 
     def is_silent(self) -> bool:
         """Whether the server stopped answering: nothing more is asked of it then."""

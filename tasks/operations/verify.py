@@ -13,6 +13,8 @@ from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
 
 GUARD_SECONDS = 10
+HEAL_SECONDS = 150
+"""NanoClaw looks at its sessions once a minute."""
 
 
 @pods_operation
@@ -48,5 +50,6 @@ def probe_arguments(plan: HostPlan) -> dict[str, object]:
         "image": plan.image,
         "wait": GUARD_SECONDS if wanted(plan) else 0,
         "guard": guard_unit(plan),
+        "heal": HEAL_SECONDS,
         "slug": plan.slug,
     }

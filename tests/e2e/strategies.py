@@ -21,9 +21,6 @@ from tests.lab.errors import CommandFailedError
 LATE = 300
 """Seconds within which a message that was sent during a change is answered."""
 
-HEALED = 150
-"""Seconds after which NanoClaw has seen to an agent that it killed: it waits a minute for a claim first."""
-
 
 @dataclass(frozen=True)
 class Strategy:
@@ -67,7 +64,7 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
     _say(fleet, name, to)
     talk, spoiled = Talk(fleet, name, stamp), _spoiled(fleet, name)
     with talk.going_on():
-        _run(fleet, name)
+        fleet.deploy("--limit", "server", "--limit", name, timeout=1800)
     talk.ends_well()
     assert _spoiled(fleet, name) == spoiled, "a session that the agent could not write"
     for session in ("kept", f"after-{stamp}"):
@@ -76,20 +73,6 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
     assert_guard(fleet, name)
     assert _as_host_user(fleet, name, f"cat {_LISTS}/mount-allowlist.json").strip() == _NOTHING_ALLOWED
     assert fleet.deploy("--limit", "server", "--limit", name).changed == set()
-
-
-def _run(fleet: Fleet, name: str) -> None:
-    """The run of a change, while the host is talked to.
-
-    A start of NanoClaw kills the agents that it finds. One that is killed in the middle of a write leaves a hot
-    journal, which the host process sees to a minute or two later; a verification in between fails, and says that.
-    """
-    limits = ("-y", "--limit", "server", "--limit", name)
-    run = fleet.run(*limits, timeout=1800)
-    if run.failed == {name} and "failed | hot journal | " in run.log:
-        time.sleep(HEALED)
-        run = fleet.run(*limits, timeout=1800)
-    assert run.exit == 0 and not run.failed, run.log
 
 
 _LISTS = "~/.config/nanoclaw"

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -79,6 +80,7 @@ class Machine:
             "image": "x",
             "wait": 0,
             "guard": "pods-guard-none.service",
+            "heal": 0,
             "slug": "test",
             **more,
         }
@@ -200,6 +202,16 @@ def test_a_hot_journal_is_found(machine: Machine) -> None:
     (session / "inbound.db-journal").write_text("")
     survey = machine.probe().survey
     assert survey is not None and survey.journals == [str(session / "outbound.db-journal")]
+
+
+def test_a_hot_journal_that_nanoclaw_heals_in_time_is_none(machine: Machine) -> None:
+    journal = machine.session("s1") / "outbound.db-journal"
+    journal.write_text("left by a writer that was killed")
+    healing = Timer(5, journal.unlink)
+    healing.start()
+    survey = machine.probe(heal=60).survey
+    healing.join()
+    assert survey is not None and survey.journals == []
 
 
 @pytest.mark.parametrize(("variable", "state"), [("NO_IMAGE", "no image"), ("BROKEN", "failed")])
