@@ -19,9 +19,9 @@ def seed() -> int:
     return int(os.environ.get(SEED, time.time() // 86400))
 
 
-def one_in(number: int) -> pytest.MarkDecorator:
-    """A mark for a test with parameters: each of them has its turn once in so many days."""
-    return pytest.mark.one_in(number)
+def one_in(number: int, first: int = 0) -> pytest.MarkDecorator:
+    """A mark for a test, each of whose parameters has its turn once in so many days; `first` is that of the first."""
+    return pytest.mark.one_in(number, first)
 
 
 def of_another_day(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -34,7 +34,8 @@ def of_another_day(items: list[pytest.Item]) -> list[pytest.Item]:
         mark = item.get_closest_marker("one_in")
         if mark:
             function = getattr(item, "originalname", item.name)
-            turn = seen[function] = seen.get(function, -1) + 1
-            if turn % mark.args[0] != seed() % mark.args[0]:
+            number, first = mark.args
+            turn = seen[function] = seen.get(function, first - 1) + 1
+            if turn % number != seed() % number:
                 waiting.append(item)
     return waiting

@@ -13,14 +13,16 @@ from tests.e2e import sample
 from tests.e2e.sample import ALL, SEED, of_another_day
 
 
-def item(function: str, every: int | None) -> Any:
-    mark = None if every is None else SimpleNamespace(args=(every,))
+def item(function: str, every: int | None, first: int = 0) -> Any:
+    mark = None if every is None else SimpleNamespace(args=(every, first))
     return SimpleNamespace(name=f"{function}[x]", originalname=function, get_closest_marker=lambda _name: mark)
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 10**6))
-def test_each_scenario_has_its_turn_and_others_their_own(sizes: list[int], every: int, day: int) -> None:
-    items = [item(f"test_{number}", every) for number, size in enumerate(sizes) for _ in range(size)]
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 4), st.integers(0, 10**6)
+)
+def test_each_scenario_has_its_turn_and_others_their_own(sizes: list[int], every: int, first: int, day: int) -> None:
+    items = [item(f"test_{number}", every, first) for number, size in enumerate(sizes) for _ in range(size)]
     always = item("test_always", None)
     turns = {id(each): 0 for each in items}
     with pytest.MonkeyPatch.context() as patch:
