@@ -35,7 +35,7 @@ SIX_HOSTS = (server(), *(host(f"{name}{more}") for more in ("", "-2") for name i
 def waves(_steps: Sequence[str]) -> dict[str, Any]:
     """Six hosts, among them a v1 on NFS: a canary, then two a wave, the third of which fails its gate at first."""
     begun = time.monotonic()
-    with Lab("soak", SIX_HOSTS).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
+    with Lab("soak-six", SIX_HOSTS).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
         fleet = Fleet.of(lab, *(spec.name for spec in SIX_HOSTS if spec.docker))
         prepare(fleet, fleet.hosts, Path(folder))
         failed = failing({"waves": partial(waves_end_at_the_first_failure, fleet)})
