@@ -29,7 +29,7 @@ if host_plan and guarded:
 servers_first()
 
 if server_plan:
-    serve_exports(plan=server_plan)
+    serve_exports(plan=server_plan, guarded=fleet.guarded_on(host.name))
     own_exports(plan=server_plan)
 
 if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyinfra.api.deploy import deploy
 
 from tasks.model.plan import ServerPlan
@@ -10,9 +12,12 @@ from tasks.operations.packages import debian_packages
 
 
 @deploy("NFS server")
-def serve_exports(plan: ServerPlan) -> None:
-    """Brings a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`)."""
+def serve_exports(plan: ServerPlan, guarded: Sequence[str]) -> None:
+    """Brings a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`).
+
+    + guarded: hosts whose guard is to be at work before the exports change
+    """
     debian_packages(name="Install the NFS server", packages=["nfs-kernel-server"], _timeout=900)
     export_directories(name="Make the export directories", plan=plan, _timeout=120)
     nfs_server(name="Run the NFS server", plan=plan, _timeout=180)
-    export_table(name="Export the pods", plan=plan, _timeout=180)
+    export_table(name="Export the pods", plan=plan, guarded=guarded, _timeout=180)

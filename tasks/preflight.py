@@ -74,6 +74,10 @@ class Checked:
     guarded_first: frozenset[str]
     """Hosts whose guard is seen to before their server is."""
 
+    def guarded_on(self, server: str) -> tuple[str, ...]:
+        """Those of one server."""
+        return tuple(sorted(name for name in self.guarded_first if self.hosts[name].server == server))
+
 
 def check_fleet() -> Checked:
     """The plans of the whole fleet; raises PreflightError with every problem of every machine.

@@ -38,7 +38,7 @@ AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new directory is looked at agai
 # a flood of agents may hide
 NOISY = 60  # seconds for which there is such a flood after one was noticed
 UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
-PAUSE = 20  # times as long as a sweep takes until the next one
+PAUSE, LONGEST = 20, 300  # times as long as a sweep takes until the next one, and seconds at most
 GIVE_UP = 20  # refusals in a row: the server forbids it, or ids are not mapped; the next sweep tries again
 MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
 
@@ -51,7 +51,7 @@ class Guard:
         self.under_way: deque[Iterator[None]] = deque()
         self.units: Iterator[tuple[Tree, str]] | None = None
         self.begun = self.ended = self.pause = 0.0
-        self.missed, self.missed_by_agents = True, False
+        self.missed, self.missed_by_agents, self.by_agent = True, False, False
         self.swept = "not yet"
         self.noisy_until = 0.0
         self.again: list[tuple[float, str, int]] = []
@@ -88,6 +88,8 @@ class Guard:
             handle = tree.open(path)
         except OSError as error:
             tree.there &= bool(path)
+            if not path and error.errno in (errno.ELOOP, errno.ENOTDIR):
+                self.tally.count(tree, f"{errno.errorcode[error.errno]} instead of a tree")
             return self.tally.fail(tree, error)
         try:
             tree.there = True
@@ -97,7 +99,7 @@ class Guard:
                 for entry in entries:
                     below = f"{path}/{entry.name}" if path else entry.name
                     if not entry.is_dir(follow_symlinks=False):
-                        self.tally.count(tree, give(handle, entry.name, tree.rule, place))
+                        self.one(tree, handle, entry.name, place)
                     elif tree.is_hosts(below):
                         yield from self.top(tree, below)
                     elif below != "lost+found":
@@ -108,6 +110,12 @@ class Guard:
         finally:
             os.close(handle)
 
+    def one(self, tree: Tree, above: int, name: str, place: tuple[int, bytes]) -> None:
+        try:
+            self.tally.count(tree, give(above, name, tree.rule, place))
+        except OSError as error:
+            self.tally.fail(tree, error)
+
     def receive(self, event: Event) -> bool:
         """Gives what an event tells of; False where it is too large, and a sweep has to do it."""
         _watch, tree, path, name = event
@@ -117,8 +125,9 @@ class Guard:
             above = tree.open(path)
             try:
                 found = os.stat(name, dir_fd=above, follow_symlinks=False)
+                self.by_agent = found.st_uid == tree.rule.uid
                 if not stat.S_ISDIR(found.st_mode):
-                    self.tally.count(tree, give(above, name, tree.rule, place_of(above)))
+                    self.one(tree, above, name, place_of(above))
                     return True
             finally:
                 os.close(above)
@@ -147,9 +156,10 @@ class Guard:
         for event in events:
             if event.watch not in self.shared.watches:
                 continue
-            begun = time.monotonic()
+            begun, self.by_agent = time.monotonic(), True
             lost |= not self.receive(event)
-            lost |= self.shared.spend(event.watch, time.monotonic() - begun)
+            if self.by_agent:  # what the host has made may take as long as it takes
+                lost |= self.shared.spend(event.watch, time.monotonic() - begun)
             self.read_hosts()
         if lost:
             self.missed_by_agents, self.noisy_until = True, time.monotonic() + NOISY
@@ -175,7 +185,7 @@ class Guard:
                 self.under_way.append(work)
         elif self.units is None and self.begun:
             took, self.begun, self.ended = time.monotonic() - self.begun, 0.0, time.monotonic()
-            self.pause = PAUSE * took
+            self.pause = min(PAUSE * took, LONGEST)
             self.swept = f"{time.strftime('%F %T')} in {took:.1f} s"
             self.tell()
 
@@ -193,7 +203,10 @@ class Guard:
                 self.read()
             while self.again and self.again[0][0] <= time.monotonic():
                 _when, path, number = heappop(self.again)
+                given = self.tally.total["given"]
                 self.missed |= not self.begin(self.cover(self.trees[number], path))
+                if self.tally.total["given"] > given:  # the host is still at it
+                    heappush(self.again, (time.monotonic() + AGAIN[-1], path, number))
             if busy:
                 self.turn()
             elif time.monotonic() >= self.due() or self.new_root():
@@ -219,7 +232,8 @@ class Guard:
         )
 
     def new_root(self) -> bool:
-        return any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
+        rested = time.monotonic() >= self.ended + self.pause
+        return rested and any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
 
 
 def advance(work: Iterator[None], entries: int) -> bool:

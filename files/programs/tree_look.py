@@ -21,7 +21,8 @@ from files.programs.tree_entry import Rule, decide
 KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
 CHUNK = 1 << 16
 BATCH = 100  # directories that one find is given
-RIGHT, VANISHED = b"\0", b"No such file or directory"
+RIGHT = " " * 15  # with its NUL: find writes in blocks, and a block is to be no more than some hundred entries
+VANISHED = b"No such file or directory"
 
 
 class UnsureError(Exception):
@@ -38,9 +39,9 @@ class Seen(NamedTuple):
 
 
 def find_words(rule: Rule, places: list[str], *depth: str) -> list[str]:
-    """The argv: a NUL for what is right, and mode, number of names, ids, kind and name of anything else."""
+    """The argv: RIGHT for what is right, and mode, number of names, ids, kind and name of anything else."""
     kept = [word for gid in sorted(rule.gids - {rule.gid}) for word in ("!", "-gid", str(gid))]
-    right = ["-uid", str(rule.uid), *kept, "-printf", "\\0"]
+    right = ["-uid", str(rule.uid), *kept, "-printf", f"{RIGHT}\\0"]
     lost_and_found = ["-path", "./lost+found", "-uid", "0", "-prune"]
     options = ["-ignore_readdir_race", *depth, "-xdev"]
     return ["find", *places, *options, *lost_and_found, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
@@ -84,8 +85,8 @@ class Find:
         self.rest = b""
 
     def seen(self, chunk: bytes, rule: Rule) -> Iterator[Seen]:
-        *records, self.rest = (self.rest + chunk).split(RIGHT)
-        different = [record for record in records if record]
+        *records, self.rest = (self.rest + chunk).split(b"\0")
+        different = [record for record in records if not record.isspace()]
         yield Seen("right", rule.uid, entries=len(records) - len(different))
         for record in different:
             yield read(record, rule)

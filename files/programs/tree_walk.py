@@ -14,35 +14,18 @@ from collections.abc import Callable, Iterator
 
 from files.programs.tree_entry import DIRECTORY, GONE, NOBODY, Rule, decide, give, give_open, place_of
 
-KEEP_OPEN = 64  # levels of directories that stay open; deeper ones are reopened as ".."
-DEEPEST = 4096  # levels: deeper than any path can be (PATH_MAX); who goes on making more does not hold up a walk
-
-
-def identity(found: os.stat_result) -> tuple[int, int, int]:
-    """What tells whether it is the same directory, unchanged: the number alone can be another one's by now."""
-    return found.st_dev, found.st_ino, found.st_ctime_ns
+DEEPEST = 400  # levels, which stay open; NanoClaw and its agents make none so deep, and an attacker no more than these
 
 
 class Frame:
-    """A directory on the way down: its name, what is left to visit, its handle (None while it is closed)."""
+    """A directory on the way down: its name, what is left to visit, its handle."""
 
     def __init__(self, name: str, handle: int) -> None:
         self.name, self.handle = name, handle
         self.entries: Iterator[str] = (entry.name for entry in os.scandir(handle))
-        found = os.fstat(handle)
-        self.identity = identity(found)
-        self.closed = False
-
-    def close(self) -> None:
-        """Keeps the names that are left and lets go of the directory."""
-        self.entries = iter(list(self.entries))
-        self.identity = identity(os.fstat(self.handle))
-        os.close(self.handle)
-        self.closed = True
 
     def drop(self) -> None:
-        if not self.closed:
-            os.close(self.handle)
+        os.close(self.handle)
         self.entries = iter(())
 
 
@@ -118,34 +101,13 @@ class Walk:
         except BaseException:
             os.close(handle)
             raise
-        if len(self.frames) > KEEP_OPEN:
-            self.frames[-1].close()
         self.frames.append(frame)
 
     def leave(self) -> Iterator[tuple[str, str]]:
-        frame = self.frames[-1]
-        self.only_nobody &= os.fstat(frame.handle).st_uid == NOBODY
-        verdict = give_open(frame.handle, self.rule, self.apply)
-        self.frames.pop()
-        yield verdict, frame.name
+        frame = self.frames.pop()
         try:
-            if self.frames and self.frames[-1].closed:
-                yield from self.reopen(frame.handle)
+            self.only_nobody &= os.fstat(frame.handle).st_uid == NOBODY
+            verdict = give_open(frame.handle, self.rule, self.apply)
         finally:
-            os.close(frame.handle)
-
-    def reopen(self, child: int) -> Iterator[tuple[str, str]]:
-        """Opens the directory above; where the child was moved meanwhile, goes up to one that is still open."""
-        above = self.frames[-1]
-        try:
-            handle = os.open("..", DIRECTORY, dir_fd=child)
-            if identity(os.fstat(handle)) == above.identity:
-                above.handle, above.closed = handle, False
-                return
-            os.close(handle)
-        except OSError:
-            pass  # the same as having been moved
-        name = above.name
-        while self.frames[-1].closed:
-            self.frames.pop()
-        yield "moved", name
+            frame.drop()
+        yield verdict, frame.name

@@ -103,6 +103,6 @@ def whole_pass(v1: str, deep: bool, ledger: Ledger, take: Callable[[Seen], None]
             where = "/".join(filter(None, (tree, walk.where(name))))
             if verdict.isupper():
                 ledger.lose(f"file {where}", f"could not be looked at ({verdict})")
-            elif verdict == "moved" or (verdict == "elsewhere" and where not in TREES):
+            elif verdict == "deep" or (verdict == "elsewhere" and where not in TREES):
                 ledger.lose(f"file {where}", "is another file system's, or changes while it is looked at")
     return listing.sum.hexdigest()

@@ -138,7 +138,7 @@ def steps(state: GuardState, plan: HostPlan, program: str) -> frozenset[str]:
     if state.program != hashlib.sha256(program.encode()).hexdigest():
         found.add("program")
     if state.unit != unit_text(plan, program):
-        found |= {"unit", "reload"}
+        found |= {"unit", "reload", "enable"}  # it may want to be started with other mounts
     if state.needs_reload:
         found.add("reload")
     if not state.enabled:

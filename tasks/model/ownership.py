@@ -118,8 +118,7 @@ _LEFT = {
     "linked": "have several names, one of which may lie elsewhere",
     "special": "are devices, sockets, pipes or set-id files, which NanoClaw does not make",
     "elsewhere": "lie on another file system or another mount",
-    "moved": "were moved or changed while they were looked at",
-    "deep": "lie deeper than any path can be",
+    "deep": "lie deeper than NanoClaw makes any",
     "EACCES": "may not be read from here",
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pyinfra import host
+from collections.abc import Sequence
+
+from pyinfra import host, inventory
+from pyinfra import state as run
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
@@ -80,16 +83,18 @@ def nfs_server(plan: ServerPlan) -> Commands:
 
 
 @pods_operation
-def export_table(plan: ServerPlan) -> Commands:
+def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     """Exports each directory to its host's address, with the strategy's squash options.
 
     Owns: /etc/exports.d/nanoclaw-pods.exports and the entries in force for its paths. Leaves alone:
     /etc/exports, other drop-ins and what they export.
     Changes: when the file or an entry in force differs (exportfs(8), /var/lib/nfs/etab), so that a reload
     that an earlier run missed is made up. Errors: a table that exportfs refuses, or that does not become what
-    was meant, leaves the old one in force.
+    was meant, leaves the old one in force. A host whose guard could not be put to work in this run: the table stays,
+    for sessions that are born under another one would be root's.
 
     + plan: the server's plan
+    + guarded: hosts whose guard is to be at work before the table changes
     """
     state = _look(plan)
     text = exports_text(plan.exports)
@@ -100,6 +105,8 @@ def export_table(plan: ServerPlan) -> Commands:
     if state.dropin == text and not drift:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
+    if failed := [name for name in guarded if inventory.get_host(name) in run.failed_hosts]:
+        raise OperationError(f"the exports stay as they are, for the guard of {', '.join(failed)} is not at work")
     show_diff(DROPIN, state.dropin, text)
     for reason in drift:
         say(reason)

@@ -58,6 +58,6 @@ def _install(state: GuardState, plan: HostPlan) -> Commands:
     if "reload" in todo or state.others:
         yield argv("systemctl", "daemon-reload")
     if "enable" in todo:
-        yield argv("systemctl", "enable", guard_unit(plan))
+        yield argv("systemctl", "reenable", guard_unit(plan))
     if "restart" in todo:
         yield argv("systemctl", "restart", guard_unit(plan))

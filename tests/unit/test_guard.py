@@ -67,7 +67,7 @@ def test_nothing_is_to_be_done_for_a_guard_that_is_right() -> None:
     ("change", "todo"),
     [
         ({"program": None}, {"program"}),
-        ({"unit": "[Unit]\n"}, {"unit", "reload"}),
+        ({"unit": "[Unit]\n"}, {"unit", "reload", "enable"}),
         ({"needs_reload": True}, {"reload"}),
         ({"enabled": False}, {"enable"}),
         ({"active": False, "running": []}, {"restart"}),
