@@ -85,7 +85,7 @@ def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
     assert done.changed(CHOWN) == [EARLY_GUARD]
     *files, reload, enable, restart = done.commands(CHOWN)
     assert files == ["write_file", "write_file"]
-    assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "enable", "restart")
+    assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "reenable", "restart")
 
 
 def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
