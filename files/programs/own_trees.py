@@ -3,7 +3,8 @@
 find(1) names what differs, and nothing else is opened; where it cannot tell all, a walk goes through the tree.
 
 Argument: {"apply": bool, "trees": [{"path", "mount" (a mount point that must be there, or
-null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced)}]}.
+null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced), "sockets"
+(whether they are given too; not without it)}]}.
 Answer: {"trees": [one report each]}; with "apply" also progress lines before it. Fails where an entry could not be
 given. However long a tree takes, a server that is silent for three minutes ends it.
 """
@@ -53,7 +54,8 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
         return {**report, "state": "absent"}
     except OSError as error:
         return {**report, "state": "unreadable", "counts": {errno.errorcode.get(error.errno or 0, "?"): 1}}
-    rule = Rule(tree["uid"], tree["gid"], frozenset(tree["uids"]), frozenset(tree["gids"]))
+    uids, gids = frozenset(tree["uids"]), frozenset(tree["gids"])
+    rule = Rule(tree["uid"], tree["gid"], uids, gids, tree.get("sockets", False))
     begun = time.monotonic()
     beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
     at_once = AT_ONCE if tree["anchor"] else 1

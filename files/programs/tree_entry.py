@@ -18,12 +18,13 @@ GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or r
 
 
 class Rule(NamedTuple):
-    """Whose a tree is to be, and which owners may be replaced."""
+    """Whose a tree is to be, which owners may be replaced, and whether sockets are given too."""
 
     uid: int
     gid: int
     uids: frozenset[int]
     gids: frozenset[int]
+    sockets: bool = False
 
 
 def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> str:
@@ -32,7 +33,7 @@ def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> str:
         return "foreign"
     if uid == rule.uid and (gid == rule.gid or gid not in rule.gids):
         return "right"
-    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISLNK(mode) or (rule.sockets and stat.S_ISSOCK(mode))):
         return "special"
     if not stat.S_ISDIR(mode) and links > 1:
         return "linked"

@@ -26,6 +26,8 @@ class Tree:
     """Where the export that holds the tree is mounted."""
     born: Ids | None = None
     """Whom the host process's own entries belong to at first, where that is known."""
+    sockets: bool = False
+    """Whether sockets are given too: those that NanoClaw listens on, data/cli.sock, lie in its project root."""
 
     def arguments(self) -> dict[str, object]:
         """The tree as the program own_trees takes it."""
@@ -38,6 +40,7 @@ class Tree:
             "gid": self.owner.gid,
             "uids": sorted({ids.uid for ids in others} - {self.owner.uid}),
             "gids": sorted({ids.gid for ids in others} | {self.owner.gid}),
+            **({"sockets": True} if self.sockets else {}),
         }
 
 
@@ -105,7 +108,8 @@ def server_trees(plan: ServerPlan) -> tuple[Tree, ...]:
         for path in paths if export.owner != ROOT else ():
             before = found.get(path)
             replaceable = (ROOT, NOBODY_IDS, *export.writers, *(before.replaceable if before else ()))
-            found[path] = Tree(path, export.owner, tuple(dict.fromkeys(replaceable)))
+            kept = tuple(dict.fromkeys(replaceable))
+            found[path] = Tree(path, export.owner, kept, sockets=path in whole)
     return tuple(found.values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,14 @@ def test_what_vanishes_during_a_look_is_no_reason_to_walk(tree: Path) -> None:
             busy.kill()
     assert {look["state"] for look in looks} == {"there"}
     assert all(look["counts"]["give"] >= 500 for look in looks)
+
+
+@needs_root
+def test_sockets_are_given_where_the_project_root_lies(tree: Path) -> None:
+    """One that root made is closed to a root that is squashed: nobody could talk to NanoClaw."""
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(tree / "cli.sock"))
+        assert ask(tree)["counts"] == {"give": 5, "special": 1}
+        assert ask(tree, sockets=True)["counts"] == {"give": 6}
+        ask(tree, sockets=True, apply=True)
+        assert os.lstat(tree / "cli.sock").st_uid == A
