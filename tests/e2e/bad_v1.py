@@ -64,6 +64,15 @@ BAD = (
 )
 
 
+def cases_of(fleet: Fleet, name: str) -> list[Bad]:
+    """Those that a first run over a host is refused for.
+
+    What the pods have free is not known before they are mounted. A v1 that runs as root may belong to anybody.
+    """
+    none = {"no space": fleet.host(name).root_on_pods, "another owner": old_of(name).account == "root"}
+    return [bad for bad in BAD if not none.get(bad.what)]
+
+
 def refused(fleet: Fleet, name: str, bad: Bad) -> None:
     """A run is refused with the reason, and nothing has changed."""
     old, machine = old_of(name), fleet.lab[name]
@@ -74,7 +83,8 @@ def refused(fleet: Fleet, name: str, bad: Bad) -> None:
         before = digest(machine)
         run = fleet.run("-y", "--limit", "server", "--limit", name)
         assert run.exit != 0 and "nothing was changed, because:" in run.log and bad.says in run.log, run.log
-        changed = difference(before, digest(machine))
+        # v1 serves all the while, and writes what is its own.
+        changed = [line for line in difference(before, digest(machine)) if not line.startswith(f"{old.root}/data/")]
         assert not changed, "\n".join(changed)
     finally:
         machine.succeed(f"cd {old.root} && {bad.right.format(**words)}")

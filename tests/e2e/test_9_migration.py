@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.bad_v1 import BAD, refused
+from tests.e2e.bad_v1 import cases_of, refused
 from tests.e2e.fleet import HOST_KINDS, Fleet
 from tests.e2e.migrations import failed_gate_then_migrated, prepare
 from tests.e2e.sample import one_in, seed
@@ -17,8 +17,7 @@ def test_a_failed_gate_puts_v1_back_and_the_next_run_migrates(incident_fleet: Fl
     name = sorted(HOST_KINDS)[today % len(HOST_KINDS)]
     fleet = Fleet.of(incident_fleet.lab)
     prepare(fleet, [name], tmp_path)
-    # What the pods have free is not known before they are mounted.
-    cases = [bad for bad in BAD if bad.what != "no space" or not fleet.host(name).root_on_pods]
+    cases = cases_of(fleet, name)
     for number in (today, today + 3):  # first, while all is as it should be but for one thing
         refused(fleet, name, cases[number % len(cases)])
     if old_of(name).how == "system":

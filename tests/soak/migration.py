@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.bad_v1 import (
-    BAD,
+    cases_of,
     refused,
     refused_for_room_that_a_first_run_finds_out,
     refused_while_one_is_under_way,
@@ -49,7 +49,9 @@ def refusals(_steps: Sequence[str]) -> dict[str, Any]:
         fleet = Fleet.of(lab, HOST)
         prepare(fleet, [HOST], Path(folder))
         fleet.deploy("--limit", "server")
-        cases: dict[str, Callable[[], None]] = {bad.what: partial(refused, fleet, HOST, bad) for bad in BAD}
+        cases: dict[str, Callable[[], None]] = {
+            bad.what: partial(refused, fleet, HOST, bad) for bad in cases_of(fleet, HOST)
+        }
         cases["no room at the server"] = partial(refused_for_room_that_a_first_run_finds_out, fleet, HOST)
         cases["one under way"] = partial(refused_while_one_is_under_way, fleet, HOST)
         failed = failing(cases)
