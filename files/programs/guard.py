@@ -7,8 +7,8 @@ in are watched, each new entry is given with all that is in it. A directory is w
 nothing is made unseen in between. There are two queues: the root and `hosts` below it are written by the host alone
 and come first; what an agent can write too (`shared`) is read in small portions, so that one agent's flood holds
 nobody else up. Sweeps over the whole trees, at start, after an overflow and every `sweep` seconds, make up for what
-was missed; they go through several sessions in turn and take a twentieth of the time at most. Nothing is kept open
-between sweeps, so a file system can be unmounted.
+was missed; they go through several sessions in turn, and pause for twenty times as long as they took, five minutes
+at most. Nothing is kept open between sweeps, so a file system can be unmounted.
 """
 
 from __future__ import annotations

@@ -104,5 +104,5 @@ def whole_pass(v1: str, deep: bool, ledger: Ledger, take: Callable[[Seen], None]
             if verdict.isupper():
                 ledger.lose(f"file {where}", f"could not be looked at ({verdict})")
             elif verdict == "deep" or (verdict == "elsewhere" and where not in TREES):
-                ledger.lose(f"file {where}", "is another file system's, or changes while it is looked at")
+                ledger.lose(f"file {where}", "is another file system's, or lies too deep")
     return listing.sum.hexdigest()

@@ -20,8 +20,8 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     """Gives each tree with all that is in it to its owner; says how many entries that are, with names.
 
     Owns: uid and gid of entries that root, nobody, the host process or the agent made. Leaves alone: modes, every
-    other owner's entries, regular files with several names, devices, sockets, pipes, set-id files, other file
-    systems, lost+found. Never follows a link (chown(2), openat(2)).
+    other owner's entries, regular files with several names, devices, pipes, set-id files, sockets (but for those of a
+    project root that lies in an export), other file systems, lost+found. Never follows a link (chown(2), openat(2)).
     Changes: when an entry differs. A tree that is missing or not mounted yet counts as having none; but a check
     phase foresees those that a first checkout makes in it as somebody else.
     Errors: trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id reads as

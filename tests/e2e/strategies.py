@@ -190,7 +190,7 @@ def assert_owners(fleet: Fleet, name: str) -> None:
 def assert_guard(fleet: Fleet, name: str) -> None:
     """The guard is at work where the strategy is chown; elsewhere nothing of one is left."""
     plan, host = fleet.host(name), fleet.lab[name]
-    units = host.succeed(f"cd /etc/systemd/system && ls -d {UNIT_PREFIX}* 2>/dev/null || true").split()
+    units = host.succeed(f"find /etc/systemd/system -maxdepth 1 -name '{UNIT_PREFIX}*' -printf '%f\\n'").split()
     active = host.run(f"systemctl is-active {guard_unit(plan)}", check=False).stdout.strip()
     program = host.run(f"test -e {PROGRAM}", check=False).returncode == 0
     if plan.access.access == "chown":
