@@ -75,6 +75,20 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
 
 
+def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
+    """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake."""
+    child = os.fork()
+    if child == 0:
+        become(user, uid, gid)
+        command = ["git", "ls-remote", "--quiet", repository, "HEAD"]
+        try:
+            os._exit(subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode)
+        finally:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"{shown(repository)} does not answer {user}; nothing was stopped or given away")
+
+
 def stop_as_another(unit: str, uid: int) -> None:
     """Stops a service that runs as another user than the one that its files are given to; a later step starts it.
 
@@ -149,6 +163,8 @@ if __name__ == "__main__":
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
     of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
     if of_another:
+        if told["fetch"]:
+            ask_repository(told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
         hand_over_lists(owner(tree.git_dir)[0], told["user"], *ids)
     make_directories(root, ids if owned else None)

@@ -158,6 +158,10 @@ def _check_giving(host: Host) -> None:
     agents = host.root / "groups/main/CLAUDE.md"
     os.chown(agents, 4321, 4321)
     told = {"user": "no-such-user", "uid": 4242, "gid": 4243}
+    nowhere = str(host.root.with_name("nowhere.git"))
+    done = host.run("fetch_source", **told, repository=nowhere, ref=NEW, mounts=[], fetch=True)
+    assert "nothing was stopped" in done.stderr, done.stderr
+    assert host.root.stat().st_uid == os.getuid()
     more = {"repository": str(host.repository), "ref": OLD, "mounts": [], "fetch": False}
     done = host.run("fetch_source", **told, **more)
     assert done.returncode == 0, done.stderr
