@@ -58,6 +58,9 @@ nanoclaw_image_uid = 1000
 # gid of the agent image's USER, likewise
 nanoclaw_image_gid = 1000
 
+# account that people log in to and that may have the agent's uid where sessions are given to it
+nanoclaw_agent_account = None
+
 # project root; outside pods_path only data/v2-sessions and groups are on the pods
 nanoclaw_root = "/opt/nanoclaw"
 

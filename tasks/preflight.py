@@ -177,10 +177,11 @@ def _data(member: Host) -> dict[str, Any]:
 
 def _questions(fleet: FleetPlan, name: str) -> dict[str, Any]:
     if name not in fleet.hosts:
-        return {"paths": [], "account": None, "space": ["/var"]}
+        return {"paths": [], "account": None, "agent": None, "space": ["/var"]}
     plan = fleet.hosts[name]
     return {
         "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
         "account": {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid},
+        "agent": plan.stored_agent.uid,
         "space": ["/var", plan.root],
     }

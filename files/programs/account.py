@@ -8,6 +8,7 @@ import pwd
 from typing import Any
 
 from files.programs.mount_table import may_hang, mount_table
+from files.programs.reading import read
 
 
 def account(user: str, uid: int, gid: int) -> dict[str, Any]:
@@ -24,6 +25,19 @@ def account(user: str, uid: int, gid: int) -> dict[str, Any]:
         "docker_group": docker is not None,
         "in_docker": bool(entry and docker) and docker.gr_gid in os.getgrouplist(user, entry.pw_gid),
     }
+
+
+def person(uid: int) -> str | None:
+    """The account with a uid that somebody can log in to: with a password (shadow(5)) or a key (sshd(8))."""
+    entry = by(pwd.getpwuid, uid)
+    if entry is None or entry.pw_shell.endswith(("/nologin", "/false")):
+        return None
+    secrets = [line.split(":") for line in (read("/etc/shadow") or "").splitlines()]
+    password = next((words[1] for words in secrets if words[0] == entry.pw_name), "*")
+    keys = f"{entry.pw_dir}/.ssh/authorized_keys"
+    reachable = not may_hang(entry.pw_dir, mount_table())
+    has_key = reachable and bool((read(keys) or "").strip())
+    return str(entry.pw_name) if has_key or not password.startswith(("!", "*")) else None
 
 
 def by(lookup: Any, key: Any) -> Any:

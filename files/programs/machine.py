@@ -1,6 +1,7 @@
 """What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
 
-Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "space": [directories]}.
+Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
+[directories]}.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import socket
 import sys
 from typing import Any
 
-from files.programs.account import account
+from files.programs.account import account, person
 from files.programs.mount_table import Mounted, may_hang, mount_table
 from files.programs.reading import read
 
@@ -63,6 +64,7 @@ print(
             "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
             "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},
             "account": account(**arguments["account"]) if arguments["account"] else None,
+            "person": person(arguments["agent"]) if arguments["agent"] is not None else None,
             "free": {path: free(path, mounted) for path in arguments["space"]},
         }
     )

@@ -14,5 +14,7 @@ class MachineFact(ProgramFact[MachineState]):
     program = "machine"
     document = MachineState
 
-    def command(self, paths: list[str], account: dict[str, str | int] | None, space: list[str]) -> StringCommand:
-        return self.ask(paths=paths, account=account, space=space)
+    def command(
+        self, paths: list[str], account: dict[str, str | int] | None, agent: int | None, space: list[str]
+    ) -> StringCommand:
+        return self.ask(paths=paths, account=account, agent=agent, space=space)

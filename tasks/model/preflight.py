@@ -48,6 +48,8 @@ class MachineState:
     """The first names in each path that nothing is mounted on; None where something is, or it does not exist."""
     account: AccountState | None
     """The host user, of a host."""
+    person: str | None
+    """The account with the agent's uid, of a host, if somebody can log in to it."""
     free: dict[str, int | None]
     """Bytes free for each directory; None on a network mount, which is not asked."""
 
@@ -100,6 +102,13 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     problem = account_problem(state.account, plan) if state.account else None
     if problem:
         yield Problem(plan.name, "nanoclaw_user", problem)
+    if state.person not in (None, plan.settings.nanoclaw_user, plan.settings.nanoclaw_agent_account) and wanted(plan):
+        text = (
+            f"the agent's uid {plan.stored_agent.uid} is {state.person}'s on this machine, who can log in and could "
+            f"read and write every session: give that account another uid, or set nanoclaw_agent_account to "
+            f"{state.person} if that is right"
+        )
+        yield Problem(plan.name, "nanoclaw_agent_account", text)
     yield from _mount_point(plan, state)
 
 

@@ -106,6 +106,10 @@ class HostSettings(_Settings):
         1000, description="uid of the agent image's USER; the image is looked at and has to agree"
     )
     nanoclaw_image_gid: AgentId = Field(1000, description="gid of the agent image's USER, likewise")
+    nanoclaw_agent_account: User | None = Field(
+        None,
+        description="account that people log in to and that may have the agent's uid where sessions are given to it",
+    )
     nanoclaw_root: Root = Field(
         "/opt/nanoclaw", description="project root; outside pods_path only data/v2-sessions and groups are on the pods"
     )

@@ -44,6 +44,7 @@ def machine(name: str, account: AccountState | None = None) -> MachineState:
         mounts=[],
         beneath={},
         account=account,
+        person=None,
         free={"/var": 20 * GIB},
     )
 

@@ -6,13 +6,16 @@ import builtins
 import io
 import json
 import os
+import pwd
 import runpy
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from files.programs import account
 from tasks.command import PROGRAMS
 from tasks.model.fleet import plan_fleet
 from tasks.model.plan import Machine
@@ -85,6 +88,50 @@ def test_an_account_in_the_way_is_found_before_anything_changes(account: Account
     assert (problem.key, problem.text[: len(text)]) == ("nanoclaw_user", text)
 
 
+@pytest.mark.parametrize(
+    ("data", "person", "refused"),
+    [
+        (CHOWN, "ada", True),
+        (CHOWN, None, False),
+        ({**CHOWN, "nanoclaw_agent_account": "ada"}, "ada", False),
+        ({**CHOWN, "nanoclaw_agent_account": "bob"}, "ada", True),
+        ({"pods_access": "native"}, "nanoclaw", False),
+        ({"pods_access": "squash", "nanoclaw_user": "root"}, "ada", False),
+    ],
+)
+def test_sessions_are_given_to_a_person_only_where_that_is_said(
+    data: dict[str, Any], person: str | None, refused: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    problems = refuse(fleet, {"oslo": replace(OSLO, person=person)})
+    assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
+    assert all("the agent's uid 1000 is ada's on this machine" in problem.text for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("shell", "password", "key", "found"),
+    [
+        ("/bin/bash", "!", "", None),
+        ("/bin/bash", "*", "ssh-ed25519 AAAA", "ada"),
+        ("/bin/bash", "$y$j9T$a$b", "", "ada"),
+        ("/bin/bash", "!$y$j9T$a$b", "\n", None),
+        ("/usr/sbin/nologin", "$y$j9T$a$b", "ssh-ed25519 AAAA", None),
+    ],
+)
+def test_who_can_log_in_is_a_person(
+    shell: str, password: str, key: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/authorized_keys").write_text(key)
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "Ada", str(tmp_path), shell))
+    monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
+    shadow = f"root:*:1::::::\nada:{password}:1::::::\n"
+    monkeypatch.setattr(account, "read", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text())
+    assert account.person(1000) == found
+    assert account.person(1001) is None
+
+
 def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +151,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     question = {
         "paths": ["/pods"],
         "account": {"user": "root", "uid": 0, "gid": 0},
+        "agent": 1000,
         "space": ["/pods/nanoclaw-v2", "/opt/none/such"],
     }
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
