@@ -147,7 +147,15 @@ def test_a_limit_is_kept_to(tmp_path: Path) -> None:
 
 def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_path: Path) -> None:
     fedora = {"uid": 1000, "python": [3, 8], "distribution": "fedora", "version": "42"}
-    rest = {"hostname": "own", "systemd": True, "mounts": [], "beneath": {}, "account": None, "free": {}}
+    rest = {
+        "hostname": "own",
+        "systemd": True,
+        "mounts": [],
+        "beneath": {},
+        "account": None,
+        "person": None,
+        "free": {},
+    }
     refused = deploy(tmp_path, DATA, "underway", "-y", instead={"@fake/own": {"machine": {**fedora, **rest}}})
     assert refused.exit != 0
     assert "@fake/own: machine: is fedora 42" in refused.log and "need root" in refused.log
