@@ -18,11 +18,12 @@ from tasks.looks import at_once
 from tasks.model.migration.found import Install, V1State
 from tasks.model.migration.places import Progress, progress_of
 from tasks.model.migration.plan import MigrationPlan, plan_migration
-from tasks.model.migration.refusals import KEY, progress_refusal, refusals, unplanned
+from tasks.model.migration.refusals import KEY, no_way_back, progress_refusal, refusals, unplanned
 from tasks.model.migration.room import Need
 from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.service_unit import STATE_DIRECTORY
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch
 from tasks.source import WORK_SECONDS
@@ -70,8 +71,10 @@ def look_at_v1(
             problems.append(Problem(member.name, KEY, str(refusal)))
         else:
             installs[member.name] = found.install
-            if not plan.settings.nanoclaw_v1_rollback:
-                planned = plan_migration(found.install, found.spaces, plan)
+            if plan.settings.nanoclaw_v1_rollback:
+                problems += [Problem(member.name, KEY, str(one)) for one in no_way_back(found.install, plan)]
+            else:
+                planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged)
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
                 problems += _refuse(plan, progress, found, found.install, planned)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
@@ -121,6 +124,7 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
         space=[
             {"path": plan.root, "mount": mount if plan.root_on_pods else None},
             {"path": plan.settings.pods_path, "mount": mount},
+            {"path": STATE_DIRECTORY, "mount": None},
         ],
         seconds=_SECONDS,
         _timeout=_TIMEOUT,

@@ -1,10 +1,10 @@
 """Puts aside what an earlier attempt of a migration has left of v2, so that the next one begins with nothing.
 
-Argument: {"root", "journal": path, "trees": {"v2-sessions": path, "groups": path}, "env_set": [names…], "user", "uid",
-"gid"}. Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on the same file
-system, and stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what this role's
-migration has made is moved: without an attempt before this one nothing is. Answer: {"moved": [where it is now…]}.
-Runs as the host user, whose files they are.
+Argument: {"root", "journal": path, "trees": {"v2-sessions": path, "groups": path}, "view": of v1, "env_set": [names…],
+"user", "uid", "gid"}. Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on
+the same file system, and stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what
+this role's migration has made is moved: without an attempt before this one nothing is, nor what was made ready and
+never started. Answer: {"moved": [where it is now…]}. Runs as the host user, whose files they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from files.programs.atomic import replace
+from files.programs.env_lines import entries
 from files.programs.host_user import become
 
 FROM_V1 = "# ── migrated from v1 ──"
@@ -39,21 +40,34 @@ def free(parent: str) -> str:
     return f"{parent}/nanoclaw-pods-aside-{number}"
 
 
-def forget_entries(path: str, kept: list[str]) -> None:
-    """Takes the entries from .env that NanoClaw's own step has put there: v1 may have others now."""
+def text_of(path: str) -> str:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="surrogateescape") as file:
-            before, mark, after = file.read().partition(FROM_V1)
+            return file.read()
     except FileNotFoundError:
-        return
-    lines = [line for line in after.splitlines(keepends=True) if line.partition("=")[0].strip() in kept]
-    if mark:
-        text = before.rstrip("\n") + "\n" + "".join(lines)
-        replace(path, text.encode("utf-8", "surrogateescape"), 0o600)
+        return ""
 
 
-def main(asked: dict[str, Any], attempt: int) -> dict[str, Any]:
-    if attempt < 2 or not os.path.lexists(f"{asked['root']}/data/v2.db"):
+def forget_entries(path: str, view: str, kept: list[str], aside: str) -> bool:
+    """Takes the entries from .env that NanoClaw's own step has copied from v1: v1 may have others now.
+
+    What was added since stays. All of it as it was is kept in `aside`.
+    """
+    text = text_of(path)
+    before, mark, after = text.partition(FROM_V1)
+    if not mark:
+        return False
+    copied = set(entries(text_of(f"{view}/.env"))) - set(kept)
+    lines = [line for line in after.splitlines(keepends=True) if not copied & set(entries(line))]
+    os.makedirs(aside, exist_ok=True)
+    replace(f"{aside}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
+    rest = "".join(lines).lstrip("\n")
+    replace(path, f"{before.rstrip(chr(10))}\n{rest}".encode("utf-8", "surrogateescape"), 0o600)
+    return True
+
+
+def main(asked: dict[str, Any], attempt: int, due: bool) -> dict[str, Any]:
+    if attempt < 2 or not due or not os.path.lexists(f"{asked['root']}/data/v2.db"):
         return {"moved": []}
     moved = []
     for name, tree in asked["trees"].items():
@@ -61,10 +75,10 @@ def main(asked: dict[str, Any], attempt: int) -> dict[str, Any]:
         aside = f"{free(parent)}/{name}"
         if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], aside):
             moved.append(aside)
-    forget_entries(f"{asked['root']}/.env", asked["env_set"])
-    # The database goes last: while it is there, an end in the middle is seen and finished by the next attempt.
     data = f"{asked['root']}/data"
     aside = free(data)
+    forget_entries(f"{asked['root']}/.env", asked["view"], asked["env_set"], aside)
+    # The database goes last: while it is there, an end in the middle is seen and finished by the next attempt.
     if move(data, ["v2.db-wal", "v2.db-shm", "v2.db"], aside):
         moved.append(aside)
     return {"moved": moved}
@@ -73,6 +87,6 @@ def main(asked: dict[str, Any], attempt: int) -> dict[str, Any]:
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     with open(told["journal"], encoding="utf-8") as notes:
-        number = json.load(notes)["attempt"]
+        journal = json.load(notes)
     become(told["user"], told["uid"], told["gid"])
-    print(json.dumps(main(told, number)))
+    print(json.dumps(main(told, journal["attempt"], journal["aside"])))

@@ -1,9 +1,10 @@
 """Puts a NanoClaw v1 back as it was: v2 is stopped, v1 may start again, and runs if it ran.
 
 Argument: {"v1": its service or null, "v2": name of its unit, "label": of v2's containers, "marker", "trying", "ran":
-the file that is there if v1 ran when it was stopped, "start": whether it is to run however it was, "journal": where
-it is noted, or null}. Repeats safely. What v2 has stays where it is. v1 comes first: whatever Docker or v2's unit do,
-it is started. Fails if it does not stay up. Answer: {"v1": its state, "notes": [what else went wrong]}.
+the file that is there if v1 ran when it was stopped, "start": whether it is to run however it was, "serves": whether
+v2 serves, which then goes on if v1 does not stay up, "journal": where it is noted, or null}. Repeats safely. What v2
+has stays where it is. v1 comes first: whatever Docker or v2's unit do, it is started. Fails if it does not stay up.
+Answer: {"v1": its state, "notes": [what else went wrong]}.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ def stop_v2(unit: str, label: str) -> list[str]:
     return wrong
 
 
+def serve_on(asked: dict[str, Any], why: ServiceError) -> None:
+    """Has v2 start again, as before: v1 has to be seen to first."""
+    replace(asked["marker"], f"v2 serves on: {why}\n".encode(), 0o644)
+    if asked["v1"]:
+        systemctl(asked["v1"], "stop", asked["v1"]["name"], seconds=100)
+    v2 = {"manager": "system", "name": asked["v2"]}
+    start_and_stay(v2, 60)
+    raise ServiceError(f"v1 does not start, and v2 serves on: {why}")
+
+
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     for path in (asked["marker"], asked["trying"]):
         with suppress(FileNotFoundError):
@@ -47,7 +58,12 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     notes = stop_v2(asked["v2"], asked["label"])
     v1 = asked["v1"]
     if v1 and (asked["start"] or os.path.exists(asked["ran"])):
-        start_and_stay(v1, 60)
+        try:
+            start_and_stay(v1, 60)
+        except ServiceError as error:
+            if asked["serves"]:
+                serve_on(asked, error)
+            raise
     with suppress(FileNotFoundError):
         os.unlink(asked["ran"])
     if asked["journal"] and os.path.exists(asked["journal"]):

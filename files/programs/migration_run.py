@@ -39,7 +39,7 @@ class Notes:
             with open(self.path, encoding="utf-8") as file:
                 self.all: dict[str, Any] = json.load(file)
         except FileNotFoundError:
-            self.all = {"state": "new", "attempt": 0, "steps": [], "stopped": None, "serving": None}
+            self.all = {"state": "new", "attempt": 0, "steps": [], "stopped": None, "serving": None, "aside": False}
 
     def keep(self, **news: Any) -> None:
         self.all.update(news)
@@ -112,10 +112,12 @@ def main(directory: str, back: bool) -> None:
         put_back(notes, work)
     if back:
         return
+    fresh: dict[str, Any] = {}
     if work["part"] == "staging":
-        fresh = {"attempt": notes.all["attempt"] + 1, "steps": [], "stopped": None, "serving": None}
-        notes.keep(**fresh)
-    notes.keep(state=work["part"], **work["head"])
+        # What was made ready and never switched to is gone on with.
+        aside = notes.all.get("aside", False) or notes.all["state"] not in ("new", "staged")
+        fresh = {"attempt": notes.all["attempt"] + 1, "steps": [], "stopped": None, "serving": None, "aside": aside}
+    notes.keep(state=work["part"], **work["head"], **fresh)
     for planned in work["steps"]:
         step = notes.begin(planned["name"])
         if planned["name"] == "stop v1":
@@ -124,6 +126,8 @@ def main(directory: str, back: bool) -> None:
         notes.end(step, good, said)
         if not good:
             sys.exit(f"{planned['name']}: {said[-PIPE:]}")
+        if planned["name"] == "put an earlier attempt aside":
+            notes.keep(aside=False)
         if planned["name"] == "prove v2":
             notes.keep(serving=step["ended"])
         if planned["name"] == "decide for v2":

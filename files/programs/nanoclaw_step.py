@@ -1,8 +1,8 @@
 """Runs one of NanoClaw's own steps of a migration as the host user, and goes by what it prints, not by its status.
 
 Argument: {"root", "user", "uid", "gid", "step": name in setup/migrate-v2, "words": [after the view…], "view",
-"mask": umask as octal text}. A step has ended well when it printed a line `OK:…` or `SKIPPED:…`, and neither `FAIL:…`,
-`ERROR:…` nor `TASK_ERROR:…`; `MISSING:…` and `ERROR:…` that are about single chats are handed on, not hidden.
+"mask": umask as octal text}. A step has ended well when it printed a line `OK:…` or `SKIPPED:…`, and no `FAIL:…`;
+`MISSING:…`, `ERROR:…` and `TASK_ERROR:…` are about single chats and tasks: they are handed on, and the account judges.
 Answer: {"ok": text, "errors": [text], "missing": [text]}.
 """
 

@@ -26,7 +26,7 @@ from files.programs.printable import shown
 from files.programs.tree_entry import open_directory
 from files.programs.v1_account_chats import Central, Chats, Said, said_by
 from files.programs.v1_account_databases import database_of
-from files.programs.v1_account_files import Files, allow_list_why
+from files.programs.v1_account_files import ANOTHER, Files, allow_list_why
 from files.programs.v1_account_ledger import Ledger
 from files.programs.v1_account_places import Below
 from files.programs.v1_account_walk import whole_pass
@@ -65,7 +65,7 @@ def account(told: dict[str, Any]) -> dict[str, Any]:
         home = told["lists"].get("home") or pwd.getpwnam(told["lists"]["user"]).pw_dir
         told["lists"] = {**told["lists"], "home": home}
     if told["lists"] and (why := allow_list_why(told["lists"])):
-        ledger.lose("mount allow-list", why)
+        (ledger.leave if why == ANOTHER else ledger.lose)("mount allow-list", why)
     v2, above_view = (Below(open_directory(told[name])) for name in ("root", "view"))
     v1, scratch = view(told["v1"])
     seen = Below(os.open(v1, FOLDER))

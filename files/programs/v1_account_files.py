@@ -19,6 +19,8 @@ GLOBAL = "CLAUDE.global.md"
 IMPORT = b"@./CLAUDE.global.md\n"
 OF_V2 = (["skills"], ["settings.json"])
 """What v2 has its own of, in the .claude of a group."""
+ANOTHER = "v2's home has one already, which says something else and stays"
+"""Of the mount allow-list: an operator has put it there."""
 
 
 class Files:
@@ -32,7 +34,9 @@ class Files:
 
     def take(self, seen: Seen) -> None:
         parts = seen.parts
-        if parts[0] == "groups" and len(parts) > 1:
+        if parts[0] == "groups" and len(parts) == 2 and not stat.S_ISDIR(seen.stat.st_mode):
+            self.ledger.leave(f"file {seen.path}", "lies beside the groups, where no agent sees it")
+        elif parts[0] == "groups" and len(parts) > 1:
             self.of_groups(seen)
         elif parts[:2] == ["data", "sessions"] and parts[3:4] == [".claude"] and len(parts) > 4:
             self.of_claude(seen)
@@ -166,4 +170,4 @@ def allow_list_why(told: dict[str, str]) -> str:
         return "is no file in v1's home, and is not carried over"
     if was == now:
         return ""
-    return "not there" if now is None else "says something else than v1's"
+    return "not there" if now is None else ANOTHER

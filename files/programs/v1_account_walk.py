@@ -41,14 +41,18 @@ class Seen:
 
 
 class Listing:
-    """The digest of what was seen: path, type and mode, owner, size, time of change, target, and content if deep."""
+    """The digest of what was seen: path, type and mode, owner, size, times, target, and content if deep.
+
+    Of a file its ctime counts, which each write moves and nothing sets (inode(7)): no byte of it need be read.
+    """
 
     def __init__(self, deep: bool) -> None:
         self.deep, self.sum = deep, hashlib.sha256()
 
     def add(self, path: str, found: os.stat_result, target: str = "", content: str = "") -> None:
         size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size  # of a directory it is the file system's affair
-        numbers = (found.st_mode, found.st_uid, found.st_gid, size, found.st_mtime_ns)
+        ctime = found.st_ctime_ns if stat.S_ISREG(found.st_mode) else 0
+        numbers = (found.st_mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, ctime)
         fields = [path, *map(str, numbers), target, content]
         self.sum.update(b"".join(os.fsencode(field) + b"\0" for field in fields))
 

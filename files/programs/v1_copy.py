@@ -1,10 +1,11 @@
 """Copies what a NanoClaw v1 has of groups, conversations, pairing, skills to v2, with rsync(1).
 
 Argument: {"v1": project root, "root": v2's, "user", "uid", "gid": of the host user, "v1_home": home with v1's
-allow-lists or null, "final": bool, "seconds"}. Root reads, the host user writes: what v2 has is born as the host
-makes it, on any file system. What is there already is only touched where it differs; what v1 has no more goes.
-Kept: links (as links), times, modes, hard links, nested .git. Left: sockets, pipes and devices, node_modules, logs of
-groups, skills that v2 has itself. Never touched in v2: memory and configuration, which NanoClaw's own steps write.
+allow-lists or null, "hard_links": whether they are kept, "final": bool, "seconds"}. Root reads, the host user writes:
+what v2 has is born as the host makes it, on any file system. What is there already is only touched where it differs;
+what v1 has no more goes. Kept: links (as links), times, modes, nested .git; hard links but where files of one name
+alone can be given to the agent. Left: sockets, pipes and devices, node_modules, logs of groups, skills that v2 has
+itself. Never touched in v2: memory and configuration, which NanoClaw's own steps write.
 
 While v1 serves (not `final`) a file may vanish under the copy. Answer: {"bytes": sent, "seconds": spent}.
 """
@@ -61,7 +62,13 @@ class Copier:
         With no shell in between, what is rsync's host for its --rsh is the program that runs there: env(1).
         """
         ids = f"--reuid={self.asked['uid']} --regid={self.asked['gid']}"
-        words = ["rsync", "-rlptH", "--secluded-args" if newer() else "--protect-args", "--mkpath", "--stats"]
+        words = [
+            "rsync",
+            "-rlptH" if self.asked["hard_links"] else "-rlpt",
+            "--secluded-args" if newer() else "--protect-args",
+            "--mkpath",
+            "--stats",
+        ]
         words += [f"--rsh=setpriv {ids} --clear-groups", "--timeout=300", *options]
         if isinstance(source, int):
             # What is before /./ is not made at the target (--relative), so that each named one is at its top.

@@ -6,6 +6,7 @@ For programs that import it. Names are counted, no content is read.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -20,14 +21,22 @@ NOBODYS = Rule(-1, -1, frozenset(), frozenset())
 SAMPLES = 3
 WITHIN = (".git", "node_modules")
 """Directories that are counted as one thing, whatever they hold."""
+NO_LINKS = {
+    "store": re.compile("auth"),
+    "groups": re.compile("[^/]+"),
+    "data": re.compile("sessions(/[^/]+(/.claude(/projects(/-workspace-group)?)?)?)?"),
+}
+"""What is read in v1 only where no link leads to it."""
+WRITTEN_BY_V2 = re.compile("[^/]+/(CLAUDE.local.md|CLAUDE.global.md|container.json)")
+"""In groups."""
 
 
 class Count(Walk):
     """One pass over a tree; nothing is given to anybody."""
 
-    def __init__(self, root: int, groups: bool) -> None:
+    def __init__(self, root: int, tree: str) -> None:
         super().__init__(root, NOBODYS, apply=False)
-        self.groups = groups
+        self.tree, self.groups = tree, tree == "groups"
         self.bytes = self.entries = 0
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
@@ -40,6 +49,8 @@ class Count(Walk):
         kind = self.kind(name, seen.st_mode)
         if kind and not any(frame.name in WITHIN for frame in self.frames[1:]):
             self.note(kind, self.where(name))
+        if self.is_in_the_way(name, seen.st_mode):
+            self.note("in the way", self.where(name))
         yield from super().visit(name)
 
     def kind(self, name: str, mode: int) -> str | None:
@@ -55,6 +66,14 @@ class Count(Walk):
             return name
         return {"CLAUDE.md": "memory", "logs": "logs"}.get(name) if depth > 2 else None
 
+    def is_in_the_way(self, name: str, mode: int) -> bool:
+        """Whether an account of the migration would miss it, every time."""
+        if len(self.frames) > 5:  # nothing of NO_LINKS lies deeper
+            return False
+        if stat.S_ISLNK(mode) and NO_LINKS[self.tree].fullmatch(self.where(name)):
+            return True
+        return self.groups and WRITTEN_BY_V2.fullmatch(self.where(name)) is not None
+
     def note(self, kind: str, path: str) -> None:
         self.counts[kind] += 1
         known = self.samples.setdefault(kind, [])
@@ -68,7 +87,7 @@ def count(root: str, tree: str) -> dict[str, Any]:
     if state != "there":
         return {"state": state, "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
     try:
-        walk = Count(open_directory(f"{root}/{tree}"), tree == "groups")
+        walk = Count(open_directory(f"{root}/{tree}"), tree)
         for verdict, name in walk:
             if verdict.isupper():  # an error's name
                 walk.note("unreadable", walk.where(name))

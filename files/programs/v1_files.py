@@ -49,28 +49,43 @@ def env_names(root: str) -> list[str] | None:
     return None if text is None else sorted(map(shown, entries(text)))
 
 
-def senders(home: str | None) -> dict[str, Any] | None:
-    """Who may talk to v1: its sender allow-list. v1 lets everybody in where that list is not valid."""
-    path = f"{home}/.config/nanoclaw/sender-allowlist.json"
-    if home is None or not os.path.lexists(path):
-        return None
+def is_there(path: str) -> bool:
+    """Whether v1 finds something; true also where root is not told, as in a home on NFS that others may not enter."""
     try:
-        said = json.loads(text_of(path) or "")
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def senders(home: str | None) -> dict[str, Any] | None:
+    """Who may talk to v1: its sender allow-list. v1 follows links to it, and lets everybody in if it is not valid."""
+    path = f"{home}/.config/nanoclaw/sender-allowlist.json"
+    if home is None or not is_there(path):
+        return None
+    text = text_of(path, follow=True)
+    nothing = {"path": shown(path), "read": text is not None, "valid": False, "everybody": text is not None, "chats": 0}
+    try:
+        said = json.loads(text or "")
         everybody = said["default"]["allow"] == "*"
-        return {"path": shown(path), "valid": True, "everybody": everybody, "chats": len(said.get("chats") or {})}
+        return {**nothing, "valid": True, "everybody": everybody, "chats": len(said.get("chats") or {})}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {"path": shown(path), "valid": False, "everybody": True, "chats": 0}
+        return nothing
 
 
 def allowed_mounts(home: str | None) -> dict[str, Any] | None:
-    """Which directories of the host agents may be given: the mount allow-list."""
+    """Which directories of the host agents may be given: the mount allow-list. A link to it is not read."""
     path = f"{home}/.config/nanoclaw/mount-allowlist.json"
-    if home is None or not os.path.lexists(path):
+    if home is None or not is_there(path):
         return None
+    text = text_of(path)
+    nothing = {"path": shown(path), "read": text is not None, "valid": False, "roots": 0}
     try:
-        return {"path": shown(path), "valid": True, "roots": len(json.loads(text_of(path) or "")["allowedRoots"])}
+        return {**nothing, "valid": True, "roots": len(json.loads(text or "")["allowedRoots"])}
     except (ValueError, TypeError, KeyError, RecursionError):
-        return {"path": shown(path), "valid": False, "roots": 0}
+        return nothing
 
 
 def lists(home: str | None) -> dict[str, Any]:

@@ -69,13 +69,13 @@ def uid_of(user: str) -> int | None:
 
 
 def state_of(name: str, user: tuple[int, int] | None) -> str:
-    """The unit's state as its manager says it (systemctl(1)), "unknown" where that does not answer."""
+    """The unit's state as its manager says it (systemctl(1)), "unknown" if that does not answer, or "no manager"."""
     words = ["systemctl", *(["--user"] if user else []), "show", "--property=ActiveState", "--value", name]
     who: dict[str, Any] = {}
     if user:
         runtime = f"/run/user/{user[0]}"
         if not os.path.exists(f"{runtime}/systemd/private"):
-            return "inactive"  # the user has no manager
+            return "no manager"
         environment = {"XDG_RUNTIME_DIR": runtime, "PATH": "/usr/bin:/bin"}
         who = {"user": user[0], "group": user[1], "extra_groups": [], "env": environment}
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,8 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
 def roll_back(plan: HostPlan, install: Install) -> Commands:
     """Puts the v1 of a host that was migrated back: v2 is stopped and kept, v1 runs.
 
-    Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 is what starts.
-    Errors: a v1 that does not stay up.
+    Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 is what starts, and
+    where neither does. Errors: a v1 that does not stay up; a v2 that was decided for serves on then.
 
     + plan: the host's plan
     + install: the v1 as it was found
@@ -124,13 +124,13 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
         )
-    interrupted = found.journal is not None and found.journal.state == "finished"
+    interrupted = found.journal is not None and found.journal.state in ("finished", "switching")
     if not found.decided and not interrupted:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
     step = back(plan, install)
-    arguments = {**step.arguments, "start": True, "journal": f"{directory(plan)}/journal.json"}
+    arguments = {**step.arguments, "start": True, "serves": found.decided, "journal": f"{directory(plan)}/journal.json"}
     foresee("record")
     yield run_program(step.program, arguments)
 
@@ -139,19 +139,25 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
 def record(plan: HostPlan) -> Commands:
     """Keeps the record of a migration that came to its end, or of the way back: as JSON, and as a page to be read.
 
-    Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600. Leaves alone: the journal.
+    Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600; where a
+    machine went down between its decision and the note of that, the note in the journal. Leaves alone: all else.
     Changes: when the record is not of the journal as it is, as after a run that lost its connection.
 
     + plan: the host's plan
     """
     found = _look(plan)
-    ended = found.journal is not None and found.journal.state in ("finished", "rolled back") and not found.under_way
+    journal = found.journal
+    if journal and journal.state == "switching" and found.decided and not found.under_way:
+        # The machine went down between the decision and its note.
+        journal = replace(journal, state="finished")
+        yield write_file(f"{directory(plan)}/journal.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
+    ended = journal is not None and journal.state in ("finished", "rolled back") and not found.under_way
     if foreseen("record"):
         yield from _records("what the journal is going to be", "\n", plan)
-    elif found.journal is None or not ended or found.recorded:
+    elif journal is None or not ended or found.recorded:
         host.noop("the record is that of the last migration" if ended else "no migration has come to its end")
     else:
-        yield from _records(json.dumps(asdict(found.journal), indent=1), page(_record(found.journal, plan)), plan)
+        yield from _records(json.dumps(asdict(journal), indent=1), page(_record(journal, plan)), plan)
 
 
 def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> StringCommand:

@@ -1,4 +1,4 @@
-"""What can go wrong in the middle of a migration, made to happen at a chosen step; CI tries one, `make soak` each."""
+"""What can go wrong in the middle of a migration, made to happen where a chosen step first begins; for `make soak`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,16 @@ class Host:
     def back(self, **more: Any) -> subprocess.CompletedProcess[str]:
         places = {"marker": "etc/marker", "trying": "trying", "ran": "ran"}
         given = {key: str(self.folder / place) for key, place in places.items()}
-        asked = {"v1": V1, "v2": "v2.service", "label": "x", "start": False, "journal": None, **given, **more}
+        asked = {
+            "v1": V1,
+            "v2": "v2.service",
+            "label": "x",
+            "start": False,
+            "serves": False,
+            "journal": None,
+            **given,
+            **more,
+        }
         _python, *words = program_argv("migration_back", asked)
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
         return subprocess.run(
@@ -85,6 +94,15 @@ def test_a_v1_that_does_not_start_is_an_error_and_stays_noted(host: Host) -> Non
     done = host.back()
     assert done.returncode != 0 and "no such unit" in done.stderr
     assert (host.folder / "ran").exists()
+
+
+def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host) -> None:
+    host.says(
+        "systemctl", 'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active'
+    )
+    done = host.back(start=True, serves=True)
+    assert done.returncode != 0 and "v2 serves on" in done.stderr
+    assert (host.folder / "etc/marker").exists() and "start v2.service" in host.calls[-20:]
 
 
 def test_a_journal_is_told(host: Host) -> None:

@@ -16,6 +16,7 @@ from tasks.model.migration.found import Group, Mounts, Senders, Space, Task, Tre
 from tasks.model.migration.item import Fate, covered
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.words import duration, lines, size
+from tasks.model.service_unit import STATE_DIRECTORY
 from tests.unit.v1_found import DATABASE, GIB, INSTALL, SPACES, TREE, UNIT, found, host, installs, with_database
 
 HOST, ON_PODS = host(), host(nanoclaw_root="/pods/nanoclaw-v2")
@@ -76,15 +77,23 @@ def test_what_is_needed_is_never_less_than_what_there_is(install: Any, plan: Any
 
 
 def test_places_on_one_file_system_need_their_sum() -> None:
-    apart = plan_migration(INSTALL, SPACES, LOCAL).needs
-    together = plan_migration(INSTALL, [SPACES[0], replace(SPACES[1], device=1)], LOCAL).needs
-    assert [need.paths for need in apart] == [("/opt/nanoclaw",), ("/pods",)]
-    assert [need.paths for need in together] == [("/opt/nanoclaw", "/pods")]
-    assert together[0].bytes < sum(need.bytes for need in apart) <= together[0].bytes + (64 << 20)
+    state = Space(STATE_DIRECTORY, 3, 10**12, 10**9)
+    apart = plan_migration(INSTALL, [*SPACES, state], LOCAL).needs
+    together = plan_migration(
+        INSTALL, [SPACES[0], *(replace(one, device=1) for one in (SPACES[1], state))], LOCAL
+    ).needs
+    assert [need.paths for need in apart] == [("/opt/nanoclaw",), (STATE_DIRECTORY,), ("/pods",)]
+    assert [need.paths for need in together] == [("/opt/nanoclaw", STATE_DIRECTORY, "/pods")]
+    assert together[0].bytes < sum(need.bytes for need in apart) <= together[0].bytes + (128 << 20)
+
+
+def test_what_is_staged_needs_no_room_a_second_time() -> None:
+    needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
+    assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
 
 
 def test_all_goes_to_the_pods_where_the_root_is_there() -> None:
-    (need,) = plan_migration(INSTALL, [Space("/pods/nanoclaw-v2", None, None, None)], ON_PODS).needs
+    need, _backup = plan_migration(INSTALL, [Space("/pods/nanoclaw-v2", None, None, None)], ON_PODS).needs
     assert (need.paths, need.free, need.fits) == (("/pods/nanoclaw-v2",), None, True)
 
 
@@ -167,11 +176,11 @@ CLUB = [*DATABASE.groups, Group("dm", "dc:1", False, True, []), Group("papers", 
         (with_database(groups=[Group("../x", "tg:1", True, True, [])]), "left", "group tg:1"),
         (replace(INSTALL, conversations={"old": 1}), "left", "conversations old"),
         (replace(INSTALL, units=[replace(UNIT, manager="system")]), "attend", "system unit"),
-        (replace(INSTALL, senders=Senders("/s", True, False, 0)), "attend", "senders"),
-        (replace(INSTALL, senders=Senders("/s", True, True, 1)), "attend", "senders"),
-        (replace(INSTALL, senders=Senders("/s", True, True, 0)), "left", "senders"),
-        (replace(INSTALL, senders=Senders("/s", False, True, 0)), "left", "senders"),
-        (replace(INSTALL, mounts=Mounts("/m", True, 1)), "attend", "mount allow-list"),
+        (replace(INSTALL, senders=Senders("/s", True, True, False, 0)), "attend", "senders"),
+        (replace(INSTALL, senders=Senders("/s", True, True, True, 1)), "attend", "senders"),
+        (replace(INSTALL, senders=Senders("/s", True, True, True, 0)), "left", "senders"),
+        (replace(INSTALL, senders=Senders("/s", True, False, True, 0)), "left", "senders"),
+        (replace(INSTALL, mounts=Mounts("/m", True, True, 1)), "attend", "mount allow-list"),
         (with_database(groups=CLUB), "attend", "mounts tg:2"),
         (with_database(groups=CLUB), "attend", "group dc:1"),
         (with_database(groups=CLUB), "attend", "discord keys"),

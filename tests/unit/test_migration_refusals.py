@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.migration.found import Candidate, Owner, PidFile, Process, Senders, Space, Tree
+from tasks.model.migration.found import Candidate, Mounts, Owner, PidFile, Process, Senders, Space, Tree, Unit
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.refusals import Refusal, refusals, unplanned
+from tasks.model.migration.refusals import Refusal, no_way_back, refusals, unplanned
 from tests.unit.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
 
 HOST, AUTO = host(), host(nanoclaw_v1_dir="auto")
@@ -155,10 +155,44 @@ def test_more_space_never_makes_a_refusal(one: int, more: int) -> None:
 
 def test_a_sender_allow_list_is_never_opened_silently() -> None:
     """v2 does not read it: the operator says whom v2 answers, or there is no migration."""
-    listed = replace(INSTALL, senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, False, 0))
+    listed = replace(
+        INSTALL, senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, True, False, 0)
+    )
     (refusal,) = in_the_way(listed)
     assert "v2 does not read it" in refusal.why and "nanoclaw_v1_unknown_senders" in refusal.way_out
     chosen = host(nanoclaw_v1_unknown_senders="strict")
     assert list(refusals(listed, plan_migration(listed, SPACES, chosen), chosen)) == []
-    everybody = replace(INSTALL, senders=Senders("/home/andy/x.json", True, True, 0))
+    everybody = replace(INSTALL, senders=Senders("/home/andy/x.json", True, True, True, 0))
     assert in_the_way(everybody) == []
+    (refusal,) = in_the_way(replace(INSTALL, senders=Senders("/home/andy/x.json", False, False, False, 0)))
+    assert "root may not read /home/andy/x.json" in refusal.why
+
+
+def test_what_every_account_would_miss_is_refused_while_v1_serves() -> None:
+    blocked = Tree("there", 0, 3, {"in the way": 2}, {"in the way": ["main/container.json", "also"]})
+    (refusal,) = in_the_way(replace(INSTALL, trees={**INSTALL.trees, "groups": blocked}))
+    assert refusal.why.startswith(f"2 entries of {INSTALL.path}/groups cannot be carried over")
+    assert "rename it" in refusal.way_out
+    (refusal,) = in_the_way(replace(INSTALL, mounts=Mounts("/home/andy/m.json", False, False, 0)))
+    assert refusal.why.startswith("/home/andy/m.json is a link")
+
+
+def test_a_user_without_a_manager_is_refused() -> None:
+    (refusal,) = in_the_way(replace(INSTALL, units=[replace(INSTALL.units[0], active="no manager")]))
+    assert "enable-linger" in refusal.way_out
+
+
+@pytest.mark.parametrize(
+    ("units", "why"),
+    [
+        (INSTALL.units, ""),
+        ([], "there is none"),
+        ([*INSTALL.units, *INSTALL.units], "one service has to run v1"),
+        ([replace(INSTALL.units[0], active="no manager")], "does not answer"),
+        ([replace(INSTALL.units[0], active="unknown")], "does not answer"),
+        ([replace(INSTALL.units[0], active="inactive")], ""),
+    ],
+)
+def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(units: list[Unit], why: str) -> None:
+    found = [refusal.why for refusal in no_way_back(replace(INSTALL, units=units), host())]
+    assert len(found) == bool(why) and all(why in text for text in found)

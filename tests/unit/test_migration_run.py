@@ -89,6 +89,20 @@ def test_a_failed_step_ends_the_switch_and_v1_is_put_back(runner: Runner) -> Non
     assert runner.state == "staged" and runner.journal.attempt == 2 and "copy" not in runner.states()
 
 
+def test_what_was_made_ready_is_gone_on_with_unless_it_was_interrupted_or_switched_to(runner: Runner) -> None:
+    aside = ("put an earlier attempt aside", f"grep -o '\"aside\": [a-z]*' {runner.folder}/journal.json")
+    runner.run("staging", aside)
+    runner.run("staging", aside)
+    assert runner.journal.steps[0].said == '"aside": false'
+    runner.run("staging", aside, ("view", "false"))
+    runner.run("staging", ("put an earlier attempt aside", "false"))
+    runner.run("staging", aside, ("view", "true"))
+    assert runner.journal.steps[0].said == '"aside": true' and not runner.journal.aside
+    runner.run("switching", ("stop v1", "false"))
+    runner.run("staging", aside)
+    assert runner.journal.steps[0].said == '"aside": true'
+
+
 def test_a_failure_while_v1_serves_puts_nothing_back(runner: Runner) -> None:
     assert runner.run("staging", ("view", "false"), back="touch /never; false").returncode == 1
     assert runner.states() == {"view": "failed"} and runner.state == "staging"

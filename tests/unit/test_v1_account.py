@@ -158,12 +158,20 @@ def test_the_mount_allow_list_is_asked_for(it: Migrated, tmp_path: Path) -> None
     assert lost(it, lists=homes) == {}
     mine = tmp_path / "host/.config/nanoclaw/mount-allowlist.json"
     mine.write_text("{}")
-    assert lost(it, lists=homes) == {"mount allow-list": "says something else than v1's"}
+    assert lost(it, lists=homes) == {}
+    assert "stays" in {one["what"]: one["why"] for one in ask(it, lists=homes)["left"]}["mount allow-list"]
     v1s = it.home / mine.relative_to(tmp_path / "host")
     v1s.unlink()
     assert lost(it, lists=homes) == {}
     v1s.symlink_to(mine)
     assert lost(it, lists=homes) == {"mount allow-list": "is no file in v1's home, and is not carried over"}
+
+
+@needs_root
+def test_what_lies_beside_the_groups_is_left(it: Migrated) -> None:
+    (it.v1 / "groups/notes.txt").write_text("")
+    assert lost(it) == {}
+    assert "no agent sees it" in {one["what"]: one["why"] for one in ask(it)["left"]}["file groups/notes.txt"]
 
 
 @needs_root

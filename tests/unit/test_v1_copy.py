@@ -42,11 +42,13 @@ class Case(NamedTuple):
     def shared(self) -> Path:
         return self.v2 / "data/v2-sessions/ag-1/.claude-shared"
 
-    def copy(self) -> subprocess.CompletedProcess[str]:
+    def copy(self, links: bool = True) -> subprocess.CompletedProcess[str]:
         for place in (self.v1, self.v2, self.home):
             subprocess.run(["chown", "-hR", f"{UID}:{UID}", str(place)], check=True)
         asked = {"v1": str(self.v1), "root": str(self.v2), "user": "x", "uid": UID, "gid": UID}
-        _python, *words = program_argv("v1_copy", {**asked, "v1_home": None, "final": True, "seconds": 60})
+        _python, *words = program_argv(
+            "v1_copy", {**asked, "v1_home": None, "hard_links": links, "final": True, "seconds": 60}
+        )
         return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=90, check=False)
 
 
@@ -150,3 +152,13 @@ def test_no_link_of_an_agent_is_followed(case: Case, plant: Callable[[Case], Non
     assert not [path for path in copied if b"secret" in path.read_bytes() or path.name == "shadow"]
     assert [path.name for path in case.home.iterdir()] == ["keys"]
     assert (case.home / "keys").read_text() == "kept"
+
+
+def test_hard_links_are_kept_only_where_each_name_can_be_given(case: Case) -> None:
+    (case.group / "one").write_text("1")
+    (case.group / "two").hardlink_to(case.group / "one")
+    assert case.copy().returncode == 0
+    assert (case.v2 / "groups/main/one").stat().st_nlink == 2
+    shutil.rmtree(case.v2 / "groups")
+    assert case.copy(links=False).returncode == 0
+    assert (case.v2 / "groups/main/one").stat().st_nlink == 1

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from files.programs.v1_files import lists
 from tasks.command import program_text
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
@@ -248,3 +249,42 @@ def test_a_directory_that_is_named_is_judged(root: Path, change: Any, kind: str)
     answer = ask(root)
     assert [candidate["kind"] for candidate in answer["candidates"]] == [kind]
     assert (answer["install"] is not None) == (kind == "v1")
+
+
+def test_what_an_account_would_miss_every_time_is_counted(root: Path) -> None:
+    make_tree(root, "1.2.53", ["whatsapp", "conversations"])
+    (root / "store/auth").rename(root / "elsewhere")
+    (root / "store/auth").symlink_to(root / "elsewhere")
+    (root / "groups/also").symlink_to("main")
+    (root / "groups/main/container.json").write_text("{}")
+    (root / "groups/main/notes").mkdir()
+    (root / "groups/main/notes/container.json").write_text("{}")
+    (root / "groups/notes.txt").write_text("")
+    claude = root / "data/sessions/main/.claude"
+    claude.rename(root / "claude")
+    claude.symlink_to(root / "claude")
+    trees = install(root)["trees"]
+    found = {name: sorted(tree["samples"].get("in the way", [])) for name, tree in trees.items()}
+    assert found == {"store": ["auth"], "groups": ["also", "main/container.json"], "data": ["sessions/main/.claude"]}
+
+
+def test_allow_lists_are_found_as_v1_finds_them(root: Path, tmp_path: Path) -> None:
+    """v1 follows a link; what root cannot read is not taken for nothing."""
+    make_tree(root, home=tmp_path)
+    place = tmp_path / ".config/nanoclaw"
+    place.mkdir(parents=True, exist_ok=True)
+    own = place / "sender-allowlist.json"
+    own.unlink(missing_ok=True)
+    assert lists(str(tmp_path))["senders"] is None
+    (tmp_path / "dotfile").write_text('{"default": {"allow": []}, "chats": {"a": {}}}')
+    own.symlink_to(tmp_path / "dotfile")
+    found = lists(str(tmp_path))["senders"]
+    assert (found["read"], found["valid"], found["everybody"], found["chats"]) == (True, True, False, 1)
+    (tmp_path / "dotfile").write_text(" " * (2 << 20))
+    found = lists(str(tmp_path))["senders"]
+    assert (found["read"], found["everybody"]) == (False, False)
+    (tmp_path / "dotfile").unlink()
+    assert lists(str(tmp_path))["senders"] is None
+    (place / "mount-allowlist.json").unlink(missing_ok=True)
+    (place / "mount-allowlist.json").symlink_to(root / "package.json")
+    assert lists(str(tmp_path))["mounts"]["read"] is False

@@ -169,8 +169,9 @@ installs = st.builds(
     skills=st.lists(st.just("weather"), max_size=1),
     env=st.none() | st.lists(st.sampled_from(["TZ", "DISCORD_PUBLIC_KEY"]), max_size=2, unique=True),
     home=st.none() | st.just("/home/andy"),
-    senders=st.none() | st.builds(Senders, st.just("/s"), st.booleans(), st.booleans(), st.integers(0, 1)),
-    mounts=st.none() | st.builds(Mounts, st.just("/m"), st.booleans(), st.integers(0, 2)),
+    senders=st.none()
+    | st.builds(Senders, st.just("/s"), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 1)),
+    mounts=st.none() | st.builds(Mounts, st.just("/m"), st.booleans(), st.booleans(), st.integers(0, 2)),
     database=_database,
     trees=st.fixed_dictionaries({"store": _tree, "groups": _tree, "data": _tree}),
     elsewhere=st.lists(st.just(f"{PATH}/groups/disk"), max_size=1),

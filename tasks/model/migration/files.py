@@ -70,7 +70,7 @@ def secret_items(install: Install) -> Iterator[Item]:
 def access_items(install: Install) -> Iterator[Item]:
     """Who may talk to agents, and what of the host these may have."""
     senders = install.senders
-    if senders and senders.valid and (not senders.everybody or senders.chats):
+    if senders and not (senders.everybody and not senders.chats):
         why = "NanoClaw's own step opens every group to the public, and v2 does not read the list"
         yield Item("attend", f"sender allow-list ({senders.path})", why, ("senders",))
     elif senders:

@@ -81,7 +81,7 @@ class Tree:
     bytes: int
     entries: int
     counts: dict[str, int]
-    """link, special, unreadable; in groups also, below a group's folder: .git, node_modules, memory, logs."""
+    """link, special, unreadable, in the way; in groups also, below a group's: .git, node_modules, memory, logs."""
     samples: dict[str, list[str]]
 
 
@@ -97,7 +97,7 @@ class Unit:
     home: str | None
     enabled: bool
     active: str
-    """ActiveState of systemctl(1), or unknown."""
+    """ActiveState of systemctl(1), unknown, or "no manager" where the user has none now."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ class Senders:
     """The sender allow-list; v1 lets everybody in where it is not valid."""
 
     path: str
+    read: bool
+    """Whether root could read it; what is not read is not known to let anybody in."""
     valid: bool
     everybody: bool
     """Whether its default lets everybody in."""
@@ -137,6 +139,8 @@ class Mounts:
     """The mount allow-list."""
 
     path: str
+    read: bool
+    """Whether it is a file that root could read."""
     valid: bool
     roots: int
 

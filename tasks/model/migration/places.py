@@ -23,6 +23,11 @@ class Progress:
     v2_has_state: bool
     """Whether v2's project root has a database already."""
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether v2 has all copies of v1 beside it already, and was never started."""
+        return self.journal is not None and self.journal.state == "staged"
+
 
 def directory(plan: HostPlan) -> str:
     """Where a machine keeps the journal, the record and the backup of its migration."""

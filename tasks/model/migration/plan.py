@@ -32,10 +32,11 @@ class MigrationPlan:
         return [item for item in self.items if item.fate == fate]
 
 
-def plan_migration(install: Install, spaces: list[Space], host: HostPlan) -> MigrationPlan:
+def plan_migration(install: Install, spaces: list[Space], host: HostPlan, *, staged: bool = False) -> MigrationPlan:
     """The plan for an install whose database was read.
 
-    + spaces: what is free at the project root of v2 and at the pods, in that order
+    + spaces: what is free where v2 and the backup are to be
+    + staged: whether an earlier run has made all copies already
     """
     items = tuple(item for source in _SOURCES for item in source(install))
-    return MigrationPlan(items, needs(install, spaces, host), copy_seconds(install, host))
+    return MigrationPlan(items, needs(install, spaces, host, staged=staged), copy_seconds(install, host))

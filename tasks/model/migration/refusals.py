@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasks.model.checks import beside
 from tasks.model.migration.found import Candidate, Database, Install, V1State
-from tasks.model.migration.item import listed
+from tasks.model.migration.item import counted, listed
 from tasks.model.migration.places import Progress, service
 from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.room import Need
@@ -90,6 +90,17 @@ def _database(database: Database, path: str) -> Refusal | None:
     return Refusal(f"{file} cannot be read ({database.text})", settle)
 
 
+def no_way_back(install: Install, host: HostPlan) -> Iterator[Refusal]:
+    """Why v1 could not be started again: v2 is not stopped for that."""
+    way_out = f"see that one service runs {install.path}, or take nanoclaw_v1_rollback out: v2 serves on"
+    if len(install.units) != 1:
+        files = ", ".join(unit.file for unit in install.units) or "none"
+        yield Refusal(f"one service has to run v1 on the way back, and there is {files}", way_out)
+    elif install.units[0].active in ("unknown", "no manager"):
+        why = f"the manager of {install.units[0].file} does not answer, so that v1 would not start"
+        yield Refusal(why, f"{way_out}; loginctl enable-linger has a user's run without a login")
+
+
 def progress_refusal(progress: Progress, host: HostPlan) -> Iterator[Refusal]:
     """Why what the machine has of a migration or of a v2 stands in the way of one."""
     if progress.under_way:
@@ -104,9 +115,13 @@ def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[
     """Why an install that could be planned cannot be migrated as it is."""
     senders = install.senders
     chosen = host.settings.nanoclaw_v1_unknown_senders
-    if senders and senders.valid and (not senders.everybody or senders.chats) and chosen is None:
+    if senders and not (senders.everybody and not senders.chats) and chosen is None:
         why = f"v1 answers only whom {senders.path} names, and v2 does not read it"
+        why = why if senders.read else f"root may not read {senders.path}, which says whom v1 answers"
         yield Refusal(why, "say whom v2 is to answer: set nanoclaw_v1_unknown_senders to strict, or to public")
+    if install.mounts and not install.mounts.read:
+        why = f"{install.mounts.path} is a link, or no file that root may read, and is not carried over"
+        yield Refusal(why, "put the file itself there")
     yield from _trees(install)
     yield from _services(install)
     yield from _owners(install)
@@ -134,6 +149,13 @@ def _trees(install: Install) -> Iterator[Refusal]:
             some = listed(tree.samples.get("unreadable", [name]))
             why = f"root may not read all of {path}, {unread} places {some}"
             yield Refusal(why, "have its server export it to this host with no_root_squash until it is migrated")
+        if blocking := tree.counts.get("in the way"):
+            some = listed(tree.samples["in the way"])
+            why = f"{counted(blocking, 'entry', 'entries')} of {path} cannot be carried over {some}"
+            ways = "a link: put there what it leads to"
+            if name == "groups":
+                ways += "; CLAUDE.local.md, CLAUDE.global.md or container.json of a group: v2 writes its own, rename it"
+            yield Refusal(why, ways)
     if install.elsewhere:
         why = f"other file systems are mounted in it {listed(install.elsewhere)}, and they are not looked into"
         yield Refusal(why, "unmount them, and mount them in v2 once it runs")
@@ -158,6 +180,9 @@ def _services(install: Install) -> Iterator[Refusal]:
         if unit.active == "unknown":
             way_out = f"see to systemctl {'--user ' if unit.manager == 'user' else ''}show {unit.name}, and run again"
             yield Refusal(f"the state of {unit.file} is not known", way_out)
+        if unit.active == "no manager":
+            why = f"the user of {unit.file} has no manager of services now, so that v1 could not be put back"
+            yield Refusal(why, f"have it run without a login: loginctl enable-linger {unit.uid}")
 
 
 def _owners(install: Install) -> Iterator[Refusal]:

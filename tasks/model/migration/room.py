@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.model.migration.found import Install, Space
+from tasks.model.migration.found import Install, Space, Tree
 from tasks.model.plan import HostPlan
+from tasks.model.service_unit import STATE_DIRECTORY
 
 _BLOCK = 4096
 """What the last piece of each file takes at most beside its bytes, and each directory."""
 _RESERVE = 64 << 20
+_NOTHING = Tree("there", 0, 0, {}, {})
 _LOCAL, _NETWORK = (200 << 20, 5000), (60 << 20, 500)
 """Bytes and entries a second that are assumed for a copy: to a disk of the host, and to an NFS server."""
 
@@ -32,15 +34,15 @@ class Need:
         return bytes_fit and (self.free_entries is None or self.entries <= self.free_entries)
 
 
-def needs(install: Install, spaces: list[Space], host: HostPlan) -> tuple[Need, ...]:
+def needs(install: Install, spaces: list[Space], host: HostPlan, *, staged: bool = False) -> tuple[Need, ...]:
     """What each file system has to have free.
 
-    Groups and sessions go to the pods, and `store` twice to the project root: its copy, and the backup of the database.
-    v1 keeps its own, so that all of it is needed a second time.
+    Groups and sessions go to the pods, `store` to the project root, and the backup of its database to STATE_DIRECTORY.
+    v1 keeps its own, so that all of it is needed a second time; where it is staged it is there already.
     """
-    trees = install.trees
+    trees = dict.fromkeys(install.trees, _NOTHING) if staged else install.trees
     store, others = trees["store"], (trees["groups"], trees["data"])
-    at = {host.root: [store, store]}
+    at = {host.root: [store], STATE_DIRECTORY: [store]}
     at.setdefault(host.root if host.root_on_pods else host.settings.pods_path, []).extend(others)
     found = {space.path: space for space in spaces}
     by: dict[object, list[str]] = {}

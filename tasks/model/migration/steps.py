@@ -52,7 +52,14 @@ def steps(
 
 def back(plan: HostPlan, install: Install) -> Step:
     """What puts v1 back, at any moment and repeatedly."""
-    arguments = {"v1": _v1(install), "v2": plan.unit, "label": plan.slug, "start": False, "journal": None}
+    arguments = {
+        "v1": _v1(install),
+        "v2": plan.unit,
+        "label": plan.slug,
+        "start": False,
+        "serves": False,
+        "journal": None,
+    }
     arguments |= {"ran": ran(plan), **_files(plan)}
     return Step("put v1 back", "migration_back", arguments)
 
@@ -138,7 +145,7 @@ def _aside(plan: HostPlan) -> dict[str, Any]:
     sources = {target.rpartition("/")[2]: source for source, target in plan.binds}
     places = {name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()}
     notes, kept = f"{directory(plan)}/journal.json", sorted(plan.settings.nanoclaw_env)
-    return {"root": plan.root, "journal": notes, "trees": places, "env_set": kept, **_user(plan)}
+    return {"root": plan.root, "journal": notes, "trees": places, "view": view(plan), "env_set": kept, **_user(plan)}
 
 
 _TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
@@ -155,6 +162,7 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
         "v1": install.path,
         "root": plan.root,
         "v1_home": install.home,
+        "hard_links": duty(plan) != "change",
         "final": final,
         "seconds": seconds - 30,
     }

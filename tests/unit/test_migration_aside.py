@@ -1,0 +1,69 @@
+"""What an earlier attempt has left of v2 is put aside, and only that."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.programs.migration_aside import FROM_V1
+from tasks.command import program_argv
+
+ENV = f"A=1\n\n{FROM_V1}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
+
+
+class V2:
+    """The project root of a v2 that was switched to before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("v2/data/v2-sessions/ag-1", "v2/groups/main", "view"):
+            (folder / name).mkdir(parents=True)
+        (folder / "v2/data/v2.db").write_text("")
+        (folder / "v2/.env").write_text(ENV)
+        (folder / "view/.env").write_text("TOKEN=of-v1\nSET=v1s\n")
+
+    def aside(self, **journal: Any) -> list[str]:
+        (self.folder / "journal.json").write_text(json.dumps({"attempt": 2, "aside": True, **journal}))
+        root, me = self.folder / "v2", pwd.getpwuid(os.getuid())
+        asked = {
+            "root": str(root),
+            "journal": str(self.folder / "journal.json"),
+            "trees": {"v2-sessions": str(root / "data/v2-sessions"), "groups": str(root / "groups")},
+            "view": str(self.folder / "view"),
+            "env_set": ["SET"],
+            "user": me.pw_name,
+            "uid": me.pw_uid,
+            "gid": me.pw_gid,
+        }
+        _python, *words = program_argv("migration_aside", asked)
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=True)
+        moved: list[str] = json.loads(done.stdout)["moved"]
+        return [str(Path(path).relative_to(root)) for path in moved]
+
+
+@pytest.fixture
+def v2(tmp_path: Path) -> V2:
+    return V2(tmp_path)
+
+
+def test_all_but_what_others_wrote_into_env_is_put_aside(v2: V2) -> None:
+    aside = "nanoclaw-pods-aside-1"
+    moved = {f"data/{aside}/v2-sessions", f"{aside}/groups", "data/nanoclaw-pods-aside-2"}
+    assert set(v2.aside()) == moved
+    assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
+    kept = v2.folder / "v2/data/nanoclaw-pods-aside-2/.env"
+    assert kept.read_text() == ENV and kept.stat().st_mode & 0o777 == 0o600
+    assert v2.aside() == []
+
+
+@pytest.mark.parametrize("journal", [{"attempt": 1}, {"aside": False}])
+def test_nothing_is_without_an_earlier_attempt_or_where_it_only_made_ready(v2: V2, journal: dict[str, Any]) -> None:
+    assert v2.aside(**journal) == []
+    assert (v2.folder / "v2/.env").read_text() == ENV and (v2.folder / "v2/data/v2.db").exists()
