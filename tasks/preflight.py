@@ -23,7 +23,7 @@ from tasks.model.exports import CONF, DROPIN, conflicts
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
-from tasks.model.preflight import MachineState, guarded_first, refuse
+from tasks.model.preflight import MachineState, guarded_first, refuse, unguarded
 from tasks.observation import observe
 
 _TIMEOUT = 60
@@ -147,6 +147,9 @@ def _check_machines(inventory: Inventory) -> Checked:
     for member, (_machine, exports) in found:
         clashes = conflicts(fleet.servers[member.name].exports, exports.elsewhere) if exports else []
         problems += [Problem(member.name, "exports", f"{text}: remove that line first") for text in clashes]
+        if exports:
+            running = {one.name for one in members}
+            problems += unguarded(fleet, fleet.servers[member.name], exports.table, running)
     if problems:
         raise PreflightError(problems)
     observed, problems = observe(fleet, members, run_config, only_reads=_only_reads())

@@ -16,6 +16,7 @@ from files.programs.alone import alone
 from files.programs.git_tree import Tree, is_commit, shown
 from files.programs.host_lists import hand_over_lists
 from files.programs.host_user import become, mounted, on_network, within
+from files.programs.tree_entry import NOBODY
 
 
 def at_work(root: str) -> list[str]:
@@ -56,15 +57,18 @@ def owner(path: str) -> tuple[int, int]:
     return info.st_uid, info.st_gid
 
 
-def give_to_host(root: str, uid: int, gid: int) -> None:
-    """A checkout that another user made goes to the host user: all but sessions, groups and other file systems.
+def give_to_host(root: str, before: int, uid: int, gid: int) -> None:
+    """A checkout that another user made goes to the host user: what is that user's, root's or nobody's.
 
-    The repository's own directory comes last, so that what was ended half way is seen and done again.
+    All but sessions, groups, other file systems, and files with several names, which are in pnpm's store as well. The
+    repository's own directory comes last, so that what was ended half way is seen and done again.
     """
     git_dir = os.path.join(root, ".git")
     kept = [os.path.join(root, "groups"), os.path.join(root, "data/v2-sessions")]
     skip = ["(", "-path", kept[0], "-o", "-path", kept[1], "-o", "-path", git_dir, ")", "-prune", "-o"]
-    other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")"]
+    theirs = ["-uid", str(before), "-o", "-uid", "0", "-o", "-uid", str(NOBODY), "-o", "-uid", str(uid)]
+    other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")", "(", *theirs, ")"]
+    other += ["(", "!", "-type", "f", "-o", "-links", "1", ")"]
     give = ["-exec", "chown", "--no-dereference", f"{uid}:{gid}", "{}", "+"]
     subprocess.run(["find", root, "-xdev", *skip, *other, *give], check=True, timeout=900)
     subprocess.run(["find", git_dir, "-xdev", "-depth", "-mindepth", "1", *other, *give], check=True, timeout=900)
@@ -166,10 +170,10 @@ if __name__ == "__main__":
         if told["fetch"]:
             ask_repository(told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
-        hand_over_lists(owner(tree.git_dir)[0], told["user"], *ids)
+        hand_over_lists(before := owner(tree.git_dir)[0], told["user"], *ids)
     make_directories(root, ids if owned else None)
     if of_another:
-        give_to_host(root, *ids)
+        give_to_host(root, before, *ids)
     if owned:
         become(told["user"], *ids)
     remove_stale_locks(tree.git_dir)

@@ -1,7 +1,7 @@
 """Gives what the host makes in its trees to the agent, at once: a service where the host is root.
 
 Argument: {"version", "sweep": seconds, "flood": events a second from one directory that an agent can write,
-"trees": [{"path", "uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}.
+"trees": [{"path", "within", "uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}.
 Inotify tells of what this machine's processes make, on NFS as well (inotify(7)): the directories that the host writes
 in are watched, each new entry is given with all that is in it. A directory is watched before it is read, so that
 nothing is made unseen in between. There are two queues: the root and `hosts` below it are written by the host alone
@@ -20,26 +20,26 @@ import select
 import stat
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from files.programs.guard_tally import Tally
 from files.programs.guard_tree import Tree, matches
+from files.programs.guard_work import Work, advance
 from files.programs.inotify import Event, Queue, UnmountedError
 from files.programs.notify import notify
 from files.programs.tree_entry import GONE, give, give_open, place_of
 from files.programs.tree_walk import Walk
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
-TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
 AT_ONCE = 200  # entries of a new directory that are given before anything else is looked at
 AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new directory is looked at again that is not watched, or whose birth
 # a flood of agents may hide
 NOISY = 60  # seconds for which there is such a flood after one was noticed
-UNDER_WAY = 16  # sessions that a sweep goes through in turn: one that is huge does not hold up the others
 PAUSE, LONGEST = 20, 300  # times as long as a sweep takes until the next one, and seconds at most
 GIVE_UP = 20  # refusals in a row: the server forbids it, or ids are not mapped; the next sweep tries again
+JOURNALS = ("inbound.db-journal", "outbound.db-journal")  # SQLite's come and go with each write
+REST = 0.005  # seconds between two turns of what is apart, which can be without end
 MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
 
 
@@ -48,11 +48,11 @@ class Guard:
         self.trees, self.sweep_seconds = trees, sweep_seconds
         self.hosts, self.shared = Queue(MANY), Queue(FEW, flood)
         self.tally = Tally()
-        self.under_way: deque[Iterator[None]] = deque()
+        self.work = Work()
         self.units: Iterator[tuple[Tree, str]] | None = None
         self.begun = self.ended = self.pause = 0.0
         self.missed, self.missed_by_agents, self.by_agent = True, False, False
-        self.swept = "not yet"
+        self.swept, self.unfinished = "not yet", 0
         self.noisy_until = 0.0
         self.again: list[tuple[float, str, int]] = []
 
@@ -88,7 +88,7 @@ class Guard:
             handle = tree.open(path)
         except OSError as error:
             tree.there &= bool(path)
-            if not path and error.errno in (errno.ELOOP, errno.ENOTDIR):
+            if not path and error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EXDEV):
                 self.tally.count(tree, f"{errno.errorcode[error.errno]} instead of a tree")
             return self.tally.fail(tree, error)
         try:
@@ -119,7 +119,7 @@ class Guard:
     def receive(self, event: Event) -> bool:
         """Gives what an event tells of; False where it is too large, and a sweep has to do it."""
         _watch, tree, path, name = event
-        if name.endswith("-journal"):  # SQLite's come and go with each write
+        if name in JOURNALS:
             return True
         try:
             above = tree.open(path)
@@ -135,19 +135,19 @@ class Guard:
             self.tally.fail(tree, error)
             return True
         within = f"{path}/{name}" if path else name
+        begun = self.begin(tree, within)
         hidden = tree.is_hosts(path) and time.monotonic() < self.noisy_until
-        if hidden or (found.st_uid != tree.rule.uid and not tree.is_watched(within)):
+        if hidden or (found.st_uid != tree.rule.uid and not self.is_watched(tree, within)):
             for seconds in AGAIN:
                 heappush(self.again, (time.monotonic() + seconds, within, self.trees.index(tree)))
-        return self.begin(self.cover(tree, within))
+        return begun
 
-    def begin(self, work: Iterator[None]) -> bool:
-        if advance(work, AT_ONCE):
-            return True
-        if len(self.under_way) >= UNDER_WAY:
-            return False
-        self.under_way.append(work)
-        return True
+    def is_watched(self, tree: Tree, path: str) -> bool:
+        return (tree.path, path) in self.hosts.places or (tree.path, path) in self.shared.places
+
+    def begin(self, tree: Tree, path: str) -> bool:
+        steps = self.cover(tree, path)
+        return advance(steps, AT_ONCE) or self.work.set_apart((tree.path, path), steps)
 
     def read(self) -> None:
         """Handles what has happened since, all of what the host alone has made, and some of the rest."""
@@ -172,18 +172,16 @@ class Guard:
                 return
 
     def turn(self) -> None:
-        """Goes on with the sweep by a turn of one session."""
-        if self.units is not None and len(self.under_way) < UNDER_WAY:
+        """Goes on with the sweep by a turn of one session, and with what is apart."""
+        if self.units is not None and self.work.has_room:
             unit = next(self.units, None)
             if unit is None:
                 self.units = None
             else:
-                self.under_way.append(self.cover(*unit))
-        if self.under_way:
-            work = self.under_way.popleft()
-            if not advance(work, TURN):
-                self.under_way.append(work)
-        elif self.units is None and self.begun:
+                tree, path = unit
+                self.work.sweep((tree.path, path), self.cover(tree, path))
+        self.unfinished += self.work.turn()
+        if self.begun and self.units is None and not self.work.swept:
             took, self.begun, self.ended = time.monotonic() - self.begun, 0.0, time.monotonic()
             self.pause = min(PAUSE * took, LONGEST)
             self.swept = f"{time.strftime('%F %T')} in {took:.1f} s"
@@ -194,9 +192,9 @@ class Guard:
         for queue in (self.hosts, self.shared):
             poll.register(queue.handle, select.POLLIN)
         while True:
-            busy = bool(self.under_way or self.begun)
+            busy = bool(self.work or self.begun)
             due = min([self.due(), *(one[0] for one in self.again[:1])])
-            pause = 0.0 if busy else max(0.0, due - time.monotonic())
+            pause = 0.0 if self.begun else REST if self.work else max(0.0, due - time.monotonic())
             if not all(tree.there for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
             if poll.poll(pause * 1000):
@@ -204,18 +202,21 @@ class Guard:
             while self.again and self.again[0][0] <= time.monotonic():
                 _when, path, number = heappop(self.again)
                 given = self.tally.total["given"]
-                self.missed |= not self.begin(self.cover(self.trees[number], path))
+                self.missed_by_agents |= not self.begin(self.trees[number], path)
                 if self.tally.total["given"] > given:  # the host is still at it
                     heappush(self.again, (time.monotonic() + AGAIN[-1], path, number))
             if busy:
                 self.turn()
-            elif time.monotonic() >= self.due() or self.new_root():
+            if self.begun:
+                continue
+            if time.monotonic() >= self.due() or self.new_root():
                 self.begun = time.monotonic()
                 self.missed = self.missed_by_agents = False
+                self.tally.left.clear()
                 for tree in self.trees:
                     tree.refused = 0
                 self.units = (unit for tree in self.trees for unit in self.top(tree, ""))
-            elif self.tally.given:
+            elif self.tally.given and not self.work:
                 self.tell()
 
     def due(self) -> float:
@@ -228,17 +229,15 @@ class Guard:
         watched = len(self.hosts.watches) + len(self.shared.watches)
         overflows = self.hosts.overflows + self.shared.overflows
         self.tally.tell(
-            f"watching {watched} directories; swept {self.swept}", overflows=overflows, floods=self.shared.floods
+            f"watching {watched} directories; swept {self.swept}",
+            overflows=overflows,
+            floods=self.shared.floods,
+            unfinished=self.unfinished,
         )
 
     def new_root(self) -> bool:
         rested = time.monotonic() >= self.ended + self.pause
         return rested and any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
-
-
-def advance(work: Iterator[None], entries: int) -> bool:
-    """Whether work has come to its end within so many entries."""
-    return any(next(work, work) is work for _ in range(entries))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ class Tally:
     def __init__(self) -> None:
         self.given: Counter[str] = Counter()
         self.total: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
 
     def fail(self, tree: Tree, error: OSError) -> None:
         if error.errno not in GONE:  # it is gone already, or another sort of thing by now
@@ -30,6 +31,8 @@ class Tally:
         if verdict == "give" or verdict.startswith("E"):
             self.given[f"{tree.path}: {'given' if verdict == 'give' else verdict}"] += 1
             self.total["given" if verdict == "give" else verdict] += 1
+        elif verdict not in ("", "right"):
+            self.left[verdict.partition(" ")[0]] += 1
 
     def tell(self, how: str, **events: int) -> None:
         """Says what was done, in the journal; and how the guard is, for `systemctl status`."""
@@ -37,4 +40,5 @@ class Tally:
             print("; ".join(f"{what} {number}" for what, number in self.given.items()), flush=True)
             self.given.clear()
         counts = [f"{what} {number}" for what, number in {**self.total, **events}.items() if number]
-        notify(f"STATUS={'; '.join([how, *counts])}")
+        left = ", ".join(f"{number} {what}" for what, number in sorted(self.left.items()))
+        notify(f"STATUS={'; '.join([how, *counts, *([f'left alone: {left}'] if left else [])])}")

@@ -11,6 +11,7 @@ from files.programs.tree_entry import Rule, open_below, open_directory
 class Tree:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.path: str = settings["path"]
+        self.within: str = settings["within"]
         self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
         self.hosts, self.shared = ([pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared"))
         self.there = False
@@ -19,12 +20,10 @@ class Tree:
     def is_hosts(self, path: str) -> bool:
         return not path or matches(path, self.hosts)
 
-    def is_watched(self, path: str) -> bool:
-        return self.is_hosts(path) or matches(path, self.shared)
-
     def open(self, path: str) -> int:
-        """Opens a directory of the tree, following no link below its root, and leaving its mount nowhere."""
-        return open_below(open_directory(self.path), path.split("/") if path else [])
+        """Opens a directory of the tree, following no link below `within`, and leaving its mount nowhere."""
+        parts = self.path[len(self.within) :].split("/") + path.split("/")
+        return open_below(open_directory(self.within), [part for part in parts if part])
 
 
 def matches(path: str, patterns: list[list[str]]) -> bool:

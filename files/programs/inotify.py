@@ -32,9 +32,9 @@ class UnmountedError(Exception):
 class Queue:
     """Directories of trees that are watched for new entries, each known by its tree and its path in that.
 
-    A directory in which more than `budget` entries are made in a second, or on whose entries more than a SHARE of the
-    time is spent, is watched no longer, so that it does not drown what happens elsewhere; watching it again is for the
-    next sweep.
+    A session in which more than `budget` entries are made in a second, or on whose entries more than a SHARE of the
+    time is spent, has the directory in which the next is made watched no longer, so that it does not drown what happens
+    elsewhere; watching it again is for the next sweep.
     """
 
     def __init__(self, at_once: int, budget: float = math.inf) -> None:
@@ -44,8 +44,9 @@ class Queue:
         if self.handle < 0:
             raise OSError(ctypes.get_errno(), f"inotify_init1: {os.strerror(ctypes.get_errno())}")
         self.watches: dict[int, tuple[Any, str]] = {}
-        self.seen: Counter[int] = Counter()
-        self.spent: defaultdict[int, float] = defaultdict(float)
+        self.places: dict[tuple[str, str], int] = {}
+        self.seen: Counter[tuple[str, str]] = Counter()
+        self.spent: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.since = time.monotonic()
         self.overflows = self.floods = 0
 
@@ -55,8 +56,20 @@ class Queue:
         number = self.libc.inotify_add_watch(self.handle, f"/proc/self/fd/{handle}".encode(), mask)
         if number < 0:
             return ctypes.get_errno()
-        self.watches[number] = (tree, path)
+        before = self.places.get((tree.path, path), number)
+        if before != number:  # a watch follows its directory, wherever that is moved: its place has another now
+            self.forget(before)
+        self.forget(number, removed=True)
+        self.watches[number], self.places[tree.path, path] = (tree, path), number
         return 0
+
+    def forget(self, number: int, removed: bool = False) -> None:
+        """Watches a directory no more; `removed` where the kernel knows that."""
+        tree, path = self.watches.pop(number, (None, ""))
+        if tree is not None and self.places.get((tree.path, path)) == number:
+            del self.places[tree.path, path]
+        if tree is not None and not removed:
+            self.libc.inotify_rm_watch(self.handle, number)
 
     def read(self) -> tuple[list[Event], bool]:
         """What has happened, up to `at_once` bytes of it, and whether some of it was lost."""
@@ -79,24 +92,31 @@ class Queue:
             elif mask & UNMOUNT:
                 raise UnmountedError
             elif mask & IGNORED:
-                self.watches.pop(number, None)
+                self.forget(number, removed=True)
             elif number in self.watches and self.flooded(number):
                 lost = True
             elif number in self.watches:
                 events.append(Event(number, *self.watches[number], name))
         return list(dict.fromkeys(events)), lost
 
+    def session(self, number: int) -> tuple[str, str]:
+        """What one agent can write, as far as a path tells."""
+        tree, path = self.watches[number]
+        return tree.path, "/".join(path.split("/")[:2])
+
     def flooded(self, number: int) -> bool:
-        self.seen[number] += 1
-        return self.seen[number] > self.budget and self.drop(number)
+        self.seen[self.session(number)] += 1
+        return self.seen[self.session(number)] > self.budget and self.drop(number)
 
     def spend(self, number: int, seconds: float) -> bool:
         """Notes how long a directory's event has taken; whether it is watched no longer for that."""
-        self.spent[number] += seconds
-        return self.spent[number] > SHARE and self.drop(number)
+        if number not in self.watches:
+            return False
+        self.spent[self.session(number)] += seconds
+        return self.spent[self.session(number)] > SHARE and self.drop(number)
 
     def drop(self, number: int) -> bool:
-        if self.watches.pop(number, None):
-            self.libc.inotify_rm_watch(self.handle, number)
+        if number in self.watches:
+            self.forget(number)
             self.floods += 1
         return True

@@ -2,11 +2,11 @@
 
 find(1) names what differs, and nothing else is opened; where it cannot tell all, a walk goes through the tree.
 
-Argument: {"apply": bool, "trees": [{"path", "mount" (a mount point that must be there, or
-null), "anchor" (root of the NFS mount, or null), "uid", "gid", "uids", "gids" (ids that may be replaced), "sockets"
-(whether they are given too; not without it)}]}.
-Answer: {"trees": [one report each]}; with "apply" also progress lines before it. Fails where an entry could not be
-given. However long a tree takes, a server that is silent for three minutes ends it.
+Argument: {"apply": bool, "trees": [{"path", "within" (a directory above it, from which on no link is followed and no
+other file system entered), "mount" (a mount point that must be there, or null), "anchor" (root of the NFS mount, or
+null), "uid", "gid", "uids", "gids" (ids that may be replaced), "sockets" (whether they are given too; not without
+it)}]}. Answer: {"trees": [one report each]}; with "apply" also progress lines before it. Fails where an entry could
+not be given. However long a tree takes, a server that is silent for three minutes ends it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.programs.printable import shown
-from files.programs.tree_entry import NOBODY, Rule, open_directory
+from files.programs.tree_entry import NOBODY, Rule, open_below, open_directory
 from files.programs.tree_give import Givers
 from files.programs.tree_look import UnsureError, differing
 from files.programs.tree_walk import Walk
@@ -49,7 +49,8 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
     if tree["mount"] is not None and tree["mount"] not in mounts:
         return {**report, "state": "unmounted"}
     try:
-        root = open_directory(tree["path"])
+        below = [part for part in tree["path"][len(tree["within"]) :].split("/") if part]
+        root = open_below(open_directory(tree["within"]), below)
     except FileNotFoundError:
         return {**report, "state": "absent"}
     except OSError as error:
@@ -148,9 +149,11 @@ def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
 def failures(report: dict[str, Any]) -> list[str]:
     """What could not be given, in words."""
     why = {"EPERM": "the server or the file forbids it", "EINVAL": "ids are not mapped over NFSv4"}
+    why |= {"ELOOP": "a link is in its place", "ENOTDIR": "a link or a file is in its place"}
+    why |= {"EXDEV": "another file system is mounted there"}
     return [
         f"{report['path']}: {number} entries, {verdict} ({why.get(verdict, 'see dmesg')}): "
-        + ", ".join(report["samples"][verdict])
+        + ", ".join(report["samples"].get(verdict, ["the tree itself"]))
         for verdict, number in report["counts"].items()
         if verdict.startswith("E") and verdict != "EACCES"
     ]

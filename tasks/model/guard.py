@@ -67,7 +67,7 @@ def unit_file(plan: HostPlan) -> str:
 def command_line(plan: HostPlan, program: str) -> list[str]:
     """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
     trees = [
-        {**{key: tree.arguments()[key] for key in ("path", "uid", "gid", "uids", "gids")}, **watched}
+        {**{key: tree.arguments()[key] for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
         for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
     ]
     arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}

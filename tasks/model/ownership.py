@@ -20,6 +20,8 @@ class Tree:
     owner: Ids
     replaceable: tuple[Ids, ...]
     """Owners that NanoClaw can have left: of these, and of no others, a tree is taken over."""
+    within: str | None = None
+    """The directory from which on no link is followed and no other file system entered; default: the tree itself."""
     mount: str | None = None
     """The mount point without which the tree is not the real one."""
     anchor: str | None = None
@@ -34,6 +36,7 @@ class Tree:
         others = [ids for ids in self.replaceable if ids != self.owner]
         return {
             "path": self.path,
+            "within": self.within or self.path,
             "mount": self.mount,
             "anchor": self.anchor,
             "uid": self.owner.uid,
@@ -87,6 +90,7 @@ def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
             path=path,
             owner=plan.stored_agent,
             replaceable=(ROOT, NOBODY_IDS, plan.host, plan.agent),
+            within=pods if plan.root_on_pods else path,
             mount=anchor if plan.root_on_pods else path,
             anchor=anchor,
             born=plan.squash.seen(plan.host) if plan.squash else plan.host,
@@ -109,7 +113,7 @@ def server_trees(plan: ServerPlan) -> tuple[Tree, ...]:
             before = found.get(path)
             replaceable = (ROOT, NOBODY_IDS, *export.writers, *(before.replaceable if before else ()))
             kept = tuple(dict.fromkeys(replaceable))
-            found[path] = Tree(path, export.owner, kept, sockets=path in whole)
+            found[path] = Tree(path, export.owner, kept, within=export.path, sockets=path in whole)
     return tuple(found.values())
 
 
@@ -155,7 +159,7 @@ def obstacle(report: TreeReport, owner: Ids) -> str | None:
         )
     if report.state == "unreadable":
         errors = ", ".join(report.counts)
-        return f"{report.path} cannot be opened as a directory ({errors}); a link or a file may be in its place"
+        return f"{report.path} cannot be opened ({errors}): a link, a file or another file system is in its place"
     return None
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.model.guard import wanted
 from tasks.model.mount_refusals import is_source
-from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.plan import FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.runtime import AccountState, account_problem
 from tasks.model.service_unit import mount_points
 
@@ -79,6 +79,25 @@ def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None])
         if state and (plan := fleet.hosts.get(name)) and plan.server and wanted(plan)
         if not plan.settings.nanoclaw_v1_rollback and set(mount_points(plan)) <= {mount.path for mount in state.mounts}
     )
+
+
+def unguarded(
+    fleet: FleetPlan, server: ServerPlan, table: Sequence[Sequence[str]], running: Collection[str]
+) -> Iterable[Problem]:
+    """Hosts that a run leaves out, and whose export would stop squashing before their guard is at work.
+
+    + table: the server's table in force, an entry being path, client, options
+    + running: the machines of the run
+    """
+    for export in server.exports:
+        now = [options for path, client, *options in table if (path, client) == (export.path, export.client)]
+        squashes = any("no_root_squash" not in options or "all_squash" in options for options in now)
+        if squashes and export.host not in running and wanted(fleet.hosts[export.host]):
+            text = (
+                f"{server.name} would give its sessions to the agent no more, and a guard on this host has to be at "
+                f"work before that: take it into the run (--limit {export.host}), or leave {server.name} out"
+            )
+            yield Problem(export.host, "pods_access", text)
 
 
 def _system(state: MachineState) -> Iterable[str]:

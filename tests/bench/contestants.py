@@ -36,7 +36,7 @@ WHAT = {
 
 def ours(tree: str, *, apply: bool, anchor: str | None) -> list[str]:
     """The role's program over one tree, with the arguments that a host's sessions have."""
-    where = {"path": tree, "mount": anchor, "anchor": anchor}
+    where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
     asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
     return program_argv("own_trees", {"apply": apply, "trees": [asked]})
 

@@ -48,7 +48,7 @@ LOCAL = (
         1_000_000,
         nothing=("find", "find_owners", "ours", "chown"),
         some=("ours", "chown"),
-        all=(),
+        all=("ours",),
         left_out=(
             "pyinfra is a stat(2) or chown -R; Ansible's time for each entry, and that of giving each, are told by "
             "100,000 entries: each would take half an hour here"
@@ -131,7 +131,7 @@ def _document(trees: Sequence[tuple[Plan, Tree]], lab: Lab, keep: Callable[[dict
 
 def _memory(trees: dict[str, Any]) -> dict[str, Any]:
     """The peak of the fact and of the operation, by the size of the tree."""
-    asked = {"look": ("nothing", "ours", "look"), "apply": ("some", "ours", "apply")}
+    asked = {"look": ("nothing", "ours", "look"), "apply": ("all", "ours", "apply")}
     return {size: {what: at(of, *keys, "tree_kb") for what, keys in asked.items()} for size, of in trees.items()}
 
 

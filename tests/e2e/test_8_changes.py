@@ -1,12 +1,18 @@
-"""A host changes its strategy while it is talked to, and something happens to its guard: others each day.
+"""A host changes its strategy while it is talked to, and something happens to its guard, or an agent attacks: others
+each day.
 
 `make soak` has each change, on hosts of both kinds of project root, and all that happens to a guard.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tests.e2e.fleet import Fleet
+from tests.e2e.forging import cannot_forge
 from tests.e2e.guards import SCENARIOS, prepare
+from tests.e2e.hostile_pods import attack_pods
 from tests.e2e.sample import one_in, seed
 from tests.e2e.strategies import CHOWN, NATIVE, SQUASH, SQUASH_ROOT, change
 
@@ -23,10 +29,14 @@ CHANGES = (
 
 @one_in(2)  # the other days are those of a migration
 def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
-    today = seed()
+    today = seed() // 2
     name, strategy = CHANGES[today % len(CHANGES)]
     change(fleet, name, strategy)
     if strategy != CHOWN:
         prepare(fleet, name)
-    happens = sorted(SCENARIOS)[today % len(SCENARIOS)]
-    SCENARIOS[happens](fleet, name)
+    happens: list[Callable[[Fleet, str], object]] = [
+        *SCENARIOS.values(),
+        cannot_forge,
+        partial(attack_pods, attempts=100, seed=today),
+    ]
+    happens[today % len(happens)](fleet, name)

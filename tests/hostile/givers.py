@@ -86,14 +86,18 @@ def broken(fault: Broken) -> Change:
     return change
 
 
+def place(path: Path) -> dict[str, str]:
+    return {"path": str(path), "within": str(path)}
+
+
 def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
-    trees = [{"path": str(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
+    trees = [{**place(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
     text = change(program_text("guard"))
     return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "flood": FLOOD, "trees": trees})]
 
 
 def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[str]:
-    trees = [{"path": str(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)]
+    trees = [{**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)]
     text = change(program_text("own_trees"))
     return [sys.executable, "-I", "-c", text, json.dumps({"apply": True, "trees": trees})]
 

@@ -17,6 +17,7 @@ from tests.e2e.fleet import PROJECT, Fleet
 from tests.e2e.forging import cannot_forge
 from tests.e2e.guards import SCENARIOS, tree_that_is_a_link
 from tests.e2e.guards import prepare as prepare_guard
+from tests.e2e.hostile_pods import attack_pods
 from tests.e2e.sample import seed
 from tests.e2e.strategies import SQUASH, SQUASH_ROOT, change, lap, settle
 from tests.lab.lab import Lab
@@ -108,6 +109,7 @@ def _strategies(lab: Lab, name: str) -> tuple[int, list[str]]:
         cases.append((f"{name}: an agent that forges, {strategy}", partial(cannot_forge, fleet, name)))
     cases.append((f"{name}: a host with a guard", partial(prepare_guard, fleet, name)))
     cases += [(f"{name}: the guard, {what}", partial(case, fleet, name)) for what, case in SCENARIOS.items()]
+    cases.append((f"{name}: an agent that attacks on the pods", partial(attack_pods, fleet, name, 1000, seed())))
     if name != HOST:
         cases.append((f"{name}: a tree that is a link", partial(tree_that_is_a_link, fleet, name)))
     return len(cases), failing(dict(cases))

@@ -142,7 +142,7 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
         pytest.skip("gives files away, which only root may")
     root = tmp_path / "v2-sessions"
     ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    tree = {"path": str(root), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
+    tree = {"path": str(root), "within": str(root), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
     arguments = json.dumps({"sweep": 600, "flood": 100, "trees": [tree]})
     words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
@@ -152,6 +152,13 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
         assert within(lambda: root.stat().st_uid == A), "a tree that appears later is found"
         yield root
         process.kill()
+
+
+def test_a_group_may_be_called_a_journal(sessions: Path) -> None:
+    folder = sessions / "dream-journal" / "my-journal"
+    folder.mkdir(parents=True)
+    (folder / "notes-journal").write_text("")
+    assert within(lambda: is_given(folder.parent, folder, folder / "notes-journal"))
 
 
 def is_given(*paths: Path) -> bool:

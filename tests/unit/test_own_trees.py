@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from tests.unit.trees import A, needs_root
 
 def ask(tree: Path, **more: Any) -> dict[str, Any]:
     """What the program says of one tree, run as a machine runs it."""
-    asked = {"path": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
+    places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
+    asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
     arguments = json.dumps({"apply": more.pop("apply", False), "trees": [asked]})
     words = [sys.executable, "-I", "-c", program_text("own_trees"), arguments]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
@@ -46,6 +48,33 @@ def test_the_program_says_what_is_not_there_and_what_is_no_directory(tree: Path)
     assert ask(tree / "none")["state"] == "absent"
     (tree / "link").symlink_to("ag")
     assert ask(tree / "link")["state"] == "unreadable"
+
+
+@needs_root
+def test_a_tree_lies_where_it_is_said_to_lie(tmp_path: Path) -> None:
+    """No link leads out of the project root, not even root's own, and another file system is no part of it."""
+    root, other = tmp_path / "root", tmp_path / "other"
+    for place in (root / "data/v2-sessions", root / "groups", other / "v2-sessions/ag"):
+        place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "t", str(root / "groups")], check=True)
+    try:
+        (root / "groups/main").mkdir()
+        assert ask(root / "data/v2-sessions", within=str(root))["state"] == "there"
+        found = ask(root / "groups", within=str(root))
+        assert (found["state"], found["counts"]) == ("unreadable", {"EXDEV": 1})
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            ask(root / "groups", within=str(root), apply=True)
+        assert "another file system is mounted there): the tree itself" in failed.value.stderr
+        assert ask(root / "groups", apply=True)["counts"] == {"give": 2}
+    finally:
+        subprocess.run(["umount", str(root / "groups")], check=True)
+    shutil.rmtree(root / "data")
+    (root / "data").symlink_to(other)
+    found = ask(root / "data/v2-sessions", within=str(root))
+    assert found["state"] == "unreadable" and set(found["counts"]) <= {"ENOTDIR", "ELOOP"}
+    with pytest.raises(subprocess.CalledProcessError):
+        ask(root / "data/v2-sessions", within=str(root), apply=True)
+    assert (other / "v2-sessions/ag").stat().st_uid == 0
 
 
 @needs_root
@@ -131,7 +160,8 @@ def test_a_mount_in_the_tree_is_left_to_the_walk(tree: Path) -> None:
     other = tree.parent / "other"
     other.mkdir()
     (other / "file").write_text("")
-    asked = {"path": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
+    places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
+    asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
     words = [sys.executable, "-I", "-c", program_text("own_trees"), json.dumps({"apply": False, "trees": [asked]})]
     mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(words)}"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)

@@ -19,7 +19,7 @@ from files.programs import account
 from tasks.command import PROGRAMS
 from tasks.model.fleet import plan_fleet
 from tasks.model.plan import Machine
-from tasks.model.preflight import MountPoint, guarded_first, refuse
+from tasks.model.preflight import MountPoint, guarded_first, refuse, unguarded
 from tasks.model.runtime import AccountState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -74,6 +74,30 @@ def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
     seen = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
     assert guarded_first(fleet, {"oslo": seen, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
     assert guarded_first(fleet, {"oslo": None}) == set()
+
+
+ETAB = ["rw", "sync", "wdelay", "hide", "no_subtree_check"]
+
+
+@pytest.mark.parametrize(
+    ("options", "running", "refused"),
+    [
+        (["root_squash", "all_squash", "anonuid=1000"], {"nfs1"}, True),
+        (["no_root_squash", "all_squash", "anonuid=1000"], {"nfs1"}, True),
+        (["root_squash", "all_squash", "anonuid=1000"], {"nfs1", "oslo"}, False),
+        (["no_root_squash", "no_all_squash"], {"nfs1"}, False),
+        (None, {"nfs1"}, False),
+    ],
+)
+def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
+    options: list[str] | None, running: set[str], refused: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    for data, how_often in ((CHOWN, int(refused)), ({"pods_access": "squash", "nanoclaw_user": "root"}, 0)):
+        fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+        table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
+        problems = list(unguarded(fleet, fleet.servers["nfs1"], table, running))
+        assert [problem.machine for problem in problems] == ["oslo"] * how_often
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,11 @@ def _check_giving(host: Host) -> None:
     host.check_out(OLD)
     agents = host.root / "groups/main/CLAUDE.md"
     os.chown(agents, 4321, 4321)
+    several, foreign = host.root / "several", host.root / "foreign"
+    several.write_text("")
+    (host.root.parent / "store").hardlink_to(several)
+    foreign.write_text("")
+    os.chown(foreign, 33, 33)
     told = {"user": "no-such-user", "uid": 4242, "gid": 4243}
     nowhere = str(host.root.with_name("nowhere.git"))
     done = host.run("fetch_source", **told, repository=nowhere, ref=NEW, mounts=[], fetch=True)
@@ -166,5 +171,6 @@ def _check_giving(host: Host) -> None:
     done = host.run("fetch_source", **told, **more)
     assert done.returncode == 0, done.stderr
     owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
+    assert {owners.pop(path) for path in (several, foreign)} == {0, 33}
     assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}
     assert owners[agents] == 4321
