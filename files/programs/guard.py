@@ -21,8 +21,8 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from heapq import heappop, heappush
 
+from files.programs.guard_looks import AGAIN, Looks
 from files.programs.guard_tally import Tally
 from files.programs.guard_tree import Tree, matches
 from files.programs.guard_work import Work, advance
@@ -33,9 +33,6 @@ from files.programs.tree_walk import Walk
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
 AT_ONCE = 200  # entries of a new directory that are given before anything else is looked at
-AGAIN = (0.1, 0.5, 2.0)  # seconds after which a new directory is looked at again that is not watched, or whose birth
-# a flood of agents may hide
-NOISY = 60  # seconds for which there is such a flood after one was noticed
 PAUSE, LONGEST = 20, 300  # times as long as a sweep takes until the next one, and seconds at most
 GIVE_UP = 20  # refusals in a row: the server forbids it, or ids are not mapped; the next sweep tries again
 JOURNALS = ("inbound.db-journal", "outbound.db-journal")  # SQLite's come and go with each write
@@ -53,8 +50,7 @@ class Guard:
         self.begun = self.ended = self.pause = 0.0
         self.missed, self.missed_by_agents, self.by_agent = True, False, False
         self.swept, self.unfinished = "not yet", 0
-        self.noisy_until = 0.0
-        self.again: list[tuple[float, str, int]] = []
+        self.looks = Looks()
 
     def watch(self, tree: Tree, path: str, handle: int) -> None:
         if tree.is_hosts(path):
@@ -136,10 +132,8 @@ class Guard:
             return True
         within = f"{path}/{name}" if path else name
         begun = self.begin(tree, within)
-        hidden = tree.is_hosts(path) and time.monotonic() < self.noisy_until
-        if hidden or (found.st_uid != tree.rule.uid and not self.is_watched(tree, within)):
-            for seconds in AGAIN:
-                heappush(self.again, (time.monotonic() + seconds, within, self.trees.index(tree)))
+        deaf = found.st_uid != tree.rule.uid and not self.is_watched(tree, within)
+        self.looks.made((self.trees.index(tree), within), tree.is_hosts(path), deaf)
         return begun
 
     def is_watched(self, tree: Tree, path: str) -> bool:
@@ -162,7 +156,8 @@ class Guard:
                 lost |= self.shared.spend(event.watch, time.monotonic() - begun)
             self.read_hosts()
         if lost:
-            self.missed_by_agents, self.noisy_until = True, time.monotonic() + NOISY
+            self.missed_by_agents = True
+            self.looks.lost()
 
     def read_hosts(self) -> None:
         while True:
@@ -193,18 +188,17 @@ class Guard:
             poll.register(queue.handle, select.POLLIN)
         while True:
             busy = bool(self.work or self.begun)
-            due = min([self.due(), *(one[0] for one in self.again[:1])])
+            due = min([self.due(), *self.looks.due])
             pause = 0.0 if self.begun else REST if self.work else max(0.0, due - time.monotonic())
             if not all(tree.there for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
             if poll.poll(pause * 1000):
                 self.read()
-            while self.again and self.again[0][0] <= time.monotonic():
-                _when, path, number = heappop(self.again)
+            for number, path in self.looks.now():
                 given = self.tally.total["given"]
                 self.missed_by_agents |= not self.begin(self.trees[number], path)
                 if self.tally.total["given"] > given:  # the host is still at it
-                    heappush(self.again, (time.monotonic() + AGAIN[-1], path, number))
+                    self.looks.again((number, path), AGAIN[-1:])
             if busy:
                 self.turn()
             if self.begun:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
 ONLY_DIRECTORIES, UNTIL_UNLINKED = 0x01000000, 0x04000000
-SHARE = 0.1  # of each second
+SHARE = 0.25  # of each second
 HEADER = struct.Struct("iIII")
 
 
