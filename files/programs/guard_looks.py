@@ -1,0 +1,56 @@
+"""Which new directories the guard looks at again: for programs that import it.
+
+Those in which the host goes on to write without being listened to: that are not watched, or whose events a flood of
+agents hides or has hidden. Each is looked at for as long as the host is at it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+AGAIN = (0.1, 0.5, 2.0)  # seconds until the looks
+NOISY = 60  # seconds for which there is a flood after one was noticed
+RECENT = 10  # seconds for which the host may still write in what it has made, before a flood was noticed
+
+Place = tuple[int, str]
+"""The number of a tree, and the path of a directory in it."""
+
+
+class Looks:
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, Place]] = []
+        self.recent: deque[tuple[float, Place]] = deque()
+        self.noisy_until = 0.0
+
+    def made(self, place: Place, by_host: bool, deaf: bool) -> None:
+        """Takes a new directory; `deaf`: nothing is heard of what is made in it."""
+        now = time.monotonic()
+        while self.recent and self.recent[0][0] < now - RECENT:
+            self.recent.popleft()
+        if deaf or (by_host and now < self.noisy_until):
+            self.again(place)
+        elif by_host:
+            self.recent.append((now, place))
+
+    def again(self, place: Place, pauses: tuple[float, ...] = AGAIN) -> None:
+        for pause in pauses:
+            heappush(self.heap, (time.monotonic() + pause, place))
+
+    def lost(self) -> None:
+        """Something was not heard: it may have been of what is new."""
+        self.noisy_until = time.monotonic() + NOISY
+        while self.recent:
+            self.again(self.recent.popleft()[1])
+
+    @property
+    def due(self) -> list[float]:
+        """When the next is due, if there is one."""
+        return [when for when, _place in self.heap[:1]]
+
+    def now(self) -> Iterator[Place]:
+        """Those that are due."""
+        while self.heap and self.heap[0][0] <= time.monotonic():
+            yield heappop(self.heap)[1]
