@@ -1,6 +1,10 @@
 // SQLite through its command line: one process a transaction, SQL by standard input.
 import { spawn } from 'node:child_process';
 
+// ms. Now and then the kernel repeats a LOCK over NFS without end (Linux 6.1: 750,000 in 15 minutes), until a SIGKILL.
+// Longer than the grace period of a server that was started again (nfsd(7)).
+const LONGEST = 150_000;
+
 /** A value as an SQL literal. */
 export function quote(value) {
   if (value === null || value === undefined) return 'NULL';
@@ -17,7 +21,7 @@ export function attachReadOnly(path, name) {
 export function run(path, sql, command = ['sqlite3']) {
   return new Promise((resolve, reject) => {
     const [program, ...words] = [...command, '-batch', '-bail', '-json', '-cmd', '.timeout 5000', path];
-    const child = spawn(program, words);
+    const child = spawn(program, words, { timeout: LONGEST, killSignal: 'SIGKILL' });
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
