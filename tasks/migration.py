@@ -72,9 +72,10 @@ def look_at_v1(
         else:
             installs[member.name] = found.install
             if plan.settings.nanoclaw_v1_rollback:
-                problems += [Problem(member.name, KEY, str(one)) for one in no_way_back(found.install, plan)]
+                if progress.is_to_go_back:
+                    problems += [Problem(member.name, KEY, str(one)) for one in no_way_back(found.install, plan)]
             else:
-                planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged)
+                planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged(found.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
                 problems += _refuse(plan, progress, found, found.install, planned)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)

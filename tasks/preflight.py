@@ -23,7 +23,7 @@ from tasks.model.exports import CONF, DROPIN, conflicts
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
-from tasks.model.preflight import MachineState, guarded_first, refuse, unguarded
+from tasks.model.preflight import MachineState, guarded_first, persons, refuse, unguarded
 from tasks.observation import observe
 
 _TIMEOUT = 60
@@ -156,6 +156,8 @@ def _check_machines(inventory: Inventory) -> Checked:
     if problems:
         raise PreflightError(problems)
     fleet = _plan(inventory, observed)
+    if problems := persons(fleet, {member.name: machine for member, (machine, _exports) in found}):
+        raise PreflightError(problems)
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=_only_reads())

@@ -13,7 +13,7 @@ import sys
 import time
 
 from files.programs.alone import alone
-from files.programs.host_user import become, flush, within
+from files.programs.host_user import become, flush, forget_errors, within
 
 STAMP = ".git/nanoclaw-pods-build"
 
@@ -46,6 +46,7 @@ if __name__ == "__main__":
     alone(told["lock"])
     within(1700, root)
     become(told["user"], told["uid"], told["gid"])
+    forget_errors(root)
     stamp = os.path.join(root, STAMP)
     same_node = last_node(stamp) == source["node"] or not os.path.exists(os.path.join(root, "node_modules"))
     if os.path.exists(stamp):

@@ -79,12 +79,18 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
 
 
-def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
+def ask_repository(root: str, repository: str, user: str, uid: int, gid: int) -> None:
     """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake."""
     child = os.fork()
     if child == 0:
         become(user, uid, gid)
-        command = ["git", "ls-remote", "--quiet", repository, "HEAD"]
+        place = [
+            "-c",
+            f"safe.directory={root}",
+            "--git-dir",
+            f"{root}/.git",
+        ]  # its configuration may say how to get there
+        command = ["git", *place, "ls-remote", "--quiet", repository, "HEAD"]
         try:
             os._exit(subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode)
         finally:
@@ -168,7 +174,7 @@ if __name__ == "__main__":
     of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
     if of_another:
         if told["fetch"]:
-            ask_repository(told["repository"], told["user"], *ids)
+            ask_repository(root, told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
         hand_over_lists(before := owner(tree.git_dir)[0], told["user"], *ids)
     make_directories(root, ids if owned else None)

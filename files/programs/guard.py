@@ -84,11 +84,12 @@ class Guard:
             handle = tree.open(path)
         except OSError as error:
             tree.there &= bool(path)
-            if not path and error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EXDEV):
-                self.tally.count(tree, f"{errno.errorcode[error.errno]} instead of a tree")
+            tree.strange = not path and error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EXDEV)
+            if tree.strange:
+                self.tally.count(tree, f"{errno.errorcode[error.errno or 0]} instead of a tree")
             return self.tally.fail(tree, error)
         try:
-            tree.there = True
+            tree.there, tree.strange = True, False
             self.watch(tree, path, handle)
             place = place_of(handle)
             with os.scandir(handle) as entries:
@@ -190,7 +191,7 @@ class Guard:
             busy = bool(self.work or self.begun)
             due = min([self.due(), *self.looks.due])
             pause = 0.0 if self.begun else REST if self.work else max(0.0, due - time.monotonic())
-            if not all(tree.there for tree in self.trees):
+            if not all(tree.there or tree.strange for tree in self.trees):
                 pause = min(pause, MISSING_ROOT)
             if poll.poll(pause * 1000):
                 self.read()
@@ -231,7 +232,7 @@ class Guard:
 
     def new_root(self) -> bool:
         rested = time.monotonic() >= self.ended + self.pause
-        return rested and any(not tree.there and os.path.isdir(tree.path) for tree in self.trees)
+        return rested and any(not (tree.there or tree.strange) and os.path.isdir(tree.path) for tree in self.trees)
 
 
 if __name__ == "__main__":

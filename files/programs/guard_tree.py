@@ -15,6 +15,7 @@ class Tree:
         self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
         self.hosts, self.shared = ([pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared"))
         self.there = False
+        self.strange = False  # something else is in its place: the next sweep looks again
         self.refused = 0
 
     def is_hosts(self, path: str) -> bool:

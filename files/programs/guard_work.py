@@ -13,7 +13,7 @@ TURN = 200  # entries of one session between two looks at the events, and before
 UNDER_WAY = 16  # sessions that a sweep goes through in turn
 LONG = 500  # turns after which a sweep goes on without a session
 APART = 32  # of those, and of large directories that are new
-OF_ONE = 2  # of these in one session
+OF_ONE = 2  # of these in one session, beside the session itself
 
 Key = tuple[str, str]
 """A tree's path, and that of a directory in it."""
@@ -36,9 +36,12 @@ class Work:
 
     def set_apart(self, key: Key, steps: Iterator[None]) -> bool:
         """Goes on with a directory by itself; False where there is no room for it."""
-        if key in self.apart or len(self.apart) >= APART:
-            return False
         if sum(session_of(other) == session_of(key) for other in self.apart) >= OF_ONE:
+            return False
+        return self._go_on(key, steps)
+
+    def _go_on(self, key: Key, steps: Iterator[None]) -> bool:
+        if key in self.apart or len(self.apart) >= APART:
             return False
         self.apart[key] = steps
         return True
@@ -53,7 +56,7 @@ class Work:
             elif turns < LONG:
                 self.swept.append((key, steps, turns + 1))
             else:
-                given_up = not self.set_apart(key, steps)
+                given_up = not self._go_on(key, steps)
         if self.apart:
             key = next(iter(self.apart))
             steps = self.apart.pop(key)

@@ -29,6 +29,13 @@ def flush(path: str) -> None:
     subprocess.run(["sync", "--file-system", path], check=True, timeout=600)
 
 
+def forget_errors(path: str) -> None:
+    """Has errors of earlier writes told to nobody, such as those of a service whose server has just begun to squash:
+    the next flush would fail for them (syncfs(2)).
+    """
+    subprocess.run(["sync", "--file-system", path], stderr=subprocess.DEVNULL, timeout=600, check=False)
+
+
 def within(seconds: int, path: str) -> None:
     """Lets the program go on in a child, and ends both when that takes too long: a dead server hangs what asks it."""
     child = os.fork()

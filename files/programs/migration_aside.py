@@ -48,7 +48,7 @@ def text_of(path: str) -> str:
         return ""
 
 
-def forget_entries(path: str, view: str, kept: list[str], aside: str) -> bool:
+def forget_entries(path: str, copied: set[str], aside: str) -> bool:
     """Takes the entries from .env that NanoClaw's own step has copied from v1: v1 may have others now.
 
     What was added since stays. All of it as it was is kept in `aside`.
@@ -57,7 +57,6 @@ def forget_entries(path: str, view: str, kept: list[str], aside: str) -> bool:
     before, mark, after = text.partition(FROM_V1)
     if not mark:
         return False
-    copied = set(entries(text_of(f"{view}/.env"))) - set(kept)
     lines = [line for line in after.splitlines(keepends=True) if not copied & set(entries(line))]
     os.makedirs(aside, exist_ok=True)
     replace(f"{aside}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
@@ -66,18 +65,21 @@ def forget_entries(path: str, view: str, kept: list[str], aside: str) -> bool:
     return True
 
 
-def main(asked: dict[str, Any], attempt: int, due: bool) -> dict[str, Any]:
-    if attempt < 2 or not due or not os.path.lexists(f"{asked['root']}/data/v2.db"):
+def main(asked: dict[str, Any], attempt: int, due: bool, copied: set[str]) -> dict[str, Any]:
+    """+ copied: names that v1's .env had, and that the role does not set"""
+    data = f"{asked['root']}/data"
+    if attempt < 2 or not os.path.lexists(f"{data}/v2.db"):
+        return {"moved": []}
+    beside = {parent: free(parent) for parent in (data, *map(os.path.dirname, asked["trees"].values()))}
+    forget_entries(f"{asked['root']}/.env", copied, beside[data])
+    if not due:
         return {"moved": []}
     moved = []
     for name, tree in asked["trees"].items():
-        parent = os.path.dirname(tree)
-        aside = f"{free(parent)}/{name}"
+        aside = f"{beside[os.path.dirname(tree)]}/{name}"
         if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], aside):
             moved.append(aside)
-    data = f"{asked['root']}/data"
-    aside = free(data)
-    forget_entries(f"{asked['root']}/.env", asked["view"], asked["env_set"], aside)
+    aside = beside[data]
     # The database goes last: while it is there, an end in the middle is seen and finished by the next attempt.
     if move(data, ["v2.db-wal", "v2.db-shm", "v2.db"], aside):
         moved.append(aside)
@@ -88,5 +90,6 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     with open(told["journal"], encoding="utf-8") as notes:
         journal = json.load(notes)
+    names = set(entries(text_of(f"{told['view']}/.env"))) - set(told["env_set"])  # as root: it may be another user's
     become(told["user"], told["uid"], told["gid"])
-    print(json.dumps(main(told, journal["attempt"], journal["aside"])))
+    print(json.dumps(main(told, journal["attempt"], journal["aside"], names)))

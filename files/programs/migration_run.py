@@ -114,8 +114,9 @@ def main(directory: str, back: bool) -> None:
         return
     fresh: dict[str, Any] = {}
     if work["part"] == "staging":
-        # What was made ready and never switched to is gone on with.
-        aside = notes.all.get("aside", False) or notes.all["state"] not in ("new", "staged")
+        # What was made ready and never switched to is gone on with, if v1 is the same and has the same chats.
+        same = all(notes.all.get(key, work["head"].get(key)) == work["head"].get(key) for key in ("v1", "chats"))
+        aside = notes.all.get("aside", False) or notes.all["state"] not in ("new", "staged") or not same
         fresh = {"attempt": notes.all["attempt"] + 1, "steps": [], "stopped": None, "serving": None, "aside": aside}
     notes.keep(state=work["part"], **work["head"], **fresh)
     for planned in work["steps"]:

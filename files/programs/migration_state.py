@@ -21,15 +21,20 @@ def read(path: str) -> Any:
         return None
 
 
+NEWER = {"chats": "", "aside": False}
+"""What a journal has that an earlier version wrote without."""
+
+
 def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
-    journal = read(f"{directory}/journal.json")
+    journal, record = (read(f"{directory}/{name}.json") for name in ("journal", "record"))
+    journal, record = ({**NEWER, **one} if isinstance(one, dict) else one for one in (journal, record))
     words = ["systemctl", "show", "--property=ActiveState", "--value", service]
     shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
     return {
         "journal": journal,
         "under_way": shown not in ("inactive", "failed", ""),
         "decided": os.path.exists(marker),
-        "recorded": os.path.exists(f"{directory}/record.md") and read(f"{directory}/record.json") == journal,
+        "recorded": os.path.exists(f"{directory}/record.md") and record == journal,
         "v2_has_state": os.path.lexists(f"{root}/data/v2.db"),
     }
 

@@ -12,7 +12,7 @@ import sys
 
 from files.programs.alone import alone
 from files.programs.git_tree import NOT_OURS_TO_WRITE, Tree
-from files.programs.host_user import become, flush, within
+from files.programs.host_user import become, flush, forget_errors, within
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
@@ -109,4 +109,5 @@ if __name__ == "__main__":
     alone(told["lock"])
     within(1500, told["root"])
     become(told["user"], told["uid"], told["gid"])
+    forget_errors(told["root"])
     main(Tree(told["root"]), told["ref"], told["stash"])

@@ -121,6 +121,16 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     problem = account_problem(state.account, plan) if state.account else None
     if problem:
         yield Problem(plan.name, "nanoclaw_user", problem)
+    yield from _mount_point(plan, state)
+
+
+def persons(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+    """People whose account would be given sessions; to be asked once it is known how an unmanaged server squashes."""
+    hosts = ((fleet.hosts[name], state) for name, state in machines.items() if state and name in fleet.hosts)
+    return [problem for plan, state in hosts for problem in _person(plan, state)]
+
+
+def _person(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     if state.person not in (None, plan.settings.nanoclaw_user, plan.settings.nanoclaw_agent_account) and wanted(plan):
         text = (
             f"the agent's uid {plan.stored_agent.uid} is {state.person}'s on this machine, who can log in and could "
@@ -128,7 +138,6 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
             f"{state.person} if that is right"
         )
         yield Problem(plan.name, "nanoclaw_agent_account", text)
-    yield from _mount_point(plan, state)
 
 
 def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:

@@ -17,7 +17,7 @@ from tasks.facts.migration import MigrationProgress
 from tasks.model.migration.account import Account
 from tasks.model.migration.found import Install
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.places import Progress, directory, marker, progress_of, service, trying
+from tasks.model.migration.places import Progress, chats_of, directory, marker, progress_of, service, trying
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.room import Need
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
@@ -124,8 +124,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
         )
-    interrupted = found.journal is not None and found.journal.state in ("finished", "switching")
-    if not found.decided and not interrupted:
+    if not found.is_to_go_back:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
@@ -166,6 +165,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "v1": install.path,
         "root": plan.root,
         "unit": install.units[0].name if install.units else "no unit",
+        "chats": chats_of(install),
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
     listed = steps(part, plan, install, program_argv("probe", probe_arguments(plan)), unseen)

@@ -55,15 +55,20 @@ def v2(tmp_path: Path) -> V2:
 
 def test_all_but_what_others_wrote_into_env_is_put_aside(v2: V2) -> None:
     aside = "nanoclaw-pods-aside-1"
-    moved = {f"data/{aside}/v2-sessions", f"{aside}/groups", "data/nanoclaw-pods-aside-2"}
+    moved = {f"data/{aside}/v2-sessions", f"{aside}/groups", f"data/{aside}"}
     assert set(v2.aside()) == moved
     assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
-    kept = v2.folder / "v2/data/nanoclaw-pods-aside-2/.env"
+    kept = v2.folder / f"v2/data/{aside}/.env"
     assert kept.read_text() == ENV and kept.stat().st_mode & 0o777 == 0o600
     assert v2.aside() == []
 
 
-@pytest.mark.parametrize("journal", [{"attempt": 1}, {"aside": False}])
-def test_nothing_is_without_an_earlier_attempt_or_where_it_only_made_ready(v2: V2, journal: dict[str, Any]) -> None:
-    assert v2.aside(**journal) == []
+def test_nothing_is_without_an_earlier_attempt(v2: V2) -> None:
+    assert v2.aside(attempt=1) == []
     assert (v2.folder / "v2/.env").read_text() == ENV and (v2.folder / "v2/data/v2.db").exists()
+
+
+def test_what_was_made_ready_is_gone_on_with_but_for_what_v1_may_have_otherwise_by_now(v2: V2) -> None:
+    assert v2.aside(aside=False) == []
+    assert (v2.folder / "v2/data/v2.db").exists() and (v2.folder / "v2/groups/main").exists()
+    assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"

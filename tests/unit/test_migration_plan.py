@@ -14,10 +14,12 @@ from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import task_fate
 from tasks.model.migration.found import Group, Mounts, Senders, Space, Task, Tree
 from tasks.model.migration.item import Fate, covered
+from tasks.model.migration.journal import Journal
+from tasks.model.migration.places import Progress, chats_of
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.words import duration, lines, size
 from tasks.model.service_unit import STATE_DIRECTORY
-from tests.unit.v1_found import DATABASE, GIB, INSTALL, SPACES, TREE, UNIT, found, host, installs, with_database
+from tests.unit.v1_found import DATABASE, GIB, INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
 
 HOST, ON_PODS = host(), host(nanoclaw_root="/pods/nanoclaw-v2")
 LOCAL = host(pods_server="local")
@@ -90,6 +92,18 @@ def test_places_on_one_file_system_need_their_sum() -> None:
 def test_what_is_staged_needs_no_room_a_second_time() -> None:
     needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
     assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
+    mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_of(INSTALL))
+    journals = {
+        "": mine,
+        "v1": replace(mine, v1="/other"),
+        "chats": replace(mine, chats="x"),
+        "state": replace(mine, state="staging"),
+        "aside": replace(mine, aside=True),
+    }
+    is_staged = {
+        change: Progress(one, False, False, False, True).is_staged(INSTALL) for change, one in journals.items()
+    }
+    assert [change for change, staged in is_staged.items() if staged] == [""]
 
 
 def test_all_goes_to_the_pods_where_the_root_is_there() -> None:

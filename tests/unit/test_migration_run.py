@@ -18,7 +18,14 @@ from files.programs import migration_run
 from tasks.command import program_text
 from tasks.model.migration.journal import Journal
 
-HEAD = {"host": "h", "v1": "/v1", "root": "/v2", "unit": "nanoclaw.service", "versions": {"v1": "1", "v2": "2"}}
+HEAD = {
+    "host": "h",
+    "v1": "/v1",
+    "root": "/v2",
+    "unit": "nanoclaw.service",
+    "versions": {"v1": "1", "v2": "2"},
+    "chats": "ab",
+}
 
 
 class Runner:
@@ -27,13 +34,19 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "state"
         self.folder.mkdir()
-        self.marker = folder / "marker"
+        self.marker, self.head = folder / "marker", dict(HEAD)
         (self.folder / "run.py").write_text(program_text("migration_run"), encoding="utf-8")
 
     def asks(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> list[str]:
         """Its command line, to run steps that are given as name and shell command."""
         listed = [{"name": name, "argv": ["sh", "-c", command], "seconds": 20} for name, command in steps]
-        work = {"part": part, "head": HEAD, "steps": listed, "back": ["sh", "-c", back], "marker": str(self.marker)}
+        work = {
+            "part": part,
+            "head": self.head,
+            "steps": listed,
+            "back": ["sh", "-c", back],
+            "marker": str(self.marker),
+        }
         (self.folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
         return [sys.executable, "-I", str(self.folder / "run.py"), str(self.folder)]
 
@@ -94,6 +107,9 @@ def test_what_was_made_ready_is_gone_on_with_unless_it_was_interrupted_or_switch
     runner.run("staging", aside)
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": false'
+    runner.head["chats"] = "others"
+    runner.run("staging", aside)
+    assert runner.journal.steps[0].said == '"aside": true'
     runner.run("staging", aside, ("view", "false"))
     runner.run("staging", ("put an earlier attempt aside", "false"))
     runner.run("staging", aside, ("view", "true"))

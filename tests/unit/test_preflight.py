@@ -19,7 +19,7 @@ from files.programs import account
 from tasks.command import PROGRAMS
 from tasks.model.fleet import plan_fleet
 from tasks.model.plan import Machine
-from tasks.model.preflight import MountPoint, guarded_first, refuse, unguarded
+from tasks.model.preflight import MountPoint, guarded_first, persons, refuse, unguarded
 from tasks.model.runtime import AccountState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -128,7 +128,9 @@ def test_sessions_are_given_to_a_person_only_where_that_is_said(
 ) -> None:
     server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
     fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
-    problems = refuse(fleet, {"oslo": replace(OSLO, person=person)})
+    seen = {"oslo": replace(OSLO, person=person)}
+    assert refuse(fleet, seen) == [], "not before it is known what a server squashes"
+    problems = persons(fleet, seen)
     assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
     assert all("the agent's uid 1000 is ada's on this machine" in problem.text for problem in problems)
 

@@ -48,6 +48,8 @@ class Journal:
     """When v1 was stopped; None before that."""
     serving: float | None
     """When what came after it was seen to serve: v2, or v1 again where it was put back."""
+    chats: str = ""
+    """A digest of v1's groups as they were when the attempt began."""
     aside: bool = False
     """Whether what an earlier attempt has left of v2 has yet to be put aside."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from tasks.model.migration.found import Install
 from tasks.model.migration.journal import Journal
 from tasks.model.plan import HostPlan
 from tasks.model.service_unit import STATE_DIRECTORY, name_of
@@ -24,9 +27,21 @@ class Progress:
     """Whether v2's project root has a database already."""
 
     @property
-    def is_staged(self) -> bool:
-        """Whether v2 has all copies of v1 beside it already, and was never started."""
-        return self.journal is not None and self.journal.state == "staged"
+    def is_to_go_back(self) -> bool:
+        """Whether there is a way back to go: v2 is what starts, or nobody does."""
+        return self.decided or (self.journal is not None and self.journal.state in ("finished", "switching"))
+
+    def is_staged(self, install: Install) -> bool:
+        """Whether v2 has all copies of this v1 beside it already, and was never started."""
+        journal = self.journal
+        known = journal and (journal.v1, journal.chats) == (install.path, chats_of(install))
+        return bool(known and journal and journal.state == "staged" and not journal.aside)
+
+
+def chats_of(install: Install) -> str:
+    """A digest of v1's groups: NanoClaw's own steps add to those that v2 has, and take none back."""
+    groups = sorted(json.dumps(asdict(group), sort_keys=True) for group in install.database.groups)
+    return hashlib.sha256("\n".join(groups).encode()).hexdigest()[:16]
 
 
 def directory(plan: HostPlan) -> str:
