@@ -15,7 +15,7 @@ find {_PATHS} -xdev \\( -path '*/logs' -o -name '*.db*' -o -name .heartbeat -o -
     -o -name cli.sock -o -name .cache -o -name node_modules -o -name .pnpm-store -o -name .git \\) -prune \\
     -o -type d -printf '%p %m %U %G\\n' -o -printf '%p %y %m %U %G %s %T@ %l\\n' 2>/dev/null | sort
 echo --- packages; dpkg-query -W
-for again in 1 2 3 4 5; do units=$(systemctl list-unit-files --no-legend --plain) && break; done # it has its own patience
+for again in 1 2 3 4 5; do units=$(systemctl list-unit-files --no-legend --plain) && break; done
 echo --- units; echo "$units" | awk '$2 != "transient" {{print $1, $2, $3}}' | sort
 systemctl show -p ActiveState,ActiveEnterTimestamp,MainPID 'nanoclaw*' 'pods*' nfs-server docker 2>/dev/null
 echo --- mounts; grep -E ' /pods| /opt' /proc/self/mountinfo
