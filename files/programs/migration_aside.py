@@ -16,7 +16,7 @@ from typing import Any
 
 from files.programs.atomic import replace
 from files.programs.env_lines import entries
-from files.programs.host_user import become
+from files.programs.host_user import become, on_network
 
 FROM_V1 = "# ── migrated from v1 ──"
 """What NanoClaw's own step writes above the entries that it copies."""
@@ -65,12 +65,23 @@ def forget_entries(path: str, copied: set[str], aside: str) -> bool:
     return True
 
 
-def main(asked: dict[str, Any], attempt: int, due: bool, copied: set[str]) -> dict[str, Any]:
+def places(asked: dict[str, Any]) -> dict[str, str]:
+    """Where what lies in a directory goes to, by that directory."""
+    parents = (f"{asked['root']}/data", *map(os.path.dirname, asked["trees"].values()))
+    return {parent: free(parent) for parent in parents}
+
+
+def make_places(beside: dict[str, str], uid: int, gid: int) -> None:
+    """As root, on a disk of this machine: the directory that holds sessions and groups there is root's."""
+    for parent, aside in beside.items():
+        if not on_network(parent):
+            os.mkdir(aside)
+            os.chown(aside, uid, gid, follow_symlinks=False)
+
+
+def main(asked: dict[str, Any], due: bool, copied: set[str], beside: dict[str, str]) -> dict[str, Any]:
     """+ copied: names that v1's .env had, and that the role does not set"""
     data = f"{asked['root']}/data"
-    if attempt < 2 or not os.path.lexists(f"{data}/v2.db"):
-        return {"moved": []}
-    beside = {parent: free(parent) for parent in (data, *map(os.path.dirname, asked["trees"].values()))}
     forget_entries(f"{asked['root']}/.env", copied, beside[data])
     if not due:
         return {"moved": []}
@@ -90,6 +101,12 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     with open(told["journal"], encoding="utf-8") as notes:
         journal = json.load(notes)
+    if journal["attempt"] < 2 or not os.path.lexists(f"{told['root']}/data/v2.db"):
+        print(json.dumps({"moved": []}))
+        sys.exit()
     names = set(entries(text_of(f"{told['view']}/.env"))) - set(told["env_set"])  # as root: it may be another user's
+    where = places(told)
+    if journal["aside"]:
+        make_places(where, told["uid"], told["gid"])
     become(told["user"], told["uid"], told["gid"])
-    print(json.dumps(main(told, journal["attempt"], journal["aside"], names)))
+    print(json.dumps(main(told, journal["aside"], names, where)))

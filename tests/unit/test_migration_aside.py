@@ -14,6 +14,7 @@ import pytest
 
 from files.programs.migration_aside import FROM_V1
 from tasks.command import program_argv
+from tests.unit.trees import A, needs_root
 
 ENV = f"A=1\n\n{FROM_V1}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
 
@@ -26,26 +27,27 @@ class V2:
         for name in ("v2/data/v2-sessions/ag-1", "v2/groups/main", "view"):
             (folder / name).mkdir(parents=True)
         (folder / "v2/data/v2.db").write_text("")
+        self.trees = {"v2-sessions": folder / "v2/data/v2-sessions", "groups": folder / "v2/groups"}
         (folder / "v2/.env").write_text(ENV)
         (folder / "view/.env").write_text("TOKEN=of-v1\nSET=v1s\n")
 
-    def aside(self, **journal: Any) -> list[str]:
+    def aside(self, uid: int | None = None, **journal: Any) -> list[str]:
         (self.folder / "journal.json").write_text(json.dumps({"attempt": 2, "aside": True, **journal}))
         root, me = self.folder / "v2", pwd.getpwuid(os.getuid())
         asked = {
             "root": str(root),
             "journal": str(self.folder / "journal.json"),
-            "trees": {"v2-sessions": str(root / "data/v2-sessions"), "groups": str(root / "groups")},
+            "trees": {name: str(tree) for name, tree in self.trees.items()},
             "view": str(self.folder / "view"),
             "env_set": ["SET"],
             "user": me.pw_name,
-            "uid": me.pw_uid,
-            "gid": me.pw_gid,
+            "uid": me.pw_uid if uid is None else uid,
+            "gid": me.pw_gid if uid is None else uid,
         }
         _python, *words = program_argv("migration_aside", asked)
         done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=True)
         moved: list[str] = json.loads(done.stdout)["moved"]
-        return [str(Path(path).relative_to(root)) for path in moved]
+        return [os.path.relpath(path, root) for path in moved]
 
 
 @pytest.fixture
@@ -72,3 +74,16 @@ def test_what_was_made_ready_is_gone_on_with_but_for_what_v1_may_have_otherwise_
     assert v2.aside(aside=False) == []
     assert (v2.folder / "v2/data/v2.db").exists() and (v2.folder / "v2/groups/main").exists()
     assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
+
+
+@needs_root
+def test_a_disk_of_the_machine_whose_directories_are_roots_will_do(v2: V2) -> None:
+    for place in (v2.folder, *v2.folder.parents):  # another user has to get here
+        place.chmod(place.stat().st_mode | 0o011)
+    pods = v2.folder / "pods"
+    pods.mkdir()
+    v2.trees = {name: tree.rename(pods / name) for name, tree in v2.trees.items()}
+    subprocess.run(["chown", "-hR", f"{A}:{A}", str(v2.folder / "v2"), *map(str, v2.trees.values())], check=True)
+    v2.aside(uid=A)
+    assert not (v2.folder / "v2/data/v2.db").exists() and not (pods / "groups/main").exists()
+    assert (pods / "nanoclaw-pods-aside-1/groups/main").stat().st_uid == A
