@@ -44,7 +44,7 @@ def _counted(_divide: int, _keep: Keep) -> dict[str, Any]:
 PARTS: dict[str, tuple[Callable[[int, Keep], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
     "counted": (_counted, lambda _found: ""),
     "lab": (lambda _n, _keep: timed.measure(os.environ), timed.sentence),
-    "migration": (lambda _n, _keep: switch.measure(), switch.sentence),
+    "migration": (lambda _n, keep: switch.measure(keep), switch.sentence),
     "ownership_local": (lambda n, k: ownership.measure_local(_smaller(ownership.LOCAL, n), k), ownership.sentence),
     "ownership_nfs": (lambda n, k: ownership.measure_nfs(_smaller(ownership.NFS, n), k), ownership.sentence),
     "guard": (guard.measure, guard.sentence),

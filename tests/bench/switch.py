@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ WHAT = (
 )
 
 
-def measure() -> dict[str, Any]:
-    """Migrates one host of a lab of its own, once for each size; says why where that cannot be."""
+def measure(keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Migrates one host of a lab of its own, once for each size; says why where that cannot be.
+
+    + keep: is given what there is after each size
+    """
     try:
         topology = (server(), host(HOST, disk=DISK))
         with Lab("bench", topology).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
@@ -37,7 +41,10 @@ def measure() -> dict[str, Any]:
             lab[HOST].succeed("mkfs.ext4 -q /dev/ubdb && mount /dev/ubdb /srv", timeout=FILL)
             fleet.data[HOST] |= {"pods_server": "local", "pods_path": "/srv/pods", "nanoclaw_root": "/srv/nanoclaw"}
             install_all(fleet, [HOST], Path(folder))
-            found = [_switch(fleet, size) for size in SIZES]
+            found: list[dict[str, Any]] = []
+            for size in SIZES:
+                found.append(_switch(fleet, size))
+                keep({"what": WHAT, "runs": found})
     except LabError as error:
         return {"not_measured": str(error)}
     without = [each["without_service"] for each in found]
