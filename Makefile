@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := tests/unit tests/fixtures tests/fake
 
-.PHONY: help setup check lint types unit image test newest demo matrix soak bench docs lock lab-down clean
+.PHONY: help setup check lint types unit test newest demo matrix soak bench docs lock lab-down clean
 
 help: ## says what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,12 +32,9 @@ unit: .venv/.ready ## what needs no lab: unit, fixture and fake tests
 check: lint types unit ## lint, types and unit
 
 test: setup ## everything, the lab included
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line check image
+	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest --durations=60 tests/e2e
 	@$(MAKE) --no-print-directory newest
-
-image: # of the lab's machines; takes longest of what else can be done while unit tests run
-	@$(BIN)/python -m tests.lab image
 
 newest: .venv/.ready ## says whether the newest pyinfra works
 	@$(BIN)/python -m tests.newest

@@ -7,7 +7,6 @@ import os
 import sys
 
 from tests.lab.errors import LabError
-from tests.lab.image import ensure_image
 from tests.lab.lab import Lab
 from tests.lab.requirements import install_missing, unsupported_reason
 from tests.lab.shell import environment
@@ -28,7 +27,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--lab", default="default", metavar="NAME", help="which lab; several can run at once")
     actions = top.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("install", help="install the Debian packages that the lab needs here, if root")
-    actions.add_parser("image", help="build the machines' image, if needed and if a lab can run here")
     actions.add_parser("up", help="start the machines, building their image if needed")
     actions.add_parser("down", help="end the machines and take the network away")
     actions.add_parser("destroy", help="down, and forget disks and keys too")
@@ -73,10 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Does what the command line says and returns the exit status."""
     if arguments.action == "install":
         install_missing()
-        return 0
-    if arguments.action == "image":
-        if unsupported_reason() is None:
-            ensure_image()
         return 0
     if arguments.action not in ("status", "console") and (reason := unsupported_reason()):
         raise LabError(reason)
