@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tasks import report
 from tasks.model.plan import HostPlan
@@ -18,6 +19,9 @@ from tests.fixtures.driver import short
 from tests.lab.standin import make_repository
 from tests.unit.source_host import Host
 from tests.unit.v1_migrated import Migrated, at, whole
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # how long a machine takes says nothing about a law
 
 Execute = Callable[[Any, list[Any], HostPlan], list[str]]
 

@@ -229,8 +229,8 @@ def test_without_systemd_a_script_starts_it_and_writes_its_pid(install: Install)
     pid_file = install.root / "nanoclaw.pid"
     first = int(pid_file.read_text())
     try:
-        assert Path(f"/proc/{first}/cmdline").read_bytes().split(b"\0")[1] == f"{install.root}/dist/index.js".encode()
         assert install.chat("hello").stdout == "echo: hello\n"
+        assert Path(f"/proc/{first}/cmdline").read_bytes().split(b"\0")[1] == f"{install.root}/dist/index.js".encode()
         assert "NanoClaw running" in (install.root / "logs/nanoclaw.log").read_text()
         subprocess.run(["./start-nanoclaw.sh"], cwd=install.root, env=install.env, check=True, timeout=30)
         assert int(pid_file.read_text()) != first
