@@ -143,28 +143,27 @@ def _check_machines(inventory: Inventory) -> Checked:
         return machine, exports
 
     found = [(member, seen or (None, None)) for member, seen in at_once(members, run_config, look)]
-    problems = refuse(fleet, {member.name: machine for member, (machine, _exports) in found})
+    machines = {member.name: machine for member, (machine, _exports) in found}
+    problems = refuse(fleet, machines)
     for member, (_machine, exports) in found:
         clashes = conflicts(fleet.servers[member.name].exports, exports.elsewhere) if exports else []
         problems += [Problem(member.name, "exports", f"{text}: remove that line first") for text in clashes]
         if exports:
-            running = {one.name for one in members}
-            problems += unguarded(fleet, fleet.servers[member.name], exports.table, running)
+            problems += unguarded(fleet, fleet.servers[member.name], exports.table, machines.keys())
     if problems:
         raise PreflightError(problems)
     observed, problems = observe(fleet, members, run_config, only_reads=_only_reads())
     if problems:
         raise PreflightError(problems)
     fleet = _plan(inventory, observed)
-    if problems := persons(fleet, {member.name: machine for member, (machine, _exports) in found}):
+    if problems := persons(fleet, machines):
         raise PreflightError(problems)
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=_only_reads())
     if problems:
         raise PreflightError(problems)
-    guarded = guarded_first(fleet, {member.name: machine for member, (machine, _exports) in found})
-    return Checked(fleet.servers, fleet.hosts, migrations, guarded)
+    return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))
 
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:

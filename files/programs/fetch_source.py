@@ -79,22 +79,18 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
 
 
-def ask_repository(root: str, repository: str, user: str, uid: int, gid: int) -> None:
+def ask_repository(tree: Tree, repository: str, user: str, uid: int, gid: int) -> None:
     """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake."""
     child = os.fork()
     if child == 0:
-        become(user, uid, gid)
-        place = [
-            "-c",
-            f"safe.directory={root}",
-            "--git-dir",
-            f"{root}/.git",
-        ]  # its configuration may say how to get there
-        command = ["git", *place, "ls-remote", "--quiet", repository, "HEAD"]
+        status = 1
         try:
-            os._exit(subprocess.run(command, stdout=subprocess.DEVNULL, timeout=60).returncode)
+            become(user, uid, gid)
+            done = tree.run("ls-remote", "--quiet", repository, "HEAD")
+            print(done.stderr, end="", file=sys.stderr, flush=True)
+            status = done.returncode
         finally:
-            os._exit(1)
+            os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
         sys.exit(f"{shown(repository)} does not answer {user}; nothing was stopped or given away")
 
@@ -173,10 +169,11 @@ if __name__ == "__main__":
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
     of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
     if of_another:
+        before = owner(tree.git_dir)[0]
         if told["fetch"]:
-            ask_repository(root, told["repository"], told["user"], *ids)
+            ask_repository(tree, told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
-        hand_over_lists(before := owner(tree.git_dir)[0], told["user"], *ids)
+        hand_over_lists(before, told["user"], *ids)
     make_directories(root, ids if owned else None)
     if of_another:
         give_to_host(root, before, *ids)

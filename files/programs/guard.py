@@ -1,14 +1,14 @@
 """Gives what the host makes in its trees to the agent, at once: a service where the host is root.
 
-Argument: {"version", "sweep": seconds, "flood": events a second from one directory that an agent can write,
-"trees": [{"path", "within", "uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}.
-Inotify tells of what this machine's processes make, on NFS as well (inotify(7)): the directories that the host writes
-in are watched, each new entry is given with all that is in it. A directory is watched before it is read, so that
-nothing is made unseen in between. There are two queues: the root and `hosts` below it are written by the host alone
-and come first; what an agent can write too (`shared`) is read in small portions, so that one agent's flood holds
-nobody else up. Sweeps over the whole trees, at start, after an overflow and every `sweep` seconds, make up for what
-was missed; they go through several sessions in turn, and pause for twenty times as long as they took, five minutes
-at most. Nothing is kept open between sweeps, so a file system can be unmounted.
+Argument: {"version", "sweep": seconds, "flood": events a second from what one agent can write, "trees": [{"path",
+"within", "uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}. Inotify tells of what this
+machine's processes make, on NFS as well (inotify(7)): the directories that the host writes in are watched, each new
+entry is given with all that is in it. A directory is watched before it is read, so that nothing is made unseen in
+between. There are two queues: the root and `hosts` below it are written by the host alone and come first; what an
+agent can write too (`shared`) is read in small portions, so that one agent's flood holds nobody else up. Sweeps over
+the whole trees, at start, after an overflow and every `sweep` seconds, make up for what was missed; they go through
+several sessions in turn, and pause for twenty times as long as they took, five minutes at most. Nothing is kept open
+between sweeps, so a file system can be unmounted.
 """
 
 from __future__ import annotations
@@ -188,7 +188,6 @@ class Guard:
         for queue in (self.hosts, self.shared):
             poll.register(queue.handle, select.POLLIN)
         while True:
-            busy = bool(self.work or self.begun)
             due = min([self.due(), *self.looks.due])
             pause = 0.0 if self.begun else REST if self.work else max(0.0, due - time.monotonic())
             if not all(tree.there or tree.strange for tree in self.trees):
@@ -200,7 +199,7 @@ class Guard:
                 self.missed_by_agents |= not self.begin(self.trees[number], path)
                 if self.tally.total["given"] > given:  # the host is still at it
                     self.looks.again((number, path), AGAIN[-1:])
-            if busy:
+            if self.work or self.begun:
                 self.turn()
             if self.begun:
                 continue

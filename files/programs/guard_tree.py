@@ -27,6 +27,11 @@ class Tree:
         return open_below(open_directory(self.within), [part for part in parts if part])
 
 
+def session_of(tree: str, path: str) -> tuple[str, str]:
+    """What one agent can write, as far as the path of a tree and one in it tell."""
+    return tree, "/".join(path.split("/")[:2])
+
+
 def matches(path: str, patterns: list[list[str]]) -> bool:
     parts = path.split("/")
     return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in patterns)

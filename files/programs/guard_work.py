@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from files.programs.guard_tree import session_of
+
 TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
 UNDER_WAY = 16  # sessions that a sweep goes through in turn
 LONG = 500  # turns after which a sweep goes on without a session
@@ -36,7 +38,7 @@ class Work:
 
     def set_apart(self, key: Key, steps: Iterator[None]) -> bool:
         """Goes on with a directory by itself; False where there is no room for it."""
-        if sum(session_of(other) == session_of(key) for other in self.apart) >= OF_ONE:
+        if sum(session_of(*other) == session_of(*key) for other in self.apart) >= OF_ONE:
             return False
         return self._go_on(key, steps)
 
@@ -66,12 +68,6 @@ class Work:
 
     def __bool__(self) -> bool:
         return bool(self.swept or self.apart)
-
-
-def session_of(key: Key) -> Key:
-    """What one agent can write, as far as a path tells."""
-    tree, path = key
-    return tree, "/".join(path.split("/")[:2])
 
 
 def advance(work: Iterator[None], entries: int) -> bool:

@@ -10,6 +10,8 @@ import time
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from files.programs.guard_tree import session_of
+
 CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
 ONLY_DIRECTORIES, UNTIL_UNLINKED = 0x01000000, 0x04000000
 SHARE = 0.25  # of each second
@@ -100,23 +102,23 @@ class Queue:
         return list(dict.fromkeys(events)), lost
 
     def session(self, number: int) -> tuple[str, str]:
-        """What one agent can write, as far as a path tells."""
         tree, path = self.watches[number]
-        return tree.path, "/".join(path.split("/")[:2])
+        return session_of(tree.path, path)
 
     def flooded(self, number: int) -> bool:
-        self.seen[self.session(number)] += 1
-        return self.seen[self.session(number)] > self.budget and self.drop(number)
+        session = self.session(number)
+        self.seen[session] += 1
+        return self.seen[session] > self.budget and self.drop(number)
 
     def spend(self, number: int, seconds: float) -> bool:
         """Notes how long a directory's event has taken; whether it is watched no longer for that."""
         if number not in self.watches:
             return False
-        self.spent[self.session(number)] += seconds
-        return self.spent[self.session(number)] > SHARE and self.drop(number)
+        session = self.session(number)
+        self.spent[session] += seconds
+        return self.spent[session] > SHARE and self.drop(number)
 
     def drop(self, number: int) -> bool:
-        if number in self.watches:
-            self.forget(number)
-            self.floods += 1
+        self.forget(number)
+        self.floods += 1
         return True

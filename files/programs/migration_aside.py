@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from files.programs.atomic import replace
+from files.programs.careful import text_of
 from files.programs.env_lines import entries
 from files.programs.host_user import become, on_network
 
@@ -40,29 +41,24 @@ def free(parent: str) -> str:
     return f"{parent}/nanoclaw-pods-aside-{number}"
 
 
-def text_of(path: str) -> str:
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
-def forget_entries(path: str, copied: set[str], aside: str) -> bool:
+def forget_entries(path: str, copied: set[str], aside: str) -> None:
     """Takes the entries from .env that NanoClaw's own step has copied from v1: v1 may have others now.
 
     What was added since stays. All of it as it was is kept in `aside`.
     """
-    text = text_of(path)
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return
     before, mark, after = text.partition(FROM_V1)
     if not mark:
-        return False
+        return
     lines = [line for line in after.splitlines(keepends=True) if not copied & set(entries(line))]
     os.makedirs(aside, exist_ok=True)
     replace(f"{aside}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
     rest = "".join(lines).lstrip("\n")
     replace(path, f"{before.rstrip(chr(10))}\n{rest}".encode("utf-8", "surrogateescape"), 0o600)
-    return True
 
 
 def places(asked: dict[str, Any]) -> dict[str, str]:
@@ -104,7 +100,9 @@ if __name__ == "__main__":
     if journal["attempt"] < 2 or not os.path.lexists(f"{told['root']}/data/v2.db"):
         print(json.dumps({"moved": []}))
         sys.exit()
-    names = set(entries(text_of(f"{told['view']}/.env"))) - set(told["env_set"])  # as root: it may be another user's
+    names = set(entries(text_of(f"{told['view']}/.env") or "")) - set(
+        told["env_set"]
+    )  # as root: it may be another user's
     where = places(told)
     if journal["aside"]:
         make_places(where, told["uid"], told["gid"])

@@ -17,7 +17,7 @@ UNIT_PREFIX = "pods-guard-"
 SWEEP_SECONDS = 60
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
 FLOOD = 1000
-"""Events a second from one directory that an agent can write, beyond which it is not listened to until a sweep."""
+"""Events a second from what one agent can write, beyond which it is not listened to until a sweep."""
 
 WATCHED: tuple[dict[str, list[str]], ...] = (
     {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]},

@@ -93,6 +93,15 @@ def fleet(**hosts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return data
 
 
+def group_of(name: str) -> str:
+    return SERVERS if name == "@fake/server" else HOSTS
+
+
+def answers(data: Mapping[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:
+    """What machines in one `state` of tests.fake.machines answer, by machine and fact."""
+    return documents(plan_fleet([Machine(name, (group_of(name),), it) for name, it in data.items()]), state)
+
+
 def deploy(
     folder: Path,
     data: Mapping[str, dict[str, Any]],
@@ -106,20 +115,18 @@ def deploy(
     + instead: by machine and fact, what it answers in place of that
     + then: the same, of an operation that has sent a command
     """
-    group = {name: SERVERS if name == "@fake/server" else HOSTS for name in data}
     try:
-        plan = plan_fleet([Machine(name, (group[name],), settings) for name, settings in data.items()])
-        answers = [documents(plan, state), documents(plan, "finished")]
+        said = [answers(data, state), answers(data, "finished")]
     except FleetError:
-        answers = [{}, {}]  # The run is to say so itself.
+        said = [{}, {}]  # The run is to say so itself.
     for name, facts in (instead or {}).items():
-        for answer in answers:
+        for answer in said:
             answer[name].update(facts)
     for name, facts in (then or {}).items():
-        answers[1][name].update(facts)
-    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+        said[1][name].update(facts)
+    (folder / "answers.json").write_text(json.dumps(said), encoding="utf-8")
     inventory = folder / "inventory.py"
-    parts = {kind: {name: it for name, it in data.items() if group[name] == kind} for kind in (SERVERS, HOSTS)}
+    parts = {kind: {name: it for name, it in data.items() if group_of(name) == kind} for kind in (SERVERS, HOSTS)}
     text = _INVENTORY.format(
         answers=str(folder / "answers.json"),
         servers=SERVERS,

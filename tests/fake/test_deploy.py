@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake.deploy import Outcome, costs, deploy, fleet
+from tests.fake.deploy import Outcome, answers, costs, deploy, fleet
 from tests.fake.kinds import KINDS, SECRET
 
 OPERATIONS, FACTS = 12, 15
@@ -160,6 +160,28 @@ def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_pat
     assert refused.exit != 0
     assert "@fake/own: machine: is fedora 42" in refused.log and "need root" in refused.log
     assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+
+
+def test_a_person_is_given_no_sessions(tmp_path: Path) -> None:
+    machine = {**answers(DATA, "finished")["@fake/chown"]["machine"], "person": "ada"}
+    refused = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"machine": machine}})
+    assert refused.exit != 0 and "@fake/chown: nanoclaw_agent_account: the agent's uid 1000 is ada's" in refused.log
+    named = {**DATA, "@fake/chown": {**DATA["@fake/chown"], "nanoclaw_agent_account": "ada"}}
+    assert deploy(tmp_path, named, "finished", "-y", instead={"@fake/chown": {"machine": machine}}).exit == 0
+
+
+def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) -> None:
+    exports = answers(DATA, "finished")["@fake/server"]["exports"]
+    (mine,) = (entry for entry in exports["table"] if entry[0].endswith("/chown"))
+    mine[2:] = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "root_squash", "all_squash", "anonuid=1000"]
+    instead = {"@fake/server": {"exports": exports}}
+    alone = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/server", instead=instead)
+    assert alone.exit != 0 and "take it into the run (--limit @fake/chown)" in alone.log
+    assert alone.commands("@fake/server") == []
+    both = deploy(
+        tmp_path, DATA, "finished", "--dry", "--limit", "@fake/server", "--limit", "@fake/chown", instead=instead
+    )
+    assert both.exit == 0, both.log
 
 
 def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:

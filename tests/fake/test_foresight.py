@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks.model.fleet import plan_fleet
-from tasks.model.plan import HOSTS, SERVERS, Machine
-from tests.fake.deploy import Outcome, deploy, fleet
+from tests.fake.deploy import Outcome, answers, deploy, fleet
 from tests.fake.kinds import KINDS
-from tests.fake.machines import documents
 
 HOST = "@fake/squash"
 DATA = fleet(squash=KINDS["squash"])
@@ -17,9 +14,7 @@ DATA = fleet(squash=KINDS["squash"])
 
 def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
     """The operations that would change a finished host of which one thing differs, and the run."""
-    groups = {name: SERVERS if name == "@fake/server" else HOSTS for name in DATA}
-    plan = plan_fleet([Machine(name, (groups[name],), data) for name, data in DATA.items()])
-    document = {**documents(plan, "finished")[HOST][fact], **differs}
+    document = {**answers(DATA, "finished")[HOST][fact], **differs}
     run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: {fact: document}})
     return [name.rpartition("| ")[2] for name in run.changed(HOST)], run
 

@@ -111,6 +111,16 @@ def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
     assert back.commands(V1) == ["migration_back", "write_file", "write_file"]
 
 
+def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(tmp_path: Path) -> None:
+    data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
+    gone = found(replace(INSTALL, units=[], processes=[]))
+    refused = run(tmp_path, "-y", data=data, progress=DONE, state=gone)
+    assert refused.exit != 0 and "one service has to run v1 on the way back" in refused.log
+    assert refused.commands(V1) == []
+    never = run(tmp_path, "-y", data=data, progress=NEW, state=gone)
+    assert "one service has to run v1" not in never.log
+
+
 @pytest.mark.parametrize(
     ("progress", "says"),
     [

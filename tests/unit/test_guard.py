@@ -268,6 +268,9 @@ def test_it_says_how_it_is(sessions: Path, manager: Manager) -> None:
     assert manager.hears("given 3")
     (sessions / "ag" / "sess" / "outbox").mkdir()
     assert manager.hears("watching 4 directories; swept 20")
+    os.mkfifo(sessions / "ag" / "pipe")
+    (sessions / "ag" / "last").mkdir()
+    assert manager.hears("left alone: 1 special")
 
 
 def test_a_huge_directory_that_was_made_elsewhere_holds_up_no_new_session(sessions: Path, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""Which new directories the guard looks at again, and when."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from files.programs.guard_looks import AGAIN, NOISY, RECENT, Looks
+
+NEW, OTHER = (0, "ag/sess"), (1, "main")
+
+
+class Clock:
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def looked_at(looks: Looks, clock: Clock, seconds: float) -> list[tuple[int, str]]:
+    """What is due within so many seconds from now on."""
+    clock.now += seconds
+    return list(looks.now())
+
+
+def test_what_is_heard_is_not_looked_at_again(clock: Clock) -> None:
+    looks = Looks()
+    looks.made(NEW, by_host=True, deaf=False)
+    assert looks.due == [] and looked_at(looks, clock, 100) == []
+
+
+def test_what_is_not_heard_is_looked_at_several_times(clock: Clock) -> None:
+    looks = Looks()
+    looks.made(NEW, by_host=False, deaf=True)
+    assert looks.due == [clock.now + AGAIN[0]]
+    assert looked_at(looks, clock, 0.05) == []
+    assert looked_at(looks, clock, AGAIN[0]) == [NEW]
+    assert looked_at(looks, clock, AGAIN[-1]) == [NEW] * (len(AGAIN) - 1)
+    assert looks.due == []
+
+
+def test_a_flood_may_have_hidden_what_the_host_makes_from_then_on(clock: Clock) -> None:
+    looks = Looks()
+    looks.lost()
+    looks.made(NEW, by_host=True, deaf=False)
+    looks.made(OTHER, by_host=False, deaf=False)
+    assert looked_at(looks, clock, AGAIN[-1]) == [NEW] * len(AGAIN)
+    clock.now += NOISY
+    looks.made(NEW, by_host=True, deaf=False)
+    assert looks.due == []
+
+
+def test_a_flood_may_have_hidden_what_the_host_made_just_before(clock: Clock) -> None:
+    looks = Looks()
+    looks.made(OTHER, by_host=True, deaf=False)
+    clock.now += RECENT + 1
+    looks.made(NEW, by_host=True, deaf=False)
+    looks.lost()
+    assert looked_at(looks, clock, AGAIN[-1]) == [NEW] * len(AGAIN), "and not what was made long ago"
+    looks.lost()
+    assert looks.due == [], "once"
