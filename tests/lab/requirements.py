@@ -33,7 +33,7 @@ PROGRAMS = {
 }
 """Each program the lab calls, and the package that brings it."""
 
-TEST_PROGRAMS = {"node": "nodejs", "rsync": "rsync", "sqlite3": "sqlite3"}
+TEST_PROGRAMS = {"ip6tables-legacy": "iptables", "node": "nodejs", "rsync": "rsync", "sqlite3": "sqlite3"}
 """Each program that unit tests call beside these; without them those tests are skipped."""
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
