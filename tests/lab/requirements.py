@@ -33,16 +33,31 @@ PROGRAMS = {
 }
 """Each program the lab calls, and the package that brings it."""
 
-TEST_PROGRAMS = {"ip6tables-legacy": "iptables", "node": "nodejs", "rsync": "rsync", "sqlite3": "sqlite3"}
+AMX_PROGRAMS = {"cc": "gcc libc6-dev"}
+"""Each program that the lab calls beside these on a processor with AMX, and the packages that bring it."""
+
+TEST_PROGRAMS = {
+    "cc": "gcc libc6-dev",
+    "ip6tables-legacy": "iptables",
+    "node": "nodejs",
+    "rsync": "rsync",
+    "sqlite3": "sqlite3",
+}
 """Each program that unit tests call beside these; without them those tests are skipped."""
 
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
+def has_amx() -> bool:
+    """Whether this machine's registers are longer than a guest kernel knows."""
+    return " amx_tile" in Path("/proc/cpuinfo").read_text()
+
+
 def missing_packages() -> list[str]:
     """The Debian packages whose program is not on this machine."""
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
-    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None})
+    programs = PROGRAMS | (AMX_PROGRAMS if has_amx() else {})
+    return sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
 
 
 def unsupported_reason() -> str | None:
@@ -61,12 +76,12 @@ def unsupported_reason() -> str | None:
 def install_missing() -> None:
     """Installs the packages that the lab lacks, where that is possible; else leaves it to `unsupported_reason`."""
     tools = [package for program, package in TEST_PROGRAMS.items() if shutil.which(program) is None]
-    packages = [*missing_packages(), *tools]
+    packages = " ".join([*missing_packages(), *tools]).split()
     if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None or platform.machine() != "x86_64":
         return
     print(f"setup: installing the lab's Debian packages: {' '.join(packages)}", flush=True)
     quiet = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300")
     subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", *quiet, "--no-install-recommends", *DEBIAN_PACKAGES, *tools]
+    install = ["apt-get", "install", *quiet, "--no-install-recommends", *DEBIAN_PACKAGES, *packages]
     subprocess.run(install, check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.lab.errors import LabError
 from tests.lab.paths import RUNTIME, guest_memory_folder
+from tests.lab.registers import preloaded
 from tests.lab.shell import environment
 
 LAUNCHER = Path(__file__).parent / "uml-exec"
@@ -91,7 +92,7 @@ class Guest:
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
-                env=environment(TMPDIR=str(guest_memory_folder(memory))),
+                env=environment(TMPDIR=str(guest_memory_folder(memory)), **preloaded()),
             )
         self.record.write_text(f"{process.pid} {_begun(process.pid) or 0}\n")
 
