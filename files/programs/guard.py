@@ -62,11 +62,14 @@ class Guard:
         if failed not in (0, *GONE):
             self.tally.count(tree, f"{errno.errorcode.get(failed, failed)} when watching")
 
-    def cover(self, tree: Tree, path: str) -> Iterator[None]:
+    def cover(self, tree: Tree, path: str, swept: bool = False) -> Iterator[None]:
         """Gives a directory of a tree with all that is in it, and watches what is to be watched."""
 
         def entered(handle: int, below: list[str]) -> None:
-            self.watch(tree, "/".join([path, *below] if path else below), handle)
+            here = "/".join([path, *below])
+            self.watch(tree, here, handle)
+            if self.is_deaf(tree, here) and os.fstat(handle).st_uid in tree.rule.uids:
+                self.missed_by_agents |= not self.looks.unheard((self.trees.index(tree), here), swept)
 
         try:
             for step in Walk(tree.open(path), tree.rule, True, entered).steps():
@@ -132,10 +135,13 @@ class Guard:
             self.tally.fail(tree, error)
             return True
         within = f"{path}/{name}" if path else name
-        begun = self.begin(tree, within)
-        deaf = found.st_uid != tree.rule.uid and not self.is_watched(tree, within)
-        self.looks.made((self.trees.index(tree), within), tree.is_hosts(path), deaf)
-        return begun
+        if tree.is_hosts(path):
+            self.looks.made((self.trees.index(tree), within))
+        return self.begin(tree, within)
+
+    def is_deaf(self, tree: Tree, path: str) -> bool:
+        """Whether nothing is heard of what is made in a directory; one that lies in such a one is looked at with it."""
+        return not self.is_watched(tree, path) and self.is_watched(tree, path.rpartition("/")[0])
 
     def is_watched(self, tree: Tree, path: str) -> bool:
         return (tree.path, path) in self.hosts.places or (tree.path, path) in self.shared.places
@@ -175,7 +181,7 @@ class Guard:
                 self.units = None
             else:
                 tree, path = unit
-                self.work.sweep((tree.path, path), self.cover(tree, path))
+                self.work.sweep((tree.path, path), self.cover(tree, path, swept=True))
         self.unfinished += self.work.turn()
         if self.begun and self.units is None and not self.work.swept:
             took, self.begun, self.ended = time.monotonic() - self.begun, 0.0, time.monotonic()
@@ -199,6 +205,7 @@ class Guard:
                 self.missed_by_agents |= not self.begin(self.trees[number], path)
                 if self.tally.total["given"] > given:  # the host is still at it
                     self.looks.again((number, path), AGAIN[-1:])
+                self.read_hosts()
             if self.work or self.begun:
                 self.turn()
             if self.begun:

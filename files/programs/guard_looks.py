@@ -1,7 +1,7 @@
 """Which new directories the guard looks at again: for programs that import it.
 
-Those in which the host goes on to write without being listened to: that are not watched, or whose events a flood of
-agents hides or has hidden. Each is looked at for as long as the host is at it.
+Those in which the host goes on to write without being listened to: that are not watched, however they were found, or
+whose events a flood of agents hides or has hidden. Each is looked at for as long as the host is at it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 AGAIN = (0.1, 0.5, 2.0)  # seconds until the looks
 NOISY = 60  # seconds for which there is a flood after one was noticed
+SWEPT = 300  # looks that are due, with which a sweep adds none: it is repeated instead
 RECENT = 10  # seconds for which the host may still write in what it has made, before a flood was noticed
 
 Place = tuple[int, str]
@@ -25,15 +26,22 @@ class Looks:
         self.recent: deque[tuple[float, Place]] = deque()
         self.noisy_until = 0.0
 
-    def made(self, place: Place, by_host: bool, deaf: bool) -> None:
-        """Takes a new directory; `deaf`: nothing is heard of what is made in it."""
+    def made(self, place: Place) -> None:
+        """Takes a new directory of the host, which is listened to."""
         now = time.monotonic()
         while self.recent and self.recent[0][0] < now - RECENT:
             self.recent.popleft()
-        if deaf or (by_host and now < self.noisy_until):
+        if now < self.noisy_until:
             self.again(place)
-        elif by_host:
+        else:
             self.recent.append((now, place))
+
+    def unheard(self, place: Place, swept: bool) -> bool:
+        """Takes a directory of which nothing is heard; False if there are too many that a sweep has found."""
+        if swept and len(self.heap) >= SWEPT:
+            return False
+        self.again(place)
+        return True
 
     def again(self, place: Place, pauses: tuple[float, ...] = AGAIN) -> None:
         for pause in pauses:

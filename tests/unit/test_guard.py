@@ -202,6 +202,17 @@ def test_what_is_made_in_a_directory_that_is_not_watched_is_given(sessions: Path
     assert within(lambda: is_given(message / "file"))
 
 
+def test_what_is_made_in_one_that_a_walk_came_upon_is_given_as_well(sessions: Path, tmp_path: Path) -> None:
+    """No event tells of a message's directory that was there before its session was watched."""
+    message = Path("sess", "outbox", "message")
+    (tmp_path / "ag" / message).mkdir(parents=True)
+    (tmp_path / "ag").rename(sessions / "ag")
+    assert within(lambda: is_given(sessions / "ag" / message))
+    file = sessions / "ag" / message / "file"
+    file.touch()
+    assert within(lambda: is_given(file))
+
+
 def test_others_entries_are_left_alone(sessions: Path) -> None:
     (sessions / "ag").mkdir()
     (sessions / "ag" / "other").write_text("")

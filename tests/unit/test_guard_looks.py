@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from files.programs.guard_looks import AGAIN, NOISY, RECENT, Looks
+from files.programs.guard_looks import AGAIN, NOISY, RECENT, SWEPT, Looks
 
 NEW, OTHER = (0, "ag/sess"), (1, "main")
 
@@ -30,13 +30,13 @@ def looked_at(looks: Looks, clock: Clock, seconds: float) -> list[tuple[int, str
 
 def test_what_is_heard_is_not_looked_at_again(clock: Clock) -> None:
     looks = Looks()
-    looks.made(NEW, by_host=True, deaf=False)
+    looks.made(NEW)
     assert looks.due == [] and looked_at(looks, clock, 100) == []
 
 
 def test_what_is_not_heard_is_looked_at_several_times(clock: Clock) -> None:
     looks = Looks()
-    looks.made(NEW, by_host=False, deaf=True)
+    assert looks.unheard(NEW, swept=False)
     assert looks.due == [clock.now + AGAIN[0]]
     assert looked_at(looks, clock, 0.05) == []
     assert looked_at(looks, clock, AGAIN[0]) == [NEW]
@@ -44,22 +44,30 @@ def test_what_is_not_heard_is_looked_at_several_times(clock: Clock) -> None:
     assert looks.due == []
 
 
+def test_a_sweep_has_few_looked_at_again(clock: Clock) -> None:
+    """Where much is wrong it says so, and a sweep comes again; what is new has its looks all the same."""
+    looks = Looks()
+    taken = [looks.unheard((0, f"ag/{number}"), swept=True) for number in range(2 * SWEPT)]
+    assert taken == sorted(taken, reverse=True) and taken.count(True) * len(AGAIN) == SWEPT
+    assert looks.unheard(NEW, swept=False)
+    assert NEW in looked_at(looks, clock, AGAIN[0])
+
+
 def test_a_flood_may_have_hidden_what_the_host_makes_from_then_on(clock: Clock) -> None:
     looks = Looks()
     looks.lost()
-    looks.made(NEW, by_host=True, deaf=False)
-    looks.made(OTHER, by_host=False, deaf=False)
+    looks.made(NEW)
     assert looked_at(looks, clock, AGAIN[-1]) == [NEW] * len(AGAIN)
     clock.now += NOISY
-    looks.made(NEW, by_host=True, deaf=False)
+    looks.made(NEW)
     assert looks.due == []
 
 
 def test_a_flood_may_have_hidden_what_the_host_made_just_before(clock: Clock) -> None:
     looks = Looks()
-    looks.made(OTHER, by_host=True, deaf=False)
+    looks.made(OTHER)
     clock.now += RECENT + 1
-    looks.made(NEW, by_host=True, deaf=False)
+    looks.made(NEW)
     looks.lost()
     assert looked_at(looks, clock, AGAIN[-1]) == [NEW] * len(AGAIN), "and not what was made long ago"
     looks.lost()
