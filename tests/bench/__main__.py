@@ -47,7 +47,8 @@ PARTS: dict[str, tuple[Callable[[int, Keep], dict[str, Any]], Callable[[dict[str
     "migration": (lambda _n, keep: switch.measure(keep), switch.sentence),
     "ownership_local": (lambda n, k: ownership.measure_local(_smaller(ownership.LOCAL, n), k), ownership.sentence),
     "ownership_nfs": (lambda n, k: ownership.measure_nfs(_smaller(ownership.NFS, n), k), ownership.sentence),
-    "guard": (guard.measure, guard.sentence),
+    "guard_sessions": (guard.measure_sessions, guard.sentence_of_sessions),
+    "guard_idle": (guard.measure_idle, guard.sentence_of_idle),
 }
 """What measures each part, and what puts it into words. What needs nothing comes first, then the lab that is up."""
 

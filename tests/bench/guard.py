@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from tasks.model.guard import guard_unit
 from tests.bench.delays import WINDOW, delays, entries
 from tests.bench.trees import FOLDER, put
 from tests.e2e.fleet import Fleet
-from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.shell import say
@@ -47,26 +47,29 @@ WATCHED = (
 )
 
 
-def measure(divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """In a lab of its own: sessions first, then the large tree."""
+def measure_sessions(divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """New sessions, in a lab of its own."""
+    with _bench("bench-own-guard") as bench:
+        return {"what": WHAT, **bench.sessions(divide, keep)}
+
+
+def measure_idle(divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """A large tree in which nothing happens, in a lab of its own."""
+    with _bench("bench-own-idle") as bench:
+        return {"what": WATCHED, **bench.idle(divide, keep)}
+
+
+@contextmanager
+def _bench(name: str) -> Iterator[Bench]:
     topology = (replace(server(), disk=6), host(HOST, memory=2048))
-    with Lab("bench-own-guard", topology).running(fresh=True) as lab:
+    with Lab(name, topology).running(fresh=True) as lab:
         disk, machine = lab["server"], lab[HOST]
         disk.succeed("mkfs.ext4 -q -N 400000 /dev/ubdb && mkdir -p /srv/pods && mount /dev/ubdb /srv/pods", timeout=600)
         fleet = Fleet.of(lab, HOST)
         fleet.data[HOST] |= {"pods_access": "chown"}
         fleet.data[HOST].pop("nanoclaw_root")
         fleet.deploy(timeout=1800)
-        bench = Bench(fleet, disk, machine)
-        found: dict[str, Any] = {"what": WHAT}
-        for part, action in (("sessions", bench.sessions), ("idle", bench.idle)):
-            try:
-                found[part] = action(divide)
-            except LabError as error:
-                found[part] = {"not_measured": str(error)[-1000:]}
-            keep(found)
-            say(f"guard: {part}: {json.dumps(found[part])}")
-    return found
+        yield Bench(fleet, disk, machine)
 
 
 class Bench:
@@ -82,11 +85,12 @@ class Bench:
         put(disk, "make_trees")
         disk.succeed(f"test -d {self.stored}")
 
-    def sessions(self, divide: int) -> dict[str, Any]:
+    def sessions(self, divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """A thousand sessions, at each rate some."""
         marks = f"{self.pods}/marks"
         self.machine.succeed(f"mkdir -p {marks}")
         made = {str(rate): self._rate(f"new-{rate}", rate, count // divide, None) for rate, count in RATES.items()}
+        keep({"rate": made})
         staging = f"{self.pods}/staging"
         self.machine.succeed(f"mkdir -p {staging}")
         moved = {
@@ -114,7 +118,7 @@ class Bench:
         command = f"cd {folder} && find . -mindepth 1 -path './{names}' -exec {told} {{}} +"
         return entries(self.disk.succeed(command, timeout=300), self.agent)
 
-    def idle(self, divide: int) -> dict[str, Any]:
+    def idle(self, divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """The guard over a large tree that is right, with the kernel's limit and with a high one; then inotifywait."""
         below, made = f"{self.stored}.base", DIRECTORIES // divide
         self.machine.succeed(f"systemctl stop {self.unit}")
@@ -123,11 +127,12 @@ class Bench:
             f"chown -R {self.agent}:{self.agent} {below} && mv {below}/tree/* {self.stored}/ && rm -r {below}",
             timeout=1800,
         )
-        found: dict[str, Any] = {"what": WATCHED, "directories": made}
+        found: dict[str, Any] = {"directories": made}
         found["max_user_watches"] = int(self.machine.succeed("sysctl -n fs.inotify.max_user_watches"))
         found["guard, limited"] = self._guard(0)
         self.machine.succeed("sysctl -q fs.inotify.max_user_watches=1000000")
         found["guard"] = self._guard(IDLE)
+        keep(found)
         found["inotifywait"] = self._inotifywait()
         self.machine.succeed(f"systemctl start {self.unit}")
         return found
@@ -166,21 +171,20 @@ class Bench:
         return {**found, "slab_kb_before": before, "command": command, "established": "Watches established" in said}
 
 
-def sentence(found: dict[str, Any]) -> str:
-    """The result in two lines."""
-    sessions, idle = found["sessions"], found["idle"]
-    lines = [f"sessions: not measured: {sessions.get('not_measured')}", f"idle: {idle.get('not_measured')}"]
-    if "rate" in sessions:
-        each = [
-            f"{rate}/s (reached {of['reached']}): p50 {of['from_mkdir_to_last_chown']['p50']} s, p99 "
-            f"{of['from_mkdir_to_last_chown']['p99']} s, worst {of['from_mkdir_to_last_chown']['worst']} s"
-            for rate, of in sessions["rate"].items()
-        ]
-        lines[0] = f"{'; '.join(each)}; {sessions['failed_sessions']} of {sessions['sessions']} would have failed"
-    if "guard" in idle:
-        guard = idle["guard"]
-        lines[1] = (
-            f"idle over {idle['directories']} directories: {guard['rss_kb']} kB, {guard['idle_cpu']} s of processor in "
-            f"{IDLE} s, {guard['watches']} watches after {guard['seconds']} s; inotifywait: {idle['inotifywait']}"
-        )
-    return "guard: " + "\nguard: ".join(lines)
+def sentence_of_sessions(found: dict[str, Any]) -> str:
+    """The result in one line."""
+    each = [
+        f"{rate}/s (reached {of['reached']}): p50 {of['from_mkdir_to_last_chown']['p50']} s, p99 "
+        f"{of['from_mkdir_to_last_chown']['p99']} s, worst {of['from_mkdir_to_last_chown']['worst']} s"
+        for rate, of in found["rate"].items()
+    ]
+    return f"guard: {'; '.join(each)}; {found['failed_sessions']} of {found['sessions']} would have failed"
+
+
+def sentence_of_idle(found: dict[str, Any]) -> str:
+    """The result in one line."""
+    guard = found["guard"]
+    return (
+        f"guard: idle over {found['directories']} directories: {guard['rss_kb']} kB, {guard['idle_cpu']} s of CPU "
+        f"in {IDLE} s, {guard['watches']} watches after {guard['seconds']} s; inotifywait: {found['inotifywait']}"
+    )

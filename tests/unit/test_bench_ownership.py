@@ -240,9 +240,12 @@ def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
     assert found["watches"] == 3 and found["complete"] and found["idle_cpu"] < 0.5 and found["rss_kb"] > 1000
 
 
-def test_the_guards_figures_in_two_lines() -> None:
+def test_the_guards_figures_in_words() -> None:
     spread = {"p50": 0.01, "p99": 0.02, "worst": 0.03}
     of = {"reached": 9.9, "from_mkdir_to_last_chown": spread}
     sessions = {"rate": {"10": of}, "sessions": 300, "failed_sessions": 0}
-    said = guard.sentence({"sessions": sessions, "idle": {"not_measured": "no tree"}})
-    assert "10/s (reached 9.9): p50 0.01 s" in said and "0 of 300 would have failed" in said and "no tree" in said
+    said = guard.sentence_of_sessions(sessions)
+    assert "10/s (reached 9.9): p50 0.01 s" in said and "0 of 300 would have failed" in said
+    watching = {"rss_kb": 49148, "idle_cpu": 0.0, "watches": 107802, "seconds": 419.4}
+    said = guard.sentence_of_idle({"directories": 100_000, "guard": watching, "inotifywait": {"rss_kb": 2500}})
+    assert "100000 directories: 49148 kB" in said and "107802 watches" in said and "2500" in said
