@@ -1,4 +1,4 @@
-"""What CI takes of scenarios that are alike: some of them each day, others the next. `make soak` takes all."""
+"""What CI takes of scenarios that are alike, or long: some of them each day, others the next. `make soak` takes all."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def seed() -> int:
 def one_in(number: int, first: int = 0) -> pytest.MarkDecorator:
     """A mark for a test, each of whose parameters has its turn once in so many days; `first` is that of the first."""
     return pytest.mark.one_in(number, first)
+
+
+EVEN_DAYS, ODD_DAYS = one_in(2), one_in(2, first=1)
+"""For single tests, so that each day has its share of the long ones."""
 
 
 def of_another_day(items: list[pytest.Item]) -> list[pytest.Item]:

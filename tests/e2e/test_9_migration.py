@@ -7,11 +7,11 @@ from pathlib import Path
 from tests.e2e.bad_v1 import cases_of, refused
 from tests.e2e.fleet import HOST_KINDS, Fleet
 from tests.e2e.migrations import failed_gate_then_migrated, prepare
-from tests.e2e.sample import one_in, seed
+from tests.e2e.sample import ODD_DAYS, seed
 from tests.e2e.v1_hosts import old_of
 
 
-@one_in(2, first=1)  # the other days are those of a change of strategy
+@ODD_DAYS  # the others are those of a change of strategy
 def test_a_failed_gate_puts_v1_back_and_the_next_run_migrates(incident_fleet: Fleet, tmp_path: Path) -> None:
     today = seed() // 2
     name = sorted(HOST_KINDS)[today % len(HOST_KINDS)]
