@@ -9,7 +9,7 @@ import pwd
 import subprocess
 
 LIST = ".config/nanoclaw/mount-allowlist.json"
-LARGEST = 1 << 20
+SHOW = ("head", "-c", "1048576")  # no list is longer
 
 
 def hand_over_lists(before: int, user: str, uid: int, gid: int) -> None:
@@ -21,8 +21,9 @@ def hand_over_lists(before: int, user: str, uid: int, gid: int) -> None:
         old, new = pwd.getpwuid(before), pwd.getpwnam(user)
     except KeyError:
         return
-    read = _as(old.pw_uid, old.pw_gid, "head", "-c", str(LARGEST), f"{old.pw_dir}/{LIST}")
-    if read.returncode != 0 or not read.stdout:
+    read = _as(old.pw_uid, old.pw_gid, *SHOW, f"{old.pw_dir}/{LIST}")
+    own = _as(uid, gid, *SHOW, f"{new.pw_dir}/{LIST}")
+    if read.returncode != 0 or read.stdout in (b"", own.stdout):
         return
     write = 'umask 077; set -C; mkdir -p "${1%/*}" && cat > "$1"'
     wrote = _as(uid, gid, "sh", "-c", write, "sh", f"{new.pw_dir}/{LIST}", feed=read.stdout)

@@ -1,19 +1,22 @@
 """Puts unit files in place, after systemd-analyze has passed them, and has systemd read them.
 
-Argument: {"unit": the unit that they make up}. Standard input: {path: text}. What systemd-analyze says of other
-units is not held against these files. If systemd does not load the unit then, the last good files come back.
+Argument: {"unit": the unit that they make up, "user", "uid", "gid"}. Standard input: {path: text}. What systemd-analyze
+says of other units is not held against these files. If systemd does not load the unit then, the last good files come
+back. A user that the unit did not run as before gets the lists of the one that it did.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 import tempfile
 
 from files.programs.atomic import replace
+from files.programs.host_lists import hand_over_lists
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +49,17 @@ def old_content(path: str) -> bytes | None:
         return None
 
 
+def runs_as(unit: str) -> int | None:
+    """Whom a service runs as by the unit that systemd has so far: root where it names nobody (systemd.exec(5))."""
+    shown = run("systemctl", "show", "--property=LoadState,User", unit).stdout
+    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    user = found.get("User") or "root"
+    try:
+        return pwd.getpwnam(user).pw_uid if found.get("LoadState") == "loaded" else None
+    except KeyError:
+        return None
+
+
 def load(unit: str) -> str:
     """Has systemd read all units again; says what is wrong with this one then, or nothing."""
     reloaded = run("systemctl", "daemon-reload")
@@ -56,11 +70,15 @@ def load(unit: str) -> str:
 
 
 def main() -> None:
-    unit = json.loads(sys.argv[1])["unit"]
+    told = json.loads(sys.argv[1])
+    unit = told["unit"]
     texts: dict[str, str] = json.load(sys.stdin)
     wrong = complaints(texts, unit)
     if wrong:
         sys.exit("\n".join([f"{unit} was not changed: systemd-analyze says", *wrong]))
+    ran_as = runs_as(unit)
+    if ran_as not in (None, told["uid"]):
+        hand_over_lists(ran_as, told["user"], told["uid"], told["gid"])
     before = {path: old_content(path) for path in texts}
     for path, text in texts.items():
         replace(path, text.encode())
@@ -76,4 +94,5 @@ def main() -> None:
     sys.exit(f"{unit} is as it was: systemd did not take the change: {refused}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -39,7 +39,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
 
     Owns: the unit, its drop-in 50-nanoclaw-pods.conf, its retry unit, the unit's entry in
     /etc/logrotate.d, that logs/ and the two logs exist and belong to the host process, that the unit is enabled
-    and runs. Leaves alone: other drop-ins of the unit, what is in the logs, units of other project roots.
+    and runs; a new host user gets the mount allow-list of the one before, if it has none. Leaves alone: other drop-ins
+    of the unit, what is in the logs, units of other project roots.
     Changes: when a text differs; when the unit is stopped or disabled; when it started before the last change of
     its unit, .env, build or agent image (each start notes their digests, so that a missed restart is made up).
     Errors: something else runs the same project root; a unit that systemd-analyze refuses is not installed; a
@@ -82,7 +83,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         else:
             yield argv("chown", "--no-dereference", str(owner), path)
     if steps.units:
-        yield run_program("install_units", {"unit": plan.unit}, stdin=json.dumps(steps.units))
+        told = {"unit": plan.unit, "user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+        yield run_program("install_units", told, stdin=json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if steps.start:

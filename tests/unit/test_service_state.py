@@ -144,7 +144,8 @@ def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
         "install -m 0644 -o 1500 -g 1500 /dev/null /opt/nanoclaw/logs/nanoclaw.log",
         "install -m 0644 -o 1500 -g 1500 /dev/null /opt/nanoclaw/logs/nanoclaw.error.log",
     ]
-    assert units == f'install_units {{"unit": "{of.unit}"}}'
+    told = {"gid": 1500, "uid": 1500, "unit": of.unit, "user": "nanoclaw"}
+    assert json.loads(units.removeprefix("install_units ")) == told
     assert json.loads(rotation.split(" ", 1)[1])["validate"] == ["logrotate", "-d", "{}"]
     assert json.loads(start.split(" ", 1)[1])["restart"] is True
 
