@@ -1,12 +1,14 @@
 """Gives what is in trees to its owner: counts what differs, or changes it.
 
-find(1) names what differs, and nothing else is opened; where it cannot tell all, a walk goes through the tree.
+find(1) names what differs, and nothing else is opened; where it cannot tell all, a walk goes through the tree. What a
+look has named need not be looked for again: over NFS that costs a GETATTR for each entry of the tree.
 
 Argument: {"apply": bool, "trees": [{"path", "within" (a directory above it, from which on no link is followed and no
 other file system entered), "mount" (a mount point that must be there, or null), "anchor" (root of the NFS mount, or
 null), "uid", "gid", "uids", "gids" (ids that may be replaced), "sockets" (whether they are given too; not without
-it)}]}. Answer: {"trees": [one report each]}; with "apply" also progress lines before it. Fails where an entry could
-not be given. However long a tree takes, a server that is silent for three minutes ends it.
+it), "names" (with "apply": those that a look has told; not without one)}]}. Answer: {"trees": [one report each]}, in
+which "names" are what is to be given, or null where they are too many; with "apply" also progress lines before it.
+Fails where an entry could not be given. However long a tree takes, a server that is silent for three minutes ends it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from files.programs.printable import shown
 from files.programs.tree_entry import NOBODY, Rule, open_below, open_directory
 from files.programs.tree_give import Givers
 from files.programs.tree_look import UnsureError, differing
+from files.programs.tree_names import LONGEST, MOST, packed, unpacked
 from files.programs.tree_walk import Walk
 
 GIVE_UP = 20  # refusals without one success: the server forbids it, the rest would fail as well
@@ -42,8 +45,8 @@ def mount_types() -> dict[str, str]:
     return {before.split()[4]: after.split()[0] for before, _, after in halves}
 
 
-def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
-    """Counts one tree, and changes it with `apply`."""
+def look(tree: dict[str, Any], apply: bool, room: int = LONGEST) -> dict[str, Any]:
+    """Counts one tree, and changes it with `apply`; names what differs where there is room for so many characters."""
     report: dict[str, Any] = {"path": tree["path"], "state": "there", "entries": 0, "counts": {}, "samples": {}}
     mounts = mount_types()
     if tree["mount"] is not None and tree["mount"] not in mounts:
@@ -60,12 +63,17 @@ def look(tree: dict[str, Any], apply: bool) -> dict[str, Any]:
     begun = time.monotonic()
     beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
     at_once = AT_ONCE if tree["anchor"] else 1
-    if beneath or (found := counted(tree["path"], root, rule, apply, at_once)) is None:
+    found: Found | None
+    if apply and tree.get("names") is not None:
+        found = named(tree["path"], root, rule, unpacked(tree["names"]), at_once)
+        os.close(root)
+    elif beneath or (found := counted(tree["path"], root, rule, apply, at_once)) is None:
         found = walked(tree["path"], root, rule, apply)
     else:
         os.close(root)
     seconds = round(time.monotonic() - begun, 2)
     report.update(state=found.state, entries=found.entries, counts=dict(found.counts), samples=found.samples)
+    report["names"] = None if apply or found.names is None else packed(found.names, room)
     report["seconds"] = seconds
     if tree["anchor"] and mounts.get(tree["anchor"]) == "nfs4" and found.only_nobody and rule.uid != NOBODY:
         report["state"] = "nobody" if os.stat(tree["anchor"]).st_uid == NOBODY else report["state"]
@@ -79,12 +87,26 @@ class Found:
         self.state, self.entries, self.only_nobody, self.reported = "there", 0, True, 0
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
+        self.names: list[str] | None = []
+
+    def name(self, name: str) -> None:
+        """Keeps a name of what is to be given."""
+        if self.names is not None:
+            self.names.append(name)
+            self.names = self.names if len(self.names) <= MOST else None
 
     def add(self, verdict: str, where: str, entries: int = 1) -> None:
         self.entries += entries
         self.counts[verdict] += entries
         if verdict != "right" and len(self.samples.setdefault(verdict, [])) < SAMPLE:
             self.samples[verdict].append(shown(where) or ".")
+
+    def give(self, givers: Givers, names: list[str], path: str) -> None:
+        """Gives what is named, but for what is gone."""
+        for verdict, name in givers.give(names):
+            if verdict:
+                self.add(verdict, name)
+        self.progress(path)
 
     def progress(self, path: str) -> None:
         """Shows that work goes on, and has the alarm wait."""
@@ -102,14 +124,6 @@ class Found:
 def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Found | None:
     """What find(1) counts, and what of it was given with `apply`; None where it does not know all."""
     found, givers, names = Found(), Givers(root, rule, at_once), list[str]()
-
-    def give() -> None:
-        for verdict, name in givers.give(names):
-            if verdict:
-                found.add(verdict, name)
-        names.clear()
-        found.progress(path)
-
     try:
         for seen in differing(root, rule, at_once):
             signal.alarm(STALL)
@@ -118,12 +132,15 @@ def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Foun
                 names.append(seen.name)
             elif seen.entries:
                 found.add(seen.verdict, seen.name, seen.entries)
+                if seen.verdict == "give":
+                    found.name(seen.name)
             if len(names) >= BATCHED:
-                give()
+                found.give(givers, names, path)
+                names.clear()
             if found.forbidden:
                 break
         if names and not found.forbidden:
-            give()
+            found.give(givers, names, path)
     except (UnsureError, FileNotFoundError):
         return None
     finally:
@@ -132,9 +149,25 @@ def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Foun
     return found
 
 
+def named(path: str, root: int, rule: Rule, names: list[str], at_once: int) -> Found:
+    """What was given of what a look has named."""
+    found, givers = Found(), Givers(root, rule, at_once)
+    found.only_nobody = False
+    try:
+        for start in range(0, len(names), BATCHED):
+            found.give(givers, names[start : start + BATCHED], path)
+            if found.forbidden:
+                found.state = "forbidden"
+                break
+    finally:
+        givers.close()
+    return found
+
+
 def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
     """What a walk counts, and changes with `apply`. It closes `root`."""
     found, walk = Found(), Walk(root, rule, apply)
+    found.names = None
     for verdict, name in walk:
         found.add(verdict, walk.where(name) if verdict != "right" else "")
         if found.entries % 256 == 0:
@@ -165,7 +198,10 @@ def main() -> None:
     if child == 0:
         os.setpgid(0, 0)
         signal.alarm(STALL)  # ends even a wait for a dead NFS server
-        reports = [look(tree, arguments["apply"]) for tree in arguments["trees"]]
+        reports, room = [], LONGEST
+        for tree in arguments["trees"]:
+            reports.append(look(tree, arguments["apply"], room))
+            room -= len(reports[-1].get("names") or "")
         print(json.dumps({"trees": reports}), flush=True)
         failed = [text for report in reports for text in failures(report)] if arguments["apply"] else []
         print("\n".join(failed), file=sys.stderr, end="\n" if failed else "", flush=True)

@@ -57,6 +57,8 @@ class TreeReport:
     counts: dict[str, int] = field(default_factory=dict)
     samples: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0
+    names: str | None = None
+    """What is to be given, for `own_trees` to give; None where that is too much for a command line."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     Owns: uid and gid of entries that root, nobody, the host process or the agent made. Leaves alone: modes, every
     other owner's entries, regular files with several names, devices, pipes, set-id files, sockets (but for those of a
     project root that lies in an export), other file systems, lost+found. Never follows a link (chown(2), openat(2)).
-    Changes: when an entry differs. A tree that is missing or not mounted yet counts as having none; but a check
-    phase foresees those that a first checkout makes in it as somebody else.
+    Changes: when an entry differs; what the look has named is touched and nothing else, but where that is very much the
+    tree is looked at again. A tree that is missing or not mounted yet counts as having none; but a check phase foresees
+    those that a first checkout makes in it as somebody else.
     Errors: trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id reads as
     nobody; a server that forbids it.
 
@@ -52,4 +53,6 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         number = sum(report.entries for report in reports)
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
         return
-    yield run_program("own_trees", {"apply": True, "trees": arguments})
+    named = [{"names": report.names} if report.names is not None else {} for report in reports]
+    told = [{**tree, **names} for tree, names in zip(arguments, named, strict=True)]
+    yield run_program("own_trees", {"apply": True, "trees": told})

@@ -25,7 +25,8 @@ WHAT = {
     "find": "find TREE -xdev > /dev/null: the limit of everything that walks; it asks for no entry's owner",
     "find_owners": "find TREE -xdev ( ! -uid 1000 -o ! -gid 1000 ): the limit of everything that knows the owners",
     "ours": "the program own_trees as the role sends it; look: the fact; apply: the operation's command, which is sent "
-    "only if the look found something; run: both. The look is cold, the apply follows it and is warm",
+    "only if the look found something, with the names that it has told, if they are not too many; run: both. The look "
+    "is cold, the apply follows it and is warm",
     "chown": "chown -R 1000:1000 TREE",
     "pyinfra": "pyinfra INVENTORY files.directory path=TREE user=… group=… recursive=True -y, from the controller, "
     "with its start; where the tree's root is right already it sends nothing more, else chown -R",
@@ -34,10 +35,11 @@ WHAT = {
 }
 
 
-def ours(tree: str, *, apply: bool, anchor: str | None) -> list[str]:
-    """The role's program over one tree, with the arguments that a host's sessions have."""
+def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None) -> list[str]:
+    """The role's program over one tree, with the arguments that a host's sessions have, and what a look has named."""
     where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
     asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
+    asked |= {"names": names} if names is not None else {}
     return program_argv("own_trees", {"apply": apply, "trees": [asked]})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -192,18 +193,21 @@ def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after:
 
 def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
     """The look alone, and what a run is: the look, and what it makes necessary."""
-    words = {apply: contestants.ours(tree.path, apply=apply, anchor=tree.mount) for apply in (False, True)}
-    look = tree.watched(lambda: tree.on_machine(words[False]), cold=True, look_after=look_after and case == "nothing")
+    asked = contestants.ours(tree.path, apply=False, anchor=tree.mount)
+    look = tree.watched(lambda: tree.on_machine(asked), cold=True, look_after=look_after and case == "nothing")
     if case == "nothing":
         return {"look": look, "run": look}
-    apply = tree.watched(lambda: tree.on_machine(words[True]), cold=False, look_after=look_after)
+    names = json.loads(tree.said[-1])["trees"][0]["names"]
+    told = contestants.ours(tree.path, apply=True, anchor=tree.mount, names=names)
+    apply = tree.watched(lambda: tree.on_machine(told), cold=False, look_after=look_after)
+    apply["named"] = names is not None
     tree.state = "nothing" if apply.get("left_wrong") == 0 else ""
     run: dict[str, Any] = {key: apply[key] for key in ("touched", "left_wrong") if key in apply}
     if "seconds" in look and "seconds" in apply:
         run["seconds"] = round(look["seconds"] + apply["seconds"], 2)
     if tree.mount:
-        names = sorted(set(look["rpcs"]) | set(apply["rpcs"]))
-        run["rpcs"] = {name: look["rpcs"].get(name, 0) + apply["rpcs"].get(name, 0) for name in names}
+        calls = sorted(set(look["rpcs"]) | set(apply["rpcs"]))
+        run["rpcs"] = {name: look["rpcs"].get(name, 0) + apply["rpcs"].get(name, 0) for name in calls}
     return {"look": look, "apply": apply, "run": run}
 
 

@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Tree:
     mount: str | None = None
     """Where `machine` has it mounted over NFS; None where both are the same."""
     entries: int = 0
+    said: Sequence[str] = ()
+    """The last lines of what ran last on the machine."""
     state: str = ""
     """The case that the tree is in, as far as is known: a contestant may have changed it."""
 
@@ -114,7 +116,7 @@ class Tree:
             raise LabError(f"`{argv[0]}` ended with {found['exit']}: {found['said']}")
         if found.pop("exit") is None:
             return {"not_measured": f"it was ended after {LIMIT} s", "largest_kb": found["largest_kb"]}
-        del found["said"]
+        self.said = found.pop("said")
         return found
 
     def from_controller(self, argv: list[str], environment: Mapping[str, str], folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tasks.command import program_text
 from tasks.model.guard import guard_unit
 from tasks.model.ownership import host_trees
 from tests.e2e.fleet import Fleet
+from tests.hostile.givers import looked_and_given
 from tests.lab.shell import say
 
 MODULES = ("__init__", "attacker", "engagement", "fairness", "foothold", "law", "place", "root_host", "running")
@@ -34,10 +35,10 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
         text = Path(__file__).parents[1].joinpath("hostile", f"{module}.py").read_text(encoding="utf-8")
         host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
     host.put(f"{FOLDER}/own_trees.py", program_text("own_trees"))
-    asked = {"apply": True, "trees": [tree.arguments() for tree in host_trees(plan)]}
+    own, trees = ["python3", "-I", f"{FOLDER}/own_trees.py"], [tree.arguments() for tree in host_trees(plan)]
     order = {
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
-        "repeated": [["python3", "-I", f"{FOLDER}/own_trees.py", json.dumps(asked)]],
+        "repeated": [looked_and_given(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],
     }
     told = {"order": order, "sessions": plan.sessions, "groups": plan.groups, "outside": outside, "base": pods}
     host.succeed(f"mkdir {outside}")

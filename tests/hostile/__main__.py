@@ -48,7 +48,7 @@ def attack(program: str, latency: float, order: Order) -> Outcome:
             fault = givers.broken(known) if known else str
             slowed = givers.slowly(latency)
             order.services.append(givers.guard(*trees, lambda text: slowed(fault(text))))
-            order.repeated.append(givers.own_trees(*trees, lambda text: slowed(fault(text))))
+            order.repeated.extend(givers.own_trees(*trees, lambda text: slowed(fault(text))))
         try:
             return engage(place, order, base)
         finally:

@@ -96,10 +96,28 @@ def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
     return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "flood": FLOOD, "trees": trees})]
 
 
-def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[str]:
-    trees = [{**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)]
-    text = change(program_text("own_trees"))
-    return [sys.executable, "-I", "-c", text, json.dumps({"apply": True, "trees": trees})]
+LOOK_AND_GIVE = """
+import json, subprocess, sys
+words, trees = sys.argv[1:-1], json.loads(sys.argv[-1])
+looked = subprocess.run([*words, json.dumps({"apply": False, "trees": trees})], stdout=subprocess.PIPE, check=True)
+reports = json.loads(looked.stdout.splitlines()[-1])["trees"]
+told = [{**tree, "names": report.get("names")} for tree, report in zip(trees, reports)]
+sys.exit(subprocess.run([*words, json.dumps({"apply": True, "trees": told})]).returncode)
+"""
+"""What the operation does: it has that given which a look has named."""
+
+
+def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[list[str]]:
+    """Both ways: by the names of a look, and without any."""
+    trees: list[dict[str, object]] = [
+        {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
+    ]
+    words = [sys.executable, "-I", "-c", change(program_text("own_trees"))]
+    return [looked_and_given(words, trees), [*words, json.dumps({"apply": True, "trees": trees})]]
+
+
+def looked_and_given(words: list[str], trees: list[dict[str, object]]) -> list[str]:
+    return [words[0], "-I", "-c", LOOK_AND_GIVE, *words, json.dumps(trees)]
 
 
 def naive(sessions: Path, groups: Path) -> list[str]:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from files.programs.tree_names import packed, unpacked
 from tasks.command import program_text
 from tests.unit.trees import A, needs_root
 
@@ -91,6 +94,51 @@ def test_the_program_fails_where_an_entry_cannot_be_given(tree: Path) -> None:
         subprocess.run(["chattr", "-i", stubborn], check=True)
     assert "1 entries, EPERM" in caught.value.stderr and "ag/stubborn" in caught.value.stderr
     assert ask(tree)["counts"] == {"right": 5, "give": 1}
+
+
+@needs_root
+@pytest.mark.parametrize("anchor", [None, "/pods"], ids=["local", "nfs"])
+def test_what_a_look_has_named_is_given_and_nothing_else(tree: Path, anchor: str | None) -> None:
+    """Each is decided on anew: what has become another's, a link's other end or a second name stays as it is."""
+    outside = tree.parent / "outside"
+    outside.mkdir()
+    for folder in (tree / "ag" / "sess", outside):
+        for name in ("a\n\udcff", "gone", "theirs", "doubled"):
+            (folder / name).write_text("")
+    (tree / "ag" / "swapped" / "sess").mkdir(parents=True)
+    (tree / "ag" / "swapped" / "sess" / "gone").write_text("")
+    looked = ask(tree, anchor=anchor)
+    session = tree / "ag" / "sess"
+    (session / "gone").unlink()
+    os.chown(session / "theirs", 7, 7)
+    os.link(session / "doubled", outside / "other name")
+    shutil.rmtree(tree / "ag" / "swapped")
+    (tree / "ag" / "swapped").symlink_to(outside)
+    (session / "later").write_text("")
+    given = ask(tree, anchor=anchor, apply=True, names=looked["names"])
+    assert given["names"] is None
+    assert given["counts"]["give"] == looked["counts"]["give"] - 5  # gone, theirs, doubled, and two below the link
+    assert os.lstat(session / "a\n\udcff").st_uid == os.lstat(session).st_uid == os.lstat(tree).st_uid == A
+    assert os.lstat(session / "later").st_uid == 0
+    assert {path.stat().st_uid for path in (outside, *outside.iterdir())} == {0}
+
+
+@needs_root
+def test_more_names_than_a_command_holds_are_not_told(tree: Path) -> None:
+    for _ in range(400):
+        (tree / os.urandom(100).hex()).write_text("")
+    looked = ask(tree)
+    assert looked["counts"]["give"] > 400 and looked["names"] is None
+    assert ask(tree, apply=True, names=looked["names"])["counts"] == looked["counts"]
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name)))
+def test_names_in_one_word_are_the_same_names(names: list[bytes]) -> None:
+    decoded = ["", *map(os.fsdecode, names)]
+    word = packed(decoded, 1 << 30)
+    assert word is not None and word.isascii() and unpacked(word) == decoded
+    assert packed(decoded, len(word) - 1) is None
+    assert unpacked(packed([]) or "") == []
 
 
 STRANGE = (

@@ -1,9 +1,10 @@
 """Runs a command and says what it took.
 
 Argument, on standard input: {"argv": [words], "limit": seconds}. Answer: {"seconds", "exit" (null: it was ended at its
-limit), "largest_kb", "tree_kb", "said"}. largest_kb is the peak of the largest process (getrusage(2)), and never less
-than that of this program, which it was before it became another; tree_kb the highest sum of the peaks (VmHWM, proc(5))
-of all processes that ran at one time, looked at each second, at first more often; 0 for what was over before that.
+limit), "largest_kb", "tree_kb", "said": its last lines}. largest_kb is the peak of the largest process (getrusage(2)),
+and never less than that of this program, which it was before it became another; tree_kb the highest sum of the peaks
+(VmHWM, proc(5)) of all processes that ran at one time, looked at each second and at first more often; 0 for what was
+over before that.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
             os.killpg(process.pid, signal.SIGKILL)
     seconds = time.monotonic() - begun
     size = said.seek(0, os.SEEK_END)
-    said.seek(max(0, size - 4000))
+    said.seek(max(0, size - 50_000))
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     answer = {"seconds": round(seconds, 2), "exit": None if ended else process.returncode, "largest_kb": largest}
     print(json.dumps({**answer, "tree_kb": tree, "said": said.read().splitlines()[-5:]}))
