@@ -14,6 +14,7 @@ from typing import Any
 from tasks.command import program_text
 from tasks.model.guard import guard_unit
 from tasks.model.ownership import host_trees
+from tasks.model.plan import BOUND
 from tests.e2e.fleet import Fleet
 from tests.hostile.givers import looked_and_given
 from tests.lab.shell import say
@@ -35,12 +36,17 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
         text = Path(__file__).parents[1].joinpath("hostile", f"{module}.py").read_text(encoding="utf-8")
         host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
     host.put(f"{FOLDER}/own_trees.py", program_text("own_trees"))
-    own, trees = ["python3", "-I", f"{FOLDER}/own_trees.py"], [tree.arguments() for tree in host_trees(plan)]
+    # All by the paths of one mount, for links lead from it to no other; the guard has its own.
+    sessions, groups = (plan.sessions, plan.groups) if plan.root_on_pods else (f"{pods}/{each}" for each in BOUND)
+    paths = {plan.sessions: sessions, plan.groups: groups}
+    at = {"within": pods, "mount": pods}
+    trees = [{**tree.arguments(), **at, "path": paths[tree.path]} for tree in host_trees(plan)]
+    own = ["python3", "-I", f"{FOLDER}/own_trees.py"]
     order = {
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
         "repeated": [looked_and_given(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],
     }
-    told = {"order": order, "sessions": plan.sessions, "groups": plan.groups, "outside": outside, "base": pods}
+    told = {"order": order, "sessions": sessions, "groups": groups, "outside": outside, "base": pods}
     host.succeed(f"mkdir {outside}")
     look = f"find {SERVER_VICTIM} -printf '%p %i %U %G %m %n %C@\\n' | sort"
     seen = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {look}")
@@ -53,7 +59,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
         given = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
         outcome: dict[str, Any] = json.loads(said.splitlines()[-1])
     finally:
-        made = f"{plan.sessions}/hostile-* {plan.sessions}/fair-* {plan.groups}/hostile-* {outside} {FOLDER}"
+        made = f"{sessions}/hostile-* {sessions}/fair-* {groups}/hostile-* {outside} {FOLDER}"
         host.run(f"rm -rf --one-file-system {made}", check=False, timeout=300)
     say(f"{name}: {json.dumps(outcome)}")
     assert outcome["passed"], outcome
