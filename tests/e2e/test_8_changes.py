@@ -39,4 +39,4 @@ def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
         cannot_forge,
         partial(attack_pods, attempts=100, seed=today),
     ]
-    happens[today % len(happens)](fleet, name)
+    happens[today // len(CHANGES) % len(happens)](fleet, name)  # each of them with each change, in time
