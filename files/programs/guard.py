@@ -43,7 +43,7 @@ MISSING_ROOT = 0.2  # seconds between two looks for a tree that is not there yet
 class Guard:
     def __init__(self, trees: list[Tree], sweep_seconds: float, flood: int) -> None:
         self.trees, self.sweep_seconds = trees, sweep_seconds
-        self.hosts, self.shared = Queue(MANY), Queue(FEW, flood)
+        self.hosts, self.shared = self.queues = Queue(MANY), Queue(FEW, flood)
         self.tally = Tally()
         self.work = Work()
         self.units: Iterator[tuple[Tree, str]] | None = None
@@ -62,13 +62,13 @@ class Guard:
         if failed not in (0, *GONE):
             self.tally.count(tree, f"{errno.errorcode.get(failed, failed)} when watching")
 
-    def cover(self, tree: Tree, path: str, swept: bool = False) -> Iterator[None]:
+    def cover(self, tree: Tree, path: str, swept: bool = False, again: bool = False) -> Iterator[None]:
         """Gives a directory of a tree with all that is in it, and watches what is to be watched."""
 
         def entered(handle: int, below: list[str]) -> None:
             here = "/".join([path, *below])
             self.watch(tree, here, handle)
-            if self.is_deaf(tree, here) and os.fstat(handle).st_uid in tree.rule.uids:
+            if (below or not again) and self.is_deaf(tree, here) and os.fstat(handle).st_uid in tree.rule.uids:
                 self.missed_by_agents |= not self.looks.unheard((self.trees.index(tree), here), swept)
 
         try:
@@ -144,11 +144,14 @@ class Guard:
         return not self.is_watched(tree, path) and self.is_watched(tree, path.rpartition("/")[0])
 
     def is_watched(self, tree: Tree, path: str) -> bool:
-        return (tree.path, path) in self.hosts.places or (tree.path, path) in self.shared.places
+        return any((tree.path, path) in queue.places for queue in self.queues)
 
-    def begin(self, tree: Tree, path: str) -> bool:
-        steps = self.cover(tree, path)
-        return advance(steps, AT_ONCE) or self.work.set_apart((tree.path, path), steps)
+    def begin(self, tree: Tree, path: str, again: bool = False) -> bool:
+        steps = self.cover(tree, path, again=again)
+        if advance(steps, AT_ONCE):
+            return True
+        self.by_agent = True  # or of nobody knows whom: agents can put much into what the host has made
+        return self.work.set_apart((tree.path, path), steps)
 
     def read(self) -> None:
         """Handles what has happened since, all of what the host alone has made, and some of the rest."""
@@ -186,12 +189,13 @@ class Guard:
         if self.begun and self.units is None and not self.work.swept:
             took, self.begun, self.ended = time.monotonic() - self.begun, 0.0, time.monotonic()
             self.pause = min(PAUSE * took, LONGEST)
+            self.missed_by_agents |= self.swept == "not yet"  # what one before this has given and not looked at again
             self.swept = f"{time.strftime('%F %T')} in {took:.1f} s"
             self.tell()
 
     def run(self) -> None:
         poll = select.poll()
-        for queue in (self.hosts, self.shared):
+        for queue in self.queues:
             poll.register(queue.handle, select.POLLIN)
         while True:
             due = min([self.due(), *self.looks.due])
@@ -202,10 +206,10 @@ class Guard:
                 self.read()
             for number, path in self.looks.now():
                 given = self.tally.total["given"]
-                self.missed_by_agents |= not self.begin(self.trees[number], path)
+                self.missed_by_agents |= not self.begin(self.trees[number], path, again=True)
                 if self.tally.total["given"] > given:  # the host is still at it
                     self.looks.again((number, path), AGAIN[-1:])
-                self.read_hosts()
+                self.read()
             if self.work or self.begun:
                 self.turn()
             if self.begun:
@@ -227,14 +231,10 @@ class Guard:
         return self.ended + (self.pause if self.missed_by_agents else max(self.pause, self.sweep_seconds))
 
     def tell(self) -> None:
-        watched = len(self.hosts.watches) + len(self.shared.watches)
-        overflows = self.hosts.overflows + self.shared.overflows
-        self.tally.tell(
-            f"watching {watched} directories; swept {self.swept}",
-            overflows=overflows,
-            floods=self.shared.floods,
-            unfinished=self.unfinished,
-        )
+        watched = sum(len(queue.watches) for queue in self.queues)
+        overflows = sum(queue.overflows for queue in self.queues)
+        counts = {"overflows": overflows, "floods": self.shared.floods, "unfinished": self.unfinished}
+        self.tally.tell(f"watching {watched} directories; swept {self.swept}", **counts)
 
     def new_root(self) -> bool:
         rested = time.monotonic() >= self.ended + self.pause

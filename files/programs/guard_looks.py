@@ -1,7 +1,8 @@
 """Which new directories the guard looks at again: for programs that import it.
 
 Those in which the host goes on to write without being listened to: that are not watched, however they were found, or
-whose events a flood of agents hides or has hidden. Each is looked at for as long as the host is at it.
+whose events a flood of agents hides or has hidden. Each is looked at for as long as the host is at it; what the host
+makes there after a longer rest, or after it has renamed the directory, waits for a sweep.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from heapq import heappop, heappush
 AGAIN = (0.1, 0.5, 2.0)  # seconds until the looks
 NOISY = 60  # seconds for which there is a flood after one was noticed
 SWEPT = 300  # looks that are due, with which a sweep adds none: it is repeated instead
+WHILE = 0.1  # seconds of looks in a row
 RECENT = 10  # seconds for which the host may still write in what it has made, before a flood was noticed
 
 Place = tuple[int, str]
@@ -59,6 +61,7 @@ class Looks:
         return [when for when, _place in self.heap[:1]]
 
     def now(self) -> Iterator[Place]:
-        """Those that are due."""
-        while self.heap and self.heap[0][0] <= time.monotonic():
+        """Those that are due, for a while."""
+        end = time.monotonic() + WHILE
+        while self.heap and self.heap[0][0] <= time.monotonic() < end:
             yield heappop(self.heap)[1]
