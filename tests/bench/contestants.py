@@ -27,6 +27,7 @@ WHAT = {
     "ours": "the program own_trees as the role sends it; look: the fact; apply: the operation's command, which is sent "
     "only if the look found something, with the names that it has told, if they are not too many; run: both. The look "
     "is cold, the apply follows it and is warm",
+    "served": "ours, run by the server on its own disk, which is what the role does where it manages the server",
     "chown": "chown -R 1000:1000 TREE",
     "pyinfra": "pyinfra INVENTORY files.directory path=TREE user=… group=… recursive=True -y, from the controller, "
     "with its start; where the tree's root is right already it sends nothing more, else chown -R",

@@ -69,6 +69,9 @@ def ratios(cases: Mapping[str, Any], wrong: int) -> dict[str, float | None]:
         for what, keys in (("seconds", ("seconds",)), ("rpcs", ("rpcs", "total"))):
             against = at(right, *other.split("/"), *keys)
             found[f"nothing: chown / {other.split('/')[0]}, {what}"] = ratio(at(right, "chown", *keys), against)
+    for case in ("nothing", "all"):
+        served = at(cases.get(case), "served", "run", "seconds")
+        found[f"{case}: chown / served, seconds"] = ratio(at(cases.get(case), "chown", "seconds"), served)
     for case in ("nothing", "some", "all"):
         ours = at(cases.get(case), "ours", "run", "seconds")
         for other in ("chown", "pyinfra", "ansible"):

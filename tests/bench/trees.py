@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class Tree:
         )
         self.entries = int(self.disk.succeed(f"{command} && {made}", timeout=3600))
         self.state = "nothing"
+
+    def served(self) -> Tree:
+        """The same tree as its server has it, on its own disk."""
+        return replace(self, machine=self.disk, path=self.stored, mount=None)
 
     @property
     def wrong(self) -> int:

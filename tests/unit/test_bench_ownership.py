@@ -62,7 +62,12 @@ def timing(seconds: float, total: int) -> dict[str, Any]:
 
 def test_ratios_are_of_what_was_measured_and_none_of_the_rest() -> None:
     cases = {
-        "nothing": {"find": timing(2, 100), "ours": {"run": timing(3, 110)}, "chown": timing(60, 900)},
+        "nothing": {
+            "find": timing(2, 100),
+            "ours": {"run": timing(3, 110)},
+            "chown": timing(60, 900),
+            "served": {"run": {"seconds": 4}},
+        },
         "some": {"ours": {"run": timing(4, 125)}, "ansible": {"not_measured": "no package"}},
         "all": {},
     }
@@ -71,6 +76,7 @@ def test_ratios_are_of_what_was_measured_and_none_of_the_rest() -> None:
     assert found["nothing: ours / find, rpcs"] == 1.1
     assert found["nothing: chown / ours, seconds"] == 20
     assert found["nothing: chown / find, seconds"] == 30
+    assert found["nothing: chown / served, seconds"] == 15 and found["all: chown / served, seconds"] is None
     assert found["nothing: chown / ours, rpcs"] == 8.18 and found["nothing: chown / find, rpcs"] == 9
     assert found["some: extra rpcs of ours for each wrong entry"] == 1.5
     assert found["some: ansible / ours, seconds"] is None and found["all: chown / ours, seconds"] is None
