@@ -1,10 +1,11 @@
-"""What can go wrong in the middle of a migration, made to happen where a chosen step first begins; for `make soak`."""
+"""What can go wrong in the middle of a migration, made to happen where a chosen step begins; for `make soak`."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,17 +14,22 @@ from tests.e2e.fleet import PROJECT, Fleet
 
 Kind = Literal["the controller is killed", "the host loses its power", "the server loses its power"]
 KINDS: tuple[Kind, ...] = ("the host loses its power", "the server loses its power", "the controller is killed")
+AGAIN = ", again"
 STEPS = (
+    "put an earlier attempt aside",
     "back up v1's database",
     "tie the start of v1 and v2 together",
     "view v1",
+    "NanoClaw's step env",
     "NanoClaw's step db",
     "NanoClaw's step sessions",
     "copy",
     "stop v1",
     "view v1 at rest",
-    "NanoClaw's step env",
+    f"NanoClaw's step env{AGAIN}",
+    f"NanoClaw's step db{AGAIN}",
     "NanoClaw's step groups",
+    f"NanoClaw's step sessions{AGAIN}",
     "NanoClaw's step tasks",
     "NanoClaw's step channel-auth",
     "copy what has changed",
@@ -33,7 +39,7 @@ STEPS = (
     "prove v2",
     "decide for v2",
 )
-"""The steps in which it happens; those that run twice are taken in the part in which they come first."""
+"""The steps in which it happens, in their order; those that run while v1 serves and once more in the switch are two."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,12 @@ def journal(fleet: Fleet, name: str) -> dict[str, Any]:
     return found
 
 
+def has_begun(steps: Sequence[dict[str, Any]], step: str) -> bool:
+    """Whether one of STEPS is among the steps of a journal."""
+    name = step.removesuffix(AGAIN)
+    return [found["name"] for found in steps].count(name) > (name != step)
+
+
 def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
     """Runs the role on a host and has the accident happen in a step of this run. Returns whether it came to that.
 
@@ -68,7 +80,7 @@ def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
     end = time.monotonic() + 900
     while run.poll() is None and time.monotonic() < end:
         found = journal(fleet, name)
-        if found["attempt"] > attempt and accident.step in [step["name"] for step in found["steps"]]:
+        if found["attempt"] > attempt and has_begun(found["steps"], accident.step):
             _happen(fleet, name, accident.kind, run)
             return True
         time.sleep(0.2)
