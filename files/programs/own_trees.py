@@ -125,7 +125,7 @@ def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Foun
     """What find(1) counts, and what of it was given with `apply`; None where it does not know all."""
     found, givers, names = Found(), Givers(root, rule, at_once), list[str]()
     try:
-        for seen in differing(root, rule, at_once):
+        for seen in differing(root, rule, at_once, apply):
             signal.alarm(STALL)
             found.only_nobody &= seen.uid == NOBODY or not seen.entries
             if apply and seen.verdict == "give":
@@ -150,8 +150,9 @@ def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Foun
 
 
 def named(path: str, root: int, rule: Rule, names: list[str], at_once: int) -> Found:
-    """What was given of what a look has named."""
+    """What was given of what a look has named; what is in a directory before it (tree_look)."""
     found, givers = Found(), Givers(root, rule, at_once)
+    names = names[::-1]
     found.only_nobody = False
     try:
         for start in range(0, len(names), BATCHED):

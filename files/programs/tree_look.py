@@ -47,9 +47,11 @@ def find_words(rule: Rule, places: list[str], *depth: str) -> list[str]:
     return ["find", *places, *options, *lost_and_found, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
 
 
-def differing(root: int, rule: Rule, at_once: int) -> Iterator[Seen]:
+def differing(root: int, rule: Rule, at_once: int, apply: bool = False) -> Iterator[Seen]:
     """What is below an open directory, itself included; from so many finds at once. Changes the working directory.
 
+    With `apply`, for who gives what is named, what is in a directory of a session comes before it: once a directory has
+    changed, an NFS client asks again for each name in it (nfs(5), Directory entry caching).
     Raises UnsureError at the end where a walk has to say it.
     """
     os.fchdir(root)
@@ -57,7 +59,8 @@ def differing(root: int, rule: Rule, at_once: int) -> Iterator[Seen]:
         return found(iter([find_words(rule, ["."])]), rule, 1)
     places = below_below()
     batches = iter(lambda: list(islice(places, BATCH)), [])
-    parts = (find_words(rule, batch, "-mindepth", "1") for batch in batches)
+    order = ["-depth"] if apply else []
+    parts = (find_words(rule, batch, "-mindepth", "1", *order) for batch in batches)
     return found(chain([find_words(rule, ["."], "-maxdepth", "2")], parts), rule, at_once)
 
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files.programs.tree_entry import Rule, decide, new_ids, open_below, open_directory
+from files.programs.tree_entry import DIRECTORY, Rule, decide, new_ids, open_below, open_directory
+from files.programs.tree_look import differing
 from files.programs.tree_walk import DEEPEST, Walk
 from tests.unit.trees import A, needs_root
 
@@ -268,3 +269,21 @@ def test_a_directory_below_is_opened_without_a_link(tree: Path) -> None:
     (tree / "link").symlink_to("ag")
     with pytest.raises(OSError):
         open_below(open_directory(str(tree)), ["link", "sess"])
+
+
+def test_who_gives_is_told_of_a_session_after_what_is_in_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client asks a server again for each name in a directory that was given before them."""
+    for name in ("inbox/msg/note", "outbox/file"):
+        (tree / "ag" / "sess" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "ag" / "sess" / name).write_text("")
+    monkeypatch.chdir(tree)  # which a look changes
+    rule = Rule(A, A, frozenset({os.getuid()}), frozenset({os.getgid(), A}))
+    root = os.open(tree, DIRECTORY)
+    try:
+        told = [seen.name for seen in differing(root, rule, at_once=4, apply=True) if seen.name.startswith("ag/sess/")]
+    finally:
+        os.close(root)
+    assert {"ag/sess/inbox/msg/note", "ag/sess/outbox/file"} <= {*told}
+    for name in told:
+        above = name.rpartition("/")[0]
+        assert above not in told or told.index(name) < told.index(above)
