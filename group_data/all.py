@@ -35,6 +35,9 @@ pods_nfs_version = "4.2"
 # mount options beside vers, proto, hard, nosuid and nodev; as in nfs(5)
 pods_mount_options: list[str] = []
 
+# mount options that the role does not know; the kernel alone judges them
+pods_mount_options_unchecked: list[str] = []
+
 # how sessions come to belong to the agent: squash, chown, native, or auto
 pods_access = "auto"
 

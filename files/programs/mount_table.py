@@ -31,7 +31,12 @@ def _entry(line: str) -> Mounted:
     before, _, after = line.partition(" - ")
     left, right = before.split(" "), after.split(" ", 2)
     root, point, kind, source = (unescaped(field) for field in (*left[3:5], *right[:2]))
-    return Mounted(point, root, kind, source, left[5].split(","), right[2].split(","))
+    return Mounted(point, root, kind, source, options_in(left[5]), options_in(right[2]))
+
+
+def options_in(text: str) -> list[str]:
+    """The options of a list; one in quotes, such as an SELinux context, may hold commas."""
+    return re.findall(r'(?:"[^"]*"|[^,])+', text)
 
 
 def unescaped(field: str) -> str:

@@ -65,10 +65,15 @@ def squash_for(access: Access, agent: Ids) -> Squash:
     `native` maps root alone, to the agent: dockerd is root and makes mount points in session directories.
     """
     if access == "squash":
-        return Squash("all", agent)
+        return Squash("all", anonymous(agent))
     if access == "native":
-        return Squash("root", agent)
+        return Squash("root", anonymous(agent))
     return Squash("none")
+
+
+def anonymous(agent: Ids) -> Ids:
+    """The ids that stand for an agent on a server: never the group root, which some images have."""
+    return agent if agent.gid != 0 else Ids(agent.uid, agent.uid)
 
 
 NEEDED: tuple[Action, ...] = (
@@ -172,6 +177,8 @@ class _Case:
     def _refusal_by(self, squash: Squash, access: Access) -> str | None:
         if squash.maps != "none" and squash.anonymous.uid == 0:
             return "anonuid=0 makes every client root on the server"
+        if squash.maps != "none" and squash.anonymous.gid == 0:
+            return "anongid=0 gives every client the group root on the server"
         if access == "squash" and squash.maps == "none":
             return "no_root_squash leaves ids as they are, so that the server gives no session to the agent"
         if access == "chown" and squash.seen(ROOT).uid != 0:
@@ -214,7 +221,7 @@ class _Case:
     def _squashes(self) -> tuple[Squash | None, ...]:
         if self.managed:
             return (None,)
-        return Squash("all", self.agent), Squash("root", self.agent), Squash("none")
+        return Squash("all", anonymous(self.agent)), Squash("root", anonymous(self.agent)), Squash("none")
 
     def accepts(self, wanted: Wanted) -> bool:
         return any(self.refusal(access) is None for access in (_ACCESSES if wanted == "auto" else (wanted,)))

@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
+from tasks.model.mount_settings import mount_option_problems
 from tasks.model.mount_unit import UNIT_NAME_MAX, unit_name
-from tasks.model.plan import HOSTS, SERVERS, Machine, Problem, lies_in
+from tasks.model.names import near, same, skeleton
+from tasks.model.places import in_system, is_shared, of_kernel, of_role
+from tasks.model.plan import BOUND, HOSTS, SERVERS, Machine, Problem, lies_in
+from tasks.model.service_checks import environment, image, image_archive
 from tasks.model.settings import AUTO, SECRET, SETTINGS, HostSettings, ServerSettings, WrongSettingError
+from tasks.model.shown import key_shown, limited, sounds_secret
 
 PREFIXES = ("nfs_", "pods_", "nanoclaw_")
 """Every setting of the role begins with one of these; such a key that is not known is a mistake."""
-
-_limited = reprlib.Repr()
-_limited.maxstring = _limited.maxother = 80
-
-_SYSTEM = frozenset({"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "tmp", "usr"})
-_SHARED = frozenset({"/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var"})
-_SHARED_VAR = frozenset({"backups", "cache", "lib", "local", "lock", "log", "mail", "opt", "run", "spool", "tmp"})
-
-_MOUNT_OPTIONS = {
-    r"vers|nfsvers|minorversion|v[234][0-9.]*": "set pods_nfs_version",
-    r"proto|udp|tcp6?|rdma|udp6": "the role mounts over tcp",
-    r"soft|softerr|softreval": "a soft mount loses writes silently (nfs(5)); the role sets hard",
-    r"suid": "an agent could plant a program that runs as root",
-    r"dev": "an agent could plant a device",
-    r"hard|nosuid|nodev|rw|_netdev|auto|fg|defaults": "the role sees to it",
-    r"nolock|local_lock": "SQLite needs the server's locks",
-    r"bg|nofail|noauto": "the service would start before the mount is there",
-    r"users?|nouser|owner|group": "only root mounts",
-    r"bind|rbind|remount|move|loop": "the role says what is mounted",
-    r"ro": "agents write",
-    r"sec|xprtsec": "the export is sec=sys",
-    r"x-.*|comment": "the role's mount unit says how systemd treats the mount",
-}
-_ROLES_OWN = {
-    "CONTAINER_IMAGE": "nanoclaw_image and nanoclaw_image_name say which image agents have",
-    "HOME": "it is the home of nanoclaw_user, where NanoClaw looks for its own settings",
-}
-_SECRET_NAME = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 
 
 def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | None, list[Problem]]:
@@ -53,13 +28,13 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
     Settings whose values are wrong are there in part: to read a wrong one raises WrongSettingError, so that a
     check which rests on it says nothing, and every other check is made.
     """
-    problems = list(_unknown_keys(machine))
+    problems = [*_unknown_keys(machine), *_misspelt_groups(machine)]
     roles = [group for group in (SERVERS, HOSTS) if group in machine.groups]
     if len(roles) == 2:
         text = f"is in both {SERVERS} and {HOSTS}: agents on the server itself cannot be kept from its exports; take it"
         return None, [*problems, Problem(machine.name, "groups", f"{text} out of one")]
     if not roles:
-        return None, [*problems, *_misspelt_groups(machine)]
+        return None, problems
     model = ServerSettings if roles == [SERVERS] else HostSettings
     known = {key: value for key, value in machine.data.items() if key in model.model_fields}
     try:
@@ -79,24 +54,38 @@ def _unknown_keys(machine: Machine) -> Iterator[Problem]:
     for key in machine.data:
         if key in SETTINGS:
             continue
-        near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.8)
-        prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), None)
-        if near:
-            yield Problem(machine.name, key, f"is no setting; did you mean {near[0]}?")
+        if not isinstance(key, str):
+            text = f"is {type(key).__name__} and no text, so it is no setting; write the key in quotes"
+            yield Problem(machine.name, key_shown(key), text)
+            continue
+        close = near(key, tuple(SETTINGS), 0.8)
+        prefix = next((prefix for prefix in PREFIXES if _begins(key, prefix)), None)
+        if close:
+            yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?")
         elif prefix:
             known = ", ".join(sorted(name for name in SETTINGS if name.startswith(prefix)))
-            yield Problem(machine.name, key, f"is no setting; those that begin with {prefix} are {known}")
+            yield Problem(machine.name, key_shown(key), f"is no setting; those that begin with {prefix} are {known}")
+
+
+def _begins(key: str, prefix: str) -> bool:
+    """Whether a key begins with a prefix of the role's, as the eye sees it, and a separator of some kind."""
+    bare = "".join(skeleton(c) or "_" for c in key[:80]).lstrip("_")
+    return bare.startswith(prefix)
 
 
 def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
     for group in machine.groups:
-        for near in difflib.get_close_matches(group, (SERVERS, HOSTS), n=1, cutoff=0.9):
-            yield Problem(machine.name, "groups", f"{group} is no group of the role; did you mean {near}?")
+        for role in (SERVERS, HOSTS):
+            if role in machine.groups or group in (SERVERS, HOSTS):
+                continue
+            if same(group, role) or near(group, (role,), 0.9):
+                text = f"{key_shown(group)} is no group of the role; did you mean {role}?"
+                yield Problem(machine.name, "groups", text)
 
 
 def _in_words(detail: Any) -> tuple[str, str]:
     """The key and the text for an error of pydantic's. What it was given is shown, unless it may be secret."""
-    key, *inner = (str(part) for part in detail["loc"])
+    key, *inner = (part if isinstance(part, str) else limited(part) for part in detail["loc"])
     given, context = detail["input"], detail.get("ctx", {})
     if detail["type"] == "value_error":
         accepts = str(context["error"])
@@ -104,34 +93,25 @@ def _in_words(detail: Any) -> tuple[str, str]:
         accepts = context["expected"] + ("" if isinstance(given, str) else "; as text, in quotes")
     else:
         accepts = detail["msg"].removeprefix("Input should be ")
-    shown = _limited.repr(given)
+    shown = limited(given)
     if key == "nanoclaw_repository":
         shown = re.sub(r"[^/\s'\"]*@|\?[^'\"]*", "…", shown)
     # A service's environment is not secret, but somebody may put there what will be refused as such.
-    if key in SECRET or (key == "nanoclaw_environment" and _sounds_secret(" ".join([*inner[:1], str(given)]))):
+    if key in SECRET or (key == "nanoclaw_environment" and _may_be_secret(inner[:1], given)):
         shown = "a value that is not shown" if inner[-1:] != ["[key]"] else "a name that is not shown"
     place = ""
     if inner and inner[0].isdigit():
         place = f" (entry {int(inner[0]) + 1})"
-    elif len(inner) == 1 and re.fullmatch(r"\w+", inner[0], re.ASCII):
+    elif len(inner) == 1 and re.fullmatch(r"\w{1,80}", inner[0], re.ASCII):
         place = f" ({inner[0]})"
     return key, f"{shown}{place} is refused: expects {accepts}"
 
 
-def _sounds_secret(text: str) -> bool:
-    """Whether one of its words is a name that a secret would have."""
-    return any(_SECRET_NAME.search(word) for word in re.findall(r"\w+", text))
-
-
-def in_system(path: str) -> bool:
-    """Whether a path lies in a directory that belongs to the operating system."""
-    return path.split("/")[1] in _SYSTEM
-
-
-def is_shared(path: str) -> bool:
-    """Whether others than NanoClaw keep their things right in this directory (hier(7))."""
-    above, _, name = path.rpartition("/")
-    return path in _SHARED or (above == "/var" and name in _SHARED_VAR)
+def _may_be_secret(name: list[str], given: Any) -> bool:
+    try:
+        return sounds_secret(" ".join([*name, str(given)]))
+    except Exception:  # host data may hold any object, and str() calls its code
+        return True
 
 
 Found = Iterable[tuple[str, str]]
@@ -140,46 +120,6 @@ Found = Iterable[tuple[str, str]]
 def _export_root(settings: ServerSettings) -> Found:
     if in_system(settings.nfs_export_root):
         yield "nfs_export_root", f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
-
-
-def _mount_options(settings: HostSettings) -> Found:
-    for option in settings.pods_mount_options:
-        for names, why in _MOUNT_OPTIONS.items():
-            if re.fullmatch(names, option.partition("=")[0]):
-                yield "pods_mount_options", f"{option!r} is refused: {why}; leave it out"
-
-
-def _image(settings: HostSettings) -> Found:
-    name = settings.nanoclaw_image_name
-    if settings.nanoclaw_image == "build" and name is not None:
-        yield (
-            "nanoclaw_image_name",
-            'container/build.sh names what it builds; leave it out, or set nanoclaw_image to "pull"',
-        )
-    if settings.nanoclaw_image == "pull" and not re.search(r"@sha256:[0-9a-f]{64}$", name or ""):
-        shown = f"{name!r} is refused" if name else "is needed"
-        yield (
-            "nanoclaw_image_name",
-            f"{shown}: a pull expects name@sha256:DIGEST, since a tag may change under the fleet",
-        )
-    if settings.nanoclaw_image == "load" and name is None:
-        yield "nanoclaw_image_name", "is needed: the name that the image has in nanoclaw_image_archive"
-
-
-def _image_archive(settings: HostSettings) -> Found:
-    if settings.nanoclaw_image == "load" and settings.nanoclaw_image_archive is None:
-        yield "nanoclaw_image_archive", "is needed: a file on the host, as docker save makes it"
-    if settings.nanoclaw_image != "load" and settings.nanoclaw_image_archive is not None:
-        yield "nanoclaw_image_archive", 'is read for nanoclaw_image "load" only; set that, or leave it out'
-
-
-def _environment(settings: HostSettings) -> Found:
-    for name in settings.nanoclaw_environment:
-        if name in _ROLES_OWN:
-            yield "nanoclaw_environment", f"{name} is refused: {_ROLES_OWN[name]}; leave it out"
-        if _sounds_secret(name):
-            text = f"{name} sounds secret, and every user of the host can read a unit's environment; use nanoclaw_env"
-            yield "nanoclaw_environment", text
 
 
 def _root(settings: HostSettings) -> Found:
@@ -207,16 +147,41 @@ def _root_and_pods(settings: HostSettings) -> Found:
         yield "pods_path", f"{pods} lies inside the project root {root}; mount the pods elsewhere, /pods"
 
 
+def _reachable(settings: HostSettings) -> Found:
+    """Root's home lets nobody else in (0700)."""
+    if settings.nanoclaw_user == "root":
+        return
+    for key, example in (("nanoclaw_root", "/opt/nanoclaw"), ("pods_path", "/pods")):
+        with suppress(WrongSettingError):
+            path = getattr(settings, key)
+            if lies_in(path, "/root"):
+                yield key, f"{path} lies in root's home, which {settings.nanoclaw_user} cannot enter; use {example}"
+
+
 def _v1_dir(settings: HostSettings) -> Found:
-    v1, root = settings.nanoclaw_v1_dir, settings.nanoclaw_root
+    v1 = settings.nanoclaw_v1_dir
     if v1 is None and settings.nanoclaw_v1_rollback:
         yield "nanoclaw_v1_rollback", "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
-    if v1 in (None, AUTO):
-        return
+    if v1 not in (None, AUTO) and (problem := v1_problem(str(v1), settings.nanoclaw_root, settings.pods_path)):
+        yield "nanoclaw_v1_dir", problem
+
+
+def v1_problem(v1: str, root: str, pods: str) -> str | None:
+    """Why a directory cannot be the v1 that is migrated, with the way out; None where it can."""
     if lies_in(v1, root) or lies_in(root, v1):
-        yield "nanoclaw_v1_dir", beside(v1, root)
-    elif lies_in(settings.pods_path, v1):
-        yield "nanoclaw_v1_dir", f"{v1} would hold the pods, {settings.pods_path}; set pods_path to another directory"
+        return beside(v1, root)
+    if lies_in(pods, v1):
+        return f"{v1} would hold the pods, {pods}; set pods_path to another directory"
+    if of_kernel(v1):
+        return f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
+    if of_role(v1):
+        return f"{v1} is the role's own; name the directory that v1 was installed to"
+    if is_shared(v1):
+        return f"{v1} is not v1's alone; name the directory that v1 was installed to"
+    tree = next((f"{pods}/{name}" for name in BOUND if lies_in(v1, f"{pods}/{name}")), None)
+    if tree and not lies_in(root, pods):
+        return f"{v1} lies in {tree}, which v2 owns; move v1 beside it, to {pods}/nanoclaw, or elsewhere"
+    return None
 
 
 def beside(v1: str, root: str) -> str:
@@ -226,12 +191,13 @@ def beside(v1: str, root: str) -> str:
 
 _SERVER_CHECKS: tuple[Callable[[Any], Found], ...] = (_export_root,)
 _HOST_CHECKS: tuple[Callable[[Any], Found], ...] = (
-    _mount_options,
-    _image,
-    _image_archive,
-    _environment,
+    mount_option_problems,
+    image,
+    image_archive,
+    environment,
     _root,
     _pods_path,
     _root_and_pods,
+    _reachable,
     _v1_dir,
 )

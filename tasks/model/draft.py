@@ -6,67 +6,28 @@ setting whose value is wrong. So every check that can be made is made, and none 
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeVar
 
 from tasks.model.access import AccessError, Choice, choose, squash_for
-from tasks.model.checks import in_system, is_shared
+from tasks.model.addresses import ip_address, usable_address
+from tasks.model.directory import Directory
 from tasks.model.identity import Ids, Squash, agent_of, parse_squash
-from tasks.model.plan import HOSTS, SERVERS, HostPlan, Machine, Problem, Source, lies_in
-from tasks.model.settings import LOCAL, HostSettings, ServerSettings, WrongSettingError
-from tasks.model.values import ip_address, usable_address
-
-S = TypeVar("S")
-T = TypeVar("T")
+from tasks.model.places import in_system, is_shared
+from tasks.model.plan import HOSTS, SERVERS, HostPlan, Machine, Source, lies_in
+from tasks.model.server_draft import NEEDED, RefusedError, ServerDraft, default_address
+from tasks.model.settings import LOCAL, HostSettings, WrongSettingError
+from tasks.model.values import PATH_LENGTH
 
 _DIRECTORY_NAME = re.compile(r"[A-Za-z0-9._@+-]+")
-_NEEDED = "is needed: neither ssh_hostname nor the machine's name is an IP address that other machines can reach"
-
-
-class RefusedError(Exception):
-    """An answer that host data does not give: the problem to report."""
-
-    def __init__(self, machine: str, key: str, text: str) -> None:
-        super().__init__(text)
-        self.problem = Problem(machine, key, text)
-
-
-def known(subject: S, question: Callable[[S], T]) -> T | None:
-    """What a machine answers to a question, or None if there is no answer."""
-    try:
-        return question(subject)
-    except (RefusedError, WrongSettingError):
-        return None
-
-
-def default_address(machine: Machine) -> str | None:
-    """The machine's address for others, from its ssh_hostname or its name, if that is an IP address."""
-    given = (str(machine.data.get("ssh_hostname")), machine.name)
-    return next((address for address in map(usable_address, given) if address), None)
-
-
-class ServerDraft:
-    """A machine of nfs_servers while it is planned."""
-
-    def __init__(self, machine: Machine, settings: ServerSettings) -> None:
-        self.name, self.settings, self._machine = machine.name, settings, machine
-
-    @cached_property
-    def address(self) -> str:
-        """The address that hosts mount from."""
-        address = self.settings.nfs_address or default_address(self._machine)
-        if address is None:
-            raise RefusedError(self.name, "nfs_address", _NEEDED)
-        return address
 
 
 class HostDraft:
     """A machine of nanoclaw_hosts while it is planned.
 
     + servers: every machine of nfs_servers by name, None for one without a draft
+    + directory: the whole inventory
     + observed: what a server that the role does not manage was seen to do
     """
 
@@ -75,11 +36,11 @@ class HostDraft:
         machine: Machine,
         settings: HostSettings,
         servers: Mapping[str, ServerDraft | None],
-        hosts: set[str],
+        directory: Directory,
         observed: Squash | None = None,
     ) -> None:
         self.name, self.settings, self._machine = machine.name, settings, machine
-        self._servers, self._hosts, self._observed = servers, hosts, observed
+        self._servers, self._directory, self._observed = servers, directory, observed
 
     def _refused(self, key: str, text: str) -> RefusedError:
         return RefusedError(self.name, key, text)
@@ -132,14 +93,37 @@ class HostDraft:
             raise self._refused(
                 "pods_server", f"{wanted} is no address that other machines can reach; name the server's"
             )
-        return next((name for name in self._servers if self._server(name).address == address), None)
+        return self._at(address)
+
+    def _at(self, address: str) -> str | None:
+        """The machine of nfs_servers that is mounted from an address; None for a server of somebody else."""
+        name = self._directory.server_at(address)
+        if name is None:
+            if host := self._directory.host_at(address):
+                whose = (
+                    "this host's own address" if host == self.name else f"the address of {host}, which is in {HOSTS}"
+                )
+                text = (
+                    f'{address} is {whose}; name a machine of {SERVERS}, another server, or "{LOCAL}" for a local disk'
+                )
+                raise self._refused("pods_server", text)
+            for server in self._directory.unaddressed:
+                _ = self._server(server).address  # It raises: whether it is that server cannot be said.
+            return None
+        mounted_from = self._server(name).address
+        if mounted_from != address:
+            raise self._refused(
+                "pods_server", f"{address} is {name}, which is mounted from {mounted_from}; set it to {name}"
+            )
+        return name
 
     def _no_server(self, wanted: str) -> str:
-        if wanted in self._hosts:
-            return f"{wanted} is in {HOSTS}; name a machine of {SERVERS} ({', '.join(self._servers) or 'it has none'})"
-        near = difflib.get_close_matches(wanted, [*self._servers, LOCAL], n=1, cutoff=0.7)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        machines = f" ({', '.join(sorted(self._servers))})" if self._servers else ", which has none"
+        shown = self._directory.servers_shown
+        if wanted in self._directory.hosts:
+            return f"{wanted} is in {HOSTS}; name a machine of {SERVERS} ({shown or 'it has none'})"
+        near = self._directory.names.near(wanted)
+        hint = f"; did you mean {near}?" if near else ""
+        machines = f" ({shown})" if shown else ", which has none"
         return f'{wanted!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
 
     @property
@@ -177,8 +161,11 @@ class HostDraft:
             if not _DIRECTORY_NAME.fullmatch(self.name) or self.name in (".", ".."):
                 raise self._refused("pods_export", f"is needed: {self.name!r} is no name for a directory below {root}")
             path = f"{root}/{self.name}"
-        elif in_system(path):
-            raise self._refused("pods_export", f"{path} lies in a directory of the system; use one below {root}")
+            if len(path) > PATH_LENGTH:
+                raise self._refused("pods_export", f"is needed: {path[:40]}… is longer than {PATH_LENGTH} characters")
+        if in_system(path) and not (self.settings.pods_export is None and in_system(root)):
+            below = f"use one below {root}" if self.settings.pods_export else "set pods_export to another"
+            raise self._refused("pods_export", f"{path} lies in a directory of the system; {below}")
         if is_shared(path):  # All that root has there would be given to an agent.
             raise self._refused("pods_export", f"{path} is not NanoClaw's alone; use a directory of its own")
         return Source(server.address, path)
@@ -188,7 +175,7 @@ class HostDraft:
         """The address of this machine as the server sees it; None where no server needs it."""
         address = self.settings.pods_address or default_address(self._machine)
         if address is None and self.server is not None:
-            raise self._refused("pods_address", _NEEDED)
+            raise self._refused("pods_address", NEEDED)
         return None if self.local else address
 
     @cached_property

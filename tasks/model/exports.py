@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tasks.model.addresses import ip_address
 from tasks.model.plan import Export, ServerPlan, lies_in
-from tasks.model.values import ip_address
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
 CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"

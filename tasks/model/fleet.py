@@ -6,14 +6,17 @@ every error of the whole fleet at once.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from tasks.model.checks import check_settings
-from tasks.model.conflicts import conflicts
-from tasks.model.draft import HostDraft, RefusedError, ServerDraft
+from tasks.model.conflicts import ADDRESSES, conflicts, identities
+from tasks.model.directory import Directory
+from tasks.model.draft import HostDraft
 from tasks.model.identity import ROOT, Squash
 from tasks.model.plan import HOSTS, SERVERS, Export, FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
+from tasks.model.server_draft import RefusedError, ServerDraft, known
 from tasks.model.settings import HostSettings, ServerSettings, WrongSettingError
 
 S = TypeVar("S")
@@ -41,9 +44,12 @@ def plan_fleet(machines: list[Machine], observed: Mapping[str, Squash] | None = 
     servers = [ServerDraft(machine, settings) for machine, settings in checked if isinstance(settings, ServerSettings)]
     drafts: dict[str, ServerDraft | None] = {machine.name: None for machine in machines if SERVERS in machine.groups}
     drafts.update((server.name, server) for server in servers)
-    names = {machine.name for machine in machines if HOSTS in machine.groups}
+    directory = Directory(machines)
+    directory.unaddressed = tuple(
+        name for name, server in drafts.items() if not (server and known(server, lambda server: server.address))
+    )
     hosts = [
-        HostDraft(machine, settings, drafts, names, (observed or {}).get(machine.name))
+        HostDraft(machine, settings, drafts, directory, (observed or {}).get(machine.name))
         for machine, settings in checked
         if isinstance(settings, HostSettings)
     ]
@@ -52,11 +58,15 @@ def plan_fleet(machines: list[Machine], observed: Mapping[str, Squash] | None = 
     for host in hosts:
         problems += _refusals(host, _HOST_QUESTIONS)
     problems += conflicts(servers, hosts)
+    problems += identities(machines, {problem.machine for problem in problems if problem.key in ADDRESSES})
     if problems:
         raise FleetError(problems)
 
     plans = {host.name: host.plan() for host in hosts}
-    return FleetPlan({server.name: _server_plan(server, plans) for server in servers}, plans)
+    of_server: defaultdict[str, list[HostPlan]] = defaultdict(list)
+    for plan in plans.values():
+        of_server[plan.server or ""].append(plan)
+    return FleetPlan({server.name: _server_plan(server, of_server[server.name]) for server in servers}, plans)
 
 
 _HOST_QUESTIONS: tuple[Callable[[HostDraft], object], ...] = (
@@ -78,7 +88,7 @@ def _refusals(subject: S, questions: tuple[Callable[[S], object], ...]) -> Itera
             continue
 
 
-def _server_plan(server: ServerDraft, hosts: Mapping[str, HostPlan]) -> ServerPlan:
+def _server_plan(server: ServerDraft, hosts: list[HostPlan]) -> ServerPlan:
     exports = [
         Export(
             path=host.source.path,
@@ -89,8 +99,8 @@ def _server_plan(server: ServerDraft, hosts: Mapping[str, HostPlan]) -> ServerPl
             writers=(host.host, host.agent),
             holds_root=host.root_on_pods,
         )
-        for host in hosts.values()
-        if host.server == server.name and host.source and host.address and host.squash
+        for host in hosts
+        if host.source and host.address and host.squash
     ]
     exports.sort(key=lambda export: (export.path, export.client))
     return ServerPlan(server.name, server.settings, server.address, tuple(exports))

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tasks.model.values import NOBODY
-
-HIGHEST_ID = 2**32 - 2
-"""The last uid and gid of Linux; the one after it means "leave as it is" to chown(2)."""
+from tasks.model.values import HIGHEST_ID, NOBODY
 
 
 class IdentityError(ValueError):

@@ -53,7 +53,7 @@ def normal(options: Iterable[str]) -> dict[str, str]:
     """The normal form of options, whoever wrote them: the kernel, or an operator."""
     form = dict(_DEFAULTS)
     for option in options:
-        name, _, value = option.partition("=")
+        name, _, value = option.replace('"', "").partition("=")
         if name in ("ro", "rw"):
             form["access"] = name if form["access"] == "rw" else "ro"
         elif name in ("hard", "soft", "softerr"):

@@ -43,7 +43,14 @@ def transport(address: str) -> str:
 
 def mount_options(source: Source, version: str, extra: Sequence[str]) -> tuple[str, ...]:
     """The options of the pods' mount, as mount(8) takes them."""
-    return (f"vers={version}", f"proto={transport(source.address)}", "hard", "nosuid", "nodev", "_netdev", *extra)
+    own = (f"vers={version}", f"proto={transport(source.address)}", "hard", "nosuid", "nodev", "_netdev")
+    return (*own, *map(_quoted, extra))
+
+
+def _quoted(option: str) -> str:
+    """An option as one of a list: a value that holds a comma, as an SELinux context may, is quoted (mount(8))."""
+    name, _, value = option.partition("=")
+    return f'{name}="{value}"' if "," in value else option
 
 
 def pods_unit(source: Source, path: str, options: Sequence[str]) -> str:

@@ -75,13 +75,18 @@ def options_of(plan: HostPlan) -> tuple[str, ...]:
     """The options of the pods' mount."""
     if plan.source is None:
         return ()
-    return mount_options(plan.source, plan.settings.pods_nfs_version, plan.settings.pods_mount_options)
+    return mount_options(plan.source, plan.settings.pods_nfs_version, _extra(plan))
 
 
 def pods_of(plan: HostPlan, source: Source) -> Wanted:
     """The pods' mount."""
     path = plan.settings.pods_path
     return Wanted(path, pods_unit(source, path, options_of(plan)))
+
+
+def _extra(plan: HostPlan) -> list[str]:
+    """The operator's options."""
+    return [*plan.settings.pods_mount_options, *plan.settings.pods_mount_options_unchecked]
 
 
 def binds_of(plan: HostPlan) -> list[Wanted]:
@@ -92,7 +97,7 @@ def binds_of(plan: HostPlan) -> list[Wanted]:
 
 def bind_flags(plan: HostPlan) -> tuple[str, ...]:
     """The options of a bind: of the pods' own, those that belong to a mount and not to its file system."""
-    return ("nosuid", "nodev", *(option for option in plan.settings.pods_mount_options if option in MOUNT_FLAGS))
+    return ("nosuid", "nodev", *(option for option in _extra(plan) if option in MOUNT_FLAGS))
 
 
 def stamp_of(plan: HostPlan) -> str:

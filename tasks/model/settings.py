@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.model.values import (
     Address,
-    AgentId,
+    AgentGid,
+    AgentUid,
     Command,
     Count,
     Environment,
@@ -92,6 +93,9 @@ class HostSettings(_Settings):
     pods_mount_options: MountOptions = Field(
         [], description="mount options beside vers, proto, hard, nosuid and nodev; as in nfs(5)"
     )
+    pods_mount_options_unchecked: MountOptions = Field(
+        [], description="mount options that the role does not know; the kernel alone judges them"
+    )
     pods_access: Literal["auto", "squash", "chown", "native"] = Field(
         "auto", description="how sessions come to belong to the agent: squash, chown, native, or auto"
     )
@@ -102,10 +106,10 @@ class HostSettings(_Settings):
     nanoclaw_user: User = Field("nanoclaw", description="user that the host process runs as; root is possible")
     nanoclaw_uid: HostId | None = Field(None, description="uid of nanoclaw_user; default: 0 for root, 1000 otherwise")
     nanoclaw_gid: HostId | None = Field(None, description="gid of nanoclaw_user; default: its uid")
-    nanoclaw_image_uid: AgentId = Field(
+    nanoclaw_image_uid: AgentUid = Field(
         1000, description="uid of the agent image's USER; the image is looked at and has to agree"
     )
-    nanoclaw_image_gid: AgentId = Field(1000, description="gid of the agent image's USER, likewise")
+    nanoclaw_image_gid: AgentGid = Field(1000, description="gid of the agent image's USER, likewise")
     nanoclaw_agent_account: User | None = Field(
         None,
         description="account that people log in to and that may have the agent's uid where sessions are given to it",

@@ -6,7 +6,6 @@ What passes is safe to stand in exports(5), in a systemd unit and in one quoted 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -19,25 +18,26 @@ from pydantic import (
     WrapValidator,
 )
 
+from tasks.model import image_name
+from tasks.model.addresses import machine_address
+from tasks.model.git_names import GIT_REF, GIT_URL, git_ref, git_url
+from tasks.model.mount_settings import CONTEXTS
+from tasks.model.text import command, environment, plain_text, word
+
+HIGHEST_ID = 2**32 - 2
+"""The last uid and gid of Linux; the one after it means "leave as it is" to chown(2)."""
+
 NOBODY = 65534
 """The uid and gid of nobody, to which a squashing server maps by default (exports(5), anonuid)."""
 
 _PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_HOST_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
-_GIT_PATH = r"[A-Za-z0-9._~/%+@=:-]*"
-_GIT_URL = re.compile(
-    rf"https?://{_HOST_NAME}(:[0-9]+)?/{_GIT_PATH}"
-    rf"|(ssh|git)://([A-Za-z0-9_][\w.-]*@)?({_HOST_NAME}|\[[0-9A-Fa-f:]+\])(:[0-9]+)?/{_GIT_PATH}"
-    rf"|file:///{_GIT_PATH}"
-    rf"|[A-Za-z0-9_][\w.-]*@{_HOST_NAME}:[A-Za-z0-9_~/.]{_GIT_PATH}",
-    re.ASCII,
+_USER = re.compile(r"[a-z_](?:[a-z0-9_.-]{0,30}[a-z0-9_-])?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_MOUNT_OPTION = re.compile(
+    rf"({'|'.join(sorted(CONTEXTS))})=([A-Za-z0-9._:,-]+|\"[A-Za-z0-9._:,-]+\")"
+    r"|[a-z0-9_][a-z0-9_.-]*(=[A-Za-z0-9._:/-]+)?"
 )
-_GIT_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*")
-_IMAGE = re.compile(r"[a-z0-9]+([._/:@-]+[A-Za-z0-9]+)*")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MOUNT_OPTION = re.compile(r"[a-z0-9_][a-z0-9_.-]*(=[A-Za-z0-9._:/-]+)?")
-_EXPORT_OPTION = re.compile(r"no_root_squash|root_squash|all_squash|(anonuid|anongid)=[0-9]{1,9}")
+_EXPORT_OPTION = re.compile(r"no_root_squash|root_squash|all_squash|(anonuid|anongid)=(0|[1-9][0-9]{0,9})")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[kMG]")
 
 PATH_LENGTH = 255
@@ -100,50 +100,6 @@ def _short(value: str) -> str:
     return value
 
 
-def _address(value: Any) -> str:
-    accepts = "one IP address, such as 10.0.0.11 or fd00::11"
-    if not isinstance(value, str):
-        raise ValueError(f"{accepts}; as text, in quotes")
-    if value == "*" or "/" in value:
-        raise ValueError(f"{accepts}; no network and no *: every machine in it could act as any agent")
-    address = ip_address(value)
-    if address is None:
-        raise ValueError(f"{accepts}; no name: exportfs drops one that it cannot look up, and says nothing")
-    parsed = ipaddress.ip_address(address)
-    if parsed.is_unspecified or parsed.is_multicast or address == "255.255.255.255":
-        raise ValueError(f"{accepts}, that belongs to one machine")
-    if parsed.is_loopback:
-        raise ValueError(f"{accepts}, that other machines can reach; this one means each machine itself")
-    if parsed.version == 6 and parsed.is_link_local:
-        raise ValueError(f"{accepts}; a link-local one is not enough without a network interface")
-    return address
-
-
-def ip_address(text: str) -> str | None:
-    """`text` as an IP address in its one canonical form, or None if it is none."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return None if "%" in str(address) else str(address)
-
-
-def usable_address(text: str) -> str | None:
-    """`text` as an address that a setting of type Address accepts, or None."""
-    try:
-        return _address(text)
-    except ValueError:
-        return None
-
-
-def _git_ref(value: str) -> str:
-    if value.endswith(".lock") or ".lock/" in value:
-        raise ValueError("a tag, a branch or a commit; git allows no part that ends in .lock")
-    return value
-
-
 def _node_versions(value: Any) -> tuple[int, int]:
     accepts = "the lowest and the highest major version, such as (20, 24); not below 18"
     if not isinstance(value, (list, tuple)) or len(value) != 2 or any(type(part) is not int for part in value):
@@ -158,8 +114,33 @@ def _env_value(value: Any) -> str:
     accepts = "one line of text"
     if not isinstance(value, str):
         raise ValueError(f"{accepts}, in quotes")
-    if any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise ValueError(f"{accepts}, without control characters")
+    return plain_text(value, accepts)
+
+
+def _image_name(value: Any) -> str:
+    accepts = "a Docker image name by the grammar of references, such as registry.example.org/team/agent:1"
+    if not isinstance(value, str):
+        raise ValueError(f"{accepts}; as text, in quotes")
+    if image_name.parse(value) is None:
+        raise ValueError(f"{accepts}; for a pull with its digest: name@sha256:…")
+    return value
+
+
+def _mount_option(value: str) -> str:
+    name, _, text = value.partition("=")
+    return f"{name}={text.strip(chr(34))}" if name in CONTEXTS else value
+
+
+def _not_nobody(value: int) -> int:
+    if value == NOBODY:
+        raise ValueError("not nobody's id, which squashing gives to whom it does not know")
+    return value
+
+
+def _export_option(value: str) -> str:
+    name, _, number = value.partition("=")
+    if number and int(number) > HIGHEST_ID:
+        raise ValueError(f"{name} from 0 to {HIGHEST_ID}, the last id of Linux")
     return value
 
 
@@ -177,37 +158,52 @@ V1Dir = Annotated[
         '"auto", or an absolute path of letters, digits and . _ @ + - (no space, no trailing /)',
     ),
 ]
-User = Annotated[str, _text(_USER, "a user name: lower-case letters, digits, _ and -, at most 32")]
-Address = Annotated[str, BeforeValidator(_address)]
+User = Annotated[str, _text(_USER, "a user name: lower-case letters, digits, _, . and -, at most 32")]
+Address = Annotated[str, BeforeValidator(machine_address)]
+
+
 HostId = Annotated[
-    int, Field(ge=0, lt=NOBODY), _accepts(f"a whole number from 0 to {NOBODY - 1} ({NOBODY} is nobody's)")
-]
-AgentId = Annotated[
     int,
-    Field(ge=1, lt=NOBODY),
-    _accepts(f"a whole number from 1 to {NOBODY - 1}: an agent is never root, and {NOBODY} is nobody's"),
+    Field(ge=0, le=HIGHEST_ID),
+    AfterValidator(_not_nobody),
+    _accepts(f"a whole number from 0 to {HIGHEST_ID} but {NOBODY}, which is nobody's"),
 ]
+AgentUid = Annotated[
+    int,
+    Field(ge=1, le=HIGHEST_ID),
+    AfterValidator(_not_nobody),
+    _accepts(f"a whole number from 1 to {HIGHEST_ID} but {NOBODY}: an agent is never root, nor nobody"),
+]
+AgentGid = HostId
 Flag = Annotated[bool, _accepts("True or False")]
 Count = Annotated[int, Field(ge=1, le=100), _accepts("a whole number from 1 to 100")]
 GitUrl = Annotated[
     str,
+    AfterValidator(git_url),
     _text(
-        _GIT_URL,
+        GIT_URL,
         "a git URL without a password: https://, ssh://, git://, file:/// or user@host:path; "
         "give the machine a deploy key for what is private",
     ),
 ]
 GitRef = Annotated[
-    str, AfterValidator(_git_ref), _text(_GIT_REF, "a tag, a branch or a commit, such as v2.0.64 (no .., no leading -)")
+    str, AfterValidator(git_ref), _text(GIT_REF, "a tag, a branch or a commit, such as v2.0.64 (no .., no leading -)")
 ]
-ImageName = Annotated[str, _text(_IMAGE, "a Docker image name; for a pull with its digest: name@sha256:…")]
+ImageName = Annotated[str, BeforeValidator(_image_name)]
 EnvName = Annotated[str, _text(_ENV_NAME, "a variable name: letters, digits and _, no digit first")]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
-Environment = Annotated[dict[EnvName, EnvValue], _mapping('a mapping of names to text, such as {"TZ": "Europe/Oslo"}')]
-MountOption = Annotated[str, _text(_MOUNT_OPTION, "one mount option of nfs(5): name or name=value")]
+Environment = Annotated[
+    dict[EnvName, EnvValue],
+    AfterValidator(environment),
+    _mapping('a mapping of names to text, such as {"TZ": "Europe/Oslo"}'),
+]
+MountOption = Annotated[
+    str, AfterValidator(_mount_option), _text(_MOUNT_OPTION, "one mount option of nfs(5): name or name=value")
+]
 MountOptions = Annotated[list[MountOption], _list('a list of mount options, such as ["lookupcache=positive"]')]
 ExportOption = Annotated[
     str,
+    AfterValidator(_export_option),
     _text(
         _EXPORT_OPTION,
         "no_root_squash, root_squash, all_squash, anonuid=UID or anongid=GID; the role writes all other options",
@@ -217,9 +213,10 @@ ExportOptions = Annotated[
     list[ExportOption], _list('a list of options, such as ["all_squash", "anonuid=1000", "anongid=1000"]')
 ]
 Command = Annotated[
-    list[Annotated[str, _text(re.compile(r"[^\n\r\0]+"), "a word of text without line breaks")]],
+    list[Annotated[str, AfterValidator(word), _text(re.compile(r"[^\n\r\0]+"), "a word of text without line breaks")]],
+    AfterValidator(command),
     _list('a program and its words, such as ["node", "scripts/ask.mjs"]', least=1),
 ]
-Server = Annotated[str, _text(re.compile(r"\S+", re.ASCII), 'a machine of nfs_servers, an IP address or "local"')]
+Server = Annotated[str, _text(re.compile(r"\S{1,255}", re.ASCII), 'a machine of nfs_servers, an IP address or "local"')]
 NodeVersions = Annotated[tuple[int, int], BeforeValidator(_node_versions)]
 Size = Annotated[str, _text(_SIZE, "a size such as 100M: a number and k, M or G")]

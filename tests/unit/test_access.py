@@ -9,11 +9,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.model.access import AccessError, Wanted, choose, squash_for
-from tasks.model.identity import HIGHEST_ID, ROOT, Ids, Squash, agent_of, parse_squash
+from tasks.model.identity import ROOT, Ids, Squash, agent_of, parse_squash
 from tasks.model.life import ACTIONS, Action, Case, live
 from tasks.model.settings import Access
 from tasks.model.storage import Node, Process, Storage
-from tasks.model.values import NOBODY
+from tasks.model.values import HIGHEST_ID, NOBODY
 
 A, HOST = Ids(1000, 1000), Ids(1500, 1500)
 TO_AGENT, PLAIN, NONE = Squash("all", A), Squash("root"), Squash("none")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from tasks.model.access import NEEDED
 from tasks.model.identity import (
-    HIGHEST_ID,
     MAPPED_IDS,
     ROOT,
     Docker,
@@ -24,7 +23,7 @@ from tasks.model.identity import (
 )
 from tasks.model.life import ACTIONS, Action, Case, Giver, live
 from tasks.model.storage import FileSystem, Node, Process, Storage
-from tasks.model.values import NOBODY
+from tasks.model.values import HIGHEST_ID, NOBODY
 
 A, HOST = Ids(1000, 1000), Ids(1500, 1500)
 TO_AGENT, PLAIN, NONE = Squash("all", A), Squash("root"), Squash("none")

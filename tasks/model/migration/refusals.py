@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.model.checks import beside
+from tasks.model.checks import v1_problem
 from tasks.model.migration.found import Candidate, Database, Install, V1State
 from tasks.model.migration.item import counted, listed
 from tasks.model.migration.places import Progress, service
 from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.room import Need
 from tasks.model.migration.words import size
-from tasks.model.plan import HostPlan, lies_in
+from tasks.model.plan import HostPlan
 
 KEY = "nanoclaw_v1_dir"
 NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
@@ -40,8 +41,8 @@ def unplanned(state: V1State | None, host: HostPlan) -> Refusal | None:
         )
     if state.install is None:
         return _not_one(state, host)
-    if lies_in(state.install.path, host.root) or lies_in(host.root, state.install.path):
-        why, _, way_out = beside(state.install.path, host.root).partition(": ")
+    if problem := v1_problem(state.install.path, host.root, host.settings.pods_path):
+        why, way_out = re.split("[:;] ", problem, maxsplit=1)
         return Refusal(why, way_out)
     return _database(state.install.database, state.install.path)
 

@@ -1,0 +1,75 @@
+"""How values of host data are shown in an error: short, printable, and never one that could be a secret."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from typing import Any
+
+_limited = reprlib.Repr()
+_limited.maxstring = _limited.maxother = 80
+
+_WORDS = frozenset(
+    (
+        *("SECRET", "SECRETS", "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE", "PASSCODE", "APIKEY", "APITOKEN"),
+        *("CREDENTIAL", "CREDENTIALS", "TOKEN", "BEARER", "COOKIE", "AUTHTOKEN", "ACCESSKEY"),
+        *("PRIVATEKEY", "SECRETKEY"),
+    )
+)
+_LAST_WORDS = frozenset({"KEY", "PASS", "PWD", "PAT", "AUTH", "OAUTH", "JWT", "DSN", "AUTHORIZATION", "WEBHOOK"})
+_POINTERS = frozenset(
+    (
+        *("FILE", "PATH", "DIR", "NAME", "LIMIT", "LIMITS", "COUNT", "MAX", "MIN", "TTL", "LENGTH", "SIZE", "TIMEOUT"),
+        *("EXPIRY", "BUDGET", "ENABLED", "REQUIRED", "HOST", "PORT", "PREFIX", "TYPE", "INTERVAL", "SOCK", "POLICY"),
+        *("URL", "URI", "ENDPOINT", "ISSUER", "AUDIENCE", "SCOPE", "SCOPES", "PARALLELISM", "ALGORITHM", "HEADER"),
+    )
+)
+"""Last words of names that say something about a secret, and do not hold it."""
+
+_VALUES = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|\bsk-[A-Za-z0-9_-]{16,}|\b[sr]k_(live|test)_[A-Za-z0-9]{10,}|\bgh[opusr]_[A-Za-z0-9]{20,}"
+    r"|\bgithub_pat_[A-Za-z0-9_]{20,}|\bgl(pat|rt|dt)-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}"
+    r"|\bxapp-[A-Za-z0-9-]{10,}|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.|\bhf_[A-Za-z0-9]{20,}|\bnpm_[A-Za-z0-9]{30,}"
+    r"|\bSG\.[A-Za-z0-9_-]{16,}\.|\b[0-9]{8,10}:[A-Za-z0-9_-]{35}\b|\bdop_v1_[a-f0-9]{32,}"
+    r"|\b[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{5,8}\.[A-Za-z0-9_-]{25,}"
+    r"|(?i:\b(bearer|basic) [A-Za-z0-9._~+/=-]{16,})|://[^/\s:@]*:[^/\s@]+@"
+    r"|hooks\.slack\.com/services/|discord(app)?\.com/api/webhooks/"
+)
+
+
+def limited(value: Any) -> str:
+    """A value in a few characters, whatever it is; an integer of thousands of digits has no decimal form."""
+    try:
+        text = _limited.repr(value)
+    except Exception:
+        text = f"a value of type {type(value).__name__}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """A text with all that is not printable as an escape, also what cannot be encoded."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def key_shown(key: Any) -> str:
+    """A key of host data: as it is where it is plain text, as Python writes it otherwise."""
+    if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,80}", key, re.ASCII):
+        return key
+    return ascii(key)[:80] if isinstance(key, str) else limited(key)
+
+
+def sounds_secret(text: str) -> bool:
+    """Whether one of its words is a name that a secret would have, or a value that looks like one."""
+    return any(_secret_name(word) for word in re.findall(r"\w+", text)) or _VALUES.search(text) is not None
+
+
+def _secret_name(name: str) -> bool:
+    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper().split("_")
+    words = [part.rstrip("0123456789") or part for part in parts if part and not part.isdigit()]
+    if not words or words[-1] in _POINTERS:
+        return False
+    if _WORDS & set(words) or "API_KEY" in "_".join(words) or words[-1] in _LAST_WORDS - {"PWD", "WEBHOOK"}:
+        return True
+    return len(words) > 1 and words[-1] in _LAST_WORDS
