@@ -40,7 +40,7 @@ def acting(ids: Ids, seconds: int, work: Callable[[], Any]) -> dict[str, Any]:
             signal.alarm(seconds)
             answer: dict[str, Any]
             try:
-                become(ids)
+                set_ids(ids)
                 answer = {"value": work()}
             except Exception as error:
                 name, text = error_of(error)
@@ -70,7 +70,7 @@ def reap(child: int, end: float) -> None:
         time.sleep(0.005)
 
 
-def become(ids: Ids) -> None:
+def set_ids(ids: Ids) -> None:
     """Goes on with these ids and no other groups."""
     uid, gid = ids
     os.umask(0o022)

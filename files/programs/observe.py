@@ -26,10 +26,10 @@ from files.programs.acting import (
     SAFE_TMPFS,
     Ids,
     acting,
-    become,
     checked,
     error_of,
     reap,
+    set_ids,
 )
 
 arguments = json.loads(sys.argv[1])
@@ -80,7 +80,7 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
         try:
             signal.setitimer(signal.ITIMER_REAL, left)  # A fork does not inherit the alarm of its parent.
             try:
-                become(ids)
+                set_ids(ids)
                 answer = {"value": work()}
             except Exception as error:
                 answer = {"error": error_of(error)[0]}

@@ -22,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-from files.programs.acting import ROOT, Ids, acting, become, container_view
+from files.programs.acting import ROOT, Ids, acting, container_view, set_ids
 from files.programs.container_script import SCRIPT
 from files.programs.journals import hot
 from files.programs.scratch import NOTE, PREFIX, absent, read_inbound, remove, touch, write_outbound
@@ -125,7 +125,7 @@ class Probe:
 
         def enter() -> Any:
             os.chdir(container_view(binds))
-            become(self.agent)
+            set_ids(self.agent)
             return work()
 
         return acting(ROOT, STEP, enter)

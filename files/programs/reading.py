@@ -1,12 +1,15 @@
-"""Reading a file that may not be there: for programs that import it."""
+"""Reading a file of the system's that may not be there: for programs that import it."""
 
 from __future__ import annotations
 
+from files.programs.careful import bytes_of
+
+MOST = 16 << 20
+
 
 def read(path: str, errors: str = "replace") -> str | None:
-    """The text of a file, or None where there is none to be read."""
+    """The text of a file, or None where there is none to be read. Links are followed, as the system has some."""
     try:
-        with open(path, encoding="utf-8", errors=errors) as file:
-            return file.read()
+        return bytes_of(path, follow=True, most=MOST).decode("utf-8", errors).replace("\r\n", "\n")
     except OSError:
         return None

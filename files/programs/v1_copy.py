@@ -7,16 +7,16 @@ what v1 has no more goes. Kept: links (as links), times, modes, nested .git; har
 alone can be given to the agent. Left: sockets, pipes and devices, node_modules, logs of groups, skills that v2 has
 itself. Never touched in v2: memory and configuration, which NanoClaw's own steps write.
 
-While v1 serves (not `final`) a file may vanish under the copy. Answer: {"bytes": sent, "seconds": spent}.
+Agents write in each directory that is read: its reader sees nothing else of this machine (files/programs/confined.py).
+What vanishes meanwhile is tried again, and while v1 serves (not `final`) it is left to the last copy.
+Answer: {"bytes": sent, "seconds": spent}.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import pwd
-import re
 import sqlite3
 import subprocess
 import sys
@@ -25,11 +25,16 @@ from collections.abc import Callable
 from typing import Any
 
 from files.programs.acting import acting
+from files.programs.atomic import replace
+from files.programs.careful import text_of
+from files.programs.confined import directory_below
+from files.programs.git_tree import Tree
+from files.programs.rsync_confined import RsyncError, pull
+from files.programs.tree_entry import open_directory
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OWN = ("CLAUDE.md", "CLAUDE.local.md", "CLAUDE.global.md", "container.json", "logs/")
 """At the top of a group: made by NanoClaw's own steps from v1's, or left."""
-VANISHED = 24  # rsync(1), EXIT VALUES
+TRIES = 4
 
 
 class Copier:
@@ -39,80 +44,69 @@ class Copier:
         self.asked = asked
         self.end = time.monotonic() + asked["seconds"]
         self.bytes = 0
-        self.top = os.open(os.path.realpath(asked["v1"]), FOLDER)
+        self.top = os.path.realpath(asked["v1"])
+        os.close(open_directory(self.top))
 
-    def opened(self, *path: str) -> int | None:
-        """A directory of v1, reached without a link; None where there is none."""
-        handle = os.dup(self.top)
-        for part in path:
+    def folders(self, *path: str) -> list[str]:
+        """The directories in a directory of v1; links do not count."""
+        handle = directory_below(self.top, *path)
+        if handle is None:
+            return []
+        try:
+            with os.scandir(handle) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        finally:
+            os.close(handle)
+
+    def is_there(self, *path: str) -> bool:
+        handle = directory_below(self.top, *path)
+        if handle is not None:
+            os.close(handle)
+        return handle is not None
+
+    def copy(self, source: tuple[str, ...], target: str, *options: str) -> None:
+        """What is in one directory of v1. One that vanished meanwhile is none."""
+        ids = (self.asked["uid"], self.asked["gid"])
+        kept = "-rlptH" if self.asked["hard_links"] else "-rlpt"
+        for tries_left in reversed(range(TRIES)):
+            left = self.end - time.monotonic()
+            if left <= 0:
+                sys.exit(f"no time was left to copy to {target}")
             try:
-                below = os.open(part, FOLDER, dir_fd=handle)
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    raise
-                return None
-            finally:
-                os.close(handle)
-            handle = below
-        return handle
-
-    def copy(self, source: int | str, target: str, *options: str, names: list[str] | None = None) -> None:
-        """What is in a directory that is open, or those of its directories that are named; or one file.
-
-        With no shell in between, what is rsync's host for its --rsh is the program that runs there: env(1).
-        """
-        ids = f"--reuid={self.asked['uid']} --regid={self.asked['gid']}"
-        words = [
-            "rsync",
-            "-rlptH" if self.asked["hard_links"] else "-rlpt",
-            "--secluded-args" if newer() else "--protect-args",
-            "--mkpath",
-            "--stats",
-        ]
-        words += [f"--rsh=setpriv {ids} --clear-groups", "--timeout=300", *options]
-        if isinstance(source, int):
-            # What is before /./ is not made at the target (--relative), so that each named one is at its top.
-            place = f"/proc/self/fd/{source}/"
-            words += [f"{place}./{name}" for name in names] if names else [place]
-        else:
-            words.append(source)
-        left = self.end - time.monotonic()
-        if left <= 0:
-            sys.exit(f"no time was left to copy to {target}")
-        handles = (source,) if isinstance(source, int) else ()
-        done = subprocess.run(
-            [*words, f"env:{target}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=left,
-            pass_fds=handles,
-            check=False,
-        )
-        if done.returncode not in ((0,) if self.asked["final"] else (0, VANISHED)):
-            sys.exit(f"rsync to {target} (status {done.returncode}): {done.stderr.strip()[-2000:]}")
-        sent = re.search(r"Total transferred file size: ([0-9,.]+)", done.stdout)
-        self.bytes += int(re.sub("[,.]", "", sent[1])) if sent else 0
+                self.bytes += pull(self.top, source, target, [kept, *options], ids, left)
+                return
+            except FileNotFoundError:
+                if not self.is_there(*source):
+                    return
+                failed = f"{'/'.join(source)} comes and goes"
+            except RsyncError as error:
+                failed = f"rsync to {target} ({error})"
+                if not error.vanished:
+                    sys.exit(failed)
+            if not tries_left and self.asked["final"]:
+                sys.exit(failed)
+            time.sleep(0.2)
 
     def everything(self) -> None:
         root = self.asked["root"]
-        if (groups := self.opened("groups")) is not None and (folders := listed(groups)):
-            made = [f"--exclude=/*/{name}" for name in OWN]
-            options = ("--relative", "--delete", "--exclude=node_modules/", *made)
-            self.copy(groups, f"{root}/groups/", *options, names=folders)
+        for folder in self.folders("groups"):
+            made = [f"--exclude=/{name}" for name in OWN]
+            self.copy(("groups", folder), f"{root}/groups/{folder}/", "--delete", "--exclude=node_modules/", *made)
         skills = self.own_skills()
         for folder, group in self.agent_groups().items():
             self.conversations(folder, group, skills)
-        if (auth := self.opened("store", "auth")) is not None:
-            self.copy(auth, f"{root}/store/auth/", "--delete", "--chmod=D0700,F0600")
-        self.skills(skills)
+        if self.is_there("store", "auth"):
+            self.copy(("store", "auth"), f"{root}/store/auth/", "--delete", "--chmod=D0700,F0600")
+        for name in self.folders("container", "skills"):
+            if name not in skills:
+                self.copy(("container", "skills", name), f"{root}/container/skills/{name}/", "--delete")
         self.allow_list()
 
     def own_skills(self) -> list[str]:
-        """The skills of v2's own source."""
-        words = ["git", "-c", "safe.directory=*", "-C", self.asked["root"], "ls-tree", "-z", "--name-only", "HEAD"]
-        done = subprocess.run([*words, "container/skills/"], capture_output=True, text=True, timeout=60, check=True)
-        return sorted(os.path.basename(path) for path in done.stdout.split("\0") if path)
+        """The skills of v2's own source, as the host user's git lists them."""
+        root = self.asked["root"]
+        listed = self.as_host(lambda: Tree(root).names("ls-tree", "-z", "--name-only", "HEAD", "container/skills/"))
+        return sorted(os.path.basename(path) for path in listed)
 
     def as_host(self, work: Callable[[], Any]) -> Any:
         """What `work` returns as the host user, whose tree v2's is."""
@@ -135,40 +129,37 @@ class Copier:
         return found
 
     def conversations(self, folder: str, group: str, skills: list[str]) -> None:
-        source = self.opened("data", "sessions", folder, ".claude")
-        if source is None:
+        source = ("data", "sessions", folder, ".claude")
+        if not self.is_there(*source):
             return
         target = f"{self.asked['root']}/data/v2-sessions/{group}/.claude-shared"
         # v2 links the skills that its checkout has; a copy in their place would be the old one for ever.
-        there = self.opened("container", "skills")
-        linked = {*skills, *(listed(there) if there is not None else ())}
+        linked = {*skills, *self.folders("container", "skills")}
         left = [f"--exclude=/skills/{name}" for name in sorted(linked)]
         self.copy(source, f"{target}/", "--delete", "--exclude=/projects/-workspace-agent", *left)
-        talks = self.opened("data", "sessions", folder, ".claude", "projects", "-workspace-group")
+        talks = (*source, "projects", "-workspace-group")
         # A link that an agent left in v1 is a link in v2: nothing is written through one.
-        if talks is not None and self.as_host(lambda: is_plain(target, "projects", "-workspace-agent")):
+        if self.is_there(*talks) and self.as_host(lambda: is_plain(target, "projects", "-workspace-agent")):
             # v1's agents worked in /workspace/group, v2's work in /workspace/agent; a conversation goes by its place.
             self.copy(talks, f"{target}/projects/-workspace-agent/", "--delete")
 
-    def skills(self, known: list[str]) -> None:
-        place = self.opened("container", "skills")
-        for name in listed(place) if place is not None else ():
-            if name not in known and (skill := self.opened("container", "skills", name)) is not None:
-                self.copy(skill, f"{self.asked['root']}/container/skills/{name}/", "--delete")
-
     def allow_list(self) -> None:
-        if not self.asked["v1_home"]:
+        """v1's mount allow-list, which its owner reads and the host user writes, where v2's home has none."""
+        home = self.asked["v1_home"]
+        if not home:
             return
-        source = f"{self.asked['v1_home']}/.config/nanoclaw/mount-allowlist.json"
-        if os.path.isfile(source) and not os.path.islink(source):
-            target = f"{pwd.getpwuid(self.asked['uid']).pw_dir}/.config/nanoclaw/"
-            self.copy(source, target, "--ignore-existing", "--chmod=F0600")
+        name = ".config/nanoclaw/mount-allowlist.json"
+        owner = os.stat(home)
+        read = acting((owner.st_uid, owner.st_gid), 60, lambda: text_of(f"{home}/{name}"))
+        if "value" not in read:
+            sys.exit(f"{home}/{name}: {read['text']}")
+        if read["value"] is not None:
+            target = f"{pwd.getpwuid(self.asked['uid']).pw_dir}/{name}"
+            self.as_host(lambda: None if os.path.lexists(target) else write(target, read["value"]))
 
 
-def listed(place: int) -> list[str]:
-    """The directories in a directory that is open; links do not count."""
-    with os.scandir(place) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+def write(path: str, text: str) -> None:
+    replace(path, text.encode(), 0o600)
 
 
 def is_plain(above: str, *path: str) -> bool:
@@ -178,13 +169,6 @@ def is_plain(above: str, *path: str) -> bool:
         if os.path.islink(above):
             return False
     return True
-
-
-def newer() -> bool:
-    """Whether rsync calls the option by its newer name (3.2.7 and later)."""
-    said = subprocess.run(["rsync", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
-    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said)
-    return bool(found) and tuple(map(int, found.groups())) >= (3, 2, 7) if found else False
 
 
 if __name__ == "__main__":

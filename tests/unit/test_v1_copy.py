@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from files.programs.confined import SOURCE, confine, needs_of
+from files.programs.rsync_confined import only_vanished
 from tasks.command import program_argv
 
 pytestmark = pytest.mark.skipif(
@@ -42,21 +47,25 @@ class Case(NamedTuple):
     def shared(self) -> Path:
         return self.v2 / "data/v2-sessions/ag-1/.claude-shared"
 
-    def copy(self, links: bool = True) -> subprocess.CompletedProcess[str]:
+    def copy(self, links: bool = True, final: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         for place in (self.v1, self.v2, self.home):
             subprocess.run(["chown", "-hR", f"{UID}:{UID}", str(place)], check=True)
         asked = {"v1": str(self.v1), "root": str(self.v2), "user": "x", "uid": UID, "gid": UID}
         _python, *words = program_argv(
-            "v1_copy", {**asked, "v1_home": None, "hard_links": links, "final": True, "seconds": 60}
+            "v1_copy", {**asked, "v1_home": None, "hard_links": links, "final": final, "seconds": 60, **more}
         )
         return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=90, check=False)
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
-    for place in (tmp_path, *tmp_path.parents):  # another user has to get here
-        place.chmod(place.stat().st_mode | 0o011)
-    made = Case(tmp_path / "v1", tmp_path / "v2", tmp_path / "secret", tmp_path / "home")
+def case() -> Iterator[Case]:
+    with tempfile.TemporaryDirectory() as folder:  # another user has to get here, and pytest's own is root's alone
+        Path(folder).chmod(0o755)
+        yield made_in(Path(folder))
+
+
+def made_in(folder: Path) -> Case:
+    made = Case(folder / "v1", folder / "v2", folder / "secret", folder / "home")
     for place in (made.claude, made.group, made.v2 / "data/v2-sessions", made.v2 / "container/skills/own", made.home):
         place.mkdir(parents=True)
     made.secret.mkdir(mode=0o700)
@@ -162,3 +171,181 @@ def test_hard_links_are_kept_only_where_each_name_can_be_given(case: Case) -> No
     shutil.rmtree(case.v2 / "groups")
     assert case.copy(links=False).returncode == 0
     assert (case.v2 / "groups/main/one").stat().st_nlink == 1
+
+
+SWAPPER = """
+import ctypes, os, sys
+place, secret = sys.argv[1:]
+libc = ctypes.CDLL(None)
+os.chdir(place)
+os.symlink(secret, "away")
+print("at it", flush=True)
+while os.getppid() == int(os.environ["PARENT"]):
+    libc.renameat2(-100, b"notes", -100, b"away", 2)
+"""
+
+
+@contextlib.contextmanager
+def swapping(place: Path, secret: Path) -> Iterator[None]:
+    """Something that exchanges the directory `notes` for a link to `secret`, as fast as it can."""
+    words = [sys.executable, "-c", SWAPPER, str(place), str(secret)]
+    environment = {**os.environ, "PARENT": str(os.getpid())}
+    attacker = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert attacker.stdout and attacker.stdout.readline() == b"at it\n"
+        yield
+    finally:
+        attacker.kill()
+        attacker.communicate()
+
+
+def no_secret(case: Case) -> bool:
+    copied = [path for path in case.v2.rglob("*") if path.is_file() and not path.is_symlink()]
+    return not [path for path in copied if b"secret" in path.read_bytes() or path.name == "shadow"]
+
+
+def test_an_agent_that_swaps_a_directory_for_a_link_reads_nothing_and_stops_nothing(case: Case) -> None:
+    for number in range(30):
+        (case.group / f"notes/deep/{number}").mkdir(parents=True)
+        (case.group / f"notes/deep/{number}/shadow-of-mine").write_text("mine")
+        (case.secret / f"deep/{number}").mkdir(parents=True)
+        (case.secret / f"deep/{number}/shadow").write_text("secret")
+    with swapping(case.group, case.secret):
+        for _ in range(3):
+            done = case.copy(final=False)
+            assert done.returncode == 0, done.stderr
+            assert no_secret(case)
+    assert case.copy().returncode == 0 and no_secret(case)
+    assert (case.v2 / "groups/main/notes").is_symlink() != (case.v2 / "groups/main/away").is_symlink()
+
+
+def confined(top: Path, path: tuple[str, ...], files: list[str], work: Callable[[], Any]) -> str:
+    """What a child prints that is confined."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(writer, 1)
+        try:
+            confine(str(top), path, files)
+            os.write(1, str(work()).encode())
+        except BaseException as error:
+            os.write(1, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def error_of(work: Callable[[], Any]) -> int | None:
+    try:
+        work()
+    except OSError as error:
+        return error.errno
+    return None
+
+
+def test_a_link_into_another_group_leads_nowhere_for_the_reader(case: Case) -> None:
+    (case.v1 / "groups/family").mkdir()
+    (case.v1 / "groups/family/diary").write_text("secret of the family")
+    (case.group / "up").symlink_to("../family")
+    (case.group / "own").write_text("own")
+    ways = ("own", "up/diary", "../family/diary", "../../etc/passwd", "../proc/1/root")
+
+    def reached() -> list[Any]:
+        return [[way for way in ways if Path(SOURCE, way).exists()], [path.name for path in Path("/").iterdir()]]
+
+    assert confined(case.v1, ("groups", "main"), [], reached) == "[['own'], ['source']]"
+
+
+def test_a_group_that_is_a_link_is_none(case: Case) -> None:
+    (case.v1 / "groups/other").symlink_to(case.secret)
+    assert confined(case.v1, ("groups", "other"), [], lambda: list(Path("/").iterdir())).startswith("FileNotFoundError")
+
+
+def test_the_reader_writes_nothing_and_keeps_no_way_out(case: Case) -> None:
+    outside = os.open("/", os.O_RDONLY)
+
+    def tried() -> list[int | None]:
+        writing = error_of(lambda: os.close(os.open(f"{SOURCE}/new", os.O_WRONLY | os.O_CREAT)))
+        return [writing, error_of(lambda: os.stat("etc", dir_fd=outside)), error_of(lambda: Path("/new").mkdir())]
+
+    assert confined(case.v1, ("groups", "main"), [], tried) == f"[{errno.EROFS}, {errno.EBADF}, {errno.EROFS}]"
+    os.close(outside)
+
+
+def test_a_program_that_is_confined_has_the_right_to_read_alone(case: Case) -> None:
+    setpriv = shutil.which("setpriv") or ""
+    files = needs_of(setpriv)
+    said = confined(case.v1, ("groups", "main"), files, lambda: os.execv(setpriv, [setpriv, "--dump"]))
+    assert "Capability bounding set: dac_read_search\n" in said and "no_new_privs: 1\n" in said, said
+
+
+@pytest.mark.parametrize(
+    ("said", "vanished"),
+    [
+        ('rsync: [sender] link_stat "/a" failed: No such file or directory (2)\n', True),
+        ('rsync: [sender] change_dir "/a" failed: Not a directory (20)\nrsync error: code 23 at main.c(1)\n', True),
+        ('rsync: [sender] opendir "/a" failed: Too many levels of symbolic links (40)\n', True),
+        ('rsync: [sender] send_files failed to open "/a": Permission denied (13)\n', False),
+        ('rsync: [sender] link_stat "/a" failed: x (2)\nrsync: [receiver] mkstemp "/b" failed: x (28)\n', False),
+        ("rsync error: some files could not be transferred\n", False),
+    ],
+)
+def test_only_errors_of_what_was_removed_or_replaced_are_tried_again(said: str, vanished: bool) -> None:
+    assert only_vanished(said) is vanished
+
+
+def test_a_group_that_cannot_be_written_fails_at_once_with_the_cause(case: Case) -> None:
+    (case.group / "a").write_text("a")
+    (case.v2 / "groups").write_text("no directory")
+    done = case.copy(final=False)
+    assert done.returncode != 0 and "rsync to" in done.stderr and "groups/main" in done.stderr
+
+
+def test_git_in_a_checkout_of_the_host_user_runs_as_that_user(case: Case) -> None:
+    """A promisor remote has git start a program for each object that is missing."""
+    told = case.v2.parent / "told"
+    told.mkdir()
+    told.chmod(0o777)
+    evil = case.v2.parent / "evil"
+    evil.write_text(f"#!/bin/sh\nid -u >> {told}/uid\nexit 1\n")
+    evil.chmod(0o755)
+    git = ["git", "-C", str(case.v2)]
+    lists = subprocess.run([*git, "ls-tree", "-rt", "HEAD"], capture_output=True, text=True, check=True).stdout
+    skills = next(line.split()[2] for line in lists.splitlines() if line.endswith("container/skills"))
+    (case.v2 / f".git/objects/{skills[:2]}/{skills[2:]}").unlink()
+    for name, value in {
+        "extensions.partialClone": "evil",
+        "core.repositoryFormatVersion": "1",
+        "remote.evil.url": str(case.v2),
+        "remote.evil.promisor": "true",
+        "remote.evil.uploadpack": str(evil),
+    }.items():
+        subprocess.run([*git, "config", name, value], check=True)
+    case.copy()
+    assert set((told / "uid").read_text().split()) == {str(UID)}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "device", "directory"])
+def test_an_allow_list_that_is_no_file_of_v1s_home_is_not_read(case: Case, kind: str) -> None:
+    v1_home = case.home / "v1"
+    place = v1_home / ".config/nanoclaw/mount-allowlist.json"
+    place.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to(case.secret / "shadow" if kind == "link" else "/dev/zero")
+    assert case.copy(v1_home=str(v1_home)).returncode == 0
+
+
+def test_an_allow_list_that_only_root_may_read_is_not_read_for_its_owner(case: Case) -> None:
+    v1_home = case.home / "v1"
+    (v1_home / ".config").mkdir(parents=True)
+    (v1_home / ".config/nanoclaw").symlink_to(case.secret)
+    (case.secret / "mount-allowlist.json").write_text("{}")
+    assert case.copy(v1_home=str(v1_home)).returncode == 0
