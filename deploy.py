@@ -3,8 +3,12 @@
 pyinfra knows an operation by its line: calls here and in tasks/ are static, one line each.
 """
 
+import sys
+from pathlib import Path
+
 from pyinfra import config, host
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # pyinfra may run in the fleet's own directory
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 from tasks.exports import serve_exports

@@ -12,6 +12,7 @@ from pyinfra.api.config import Config
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+from tasks.command_line import fleet_directory
 from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
 from tasks.looks import at_once
@@ -27,9 +28,6 @@ from tasks.model.service_unit import STATE_DIRECTORY
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch
 from tasks.source import WORK_SECONDS
-
-LEFT = Path(os.environ.get("NANOCLAW_PODS_LEFT", "migration-left.txt")).absolute()
-"""The hosts of the last run that are not migrated, one a line; by default where pyinfra runs."""
 
 _SECONDS = 240
 _TIMEOUT = 480
@@ -86,12 +84,18 @@ def look_at_v1(
     return {name: Migration(install, order, unseen.get(name, ())) for name, install in installs.items()}, problems
 
 
+def _left_file() -> Path:
+    """The hosts of the last run that are not migrated, one a line; by default beside the inventory."""
+    return Path(os.environ.get("NANOCLAW_PODS_LEFT") or fleet_directory() / "migration-left.txt").absolute()
+
+
 def _list(left: Sequence[str], asked: Iterable[str]) -> None:
     """Writes down which hosts are left. Those of an earlier run that this one does not look at stay on the list."""
-    before = LEFT.read_text(encoding="utf-8").splitlines() if LEFT.exists() else []
+    file = _left_file()
+    before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     names = [*left, *(name for name in before if name not in asked)]
     if names != before:
-        LEFT.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def _refuse(
@@ -151,7 +155,7 @@ def migrate_v1(plan: HostPlan, migration: Migration) -> None:
                 plan=plan,
                 install=v1,
                 earlier=earlier,
-                left=str(LEFT),
+                left=str(_left_file()),
                 _timeout=_SWITCH,
             )
 

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import click
 from gevent.lock import RLock
 from pyinfra import config, logger, state
+from pyinfra.api.config import Config
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
+from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.facts.exports import Exports, ExportState
 from tasks.facts.machine import MachineFact
 from tasks.looks import at_once
 from tasks.migration import Migration, look_at_v1
+from tasks.model.example_addresses import example_problems
 from tasks.model.exports import CONF, DROPIN, conflicts
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
@@ -34,8 +36,8 @@ Answer = TypeVar("Answer")
 class PreflightError(PyinfraError):
     """Why the run does not begin: every problem of every machine."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        lines = [f"  {problem}" for problem in sorted(set(problems))]
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        lines = [f"  {problem}" for problem in sorted({str(problem) for problem in problems})]
         super().__init__("\n".join(["nothing was changed, because:", *lines]))
 
 
@@ -89,36 +91,28 @@ def check_fleet() -> Checked:
     return _once(_check_machines, state.inventory)
 
 
-_READING = ("dry", "debug_facts", "debug_operations")
-"""Options of pyinfra's command line with which a run ends before it changes anything."""
-
-_reads: list[bool] = []
-
-
-def _only_reads() -> bool:
-    """Whether this run only reads. pyinfra tells its command line alone, so config.py's moment is remembered."""
-    return any(_reads)
-
-
 def check_settings_before_connecting(new_state: State) -> None:
     """Has host data judged before pyinfra connects to any machine. Called by config.py.
 
     pyinfra has no hook between its inventory and the first connection, so this one follows `State.init`. (A callback
     on connecting would do too, but pyinfra prints what it raises with a traceback for each machine.)
     """
-    command_line = click.get_current_context(silent=True)
-    _reads[:] = [bool(command_line and command_line.params.get(option)) for option in _READING]
     init = new_state.init
 
-    def init_then_check(*args: Any, **kwargs: Any) -> None:
-        init(*args, **kwargs)
-        _once(_plan, new_state.inventory)
+    def init_then_check(inventory: Inventory, config: Config, initial_limit: Iterable[Host] | None = None) -> None:
+        init(inventory, config, initial_limit=initial_limit)
+        if unmatched := limit_problems(inventory, initial_limit):
+            raise PreflightError(unmatched)
+        _once(_plan, inventory)
 
-    new_state.init = init_then_check  # type: ignore[method-assign]
+    new_state.init = init_then_check  # type: ignore[assignment, method-assign]
 
 
 def _plan(inventory: Inventory, observed: Mapping[str, Squash] | None = None) -> FleetPlan:
+    add_role_group_data(inventory)
     machines = [Machine(member.name, tuple(member.groups), _data(member)) for member in inventory]
+    if problems := example_problems(machines):
+        raise PreflightError(problems)
     try:
         return plan_fleet(machines, observed)
     except FleetError as error:
@@ -126,6 +120,8 @@ def _plan(inventory: Inventory, observed: Mapping[str, Squash] | None = None) ->
 
 
 def _check_machines(inventory: Inventory) -> Checked:
+    if unmatched := limit_problems(inventory):
+        raise PreflightError(unmatched)
     fleet = _once(_plan, inventory)
     members = [
         member
@@ -152,7 +148,7 @@ def _check_machines(inventory: Inventory) -> Checked:
             problems += unguarded(fleet, fleet.servers[member.name], exports.table, machines.keys())
     if problems:
         raise PreflightError(problems)
-    observed, problems = observe(fleet, members, run_config, only_reads=_only_reads())
+    observed, problems = observe(fleet, members, run_config, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
     fleet = _plan(inventory, observed)
@@ -160,7 +156,7 @@ def _check_machines(inventory: Inventory) -> Checked:
         raise PreflightError(problems)
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
-    migrations, problems = look_at_v1(fleet, members, run_config, only_reads=_only_reads())
+    migrations, problems = look_at_v1(fleet, members, run_config, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
     return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))

@@ -12,6 +12,8 @@ from tests.e2e.fleet import PROJECT, Fleet
 from tests.lab.errors import CommandFailedError, LabError
 from tests.lab.lab import Lab
 
+INVENTORY = "tests/lab/inventory.py"
+
 
 def main() -> int:
     """Runs the demonstration; the exit status is 0 only if every host answered and the second run changed nothing."""
@@ -24,11 +26,11 @@ def main() -> int:
     lab = Lab()
     found_up = lab.is_up
     lab.up("server", "host-root")
-    if lab["server"].address not in (PROJECT / "inventory.py").read_text():
+    if lab["server"].address not in (PROJECT / INVENTORY).read_text():
         lab.down()
         raise LabError(
-            f"the machines have other addresses than inventory.py lists ({lab['server'].address} is the server): "
-            "inventory.py was changed, or another checkout's default lab runs here (end it: make lab-down there)"
+            f"the machines have other addresses than {INVENTORY} lists ({lab['server'].address} is the server): "
+            "another checkout's default lab runs here (end it: make lab-down there)"
         )
     fleet = Fleet.of(lab)
 
@@ -41,8 +43,8 @@ def main() -> int:
             return 1
         others.result()
 
-    title("pyinfra inventory.py deploy.py -y")
-    pyinfra = [str(PROJECT / ".venv/bin/pyinfra"), "inventory.py", "deploy.py", "-y"]
+    title(f"pyinfra {INVENTORY} deploy.py -y")
+    pyinfra = [str(PROJECT / ".venv/bin/pyinfra"), INVENTORY, "deploy.py", "-y"]
     if subprocess.run(pyinfra, cwd=PROJECT).returncode != 0:
         print("demo: the run failed")
         return 1

@@ -84,6 +84,17 @@ class Outcome:
         return [found[1] if (found := _PROGRAM.search(command)) else command for command in others]
 
 
+@dataclass(frozen=True)
+class Start:
+    """How pyinfra is started. `{role}` and `{fleet}` stand for the directories of the two."""
+
+    directory: str
+    words: tuple[str, ...]
+
+
+FROM_THE_ROLE = Start("{role}", ("{fleet}/inventory.py", "deploy.py", "--config", "tests/fake/config.py"))
+
+
 def fleet(**hosts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The data of a server and of these hosts, by their names on the @fake connector."""
     data: dict[str, dict[str, Any]] = {"@fake/server": {"ssh_hostname": "10.0.0.10"}}
@@ -109,11 +120,13 @@ def deploy(
     *arguments: str,
     instead: Mapping[str, Mapping[str, Any]] | None = None,
     then: Mapping[str, Mapping[str, Any]] | None = None,
+    start: Start = FROM_THE_ROLE,
 ) -> Outcome:
     """Runs deploy.py over machines that are all in one `state` of tests.fake.machines.
 
     + instead: by machine and fact, what it answers in place of that
     + then: the same, of an operation that has sent a command
+    + start: the directory in which pyinfra runs, and the words of its command line
     """
     try:
         said = [answers(data, state), answers(data, "finished")]
@@ -137,11 +150,11 @@ def deploy(
     inventory.write_text(text, encoding="utf-8")
     sent = folder / "sent.json"
     sent.unlink(missing_ok=True)
-    words = [str(inventory), "deploy.py", "--json", "--config", "tests/fake/config.py", *arguments]
+    words = [word.format(fleet=folder, role=PROJECT) for word in start.words]
     begin = time.monotonic()
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "pyinfra"), *words],
-        cwd=PROJECT,
+        [str(Path(sys.executable).parent / "pyinfra"), *words, "--json", *arguments],
+        cwd=start.directory.format(fleet=folder, role=PROJECT),
         env={**os.environ, "NANOCLAW_PODS_SENT": str(sent), "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

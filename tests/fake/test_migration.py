@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.model.migration.found import Candidate
-from tests.fake.deploy import Outcome, deploy, fleet
+from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, deploy, fleet
 from tests.unit.v1_found import INSTALL, PATH, UNIT, found
 
 V1, BARE = "@fake/v1", "@fake/bare"
@@ -36,12 +36,13 @@ def run(
     state: Any = None,
     progress: Any = None,
     failing: tuple[str, ...] = (),
+    start: Start = FROM_THE_ROLE,
 ) -> Outcome:
     seen = {"v1_install": asdict(state or found()), "migration_state": progress or NEW}
     hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
     before = {name: seen for name in hosts}
     after = {name: {"migration_state": DONE} for name in hosts if name not in failing}
-    return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after)
+    return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after, start=start)
 
 
 def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def claim(owner: str, wanted: int | None) -> Subnet:
     """Reserves a network for the lab whose state folder is `owner`, and makes its bridge.
 
     A bridge that exists is what makes a number taken: it goes with the machine's reboot, as labs do. Number 0 is kept
-    for a lab called default, whose addresses inventory.py lists.
+    for a lab called default, whose addresses tests/lab/inventory.py lists.
     """
     default = Path(owner).name == "default"
     with locked(RUNTIME / "subnets.lock"):
