@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e import incident
 from tests.e2e.fleet import FINISHED, Fleet
-from tests.e2e.sample import of_another_day
+from tests.e2e.sample import described, not_in_sample
 from tests.lab.lab import Lab
 from tests.lab.requirements import unsupported_reason
 
@@ -20,13 +20,17 @@ LAB_NAME = "NANOCLAW_PODS_LAB_NAME"
 """Environment variable: a lab to use as it is and to leave up, for work on single scenarios."""
 
 
+def pytest_report_header() -> str:
+    return described()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/e2e/" in str(item.path):
             item.add_marker(pytest.mark.e2e)
-    if waiting := of_another_day(items):
-        config.hook.pytest_deselected(items=waiting)
-        items[:] = [item for item in items if item not in waiting]
+    if left_out := not_in_sample(items):
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.command import run_program
 from tasks.model.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import EVEN_DAYS, ODD_DAYS
+from tests.e2e.sample import EVEN_SEEDS, ODD_SEEDS
 
 MOUNT = "Pods mount | Mount the pods"
 
@@ -17,7 +17,7 @@ def _reaches_server(fleet: Fleet, name: str) -> bool:
     return fleet.lab[name].run(command, check=False, timeout=120).returncode == 0
 
 
-@EVEN_DAYS
+@EVEN_SEEDS
 def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
     """Proved from inside one, and that the proof can fail: without the role's table it does reach it."""
     host = fleet.lab["host-1000"]
@@ -51,7 +51,7 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 
 
-@ODD_DAYS
+@ODD_SEEDS
 def test_what_only_a_new_mount_changes(fleet: Fleet) -> None:
     """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
     mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.

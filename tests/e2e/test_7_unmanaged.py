@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.command import run_program
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import EVEN_DAYS, ODD_DAYS
+from tests.e2e.sample import EVEN_SEEDS, ODD_SEEDS
 
 NAME = "host-1500"
 
@@ -37,7 +37,7 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
     return seen
 
 
-@ODD_DAYS
+@ODD_SEEDS
 def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     """A squash to the agent is seen, and taken; a plain root_squash is seen, and refused with the way out."""
     alone = _alone(fleet)
@@ -62,7 +62,7 @@ def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     assert "is not observed in a dry run" in alone.dry().log
 
 
-@EVEN_DAYS
+@EVEN_SEEDS
 def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
     """Domains that differ are named as such, before anything is changed."""
     machines = {"nfsd": fleet.lab["server"], "nfs": fleet.lab[NAME]}

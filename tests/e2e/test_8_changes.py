@@ -13,7 +13,7 @@ from tests.e2e.fleet import Fleet
 from tests.e2e.forging import cannot_forge
 from tests.e2e.guards import SCENARIOS, prepare
 from tests.e2e.hostile_pods import attack_pods
-from tests.e2e.sample import EVEN_DAYS, seed
+from tests.e2e.sample import EVEN_SEEDS, seed
 from tests.e2e.strategies import CHOWN, NATIVE, SQUASH, SQUASH_ROOT, change
 
 CHANGES = (
@@ -27,16 +27,16 @@ CHANGES = (
 """From what the lab's hosts have: squash, one as root, one as uid 1000."""
 
 
-@EVEN_DAYS  # the others are those of a migration
+@EVEN_SEEDS  # the others are those of a migration
 def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
-    today = seed() // 2
-    name, strategy = CHANGES[today % len(CHANGES)]
+    number = seed() // 2
+    name, strategy = CHANGES[number % len(CHANGES)]
     change(fleet, name, strategy)
     if strategy != CHOWN:
         prepare(fleet, name)
     happens: list[Callable[[Fleet, str], object]] = [
         *SCENARIOS.values(),
         cannot_forge,
-        partial(attack_pods, attempts=100, seed=today),
+        partial(attack_pods, attempts=100, seed=number),
     ]
-    happens[today // len(CHANGES) % len(happens)](fleet, name)  # each of them with each change, in time
+    happens[number // len(CHANGES) % len(happens)](fleet, name)  # each of them with each change, in time

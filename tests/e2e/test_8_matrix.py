@@ -1,4 +1,4 @@
-"""A sample of one round of the matrix, another one each day. `make matrix` runs all of it."""
+"""A sample of one round of the matrix, which the commit chooses. `make matrix` runs all of it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CONTAINED = 2
 
 def test_a_sample_of_the_matrix(incident_fleet: Fleet) -> None:
     """What the model predicts of each action is what the kernel does."""
-    today = seed()
-    round = ROUNDS[today % len(ROUNDS)]
+    number = seed()
+    round = ROUNDS[number % len(ROUNDS)]
     lab = incident_fleet.lab
 
     def sample(cells: list[Cell]) -> list[Cell]:
         members = [cell for cell in cells if cell.round == round]
-        return sorted(random.Random(today).sample(members, SAMPLE), key=lambda cell: cell.name)
+        return sorted(random.Random(number).sample(members, SAMPLE), key=lambda cell: cell.name)
 
     outcome = run(lab["server"], lab["host-1500"], sample, say, CONTAINED)
-    assert outcome.disagreements == [], f"{SEED}={today}"
+    assert outcome.disagreements == [], f"{SEED}={number}"
     assert outcome.cells == SAMPLE
     assert outcome.actions > 0
     assert outcome.in_containers == (CONTAINED if round == "as installed" else 0)

@@ -37,15 +37,15 @@ ROUNDS: tuple[tuple[str, int, list[str]], ...] = (
 
 def hostile(_steps: Sequence[str]) -> dict[str, Any]:
     """An agent attacks the programs that give owners, 100,000 times."""
-    begun, today, found = time.monotonic(), seed(), {}
+    begun, number, found = time.monotonic(), seed(), {}
     for what, attempts, options in ROUNDS:
-        words = ["--attempts", str(attempts), "--seed", str(today), *options]
+        words = ["--attempts", str(attempts), "--seed", str(number), *options]
         done = subprocess.run([sys.executable, "-m", "tests.hostile", *words], cwd=PROJECT, stdout=subprocess.PIPE)
         found[what] = json.loads(done.stdout.splitlines()[-1])
         say(f"{what}: {json.dumps(found[what])}")
     return {
         "attempts": sum(each["attempts"] for each in found.values()),
-        "seed": today,
+        "seed": number,
         "failed": sum(
             not each["passed"] or each["attempts"] < n for each, (_, n, _) in zip(found.values(), ROUNDS, strict=True)
         ),

@@ -17,7 +17,7 @@ from tests.matrix.__main__ import main as run_matrix
 
 
 def scenarios(_steps: Sequence[str]) -> dict[str, Any]:
-    """Every scenario of tests/e2e, those of other days too."""
+    """Every scenario of tests/e2e, those of other samples too."""
     begun = time.monotonic()
     words = [sys.executable, "-m", "pytest", "-q", "tests/e2e"]
     done = subprocess.run(words, cwd=PROJECT, env={**os.environ, ALL: "all"}, check=False)

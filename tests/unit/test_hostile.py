@@ -24,7 +24,7 @@ SMALL = ["--depth", "300", "--huge", "300"]
 
 
 def attack(attempts: int, *more: str) -> dict[str, Any]:
-    """What came of an attack with the day's seed, in a process and in mounts of its own."""
+    """What came of an attack with the seed of the sample, in a process and in mounts of its own."""
     words = ["--attempts", str(attempts), "--seed", str(seed()), "--seconds", str(SECONDS), *SMALL, *more]
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile", *words],
