@@ -1,6 +1,6 @@
 """What a machine's NanoClaw service is: unit, texts, logs, what it started with, and what else runs its root.
 
-Argument: {"unit", "user", "gid", "root", "texts": [paths], "logs": [paths], "inputs": [paths], "started": path}.
+Argument: {"unit", "user", "uid", "gid", "root", "texts": [paths], "logs": [paths], "inputs": [paths], "started": path}.
 Changes nothing.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import grp
-import hashlib
 import json
 import os
 import pwd
@@ -20,6 +19,11 @@ from typing import Any
 from files.programs.host_user import within
 from files.programs.place import place
 from files.programs.reading import read
+from files.programs.serving import wait_until_serving
+from files.programs.started import outdated
+
+STARTING = 30
+"""Seconds that a service which has just been started has to answer; one that runs for longer is asked once."""
 
 NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
 UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
@@ -43,6 +47,14 @@ def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
     }
 
 
+def answering(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
+    """Whether the service answers; one that a boot or a mount has just started has a moment for it."""
+    now = wait_until_serving(unit, root, user, 0)
+    if not now["answers"] and now["seconds"] is not None and now["seconds"] < STARTING:
+        now = wait_until_serving(unit, root, user, STARTING - now["seconds"])
+    return {"answers": now["answers"], "why": now["why"]}
+
+
 def account(name: str, gid: int) -> dict[str, Any] | None:
     try:
         entry = pwd.getpwnam(name)
@@ -53,23 +65,6 @@ def account(name: str, gid: int) -> dict[str, Any] | None:
     except KeyError:
         group = str(gid)
     return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "group": group}
-
-
-def digest(path: str) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def outdated(inputs: list[str], started: str) -> list[str] | None:
-    """The inputs whose digest is another one than the last start noted, as sha256sum(1) prints it."""
-    text = read(started)
-    if text is None:
-        return None
-    noted = {path: hexadecimal for hexadecimal, _, path in (line.partition("  ") for line in text.splitlines())}
-    return [path for path in inputs if noted.get(path) != digest(path)]
 
 
 def rival_processes(unit: str, root: str) -> list[dict[str, str]]:
@@ -113,7 +108,7 @@ def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
 def main() -> None:
     told = json.loads(sys.argv[1])
     unit, root = told["unit"], told["root"]
-    within(60, root)
+    within(100, root)
     who = account(told["user"], told["gid"])
     rivals = [rival_processes(unit, root), rival_units(unit, root, who["home"] if who else None)]
     rivals.append(earlier_units(unit, UNITS[0]))
@@ -125,6 +120,7 @@ def main() -> None:
         "node": shutil.which("node", path=NODE_PATH),
         "logs": {path: place(path, root) for path in told["logs"]},
         "outdated": outdated(told["inputs"], told["started"]),
+        "serving": answering(unit, root, (told["uid"], told["gid"])),
         "rivals": [rival for found in rivals for rival in found],
     }
     print(json.dumps(found))

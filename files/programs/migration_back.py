@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from files.programs.agents import agents_of, list_agents
 from files.programs.atomic import replace
 from files.programs.v1_service import ServiceError, start_and_stay, state, systemctl
 
@@ -27,9 +28,9 @@ def stop_v2(unit: str, label: str) -> list[str]:
         systemctl(v2, "kill", "--signal=KILL", unit, seconds=20)
         wrong.append(f"{unit} did not stop and was killed")
     try:
-        listed = ["docker", "ps", "--quiet", "--filter", f"label=nanoclaw-install={label}"]
+        listed = list_agents(label)
         asked = subprocess.run(listed, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=True)
-        if names := asked.stdout.split():
+        if names := agents_of(asked.stdout):
             stop = ["docker", "stop", "--time=10", *names]
             subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, timeout=40, check=True)
     except (OSError, subprocess.SubprocessError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 from files.programs.host_user import become
 from files.programs.printable import shown
+from files.programs.serving import wait_until_serving
 
 
 def probed(argv: list[str]) -> float:
@@ -61,9 +62,9 @@ def answered(asked: dict[str, Any]) -> str:
 def main(asked: dict[str, Any]) -> dict[str, Any]:
     seconds = probed(asked["probe"])
     answer = answered(asked) if asked["command"] else None
-    active = subprocess.run(["systemctl", "is-active", asked["unit"]], capture_output=True, text=True, timeout=60)
-    if active.returncode != 0:
-        sys.exit(f"{asked['unit']} is {active.stdout.strip()}")
+    now = wait_until_serving(asked["unit"], asked["root"], (asked["uid"], asked["gid"]), 20)
+    if not now["answers"]:
+        sys.exit(now["why"])
     return {"probe": seconds, "command": answer}
 
 

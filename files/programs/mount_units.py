@@ -3,9 +3,9 @@
 Argument: {"cycle": bool, "mounts": [{"unit", "path"}…] (in the order of mounting), "start": [unit…],
 "remount": [argv…], "server": {"address", "port", "path"} or null, "service": unit, "install": slug, "lazy": bool}.
 
-Without `cycle` it runs `remount` and starts the units of `start`. With it, it stops the service and the containers
-of this install, unmounts every one of `mounts` (with `lazy`, by force where it must be), starts the units of
-`start` and every unit that was mounted before, and the service if it ran.
+Without `cycle` it runs `remount` and starts the units of `start`. With it, it stops the service and the agents of
+this install (never a gateway), unmounts every one of `mounts` (with `lazy`, by force where it must be), starts the
+units of `start` and every unit that was mounted before, and the service if it ran.
 
 Everything is bounded in time, each command and all together: WORK for what is asked, RECOVERY for putting back what
 was there after a failure; that is less than the operation waits for it (tasks/mounts.py). Answer: {"stopped": [name…],
@@ -25,6 +25,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from files.programs.agents import agents_of, list_agents
 from files.programs.mount_table import mount_table
 
 REASONS = (
@@ -145,12 +146,10 @@ def stop_users(service: str, install: str, stopped: list[str]) -> None:
         must(["systemctl", "stop", service], 150)
         stopped.append(service)
     if shutil.which("docker") and run(["systemctl", "is-active", "--quiet", "docker.service"], 30)[0] == 0:
-        listed = ["docker", "ps", "--quiet", "--filter", f"label=nanoclaw-install={install}"]
-        containers = must(listed, 60).split()
+        containers = agents_of(must(list_agents(install), 60))
         if containers:
             run(["docker", "stop", "--time=10", *containers], 180)
-            left = must(listed, 60).split()
-            if left:
+            if left := agents_of(must(list_agents(install), 60)):
                 raise FailedError(f"agent containers do not stop: {' '.join(left)}")
             stopped += [f"container {name}" for name in containers]
 

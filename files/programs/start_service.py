@@ -1,21 +1,25 @@
-"""Enables a service, starts it again if asked to, and waits until it is up to stay.
+"""Enables a service, starts it again if asked to, and waits until it answers on its socket.
 
-Argument: {"unit", "restart": bool, "socket": path, "errors": path}. It is up when it answers on its socket; or,
-since it delays its own start after unclean stops, when it has run for a while. Otherwise the last lines of the
-journal and of its error log are the reason.
+Argument: {"unit", "restart": bool, "root", "user", "uid", "gid", "log", "errors": paths of its logs, "install": slug}.
+Agents of the last start are ended: they would go on with its image, ids and mounts. Otherwise what this start has
+logged is the reason, from its beginning.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 
-SETTLE = 20
-LINES = 15
+from files.programs.agents import agents_of, list_agents
+from files.programs.service_log import LARGEST, TAIL, logged, plain, shortened, size_of
+from files.programs.serving import as_user, wait_until_serving
+
+UP = 180
+"""Seconds until it answers: channels connect before its last socket opens."""
+FORGET = "import os, sys; os.unlink(sys.argv[1])"
 
 
 def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
@@ -24,74 +28,73 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def state(unit: str) -> tuple[str, str]:
-    shown = systemctl("show", "--property=ActiveState,InvocationID", unit).stdout
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    return found.get("ActiveState", ""), found.get("InvocationID", "")
-
-
-def answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(5)
-        try:
-            client.connect(path)
-        except OSError:
-            return False
-    return True
-
-
-def settles(unit: str, path: str) -> bool:
-    """Whether the service is up: what runs now does not end while we look."""
-    _, invocation = state(unit)
-    until = time.monotonic() + SETTLE
-    while time.monotonic() < until:
-        if state(unit) != ("active", invocation):
-            return False
-        if answers(path):
-            return True
-        time.sleep(1)
-    return True
-
-
-def last_lines(unit: str, errors: str) -> str:
+def what_it_said(unit: str, since: dict[str, int], invocation: str) -> str:
+    """The journal and the logs of the start that failed."""
+    of_start = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
+    named = of_start if invocation else [f"--unit={unit}", f"--lines={TAIL}"]
     journal = subprocess.run(
-        ["journalctl", "--no-pager", "--output=cat", f"--lines={LINES}", f"--unit={unit}"],
+        ["journalctl", "--no-pager", "--output=cat", *named], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    lines = [f"the journal of {unit}:", *shortened(plain(journal.stdout[-LARGEST:]))]
+    for path, offset in since.items():
+        if found := logged(path, offset):
+            lines += [f"{path}:", *shortened(found)]
+    return "\n".join(lines)
+
+
+def stop_agents(install: str) -> None:
+    """Later versions take over the agents of an earlier start, which have the image, ids and mounts of that."""
+    with suppress(OSError, subprocess.SubprocessError):
+        listed = subprocess.run(
+            list_agents(install), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+        )
+        if names := agents_of(listed.stdout):
+            subprocess.run(
+                ["docker", "stop", "--time=3", *names], stdin=subprocess.DEVNULL, capture_output=True, timeout=120
+            )
+
+
+def forget_crashes(root: str, user: tuple[int, int]) -> None:
+    """Removes what NanoClaw's circuit breaker counts, as its own clean stop does: this start is asked for."""
+    subprocess.run(
+        [sys.executable, "-I", "-c", FORGET, f"{root}/data/circuit-breaker.json"],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=60,
+        cwd="/",
+        check=False,
+        **as_user(user),
     )
-    try:
-        with open(os.open(errors, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))
-            said = plain(file.read())[-LINES:]
-    except OSError:
-        said = []
-    return "\n".join([f"the journal of {unit}:", *plain(journal.stdout), f"{errors}:", *said])
-
-
-def plain(text: bytes) -> list[str]:
-    """Lines as printable text: agents have a say in what is logged, and an operator's terminal shows it."""
-    lines = text.decode("utf-8", "backslashreplace").rstrip().split("\n")
-    return ["".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line) for line in lines]
 
 
 def main() -> None:
     arguments = json.loads(sys.argv[1])
-    unit, errors = arguments["unit"], arguments["errors"]
+    unit, root, user = arguments["unit"], arguments["root"], (arguments["uid"], arguments["gid"])
     enabled = systemctl("enable", unit)
     if enabled.returncode != 0:
         sys.exit(f"{unit} cannot be enabled: {enabled.stdout}")
     if not arguments["restart"]:
         return
+    stopped = systemctl("stop", unit)
+    if stopped.returncode != 0:
+        sys.exit(f"{unit} does not stop: {stopped.stdout}")
+    stop_agents(arguments["install"])
+    forget_crashes(root, user)
+    since = {path: size_of(path) for path in (arguments["errors"], arguments["log"])}
     systemctl("reset-failed", unit)
-    started = systemctl("restart", unit)
+    started = systemctl("start", unit)
     if started.returncode != 0:
-        sys.exit(f"{unit} does not start: {started.stdout}\n{last_lines(unit, errors)}")
+        sys.exit(f"{unit} does not start: {started.stdout}\n{what_it_said(unit, since, '')}")
     if systemctl("show", "--property=ConditionResult", "--value", unit).stdout.strip() == "no":
         left = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
         why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
         sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
-    if not settles(unit, arguments["socket"]):
-        sys.exit(f"{unit} starts and ends again\n{last_lines(unit, errors)}")
+    begun = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
+    now = wait_until_serving(unit, root, user, UP)
+    if not now["answers"]:
+        ended = now["active"] != "active" or now["invocation"] != begun
+        what = f"{unit} starts and ends again" if ended else now["why"]
+        sys.exit(f"{what}\n{what_it_said(unit, since, begun)}")
 
 
 if __name__ == "__main__":

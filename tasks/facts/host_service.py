@@ -18,6 +18,7 @@ class HostService(ProgramFact[ServiceState]):
         self,
         unit: str,
         user: str,
+        uid: int,
         gid: int,
         root: str,
         texts: list[str],
@@ -26,5 +27,5 @@ class HostService(ProgramFact[ServiceState]):
         started: str,
     ) -> StringCommand:
         return self.ask(
-            unit=unit, user=user, gid=gid, root=root, texts=texts, logs=logs, inputs=inputs, started=started
+            unit=unit, user=user, uid=uid, gid=gid, root=root, texts=texts, logs=logs, inputs=inputs, started=started
         )

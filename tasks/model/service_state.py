@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from tasks.model import service_unit as texts
 from tasks.model.place import Place, owner_in_root
@@ -34,6 +35,15 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """Whether the service answers on its socket, as `files/programs/serving.py` says."""
+
+    answers: bool
+    why: str
+    """Why it does not; empty where it does."""
+
+
+@dataclass(frozen=True)
 class ServiceState:
     """What a machine says of its NanoClaw service."""
 
@@ -46,6 +56,7 @@ class ServiceState:
     outdated: list[str] | None
     """The inputs that changed since the service started; None where no start has noted them."""
     rivals: list[Rival]
+    serving: Serving
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,21 @@ class ServiceSteps:
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
+
+
+def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
+    """The argument of files/programs/start_service.py."""
+    log, errors = texts.log_files(plan)
+    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    return {
+        "unit": plan.unit,
+        "restart": restart,
+        "root": plan.root,
+        "log": log,
+        "errors": errors,
+        "install": plan.slug,
+        **user,
+    }
 
 
 def refusals(plan: HostPlan, seen: ServiceState) -> list[str]:
@@ -125,11 +151,12 @@ def service_steps(plan: HostPlan, seen: ServiceState) -> ServiceSteps:
     rotation = texts.rotation_text(plan, runtime(plan, seen).account)
     rotates = seen.files.get(texts.rotation_path(plan)) == rotation
     logs = tuple(_log_steps(plan, seen))
-    up = seen.unit.active == "active"
+    active = seen.unit.active == "active"
+    up = active and seen.serving.answers
     enabled = seen.unit.enabled == "enabled"
     # The retry unit is no part of what runs: a change of it alone restarts nothing.
     ours_differ = any(path != texts.retry_path(plan) for path in differing)
-    stale = up and (ours_differ or seen.unit.reload or seen.outdated is None or bool(seen.outdated))
+    stale = active and (ours_differ or seen.unit.reload or seen.outdated is None or bool(seen.outdated))
 
     reasons = [f"{path} differs" for path in differing]
     if seen.unit.reload and not differing:
@@ -137,8 +164,10 @@ def service_steps(plan: HostPlan, seen: ServiceState) -> ServiceSteps:
     reasons += [f"{path}: {what}" for what, path in logs]
     if not rotates:
         reasons.append(f"{texts.rotation_path(plan)} differs")
-    if not up:
+    if not active:
         reasons.append(f"{plan.unit} is {seen.unit.active} ({seen.unit.sub})")
+    elif not up:
+        reasons.append(seen.serving.why)
     elif stale and not differing:
         since = ", ".join(seen.outdated) if seen.outdated else "what it started with is not known"
         reasons.append(f"{plan.unit} started before a change: {since}")

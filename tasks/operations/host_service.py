@@ -13,7 +13,7 @@ from tasks.facts.host_service import HostService
 from tasks.model import service_unit as texts
 from tasks.model.place import owner_in_root
 from tasks.model.plan import HostPlan
-from tasks.model.service_state import ServiceState, refusals, service_steps
+from tasks.model.service_state import ServiceState, refusals, service_steps, start_arguments
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import foreseen
 from tasks.report import say, show_diff
@@ -24,6 +24,7 @@ def _look(plan: HostPlan) -> ServiceState:
         HostService,
         unit=plan.unit,
         user=plan.settings.nanoclaw_user,
+        uid=plan.host.uid,
         gid=plan.host.gid,
         root=plan.root,
         texts=[texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
@@ -41,10 +42,11 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     /etc/logrotate.d, that logs/ and the two logs exist and belong to the host process, that the unit is enabled
     and runs; a new host user gets the mount allow-list of the one before, if it has none. Leaves alone: other drop-ins
     of the unit, what is in the logs, units of other project roots.
-    Changes: when a text differs; when the unit is stopped or disabled; when it started before the last change of
+    Changes: when a text differs; when the unit is stopped or disabled; when it is active and does not answer on its
+    socket, as in the pause of NanoClaw's circuit breaker; when it started before the last change of
     its unit, .env, build or agent image (each start notes their digests, so that a missed restart is made up).
     Errors: something else runs the same project root; a unit that systemd-analyze refuses is not installed; a
-    service that does not stay up fails with the last lines of its journal and its error log.
+    service that does not answer fails with what this start has logged. A restart ends the agents of the last start.
 
     + plan: the host's plan
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
@@ -88,12 +90,4 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if steps.start:
-        yield run_program(
-            "start_service",
-            {
-                "unit": plan.unit,
-                "restart": steps.restart,
-                "socket": f"{plan.root}/data/cli.sock",
-                "errors": texts.log_files(plan)[1],
-            },
-        )
+        yield run_program("start_service", start_arguments(plan, restart=steps.restart))

@@ -6,10 +6,13 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.facts.probe import Probe
+from tasks.facts.serving import ServingFact
 from tasks.model.diagnosis import diagnose, summary
 from tasks.model.guard import guard_unit, wanted
 from tasks.model.ownership import host_trees
 from tasks.model.plan import HostPlan
+from tasks.model.service_unit import inputs, log_files, started_record
+from tasks.model.serving import serving_problem
 from tasks.operations.base import Commands, look, pods_operation
 
 GUARD_SECONDS = 10
@@ -21,6 +24,8 @@ HEAL_SECONDS = 150
 def agent_writes(plan: HostPlan) -> Commands:
     """Makes a scratch session as the host, works in it as the agent, and asks what exists whether the agent may.
 
+    First the service itself has to answer on its socket, in its present start, from a build of what is checked out.
+
     Owns: .nanoclaw-pods-probe-… in the sessions and groups, for as long as it runs. Leaves alone: all else.
     Changes: never. A check phase and a dry run do nothing. Errors: the cause of what does not work, and the way out.
 
@@ -29,6 +34,19 @@ def agent_writes(plan: HostPlan) -> Commands:
     if not state.is_executing:
         host.noop("verified at the end of a real run")
         return
+    serving = look(
+        ServingFact,
+        unit=plan.unit,
+        root=plan.root,
+        user=plan.settings.nanoclaw_user,
+        uid=plan.host.uid,
+        gid=plan.host.gid,
+        inputs=list(inputs(plan)),
+        started=started_record(plan),
+        errors=log_files(plan)[1],
+    )
+    if problem := serving_problem(serving, plan):
+        raise OperationError(f"failed | not serving | {problem}")
     seen = look(Probe, arguments=probe_arguments(plan))
     if finding := diagnose(seen, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")

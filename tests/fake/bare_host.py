@@ -20,7 +20,7 @@ from tasks.model.place import Place
 from tasks.model.plan import HostPlan
 from tasks.model.preflight import MachineState
 from tasks.model.runtime import AccountState, RuntimeState
-from tasks.model.service_state import ServiceState, UnitState
+from tasks.model.service_state import ServiceState, Serving, UnitState
 
 Documents = Mapping[str, Any]
 """Fact documents by the name of the program that prints them."""
@@ -110,6 +110,7 @@ def bare_host(plan: HostPlan) -> Documents:
             logs={path: Place("absent") for path in logs_of(plan)},
             outdated=None,
             rivals=[],
+            serving=Serving(False, f"{plan.unit} is inactive (dead)"),
         ),
     }
 

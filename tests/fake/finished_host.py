@@ -26,7 +26,8 @@ from tasks.model.place import Place
 from tasks.model.plan import HostPlan
 from tasks.model.preflight import MountPoint
 from tasks.model.runtime import AccountState, Node, RuntimeState
-from tasks.model.service_state import ServiceState, UnitState, unit_files
+from tasks.model.service_state import ServiceState, Serving, UnitState, unit_files
+from tasks.model.serving import ServingState
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
 from tests.fake.nft import listing
 
@@ -102,6 +103,7 @@ def finished_host(plan: HostPlan) -> Documents:
             {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
         ),
         "host_service": _running(plan),
+        "serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT),
         "probe": Observations(
             seconds=2.1,
             missing=[],
@@ -177,6 +179,7 @@ def _running(plan: HostPlan) -> ServiceState:
         logs=logs,
         outdated=[],
         rivals=[],
+        serving=Serving(True, ""),
     )
     rotation = service_unit.rotation_text(plan, service_unit.expected_account(plan))
     return replace(up, files={**unit_files(plan, up), service_unit.rotation_path(plan): rotation})

@@ -73,6 +73,7 @@ def underway_host(plan: HostPlan) -> Documents:
             bare["host_service"], account=service_unit.expected_account(plan), node="/usr/bin/node"
         ),
         "probe": finished["probe"],
+        "serving_state": finished["serving_state"],
     }
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from files.programs.host_service import earlier_units, outdated, rival_processes, rival_units
+from files.programs.host_service import earlier_units, rival_processes, rival_units
 from files.programs.place import place
-from files.programs.start_service import plain
+from files.programs.service_log import plain
+from files.programs.started import outdated
 
 UNIT = "nanoclaw-v2-00000000.service"
 

@@ -13,7 +13,16 @@ from pyinfra.api.exceptions import OperationError
 from tasks.model import service_unit as texts
 from tasks.model.place import Place
 from tasks.model.plan import HostPlan
-from tasks.model.service_state import Rival, ServiceState, UnitState, refusals, runtime, service_steps, unit_files
+from tasks.model.service_state import (
+    Rival,
+    ServiceState,
+    Serving,
+    UnitState,
+    refusals,
+    runtime,
+    service_steps,
+    unit_files,
+)
 from tasks.operations import host_service as operations
 from tests.unit.conftest import Execute
 from tests.unit.test_service_unit import ROOT, SQUASHED, plan
@@ -35,6 +44,7 @@ def done(of: HostPlan) -> ServiceState:
         },
         outdated=[],
         rivals=[],
+        serving=Serving(True, ""),
     )
     files: dict[str, str | None] = {**unit_files(of, state)}
     files[texts.rotation_path(of)] = texts.rotation_text(of, runtime(of, state).account)
@@ -79,6 +89,7 @@ def test_a_bare_machine_gets_everything() -> None:
         ({"unit": replace(UP, reload=True)}, True, True),
         ({"outdated": ["/opt/nanoclaw/.env"]}, True, True),
         ({"outdated": None}, True, True),
+        ({"serving": Serving(False, "it waits in its circuit breaker")}, True, True),
     ],
 )
 def test_running_state_is_compared(changes: dict[str, Any], start: bool, restart: bool) -> None:

@@ -17,7 +17,7 @@ from tasks.model.migration.places import directory, marker, ran, trying
 from tasks.model.migration.room import Need
 from tasks.model.ownership import duty, host_trees
 from tasks.model.plan import HostPlan
-from tasks.model.service_unit import log_files
+from tasks.model.service_state import start_arguments
 
 Part = Literal["staging", "switching"]
 STEP = 600
@@ -105,8 +105,7 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     yield Step("correct what NanoClaw's own steps lose", "v1_correct", correct)
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
-    start = {"restart": True, "socket": f"{plan.root}/data/cli.sock", "errors": log_files(plan)[1], "unit": plan.unit}
-    yield Step("start v2", "start_service", start)
+    yield Step("start v2", "start_service", start_arguments(plan, restart=True))
     gate = {"probe": list(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
     command = plan.settings.nanoclaw_v1_gate
     yield Step("prove v2", "migration_gate", {**gate, "command": command, "seconds": 300}, 1500)

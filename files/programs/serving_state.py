@@ -1,0 +1,48 @@
+"""Whether the service answers, and whether what answers is the code that is checked out. Changes nothing.
+
+Argument: {"unit", "root", "user", "uid", "gid", "inputs": [paths], "started": path, "errors": path of its error log}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from files.programs.careful import text_of
+from files.programs.git_tree import Tree
+from files.programs.host_user import become, within
+from files.programs.service_log import LARGEST, logged, shortened, size_of
+from files.programs.serving import wait_until_serving
+from files.programs.started import outdated
+
+STAMP = ".git/nanoclaw-pods-build"
+SOON = 20
+"""Seconds for a service that has just been started, or is busy."""
+OF_LOG = 8192
+"""Bytes from the end of the error log that hold the cause: more than the longest banner."""
+
+
+def built_from(root: str) -> str | None:
+    """The commit that was built last."""
+    try:
+        return str(json.loads(text_of(os.path.join(root, STAMP)) or "")["commit"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root, errors = told["root"], told["errors"]
+    within(120, root)
+    now = wait_until_serving(told["unit"], root, (told["uid"], told["gid"]), SOON)
+    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LARGEST))))
+    answer = {
+        "answers": now["answers"],
+        "why": now["why"],
+        "said": said,
+        "outdated": outdated(told["inputs"], told["started"]),
+    }
+    become(told["user"], told["uid"], told["gid"])
+    answer.update(commit=Tree(root).commit("HEAD"), built=built_from(root))
+    print(json.dumps(answer))
