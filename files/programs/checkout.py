@@ -10,15 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from files.programs.git_tree import Tree, is_commit, shown
+from files.programs.acting import ROOT, acting
+from files.programs.git_tree import Tree, is_commit, nowhere, shown_url
 from files.programs.host_user import become, on_network, within
 
+Known = tuple[str | None, str | None]
+"""A commit, or why it is not known."""
 STAMP = ".git/nanoclaw-pods-build"
 
 
@@ -30,10 +35,10 @@ def owner(path: str) -> list[int] | None:
     return [info.st_uid, info.st_gid]
 
 
-def remote_commit(tree: Tree, repository: str, ref: str) -> tuple[str | None, str | None]:
-    """The commit of a tag or branch at the remote, or why there is none."""
+def remote_commit(tree: Tree | None, repository: str, ref: str) -> Known:
+    """The commit of a tag or branch at the remote, or why there is none. Without a tree, git works in no repository."""
     names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
-    asked = tree.run("ls-remote", repository, *names, seconds=30)
+    asked = (tree.run if tree else nowhere)("ls-remote", repository, *names, seconds=30)
     if asked.returncode != 0:
         return None, " ".join(asked.stderr.split())[-300:] or "git ls-remote failed"
     found = {line.split("\t")[1]: line.split("\t")[0] for line in asked.stdout.splitlines()}
@@ -43,35 +48,59 @@ def remote_commit(tree: Tree, repository: str, ref: str) -> tuple[str | None, st
     return None, None if is_commit(ref) else "it has no tag and no branch of that name"
 
 
-def resolve(tree: Tree, repository: str, ref: str, head: str) -> tuple[str | None, str | None]:
+def resolve(tree: Tree, ref: str, head: str, remote: Callable[[], Known]) -> Known:
     """The commit that is wanted, or why it is not known. What is checked out already needs no network."""
     branch = tree.commit("refs/remotes/origin/" + ref)
     if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
         return head, None
     if is_commit(ref) and len(ref) == 40:
         return ref, None
-    commit, why = remote_commit(tree, repository, ref)
+    commit, why = remote()
     here = tree.commit("refs/tags/" + ref) or (tree.commit(ref) if is_commit(ref) and not branch else None)
     return (commit or here), (None if commit or here else why)
 
 
-def repository_state(tree: Tree, repository: str, ref: str) -> dict[str, Any]:
+def repository_state(tree: Tree, ref: str, remote: Callable[[], Known]) -> dict[str, Any]:
     head = tree.commit("HEAD")
     if head is None:
         return {"foreign": tree.foreign()}
-    wanted, why = resolve(tree, repository, ref, head)
+    wanted, why = resolve(tree, ref, head, remote)
     here = wanted is not None and wanted != head and tree.commit(wanted) is not None
     try:
         changed = tree.in_the_way(head, wanted)[0] if wanted and here else []
     except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
         changed = []
     return {
-        "remote": shown(tree.ask("config", "--get", "remote.origin.url")),
+        "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
         "commit": head,
         "wanted": wanted,
         "unresolved": why,
         "changed": changed,
     }
+
+
+def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
+    """What the owner's git says of a checkout that is still another user's, and the host user's of the remote."""
+
+    def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
+        def switched() -> Any:
+            become(user, *ids)
+            return work()
+
+        return acting(ROOT, 40, switched)
+
+    ids, named = (told["uid"], told["gid"]), (told["repository"], told["ref"])
+    remote = as_user(told["user"], ids, lambda: remote_commit(None, *named))
+    known = tuple(remote.get("value") or (None, remote.get("text")))
+    try:
+        user = pwd.getpwuid(owner[0]).pw_name
+    except KeyError:
+        user = str(owner[0])
+    state = as_user(user, owner, lambda: repository_state(tree, told["ref"], lambda: known))
+    if "value" not in state:
+        sys.exit(f"{tree.root}: {state['text']}")
+    found: dict[str, Any] = state["value"]
+    return found
 
 
 def digest(path: str) -> str | None:
@@ -156,6 +185,10 @@ if __name__ == "__main__":
     within(90, root)
     owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
+    tree = Tree(root)
+    before = owners.get(".git")
+    other = before is not None and before[0] != told["uid"] and os.path.isdir(tree.git_dir)
+    theirs = of_another(told, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
     become(told["user"], told["uid"], told["gid"])
     answer: dict[str, Any] = {
         "git": shutil.which("git") is not None,
@@ -168,10 +201,12 @@ if __name__ == "__main__":
         "unresolved": None,
         "changed": [],
     }
-    tree = Tree(root)
-    if os.path.isdir(tree.git_dir):
+    if theirs is not None:
+        answer.update(theirs)
+    elif os.path.isdir(tree.git_dir):
         if answer["git"]:
-            answer.update(repository_state(tree, told["repository"], told["ref"]))
+            repository, ref = told["repository"], told["ref"]
+            answer.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
     else:
         answer["foreign"] = tree.foreign()
         if os.path.lexists(tree.git_dir):

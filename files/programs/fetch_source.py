@@ -13,10 +13,10 @@ import subprocess
 import sys
 
 from files.programs.alone import alone
-from files.programs.git_tree import Tree, is_commit, shown
+from files.programs.git_tree import Tree, is_commit, nowhere, shown_url
+from files.programs.hand_over import give_to_host, make_directories
 from files.programs.host_lists import hand_over_lists
 from files.programs.host_user import become, mounted, on_network, within
-from files.programs.tree_entry import NOBODY
 
 
 def at_work(root: str) -> list[str]:
@@ -45,54 +45,32 @@ def remove_stale_locks(git_dir: str) -> None:
                 print(f"removed {os.path.join(folder, name)}, which a git that was ended had left")
 
 
-def make_directories(root: str, ids: tuple[int, int] | None) -> None:
-    for path in (root, os.path.join(root, "data")):
-        os.makedirs(path, mode=0o755, exist_ok=True)
-        if ids and owner(path) != ids:
-            os.chown(path, *ids, follow_symlinks=False)
-
-
 def owner(path: str) -> tuple[int, int]:
     info = os.lstat(path)
     return info.st_uid, info.st_gid
-
-
-def give_to_host(root: str, before: int, uid: int, gid: int) -> None:
-    """A checkout that another user made goes to the host user: what is that user's, root's or nobody's.
-
-    All but sessions, groups, other file systems, and files with several names, which are in pnpm's store as well. The
-    repository's own directory comes last, so that what was ended half way is seen and done again.
-    """
-    git_dir = os.path.join(root, ".git")
-    kept = [os.path.join(root, "groups"), os.path.join(root, "data/v2-sessions")]
-    skip = ["(", "-path", kept[0], "-o", "-path", kept[1], "-o", "-path", git_dir, ")", "-prune", "-o"]
-    theirs = ["-uid", str(before), "-o", "-uid", "0", "-o", "-uid", str(NOBODY), "-o", "-uid", str(uid)]
-    other = ["(", "!", "-uid", str(uid), "-o", "!", "-gid", str(gid), ")", "(", *theirs, ")"]
-    other += ["(", "!", "-type", "f", "-o", "-links", "1", ")"]
-    give = ["-exec", "chown", "--no-dereference", f"{uid}:{gid}", "{}", "+"]
-    subprocess.run(["find", root, "-xdev", *skip, *other, *give], check=True, timeout=900)
-    subprocess.run(["find", git_dir, "-xdev", "-depth", "-mindepth", "1", *other, *give], check=True, timeout=900)
-    os.chown(git_dir, uid, gid, follow_symlinks=False)
 
 
 def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
 
 
-def ask_repository(tree: Tree, repository: str, user: str, uid: int, gid: int) -> None:
-    """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake."""
+def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
+    """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake.
+
+    In no repository: the configuration of one that is still another user's names programs that git starts.
+    """
     child = os.fork()
     if child == 0:
         status = 1
         try:
             become(user, uid, gid)
-            done = tree.run("ls-remote", "--quiet", repository, "HEAD")
+            done = nowhere("ls-remote", "--quiet", repository, "HEAD")
             print(done.stderr, end="", file=sys.stderr, flush=True)
             status = done.returncode
         finally:
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
-        sys.exit(f"{shown(repository)} does not answer {user}; nothing was stopped or given away")
+        sys.exit(f"{shown_url(repository)} does not answer {user}; nothing was stopped or given away")
 
 
 def stop_as_another(unit: str, uid: int) -> None:
@@ -147,7 +125,7 @@ def fetch(tree: Tree, repository: str, ref: str) -> None:
     if is_commit(ref) and not tree.resolve(ref):
         run(tree, "fetch", "--quiet", "origin", ref, seconds=1500)
     if not tree.resolve(ref):
-        sys.exit(f"{shown(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
+        sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
 
 
 if __name__ == "__main__":
@@ -171,7 +149,7 @@ if __name__ == "__main__":
     if of_another:
         before = owner(tree.git_dir)[0]
         if told["fetch"]:
-            ask_repository(tree, told["repository"], told["user"], *ids)
+            ask_repository(told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
         hand_over_lists(before, told["user"], *ids)
     make_directories(root, ids if owned else None)

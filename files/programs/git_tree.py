@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from files.programs.host_user import flush
+from files.programs.host_user import flush, on_network
 
 NOT_OURS_TO_WRITE = ("data/", "groups/")
 """Directories of the project root that hold what agents write, or are mount points for it."""
@@ -17,6 +17,9 @@ OTHERS = (".git", "data", "groups", "lost+found")
 MOVING = "nanoclaw-pods-moving"
 """File in .git that stands while files are being written; it holds the commit that they are written from."""
 
+NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""What git would start by itself has no say in a checkout of the role's."""
+
 
 class Tree:
     """A project root with a repository. Commands name both, so that nothing above the root is taken for it."""
@@ -26,8 +29,9 @@ class Tree:
         self.moving = os.path.join(self.git_dir, MOVING)
 
     def run(self, *words: str, seconds: int = 60, feed: str = "") -> subprocess.CompletedProcess[str]:
+        self.refuse_of_another()
         place = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir, "--work-tree", self.root]
-        command = ["git", "-c", "core.fsync=all", *place, *words]
+        command = ["git", "-c", "core.fsync=all", *NO_PROGRAMS, *place, *words]
         try:
             return subprocess.run(
                 command,
@@ -40,6 +44,18 @@ class Tree:
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"no answer within {seconds} s")
+
+    def refuse_of_another(self) -> None:
+        """Raise PermissionError in a repository of another user: its configuration names programs that git starts.
+
+        On network file systems the server says who its owner is: it may squash this user.
+        """
+        try:
+            whose = os.lstat(self.git_dir).st_uid
+        except FileNotFoundError:
+            return
+        if whose != os.geteuid() and not on_network(self.root):
+            raise PermissionError(f"{self.git_dir} belongs to uid {whose}, and git runs as uid {os.geteuid()}")
 
     def ask(self, *words: str) -> str | None:
         """One answer, or None where git has none."""
@@ -64,7 +80,8 @@ class Tree:
 
     def blob(self, commit: str, path: str) -> bytes | None:
         """The content of a file in a commit."""
-        place = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
+        self.refuse_of_another()
+        place = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
         asked = subprocess.run(["git", *place, "cat-file", "blob", commit + ":" + path], capture_output=True)
         return asked.stdout if asked.returncode == 0 else None
 
@@ -130,10 +147,18 @@ class Tree:
         return sorted(name for name in os.listdir(self.root) if name not in OTHERS)[:10]
 
 
+def nowhere(*words: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
+    """git in no repository."""
+    try:
+        return subprocess.run(["git", *words], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 124, "", f"no answer within {seconds} s")
+
+
 def is_commit(ref: str) -> bool:
     return re.fullmatch("[0-9a-f]{7,40}", ref) is not None
 
 
-def shown(url: str | None) -> str | None:
+def shown_url(url: str | None) -> str | None:
     """A URL without what may be a password."""
     return re.sub("//[^@/]*@", "//", url) if url else url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -20,6 +19,7 @@ import pytest
 from files.programs.confined import SOURCE, confine, needs_of
 from files.programs.rsync_confined import only_vanished
 from tasks.command import program_argv
+from tests.unit.swapper import swapping
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("rsync"), reason="needs root, to read and write as others, and rsync"
@@ -171,32 +171,6 @@ def test_hard_links_are_kept_only_where_each_name_can_be_given(case: Case) -> No
     shutil.rmtree(case.v2 / "groups")
     assert case.copy(links=False).returncode == 0
     assert (case.v2 / "groups/main/one").stat().st_nlink == 1
-
-
-SWAPPER = """
-import ctypes, os, sys
-place, secret = sys.argv[1:]
-libc = ctypes.CDLL(None)
-os.chdir(place)
-os.symlink(secret, "away")
-print("at it", flush=True)
-while os.getppid() == int(os.environ["PARENT"]):
-    libc.renameat2(-100, b"notes", -100, b"away", 2)
-"""
-
-
-@contextlib.contextmanager
-def swapping(place: Path, secret: Path) -> Iterator[None]:
-    """Something that exchanges the directory `notes` for a link to `secret`, as fast as it can."""
-    words = [sys.executable, "-c", SWAPPER, str(place), str(secret)]
-    environment = {**os.environ, "PARENT": str(os.getpid())}
-    attacker = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment)
-    try:
-        assert attacker.stdout and attacker.stdout.readline() == b"at it\n"
-        yield
-    finally:
-        attacker.kill()
-        attacker.communicate()
 
 
 def no_secret(case: Case) -> bool:

@@ -1,0 +1,35 @@
+"""An attacker that exchanges a directory for a link, as fast as it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+_SWAPPER = """
+import ctypes, os, sys
+place, elsewhere = sys.argv[1:]
+libc = ctypes.CDLL(None)
+os.chdir(place)
+os.symlink(elsewhere, "away")
+print("at it", flush=True)
+while os.getppid() == int(os.environ["PARENT"]):
+    libc.renameat2(-100, b"notes", -100, b"away", 2)
+"""
+
+
+@contextlib.contextmanager
+def swapping(place: Path, elsewhere: Path) -> Iterator[None]:
+    """The directory `notes` of a place is exchanged for a link to elsewhere, again and again."""
+    words = [sys.executable, "-c", _SWAPPER, str(place), str(elsewhere)]
+    environment = {**os.environ, "PARENT": str(os.getpid())}
+    attacker = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert attacker.stdout and attacker.stdout.readline() == b"at it\n"
+        yield
+    finally:
+        attacker.kill()
+        attacker.communicate()
