@@ -44,6 +44,9 @@ pods_access = "auto"
 # squash options of the export; for another server: what it does; default: what pods_access needs
 pods_export_options = None
 
+# directories with something in them that the role may export, or give to the agent
+pods_adopt: list[str] = []
+
 # --- NanoClaw: machines of nanoclaw_hosts ---
 
 # user that the host process runs as; root is possible

@@ -26,6 +26,7 @@ from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.preflight import MachineState, guarded_first, persons, refuse, unguarded
+from tasks.model.taken import questions, server_problems, server_questions
 from tasks.observation import observe
 
 _TIMEOUT = 60
@@ -141,7 +142,10 @@ def _check_machines(inventory: Inventory) -> Checked:
     found = [(member, seen or (None, None)) for member, seen in at_once(members, run_config, look)]
     machines = {member.name: machine for member, (machine, _exports) in found}
     problems = refuse(fleet, machines)
-    for member, (_machine, exports) in found:
+    for member, (machine, exports) in found:
+        if exports and machine:
+            server = fleet.servers[member.name]
+            problems += server_problems(server, fleet.hosts, machine.places, exports.dropin)
         clashes = conflicts(fleet.servers[member.name].exports, exports.elsewhere) if exports else []
         problems += [Problem(member.name, "exports", f"{text}: remove that line first") for text in clashes]
         if exports:
@@ -177,11 +181,13 @@ def _data(member: Host) -> dict[str, Any]:
 
 def _questions(fleet: FleetPlan, name: str) -> dict[str, Any]:
     if name not in fleet.hosts:
-        return {"paths": [], "account": None, "agent": None, "space": ["/var"]}
+        places = server_questions(fleet.servers[name], fleet.hosts)
+        return {"paths": [], "account": None, "agent": None, "space": ["/var"], "places": places}
     plan = fleet.hosts[name]
     return {
         "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
         "account": {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid},
         "agent": plan.stored_agent.uid,
         "space": ["/var", plan.root],
+        "places": questions(plan),
     }

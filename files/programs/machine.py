@@ -1,7 +1,8 @@
 """What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
 
 Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
-[directories]}.
+[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}}. `enter` asks whether the host user
+can enter what lies above a path.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from files.programs.account import account, person
 from files.programs.mount_table import Mounted, may_hang, mount_table
+from files.programs.place_looks import barred_paths, look_at_places, machine_addresses, machine_identity
 from files.programs.reading import read
 
 arguments = json.loads(sys.argv[1])
@@ -51,6 +53,7 @@ def free(path: str, mounted: list[Mounted]) -> int | None:
 
 
 mounted = mount_table()
+asked, user = arguments["places"], arguments["account"]
 release = os_release()
 print(
     json.dumps(
@@ -66,6 +69,10 @@ print(
             "account": account(**arguments["account"]) if arguments["account"] else None,
             "person": person(arguments["agent"]) if arguments["agent"] is not None else None,
             "free": {path: free(path, mounted) for path in arguments["space"]},
+            "identity": machine_identity(),
+            "addresses": machine_addresses(),
+            "places": look_at_places(asked["look"], asked["marks"], mounted),
+            "barred": barred_paths(asked["enter"], **user, table=mounted) if user and os.geteuid() == 0 else {},
         }
     )
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
@@ -15,6 +17,11 @@ class MachineFact(ProgramFact[MachineState]):
     document = MachineState
 
     def command(
-        self, paths: list[str], account: dict[str, str | int] | None, agent: int | None, space: list[str]
+        self,
+        paths: list[str],
+        account: dict[str, str | int] | None,
+        agent: int | None,
+        space: list[str],
+        places: dict[str, Any],
     ) -> StringCommand:
-        return self.ask(paths=paths, account=account, agent=agent, space=space)
+        return self.ask(paths=paths, account=account, agent=agent, space=space, places=places)

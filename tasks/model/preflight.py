@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.model.guard import wanted
 from tasks.model.mount_refusals import is_source
+from tasks.model.names import Others
 from tasks.model.plan import FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.runtime import AccountState, account_problem
 from tasks.model.service_unit import mount_points
+from tasks.model.taken import Places, host_problems, one_machine, own_addresses
 
 _RELEASES = {"debian": 12.0, "ubuntu": 22.04}
 _NEEDED_BYTES = 1 << 30
@@ -52,6 +54,13 @@ class MachineState:
     """The account with the agent's uid, of a host, if somebody can log in to it."""
     free: dict[str, int | None]
     """Bytes free for each directory; None on a network mount, which is not asked."""
+    identity: str = ""
+    """What is different for each running machine; empty where it does not say."""
+    addresses: list[str] = field(default_factory=list)
+    """Those that others can reach."""
+    places: Places = field(default_factory=Places)
+    barred: dict[str, str] = field(default_factory=dict)
+    """For a path, the first directory above it that the host user cannot enter."""
 
 
 def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
@@ -65,6 +74,9 @@ def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> lis
         problems += [Problem(name, "machine", text) for text in _system(state)]
         if name in fleet.hosts:
             problems += _host(fleet.hosts[name], state)
+    known = {name: state for name, state in machines.items() if state is not None}
+    problems += one_machine({name: state.identity for name, state in known.items()})
+    problems += own_addresses(fleet, {name: state.addresses for name, state in known.items()})
     return problems + list(_hostnames(fleet, machines))
 
 
@@ -121,6 +133,7 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     problem = account_problem(state.account, plan) if state.account else None
     if problem:
         yield Problem(plan.name, "nanoclaw_user", problem)
+    yield from host_problems(plan, state.places, state.barred)
     yield from _mount_point(plan, state)
 
 
@@ -171,10 +184,10 @@ def _hostnames(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) ->
         if plan and plan.source and state:
             named[plan.source.address, state.hostname].append(name)
     for (_server, hostname), names in named.items():
+        others = Others(names)
         for name in names if len(names) > 1 else ():
-            others = ", ".join(other for other in names if other != name)
             text = (
-                f"has the host name {hostname} like {others}: NFSv4.1 clients of one name take each other's locks; "
-                "give each its own (hostnamectl set-hostname)"
+                f"has the host name {hostname} like {others.than(name)}: NFSv4.1 clients of one name take each other's "
+                "locks; give each its own (hostnamectl set-hostname)"
             )
             yield Problem(name, "hostname", text)

@@ -25,6 +25,7 @@ from tasks.model.values import (
     MountOptions,
     NodeVersions,
     Path,
+    Paths,
     Root,
     Server,
     Size,
@@ -102,6 +103,9 @@ class HostSettings(_Settings):
     pods_export_options: ExportOptions | None = Field(
         None,
         description="squash options of the export; for another server: what it does; default: what pods_access needs",
+    )
+    pods_adopt: Paths = Field(
+        [], description="directories with something in them that the role may export, or give to the agent"
     )
     nanoclaw_user: User = Field("nanoclaw", description="user that the host process runs as; root is possible")
     nanoclaw_uid: HostId | None = Field(None, description="uid of nanoclaw_user; default: 0 for root, 1000 otherwise")

@@ -149,6 +149,7 @@ Path = Annotated[
     AfterValidator(_plain_path),
     _text(_PATH, "an absolute path of letters, digits and . _ @ + - (no space, no trailing /)"),
 ]
+Paths = Annotated[list[Path], _list('a list of directories, such as ["/srv/pods/oslo"]')]
 Root = Annotated[Path, AfterValidator(_short)]
 V1Dir = Annotated[
     str,

@@ -179,6 +179,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
         "account": {"user": "root", "uid": 0, "gid": 0},
         "agent": 1000,
         "space": ["/pods/nanoclaw-v2", "/opt/none/such"],
+        "places": {"look": ["/pods", "/pods/nanoclaw-v2"], "marks": {}, "enter": ["/pods/nanoclaw-v2"]},
     }
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
     runpy.run_path(str(PROGRAMS / "machine.py"), run_name="__main__")
@@ -186,5 +187,6 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     assert not [path for path in asked if path.startswith("/pods")]
     assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0
     assert answer["beneath"] == {"/pods": None}
+    assert answer["places"]["found"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}
     assert answer["account"]["ids"] == [0, 0] and answer["account"]["home_exists"]
     assert answer["mounts"][0]["addresses"] == ["10.0.0.1"]
