@@ -73,6 +73,9 @@ nanoclaw_root = "/opt/nanoclaw"
 # git URL of NanoClaw
 nanoclaw_repository = "https://github.com/nanocoai/nanoclaw.git"
 
+# allow http:// and git://, where anybody on the way can change code that runs as root
+nanoclaw_repository_unencrypted = False
+
 # tag, branch or commit to run
 nanoclaw_ref = "v2.0.64"
 

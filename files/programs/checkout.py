@@ -134,14 +134,15 @@ def pnpm_version() -> str | None:
     return str(about["version"]) if about.get("name") == "pnpm" else version(path, "--version")
 
 
-def pinned(root: str) -> str | None:
-    """The version of pnpm that the project asks for, in package.json's packageManager."""
+def pinned(root: str) -> tuple[str | None, str | None]:
+    """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
     try:
         with open(os.path.join(root, "package.json"), encoding="utf-8") as file:
-            named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)", str(json.load(file).get("packageManager", "")))
+            text = str(json.load(file).get("packageManager", ""))
     except (OSError, ValueError):
-        return None
-    return named[1] if named else None
+        return None, None
+    named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
+    return (named[1], named[2]) if named else (None, None)
 
 
 def compiles(root: str) -> bool:
@@ -163,9 +164,10 @@ def stamp(root: str) -> dict[str, Any] | None:
 
 
 def build_state(root: str, commit: str | None) -> dict[str, Any]:
-    node = version("node", "--version")
+    node, (pin, pin_digest) = version("node", "--version"), pinned(root)
     return {
-        "pnpm_pin": pinned(root),
+        "pnpm_pin": pin,
+        "pnpm_digest": pin_digest,
         "pnpm": pnpm_version(),
         "tools_missing": compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
         "built": stamp(root),

@@ -32,6 +32,8 @@ class CheckoutState:
     """Files that are changed here and differ in the wanted commit, as far as that has been fetched."""
     pnpm_pin: str | None
     """The version of pnpm that the project asks for."""
+    pnpm_digest: str | None
+    """The digest of that pnpm, where the project names one: sha512.HEX."""
     pnpm: str | None
     """The version of pnpm that the machine has."""
     tools_missing: bool

@@ -122,6 +122,19 @@ def _export_root(settings: ServerSettings) -> Found:
         yield "nfs_export_root", f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
 
 
+def _repository(settings: HostSettings) -> Found:
+    """A full commit id is a digest of all that it names; a branch or a tag is what the network says that it is."""
+    url, ref = settings.nanoclaw_repository, settings.nanoclaw_ref
+    if not url.startswith(("http://", "git://")) or settings.nanoclaw_repository_unencrypted:
+        return
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ref):
+        text = (
+            f"{url.partition(':')[0]}:// is refused: anybody on the way can change the code; use https:// or ssh://, "
+            "set nanoclaw_ref to a full commit id, or nanoclaw_repository_unencrypted to True"
+        )
+        yield "nanoclaw_repository", text
+
+
 def _root(settings: HostSettings) -> Found:
     yield from _own_directory("nanoclaw_root", settings.nanoclaw_root, "/opt/nanoclaw")
 
@@ -195,6 +208,7 @@ _HOST_CHECKS: tuple[Callable[[Any], Found], ...] = (
     image,
     image_archive,
     environment,
+    _repository,
     _root,
     _pods_path,
     _root_and_pods,

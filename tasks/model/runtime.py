@@ -11,6 +11,9 @@ from tasks.model.settings import HostSettings
 NODESOURCE = "https://deb.nodesource.com"
 """Where NodeSource's packages are (for nanoclaw_node: nodesource)."""
 
+NODESOURCE_KEY = "6F71F525282841EEDAF851B42F59B5F99B1BE0B4"
+"""The fingerprint of the key that NodeSource signs its packages with."""
+
 DISTRIBUTIONS_NODE = "/usr/bin/node"
 
 _PREFERRED_NODE = 22

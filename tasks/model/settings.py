@@ -122,6 +122,9 @@ class HostSettings(_Settings):
         "/opt/nanoclaw", description="project root; outside pods_path only data/v2-sessions and groups are on the pods"
     )
     nanoclaw_repository: GitUrl = Field("https://github.com/nanocoai/nanoclaw.git", description="git URL of NanoClaw")
+    nanoclaw_repository_unencrypted: Flag = Field(
+        False, description="allow http:// and git://, where anybody on the way can change code that runs as root"
+    )
     nanoclaw_ref: GitRef = Field("v2.0.64", description="tag, branch or commit to run")
     nanoclaw_local_changes: Literal["keep", "stash"] = Field(
         "keep",

@@ -8,7 +8,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program
+from tasks.command import run_program
 from tasks.facts.checkout import Checkout
 from tasks.model.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, moves
 from tasks.model.place import gives_on_pods
@@ -117,7 +117,7 @@ def build(plan: HostPlan) -> Commands:
             raise OperationError(
                 f"{plan.root}/package.json names no packageManager pnpm@X.Y.Z, and this machine has no pnpm: install it"
             )
-        yield argv("npm", "install", "--global", "--no-audit", "--no-fund", f"pnpm@{found.pnpm_pin}")
+        yield run_program("install_pnpm", {"version": found.pnpm_pin, "digest": found.pnpm_digest})
         found = _look(plan)
         if found.pnpm != found.pnpm_pin:
             raise OperationError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, write_file
+from tasks.command import argv, run_program, write_file
 from tasks.facts.runtime import RuntimeFact
 from tasks.model.plan import HostPlan
 from tasks.model.runtime import (
     NODESOURCE,
+    NODESOURCE_KEY,
     AccountState,
     RuntimeState,
     UnfitError,
@@ -81,7 +82,7 @@ def _nodesource(major: int, found: RuntimeState) -> Commands:
     yield argv("mkdir", "-p", "/etc/apt/keyrings")
     fetch = ("--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--max-time", "120")
     yield argv("curl", *fetch, "--output", f"{_KEY}.new", f"{NODESOURCE}/gpgkey/nodesource-repo.gpg.key")
-    yield argv("mv", "-T", f"{_KEY}.new", _KEY)
+    yield run_program("trust_key", {"new": f"{_KEY}.new", "path": _KEY, "fingerprint": NODESOURCE_KEY})
     lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
     yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
     yield apt_update()

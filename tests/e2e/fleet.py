@@ -106,6 +106,7 @@ class Fleet:
                 **common,
                 "ssh_hostname": lab[name].address,
                 "nanoclaw_repository": git,
+                "nanoclaw_repository_unencrypted": True,
                 "nanoclaw_environment": {"SWEEP_INTERVAL_MS": "5000"},
                 **HOST_KINDS[kind_of(name)],
             }

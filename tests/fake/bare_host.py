@@ -88,6 +88,7 @@ def bare_host(plan: HostPlan) -> Documents:
             unresolved=None,
             changed=[],
             pnpm_pin=None,
+            pnpm_digest=None,
             pnpm=None,
             tools_missing=True,
             built=None,

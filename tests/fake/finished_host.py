@@ -67,6 +67,7 @@ def finished_host(plan: HostPlan) -> Documents:
             unresolved=None,
             changed=[],
             pnpm_pin=PNPM,
+            pnpm_digest=None,
             pnpm=PNPM,
             tools_missing=False,
             built={**pin, "finished": 1.0},

@@ -5,6 +5,7 @@ _lab = {
     "ssh_key": "build/lab/default/ssh_key",
     "ssh_known_hosts_file": "build/lab/default/known_hosts",
     "nanoclaw_repository": "git://10.99.0.10/nanoclaw.git",
+    "nanoclaw_repository_unencrypted": True,
     "nanoclaw_environment": {"SWEEP_INTERVAL_MS": "5000"},
 }
 

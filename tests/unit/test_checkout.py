@@ -45,6 +45,7 @@ DONE = CheckoutState(
     unresolved=None,
     changed=[],
     pnpm_pin="10.33.0",
+    pnpm_digest=None,
     pnpm="10.33.0",
     tools_missing=False,
     built={**SOURCE, "finished": 1.0},
@@ -150,7 +151,7 @@ def test_changes_that_a_fetch_shows_end_it_or_are_stashed(run: Run) -> None:
 
 def test_pnpm_is_the_projects(run: Run) -> None:
     other = replace(DONE, pnpm="9.0.0")
-    install = "npm install --global --no-audit --no-fund pnpm@10.33.0"
+    install = 'install_pnpm {"digest": null, "version": "10.33.0"}'
     assert run(operations.build, [other, DONE]) == [install]
     with pytest.raises(OperationError, match="remove that one"):
         run(operations.build, [other, other])

@@ -1,0 +1,100 @@
+"""Puts a downloaded OpenPGP key where apt reads it, if it is the one that is known by its fingerprint.
+
+Argument: {"new" (the downloaded file), "path", "fingerprint"}. The file may hold that one primary key with its subkeys
+and nothing else (RFC 9580, 4 and 5.5): another key in it would be trusted as well. A key that is not known is removed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import sys
+from typing import Iterator  # noqa: UP035  Python 3.9
+
+LONGEST = 1 << 20
+PUBLIC_KEY, KEPT = 6, frozenset({2, 12, 13, 14, 17})
+"""The packet of a primary key; and those of signatures, trust, user ids, subkeys and attributes."""
+
+
+def binary_key(data: bytes) -> bytes:
+    """The key without ASCII armour; a ValueError for armour that holds no key."""
+    if data[:1] and data[0] & 0x80:
+        return data
+    text = data.decode("ascii").replace("\r\n", "\n")
+    head, begin, rest = text.partition("-----BEGIN PGP PUBLIC KEY BLOCK-----")
+    body, end, after = rest.partition("\n-----END PGP PUBLIC KEY BLOCK-----")
+    if not begin or not end or "-----" in after or "-----" in head:
+        raise ValueError("it is not one block of ASCII armour")
+    _headers, _, encoded = body.partition("\n\n")
+    lines = [line for line in encoded.split("\n") if not line.startswith("=")]
+    return base64.b64decode("".join(lines), validate=True)
+
+
+def packets(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each packet as (type, body); a ValueError for what is no packet."""
+    place = 0
+    while place < len(data):
+        first = data[place]
+        if not first & 0x80:
+            raise ValueError("it is no OpenPGP data")
+        if first & 0x40:
+            kind, length, begin = first & 0x3F, *new_length(data, place + 1)
+        else:
+            kind, size = first >> 2 & 0xF, 1 << (first & 3)
+            if size == 8:
+                raise ValueError("a packet has no length")
+            length, begin = int.from_bytes(data[place + 1 : place + 1 + size], "big"), place + 1 + size
+        place = begin + length
+        if place > len(data):
+            raise ValueError("it is cut off")
+        yield kind, data[begin:place]
+
+
+def new_length(data: bytes, place: int) -> tuple[int, int]:
+    head = data[place : place + 1]
+    if not head or 224 <= head[0] < 255:
+        raise ValueError("a packet has no length")
+    if head[0] < 192:
+        return head[0], place + 1
+    if head[0] < 224:
+        return (head[0] - 192 << 8) + int.from_bytes(data[place + 1 : place + 2], "big") + 192, place + 2
+    return int.from_bytes(data[place + 1 : place + 5], "big"), place + 5
+
+
+def fingerprint_of(data: bytes) -> str:
+    """The fingerprint of the one key of version 4 in a file; a ValueError for any other file."""
+    keys = []
+    for kind, body in packets(binary_key(data)):
+        if kind == PUBLIC_KEY:
+            keys.append(body)
+        elif kind not in KEPT:
+            raise ValueError(f"it holds a packet of type {kind}")
+    if len(keys) != 1 or keys[0][:1] != b"\x04":
+        raise ValueError(f"it holds {len(keys)} keys, and one of version 4 is expected")
+    framed = b"\x99" + len(keys[0]).to_bytes(2, "big") + keys[0]
+    return hashlib.sha1(framed).hexdigest().upper()
+
+
+def trust_key(new: str, path: str, fingerprint: str) -> None:
+    """Moves the key into place, or removes it and ends the program."""
+    try:
+        with open(new, "rb") as file:
+            data = file.read(LONGEST)
+        found = fingerprint_of(data)
+    except (ValueError, binascii.Error) as error:
+        found = f"no key: {error}"
+    if found != fingerprint:
+        os.unlink(new)
+        sys.exit(
+            f"the key that was downloaded is {found}, and {fingerprint} is expected; nothing was installed from that "
+            "repository. If its owner has a new key, a newer version of this role knows it"
+        )
+    os.chmod(new, 0o644)
+    os.rename(new, path)
+
+
+if __name__ == "__main__":
+    trust_key(**json.loads(sys.argv[1]))
