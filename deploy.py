@@ -20,8 +20,10 @@ from tasks.preflight import check_fleet
 from tasks.runtime import install_runtime
 from tasks.service import run_service
 from tasks.source import install_source
+from tasks.terminal import protect_terminal
 from tasks.verify import verify_host
 
+protect_terminal()
 fleet = check_fleet()
 server_plan = fleet.servers.get(host.name)
 host_plan = fleet.hosts.get(host.name)

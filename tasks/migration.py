@@ -24,6 +24,7 @@ from tasks.model.migration.room import Need
 from tasks.model.migration.waves import waves
 from tasks.model.migration.words import lines
 from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.printable import printable
 from tasks.model.service_unit import STATE_DIRECTORY
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch
@@ -103,7 +104,7 @@ def _refuse(
 ) -> list[Problem]:
     """Prints the plan of a host; why it cannot be carried out."""
     for line in lines(found, install, planned):
-        logger.info("    %s: %s", plan.name, line)
+        logger.info("    %s: %s", plan.name, printable(line))
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
     return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
 

@@ -16,6 +16,7 @@ from tasks.model.mount_unit import transport
 from tasks.model.observed import ServerObservation, in_words, squash_seen
 from tasks.model.observed_refusals import Wish, refusals
 from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.printable import printable
 
 _TIMEOUT = 60
 _SERVER_TIMEOUT = 20
@@ -45,7 +46,7 @@ def observe(
         problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), seen)]
         if seen is None:
             continue
-        logger.info("    %s: %s: %s", member.name, plan.source, in_words(seen))
+        logger.info("    %s: %s: %s", member.name, plan.source, printable(in_words(seen)))
         if squash := squash_seen(seen, plan.host, plan.agent):
             observed[member.name] = squash
     return observed, problems

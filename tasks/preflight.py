@@ -26,6 +26,7 @@ from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.preflight import MachineState, guarded_first, persons, refuse, unguarded
+from tasks.model.printable import printable
 from tasks.model.taken import questions, server_problems, server_questions
 from tasks.observation import observe
 
@@ -38,7 +39,7 @@ class PreflightError(PyinfraError):
     """Why the run does not begin: every problem of every machine."""
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
-        lines = [f"  {problem}" for problem in sorted({str(problem) for problem in problems})]
+        lines = [f"  {printable(problem)}" for problem in sorted({str(problem) for problem in problems})]
         super().__init__("\n".join(["nothing was changed, because:", *lines]))
 
 

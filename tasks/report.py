@@ -6,6 +6,8 @@ import difflib
 
 from pyinfra import host, state
 
+from tasks.model.printable import printable
+
 
 def show_diff(path: str, old: str | None, new: str | None) -> None:
     """Prints the change of a file that is not secret, under `--diff` and once a run.
@@ -17,10 +19,16 @@ def show_diff(path: str, old: str | None, new: str | None) -> None:
     before = (old or "").splitlines(keepends=True)
     after = (new or "").splitlines(keepends=True)
     for line in difflib.unified_diff(before, after, f"{path} (now)", f"{path} (wanted)"):
-        host.log(line.rstrip("\n"))
+        host.log(printable(line.rstrip("\n"), "\t"))
 
 
 def say(line: str) -> None:
     """Prints a line once a run: in the check phase where there is one, else when the operation executes."""
     if not (state.is_executing and state.check_for_changes):
-        host.log(line)
+        log(line)
+
+
+def log(text: str) -> None:
+    """Prints text of a machine: each line with the machine's name, so that none passes for another machine's."""
+    for line in text.splitlines() or [""]:
+        host.log(printable(line, "\t"))

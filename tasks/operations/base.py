@@ -14,6 +14,7 @@ from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
 from tasks.facts.base import ProgramFact
+from tasks.model.printable import printable
 
 Document = TypeVar("Document")
 P = ParamSpec("P")
@@ -54,5 +55,6 @@ def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
 
 
 def _fail(state: State, host: Host, reason: str) -> bool:
-    host.log_styled(reason, fg="red", log_func=logger.error)
+    for line in reason.splitlines() or [""]:
+        host.log_styled(printable(line, "\t"), fg="red", log_func=logger.error)
     return False

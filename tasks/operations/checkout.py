@@ -16,7 +16,7 @@ from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import foresee, foreseen
 from tasks.operations.packages import apt_install, apt_update
-from tasks.report import show_diff
+from tasks.report import log, show_diff
 
 
 def _user(plan: HostPlan) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def checkout(plan: HostPlan) -> Commands:
         {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if found.changed else None},
     )
     if found.changed:
-        host.log(
+        log(
             f"all changes of the checkout were put aside, for {', '.join(found.changed)} is changed in "
             f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
         )

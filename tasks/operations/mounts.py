@@ -30,7 +30,7 @@ from tasks.model.mounts import (
 )
 from tasks.model.plan import HostPlan, Source
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.report import say, show_diff
+from tasks.report import log, say, show_diff
 
 
 def _look(plan: HostPlan) -> MountState:
@@ -106,7 +106,7 @@ def pods_mount(plan: HostPlan) -> Commands:
     after = _decide_pods(plan, source)
     if after.action != "keep" and decision.action == "remount":
         after = replace(after, action="cycle")
-        _explain(plan, [(wanted, after)], host.log)
+        _explain(plan, [(wanted, after)], log)
         yield _act(plan, [(wanted, after)])
         after = _decide_pods(plan, source)
     if after.action != "keep":

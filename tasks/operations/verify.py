@@ -14,6 +14,7 @@ from tasks.model.plan import HostPlan
 from tasks.model.service_unit import inputs, log_files, started_record
 from tasks.model.serving import serving_problem
 from tasks.operations.base import Commands, look, pods_operation
+from tasks.report import log
 
 GUARD_SECONDS = 10
 HEAL_SECONDS = 150
@@ -50,7 +51,7 @@ def agent_writes(plan: HostPlan) -> Commands:
     seen = look(Probe, arguments=probe_arguments(plan))
     if finding := diagnose(seen, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
-    host.log(summary(seen, plan))
+    log(summary(seen, plan))
     host.noop("the agent can write")
     yield from ()
 

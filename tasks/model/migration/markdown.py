@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from tasks.model.printable import printable
+
 
 def plain(text: str) -> str:
     """Text whose characters mean nothing, on one line; a bare address may still be shown as a link."""
-    return re.sub(r"([\\`*_\[\]<>|&~#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|&~#])", r"\\\1", printable(" ".join(text.split())))
 
 
 def code(text: str) -> str:
     """A name as it is, on one line: code between more backticks than it has in a row itself."""
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     space = " " if longest else ""
