@@ -8,7 +8,7 @@ import time
 from files.programs.acting import ROOT, acting
 from files.programs.surroundings import docker, mark
 
-STEP, PAUSE = 40, 2  # seconds
+JOURNAL_TIMEOUT, PAUSE = 40, 2  # seconds
 
 
 def hot(journals: list[str], patience: float) -> list[str]:
@@ -19,9 +19,9 @@ def hot(journals: list[str], patience: float) -> list[str]:
     """
     end = time.monotonic() + patience
     while journals:
-        before = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
+        before = acting(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
         time.sleep(PAUSE)
-        after = acting(ROOT, STEP, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
+        after = acting(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
         used = mounted_in_containers()
         journals = [
             path
@@ -34,6 +34,6 @@ def hot(journals: list[str], patience: float) -> list[str]:
 
 
 def mounted_in_containers() -> list[str]:
-    ids = docker(["ps", "-q"], STEP)[1].split()
+    ids = docker(["ps", "-q"], JOURNAL_TIMEOUT)[1].split()
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    return docker(["inspect", "--format", shape, *ids], STEP)[1].splitlines() if ids else []
+    return docker(["inspect", "--format", shape, *ids], JOURNAL_TIMEOUT)[1].splitlines() if ids else []

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyinfra.api.arguments import all_argument_meta
-
-from tasks.command import program_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy.py"
@@ -200,10 +199,105 @@ def test_a_program_runs_on_any_machine(path: Path) -> None:
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
 def test_programs_that_become_one_text_define_no_name_twice(path: Path) -> None:
     """They are put together without their files (tasks/command.py), so that the last one would count for all."""
-    body = ast.parse(program_text(path.stem)).body
-    names = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-    names += [ast.unparse(target) for node in body if isinstance(node, ast.Assign) for target in node.targets]
-    assert sorted(names) == sorted(set(names))
+    assert collisions(parts(path.stem)) == []
+
+
+def parts(name: str) -> dict[str, ast.Module]:
+    """The files that become one text, by their names: a program, what it imports, and what that imports."""
+    found: dict[str, ast.Module] = {}
+    todo = [name]
+    while todo:
+        if (each := todo.pop()) not in found:
+            found[each] = tree(PROJECT / f"files/programs/{each}.py")
+            words = imports(PROJECT / f"files/programs/{each}.py")
+            todo += [word.removeprefix("files.programs.") for word in words if word.startswith("files.programs.")]
+    return found
+
+
+def collisions(files: Mapping[str, ast.Module]) -> list[str]:
+    """Names that two of these files define, or that one defines and another imports from elsewhere."""
+    origins: defaultdict[str, set[str]] = defaultdict(set)
+    for file, module in files.items():
+        for name, origin in defined(module.body):
+            origins[name].add(origin or file)
+    twice = [name for name, found in origins.items() if len(found) > 1]
+    again = [
+        name
+        for module in files.values()
+        for name, count in Counter(name for name, origin in defined(module.body, deep=False) if not origin).items()
+        if count > 1
+    ]
+    return sorted({*twice, *again})
+
+
+def defined(body: list[ast.stmt], *, deep: bool = True) -> Iterator[tuple[str, str | None]]:
+    """The names that statements bind in their module, each with where it comes from (None: from here).
+
+    + deep: also those of loops, branches and the like
+    """
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name, None
+        elif isinstance(node, ast.Import):
+            yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if not (node.module or "").startswith(("files.programs", "__future__")):
+                yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+            yield from ((alias.asname, f"{node.module}, renamed") for alias in node.names if alias.asname)
+        else:
+            fields = ("body", "orelse", "finalbody", "handlers")
+            inner = [child for field in fields for child in getattr(node, field, [])]
+            yield from ((name, None) for name in stored(node, inner) if deep or not inner)
+            blocks = [each.body if isinstance(each, ast.ExceptHandler) else [each] for each in inner] if deep else []
+            for block in blocks:
+                yield from defined(block)
+
+
+def stored(node: ast.stmt, inner: list[ast.AST]) -> Iterator[str]:
+    """The names that a statement assigns, but for what is in its blocks and in functions' own scopes."""
+    todo: list[ast.AST] = [node]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        own = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+        todo += [child for child in ast.iter_child_nodes(each) if child not in inner and not isinstance(child, own)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ("A, B = 1, 2", "B, C = 3, 4", ["B"]),
+        ("(A, [B, *C]) = x", "for C in y: pass", ["C"]),
+        ("A: int = 1", "A = 2", ["A"]),
+        ("with x as A: pass", "def A(): pass", ["A"]),
+        ("try:\n  A = 1\nexcept E:\n  B = 2", "class B: pass", ["B"]),
+        ("if x: A = 1\nelse: A = 2", "B = 1", []),
+        ("import os", "os = 1", ["os"]),
+        ("from time import time", "import time", ["time"]),
+        ("from json import dumps as d", "def d(): pass", ["d"]),
+        ("import os, json", "import json, os", []),
+        ("def f():\n  A = 1", "A = 2", []),
+        ("A = [x for x in y]", "x = 1", []),
+        ("A = 1\nA = 2", "B = 1", ["A"]),
+        ("if (A := 1): pass", "A = 1", ["A"]),
+    ],
+)
+def test_a_collision_is_seen_however_a_name_is_bound(one: str, other: str, names: list[str]) -> None:
+    assert collisions({"one": ast.parse(one), "other": ast.parse(other)}) == names
+
+
+def test_no_name_of_another_program_is_renamed_where_it_is_imported() -> None:
+    """The import is replaced by the text, which knows nothing of the new name."""
+    renamed = [
+        (named(path), alias.asname)
+        for path in PROGRAMS
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("files.programs.")
+        for alias in node.names
+        if alias.asname
+    ]
+    assert renamed == []
 
 
 @pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
