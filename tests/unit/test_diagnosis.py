@@ -163,6 +163,30 @@ def test_a_hot_journal_is_no_matter_of_owners() -> None:
     assert "chown" not in finding.text
 
 
+@pytest.mark.parametrize("who", ["root", "host"])
+def test_a_step_that_fails_for_a_reason_of_its_own_is_named_with_what_was_said(who: str) -> None:
+    """No id, no space, no server: then it is told as it happened, and the agent is not named."""
+    finding = diagnose(replace(GOOD, **failed(who, "EIO", "Input/output error", "make a session")), plan())
+    assert finding is not None
+    assert (finding.cause, finding.text) == ("owner", f"the {who} cannot make a session: Input/output error")
+
+
+@pytest.mark.parametrize("who", ["agent", "container"])
+def test_what_an_agent_cannot_do_is_told_with_whose_a_new_session_is(who: str) -> None:
+    said = failed(who, "EXIT", "Permission denied", "touch .heartbeat")
+    finding = diagnose(replace(GUARDED, **said, settled=[A, ROOT, A]), plan(**CHOWN))
+    assert finding is not None
+    assert finding.text == (
+        f"the {who} (1000:1000) cannot touch .heartbeat: Permission denied; a new session is 1000:1000, 0:0's"
+    )
+
+
+def test_what_an_agent_cannot_do_comes_before_what_the_host_cannot() -> None:
+    steps = [Step("host", "clean up after the agent", "EIO", "x"), Step("agent", "read inbound.db", "EACCES", "y")]
+    finding = diagnose(replace(GOOD, steps=steps), plan())
+    assert finding is not None and "the agent (1000:1000) cannot read inbound.db: y" in finding.text
+
+
 def test_scratch_that_is_left_is_said_beside_the_cause() -> None:
     finding = diagnose(replace(GOOD, missing=["/pods"], left=["/s/x"]), plan())
     assert finding is not None

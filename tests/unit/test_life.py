@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tasks.model.access import NEEDED
+from tasks.model.answers import NotAllowedError
 from tasks.model.identity import (
     MAPPED_IDS,
     ROOT,
@@ -21,7 +22,7 @@ from tasks.model.identity import (
     agent_of,
     parse_squash,
 )
-from tasks.model.life import ACTIONS, Action, Case, Giver, live
+from tasks.model.life import _NAMES, ACTIONS, Action, Case, Giver, _Life, live
 from tasks.model.storage import FileSystem, Node, Process, Storage
 from tasks.model.values import HIGHEST_ID, NOBODY
 
@@ -88,6 +89,75 @@ def test_sixteen_groups_travel() -> None:
     for others, expected in ((15, "allowed"), (16, "EACCES")):
         case = Case(HOST, A, Storage("nfs3", NONE), tree, groups=frozenset({30, *range(2, 2 + others)}))
         assert outcome(case, "host creates the session directory") == expected
+
+
+@pytest.mark.parametrize(
+    ("session", "database", "expected"),
+    [
+        (Node(ROOT, 0o755), Node(A, 0o644), "the session directory is 0:0 0755, which gives others no wx"),
+        (Node(A, 0o755), Node(ROOT, 0o644), "outbound.db is 0:0 0644, which gives others no rw"),
+        (Node(ROOT, 0o777), Node(A, 0o644), None),
+        (Node(ROOT, 0o776), Node(A, 0o644), "the session directory is 0:0 0776, which gives others no x"),
+        (Node(ROOT, 0o775), Node(ROOT, 0o666), "the session directory is 0:0 0775, which gives others no wx"),
+        (None, Node(A, 0o644), "the session directory was never made"),
+        (Node(A, 0o755), None, "outbound.db was never made"),
+    ],
+)
+def test_who_writes_a_database_needs_its_directory_too(
+    session: Node | None, database: Node | None, expected: str | None
+) -> None:
+    """SQLite makes a journal beside it."""
+    life = _Life(Case(ROOT, A, LOCAL, TREE))
+    life.nodes |= {name: node for name, node in (("session", session), ("outbound", database)) if node}
+    answer = life.judge("agent writes outbound.db")
+    assert (answer.outcome == "allowed") == (expected is None)
+    assert expected is None or answer.reason.endswith(expected)
+
+
+def test_nobody_gives_away_what_was_never_made() -> None:
+    makers: tuple[Action, ...] = (
+        "host chowns the tree to the agent",
+        "guard chowns the tree to the agent",
+        "server chowns the tree to the agent",
+    )
+    for action in makers:
+        answer = live(Case(ROOT, A, LOCAL, TREE), [action])[action]
+        assert (answer.errno, answer.reason) == ("ENOENT", f"{_NAMES['session']} was never made")
+
+
+def test_who_gives_a_tree_away_must_reach_it() -> None:
+    life = _Life(Case(HOST, A, LOCAL, Node(ROOT, 0o700)))
+    life.nodes["like"] = Node(HOST, 0o755)
+    answer = life.judge("host chowns the tree to the agent")
+    assert answer.errno == "EACCES" and "the directory of sessions is 0:0 0700" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("owner", "host", "groups", "agent", "expected"),
+    [
+        (A, A, [], A, None),
+        (A, A, [], Ids(1000, 30), "EPERM"),
+        (A, A, [30], Ids(1000, 30), None),
+        (A, Ids(1000, 30), [], Ids(1000, 30), None),
+        (Ids(1000, 30), A, [], Ids(1000, 30), None),
+        (Ids(1500, 30), A, [30], Ids(1000, 30), "EPERM"),
+        (A, HOST, [1000], A, "EPERM"),
+        (HOST, HOST, [1000], A, "EPERM"),
+    ],
+)
+def test_an_owner_gives_his_own_to_a_group_of_his_and_to_nobody_else(
+    owner: Ids, host: Ids, groups: list[int], agent: Ids, expected: str | None
+) -> None:
+    """chown(2): without CAP_CHOWN the owner stays, and the group is one of the process's."""
+    life = _Life(Case(host, agent, LOCAL, Node(ROOT, 0o777), groups=frozenset(groups)))
+    life.nodes["like"] = Node(owner, 0o755)
+    own = life._chown
+    if expected is None:
+        assert "who owns it already" in own(life.host, Node(owner, 0o755), agent)
+    else:
+        with pytest.raises(NotAllowedError) as caught:
+            own(life.host, Node(owner, 0o755), agent)
+        assert caught.value.answer.errno == expected
 
 
 def test_a_set_group_id_directory_gives_its_group_to_what_is_made_in_it() -> None:

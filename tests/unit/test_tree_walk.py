@@ -155,6 +155,35 @@ def test_no_file_stays_open(tree: Path) -> None:
 
 
 @needs_root
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_an_error_that_nobody_foresaw_ends_a_walk_and_leaves_nothing_open(tree: Path, level: int) -> None:
+    """It is no verdict on an entry: a walk that went on would call a tree finished that is not."""
+
+    def entered(_handle: int, parts: list[str]) -> None:
+        if len(parts) == level:
+            raise RuntimeError("a fault")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    verdicts = []
+    with pytest.raises(RuntimeError, match="a fault"):
+        verdicts += list(Walk(open_directory(str(tree)), RULE, True, entered))
+    assert verdicts == []
+    assert owner(tree) == (0, 0)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+@needs_root
+def test_an_errno_is_the_verdict_on_one_entry_and_the_walk_goes_on(tree: Path) -> None:
+    def entered(_handle: int, parts: list[str]) -> None:
+        if parts == ["ag", "sess"]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    seen = list(Walk(open_directory(str(tree)), RULE, True, entered))
+    assert ("EIO", "sess") in seen and ("give", "") in seen
+    assert owner(tree / "ag" / "sess") == (0, 0)
+
+
+@needs_root
 def test_a_directory_that_is_moved_away_meanwhile_leads_nowhere_else(tree: Path, tmp_path: Path) -> None:
     nest(tree / "ag", 100)
     (tree / "zz").mkdir()
