@@ -15,19 +15,29 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 import signal
-import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from files.programs.acting import ROOT, Ids, acting, container_view, set_ids
 from files.programs.container_script import SCRIPT
 from files.programs.journals import hot
-from files.programs.scratch import NOTE, PREFIX, absent, read_inbound, remove, touch, write_outbound
+from files.programs.linkless import VIEW, anchor, linkless
+from files.programs.scratch import (
+    PREFIX,
+    absent,
+    clean_claims,
+    make_session,
+    read_inbound,
+    remove,
+    touch,
+    write_outbound,
+)
 from files.programs.surroundings import docker, drop_permissions, id_mapping, mount_of, space_of, unit_property
 from files.programs.survey import Survey
+from files.programs.tree_entry import open_directory
 
 STEP, CONTAINER, SURVEY = 40, 180, 150  # seconds
 
@@ -41,8 +51,21 @@ class Probe:
         self.shared = f"{asked['sessions']}/{self.name}/.claude-shared"
         self.session = f"{asked['sessions']}/{self.name}/sess-probe"
         self.group = f"{asked['groups']}/{self.name}"
+        self.places = (VIEW + self.session, VIEW + self.shared, VIEW + self.group)
         self.seen: dict[str, Any] = {"steps": [], "relied": []}
+        self.trees = (asked["sessions"], asked["groups"])
         self.made: list[str] = []
+        self.anchors: list[str] = []
+
+    def viewing(self, ids: Ids, work: Callable[[], Any], seconds: int = STEP) -> dict[str, Any]:
+        """`acting` in a view of the trees without links: paths below VIEW lead nowhere else, whoever writes there."""
+
+        def enter() -> Any:
+            linkless(self.anchors)
+            set_ids(ids)
+            return work()
+
+        return acting(ROOT, seconds, enter)
 
     def step(self, who: str, what: str, answer: dict[str, Any]) -> bool:
         self.seen["steps"].append({"who": who, "what": what, "error": None, "text": "", **without_value(answer)})
@@ -50,42 +73,38 @@ class Probe:
 
     def run(self) -> None:
         asked = self.asked
-        self.seen["mounts"] = {path: mount_of(path) for path in (asked["sessions"], asked["groups"])}
+        self.seen["mounts"] = {path: mount_of(path) for path in self.trees}
         points = [mount["point"] for mount in self.seen["mounts"].values()]
         self.seen["missing"] = [path for path in asked["mounts"] if path not in points]
         if self.seen["missing"]:
             return
-        space = acting(ROOT, STEP, lambda: space_of(asked["sessions"]))
+        reached = acting(ROOT, STEP, lambda: [anchor(path) for path in self.trees])
+        self.anchors = reached.get("value", [])
+        space = self.viewing(ROOT, lambda: space_of(VIEW + asked["sessions"])) if self.anchors else reached
         if not self.step("root", "look at the file system", space):
             return
         self.seen["space"] = space["value"]
-        above = acting(ROOT, STEP, lambda: absent(asked["sessions"]) + absent(asked["groups"]))
-        self.made = above.get("value", [])
-        if not self.step("host", "make a session", acting(self.host, STEP, self.make_session)):
+        self.made = self.viewing(ROOT, lambda: [each for path in self.trees for each in absent(VIEW + path)]).get(
+            "value", []
+        )
+        may_pass = acting(self.host, STEP, lambda: [os.stat(path).st_ino for path in self.anchors])
+        made = may_pass if "error" in may_pass else self.viewing(self.host, lambda: make_session(*self.places))
+        if not self.step("host", "make a session", made):
             return
         self.seen["born"] = self.owners()
         if asked["wait"]:
             self.wait_for_guard()
         if self.as_agent():
             self.in_container()
-            self.step("host", "clean up after the agent", acting(self.host, STEP, self.clean_claims))
-
-    def make_session(self) -> None:
-        """As v2 does: directories, then two databases in DELETE mode."""
-        for path in (self.group, f"{self.shared}/skills", f"{self.session}/outbox"):
-            os.makedirs(path)
-        for name in ("inbound.db", "outbound.db"):
-            database = sqlite3.connect(f"{self.session}/{name}")
-            database.execute("PRAGMA journal_mode = DELETE")
-            database.execute("CREATE TABLE note (text)")
-            database.execute(NOTE.format("host"))
-            database.commit()
-            database.close()
+            self.step(
+                "host", "clean up after the agent", self.viewing(self.host, lambda: clean_claims(VIEW + self.session))
+            )
 
     def owners(self) -> list[list[int]]:
         """Owners of the session, its outbox, its database, the agent's home and the group directory."""
         paths = (self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group)
-        answer = acting(ROOT, STEP, lambda: [[found.st_uid, found.st_gid] for found in map(os.lstat, paths)])
+        places = [VIEW + path for path in paths]
+        answer = self.viewing(ROOT, lambda: [[found.st_uid, found.st_gid] for found in map(os.lstat, places)])
         owners: list[list[int]] = answer.get("value", [])
         return owners
 
@@ -100,10 +119,12 @@ class Probe:
         self.seen["waited"] = round(time.monotonic() - begun, 2)
         self.seen["guard_says"] = unit_property(self.asked["guard"], "StatusText")
         if "guard" in self.seen:
-            self.seen["chown"] = acting(ROOT, STEP, lambda: os.chown(self.session, *self.agent)).get("error")
+            place = VIEW + self.session
+            given = self.viewing(ROOT, lambda: os.chown(place, *self.agent, follow_symlinks=False))
+            self.seen["chown"] = given.get("error")
 
     def as_agent(self) -> bool:
-        made = acting(ROOT, STEP, lambda: os.mkdir(f"{self.session}/agent"))
+        made = self.viewing(ROOT, lambda: os.mkdir(f"{VIEW}{self.session}/agent"))
         if not self.step("dockerd", "make the mount point of the group directory in the session", made):
             return False
         for what, work in (
@@ -116,19 +137,19 @@ class Probe:
         ):
             if not self.step("agent", what, self.inside(work)):
                 return False
-        acting(ROOT, STEP, lambda: os.rmdir(f"{self.session}/agent"))
+        self.viewing(ROOT, lambda: os.rmdir(f"{VIEW}{self.session}/agent"))
         self.seen["relied"].append("process")
         return True
 
     def inside(self, work: Any) -> dict[str, Any]:
-        binds = [(self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home")]
+        sources = ((self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home"))
 
         def enter() -> Any:
-            os.chdir(container_view(binds))
+            os.chdir(container_view([(VIEW + source, target) for source, target in sources]))
             set_ids(self.agent)
             return work()
 
-        return acting(ROOT, STEP, enter)
+        return self.viewing(ROOT, enter)
 
     def in_container(self) -> None:
         image = self.asked["image"]
@@ -139,6 +160,10 @@ class Probe:
             return
         user = ["--user", self.asked["user"], "-e", "HOME=/home/node"] if self.asked["user"] else []
         binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
+        # dockerd follows links; what is swapped after this look, a container of the agent's own ids reaches alone.
+        real = acting(ROOT, STEP, lambda: [open_directory(source) for source, _target in binds])
+        if not self.step("root", "find the session where it was made", real):
+            return
         volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]
         name = f"pods-probe-{self.asked['slug']}-{secrets.token_hex(4)}"
         plain = ["--rm", "--pull", "never", "--network", "none", "--name", name, "--entrypoint", "sh"]
@@ -157,19 +182,9 @@ class Probe:
         if code is None:
             docker(["rm", "-f", name], STEP)
 
-    def clean_claims(self) -> None:
-        """What the host does after a container ended: it writes outbound.db, and removes what was delivered."""
-        database = sqlite3.connect(f"{self.session}/outbound.db", timeout=5)
-        database.execute("DELETE FROM note")
-        database.commit()
-        database.close()
-        os.unlink(f"{self.session}/.heartbeat")
-        for name in os.listdir(f"{self.session}/outbox"):
-            shutil.rmtree(f"{self.session}/outbox/{name}")
-
     def survey(self) -> None:
         asked = self.asked
-        answer = acting(ROOT, SURVEY, lambda: Survey(self.agent).look(asked["sessions"], asked["groups"]))
+        answer = self.viewing(ROOT, lambda: Survey(self.agent, VIEW).look(*self.trees), SURVEY)
         if self.step("agent", "look at what exists", answer):
             self.seen["survey"] = answer["value"]
             self.seen["survey"]["journals"] = hot(self.seen["survey"]["journals"], asked["heal"])
@@ -187,8 +202,8 @@ class Probe:
     def remove_scratch(self) -> None:
         """Removes this scratch and what killed probes left, as whoever may."""
         for identity in (ROOT, self.host, self.agent):
-            left = acting(identity, STEP, lambda: remove([self.asked["sessions"], self.asked["groups"]], self.made))
-            self.seen["left"] = left.get("value", [left.get("text", "")])
+            left = self.viewing(identity, lambda: remove([VIEW + path for path in self.trees], self.made))
+            self.seen["left"] = [path.replace(VIEW, "", 1) for path in left.get("value", [left.get("text", "")])]
             if not self.seen["left"] or left.get("error") == "ETIMEDOUT":
                 break
 
@@ -202,7 +217,7 @@ def look(asked: dict[str, Any]) -> Probe:
     probe = Probe(asked)
     try:
         probe.run()
-        if not probe.seen["missing"] and not probe.is_silent():
+        if probe.anchors and not probe.is_silent():
             probe.survey()
     finally:
         if probe.seen.get("space"):

@@ -39,6 +39,30 @@ def scratch(trees: list[str]) -> list[str]:
     return found
 
 
+def make_session(session: str, shared: str, group: str) -> None:
+    """As v2 does: directories, then two databases in DELETE mode."""
+    for path in (group, f"{shared}/skills", f"{session}/outbox"):
+        os.makedirs(path)
+    for name in ("inbound.db", "outbound.db"):
+        database = sqlite3.connect(f"{session}/{name}")
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("CREATE TABLE note (text)")
+        database.execute(NOTE.format("host"))
+        database.commit()
+        database.close()
+
+
+def clean_claims(session: str) -> None:
+    """What the host does after a container ended: it writes outbound.db, and removes what was delivered."""
+    database = sqlite3.connect(f"{session}/outbound.db", timeout=5)
+    database.execute("DELETE FROM note")
+    database.commit()
+    database.close()
+    os.unlink(f"{session}/.heartbeat")
+    for name in os.listdir(f"{session}/outbox"):
+        shutil.rmtree(f"{session}/outbox/{name}")
+
+
 def write_outbound() -> None:
     database = sqlite3.connect("workspace/outbound.db", timeout=5)
     database.execute(NOTE.format("agent"))

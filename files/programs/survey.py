@@ -49,7 +49,8 @@ def may_vanish() -> Iterator[None]:
 class Survey:
     """Counts what an agent cannot write. To be used in a process of its own: it changes the process's ids."""
 
-    def __init__(self, agent: tuple[int, int]) -> None:
+    def __init__(self, agent: tuple[int, int], view: str = "") -> None:
+        self.view = view  # where the trees are seen
         self.uid, gid = agent
         os.setgroups([])
         os.setresgid(gid, gid, gid)
@@ -85,7 +86,7 @@ class Survey:
 
     def below(self, path: str) -> Iterator[tuple[str, int]]:
         try:
-            handle = os.open(path, FOLDER)
+            handle = os.open(self.view + path, FOLDER)
         except FileNotFoundError:
             return
         try:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
@@ -44,6 +46,10 @@ exec unshare --mount --propagation private bash -c '
     exec setpriv --reuid "$id" --regid "$id" --clear-groups bash -c "${script//\/home\/node/\/mnt\/home\/node}"
 ' _ "${AGENT:-1000}" "$script" "${binds[@]}"
 """
+
+
+OWN_RUN = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t tmpfs none /run; exec "$@"', "_"]
+"""A /run of its own, in which no other probe of this machine holds the lock."""
 
 
 def can_mount() -> bool:
@@ -84,7 +90,7 @@ class Machine:
             "slug": "test",
             **more,
         }
-        return [sys.executable, "-I", "-c", program_text("probe"), json.dumps(asked)]
+        return [*OWN_RUN, sys.executable, "-I", "-c", program_text("probe"), json.dumps(asked)]
 
     def environ(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}", **self.environment}
@@ -235,25 +241,116 @@ def test_nothing_is_done_where_a_mount_is_missing(machine: Machine) -> None:
     assert (seen.missing, seen.steps, seen.survey) == (["/pods-that-are-not-there"], [], None)
 
 
+def until(there: Callable[[], object], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
 def test_what_a_killed_probe_left_is_removed_by_the_next(machine: Machine) -> None:
     """Killed while it waits for a guard that does not come; a signal that can be caught leaves nothing."""
     for number, left in ((signal.SIGTERM, False), (signal.SIGKILL, True)):
         with subprocess.Popen(
             machine.words(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL
         ) as probe:
-            while not list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")):
-                time.sleep(0.05)
+            until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
             probe.send_signal(number)
         assert bool(machine.scratch()) == left
     machine.probe()
     assert machine.scratch() == []
 
 
-def test_two_probes_do_not_disturb_each_other(machine: Machine) -> None:
-    with subprocess.Popen(machine.words(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL) as first:
-        while not machine.scratch():
-            time.sleep(0.05)
-        second = subprocess.run(machine.words(), capture_output=True, text=True, env=machine.environ())
+def test_two_probes_do_not_disturb_each_other(machine: Machine, tmp_path: Path) -> None:
+    """Of one machine, which is one /run."""
+    (tmp_path / "run").mkdir()
+    one_run = [word.replace("-t tmpfs none", f"--bind {tmp_path}/run") for word in OWN_RUN]
+    own = len(OWN_RUN)
+    with subprocess.Popen(
+        [*one_run, *machine.words(host=0, wait=60)[own:]], env=machine.environ(), stderr=subprocess.DEVNULL
+    ) as first:
+        until(machine.scratch)
+        second = subprocess.run(
+            [*one_run, *machine.words()[own:]], capture_output=True, text=True, env=machine.environ()
+        )
         assert second.returncode != 0 and "another run" in second.stderr
         assert machine.scratch()
         first.terminate()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """What is root's, outside of the trees: a directory, and a database that looks like a session's."""
+    place = tmp_path / "secret"
+    (place / "outbox" / "kept").mkdir(parents=True)
+    (place / "skills").mkdir()
+    (place / ".heartbeat").touch()
+    for name in ("outbound.db", "inbound.db"):
+        database = sqlite3.connect(place / name)
+        database.execute("CREATE TABLE note (text)")
+        database.execute("INSERT INTO note VALUES ('kept')")
+        database.commit()
+        database.close()
+    place.chmod(0o755)
+    return place
+
+
+def picture(place: Path) -> dict[str, Any]:
+    """All of a tree: owners, modes, contents."""
+    return {
+        str(path): (found.st_uid, found.st_gid, found.st_mode, path.read_bytes() if path.is_file() else None)
+        for path in [place, *sorted(place.rglob("*"))]
+        for found in [path.lstat()]
+    }
+
+
+ATTACKS = {
+    "the session is a link": 'mv "$S/sess-probe" "$S/aside"; ln -s "$SECRET" "$S/sess-probe"',
+    "the session's parent is a link": 'mv "$S" "$S-aside"; mkdir "$DIR"; mv "$DIR" "$S.x"; ln -s "$SECRETS" "$S"',
+    "the database is a link": 'ln -sf "$SECRET/outbound.db" "$S/sess-probe/outbound.db"',
+    "the outbox is a link": 'rm -r "$S/sess-probe/outbox"; ln -s "$SECRET/outbox" "$S/sess-probe/outbox"',
+    "the journal is a link": 'ln -sf "$SECRET/.heartbeat" "$S/sess-probe/outbound.db-journal"',
+    "the sessions are a link": 'mv "$SESSIONS" "$SESSIONS.aside"; ln -s "$SECRET" "$SESSIONS"',
+    "the data are a link": 'mv "${SESSIONS%/*}" "${SESSIONS%/*}.aside"; ln -s "$SECRET" "${SESSIONS%/*}"',
+    "the agent's mount point is a link": 'ln -s "$SECRET" "$S/sess-probe/agent"',
+}
+"""What somebody with the agent's ids swaps under a probe that runs as root; $S is its scratch."""
+
+
+@pytest.mark.parametrize("moment", ["while it waits for the guard", "before the container"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_probe_follows_no_link_as_root(machine: Machine, secret: Path, attack: str, moment: str) -> None:
+    """Neither to chown, nor to make a mount point, nor to write a database, nor to remove."""
+    (secret.parent / "parents").mkdir()
+    (secret.parent / "parents" / "sess-probe").symlink_to(secret)
+    names = {"SECRET": secret, "SECRETS": secret.parent / "parents", "SESSIONS": machine.sessions}
+    names["DIR"] = machine.sessions / "new"
+    script = "".join(f"{name}={value}\n" for name, value in names.items())
+    script += f"S=$(echo {machine.sessions}/.nanoclaw-pods-probe-*)\n{ATTACKS[attack]}\n"
+    before = picture(secret)
+    if moment == "before the container":
+        (machine.place / "bin" / "docker").write_text(
+            FAKE_DOCKER.replace("image) ", f"image) (\n{script}) >/dev/null 2>&1; ", 1)
+        )
+        machine.probe(host=0, agent=[0, 0])
+    else:
+        words = machine.words(host=0, wait=2)
+        with subprocess.Popen(words, env=machine.environ(), stdout=-1, stderr=-1) as probe:
+            until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
+            time.sleep(0.3)
+            subprocess.run(["bash", "-c", script], check=True, capture_output=True)
+            probe.communicate(timeout=60)
+    assert picture(secret) == before
+
+
+def test_a_tree_behind_a_link_is_refused_before_anything_is_made(machine: Machine, secret: Path) -> None:
+    before = picture(secret)
+    data = machine.sessions.parent
+    data.rename(data.with_name("aside"))
+    data.symlink_to(secret)
+    os.chown(data, A, A, follow_symlinks=False)
+    os.chown(machine.place, A, A)
+    steps = machine.probe(host=0).steps
+    assert [(step.who, step.what) for step in steps] == [("root", "look at the file system")]
+    assert steps[0].error in ("ELOOP", "ENOTDIR")
+    assert picture(secret) == before
