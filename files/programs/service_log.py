@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-HEAD, TAIL, LARGEST = 60, 30, 1 << 16
+HEAD, TAIL, LOG_BYTES = 60, 30, 1 << 16
 """Lines from the beginning and from the end of what is shown of a start, and bytes that are read of it."""
 
 
@@ -21,7 +21,7 @@ def logged(path: str, since: int) -> list[str]:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(since if since <= size else 0)
-            text = file.read(LARGEST)
+            text = file.read(LOG_BYTES)
     except OSError:
         return []
     return plain(text) if text else []

@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 
 from files.programs.agents import agents_of, list_agents
-from files.programs.service_log import LARGEST, TAIL, logged, plain, shortened, size_of
+from files.programs.service_log import LOG_BYTES, TAIL, logged, plain, shortened, size_of
 from files.programs.serving import as_user, wait_until_serving
 
 UP = 180
@@ -35,7 +35,7 @@ def what_it_said(unit: str, since: dict[str, int], invocation: str) -> str:
     journal = subprocess.run(
         ["journalctl", "--no-pager", "--output=cat", *named], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
     )
-    lines = [f"the journal of {unit}:", *shortened(plain(journal.stdout[-LARGEST:]))]
+    lines = [f"the journal of {unit}:", *shortened(plain(journal.stdout[-LOG_BYTES:]))]
     for path, offset in since.items():
         if found := logged(path, offset):
             lines += [f"{path}:", *shortened(found)]
