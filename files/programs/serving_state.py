@@ -12,7 +12,7 @@ import sys
 from files.programs.careful import text_of
 from files.programs.git_tree import Tree
 from files.programs.host_user import become, within
-from files.programs.service_log import LARGEST, logged, shortened, size_of
+from files.programs.service_log import LOG_BYTES, logged, shortened, size_of
 from files.programs.serving import wait_until_serving
 from files.programs.started import outdated
 
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     root, errors = told["root"], told["errors"]
     within(120, root)
     now = wait_until_serving(told["unit"], root, (told["uid"], told["gid"]), SOON)
-    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LARGEST))))
+    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
     answer = {
         "answers": now["answers"],
         "why": now["why"],
