@@ -19,12 +19,12 @@ from collections.abc import Callable
 from typing import Any
 
 from files.programs.acting import ROOT, acting
-from files.programs.git_tree import Tree, is_commit, nowhere, shown_url
+from files.programs.channel_undo import half_written
+from files.programs.git_tree import STAMP, Tree, is_commit, nowhere, shown_url
 from files.programs.host_user import become, on_network, within
 
 Known = tuple[str | None, str | None]
 """A commit, or why it is not known."""
-STAMP = ".git/nanoclaw-pods-build"
 
 
 def owner(path: str) -> list[int] | None:
@@ -68,6 +68,7 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], Known]) -> dict[
     here = wanted is not None and wanted != head and tree.commit(wanted) is not None
     try:
         changed = tree.in_the_way(head, wanted)[0] if wanted and here else []
+        changed = [path for path in changed if path not in half_written(tree)]
     except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
         changed = []
     return {

@@ -14,6 +14,9 @@ NOT_OURS_TO_WRITE = ("data/", "groups/")
 OTHERS = (".git", "data", "groups", "lost+found")
 """What may lie in a project root before its first checkout."""
 
+STAMP = ".git/nanoclaw-pods-build"
+"""File of a project root: what was built last, as files/programs/build_source.py wrote it down."""
+
 MOVING = "nanoclaw-pods-moving"
 """File in .git that stands while files are being written; it holds the commit that they are written from."""
 

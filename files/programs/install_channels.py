@@ -2,7 +2,9 @@
 
 Argument: {"root", "user", "uid", "gid", "lock", "channels": [name…]}. A channel is there when its script
 (setup/install-NAME.sh) says so in its line `STATUS: installed` or `STATUS: already-installed`; its exit status says
-nothing. The scripts change the checkout, and need its remote. Answer: {"installed": [name…], "there": [name…]}.
+nothing. The scripts change the checkout, and need its remote. What a script without that line has changed is undone,
+by this program or, after a crash, by the next one that installs or builds. Answer: {"installed": [name…],
+"there": [name…]}.
 """
 
 from __future__ import annotations
@@ -14,25 +16,44 @@ import sys
 from typing import Any
 
 from files.programs.alone import alone
+from files.programs.channel_undo import begin_channel, end_channel, undo_channel
+from files.programs.failure_text import cause_of
+from files.programs.git_tree import Tree
+from files.programs.git_trust import trusting
 from files.programs.host_user import become, within
-from files.programs.printable import shown
 
 
-def status(root: str, channel: str) -> str:
+def install(tree: Tree, channel: str) -> str:
     script = f"setup/install-{channel}.sh"
-    if not os.path.isfile(f"{root}/{script}"):
+    if not os.path.isfile(f"{tree.root}/{script}"):
         sys.exit(f"v1 has chats on {channel}, and this version of v2 has no {script}: choose another nanoclaw_ref")
-    done = subprocess.run(["bash", script], cwd=root, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    lines = [line.strip() for line in (done.stdout + b"\n" + done.stderr).decode(errors="replace").splitlines()]
-    said = next((line.partition(":")[2].strip() for line in reversed(lines) if line.startswith("STATUS:")), "")
-    if said not in ("installed", "already-installed"):
-        last = [shown(line) for line in lines if line][-5:]
-        sys.exit(f"{script} did not install {channel} ({said or f'status {done.returncode}'}): {'; '.join(last)}")
-    return said
+    begin_channel(tree, channel)
+    done = subprocess.run(
+        ["bash", script],
+        cwd=tree.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        close_fds=False,  # it has the lock as well, for it may go on without this program
+        check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    lines = [line.strip() for line in reversed(said.splitlines())]
+    status = next((line.partition(":")[2].strip() for line in lines if line.startswith("STATUS:")), "")
+    if status not in ("installed", "already-installed"):
+        undo_channel(tree)
+        cause = "; ".join(cause_of(said)) or "it printed nothing"
+        why = f"{script} did not install {channel} ({status or f'status {done.returncode}'}): {cause}"
+        sys.exit(f"{why}. Its changes are undone. Remove the cause, then run again.")
+    end_channel(tree, changed=status == "installed")
+    return status
 
 
 def main(asked: dict[str, Any]) -> dict[str, list[str]]:
-    said = {channel: status(asked["root"], channel) for channel in asked["channels"]}
+    tree = Tree(asked["root"])
+    undo_channel(tree)
+    with trusting(tree.root):
+        said = {channel: install(tree, channel) for channel in asked["channels"]}
     return {
         "installed": [channel for channel, word in said.items() if word == "installed"],
         "there": [channel for channel, word in said.items() if word != "installed"],

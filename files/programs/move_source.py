@@ -11,6 +11,7 @@ import os
 import sys
 
 from files.programs.alone import alone
+from files.programs.channel_undo import undo_channel
 from files.programs.git_tree import NOT_OURS_TO_WRITE, Tree
 from files.programs.host_user import become, flush, forget_errors, within
 
@@ -94,6 +95,7 @@ def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
 
 
 def main(tree: Tree, ref: str, stash: str | None) -> None:
+    undo_channel(tree)
     head, wanted = tree.commit("HEAD"), tree.resolve(ref)
     if wanted is None:
         sys.exit(f"{ref} was not fetched")

@@ -14,6 +14,8 @@ import subprocess
 import sys
 from typing import Any
 
+from files.programs.failure_text import cause_of
+from files.programs.git_trust import trusting
 from files.programs.host_user import become
 from files.programs.printable import shown
 
@@ -22,7 +24,8 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     become(asked["user"], asked["uid"], asked["gid"])
     os.umask(int(asked["mask"], 8))
     words = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{asked['step']}.ts", asked["view"], *asked["words"]]
-    done = subprocess.run(words, cwd=asked["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    with trusting(asked["root"]):
+        done = subprocess.run(words, cwd=asked["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
     lines = [line.strip() for line in said.splitlines()]
 
@@ -31,8 +34,9 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
 
     good = of("OK:", "SKIPPED:")
     if not good or of("FAIL:"):
-        last = of("FAIL:") + of("ERROR:") + [shown(line) for line in lines if line][-5:]
-        sys.exit(f"NanoClaw's step {asked['step']} (status {done.returncode}): {'; '.join(last) or 'it said nothing'}")
+        cause = of("FAIL:") + of("ERROR:") or cause_of(said)
+        why = "; ".join(cause) or "it printed nothing"
+        sys.exit(f"NanoClaw's step {asked['step']} failed (status {done.returncode}): {why}")
     return {"ok": good[0], "errors": of("ERROR:", "TASK_ERROR:"), "missing": of("MISSING:")}
 
 

@@ -10,13 +10,12 @@ import os
 import sys
 
 from files.programs.careful import text_of
-from files.programs.git_tree import Tree
+from files.programs.git_tree import STAMP, Tree
 from files.programs.host_user import become, within
 from files.programs.service_log import LOG_BYTES, logged, shortened, size_of
 from files.programs.serving import wait_until_serving
 from files.programs.started import outdated
 
-STAMP = ".git/nanoclaw-pods-build"
 SOON = 20
 """Seconds for a service that has just been started, or is busy."""
 OF_LOG = 8192

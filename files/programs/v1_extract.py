@@ -3,8 +3,8 @@
 Argument: {"v1": project root, "to": directory of the view, on a local file system, "user", "uid", "gid": of the host
 user, whose it is}. Answer: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}],
 "left": [{"what", "why"}], "bytes"}. The view holds store/messages.db (rows as v1_rows changes them), the memory of each
-folder in groups, an empty data/sessions/F for each group with conversations or tasks, .env, package.json, and the
-credentials that NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
+folder in groups, an empty data/sessions/F for each registered group, .env, package.json, and the credentials that
+NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
 
 It is made beside `to` and takes its place in one step: an end at any moment leaves the old view, or the new one whole,
 and what is beside it is removed by the next run.
@@ -63,23 +63,26 @@ def made(v1: str, new: str) -> dict[str, Any]:
         os.mkdir(f"{to}/groups/{name}")
         copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", deep=False)
         os.close(folder)
-    copy_sessions(top, to, answer.pop("folders"))
+    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"))
     return answer
 
 
-def copy_sessions(top: int, to: str, of_groups: list[str]) -> None:
-    """Empty directories, of which NanoClaw's own step makes sessions, and credentials, some of which lie among them.
+def copy_sessions(top: int, to: str, registered: list[str], busy: list[str]) -> None:
+    """Make empty directories, one for each session, and copy credentials, some of which lie among them.
 
-    + of_groups: folders of groups with tasks, each of which needs a session too
+    NanoClaw's own step makes a session for each directory. v1 makes the directory with a group's first message, so
+    registered groups without one get theirs here.
+
+    + busy: folders of groups with tasks: what lies there under a channel's name is the agent's
     """
-    agents = set(of_groups)
+    agents = set(busy)
     os.makedirs(f"{to}/{SESSIONS}")
     for name, folder in folders(top, SESSIONS):
         if ".claude" in os.listdir(folder):
             agents.add(name)
         os.makedirs(f"{to}/{SESSIONS}/{name}")
         os.close(folder)
-    for name in of_groups:
+    for name in registered:
         os.makedirs(f"{to}/{SESSIONS}/{name}", exist_ok=True)
     for path in CREDENTIALS:
         above, _slash, name = path.rpartition("/")

@@ -46,7 +46,10 @@ def table_of(connection: sqlite3.Connection, name: str, there: bool) -> tuple[li
 
 
 def presented(tables: Rows) -> tuple[Rows, dict[str, Any]]:
-    """The rows of a view, and what the program answers of them; `folders` are those of tasks."""
+    """The rows of a view, and what the program answers of them.
+
+    `folders`: of registered groups. `busy`: of those among them that have tasks.
+    """
     kept: Rows = {"chats": tables["chats"]}
     for name, column in FOLDERS.items():
         columns, rows = tables[name]
@@ -69,7 +72,8 @@ def presented(tables: Rows) -> tuple[Rows, dict[str, Any]]:
         "paused": [shown(str(one)) for one in paused],
         "approximated": [about for task in tasks if (about := approximated(task))],
         "left": left,
-        "folders": sorted({task["group_folder"] for task in changed if task.get("status") == "active"} & registered),
+        "folders": sorted(registered),
+        "busy": sorted({task["group_folder"] for task in changed if task.get("status") == "active"} & registered),
     }
 
 

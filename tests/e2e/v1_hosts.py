@@ -12,7 +12,10 @@ from tests.lab.v1_standin import How
 from tests.lab.v1_tree import make_tree
 
 GATE = ["node", "dist/chat.js", "--timeout", "200", "are you there?"]
-TRAITS = ("whatsapp", "telegram", "interval", "tasks", "link", "git", "mounts", "orphan", "conversations", "skill")
+TRAITS = (
+    *("whatsapp", "telegram", "interval", "tasks", "link", "git", "mounts", "orphan", "conversations", "silent"),
+    "skill",
+)
 
 
 @dataclass(frozen=True)

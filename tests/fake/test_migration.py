@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.model.migration.found import Candidate
-from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, deploy, fleet
+from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, answers, deploy, fleet
 from tests.unit.v1_found import INSTALL, PATH, UNIT, found
 
 V1, BARE = "@fake/v1", "@fake/bare"
@@ -71,6 +71,29 @@ def test_a_run_makes_v2_ready_and_switches_without_starting_v2_itself(tmp_path: 
         "migration_start",
     ]
     assert (tmp_path / "left.txt").read_text() == ""
+
+
+def test_v2_is_built_again_after_its_channels_and_before_it_is_made_ready(tmp_path: Path) -> None:
+    """A channel changes package.json: what was built before would lack it."""
+    checkout = {**answers(DATA, "finished")[V1]["checkout"], "built": None}
+    real = deploy(
+        tmp_path,
+        DATA,
+        "finished",
+        "-y",
+        instead={V1: {"v1_install": asdict(found()), "migration_state": NEW, "checkout": checkout}},
+        then={V1: {"migration_state": DONE}},
+    )
+    assert real.exit == 0, real.log
+    build, wanted = "Build NanoClaw with its channels", ("build_source", "install_channels", "migration_start")
+    assert f"Migration | {build}" in real.changed(V1)
+    assert [name for name in real.commands(V1) if name in wanted] == [
+        "build_source",
+        "install_channels",
+        "build_source",
+        "migration_start",
+        "migration_start",
+    ]
 
 
 def test_the_hosts_go_in_waves_and_a_failure_ends_them(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent / "nanoclaw"
 RELEASES = ("v2.0.64", "v2.0.65")
+CHANNELS = ("telegram", "whatsapp")
+"""Those of the branch channels, which setup/install-*.sh takes them from."""
 
 _MADE_HERE = {"node_modules", "dist", "data", "logs", "store", ".env"}
 _WHO = "NanoClaw stand-in <standin@lab.invalid>"
-_WHEN = (1_779_100_000, 1_779_700_000)
+_WHEN = (1_779_100_000, 1_779_700_000, 1_779_800_000)
 
 Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
 
@@ -24,7 +26,7 @@ def digest() -> str:
 
 
 def make_repository(dest: Path) -> None:
-    """Make a bare repository at `dest`: tags v2.0.64 and v2.0.65 (annotated), branch main at the later one."""
+    """Make a bare repository at `dest`: tags v2.0.64 and v2.0.65 (annotated), main at the later one, channels."""
     dest.mkdir(parents=True)  # never on top of something else
     _git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(dest))
     _git("--git-dir", str(dest), "fast-import", "--quiet", stdin=_history())
@@ -45,13 +47,14 @@ def _history() -> bytes:
             _commit(2, "NanoClaw 2.0.65", second),
             f"tag {RELEASES[1]}\nfrom :2\ntagger {_WHO} {_WHEN[1]} +0000\n".encode(),
             _data(b"NanoClaw 2.0.65"),
+            _commit(3, "channels", _channels(first), branch="channels"),
         )
     )
 
 
-def _commit(mark: int, message: str, tree: Tree) -> bytes:
-    head = f"commit refs/heads/main\nmark :{mark}\ncommitter {_WHO} {_WHEN[mark - 1]} +0000\n".encode()
-    parent = b"" if mark == 1 else f"from :{mark - 1}\ndeleteall\n".encode()
+def _commit(mark: int, message: str, tree: Tree, branch: str = "main") -> bytes:
+    head = f"commit refs/heads/{branch}\nmark :{mark}\ncommitter {_WHO} {_WHEN[mark - 1]} +0000\n".encode()
+    parent = f"from :{mark - 1}\ndeleteall\n".encode() if mark > 1 else b""
     files = (
         f"M {'100755' if executable else '100644'} inline {path}\n".encode() + _data(content)
         for path, (content, executable) in sorted(tree.items())
@@ -112,6 +115,14 @@ def _second_release(first: Tree) -> Tree:
     )
     tree["packages/release-notes/index.js"] = (b"export const notes = 'One more package, nothing else.';\n", False)
     return tree
+
+
+def _channels(first: Tree) -> Tree:
+    adapters = {
+        f"src/channels/{name}.js": f"import {{ adapt }} from 'chat-adapter-{name}';\n\nadapt('{name}');\n"
+        for name in CHANNELS
+    }
+    return {**first, **{path: (text.encode(), False) for path, text in adapters.items()}}
 
 
 def _edit(tree: Tree, path: str, old: str, new: str) -> None:

@@ -30,6 +30,12 @@ class Tree(NamedTuple):
 
     def group(self, folder: str, jid: str, *, direct: bool = False, config: object = None) -> None:
         """Registers a chat, with its memory and one conversation."""
+        self.register(folder, jid, direct=direct, config=config)
+        self.conversation(folder, f"{folder}-1")
+        self.database.execute("INSERT INTO sessions VALUES (?, ?)", (folder, f"{folder}-1"))
+
+    def register(self, folder: str, jid: str, *, direct: bool = False, config: object = None) -> None:
+        """Register a chat without a conversation: v1 makes its directory in data/sessions with the first message."""
         says = self.database.execute
         says("INSERT INTO chats (jid, name, is_group) VALUES (?, ?, ?)", (jid, folder.title(), int(not direct)))
         row = (jid, folder.title(), folder, "@Andy", WHEN, json.dumps(config) if config else None)
@@ -39,8 +45,6 @@ class Tree(NamedTuple):
             row,
         )
         self.write(f"groups/{folder}/CLAUDE.md", f"memory of {folder}\n")
-        self.conversation(folder, f"{folder}-1")
-        says("INSERT INTO sessions VALUES (?, ?)", (folder, f"{folder}-1"))
 
     def conversation(self, folder: str, session: str) -> None:
         """What an agent and a chat have said to each other."""
@@ -120,6 +124,10 @@ def _orphan(tree: Tree) -> None:
     tree.conversation("forgotten", "forgotten-1")
 
 
+def _silent(tree: Tree) -> None:
+    tree.register("silent", "tg:2222")
+
+
 def _conversations(tree: Tree) -> None:
     tree.conversation("main", "main-0")
 
@@ -145,6 +153,7 @@ TRAITS: dict[str, Callable[[Tree], None]] = {
     "senders": _senders,
     "orphan": _orphan,
     "conversations": _conversations,
+    "silent": _silent,
     "skill": _skill,
     "wal": _nothing,
     "journal": _nothing,

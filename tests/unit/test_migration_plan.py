@@ -60,6 +60,14 @@ def test_no_task_and_no_conversation_is_carried_whose_chat_is_not(install: Any) 
     assert {part.removeprefix("conversations ") for part in carried if part.startswith("conv")} <= folders
 
 
+@given(installs)
+def test_a_group_that_never_had_a_conversation_is_named(install: Any) -> None:
+    items = planned(install).items
+    named = {part.removeprefix("first conversation ") for item in items for part in item.of if "first conv" in part}
+    going = {group.folder for group in install.database.groups if f"group {group.jid}" not in covered(items, "left")}
+    assert named == going - set(install.conversations)
+
+
 _amounts = st.none() | st.integers(0, 10**14)
 
 

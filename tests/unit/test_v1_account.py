@@ -34,10 +34,10 @@ def test_nothing_is_lost_of_all_that_was_carried_over(it: Migrated, deep: bool) 
     counts = {kind: (one["v1"], one["v2"]) for kind, one in answer["counts"].items()}
     files = counts.pop("files")
     assert counts == {
-        "groups": (6, 6),
+        "groups": (7, 7),
         "tasks": (6, 6),
         "conversations": (7, 7),
-        "memories": (8, 8),
+        "memories": (9, 9),
         "auth": (3, 3),
         "env": (3, 3),
         "skills": (2, 2),
@@ -105,7 +105,7 @@ def test_with_a_group_that_is_known_to_be_left_go_its_tasks_and_conversations(it
         {"what": "conversations club", "why": ORPHAN["why"]},
         ORPHAN,
     ]
-    assert answer["counts"]["tasks"] == {"v1": 6, "v2": 5} and answer["counts"]["groups"] == {"v1": 6, "v2": 5}
+    assert answer["counts"]["tasks"] == {"v1": 6, "v2": 5} and answer["counts"]["groups"] == {"v1": 7, "v2": 6}
 
 
 @needs_root
@@ -122,6 +122,12 @@ def test_what_no_chat_leads_to_is_left(it: Migrated) -> None:
         "file groups/main/s": "a socket, pipe or device",
         ORPHAN["what"]: ORPHAN["why"],
     }
+
+
+@needs_root
+def test_a_group_without_a_session_is_lost_whether_or_not_it_ever_had_a_conversation(it: Migrated) -> None:
+    change(it.root / "data/v2.db", "DELETE FROM sessions WHERE agent_group_id = 'ag-silent'")
+    assert lost(it) == {"group tg:2222": "it has no session"}
 
 
 @needs_root

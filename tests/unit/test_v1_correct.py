@@ -72,9 +72,9 @@ def test_what_the_steps_have_lost_is_put_right_and_stays_so(tmp_path: Path, vers
         "tasks_updated": ["asleep"],
         "tasks_removed": [],
         "paused": ["asleep"],
-        "policies": 6,
+        "policies": 7,
         "memories": 0,
-        "global": 5,
+        "global": 6,
         "left": [],
     }
     folders = ("main", "family", "mother", "club", "discord", "papers")

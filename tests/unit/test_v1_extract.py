@@ -62,7 +62,7 @@ def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Pa
     size = sum(len(content) for *_rights, content in found.values() if content is not None)
     # heartbeat (hourly), club, discord, morning, reminder; and asleep, which is presented as active
     assert answer == {
-        "groups": 6,
+        "groups": 7,
         "tasks": 6,
         "paused": ["asleep"],
         "approximated": [],
@@ -72,7 +72,7 @@ def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Pa
     assert {rights[:3] for rights in found.values()} == {(0o40700, A, A), (0o100600, A, A)}
     groups = rows(to / "store/messages.db", "registered_groups")
     assert {group["folder"]: group["is_main"] for group in groups} == {
-        **dict.fromkeys(("family", "mother", "club", "discord", "papers"), 0),
+        **dict.fromkeys(("family", "mother", "club", "discord", "papers", "silent"), 0),
         "main": 1,
     }
     assert json.loads(next(one for one in groups if one["folder"] == "papers")["container_config"])["additionalMounts"]
@@ -93,12 +93,12 @@ def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Pa
     noted = {row["group_folder"]: row["session_id"] for row in rows(to / "store/messages.db", "sessions")}
     assert noted["main"] == "main-1" and len(noted) == 6
     files = {name for name, rights in found.items() if rights[3] is not None}
-    folders = ("main", "global", "family", "mother", "club", "discord", "papers", "forgotten")
+    folders = ("main", "global", "family", "mother", "club", "discord", "papers", "silent", "forgotten")
     assert files == {"store/messages.db", ".env", "package.json", *(f"groups/{name}/CLAUDE.md" for name in folders)}
     assert (to / "groups/main/CLAUDE.md").read_text() == "memory of main\n"
     assert (to / ".env").read_bytes() == (root / ".env").read_bytes()
     sessions = {path.name for path in (to / "data/sessions").iterdir()}
-    assert sessions == {path.name for path in (root / "data/sessions").iterdir()}
+    assert sessions == {path.name for path in (root / "data/sessions").iterdir()} | {"silent"}
 
 
 def test_old_messages_are_not_copied(root: Path, to: Path) -> None:

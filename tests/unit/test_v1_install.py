@@ -78,7 +78,7 @@ def test_an_install_is_described_and_left_as_it_is(root: Path, version: Version)
     database = found["database"]
     assert (database["state"], database["checked"], database["is_main"]) == ("read", True, version != "1.1.6")
     groups = {group["folder"]: group for group in database["groups"]}
-    assert set(groups) == {"main", "family", "mother", "club", "discord", "papers"}
+    assert set(groups) == {"main", "family", "mother", "club", "discord", "papers", "silent"}
     assert [name for name, group in groups.items() if group["main"]] == ["main"]
     assert {name for name, group in groups.items() if group["direct"]} == {"main", "mother", "discord"}
     assert groups["family"]["jid"] == "120363000000000001@g.us"
@@ -86,7 +86,7 @@ def test_an_install_is_described_and_left_as_it_is(root: Path, version: Version)
     kinds = sorted((task["folder"], task["kind"], task["value"], task["status"]) for task in database["tasks"])
     assert kinds[0] == ("club", "cron", "0 9 * * *", "active") and len(kinds) == 7
     assert ("main", "interval", "3600000", "active") in kinds
-    assert database["sessions"] == sorted(groups)
+    assert database["sessions"] == sorted(set(groups) - {"silent"})
     assert {"forgotten", "global", "main"} <= set(found["folders"])
     assert (found["conversations"]["main"], found["conversations"]["forgotten"]) == (2, 1)
     assert (found["auth"], found["skills"]) == (3, ["agent-browser", "weather"])

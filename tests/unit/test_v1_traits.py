@@ -50,6 +50,8 @@ def look(root: Path, version: Version, *traits: str) -> V1State:
         ("mounts", "attend", "mounts tg:2002"),
         ("orphan", "left", "conversations forgotten"),
         ("conversations", "attend", "conversations main"),
+        ("silent", "carried", "group tg:2222"),
+        ("silent", "attend", "first conversation silent"),
         ("skill", "attend", "skills of groups"),
         ("wal", "attend", "wal"),
         ("wal", "carried", "group tg:3003"),

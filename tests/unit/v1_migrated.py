@@ -164,6 +164,8 @@ def _files(it: Migrated, folders: list[str]) -> None:
             first = "" if memory.parent.name in ("main", "forgotten") else "@./CLAUDE.global.md\n"
             (it.root / "groups" / memory.parent.name / "CLAUDE.local.md").write_text(first + text)
     for folder in folders:
+        if not (it.v1 / f"data/sessions/{folder}").exists():
+            continue
         shutil.copytree(it.v1 / f"data/sessions/{folder}/.claude", it.claude(folder), symlinks=True)
         (it.claude(folder) / "projects/-workspace-group").rename(it.claude(folder) / "projects/-workspace-agent")
         shutil.rmtree(it.claude(folder) / "skills", ignore_errors=True)

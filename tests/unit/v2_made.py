@@ -32,6 +32,7 @@ _ANY = "any-2"
 PLATFORMS = {
     "tg:1001": "telegram:1001",
     "tg:2002": "telegram:2002",
+    "tg:2222": "telegram:2222",
     "tg:3003": "telegram:3003",
     "tg:-1001234567890": "telegram:-1001234567890",
     "dc:1190000000000000001": "discord:@me:1190000000000000001",

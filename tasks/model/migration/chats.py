@@ -107,6 +107,12 @@ def conversation_items(install: Install) -> Iterator[Item]:
     for folder, number in install.conversations.items():
         noted = folder in install.database.sessions
         by[_conversation(fates.get(folder), number, noted)].append(folder)
+    groups = install.database.groups
+    carried = {group.folder for group in groups if group_fate(group, install.database)[0] != "left"}
+    if silent := sorted(carried - set(install.conversations)):
+        text = f"{counted(len(silent), 'group')} without a conversation {listed(silent)}"
+        why = "NanoClaw's own step makes no session; each gets one, and begins its conversation with the first message"
+        yield Item("attend", text, why, tuple(f"first conversation {folder}" for folder in silent))
     for (fate, why), folders in by.items():
         text = f"conversations of {counted(len(folders), 'folder')} {listed(folders)}"
         yield Item(fate, text, why, tuple(f"conversations {folder}" for folder in folders))

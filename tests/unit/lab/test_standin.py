@@ -41,7 +41,7 @@ def test_the_repository_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
         heads.append(git("--git-dir", str(tmp_path / name), "show-ref"))
     assert heads[0] == heads[1]
     refs = [line.split()[1] for line in heads[0].splitlines()]
-    assert refs == ["refs/heads/main", "refs/tags/v2.0.64", "refs/tags/v2.0.65"]
+    assert refs == ["refs/heads/channels", "refs/heads/main", "refs/tags/v2.0.64", "refs/tags/v2.0.65"]
     assert standin.digest() == standin.digest()
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.lab.v1_tree import TRAITS, make_tree
 from tests.unit.lab.standin_install import Install, made
+from tests.unit.trees import needs_root
+from tests.unit.v1_extracted import extract
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
@@ -74,8 +76,8 @@ def test_db_makes_groups_and_wiring_once(install: Install, v1: Path) -> None:
         "ERROR:Discord channel 1190000000000000001 (discord): no network to ask Discord",
         "ERROR:Could not parse JID: odd",
     ]
-    assert said(install, "db", v1) == ["OK:groups=7,created=5,reused=0,skipped=2", *errors]
-    assert said(install, "db", v1) == ["OK:groups=7,created=0,reused=5,skipped=2", *errors]
+    assert said(install, "db", v1) == ["OK:groups=8,created=6,reused=0,skipped=2", *errors]
+    assert said(install, "db", v1) == ["OK:groups=8,created=0,reused=6,skipped=2", *errors]
     question = (
         "SELECT folder, g.name, channel_type, platform_id, m.name, is_group, unknown_sender_policy, engage_mode,"
         " engage_pattern, sender_scope, ignored_message_policy, session_mode, priority"
@@ -89,6 +91,7 @@ def test_db_makes_groups_and_wiring_once(install: Install, v1: Path) -> None:
         ("mother", "Mother", "whatsapp", "4790000001@s.whatsapp.net", "Mother", 0, "public", "pattern", "@Andy", *same),
         ("club", "Club", "telegram", "telegram:-1001234567890", "Club", 1, "public", "mention", None, *same),
         ("papers", "Papers", "telegram", "telegram:2002", "Papers", 0, "public", "pattern", "@Andy", *same),
+        ("silent", "Silent", "telegram", "telegram:2222", "Silent", 0, "public", "pattern", "@Andy", *same),
     ]
     ids = install.sql(
         "SELECT g.id, w.id, m.id FROM agent_groups g, messaging_group_agents w, messaging_groups m LIMIT 1"
@@ -120,8 +123,8 @@ def test_groups_lose_links_repositories_and_what_is_called_like_memory_or_logs(i
         (main / name).write_text(name)
     os.utime(main / "notes/today.md", (1, 1))
     skipped = f"SKIP:symlink {main}/latest"
-    assert said(install, "groups", v1) == [skipped, "OK:folders=8,claudes=8,files=1"]
-    assert said(install, "groups", v1) == [skipped, "OK:folders=8,claudes=0,files=0"]
+    assert said(install, "groups", v1) == [skipped, "OK:folders=9,claudes=9,files=1"]
+    assert said(install, "groups", v1) == [skipped, "OK:folders=9,claudes=0,files=0"]
     files = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if not path.is_dir())
     assert files == ["CLAUDE.local.md", "CLAUDE.md", "notes/today.md"]
     assert (copy / "CLAUDE.local.md").read_text() == "memory of main\n"
@@ -163,6 +166,26 @@ def test_sessions_are_made_once_and_go_on_with_the_newest_file(install: Install,
         assert said(install, "sessions", v1) == ["OK:created=0,reused=5,skipped=2,files=0"]
         assert continuation(install, "main") == name
         os.utime(agent / f"{name}.jsonl", (1e9, 1e9))
+
+
+def folders_with_a_session(install: Install) -> set[str]:
+    question = "SELECT folder FROM agent_groups g JOIN sessions s ON s.agent_group_id = g.id"
+    return {str(folder) for (folder,) in install.sql(question)}
+
+
+@needs_root
+def test_a_group_that_never_had_a_conversation_gets_its_session_from_the_view_alone(
+    install: Install, v1: Path, tmp_path: Path
+) -> None:
+    said(install, "db", v1)
+    said(install, "sessions", v1)
+    assert "main" in folders_with_a_session(install) and "silent" not in folders_with_a_session(install)
+    shutil.rmtree(v1 / "data/sessions")
+    assert said(install, "sessions", v1) == ["SKIPPED:no v1 data/sessions/ directory"]
+    extract(v1, tmp_path / "view")
+    assert said(install, "sessions", tmp_path / "view")[0].startswith("OK:created=1,reused=5,")
+    outbound = install.migrated("silent") / "outbound.db"
+    assert install.sql("SELECT * FROM session_state", outbound) == []
 
 
 def test_a_session_directory_without_a_home_gets_its_session_and_keeps_its_conversation(

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import * as breaker from './breaker.js';
+import './channels/index.js';
 import { DELIVERY_MS, IMAGE, ROOT, SLUG, SOCKET, SWEEP_MS, version } from './config.js';
 import { backfill } from './configs.js';
 import * as containers from './containers.js';
