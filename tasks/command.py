@@ -35,12 +35,22 @@ def value(word: str) -> str:
     return word
 
 
-def run_program(name: str, arguments: Mapping[str, Any], stdin: str | None = None) -> StringCommand:
+BEGIN, END = "<nanoclaw-pods ", " nanoclaw-pods>"
+"""What stands before and after the output of a program that answers, so that a shell's own output is told from it."""
+
+
+def run_program(
+    name: str, arguments: Mapping[str, Any], stdin: str | None = None, *, marked: bool = False
+) -> StringCommand:
     """Runs `files/programs/NAME.py` on the machine, with `arguments` as one JSON document in its argv.
 
     Nothing is copied to the machine. The program answers with one JSON document on its last line of output.
+
+    + marked: whether its output stands between BEGIN and END
     """
     program, *words = program_argv(name, arguments)
+    if marked:
+        words[2] = _marked(words[2])
     bits = [program, *(QuoteString(word) for word in words)]
     return StringCommand(*bits, _stdin=stdin) if stdin is not None else StringCommand(*bits)
 
@@ -59,9 +69,23 @@ def program_text(name: str) -> str:
         if found[1] in seen:
             return ""
         seen.add(found[1])
-        return _IMPORT.sub(imported, _read(found[1])).replace("from __future__ import annotations\n", "")
+        return _IMPORT.sub(imported, _read(found[1])).replace(_FUTURE, "")
 
-    return f"# nanoclaw-pods {name}\n" + _IMPORT.sub(imported, _read(name))
+    text = _read(name).replace(_FUTURE, _FUTURE + _C_LOCALE, 1)
+    return f"# nanoclaw-pods {name}\n" + _IMPORT.sub(imported, text)
+
+
+_FUTURE = "from __future__ import annotations\n"
+_C_LOCALE = """
+import os
+
+os.environ["LC_ALL"] = "C.UTF-8"  # what a program's children print is compared, and never in a translation
+os.environ.pop("LANGUAGE", None)  # which glibc before 2.39 obeys in C.UTF-8 too
+"""
+
+
+def _marked(text: str) -> str:
+    return text.replace(_C_LOCALE, f'{_C_LOCALE}print("{BEGIN}", flush=True)\n', 1) + f'\nprint("{END}", flush=True)\n'
 
 
 def _read(name: str) -> str:

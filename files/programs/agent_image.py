@@ -91,7 +91,8 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     def git(*words: str) -> subprocess.CompletedProcess[bytes]:
         us = {} if os.getuid() == uid else {"user": uid, "group": gid, "extra_groups": []}
         command = ["git", "-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root, *words]
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "GIT_OPTIONAL_LOCKS": "0"}
+        places = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+        environment = {**places, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
 
     if not os.path.isdir(f"{root}/.git"):

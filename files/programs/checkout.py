@@ -213,6 +213,6 @@ if __name__ == "__main__":
     else:
         answer["foreign"] = tree.foreign()
         if os.path.lexists(tree.git_dir):
-            answer["foreign"].append(".git, which is no directory")
+            answer["foreign"].append(".git")
     answer.update(build_state(root, answer["commit"]))
     print(json.dumps(answer))

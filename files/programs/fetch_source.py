@@ -18,19 +18,30 @@ from files.programs.hand_over import give_to_host, make_directories
 from files.programs.host_lists import hand_over_lists
 from files.programs.host_user import become, mounted, on_network, within
 
+WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
+"""Commands of git that run on for as long as the machine does, and hold no lock of a repository."""
+
+
+def is_git(pid: str) -> bool:
+    """Whether a process is git or a helper that it starts, and no other program of such a name (gitea, gitstatusd)."""
+    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        name = file.read().strip()
+    with open(f"/proc/{pid}/cmdline", "rb") as command:
+        words = command.read(4096).split(b"\0")
+    helper = name.startswith(("git-remote-", "git-index-pack", "git-upload-pack"))
+    return helper or (name == "git" and not set(WAITING) & set(words))
+
 
 def at_work(root: str) -> list[str]:
     """Processes of git that work in the project root."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                name = file.read().strip()
             place = os.readlink(f"/proc/{pid}/cwd")
+            if (place + "/").startswith(root + "/") and is_git(pid):
+                found.append(pid)
         except OSError:
             continue
-        if name.startswith("git") and (place + "/").startswith(root + "/"):
-            found.append(pid)
     return found
 
 

@@ -130,7 +130,7 @@ class Tree:
         try:
             with open(self.moving, encoding="utf-8") as file:
                 return file.read().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def begin(self, head: str) -> None:

@@ -11,6 +11,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,12 @@ UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"
 
 def systemctl(*words: str) -> str:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def systemd_version() -> int:
+    """The version of systemd's manager: 257 of 257.1-2, 257~rc2 and v257 alike."""
+    found = re.search("[0-9]+", systemctl("--version"))
+    return int(found[0]) if found else 0
 
 
 def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def main() -> None:
     rivals = [rival_processes(unit, root), rival_units(unit, root, who["home"] if who else None)]
     rivals.append(earlier_units(unit, UNITS[0]))
     found = {
-        "systemd": int(systemctl("--version").split()[1].split(".")[0]),
+        "systemd": systemd_version(),
         "unit": unit_state(unit, told["texts"]),
         "files": {path: read(path) for path in told["texts"]},
         "account": who,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from files.programs.mount_table import carrier, mount_table
+from files.programs.mount_table import carrier, is_remote, mount_table
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -17,11 +17,11 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def mounted(path: str) -> tuple[str, str]:
     """The mount point that a path lies on, and its file system's type; from the mount table, which never hangs."""
     found = carrier(path, mount_table())
-    return (found.point, found.type) if found else ("/", "")
+    return (found.point, found.type) if found else ("/", "rootfs")
 
 
 def on_network(path: str) -> bool:
-    return mounted(path)[1].startswith("nfs")
+    return is_remote(mounted(path)[1])
 
 
 def flush(path: str) -> None:

@@ -27,13 +27,14 @@ def seen(mount: Mounted) -> dict[str, Any]:
 
 
 def os_release() -> dict[str, str]:
-    pairs = (line.split("=", 1) for line in (read("/etc/os-release") or "").splitlines() if "=" in line)
+    text = read("/etc/os-release") or read("/usr/lib/os-release") or ""
+    pairs = (line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     return {key: value.strip("\"'") for key, value in pairs}
 
 
 def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
     """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
-    if any(mount.point == path for mount in mounted):
+    if any(mount.point == path for mount in mounted) or may_hang(path, mounted):
         return None
     try:
         return sorted(os.listdir(path))[:5]

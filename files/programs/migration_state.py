@@ -12,6 +12,8 @@ import subprocess
 import sys
 from typing import Any
 
+from files.programs.host_user import within
+
 
 def read(path: str) -> Any:
     try:
@@ -40,4 +42,6 @@ def main(directory: str, service: str, root: str, marker: str) -> dict[str, obje
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(**json.loads(sys.argv[1]))))
+    arguments = json.loads(sys.argv[1])
+    within(60, arguments["root"])
+    print(json.dumps(main(**arguments)))

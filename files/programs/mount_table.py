@@ -57,7 +57,26 @@ def carrier(path: str, table: Iterable[Mounted]) -> Mounted | None:
     return found
 
 
+DISKS = """
+adfs affs apfs aufs bcachefs befs bfs btrfs cramfs efs erofs exfat ext2 ext3 ext4 f2fs fuseblk hfs hfsplus hpfs iso9660
+jffs2 jfs minix msdos nilfs2 ntfs ntfs3 omfs qnx4 qnx6 reiserfs romfs squashfs sysv ubifs udf ufs vfat xfs zfs zonefs
+"""
+MEMORY = """
+bpf binder binfmt_misc cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs ecryptfs efivarfs fusectl hostfs hugetlbfs
+mqueue nfsd nsfs overlay proc pstore ramfs resctrl rootfs rpc_pipefs securityfs selinuxfs shiftfs smackfs sysfs tmpfs
+tracefs
+"""
+LOCAL = frozenset((DISKS + MEMORY).split())
+"""Types of file systems (proc(5), filesystems) that answer without a server. Every other one may wait for one: nfs,
+cifs, ceph, 9p, lustre, gfs2, what a process serves (fuse.sshfs), automounts, and types that nobody has heard of yet."""
+
+
+def is_remote(kind: str) -> bool:
+    """Whether a file system of this type may wait for a server, and hang whoever looks there."""
+    return kind not in LOCAL
+
+
 def may_hang(path: str, table: Iterable[Mounted]) -> bool:
     """Whether a path lies on a network mount, or on an automount: a server that is gone hangs who looks there."""
     mount = carrier(path, table)
-    return mount is not None and mount.type in ("nfs", "nfs4", "autofs")
+    return mount is not None and is_remote(mount.type)

@@ -22,18 +22,18 @@ import subprocess
 import sys
 from typing import Any
 
-from files.programs.mount_table import Mounted, carrier, mount_table, unescaped
+from files.programs.mount_table import Mounted, carrier, is_remote, mount_table, unescaped
 from files.programs.reading import read
 
 OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
 GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
 IMMUTABLE = 0x10
-REMOTE = ("nfs", "nfs4", "cifs", "smb3", "ceph", "fuse", "9p", "autofs")
 
 
 def seen(mount: Mounted) -> dict[str, Any]:
     options = [*mount.options, *(option for option in mount.more if option != "rw")]
-    return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options}
+    remote = is_remote(mount.type)
+    return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options, "remote": remote}
 
 
 def bounded(argv: list[str], seconds: float) -> str | None:
@@ -48,7 +48,7 @@ def bounded(argv: list[str], seconds: float) -> str | None:
 
 def beneath(path: str, table: list[Mounted]) -> dict[str, Any]:
     parent = carrier(os.path.dirname(path), [mount for mount in table if mount.point != path])
-    if parent is None or parent.type.startswith(REMOTE):
+    if parent is None or is_remote(parent.type):
         return {"kind": "remote"}
     libc = ctypes.CDLL(None, use_errno=True)
     words = (ctypes.c_long(OPEN_TREE), ctypes.c_int(AT_FDCWD), os.fsencode(parent.point))

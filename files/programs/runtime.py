@@ -24,7 +24,13 @@ ASKED = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
 def output(*words: str) -> str:
     try:
         asked = subprocess.run(
-            words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL, env={"PATH": PATH}
+            words,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

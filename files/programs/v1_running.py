@@ -76,7 +76,7 @@ def state_of(name: str, user: tuple[int, int] | None) -> str:
         runtime = f"/run/user/{user[0]}"
         if not os.path.exists(f"{runtime}/systemd/private"):
             return "no manager"
-        environment = {"XDG_RUNTIME_DIR": runtime, "PATH": "/usr/bin:/bin"}
+        environment = {"XDG_RUNTIME_DIR": runtime, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         who = {"user": user[0], "group": user[1], "extra_groups": [], "env": environment}
     try:
         asked = subprocess.run(

@@ -21,7 +21,8 @@ def systemctl(unit: dict[str, Any], *words: str, seconds: int = 60) -> tuple[int
     who: dict[str, Any] = {}
     if unit["manager"] == "user":
         account = pwd.getpwuid(unit["uid"])
-        environment = {"XDG_RUNTIME_DIR": f"/run/user/{account.pw_uid}", "PATH": "/usr/bin:/bin"}
+        runtime = f"/run/user/{account.pw_uid}"
+        environment = {"XDG_RUNTIME_DIR": runtime, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "env": environment}
         words = ("--user", *words)
     try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -13,7 +14,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
 
-from tasks.command import run_program
+from tasks.command import BEGIN, END, run_program
 
 Document = TypeVar("Document")
 
@@ -39,10 +40,36 @@ class ProgramFact(FactBase[Document | None], Generic[Document]):
 
     def ask(self, **arguments: Any) -> StringCommand:
         """The command that runs the program with these arguments."""
-        return run_program(self.program, arguments)
+        return run_program(self.program, arguments, marked=True)
 
     def process(self, output: list[str]) -> Document:
-        try:
-            return TypeAdapter(self.document).validate_python(json.loads(output[-1]))
-        except Exception as error:
-            raise FactProcessError(f"{self.program} printed something else than its document: {error}") from error
+        """The document: whatever shells print before, after and around it (profiles, logout, escapes) is not it."""
+        adapter = TypeAdapter(self.document)
+        why: Exception | None = None
+        for candidate in _documents("\n".join(output)):
+            try:
+                return adapter.validate_python(candidate)
+            except Exception as error:
+                why = why or error
+        printed = f"{self.program} printed something else than its document"
+        raise FactProcessError(f"{printed}: {why}" if why else printed) from why
+
+
+_BRACES = 20
+"""How many opening braces of one line may stand before its document."""
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """The JSON objects that lines hold, the last line's first; between the marks, where the program set them."""
+    begin, end = text.find(BEGIN), text.rfind(END)
+    inside = text[begin + len(BEGIN) : end] if 0 <= begin < end else text
+    for line in reversed(inside.split("\n")):
+        place = line.find("{")
+        for _turn in range(_BRACES):
+            if place < 0:
+                break
+            try:
+                yield json.JSONDecoder().raw_decode(line, place)[0]
+                break
+            except (ValueError, RecursionError):
+                place = line.find("{", place + 1)

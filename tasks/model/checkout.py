@@ -51,6 +51,12 @@ def checkout_problem(found: CheckoutState, plan: HostPlan) -> str | None:
     root, settings = plan.root, plan.settings
     if found.link:
         return f"{root} is a symbolic link, and NanoClaw's names follow from the real path: set nanoclaw_root to that"
+    if ".git" in found.foreign:
+        return (
+            f"{root}/.git is no directory: {root} is a linked worktree or a submodule (git-worktree(1)), and NanoClaw "
+            f"needs a repository of its own. Make one with git clone --no-local {root} DIRECTORY, and set "
+            "nanoclaw_root to that"
+        )
     if found.foreign:
         return (
             f"{root} is no git checkout and holds {', '.join(found.foreign)}: move that away, or set nanoclaw_root "

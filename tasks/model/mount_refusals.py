@@ -120,7 +120,7 @@ def refuse_local(plan: HostPlan, seen: MountState) -> None:
     """Raises a MountError where the pods are to be local and are a network file system."""
     path = plan.settings.pods_path
     for live in seen.points[path].mounts:
-        if live.type.startswith(("nfs", "autofs")):
+        if live.remote or live.type.startswith(("nfs", "autofs")):
             raise MountError(
                 f"{path} is {live.source} ({live.type}), and pods_server says local: unmount it, or set pods_server "
                 "and pods_export to what is mounted"

@@ -16,6 +16,8 @@ class Mount:
     """The directory of the file system that is mounted."""
     options: list[str]
     """Those of the mount and those of its file system, as the kernel shows them."""
+    remote: bool = False
+    """Whether it may wait for a server, as every network file system does."""
 
 
 @dataclass(frozen=True)

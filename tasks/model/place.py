@@ -24,8 +24,20 @@ def gives_on_pods(plan: HostPlan) -> bool:
     return plan.root_on_pods and plan.squash is not None and plan.squash.seen(ROOT) == ROOT
 
 
-def owner_in_root(plan: HostPlan) -> Ids | None:
-    """Whom the host process's own files in the project root belong to; None where the server decides that."""
-    if not plan.root_on_pods:
-        return plan.host
+def owner_on_pods(plan: HostPlan) -> Ids | None:
+    """Who owns what the host process creates on the pods; None where the server decides that."""
     return None if plan.access.access == "squash" or plan.squash is None else plan.squash.seen(plan.host)
+
+
+def owner_in_root(plan: HostPlan) -> Ids | None:
+    """Who owns what the host process creates in the project root; None where the server decides that."""
+    return owner_on_pods(plan) if plan.root_on_pods else plan.host
+
+
+def creator_on_pods(plan: HostPlan) -> Ids | None:
+    """Who creates directories on the pods where root cannot: the host process, where the server maps root to another.
+
+    None where root's own belong to that owner, or root can chown them.
+    """
+    squash = plan.squash
+    return None if squash is None or squash.seen(ROOT) in (ROOT, squash.seen(plan.host)) else plan.host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from tasks.model.runtime import AccountState, account_problem
 from tasks.model.service_unit import mount_points
 from tasks.model.taken import Places, host_problems, one_machine, own_addresses
 
-_RELEASES = {"debian": 12.0, "ubuntu": 22.04}
+_RELEASES = {"debian": (12, 0), "ubuntu": (22, 4)}
 _NEEDED_BYTES = 1 << 30
 NETWORK_TYPES = frozenset({"nfs", "nfs4"})
 
@@ -119,14 +120,21 @@ def _system(state: MachineState) -> Iterable[str]:
         yield f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
     if not state.systemd:
         yield "systemd is not its init"
-    lowest = _RELEASES.get(state.distribution)
-    release = state.version if state.version.replace(".", "", 1).isdigit() else "0"
-    if lowest is None or float(release) < lowest:
+    if not _is_supported(state.distribution, state.version):
         found = f"{state.distribution or 'an unknown system'} {state.version}".strip()
         yield f"is {found}; Debian 12 and Ubuntu 22.04 or newer are supported"
     for path, free in state.free.items():
         if free is not None and free < _NEEDED_BYTES:
             yield f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
+
+
+def _is_supported(distribution: str, version: str) -> bool:
+    """Debian's testing and unstable have no VERSION_ID (os-release(5)); they come after every release."""
+    lowest = _RELEASES.get(distribution)
+    if lowest is None or (not version and distribution == "debian"):
+        return lowest is not None
+    release = re.match(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?![0-9])", version)
+    return release is not None and (int(release[1]), int(release[2] or 0)) >= lowest
 
 
 def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:

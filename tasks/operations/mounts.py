@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pyinfra import host, inventory, state
 from pyinfra.api.command import StringCommand
@@ -28,6 +29,7 @@ from tasks.model.mounts import (
     pods_of,
     stamp_of,
 )
+from tasks.model.place import creator_on_pods, owner_on_pods
 from tasks.model.plan import HostPlan, Source
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.report import log, say, show_diff
@@ -187,9 +189,11 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources
     if enable or any(decision.reload for _wanted, decision in decided):
         yield argv("systemctl", "daemon-reload")
     if sources:
-        owner = None if plan.access.access == "squash" else [plan.host.uid, plan.host.gid]
-        arguments = {"pods": plan.settings.pods_path, "mounted": plan.source is not None, "paths": sources}
-        yield run_program("make_directories", {**arguments, "owner": owner})
+        owner, creator = owner_on_pods(plan), creator_on_pods(plan)
+        arguments: dict[str, Any] = {"pods": plan.settings.pods_path, "mounted": plan.source is not None}
+        arguments |= {"paths": sources, "owner": [owner.uid, owner.gid] if owner else None}
+        arguments |= {"creator": [creator.uid, creator.gid]} if owner and creator else {}
+        yield run_program("make_directories", arguments)
     guards = [wanted.path for wanted, decision in decided if decision.guard]
     if guards:
         inside = None if plan.root_on_pods else plan.root

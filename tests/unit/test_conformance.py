@@ -312,3 +312,42 @@ def test_what_is_public_says_what_it_is_for(path: Path) -> None:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
     ]
     assert not [node.name for node in public if not ast.get_docstring(node)]
+
+
+def environments(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """The lines on which a child gets an environment of its own, and the variables that stand in it."""
+    module = tree(path)
+    dicts: dict[str, set[str]] = {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and isinstance(node.targets[0], ast.Name):
+            dicts.setdefault(node.targets[0].id, set()).update(keys_of(node.value))
+    places = [
+        (node.lineno, keyword.value) for node in calls(module) for keyword in node.keywords if keyword.arg == "env"
+    ]
+    for node in ast.walk(module):
+        if isinstance(node, ast.Dict) and "subprocess" in imports(path):
+            pairs = zip(node.keys, node.values, strict=True)
+            places += [(node.lineno, value) for key, value in pairs if key is not None and ast.unparse(key) == "'env'"]
+    for line, value in places:
+        yield line, keys_of(value) if isinstance(value, ast.Dict) else dicts.get(ast.unparse(value), set())
+
+
+def calls(module: ast.Module) -> list[ast.Call]:
+    return [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+
+
+def keys_of(node: ast.Dict) -> set[str]:
+    """The names in a dict; those of os.environ, which the start of each program sets, where it is taken over."""
+    named = {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+    inherited = [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
+    return named | ({"LC_ALL"} if any(ast.unparse(value) == "os.environ" for value in inherited) else set())
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_a_child_with_an_environment_of_its_own_has_the_c_locale(path: Path) -> None:
+    """Others have that of their program, which starts with it (tasks/command.py)."""
+    assert not [line for line, names in environments(path) if "LC_ALL" not in names]
+
+
+def test_environments_of_children_are_found() -> None:
+    assert sum(len(list(environments(path))) for path in PROGRAMS) >= 4

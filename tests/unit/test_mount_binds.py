@@ -65,3 +65,10 @@ def test_a_local_bind_is_told_by_its_place_on_the_disk() -> None:
     assert groups(plan, seen, mounts=[disk]).settled
     with pytest.raises(MountError):
         groups(plan, seen, mounts=[replace(disk, root="/srv/pods/other")])
+
+
+@pytest.mark.parametrize("kind", ["cifs", "ceph", "fuse.sshfs", "9p"])
+def test_local_pods_must_not_be_a_file_system_of_another_machine(kind: str) -> None:
+    mount = Mount("far:/pods", kind, "/", ["rw"], remote=True)
+    with pytest.raises(MountError, match="pods_server says local"):
+        refuse_local(planned(pods_server="local"), replace(SEEN, points={"/pods": Point([mount], "ok", GUARDED)}))

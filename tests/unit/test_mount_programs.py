@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from files.programs import mount_units
+from files.programs import make_directories, mount_units
 from tasks.command import run_program
 from tasks.model.mount_state import MountState
 from tasks.mounts import MOUNT_SECONDS
@@ -253,3 +253,25 @@ def test_what_uses_a_mount_has_some_time_to_end(monkeypatch: pytest.MonkeyPatch,
         return
     with pytest.raises(mount_units.FailedError, match=r"device is busy; processes that use it: 3064 \(sqlite3\)"):
         mount_units.unmount("pods.mount", "/pods", lazy=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_squashed_root_has_the_host_process_create_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a filer that maps root alone, and to another group than the host's: chown(2) is refused there."""
+
+    def refused(*_words: object, **_more: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    tmp_path.parent.chmod(0o755)
+    os.chown(tmp_path, 1500, 1500)
+    monkeypatch.setattr(os, "chown", refused)
+    assert make_directories.make(f"{tmp_path}/groups", [1500, 1500], [1500, 1500])
+    made = (tmp_path / "groups").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1500, 1500, 0o755)
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+    for creator in (None, [1600, 1600]):
+        with pytest.raises(SystemExit, match="cannot be given to"):
+            make_directories.make(f"{tmp_path}/v2-sessions", [1500, 1500], creator)
+    assert [path.name for path in tmp_path.iterdir()] == ["groups"]

@@ -190,3 +190,28 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     assert answer["places"]["found"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}
     assert answer["account"]["ids"] == [0, 0] and answer["account"]["home_exists"]
     assert answer["mounts"][0]["addresses"] == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "refused"),
+    [
+        ("debian", "13", False),
+        ("debian", "12", False),
+        ("debian", "11", True),
+        ("debian", "", False),  # testing and unstable
+        ("debian", "12.5.1", False),
+        ("debian", "²", True),
+        ("debian", "\uff11\uff13", True),
+        ("debian", "1" * 5000, True),
+        ("debian", "nan", True),
+        ("ubuntu", "22.04", False),
+        ("ubuntu", "24.10", False),
+        ("ubuntu", "20.10", True),
+        ("ubuntu", "22.4", False),
+        ("ubuntu", "", True),
+        ("", "", True),
+    ],
+)
+def test_a_version_in_any_form_is_judged_and_ends_no_run(distribution: str, version: str, refused: bool) -> None:
+    problems = refuse(FLEET, {"oslo": replace(OSLO, distribution=distribution, version=version)})
+    assert [problem.key for problem in problems] == ["machine"] * refused

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from files.programs import host_service
 from files.programs.host_service import earlier_units, rival_processes, rival_units
 from files.programs.place import place
 from files.programs.service_log import plain
@@ -90,3 +91,12 @@ def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
 def test_what_agents_have_logged_is_no_command_for_a_terminal() -> None:
     shown = plain(b"first\n\x1b]0;title\x07 \xff \xc3\xa6\n")
     assert shown == ["first", "\\x1b]0;title\\x07 \\xff \u00e6"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["systemd 257 (257.9-1~deb13u1)\n+PAM", "systemd 257~rc2 (257~rc2-3)\n", "systemd 257.1\n", "systemd v257\n"],
+)
+def test_the_version_of_systemd_is_read_in_any_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_service, "systemctl", lambda *_words: text)
+    assert host_service.systemd_version() == 257

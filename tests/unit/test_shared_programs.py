@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import builtins
 import io
+import json
 import os
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 
 from files.programs.atomic import replace
-from files.programs.mount_table import Mounted, carrier, mount_table
+from files.programs.mount_table import Mounted, carrier, is_remote, may_hang, mount_table
+from tasks.command import PROGRAMS
 
 TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 30 21 0:5 / /pods rw,nosuid - nfs4 [fd00::1]:/srv/a\040b rw,vers=4.2,addr=fd00::1
@@ -73,3 +77,47 @@ def test_where_that_fails_the_old_file_stays_alone(tmp_path: Path, check: Callab
     with pytest.raises((SystemExit, FileNotFoundError)):
         replace(str(path), b"new", check=check)
     assert [(it.name, it.read_text()) for it in tmp_path.iterdir()] == [("file", "old")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre", "gfs2", "ocfs2", "glusterfs", "autofs"),
+        *("virtiofs", "fuse", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs", "orangefs", "gpfs", "a-type-of-tomorrow"),
+    ],
+)
+def test_a_network_file_system_of_any_type_may_hang(kind: str) -> None:
+    mount = Mounted("/home", "/", kind, "server:/home", ["rw"], ["rw"])
+    root = Mounted("/", "/", "ext4", "/dev/vda1", ["rw"], ["rw"])
+    assert may_hang("/home/ada", [root, mount])
+    assert not may_hang("/homes", [root, mount])
+
+
+def test_no_file_system_of_this_machines_own_counts_as_a_servers() -> None:
+    listed = [line.split("\t") for line in Path("/proc/filesystems").read_text().splitlines()]
+    devices = {name for nodev, name in listed if not nodev}
+    assert devices and not {name for name in devices if is_remote(name)}
+
+
+def test_what_lies_beneath_a_mount_point_on_a_dead_server_is_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /srv rw - fuse.sshfs far:/ rw\n"
+    asked: list[str] = []
+    real_open, real_list = builtins.open, os.listdir
+
+    def fake_open(path: Any, *words: Any, **more: Any) -> Any:
+        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
+
+    def fake_list(path: Any = ".") -> list[str]:
+        asked.append(str(path))
+        return real_list(path)
+
+    monkeypatch.setattr(builtins, "open", fake_open)
+    monkeypatch.setattr(os, "listdir", fake_list)
+    question = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"]}
+    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
+    runpy.run_path(str(PROGRAMS / "machine.py"), run_name="__main__")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["beneath"], answer["free"]) == ({"/srv/pods": None}, {"/srv/nanoclaw": None})
+    assert "/srv/pods" not in asked

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from files.programs.git_tree import MOVING
+from tasks.model.checkout import checkout_problem
+from tasks.model.fleet import plan_fleet
+from tasks.model.plan import Machine
 from tests.lab.standin import make_repository
 from tests.unit.source_host import NEW, OLD, Host
 
@@ -174,3 +179,38 @@ def _check_giving(host: Host) -> None:
     assert {owners.pop(path) for path in (several, foreign)} == {0, 33}
     assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}
     assert owners[agents] == 4321
+
+
+def test_a_worktree_of_another_repository_is_named_as_one(host: Host, tmp_path: Path) -> None:
+    """Its .git is a file, and what it names lies in a place that others own."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(host.repository), str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "worktree", "add", "--quiet", "--detach", str(host.root)], check=True)
+    found = host.look(OLD)
+    assert found.foreign[-1] == ".git"
+    plan = plan_fleet([Machine("one", ("nanoclaw_hosts",), {"pods_server": "local"})]).hosts["one"]
+    problem = checkout_problem(found, plan) or ""
+    assert "/opt/nanoclaw is a linked worktree or a submodule" in problem and "git clone" in problem
+
+
+@pytest.mark.parametrize("command", [["gitea"], ["git", "fsmonitor--daemon"], ["github-mcp-server"]])
+def test_a_long_lived_program_whose_name_begins_with_git_is_not_waited_for(
+    host: Host, tmp_path: Path, command: list[str]
+) -> None:
+    host.check_out(OLD)
+    waiting = tmp_path / "wait"
+    waiting.write_text("import sys, time\nprint(flush=True)\ntime.sleep(60)\n")
+    copy = tmp_path / "bin" / command[0]
+    copy.parent.mkdir()
+    shutil.copy2(os.path.realpath(sys.executable), copy)
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    words = [str(copy), str(waiting), *command[1:]]
+    running = subprocess.Popen(words, cwd=host.root, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert running.stdout and running.stdout.readline() == b"\n"
+        assert Path(f"/proc/{running.pid}/comm").read_text().strip() == command[0][:15]
+        done = host.fetch(NEW)
+        assert done.returncode == 0, done.stderr
+    finally:
+        running.kill()
+        running.wait()
