@@ -52,10 +52,10 @@ pods_adopt: list[str] = []
 # user that the host process runs as; root is possible
 nanoclaw_user = "nanoclaw"
 
-# uid of nanoclaw_user; default: 0 for root, 1000 otherwise
+# uid of nanoclaw_user; default: its account's; for a new one 1000, or a free one if that is taken
 nanoclaw_uid = None
 
-# gid of nanoclaw_user; default: its uid
+# gid of nanoclaw_user; default: its account's; with a stated uid, that
 nanoclaw_gid = None
 
 # uid of the agent image's USER; the image is looked at and has to agree
@@ -64,7 +64,7 @@ nanoclaw_image_uid = 1000
 # gid of the agent image's USER, likewise
 nanoclaw_image_gid = 1000
 
-# account that people log in to and that may have the agent's uid where sessions are given to it
+# account that people log in to and that may be nanoclaw_user, or have the agent's uid
 nanoclaw_agent_account = None
 
 # project root; outside pods_path only data/v2-sessions and groups are on the pods

@@ -16,21 +16,18 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
-from tasks.facts.exports import Exports, ExportState
-from tasks.facts.machine import MachineFact
-from tasks.looks import at_once
+from tasks.host_ids import Looks
 from tasks.migration import Migration, look_at_v1
 from tasks.model.example_addresses import example_problems
-from tasks.model.exports import CONF, DROPIN, conflicts
+from tasks.model.exports import conflicts
 from tasks.model.fleet import plan_fleet
-from tasks.model.identity import Squash
+from tasks.model.host_ids import unserved
+from tasks.model.identity import Ids, Squash
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
-from tasks.model.preflight import MachineState, guarded_first, persons, refuse, unguarded
+from tasks.model.preflight import guarded_first, persons, refuse, unguarded
 from tasks.model.printable import printable
-from tasks.model.taken import questions, server_problems, server_questions
+from tasks.model.taken import server_problems
 from tasks.observation import observe
-
-_TIMEOUT = 60
 
 Answer = TypeVar("Answer")
 
@@ -110,13 +107,15 @@ def check_settings_before_connecting(new_state: State) -> None:
     new_state.init = init_then_check  # type: ignore[assignment, method-assign]
 
 
-def _plan(inventory: Inventory, observed: Mapping[str, Squash] | None = None) -> FleetPlan:
+def _plan(
+    inventory: Inventory, observed: Mapping[str, Squash] | None = None, chosen: Mapping[str, Ids] | None = None
+) -> FleetPlan:
     add_role_group_data(inventory)
     machines = [Machine(member.name, tuple(member.groups), _data(member)) for member in inventory]
     if problems := example_problems(machines):
         raise PreflightError(problems)
     try:
-        return plan_fleet(machines, observed)
+        return plan_fleet(machines, observed, chosen)
     except FleetError as error:
         raise PreflightError(error.problems) from None
 
@@ -133,32 +132,27 @@ def _check_machines(inventory: Inventory) -> Checked:
     logger.info("--> Preflight: looking at %s machines, before anything is changed...", len(members))
     run_config = config.copy()
 
-    def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
-        machine = member.get_fact(MachineFact, **_questions(fleet, member.name), _timeout=_TIMEOUT)
-        exports = None
-        if member.name in fleet.servers and machine is not None:
-            exports = member.get_fact(Exports, dropin=DROPIN, conf=CONF, directories=[], _timeout=_TIMEOUT)
-        return machine, exports
-
-    found = [(member, seen or (None, None)) for member, seen in at_once(members, run_config, look)]
-    machines = {member.name: machine for member, (machine, _exports) in found}
-    problems = refuse(fleet, machines)
-    for member, (machine, exports) in found:
-        if exports and machine:
-            server = fleet.servers[member.name]
-            problems += server_problems(server, fleet.hosts, machine.places, exports.dropin)
-        clashes = conflicts(fleet.servers[member.name].exports, exports.elsewhere) if exports else []
-        problems += [Problem(member.name, "exports", f"{text}: remove that line first") for text in clashes]
+    looks = Looks(members, run_config)
+    fleet = looks.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
+    machines = looks.machines
+    problems = [*refuse(fleet, machines), *unserved(fleet, machines)]
+    for name, exports in looks.exports.items():
+        if exports and (machine := machines[name]):
+            problems += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
+        clashes = conflicts(fleet.servers[name].exports, exports.elsewhere) if exports else []
+        problems += [Problem(name, "exports", f"{text}: remove that line first") for text in clashes]
         if exports:
-            problems += unguarded(fleet, fleet.servers[member.name], exports.table, machines.keys())
+            problems += unguarded(fleet, fleet.servers[name], exports.table, machines.keys())
     if problems:
         raise PreflightError(problems)
     observed, problems = observe(fleet, members, run_config, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
-    fleet = _plan(inventory, observed)
+    fleet = _plan(inventory, observed, looks.chosen.ids)
+    fleet = looks.settle(fleet, lambda ids: _plan(inventory, observed, ids))
     if problems := persons(fleet, machines):
         raise PreflightError(problems)
+    looks.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=only_reads())
@@ -178,17 +172,3 @@ def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, st
 def _data(member: Host) -> dict[str, Any]:
     data: dict[str, Any] = member.data.dict()  # type: ignore[no-untyped-call]
     return data
-
-
-def _questions(fleet: FleetPlan, name: str) -> dict[str, Any]:
-    if name not in fleet.hosts:
-        places = server_questions(fleet.servers[name], fleet.hosts)
-        return {"paths": [], "account": None, "agent": None, "space": ["/var"], "places": places}
-    plan = fleet.hosts[name]
-    return {
-        "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
-        "account": {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid},
-        "agent": plan.stored_agent.uid,
-        "space": ["/var", plan.root],
-        "places": questions(plan),
-    }

@@ -1,8 +1,8 @@
 """What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
 
 Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
-[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}}. `enter` asks whether the host user
-can enter what lies above a path.
+[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}, "ids": [numbers that may be taken for
+a host user, best first], "user": its name}. `enter` asks whether the host user can enter what lies above a path.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import sys
 from typing import Any
 
-from files.programs.account import account, person
+from files.programs.account import account, ids_state, is_person, person
 from files.programs.mount_table import Mounted, may_hang, mount_table
 from files.programs.place_looks import barred_paths, look_at_places, machine_addresses, machine_identity
 from files.programs.reading import read
@@ -67,8 +67,9 @@ print(
             "systemd": os.path.isdir("/run/systemd/system"),
             "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
             "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},
-            "account": account(**arguments["account"]) if arguments["account"] else None,
+            "account": {**account(**user), "person": is_person(user["user"])} if user else None,
             "person": person(arguments["agent"]) if arguments["agent"] is not None else None,
+            "ids": ids_state(arguments.get("ids", []), arguments.get("user")),
             "free": {path: free(path, mounted) for path in arguments["space"]},
             "identity": machine_identity(),
             "addresses": machine_addresses(),

@@ -23,5 +23,8 @@ class MachineFact(ProgramFact[MachineState]):
         agent: int | None,
         space: list[str],
         places: dict[str, Any],
+        ids: list[int] | None = None,
+        user: str | None = None,
     ) -> StringCommand:
-        return self.ask(paths=paths, account=account, agent=agent, space=space, places=places)
+        numbers = {"ids": ids, "user": user} if ids else {}
+        return self.ask(paths=paths, account=account, agent=agent, space=space, places=places, **numbers)

@@ -13,7 +13,7 @@ from functools import cached_property
 from tasks.model.access import AccessError, Choice, choose, squash_for
 from tasks.model.addresses import ip_address, usable_address
 from tasks.model.directory import Directory
-from tasks.model.identity import Ids, Squash, agent_of, parse_squash
+from tasks.model.identity import DEFAULT_HOST, Ids, Squash, agent_of, parse_squash
 from tasks.model.places import in_system, is_shared
 from tasks.model.plan import HOSTS, SERVERS, HostPlan, Machine, Source, lies_in
 from tasks.model.server_draft import NEEDED, RefusedError, ServerDraft, default_address
@@ -29,6 +29,7 @@ class HostDraft:
     + servers: every machine of nfs_servers by name, None for one without a draft
     + directory: the whole inventory
     + observed: what a server that the role does not manage was seen to do
+    + chosen: the ids of the host process where host data states none (tasks.model.host_ids)
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class HostDraft:
         servers: Mapping[str, ServerDraft | None],
         directory: Directory,
         observed: Squash | None = None,
+        chosen: Ids | None = None,
     ) -> None:
         self.name, self.settings, self._machine = machine.name, settings, machine
+        self._chosen = chosen or DEFAULT_HOST
         self._servers, self._directory, self._observed = servers, directory, observed
 
     def _refused(self, key: str, text: str) -> RefusedError:
@@ -50,14 +53,15 @@ class HostDraft:
         """The ids of the host process."""
         settings, user = self.settings, self.settings.nanoclaw_user
         root = user == "root"
-        uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else 1000
+        uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else self._chosen.uid
         if root and uid != 0:
             raise self._refused(
                 "nanoclaw_uid", f"root is uid 0, not {uid}; leave it out, or set nanoclaw_user to another user"
             )
         if not root and uid == 0:
             raise self._refused("nanoclaw_uid", f'0 is root; set nanoclaw_user to "root", or give {user} another uid')
-        gid = settings.nanoclaw_gid if settings.nanoclaw_gid is not None else uid
+        default_gid = uid if root or settings.nanoclaw_uid is not None else self._chosen.gid
+        gid = settings.nanoclaw_gid if settings.nanoclaw_gid is not None else default_gid
         if root != (gid == 0):
             text = (
                 f"root is gid 0, not {gid}; leave it out" if root else f"0 is the group root; give {user} another gid"

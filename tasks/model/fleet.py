@@ -14,7 +14,7 @@ from tasks.model.checks import check_settings
 from tasks.model.conflicts import ADDRESSES, conflicts, identities
 from tasks.model.directory import Directory
 from tasks.model.draft import HostDraft
-from tasks.model.identity import ROOT, Squash
+from tasks.model.identity import ROOT, Ids, Squash
 from tasks.model.plan import HOSTS, SERVERS, Export, FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.server_draft import RefusedError, ServerDraft, known
 from tasks.model.settings import HostSettings, ServerSettings, WrongSettingError
@@ -22,10 +22,13 @@ from tasks.model.settings import HostSettings, ServerSettings, WrongSettingError
 S = TypeVar("S")
 
 
-def plan_fleet(machines: list[Machine], observed: Mapping[str, Squash] | None = None) -> FleetPlan:
+def plan_fleet(
+    machines: list[Machine], observed: Mapping[str, Squash] | None = None, chosen: Mapping[str, Ids] | None = None
+) -> FleetPlan:
     """The plan of every machine, or a FleetError with every problem of all of them.
 
-    `observed`: what servers that the role does not manage were seen to do, by the host that saw it.
+    `observed`: what servers that the role does not manage were seen to do, by the host that saw it. `chosen`: the ids
+    of host processes for which host data states none, by host (tasks.model.host_ids).
 
     Takes the whole inventory, also when a run is limited to a part of it: an export table must hold the
     hosts that are left out, and no two hosts may share a tree.
@@ -49,7 +52,9 @@ def plan_fleet(machines: list[Machine], observed: Mapping[str, Squash] | None = 
         name for name, server in drafts.items() if not (server and known(server, lambda server: server.address))
     )
     hosts = [
-        HostDraft(machine, settings, drafts, directory, (observed or {}).get(machine.name))
+        HostDraft(
+            machine, settings, drafts, directory, (observed or {}).get(machine.name), (chosen or {}).get(machine.name)
+        )
         for machine, settings in checked
         if isinstance(settings, HostSettings)
     ]

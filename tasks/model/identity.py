@@ -48,6 +48,9 @@ class Ids:
 
 ROOT = Ids(0, 0)
 
+DEFAULT_HOST = Ids(1000, 1000)
+"""The ids of a host process that is not root, unless another user has them (tasks.model.host_ids)."""
+
 _IMAGE_USER_HOSTS = (0, 1000)
 """Host uids for which NanoClaw passes no --user, so that the image's USER counts."""
 

@@ -32,6 +32,17 @@ class MountPoint:
 
 
 @dataclass(frozen=True)
+class IdState:
+    """Who has a number on a machine, as uid and as gid."""
+
+    id: int
+    user: str | None
+    group: str | None
+    person: str | None
+    """The account with it as uid that somebody can log in to."""
+
+
+@dataclass(frozen=True)
 class MachineState:
     """A machine as it is found."""
 
@@ -62,6 +73,8 @@ class MachineState:
     places: Places = field(default_factory=Places)
     barred: dict[str, str] = field(default_factory=dict)
     """For a path, the first directory above it that the host user cannot enter."""
+    ids: list[IdState] = field(default_factory=list)
+    """Of the numbers that a host user may take, in the order asked for, until enough of them are free."""
 
 
 def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
@@ -152,7 +165,15 @@ def persons(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> li
 
 
 def _person(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
-    if state.person not in (None, plan.settings.nanoclaw_user, plan.settings.nanoclaw_agent_account) and wanted(plan):
+    """A person is accepted where nanoclaw_agent_account names the account, and nowhere else."""
+    user, accepted = plan.settings.nanoclaw_user, plan.settings.nanoclaw_agent_account
+    if state.account and state.account.person and user != accepted:
+        text = (
+            f"somebody can log in to {user} on this machine, and would be the host process: set nanoclaw_user to a "
+            f"name that nobody has, or nanoclaw_agent_account to {user} if that is right"
+        )
+        yield Problem(plan.name, "nanoclaw_user", text)
+    if state.person not in (None, user, accepted):
         text = (
             f"the agent's uid {plan.stored_agent.uid} is {state.person}'s on this machine, who can log in and could "
             f"read and write every session: give that account another uid, or set nanoclaw_agent_account to "

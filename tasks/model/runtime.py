@@ -44,6 +44,8 @@ class AccountState:
     """The gid of the group that has the user's name."""
     docker_group: bool
     in_docker: bool
+    person: bool = False
+    """Whether somebody can log in to it."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,8 @@ def account_problem(found: AccountState, plan: HostPlan) -> str | None:
     if found.ids is not None:
         return None
     if found.uid_user is not None:
-        return (
-            f"uid {ids.uid} belongs to user {found.uid_user} on this machine, not to {name}: set nanoclaw_user to "
-            f"{found.uid_user}, or nanoclaw_uid to a free number"
-        )
+        way = "leave nanoclaw_uid out, or set it to a free number"
+        return f"uid {ids.uid} belongs to user {found.uid_user} on this machine, not to {name}: {way}"
     if found.gid_group is None and found.name_gid is not None:
         return (
             f"group {name} has gid {found.name_gid} on this machine and is to have {ids.gid}: set nanoclaw_gid to "

@@ -108,15 +108,20 @@ class HostSettings(_Settings):
         [], description="directories with something in them that the role may export, or give to the agent"
     )
     nanoclaw_user: User = Field("nanoclaw", description="user that the host process runs as; root is possible")
-    nanoclaw_uid: HostId | None = Field(None, description="uid of nanoclaw_user; default: 0 for root, 1000 otherwise")
-    nanoclaw_gid: HostId | None = Field(None, description="gid of nanoclaw_user; default: its uid")
+    nanoclaw_uid: HostId | None = Field(
+        None,
+        description="uid of nanoclaw_user; default: its account's; for a new one 1000, or a free one if that is taken",
+    )
+    nanoclaw_gid: HostId | None = Field(
+        None, description="gid of nanoclaw_user; default: its account's; with a stated uid, that"
+    )
     nanoclaw_image_uid: AgentUid = Field(
         1000, description="uid of the agent image's USER; the image is looked at and has to agree"
     )
     nanoclaw_image_gid: AgentGid = Field(1000, description="gid of the agent image's USER, likewise")
     nanoclaw_agent_account: User | None = Field(
         None,
-        description="account that people log in to and that may have the agent's uid where sessions are given to it",
+        description="account that people log in to and that may be nanoclaw_user, or have the agent's uid",
     )
     nanoclaw_root: Root = Field(
         "/opt/nanoclaw", description="project root; outside pods_path only data/v2-sessions and groups are on the pods"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.e2e.fleet import Fleet
+from tests.e2e.sample import EVEN_SEEDS
 
 
 def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
@@ -33,3 +34,35 @@ def test_agents_that_differ_on_one_export(fleet: Fleet) -> None:
     assert "Connecting to hosts" not in run.log
     for name, agent in (("host-1000", "1000:1000"), ("host-1500", "1500:1500")):
         assert f"{name}: pods_export: /srv/pods/shared would hold sessions of agent {agent}, " in run.log
+
+
+@EVEN_SEEDS
+def test_a_stock_image_of_a_cloud_where_uid_1000_is_a_persons(fleet: Fleet) -> None:
+    """The default settings work there: the user gets ids that nobody has, says which, and keeps them."""
+    name = "host-1500"
+    data = {machine: dict(settings) for machine, settings in fleet.data.items() if machine in ("server", name)}
+    del data[name]["nanoclaw_uid"]
+    data[name]["pods_export"] = "/srv/pods/stock"
+    stock = Fleet(fleet.lab, data, fleet.folder)
+    fleet.lab.reset(name)
+    fleet.lab[name].succeed(
+        "useradd --uid 1000 --create-home --shell /bin/bash debian && echo debian:a-word | chpasswd"
+    )
+    try:
+        said = f"nanoclaw_uid 850 and nanoclaw_gid 850 for {name}: "
+        alone = stock.run("-y", "--limit", name)
+        assert alone.exit != 0 and f"{name}: nanoclaw_uid: its user gets uid 850 here" in alone.log
+        assert f"{said}uid 1000 is debian's on {name}" in stock.dry().log
+        first = stock.deploy()
+        assert f"{said}uid 1000 is debian's on {name}" in first.log
+        assert stock.ask(name, "a stock image") == "echo: a stock image"
+        assert fleet.lab[name].succeed("id -u nanoclaw; id -g nanoclaw").split() == ["850", "850"]
+        owners = "find /srv/pods/stock/v2-sessions -mindepth 1 -printf '%U:%G\\n' | sort -u"
+        assert fleet.lab["server"].succeed(owners).split() == ["850:850"]
+        again = stock.deploy()
+        assert (again.changed, f"{said}that is its account nanoclaw" in again.log) == (set(), True)
+        assert stock.deploy("--limit", name).changed == set()
+        assert stock.deploy("--limit", "server").changed == set()
+    finally:
+        fleet.lab.reset(name)
+        fleet.deploy()

@@ -12,13 +12,14 @@ from tasks.model.checkout import CheckoutState
 from tasks.model.container_firewall import FirewallState
 from tasks.model.env_files import EnvState, places
 from tasks.model.guard import GuardState
+from tasks.model.host_ids import CANDIDATES
 from tasks.model.migration.places import Progress
 from tasks.model.mount_state import Beneath, MountState, Point, Unit
 from tasks.model.mounts import binds_of, pods_of
 from tasks.model.ownership import TreeReport, TreeReports, host_trees
 from tasks.model.place import Place
 from tasks.model.plan import HostPlan
-from tasks.model.preflight import MachineState
+from tasks.model.preflight import IdState, MachineState
 from tasks.model.runtime import AccountState, RuntimeState
 from tasks.model.service_state import ServiceState, Serving, UnitState
 
@@ -46,6 +47,7 @@ def machine(name: str, account: AccountState | None = None) -> MachineState:
         account=account,
         person=None,
         free={"/var": 20 * GIB},
+        ids=[IdState(number, None, None, None) for number in CANDIDATES[:8]],
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fake.bare_host import NO_ACCOUNT
 from tests.fake.deploy import Outcome, answers, costs, deploy, fleet
 from tests.fake.kinds import KINDS, SECRET
 
@@ -168,6 +169,45 @@ def test_a_person_is_given_no_sessions(tmp_path: Path) -> None:
     assert refused.exit != 0 and "@fake/chown: nanoclaw_agent_account: the agent's uid 1000 is ada's" in refused.log
     named = {**DATA, "@fake/chown": {**DATA["@fake/chown"], "nanoclaw_agent_account": "ada"}}
     assert deploy(tmp_path, named, "finished", "-y", instead={"@fake/chown": {"machine": machine}}).exit == 0
+
+
+def stock_image(machine: dict[str, Any], uid: int | None) -> dict[str, Any]:
+    """What a stock image of a cloud answers, with the host user if that is there."""
+    ids = [{"id": 1000, "user": "debian", "group": "debian", "person": "debian"}, *machine["ids"][1:]]
+    account = {**machine["account"], "ids": uid and [uid, uid], "uid_user": uid and "nanoclaw", "gid_group": None}
+    return {**machine, "ids": ids, "account": account}
+
+
+@pytest.mark.parametrize("option", ["-y", "--dry"])
+def test_a_stock_image_of_a_cloud_gets_a_user_that_nobody_has(tmp_path: Path, option: str) -> None:
+    """Who has uid 1000 there is a person; the server exports for the uid that is taken, and the same is said dry."""
+    data = fleet(squash=KINDS["squash"])
+    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine"], None)
+    runtime = {**answers(data, "finished")["@fake/squash"]["runtime"], "account": asdict(NO_ACCOUNT)}
+    instead = {"@fake/squash": {"machine": machine, "runtime": runtime}}
+    done = deploy(tmp_path, data, "underway", option, instead=instead)
+    said = "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: uid 1000 is debian's on @fake/squash"
+    assert done.log.count(said) == 1, done.log
+    if option == "-y":
+        assert any("useradd" in line and "--uid 850" in line for line in done.commands("@fake/squash"))
+    assert "uid 1000 belongs" not in done.log
+
+
+def test_a_user_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
+    data = fleet(squash=KINDS["squash"])
+    machine = stock_image(answers(data, "finished")["@fake/squash"]["machine"], 850)
+    done = deploy(tmp_path, data, "finished", "--dry", instead={"@fake/squash": {"machine": machine}})
+    assert "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: that is its account nanoclaw" in done.log, done.log
+
+
+def test_a_new_user_of_another_uid_needs_its_server_in_the_run(tmp_path: Path) -> None:
+    data = fleet(squash=KINDS["squash"])
+    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine"], None)
+    instead = {"@fake/squash": {"machine": machine}}
+    done = deploy(tmp_path, data, "underway", "-y", "--limit", "@fake/squash", instead=instead)
+    assert done.exit != 0
+    assert "@fake/squash: nanoclaw_uid: its user gets uid 850 here" in done.log
+    assert done.commands("@fake/squash") == []
 
 
 def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import grp
 import io
 import json
 import os
 import pwd
 import runpy
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +122,10 @@ def test_an_account_in_the_way_is_found_before_anything_changes(account: Account
         ({**CHOWN, "nanoclaw_agent_account": "ada"}, "ada", False),
         ({**CHOWN, "nanoclaw_agent_account": "bob"}, "ada", True),
         ({"pods_access": "native"}, "nanoclaw", False),
-        ({"pods_access": "squash", "nanoclaw_user": "root"}, "ada", False),
+        ({"pods_access": "squash", "nanoclaw_user": "root"}, "ada", True),
+        ({"pods_access": "squash", "nanoclaw_user": "root", "nanoclaw_agent_account": "ada"}, "ada", False),
+        ({"pods_access": "squash", "nanoclaw_uid": 1500}, "ada", True),
+        ({"pods_access": "native", "nanoclaw_uid": 1500}, "ada", True),
     ],
 )
 def test_sessions_are_given_to_a_person_only_where_that_is_said(
@@ -132,7 +137,32 @@ def test_sessions_are_given_to_a_person_only_where_that_is_said(
     assert refuse(fleet, seen) == [], "not before it is known what a server squashes"
     problems = persons(fleet, seen)
     assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
-    assert all("the agent's uid 1000 is ada's on this machine" in problem.text for problem in problems)
+    uid = data.get("nanoclaw_uid", 1000)
+    assert all(f"the agent's uid {uid} is ada's on this machine" in problem.text for problem in problems)
+
+
+@pytest.mark.parametrize("access", ["auto", "squash", "native"])
+@pytest.mark.parametrize(("accepted", "refused"), [(None, True), ("bob", True), ("ada", False)])
+def test_a_person_is_the_host_process_only_where_that_is_said(access: str, accepted: str | None, refused: bool) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    data = {
+        "pods_address": "10.0.0.2",
+        "nanoclaw_user": "ada",
+        "pods_access": access,
+        "nanoclaw_agent_account": accepted,
+    }
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), data)])
+    hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
+    problems = persons(fleet, {"oslo": replace(OSLO, person="ada", account=hers)})
+    assert [problem.key for problem in problems] == ["nanoclaw_user"] * refused
+    assert not problems or "somebody can log in to ada on this machine" in problems[0].text
+    nobodys = replace(OSLO, account=replace(hers, person=False))
+    assert persons(fleet, {"oslo": nobodys}) == []
+
+
+def test_no_refusal_of_a_taken_uid_advises_to_run_as_who_has_it() -> None:
+    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=replace(NO_ACCOUNT, uid_user="debian"))})
+    assert "set nanoclaw_user" not in problem.text and "free number" in problem.text
 
 
 @pytest.mark.parametrize(
@@ -154,8 +184,110 @@ def test_who_can_log_in_is_a_person(
     monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
     shadow = f"root:*:1::::::\nada:{password}:1::::::\n"
     monkeypatch.setattr(account, "read", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text())
+    monkeypatch.setattr(pwd, "getpwall", lambda: [entry])
     assert account.person(1000) == found
     assert account.person(1001) is None
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\nold:$6$h:1000:1000::/:/bin/sh\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shell", "passwd_field", "shadow", "getent", "found"),
+    [
+        ("ldapuser", "/bin/bash", "*", "root:*:1::::::\n", (2, ""), True),  # sss, ldap, winbind: the password is theirs
+        ("ldapuser", "", "x", "root:*:1::::::\n", (2, ""), True),  # no shell is /bin/sh (passwd(5))
+        ("ldapuser", "/usr/sbin/nologin", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ldapuser", "/bin/false", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ada", "/bin/sh", "x", "ada:*:1::::::\n", (0, "ada:$y$x:1::::::\n"), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, "ada:$y$x:1::::::\n"), True),  # shadow of a directory
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, "ada:!:1::::::\n"), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (None, ""), True),  # unknown
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, ""), True),  # unknown
+        ("ada", "/bin/sh", "x", "ada::1::::::\n", (0, ""), True),  # no password is needed
+        ("old", "/bin/sh", "$6$h", "root:*:1::::::\n", (2, ""), True),  # before there was shadow(5)
+        ("old", "/bin/sh", "", "root:*:1::::::\n", (2, ""), True),
+    ],
+)
+def test_a_person_is_who_nss_says(
+    name: str,
+    shell: str,
+    passwd_field: str,
+    shadow: str,
+    getent: tuple[int | None, str],
+    found: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = pwd.struct_passwd((name, passwd_field, 1000, 1000, "", "/nonexistent", shell))
+    other = pwd.struct_passwd(("service", "x", 1000, 1000, "", "/nonexistent", "/usr/sbin/nologin"))
+    monkeypatch.setattr(pwd, "getpwuid", {1000: other}.__getitem__)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [other, entry])
+    monkeypatch.setattr(account, "read", {"/etc/shadow": shadow, "/etc/passwd": PASSWD}.get)
+    answers = {"getent": getent}
+    monkeypatch.setattr(account, "ran", lambda *words, **_who: answers.get(words[0], (1, "")))
+    assert account.person(1000) == (name if found else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ((0, "port 22\nauthorizedkeysfile {keys}/%u .ssh/authorized_keys\n"), True),
+        ((0, "authorizedkeysfile {keys}/nobody\n"), False),
+        ((0, "authorizedkeysfile none\n"), False),
+        ((255, ""), False),
+    ],
+)
+def test_keys_are_looked_for_where_sshd_looks(
+    said: tuple[int, str], found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ada").write_text("ssh-ed25519 AAAA\n")
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/nonexistent", "/bin/sh"))
+    monkeypatch.setattr(shutil, "which", lambda *_words, **_more: "/usr/sbin/sshd")
+    answer = (said[0], said[1].format(keys=tmp_path))
+    monkeypatch.setattr(account, "ran", lambda *_words, **_who: answer)
+    monkeypatch.setattr(account, "read", {"/etc/shadow": "ada:!:1::::::\n", "/etc/passwd": PASSWD}.get)
+    assert account.can_log_in(entry) == found
+
+
+@pytest.mark.parametrize(("status", "found"), [(0, True), (1, False), (None, True)])
+def test_a_home_on_a_server_is_looked_into_by_its_user_in_a_bounded_time(
+    status: int | None, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/home/ada", "/bin/sh"))
+    asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+
+    def ran(*words: str, **who: Any) -> tuple[int | None, str]:
+        asked.append((words, who))
+        return status, ""
+
+    monkeypatch.setattr(account, "ran", ran)
+    monkeypatch.setattr(account, "may_hang", lambda path, _table: path.startswith("/home"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert account.may_hold_a_key(entry, "/home/ada/.ssh/authorized_keys") == found
+    who = {"user": 1000, "group": 1000, "extra_groups": []}
+    assert asked == [(("test", "-s", "/home/ada/.ssh/authorized_keys"), who)]
+
+
+def test_a_pipe_in_the_place_of_keys_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys")
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", str(tmp_path), "/bin/sh"))
+    assert not account.may_hold_a_key(entry, str(tmp_path / "keys"))
+    assert account.may_hold_a_key(entry, "/dev/zero")
+
+
+def test_numbers_are_asked_for_until_enough_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = pwd.struct_passwd(("debian", "x", 1000, 1000, "", "/nonexistent", "/bin/bash"))
+    groups = {1000: grp.struct_group(("debian", "x", 1000, [])), 850: grp.struct_group(("nanoclaw", "x", 850, []))}
+    monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
+    monkeypatch.setattr(grp, "getgrgid", groups.__getitem__)
+    monkeypatch.setattr(account, "can_log_in", lambda _entry: True)
+    found = account.ids_state([1000, 850, 849, 848, 847], "nanoclaw", enough=2)
+    assert found == [
+        {"id": 1000, "user": "debian", "group": "debian", "person": "debian"},
+        {"id": 850, "user": None, "group": "nanoclaw", "person": None},
+        {"id": 849, "user": None, "group": None, "person": None},
+    ]
 
 
 def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(

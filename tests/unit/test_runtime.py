@@ -134,7 +134,7 @@ def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: i
     [
         (replace(ACCOUNT, ids=(1001, 1001)), "nanoclaw_uid to 1001"),
         (replace(ACCOUNT, ids=(1000, 100)), "nanoclaw_gid to 100"),
-        (replace(NO_ACCOUNT, uid_user="debian"), "nanoclaw_user to debian"),
+        (replace(NO_ACCOUNT, uid_user="debian"), "set it to a free number"),
         (replace(NO_ACCOUNT, name_gid=999), "nanoclaw_gid to 999"),
     ],
 )

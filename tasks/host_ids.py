@@ -1,0 +1,96 @@
+"""Looks at machines, and again where the plan that follows from their answers asks something else of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra import logger
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+
+from tasks.facts.exports import Exports, ExportState
+from tasks.facts.machine import MachineFact
+from tasks.looks import at_once
+from tasks.model.exports import CONF, DROPIN
+from tasks.model.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
+from tasks.model.identity import Ids
+from tasks.model.plan import FleetPlan
+from tasks.model.preflight import MachineState
+from tasks.model.taken import questions, server_questions
+
+_TIMEOUT = 60
+_TURNS = 4
+
+Plan = Callable[[Mapping[str, Ids]], FleetPlan]
+"""Plans the fleet with these ids of host processes."""
+
+
+@dataclass
+class Looks:
+    """What the machines of a run answered, and the ids of host processes that follow where host data states none."""
+
+    members: list[Host]
+    run_config: Config
+    machines: dict[str, MachineState | None] = field(default_factory=dict)
+    exports: dict[str, ExportState | None] = field(default_factory=dict)
+    chosen: Chosen = field(default_factory=lambda: Chosen({}))
+    _asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def settle(self, fleet: FleetPlan, plan: Plan) -> FleetPlan:
+        """The plan that rests on what the machines answer to it: an account's uid decides what else is asked."""
+        for _turn in range(_TURNS):
+            due = [member for member in self.members if self._question(fleet, member) != self._asked.get(member.name)]
+            if not due:
+                break
+            self._look(fleet, due)
+            memory: dict[str, Ids] = {}
+            for name, state in self.exports.items():
+                memory |= remembered(fleet, name, state.table) if state else {}
+            self.chosen = choose_host_ids(fleet, self.machines, memory)
+            fleet = plan(self.chosen.ids)
+        return fleet
+
+    def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
+        def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
+            machine = member.get_fact(MachineFact, **self._question(fleet, member), _timeout=_TIMEOUT)
+            exports = self.exports.get(member.name)
+            if machine and member.name in fleet.servers and exports is None:
+                exports = member.get_fact(Exports, dropin=DROPIN, conf=CONF, directories=[], _timeout=_TIMEOUT)
+            return machine, exports
+
+        for member, found in at_once(due, self.run_config, look):
+            self._asked[member.name] = self._question(fleet, member)
+            self.machines[member.name], self.exports[member.name] = found or (None, None)
+
+    def _question(self, fleet: FleetPlan, member: Host) -> dict[str, Any]:
+        numbers = [*sorted(self.chosen.unknown - set(CANDIDATES)), *CANDIDATES]
+        plan = fleet.hosts.get(member.name)
+        if plan is None:
+            needed = any(states_none(host) for host in fleet.hosts.values() if host.server == member.name)
+            ids = {"ids": numbers} if needed else {}
+            places = server_questions(fleet.servers[member.name], fleet.hosts)
+            return {"paths": [], "account": None, "agent": None, "space": ["/var"], "places": places, **ids}
+        user = plan.settings.nanoclaw_user
+        return {
+            "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
+            "account": {"user": user, "uid": plan.host.uid, "gid": plan.host.gid},
+            "agent": plan.stored_agent.uid,
+            "space": ["/var", plan.root],
+            "places": questions(plan),
+            **({"ids": numbers, "user": user} if states_none(plan) else {}),
+        }
+
+    def say(self) -> None:
+        """Says which ids were chosen for the hosts of this run, and why, where they are not the default ones."""
+        found: defaultdict[tuple[Ids, str], list[str]] = defaultdict(list)
+        for member in self.members:
+            choice = self.chosen.hosts.get(member.name)
+            if choice and choice.reason:
+                found[choice.ids, choice.reason].append(member.name)
+        for (ids, reason), names in sorted(found.items(), key=lambda it: it[1]):
+            logger.info(
+                "    nanoclaw_uid %s and nanoclaw_gid %s for %s: %s", ids.uid, ids.gid, ", ".join(names), reason
+            )
