@@ -21,7 +21,7 @@ from typing import Any
 from files.programs.acting import ROOT, acting
 from files.programs.channel_undo import half_written
 from files.programs.git_tree import STAMP, Tree, is_commit, nowhere, shown_url
-from files.programs.host_user import become, on_network, within
+from files.programs.host_user import PATH, become, on_network, within
 
 Known = tuple[str | None, str | None]
 """A commit, or why it is not known."""
@@ -126,13 +126,38 @@ def pnpm_version() -> str | None:
     path = shutil.which("pnpm")
     if path is None:
         return None
-    package = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
+    about = package_of(path)
+    if about.get("name") == "corepack":
+        return None  # it has the version of whatever asks, and downloads that
+    return str(about.get("version")) if about.get("name") == "pnpm" else version(path, "--version")
+
+
+def pnpm_in_the_way() -> bool:
+    """Whether something has pnpm's name that npm did not install as pnpm, such as corepack's: npm ends in EEXIST."""
+    places = (f"{folder}/{name}" for folder in PATH.split(":") for name in ("pnpm", "pnpx"))
+    return any(package_of(path).get("name") != "pnpm" for path in places if os.path.lexists(path))
+
+
+def package_of(path: str) -> dict[str, Any]:
+    """The package.json of the package that a program in its bin directory belongs to."""
+    place = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
     try:
-        with open(package, encoding="utf-8") as file:
+        with open(place, encoding="utf-8") as file:
             about = json.load(file)
     except (OSError, ValueError):
-        about = {}
-    return str(about["version"]) if about.get("name") == "pnpm" else version(path, "--version")
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def tools() -> list[str | None]:
+    return [shutil.which(name, path=PATH) for name in ("node", "npm")]
+
+
+def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
+    """The PATH with which root's npm is the host user's, where root finds another Node or npm than that user."""
+    if roots == theirs or None in theirs:
+        return None
+    return ":".join(dict.fromkeys([*(os.path.dirname(path) for path in theirs if path), *PATH.split(":")]))
 
 
 def pinned(root: str) -> tuple[str | None, str | None]:
@@ -192,6 +217,7 @@ if __name__ == "__main__":
     before = owners.get(".git")
     other = before is not None and before[0] != told["uid"] and os.path.isdir(tree.git_dir)
     theirs = of_another(told, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
+    roots = tools()
     become(told["user"], told["uid"], told["gid"])
     answer: dict[str, Any] = {
         "git": shutil.which("git") is not None,
@@ -215,4 +241,5 @@ if __name__ == "__main__":
         if os.path.lexists(tree.git_dir):
             answer["foreign"].append(".git")
     answer.update(build_state(root, answer["commit"]))
+    answer.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
     print(json.dumps(answer))

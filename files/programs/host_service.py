@@ -17,7 +17,8 @@ import subprocess
 import sys
 from typing import Any
 
-from files.programs.host_user import within
+from files.programs.acting import ROOT, acting
+from files.programs.host_user import become, within
 from files.programs.place import place
 from files.programs.reading import read
 from files.programs.serving import wait_until_serving
@@ -112,6 +113,17 @@ def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
     return [{"kind": "earlier unit", "name": name} for name in wanted if name != unit]
 
 
+def node_of(user: str, uid: int, gid: int) -> str | None:
+    """The Node that the service's user finds first, and can run: not one that leads into another's home."""
+
+    def look() -> str | None:
+        become(user, uid, gid)
+        return shutil.which("node", path=NODE_PATH)
+
+    found: str | None = acting(ROOT, 20, look).get("value")
+    return found
+
+
 def main() -> None:
     told = json.loads(sys.argv[1])
     unit, root = told["unit"], told["root"]
@@ -124,7 +136,7 @@ def main() -> None:
         "unit": unit_state(unit, told["texts"]),
         "files": {path: read(path) for path in told["texts"]},
         "account": who,
-        "node": shutil.which("node", path=NODE_PATH),
+        "node": node_of(told["user"], told["uid"], told["gid"]),
         "logs": {path: place(path, root) for path in told["logs"]},
         "outdated": outdated(told["inputs"], told["started"]),
         "serving": answering(unit, root, (told["uid"], told["gid"])),

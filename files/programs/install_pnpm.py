@@ -1,6 +1,8 @@
 """Installs pnpm for the whole machine, in the version and with the digest that a project's packageManager names.
 
-Argument: {"version", "digest": "sha512.HEX", or null where the project names none}. No script of the package runs.
+Argument: {"version", "digest": "sha512.HEX", or null where the project names none, "force": whether something has
+pnpm's name that npm did not install, such as corepack's, and which it replaces, "path": PATH with the host user's Node
+first}. No script of the package runs.
 """
 
 from __future__ import annotations
@@ -38,10 +40,13 @@ def check_digest(file: str, digest: str) -> None:
         )
 
 
-def install_pnpm(version: str, digest: str | None) -> None:
+def install_pnpm(version: str, digest: str | None, force: bool = False, path: str | None = None) -> None:
     """Installs pnpm; what has a digest is downloaded first, and only installed where that is right."""
+    if path:
+        os.environ["PATH"] = path
+    install = (*INSTALL, "--force") if force else INSTALL
     if digest is None:
-        run_npm(*INSTALL, f"pnpm@{version}")
+        run_npm(*install, f"pnpm@{version}")
         return
     with tempfile.TemporaryDirectory(prefix="nanoclaw-pods-pnpm-") as folder:
         run_npm("pack", "--ignore-scripts", "--silent", "--pack-destination", folder, f"pnpm@{version}")
@@ -50,7 +55,7 @@ def install_pnpm(version: str, digest: str | None) -> None:
             sys.exit(f"npm pack made {len(names)} files of pnpm@{version}, and one is expected")
         archive = os.path.join(folder, names[0])
         check_digest(archive, digest)
-        run_npm(*INSTALL, archive)
+        run_npm(*install, archive)
 
 
 if __name__ == "__main__":

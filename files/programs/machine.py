@@ -1,8 +1,8 @@
 """What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
 
 Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
-[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}, "ids": [numbers that may be taken for
-a host user, best first], "user": its name}. `enter` asks whether the host user can enter what lies above a path.
+[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}, "ids": [numbers that may be taken
+for a host user, best first], "user": its name}. `enter` asks whether the host user can enter what lies above a path.
 """
 
 from __future__ import annotations

@@ -44,6 +44,10 @@ class CheckoutState:
     """What would be built now: commit, lock, package, node."""
     outputs: bool
     """Whether dist/index.js and node_modules are there."""
+    pnpm_in_the_way: bool = False
+    """Whether something has pnpm's name that npm did not install, such as corepack's."""
+    npm_path: str | None = None
+    """The PATH with which root's npm is the host user's, where root finds another Node or npm."""
 
 
 def checkout_problem(found: CheckoutState, plan: HostPlan) -> str | None:

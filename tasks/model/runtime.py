@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.model.plan import HostPlan
 from tasks.model.settings import HostSettings
@@ -67,12 +67,18 @@ class RuntimeState:
     candidates: dict[str, str]
     """Versions that apt would install; empty if nothing is missing or apt has no lists yet."""
     account: AccountState
+    unusable: list[str] = field(default_factory=list)
+    """What the host user finds first in its PATH and cannot run."""
 
 
 class UnfitError(ValueError):
     """A machine that cannot be brought to what is wanted. Its text names the reason and the way out."""
 
 
+_NO_CLIENT = (
+    "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, where "
+    "NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+)
 _PACKAGES = {"git": "git", "logrotate": "logrotate"}
 _MIGRATION_PACKAGES = {"rsync": "rsync"}
 _NFS_PACKAGES = {"mount.nfs": "nfs-common", "nft": "nftables", "chattr": "e2fsprogs"}
@@ -85,6 +91,12 @@ def missing_packages(found: RuntimeState, settings: HostSettings, *, nfs: bool) 
 
     + nfs: whether the machine mounts its pods from an NFS server
     """
+    if found.unusable:
+        paths = ", ".join(found.unusable)
+        raise UnfitError(
+            f"{settings.nanoclaw_user} finds {paths} first and cannot run it: remove it, or put one in its place that "
+            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {found.unusable[0]} --version)"
+        )
     wanted = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
     wanted |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
     packages = [package for program, package in wanted.items() if not found.programs[program]]
@@ -93,6 +105,8 @@ def missing_packages(found: RuntimeState, settings: HostSettings, *, nfs: bool) 
         packages.append("docker.io")
     if not found.programs["docker"]:
         packages += _known(found, "docker-cli")
+        if found.engine and not found.docker_io and found.candidates and "docker-cli" not in found.candidates:
+            raise UnfitError(_NO_CLIENT)
     if settings.nanoclaw_image == "build" and not found.buildx and (found.docker_io or not found.engine):
         packages += _known(found, "docker-buildx")
     packages += _node_packages(found, settings)

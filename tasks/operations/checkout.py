@@ -117,7 +117,10 @@ def build(plan: HostPlan) -> Commands:
             raise OperationError(
                 f"{plan.root}/package.json names no packageManager pnpm@X.Y.Z, and this machine has no pnpm: install it"
             )
-        yield run_program("install_pnpm", {"version": found.pnpm_pin, "digest": found.pnpm_digest})
+        arguments: dict[str, Any] = {"version": found.pnpm_pin, "digest": found.pnpm_digest}
+        arguments |= {"force": True} if found.pnpm_in_the_way else {}
+        arguments |= {"path": found.npm_path} if found.npm_path else {}
+        yield run_program("install_pnpm", arguments)
         found = _look(plan)
         if found.pnpm != found.pnpm_pin:
             raise OperationError(

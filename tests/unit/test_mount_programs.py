@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -256,22 +257,20 @@ def test_what_uses_a_mount_has_some_time_to_end(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_a_squashed_root_has_the_host_process_create_directories(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_squashed_root_has_the_host_process_create_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a filer that maps root alone, and to another group than the host's: chown(2) is refused there."""
 
     def refused(*_words: object, **_more: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    tmp_path.parent.chmod(0o755)
-    os.chown(tmp_path, 1500, 1500)
-    monkeypatch.setattr(os, "chown", refused)
-    assert make_directories.make(f"{tmp_path}/groups", [1500, 1500], [1500, 1500])
-    made = (tmp_path / "groups").stat()
-    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1500, 1500, 0o755)
-    assert (os.geteuid(), os.getegid()) == (0, 0)
-    for creator in (None, [1600, 1600]):
-        with pytest.raises(SystemExit, match="cannot be given to"):
-            make_directories.make(f"{tmp_path}/v2-sessions", [1500, 1500], creator)
-    assert [path.name for path in tmp_path.iterdir()] == ["groups"]
+    with tempfile.TemporaryDirectory() as pods:  # which others may enter, as tmp_path they may not
+        os.chown(pods, 1500, 1500)
+        monkeypatch.setattr(os, "chown", refused)
+        assert make_directories.make(f"{pods}/groups", [1500, 1500], [1500, 1500])
+        made = Path(pods, "groups").stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1500, 1500, 0o755)
+        assert (os.geteuid(), os.getegid()) == (0, 0)
+        for creator in (None, [1600, 1600]):
+            with pytest.raises(SystemExit, match="cannot be given to"):
+                make_directories.make(f"{pods}/v2-sessions", [1500, 1500], creator)
+        assert [path.name for path in Path(pods).iterdir()] == ["groups"]
