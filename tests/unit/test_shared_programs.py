@@ -115,7 +115,7 @@ def test_what_lies_beneath_a_mount_point_on_a_dead_server_is_not_looked_at(
 
     monkeypatch.setattr(builtins, "open", fake_open)
     monkeypatch.setattr(os, "listdir", fake_list)
-    places = {"look": [], "marks": {}, "enter": []}
+    places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
     question = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": places}
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
     runpy.run_path(str(PROGRAMS / "machine.py"), run_name="__main__")
