@@ -49,8 +49,9 @@ class Looks:
             memory: dict[str, Ids] = {}
             for name, state in self.exports.items():
                 memory |= remembered(fleet, name, state.table) if state else {}
-            self.chosen = choose_host_ids(fleet, self.machines, memory)
-            fleet = plan(self.chosen.ids)
+            before, self.chosen = self.chosen, choose_host_ids(fleet, self.machines, memory)
+            if before.others != self.chosen.others:
+                fleet = plan(self.chosen.ids)
         return fleet
 
     def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:

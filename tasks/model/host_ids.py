@@ -41,6 +41,11 @@ class Chosen:
     unknown: frozenset[int] = frozenset()
 
     @property
+    def others(self) -> dict[str, Ids]:
+        """Those of them that are not the default ones, with which a fleet is planned at first."""
+        return {name: ids for name, ids in self.ids.items() if ids != DEFAULT}
+
+    @property
     def ids(self) -> dict[str, Ids]:
         """As `plan_fleet` takes them."""
         return {name: choice.ids for name, choice in self.hosts.items()}
