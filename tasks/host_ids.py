@@ -19,6 +19,7 @@ from tasks.model.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered
 from tasks.model.identity import Ids
 from tasks.model.plan import FleetPlan
 from tasks.model.preflight import MachineState
+from tasks.model.printable import printable
 from tasks.model.taken import questions, server_questions
 
 _TIMEOUT = 60
@@ -92,6 +93,5 @@ class Looks:
             if choice and choice.reason:
                 found[choice.ids, choice.reason].append(member.name)
         for (ids, reason), names in sorted(found.items(), key=lambda it: it[1]):
-            logger.info(
-                "    nanoclaw_uid %s and nanoclaw_gid %s for %s: %s", ids.uid, ids.gid, ", ".join(names), reason
-            )
+            line = f"nanoclaw_uid {ids.uid} and nanoclaw_gid {ids.gid} for {', '.join(names)}: {reason}"
+            logger.info("    %s", printable(line))
