@@ -9,6 +9,9 @@ from typing import Any
 
 from pyinfra import host
 
+Requests = Mapping[str, list[dict[str, Any]]]
+"""By the name of a program: requests that are answered, each as the arguments that it must have."""
+
 _EVERYTHING = re.compile("")
 _LISTS = re.compile("apt-get update ")
 
@@ -18,12 +21,12 @@ class Answers(dict[Any, Any]):
 
     A fact is answered as `before`, until the operation that runs has sent a command: then it is answered as `after`.
     Each operation finds its own part undone, and sees it done when it looks again. New lists of packages alone do
-    nothing yet.
+    nothing yet. A fact that asks for something else than `requests` says fails.
     """
 
-    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any], requests: Requests) -> None:
         super().__init__()
-        self._before, self._after = _as_responses(before), _as_responses(after)
+        self._before, self._after = _as_responses(before, requests), _as_responses(after, requests)
         self._operation: str | None = None
         self.acted = False
 
@@ -49,10 +52,42 @@ class _Done(dict[str, Any]):
         return default
 
 
-def _as_responses(facts: Mapping[str, Any]) -> dict[re.Pattern[str], str]:
-    return {fact_pattern(name): json.dumps(document) for name, document in facts.items()}
+def _as_responses(facts: Mapping[str, Any], requests: Requests) -> dict[re.Pattern[str], Any]:
+    found: dict[re.Pattern[str], Any] = {}
+    for name, document in facts.items():
+        for request in requests.get(name, [{}]):
+            found[fact_pattern(name, request)] = json.dumps(narrowed(document, request))
+        if name in requests:
+            text = f"{name} of the fake is asked {json.dumps(requests[name])}, and not this"
+            found[fact_pattern(name)] = {"success": False, "stderr": text}
+    return found
 
 
-def fact_pattern(program: str) -> re.Pattern[str]:
-    """Matches a command that only looks, by one of the role's programs: pyinfra asks for python3 first."""
-    return re.compile(rf"^if command -v python3 .*?# nanoclaw-pods ({program})\n", re.DOTALL)
+def narrowed(document: Any, request: Mapping[str, Any]) -> Any:
+    """What of a document a request asks for, where the two have a part of the same name: a mapping by what is asked."""
+    if not isinstance(document, dict):
+        return document
+    parts = {
+        key: set(asked) for key, asked in request.items() if isinstance(asked, list) and _is_mapping(document, key)
+    }
+    return {
+        key: {name: it for name, it in part.items() if name in parts[key]} if key in parts else part
+        for key, part in document.items()
+    }
+
+
+def _is_mapping(document: dict[str, Any], key: str) -> bool:
+    return isinstance(document.get(key), dict)
+
+
+def fact_pattern(program: str, request: Mapping[str, Any] | None = None) -> re.Pattern[str]:
+    r"""Matches a command that only looks, by one of the role's programs: pyinfra asks for python3 first.
+
+    + request: arguments that it must have. They stand in the last line, as JSON in quotes of the shell.
+    """
+    head = rf"^if command -v python3 .*?# nanoclaw-pods ({program})\n"
+    asked = "".join(
+        rf"(?=[^\n]*{re.escape(json.dumps(key))}: {re.escape(json.dumps(value, sort_keys=True))}[,}}])"
+        for key, value in (request or {}).items()
+    )
+    return re.compile(rf"{head}(?:.*\n)?{asked}[^\n]*\Z" if asked else head, re.DOTALL)

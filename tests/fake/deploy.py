@@ -16,9 +16,10 @@ from pprint import pformat
 from typing import Any
 
 from tasks.model.fleet import plan_fleet
-from tasks.model.plan import HOSTS, SERVERS, FleetError, Machine
+from tasks.model.plan import HOSTS, SERVERS, FleetError, FleetPlan, Machine
 from tests.fake.answers import fact_pattern
 from tests.fake.machines import documents
+from tests.fake.requests import requests
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -33,11 +34,11 @@ from pathlib import Path
 
 from tests.fake.answers import Answers as _Answers
 
-_before, _after = json.loads(Path({answers!r}).read_text())
+_before, _after, _requests = json.loads(Path({answers!r}).read_text())
 
 
 def _data(name, data):
-    answers = _Answers(_before.get(name, {{}}), _after.get(name, {{}}))
+    answers = _Answers(_before.get(name, {{}}), _after.get(name, {{}}), _requests.get(name, {{}}))
     return (name, {{**data, "fake_responses": answers, "fake_delay": 0, "fake_delay_jitter": 0}})
 
 
@@ -108,9 +109,14 @@ def group_of(name: str) -> str:
     return SERVERS if name == "@fake/server" else HOSTS
 
 
+def planned(data: Mapping[str, dict[str, Any]]) -> FleetPlan:
+    """The plans of a fleet on the @fake connector."""
+    return plan_fleet([Machine(name, (group_of(name),), it) for name, it in data.items()])
+
+
 def answers(data: Mapping[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:
     """What machines in one `state` of tests.fake.machines answer, by machine and fact."""
-    return documents(plan_fleet([Machine(name, (group_of(name),), it) for name, it in data.items()]), state)
+    return documents(planned(data), state)
 
 
 def deploy(
@@ -130,14 +136,15 @@ def deploy(
     """
     try:
         said = [answers(data, state), answers(data, "finished")]
+        asked: Mapping[str, Any] = requests(planned(data))
     except FleetError:
-        said = [{}, {}]  # The run is to say so itself.
+        said, asked = [{}, {}], {}  # The run is to say so itself.
     for name, facts in (instead or {}).items():
         for answer in said:
             answer[name].update(facts)
     for name, facts in (then or {}).items():
         said[1][name].update(facts)
-    (folder / "answers.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "answers.json").write_text(json.dumps([*said, asked]), encoding="utf-8")
     inventory = folder / "inventory.py"
     parts = {kind: {name: it for name, it in data.items() if group_of(name) == kind} for kind in (SERVERS, HOSTS)}
     text = _INVENTORY.format(

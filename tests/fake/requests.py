@@ -1,0 +1,58 @@
+"""What each fact has to ask of a machine of the @fake connector: it answers that, and nothing else.
+
+Stated from the plan by hand, and not by the functions of the role that ask: a question that is left out, or that is
+about another path or user, gets no answer. A program that is not named here is answered whatever it asks.
+"""
+
+from __future__ import annotations
+
+from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
+from tests.fake.answers import Requests
+
+
+def requests(fleet: FleetPlan) -> dict[str, Requests]:
+    """What every machine of a fleet is asked."""
+    hosts = {name: of_host(plan) for name, plan in fleet.hosts.items()}
+    return {**{name: of_server(plan) for name, plan in fleet.servers.items()}, **hosts}
+
+
+def of_server(plan: ServerPlan) -> Requests:
+    exports = sorted({export.path for export in plan.exports})
+    files = {"conf": "/etc/nfs.conf.d/nanoclaw-pods.conf", "dropin": "/etc/exports.d/nanoclaw-pods.exports"}
+    return {
+        "machine": [{"account": None, "agent": None, "paths": [], "space": ["/var"]}],
+        "exports": [{**files, "directories": []}, {**files, "directories": exports}],
+        "packages": [{"packages": ["nfs-kernel-server"]}],
+    }
+
+
+def of_host(plan: HostPlan) -> Requests:
+    settings, root, pods = plan.settings, plan.root, plan.settings.pods_path
+    whom = {"user": settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    on_pods = f"{root}/".startswith(f"{pods}/")
+    sessions, groups = f"{root}/data/v2-sessions", f"{root}/groups"
+    binds = [] if on_pods else [[f"{pods}/v2-sessions", sessions], [f"{pods}/groups", groups]]
+    ids = {"host": [plan.host.uid, plan.host.gid], "agent": [plan.agent.uid, plan.agent.gid]}
+    unit = f"nanoclaw-v2-{plan.slug}.service"
+    secrets = sorted(settings.nanoclaw_env)
+    source = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
+    guard = f"pods-guard-{plan.slug}.service"
+    return {
+        "machine": [
+            {
+                "account": whom,
+                "agent": plan.stored_agent.uid,
+                "paths": [pods, *(target for _source, target in binds)],
+                "space": ["/var", root],
+            }
+        ],
+        "runtime": [whom],
+        "mounts": [{"binds": binds, "pods": pods}],
+        "checkout": [{**whom, **source, "root": root}],
+        "guard_state": [{"unit": guard}],
+        "agent_image": [{"image": plan.image, "root": root, "uid": plan.host.uid, "gid": plan.host.gid}],
+        "env_files": [{"names": secrets, "root": root}],
+        "host_service": [{**whom, "root": root, "unit": unit}],
+        "probe": [{**ids, "image": plan.image, "sessions": sessions, "groups": groups}],
+        "observe": [{**ids, "path": plan.source.path, "address": plan.source.address}] if plan.source else [{}],
+    }

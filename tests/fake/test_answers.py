@@ -1,0 +1,69 @@
+"""The machines of the @fake connector answer what they are asked: another question gets no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.facts.exports import Exports
+from tasks.facts.machine import MachineFact
+from tasks.facts.runtime import RuntimeFact
+from tests.fake.answers import Answers, _as_responses
+from tests.fake.deploy import answers, fleet, planned
+from tests.fake.kinds import KINDS
+from tests.fake.requests import requests
+
+DATA = fleet(**KINDS)
+RIGHT: dict[str, Any] = {
+    "account": {"user": "nanoclaw", "uid": 1500, "gid": 1500},
+    "agent": 1500,
+    "paths": ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"],
+    "space": ["/var", "/opt/nanoclaw"],
+    "places": {"look": [], "marks": {}, "enter": []},
+}
+
+
+def said(machine: str, command: str) -> Any:
+    """What a finished machine says to a command: a document, or None for a failure."""
+    facts = _as_responses(answers(DATA, "finished")[machine], requests(planned(DATA))[machine])
+    answer = next(answer for pattern, answer in facts.items() if pattern.search(command))
+    return None if isinstance(answer, dict) else json.loads(answer)
+
+
+def as_sent(command: Any) -> str:
+    """A fact's command as pyinfra sends it: after a look for python3."""
+    return f"if command -v python3 >/dev/null; then ( {command.get_raw_value()} ); else echo no; fi"
+
+
+def test_a_right_question_is_answered() -> None:
+    assert said("@fake/own", as_sent(MachineFact().command(**RIGHT)))["uid"] == 0
+
+
+@pytest.mark.parametrize("key", ["account", "agent", "paths", "space"])
+def test_a_question_that_is_left_out_gets_no_answer(key: str) -> None:
+    nothing: Any = [] if isinstance(RIGHT[key], list) else None
+    assert said("@fake/own", as_sent(MachineFact().command(**{**RIGHT, key: nothing}))) is None
+
+
+@pytest.mark.parametrize("whom", [("root", 0, 0), ("nanoclaw", 1500, 1000), ("nanoclaw", 15000, 1500)])
+def test_a_question_about_another_user_gets_no_answer(whom: tuple[str, int, int]) -> None:
+    ask: Callable[..., Any] = RuntimeFact().command
+    assert said("@fake/own", as_sent(ask(*whom))) is None
+    assert said("@fake/own", as_sent(ask("nanoclaw", 1500, 1500))) is not None
+
+
+def test_what_is_answered_is_what_was_asked_for() -> None:
+    files = {"dropin": "/etc/exports.d/nanoclaw-pods.exports", "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf"}
+    none = said("@fake/server", as_sent(Exports().command(**files, directories=[])))
+    every = sorted(f"/srv/pods/{name}" for name in KINDS if name != "local")
+    all_of_them = said("@fake/server", as_sent(Exports().command(**files, directories=every)))
+    assert none["directories"] == {} and sorted(all_of_them["directories"]) == every
+    assert said("@fake/server", as_sent(Exports().command(**files, directories=every[1:]))) is None
+
+
+def test_a_program_without_stated_requests_is_answered() -> None:
+    assert Answers({"x": 1}, {"x": 1}, {})
+    assert list(_as_responses({"x": 1}, {}).values()) == ["1"]

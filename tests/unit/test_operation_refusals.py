@@ -1,0 +1,75 @@
+"""A refusal ends the run in its check phase, and later fails one machine alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra.api.command import FunctionCommand, StringCommand
+from pyinfra.api.exceptions import OperationError
+
+from tasks.operations import base
+from tasks.operations.base import Commands, pods_operation
+
+
+@pods_operation
+def refused(error: Exception) -> Commands:
+    """Sends something, then cannot go on."""
+    yield StringCommand("true")
+    raise error
+
+
+ERRORS = [
+    (OperationError("the disk is full"), "the disk is full"),
+    (KeyError("x"), "a fault of the role itself: KeyError('x')"),
+]
+
+
+class Host:
+    """A machine that keeps what is logged."""
+
+    name = "oslo"
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log_styled(self, line: str, **_more: Any) -> None:
+        """Keeps a line."""
+        self.lines.append(line)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host()
+    monkeypatch.setattr(base, "host", host)
+    return host
+
+
+def at(monkeypatch: pytest.MonkeyPatch, *, executing: bool) -> None:
+    monkeypatch.setattr(base, "state", SimpleNamespace(is_executing=executing))
+
+
+@pytest.mark.parametrize(("error", "text"), ERRORS)
+def test_a_refusal_in_the_check_phase_ends_the_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    at(monkeypatch, executing=False)
+    commands = refused._inner(error)
+    next(commands)
+    with pytest.raises(OperationError) as raised:
+        next(commands)
+    assert str(raised.value) == f"{host.name}: {text}"
+    assert raised.value.__cause__ is error and host.lines == []
+
+
+@pytest.mark.parametrize(("error", "text"), ERRORS)
+def test_a_refusal_in_mid_run_fails_its_machine_alone(
+    host: Host, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    at(monkeypatch, executing=True)
+    _sent, failing = refused._inner(error)
+    assert isinstance(failing, FunctionCommand)
+    state: Any = SimpleNamespace()
+    assert failing.function(state, host, *failing.args, **failing.kwargs) is False
+    assert host.lines == [text]
