@@ -15,7 +15,7 @@ SURE = re.compile(
 )
 LIKELY = re.compile(r"\berror\b|\bERR!|\bcannot\b|\bfailed\b|not found|[Nn]o such", re.IGNORECASE)
 NOISE = re.compile(
-    r"(^|\s)at \S.*[:(]|^Progress: |^Packages: |^[+-]+$|^ST(EP|ATUS): |^===|^\s*[~^]+\s*$|^Node\.js v|\bELIFECYCLE\b|"
+    r"(^|\s)at \S.*[:(]|^Progress: |^Packages: |^[+ -]+$|^ST(EP|ATUS): |^===|^\s*[~^]+\s*$|^Node\.js v|\bELIFECYCLE\b|"
     r"^node:internal|\bthrow\b|^npm (warn|notice)|gyp (info|verb|WARN)|A complete log of this run"
 )
 SHOWN = 4
@@ -24,7 +24,8 @@ SHOWN = 4
 
 def cause_of(output: str) -> list[str]:
     """The lines that name the cause, the first ones; without any the last lines that are no stack trace."""
-    lines = list(dict.fromkeys(line.strip() for line in output.splitlines() if line.strip()))
+    # pnpm sets thin spaces (U+2009), which are not printable.
+    lines = list(dict.fromkeys(" ".join(line.split()) for line in output.splitlines() if line.strip()))
     kept = [line for line in lines if not NOISE.search(line)]
     for pattern in (SURE, LIKELY):
         if found := [line for line in kept if pattern.search(line)]:

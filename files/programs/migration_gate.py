@@ -23,15 +23,18 @@ def probed(argv: list[str]) -> float:
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 did not end well: {shown(done.stderr.strip()[-500:])}")
-    seen = json.loads(done.stdout.strip().splitlines()[-1])
-    wrong = [f"{step['who']}: {step['what']}: {step['text']}" for step in seen["steps"] if step["error"]]
-    if seen["missing"]:
-        wrong.append(f"nothing is mounted at {', '.join(seen['missing'])}")
-    if "container" not in seen["relied"]:
+    try:
+        seen = json.loads(done.stdout.strip().splitlines()[-1])
+        steps, missing, relied, seconds = seen["steps"], seen["missing"], seen["relied"], float(seen["seconds"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        sys.exit(f"the probe of v2 did not say what it saw: {shown(done.stdout.strip()[-500:]) or 'no output'}")
+    wrong = [f"{step['who']}: {step['what']}: {step['text']}" for step in steps if step["error"]]
+    if missing:
+        wrong.append(f"nothing is mounted at {', '.join(missing)}")
+    if "container" not in relied:
         wrong.append(f"no container has written: {seen.get('container')}")
     if wrong:
         sys.exit(f"the probe of v2: {shown('; '.join(wrong))}")
-    seconds: float = seen["seconds"]
     return seconds
 
 
@@ -41,13 +44,16 @@ def answered(asked: dict[str, Any]) -> str:
         become(asked["user"], asked["uid"], asked["gid"])
         os.chdir(asked["root"])
 
-    child = subprocess.Popen(
-        asked["command"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        preexec_fn=as_host,
-    )
+    try:
+        child = subprocess.Popen(
+            asked["command"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=as_host,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"no answer from {' '.join(asked['command'])}: {error}")
     try:
         said = child.communicate(timeout=asked["seconds"])[0].decode(errors="replace").strip()
     except subprocess.TimeoutExpired:

@@ -16,11 +16,24 @@ from files.programs.host_user import within
 
 
 def read(path: str) -> Any:
+    """What a file says: None where there is none, False where it cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (FileNotFoundError, ValueError):
+            found = json.load(file)
+    except FileNotFoundError:
         return None
+    except ValueError:
+        return False
+    return found if isinstance(found, dict) else False
+
+
+def is_under_way(service: str) -> bool:
+    words = ["systemctl", "show", "--property=ActiveState", "--value", service]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    state = done.stdout.strip()
+    if done.returncode != 0 or not state:
+        sys.exit(f"systemd does not say whether {service} runs: {done.stderr.strip() or 'no answer'}")
+    return state not in ("inactive", "failed")
 
 
 NEWER = {"chats": "", "aside": False}
@@ -29,12 +42,12 @@ NEWER = {"chats": "", "aside": False}
 
 def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
     journal, record = (read(f"{directory}/{name}.json") for name in ("journal", "record"))
-    journal, record = ({**NEWER, **one} if isinstance(one, dict) else one for one in (journal, record))
-    words = ["systemctl", "show", "--property=ActiveState", "--value", service]
-    shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
+    if journal is False:
+        sys.exit(f"{directory}/journal.json cannot be read, and says how far a migration has come: move it away")
+    journal, record = ({**NEWER, **one} if one else one for one in (journal, record))
     return {
         "journal": journal,
-        "under_way": shown not in ("inactive", "failed", ""),
+        "under_way": is_under_way(service),
         "decided": os.path.exists(marker),
         "recorded": os.path.exists(f"{directory}/record.md") and record == journal,
         "v2_has_state": os.path.lexists(f"{root}/data/v2.db"),

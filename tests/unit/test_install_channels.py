@@ -24,7 +24,7 @@ from tests.unit.trees import needs_root
 PNPM = """#!/bin/bash
 echo "Progress: resolved 1, reused 0, downloaded 0, added 0"
 [ -z "$PNPM_FAILS" ] || {
-    echo " ERR_PNPM_FETCH_404  GET https://registry.invalid/$2: Not Found - 404"
+    echo " ERR_PNPM_FETCH_404\u2009 GET https://registry.invalid/$2: Not Found - 404"
     for n in 1 2 3 4 5 6 7; do echo "    at fetch (file:///usr/lib/pnpm/dist/pnpm.cjs:$n:1)"; done
     exit 1
 }
@@ -101,7 +101,7 @@ def test_a_failure_is_undone_and_its_cause_is_what_is_shown(built: Host, monkeyp
     with pytest.raises(SystemExit) as failure:
         install(built, "telegram")
     said = str(failure.value.code)
-    assert "setup/install-telegram.sh did not install telegram (status 1): ERR_PNPM_FETCH_404  GET https://" in said
+    assert "setup/install-telegram.sh did not install telegram (status 1): ERR_PNPM_FETCH_404 GET https://" in said
     assert "Not Found - 404. Its changes are undone." in said and "    at fetch" not in said and "Progress" not in said
     assert files(built) == before and built.status == MINE
     assert not (built.root / STAMP).exists()  # the script may have built as well
