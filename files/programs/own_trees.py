@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -35,6 +36,9 @@ SAMPLE = 5
 REPORT = 10000  # entries between two lines of progress
 BATCHED = 64  # names that are given together
 AT_ONCE = 4  # finds over NFS; a server has 8 threads or more (nfs.conf(5), threads)
+MOST_KINDS = 20  # of entries in a report: an agent can forge as many owners as it likes
+LOOK_SECONDS, GIVE_SECONDS = 1500, 3300  # for all trees: what agents add and move meanwhile can be without end
+SLACK = 100_000  # entries more than a file system twice has inodes, before a walk counts as led round in circles
 STALL = 180  # seconds without progress: more than the grace period after a restart of the server (nfsd(7))
 
 
@@ -45,7 +49,7 @@ def mount_types() -> dict[str, str]:
     return {before.split()[4]: after.split()[0] for before, _, after in halves}
 
 
-def look(tree: dict[str, Any], apply: bool, room: int = LONGEST) -> dict[str, Any]:
+def look(tree: dict[str, Any], apply: bool, end: float, room: int = LONGEST) -> dict[str, Any]:
     """Counts one tree, and changes it with `apply`; names what differs where there is room for so many characters."""
     report: dict[str, Any] = {"path": tree["path"], "state": "there", "entries": 0, "counts": {}, "samples": {}}
     mounts = mount_types()
@@ -63,14 +67,16 @@ def look(tree: dict[str, Any], apply: bool, room: int = LONGEST) -> dict[str, An
     begun = time.monotonic()
     beneath = any(point.startswith(f"{tree['path']}/") for point in mounts)
     at_once = AT_ONCE if tree["anchor"] else 1
-    found: Found | None
-    if apply and tree.get("names") is not None:
-        found = named(tree["path"], root, rule, unpacked(tree["names"]), at_once)
-        os.close(root)
-    elif beneath or (found := counted(tree["path"], root, rule, apply, at_once)) is None:
-        found = walked(tree["path"], root, rule, apply)
-    else:
-        os.close(root)
+    found = Found(root, end)
+    try:
+        if apply and tree.get("names") is not None:
+            named(found, tree["path"], rule, unpacked(tree["names"]), at_once)
+        elif beneath or not counted(found, tree["path"], rule, apply, at_once):
+            found = Found(root, end)
+            walked(found, tree["path"], rule, apply)
+    except EndlessError:
+        found.state, found.only_nobody, found.names = "unfinished", False, None
+    os.close(root)
     seconds = round(time.monotonic() - begun, 2)
     report.update(state=found.state, entries=found.entries, counts=dict(found.counts), samples=found.samples)
     report["names"] = None if apply or found.names is None else packed(found.names, room)
@@ -80,10 +86,15 @@ def look(tree: dict[str, Any], apply: bool, room: int = LONGEST) -> dict[str, An
     return report
 
 
+class EndlessError(Exception):
+    """A tree that grows or moves as fast as it is walked; or one that is too large for a run."""
+
+
 class Found:
     """What was counted in a tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: int, end: float) -> None:
+        self.root, self.end, self.most = root, end, most_entries(root)
         self.state, self.entries, self.only_nobody, self.reported = "there", 0, True, 0
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
@@ -96,10 +107,19 @@ class Found:
             self.names = self.names if len(self.names) <= MOST else None
 
     def add(self, verdict: str, where: str, entries: int = 1) -> None:
+        """Counts entries. Raises EndlessError once that were too many, or took too long."""
         self.entries += entries
+        if verdict.startswith("foreign ") and verdict not in self.counts and len(self.counts) >= MOST_KINDS:
+            verdict = "foreign others"
         self.counts[verdict] += entries
         if verdict != "right" and len(self.samples.setdefault(verdict, [])) < SAMPLE:
             self.samples[verdict].append(shown(where) or ".")
+        if time.monotonic() > self.end:
+            raise EndlessError
+        if self.entries > self.most:
+            self.most = most_entries(self.root)
+            if self.entries > self.most:
+                raise EndlessError
 
     def give(self, givers: Givers, names: list[str], path: str) -> None:
         """Gives what is named, but for what is gone."""
@@ -121,9 +141,16 @@ class Found:
         return not self.counts["give"] and self.counts["EPERM"] + self.counts["EINVAL"] >= GIVE_UP
 
 
-def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Found | None:
-    """What find(1) counts, and what of it was given with `apply`; None where it does not know all."""
-    found, givers, names = Found(), Givers(root, rule, at_once), list[str]()
+def most_entries(root: int) -> float:
+    """How many entries a walk can meet: an inode has several names at times, and some come while it goes on."""
+    info = os.fstatvfs(root)
+    return 2 * (info.f_files - info.f_ffree) + SLACK if info.f_files else math.inf
+
+
+def counted(found: Found, path: str, rule: Rule, apply: bool, at_once: int) -> bool:
+    """Counts what find(1) sees, and gives it with `apply`; False where that does not know all."""
+    root, names = found.root, list[str]()
+    givers = Givers(root, rule, at_once)
     try:
         for seen in differing(root, rule, at_once, apply):
             signal.alarm(STALL)
@@ -142,16 +169,16 @@ def counted(path: str, root: int, rule: Rule, apply: bool, at_once: int) -> Foun
         if names and not found.forbidden:
             found.give(givers, names, path)
     except (UnsureError, FileNotFoundError):
-        return None
+        return False
     finally:
         givers.close()
     found.state = "forbidden" if found.forbidden else found.state
-    return found
+    return True
 
 
-def named(path: str, root: int, rule: Rule, names: list[str], at_once: int) -> Found:
-    """What was given of what a look has named; what is in a directory before it (tree_look)."""
-    found, givers = Found(), Givers(root, rule, at_once)
+def named(found: Found, path: str, rule: Rule, names: list[str], at_once: int) -> None:
+    """Gives what a look has named; what is in a directory before it (tree_look)."""
+    givers = Givers(found.root, rule, at_once)
     names = names[::-1]
     found.only_nobody = False
     try:
@@ -162,12 +189,11 @@ def named(path: str, root: int, rule: Rule, names: list[str], at_once: int) -> F
                 break
     finally:
         givers.close()
-    return found
 
 
-def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
-    """What a walk counts, and changes with `apply`. It closes `root`."""
-    found, walk = Found(), Walk(root, rule, apply)
+def walked(found: Found, path: str, rule: Rule, apply: bool) -> None:
+    """Counts what a walk sees, and changes it with `apply`."""
+    walk = Walk(os.dup(found.root), rule, apply)
     found.names = None
     for verdict, name in walk:
         found.add(verdict, walk.where(name) if verdict != "right" else "")
@@ -177,7 +203,6 @@ def walked(path: str, root: int, rule: Rule, apply: bool) -> Found:
             found.state = "forbidden"
             break
     found.only_nobody = walk.only_nobody
-    return found
 
 
 def failures(report: dict[str, Any]) -> list[str]:
@@ -185,7 +210,11 @@ def failures(report: dict[str, Any]) -> list[str]:
     why = {"EPERM": "the server or the file forbids it", "EINVAL": "ids are not mapped over NFSv4"}
     why |= {"ELOOP": "a link is in its place", "ENOTDIR": "a link or a file is in its place"}
     why |= {"EXDEV": "another file system is mounted there"}
-    return [
+    endless = (
+        f"{report['path']}: no end of it after {report['entries']} entries: {report['counts'].get('give', 0)} were "
+        "given, and something adds or moves others; run again to go on, with the agents stopped if it is so again"
+    )
+    return [endless] * (report["state"] == "unfinished") + [
         f"{report['path']}: {number} entries, {verdict} ({why.get(verdict, 'see dmesg')}): "
         + ", ".join(report["samples"].get(verdict, ["the tree itself"]))
         for verdict, number in report["counts"].items()
@@ -200,8 +229,9 @@ def main() -> None:
         os.setpgid(0, 0)
         signal.alarm(STALL)  # ends even a wait for a dead NFS server
         reports, room = [], LONGEST
+        end = time.monotonic() + arguments.get("seconds", GIVE_SECONDS if arguments["apply"] else LOOK_SECONDS)
         for tree in arguments["trees"]:
-            reports.append(look(tree, arguments["apply"], room))
+            reports.append(look(tree, arguments["apply"], end, room))
             room -= len(reports[-1].get("names") or "")
         print(json.dumps({"trees": reports}), flush=True)
         failed = [text for report in reports for text in failures(report)] if arguments["apply"] else []

@@ -6,7 +6,9 @@ import contextlib
 import os
 import shutil
 import sqlite3
+from itertools import islice
 
+MOST_SCRATCH, SHOWN_SCRATCH = 1000, 5  # agents can make directories of such names, too
 PREFIX = ".nanoclaw-pods-probe-"
 NOTE = "INSERT INTO note VALUES ('{}')"
 
@@ -27,15 +29,16 @@ def remove(trees: list[str], made: list[str]) -> list[str]:
     for path in made:
         with contextlib.suppress(OSError):
             os.rmdir(path)
-    return scratch(trees)
+    return scratch(trees)[:SHOWN_SCRATCH]
 
 
 def scratch(trees: list[str]) -> list[str]:
     """The scratch that is there. Raises where that cannot be seen: somebody else is to look then."""
     found = []
     for tree in trees:
-        with contextlib.suppress(FileNotFoundError):
-            found += [f"{tree}/{name}" for name in os.listdir(tree) if name.startswith(PREFIX)]
+        with contextlib.suppress(FileNotFoundError), os.scandir(tree) as entries:
+            names = (entry.name for entry in entries if entry.name.startswith(PREFIX))
+            found += [f"{tree}/{name}" for name in islice(names, MOST_SCRATCH)]
     return found
 
 

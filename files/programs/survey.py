@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
 SAMPLE = 5
+JOURNALS = 1000  # that are kept
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP)
 HARMLESS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -49,8 +51,10 @@ def may_vanish() -> Iterator[None]:
 class Survey:
     """Counts what an agent cannot write. To be used in a process of its own: it changes the process's ids."""
 
-    def __init__(self, agent: tuple[int, int], view: str = "") -> None:
+    def __init__(self, agent: tuple[int, int], view: str = "", seconds: float = 100) -> None:
         self.view = view  # where the trees are seen
+        self.end = time.monotonic() + seconds  # agents can add sessions as fast as they are looked at
+        self.complete = True
         self.uid, gid = agent
         os.setgroups([])
         os.setresgid(gid, gid, gid)
@@ -62,9 +66,13 @@ class Survey:
         for name, handle in self.below(sessions):
             with may_vanish():
                 for inner, session in folders(handle):
+                    if self.is_over():
+                        break
                     with may_vanish():
                         self.look_into(f"{sessions}/{name}/{inner}", session)
         for name, handle in self.below(groups):
+            if self.is_over():
+                break
             with may_vanish():
                 self.check(f"{groups}/{name}", handle, [])
                 self.groups += 1
@@ -74,7 +82,12 @@ class Survey:
             "refused": self.refused,
             "samples": self.samples,
             "journals": self.journals,
+            "complete": self.complete,
         }
+
+    def is_over(self) -> bool:
+        self.complete &= time.monotonic() < self.end
+        return not self.complete
 
     def look_into(self, path: str, directory: int) -> None:
         if path.endswith("/.claude-shared"):
@@ -124,7 +137,8 @@ class Survey:
     def find_journals(self, path: str, directory: int) -> None:
         for name in ("inbound.db-journal", "outbound.db-journal"):
             try:
-                if os.stat(name, dir_fd=directory, follow_symlinks=False).st_size > 0:
+                size = os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+                if size > 0 and len(self.journals) < JOURNALS:
                     self.journals.append(f"{path}/{name}")
             except OSError:
                 pass

@@ -40,8 +40,8 @@ def summary(seen: Observations, plan: HostPlan) -> str:
     flushed = " | after dropping remembered permissions" if seen.flushed else ""
     return (
         f"verified | {plan.access.access:6} | host {plan.host} | agent {plan.agent} wrote in "
-        f"{' and '.join(seen.relied)} | {survey.sessions} sessions, {survey.groups} groups writable{guard}{flushed} "
-        f"| {seen.seconds} s"
+        f"{' and '.join(seen.relied)} | {survey.sessions} sessions, {survey.groups} groups writable"
+        f"{'' if survey.complete else ' of those there was time for'}{guard}{flushed} | {seen.seconds} s"
     )
 
 

@@ -64,6 +64,8 @@ class Surveyed:
     samples: list[Refused]
     journals: list[str]
     """Hot journals: left by a writer that was killed, and nobody is writing."""
+    complete: bool = True
+    """Whether all was looked at in the time there is."""
 
 
 @dataclass(frozen=True)

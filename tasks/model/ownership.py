@@ -52,7 +52,7 @@ class TreeReport:
     """What a walk over one tree counted: verdicts of `own_trees` with up to five names each."""
 
     path: str
-    state: Literal["there", "absent", "unmounted", "unreadable", "nobody", "forbidden"]
+    state: Literal["there", "absent", "unmounted", "unreadable", "nobody", "forbidden", "unfinished"]
     entries: int
     counts: dict[str, int] = field(default_factory=dict)
     samples: dict[str, list[str]] = field(default_factory=dict)
@@ -119,6 +119,10 @@ def server_trees(plan: ServerPlan) -> tuple[Tree, ...]:
     return tuple(found.values())
 
 
+MOST_REMARKS = 22
+"""Lines on one tree: `own_trees` tells as many kinds apart, and an agent can forge as many owners as it likes."""
+
+
 def wrong(report: TreeReport) -> int:
     """How many entries of a tree are to be given to its owner."""
     return report.counts.get("give", 0)
@@ -139,7 +143,12 @@ def remarks(report: TreeReport, owner: Ids, *, can_change: bool = True) -> list[
     if number := wrong(report):
         does = "to be given to" if can_change else "do not belong to"
         lines.append(f"{report.path}: {does} {owner}: {number} of {report.entries}{_named(report, 'give')}")
+    if report.state == "unfinished":
+        lines.append(f"{report.path}: {endless(report)}")
     for verdict, number in sorted(report.counts.items()):
+        if len(lines) >= MOST_REMARKS:
+            lines.append(f"{report.path}: and more kinds of entries that were left alone")
+            break
         if verdict.startswith("foreign "):
             ids = verdict.removeprefix("foreign ")
             lines.append(
@@ -149,6 +158,14 @@ def remarks(report: TreeReport, owner: Ids, *, can_change: bool = True) -> list[
             why = _LEFT.get(verdict, f"failed with {verdict}")
             lines.append(f"{report.path}: left alone, for they {why}: {number}{_named(report, verdict)}")
     return lines
+
+
+def endless(report: TreeReport) -> str:
+    """What it means that a walk was ended, and the way out."""
+    return (
+        f"no end of it after {report.entries} entries and {report.seconds:.0f} s: an agent adds or moves entries as "
+        "they are looked at, or it is very large. Stop the service and its agents if it is so again"
+    )
 
 
 def obstacle(report: TreeReport, owner: Ids) -> str | None:

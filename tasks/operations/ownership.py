@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
 from tasks.facts.ownership import TreeOwners
-from tasks.model.ownership import Tree, obstacle, remarks, wrong
+from tasks.model.ownership import Tree, endless, obstacle, remarks, wrong
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import foreseen
 from tasks.report import say
@@ -25,8 +25,9 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     Changes: when an entry differs; what the look has named is touched and nothing else, but where that is very much the
     tree is looked at again. A tree that is missing or not mounted yet counts as having none; but a check phase foresees
     those that a first checkout makes in it as somebody else.
-    Errors: trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id reads as
-    nobody; a server that forbids it.
+    A tree that grows or moves as fast as it is walked is walked for less than an hour; the next run goes on with it.
+    Errors: such a tree; trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id
+    reads as nobody; a server that forbids it.
 
     + trees: the trees
     + can_change: whether this machine may give files away; if not, what differs is said, with the way out
@@ -36,7 +37,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         return
     arguments = [tree.arguments() for tree in trees]
     reports = look(TreeOwners, trees=arguments).trees
-    found = 0
+    found, unfinished = 0, False
     for tree, report in zip(trees, reports, strict=True):
         if report.state == "unmounted" and state.is_executing:
             raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is not the real one")
@@ -45,11 +46,14 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         for line in remarks(report, tree.owner, can_change=can_change):
             say(line)
         found += wrong(report)
+        unfinished |= report.state == "unfinished"
+        if report.state == "unfinished" and not can_change and state.is_executing:
+            raise OperationError(f"{report.path}: {endless(report)}")
     later = [tree for tree, report in zip(trees, reports, strict=True) if report.state == "unmounted"]
     for tree in later:
         say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
     coming = foreseen("source") and any(tree.born not in (None, tree.owner) for tree in later)
-    if not (found or coming) or not can_change:
+    if not (found or coming or unfinished) or not can_change:
         number = sum(report.entries for report in reports)
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
         return

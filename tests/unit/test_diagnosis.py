@@ -95,6 +95,8 @@ def test_a_host_that_is_right_has_no_finding_and_one_line() -> None:
         "verified | squash | host 0:0 | agent 1000:1000 wrote in process and container "
         "| 3 sessions, 2 groups writable | 12.5 s"
     )
+    part = summary(replace(GOOD, survey=Surveyed(3, 2, 0, [], [], complete=False)), plan())
+    assert "3 sessions, 2 groups writable of those there was time for | 12.5 s" in part
     assert diagnose(GUARDED, plan(**CHOWN)) is None
     assert "guard took 0.4 s (watching 3 directories)" in summary(GUARDED, plan(**CHOWN))
 

@@ -9,13 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.programs import own_trees
 from files.programs.tree_names import packed, unpacked
 from tasks.command import program_text
 from tests.unit.trees import A, needs_root
@@ -25,7 +28,8 @@ def ask(tree: Path, **more: Any) -> dict[str, Any]:
     """What the program says of one tree, run as a machine runs it."""
     places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
     asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
-    arguments = json.dumps({"apply": more.pop("apply", False), "trees": [asked]})
+    seconds = {"seconds": more["seconds"]} if "seconds" in more else {}
+    arguments = json.dumps({"apply": more.pop("apply", False), "trees": [asked], **seconds})
     words = [sys.executable, "-I", "-c", program_text("own_trees"), arguments]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["trees"][0]
@@ -240,3 +244,70 @@ def test_sockets_are_given_where_the_project_root_lies(tree: Path) -> None:
         assert ask(tree, sockets=True)["counts"] == {"give": 6}
         ask(tree, sockets=True, apply=True)
         assert os.lstat(tree / "cli.sock").st_uid == A
+
+
+@needs_root
+@pytest.mark.parametrize("beneath", [False, True], ids=["find", "walk"])
+def test_a_hundred_thousand_forged_owners_are_a_short_report(tree: Path, beneath: bool) -> None:
+    """Under no_root_squash a container's root, or who forges uids, makes entries of any owner."""
+    for number in range(3000):
+        (tree / "ag" / "sess" / f"f{number}").touch()
+        os.chown(tree / "ag" / "sess" / f"f{number}", 100_000 + number, 5)
+    if beneath:
+        (tree / "ag" / "point").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "t", tree / "ag" / "point"], check=True)
+    try:
+        report = ask(tree)
+    finally:
+        if beneath:
+            subprocess.run(["umount", tree / "ag" / "point"], check=True)
+    assert len(json.dumps(report)) < 10_000
+    assert len(report["counts"]) <= 23 and sum(report["counts"].values()) == report["entries"] >= 3005
+    assert report["counts"]["foreign others"] > 2900
+    assert len(report["samples"]["foreign others"]) == 5
+    assert report["counts"]["give"] == 5, "what is to be given is told, whatever is beside it"
+
+
+@needs_root
+@pytest.mark.parametrize("apply", [False, True])
+def test_a_tree_that_grows_while_it_is_walked_ends_in_time_and_the_next_run_goes_on(tree: Path, apply: bool) -> None:
+    for number in range(20_000):
+        (tree / "ag" / "sess" / f"f{number}").touch()
+    begun = time.monotonic()
+    if apply:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            ask(tree, apply=True, seconds=0.05)
+        assert "no end of it after" in failed.value.stderr and "run again to go on" in failed.value.stderr
+        report = json.loads([line for line in failed.value.stdout.splitlines() if line[:1] == "{"][-1])["trees"][0]
+    else:
+        report = ask(tree, seconds=0.02)
+    assert time.monotonic() - begun < 15
+    assert (report["state"], report["names"]) == ("unfinished", None)
+    assert report["entries"] < 20_005
+    given = sum(path.lstat().st_uid == A for path in (tree / "ag" / "sess").iterdir())
+    counted = report["counts"].get("give", 0) if apply else 0
+    assert counted <= given <= counted + own_trees.BATCHED
+    assert ask(tree, apply=True)["counts"]["give"] <= 20_005 - given
+    assert {path.lstat().st_uid for path in (tree / "ag" / "sess").iterdir()} == {A}
+
+
+def test_a_walk_that_meets_more_than_a_file_system_holds_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an agent moves ahead of find(1) is met again and again."""
+    monkeypatch.setattr(own_trees, "SLACK", 5)
+    monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=100, f_ffree=90))
+    found = own_trees.Found(-1, time.monotonic() + 60)
+    found.add("right", "", 25)
+    with pytest.raises(own_trees.EndlessError):
+        found.add("right", "")
+    monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=0, f_ffree=0))
+    own_trees.Found(-1, time.monotonic() + 60).add("right", "", 1 << 40)  # a file system that does not say
+
+
+@needs_root
+def test_no_find_is_left_running_where_a_walk_was_ended(tree: Path) -> None:
+    for number in range(20_000):
+        (tree / "ag" / "sess" / f"f{number}").touch()
+    ask(tree, seconds=0.01, anchor="/pods")
+    left = subprocess.run(["pgrep", "-af", "ignore_readdir_race"], capture_output=True, text=True).stdout
+    cwds = [Path(f"/proc/{line.split()[0]}/cwd") for line in left.splitlines()]
+    assert not [cwd for cwd in cwds if cwd.exists() and cwd.readlink() == tree]

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.model.fleet import plan_fleet
 from tasks.model.identity import Ids
-from tasks.model.ownership import TreeReport, duty, host_trees, obstacle, remarks, server_trees, wrong
+from tasks.model.ownership import MOST_REMARKS, TreeReport, duty, host_trees, obstacle, remarks, server_trees, wrong
 from tasks.model.plan import FleetPlan, Machine
 
 SERVER = Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
@@ -112,3 +112,18 @@ def test_broken_id_mapping_is_refused_and_not_chased() -> None:
     assert text is not None and "idmapd.conf" in text and "Nothing is given" in text
     assert obstacle(report("unreadable", ELOOP=1), Ids(1000, 1000)) is not None
     assert obstacle(report("absent"), Ids(1000, 1000)) is None
+
+
+def test_forged_owners_are_few_lines() -> None:
+    counts = {f"foreign {number}:5": 1 for number in range(1000)}
+    lines = remarks(TreeReport("/t", "there", 1000, {"give": 1, **counts}), Ids(1000, 1000))
+    assert len(lines) <= MOST_REMARKS + 1
+    assert lines[0].startswith("/t: to be given to") and lines[-1].endswith(
+        "and more kinds of entries that were left alone"
+    )
+
+
+def test_a_walk_that_was_ended_is_told_with_the_way_out() -> None:
+    lines = remarks(TreeReport("/t", "unfinished", 7, {"right": 7}, seconds=1500), Ids(1000, 1000))
+    assert len(lines) == 1 and lines[0].startswith("/t: no end of it after 7 entries and 1500 s: ")
+    assert "Stop the service and its agents" in lines[0]

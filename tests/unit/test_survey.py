@@ -93,3 +93,22 @@ def test_a_directory_of_sessions_that_vanishes_is_passed_over(tree: Path) -> Non
 @needs_root
 def test_another_error_is_no_vanishing(tree: Path) -> None:
     assert survey(tree, "listdir", stale_in("later", errno.EIO))["error"] == "EIO"
+
+
+@needs_root
+def test_sessions_without_end_are_looked_at_for_a_time(tree: Path) -> None:
+    """Else an agent that adds sessions has the server called silent."""
+    whole = acting(ROOT, 20, lambda: Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))["value"]
+    assert whole["complete"] is True
+    ended = acting(ROOT, 20, lambda: Survey((A, A), seconds=0).look(str(tree / "sessions"), str(tree / "groups")))
+    assert (ended["value"]["complete"], ended["value"]["sessions"], ended["value"]["groups"]) == (False, 0, 0)
+
+
+@needs_root
+def test_journals_without_end_are_a_short_answer(tree: Path) -> None:
+    for number in range(1200):
+        session = tree / "sessions" / "ag" / f"s{number}"
+        session.mkdir()
+        for name in ("outbound.db", "outbound.db-journal"):
+            (session / name).write_text("x")
+    assert len(survey(tree)["value"]["journals"]) == 1000
