@@ -6,6 +6,7 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import sqlite3
@@ -15,6 +16,9 @@ from typing import Any
 
 Ids = tuple[int, int]
 ROOT: Ids = (0, 0)
+LARGEST_ANSWER = 32 << 20
+MOST_MEMORY = 512 << 20
+"""Enough for a look at what agents wrote, however much that is."""
 LIBC = ctypes.CDLL(None, use_errno=True)
 NEW_MOUNTS, RECURSIVE_PRIVATE, BIND, SAFE_TMPFS = 0x20000, 0x44000, 0x1000, 0x6
 
@@ -26,8 +30,10 @@ def error_of(error: BaseException) -> tuple[str, str]:
     return ("SQLITE" if isinstance(error, sqlite3.Error) else type(error).__name__), str(error)
 
 
-def acting(ids: Ids, seconds: int, work: Callable[[], Any]) -> dict[str, Any]:
+def acting(ids: Ids, seconds: int, work: Callable[[], Any], memory: int | None = None) -> dict[str, Any]:
     """What `work` returns in a child of these ids alone: {"value"}, or {"error", "text"}.
+
+    + memory: bytes of address space that the child and its children may have, where `work` reads what others wrote
 
     A child that waits for a dead NFS server still ends by a fatal signal, so the alarm bounds that as well.
     """
@@ -41,7 +47,11 @@ def acting(ids: Ids, seconds: int, work: Callable[[], Any]) -> dict[str, Any]:
             answer: dict[str, Any]
             try:
                 set_ids(ids)
+                if memory:
+                    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
                 answer = {"value": work()}
+            except MemoryError:
+                answer = {"error": "ENOMEM", "text": f"it takes more than {(memory or 0) >> 20} MiB of memory"}
             except Exception as error:
                 name, text = error_of(error)
                 answer = {"error": name, "text": text}
@@ -56,6 +66,11 @@ def acting(ids: Ids, seconds: int, work: Callable[[], Any]) -> dict[str, Any]:
         if not more:
             break
         data += more
+        if len(data) > LARGEST_ANSWER:
+            os.kill(child, signal.SIGKILL)
+            os.close(reader)
+            reap(child, end)
+            return {"error": "EFBIG", "text": f"there is more to tell than {LARGEST_ANSWER >> 20} MiB"}
     os.close(reader)
     reap(child, end)
     if not data:

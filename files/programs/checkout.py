@@ -19,12 +19,12 @@ from collections.abc import Callable
 from typing import Any
 
 from files.programs.acting import ROOT, acting
+from files.programs.careful import bytes_of
 from files.programs.channel_undo import half_written
 from files.programs.git_tree import STAMP, Tree, is_commit, nowhere, shown_url
 from files.programs.host_user import PATH, become, on_network, within
 
-Known = tuple[str | None, str | None]
-"""A commit, or why it is not known."""
+MOST = 64 << 20
 
 
 def owner(path: str) -> list[int] | None:
@@ -35,7 +35,7 @@ def owner(path: str) -> list[int] | None:
     return [info.st_uid, info.st_gid]
 
 
-def remote_commit(tree: Tree | None, repository: str, ref: str) -> Known:
+def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | None, str | None]:
     """The commit of a tag or branch at the remote, or why there is none. Without a tree, git works in no repository."""
     names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
     asked = (tree.run if tree else nowhere)("ls-remote", repository, *names, seconds=30)
@@ -48,7 +48,9 @@ def remote_commit(tree: Tree | None, repository: str, ref: str) -> Known:
     return None, None if is_commit(ref) else "it has no tag and no branch of that name"
 
 
-def resolve(tree: Tree, ref: str, head: str, remote: Callable[[], Known]) -> Known:
+def resolve(
+    tree: Tree, ref: str, head: str, remote: Callable[[], tuple[str | None, str | None]]
+) -> tuple[str | None, str | None]:
     """The commit that is wanted, or why it is not known. What is checked out already needs no network."""
     branch = tree.commit("refs/remotes/origin/" + ref)
     if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
@@ -60,7 +62,7 @@ def resolve(tree: Tree, ref: str, head: str, remote: Callable[[], Known]) -> Kno
     return (commit or here), (None if commit or here else why)
 
 
-def repository_state(tree: Tree, ref: str, remote: Callable[[], Known]) -> dict[str, Any]:
+def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None, str | None]]) -> dict[str, Any]:
     head = tree.commit("HEAD")
     if head is None:
         return {"foreign": tree.foreign()}
@@ -106,8 +108,7 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
 
 def digest(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+        return hashlib.sha256(bytes_of(path, most=MOST)).hexdigest()
     except OSError:
         return None
 
@@ -163,8 +164,8 @@ def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
 def pinned(root: str) -> tuple[str | None, str | None]:
     """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
     try:
-        with open(os.path.join(root, "package.json"), encoding="utf-8") as file:
-            text = str(json.load(file).get("packageManager", ""))
+        about = json.loads(bytes_of(os.path.join(root, "package.json")))
+        text = str(about.get("packageManager", ""))
     except (OSError, ValueError):
         return None, None
     named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
@@ -174,16 +175,14 @@ def pinned(root: str) -> tuple[str | None, str | None]:
 def compiles(root: str) -> bool:
     """Whether the lock file names the package of NanoClaw that may have to be compiled."""
     try:
-        with open(os.path.join(root, "pnpm-lock.yaml"), encoding="utf-8") as file:
-            return "better-sqlite3@" in file.read()
+        return b"better-sqlite3@" in bytes_of(os.path.join(root, "pnpm-lock.yaml"), most=MOST)
     except OSError:
         return False
 
 
 def stamp(root: str) -> dict[str, Any] | None:
     try:
-        with open(os.path.join(root, STAMP), encoding="utf-8") as file:
-            found = json.load(file)
+        found = json.loads(bytes_of(os.path.join(root, STAMP)))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -66,15 +66,20 @@ def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
         os.close(os.open(f"/tmp{path_of_file}", os.O_WRONLY | os.O_CREAT, 0o600))
         bind_read_only(path_of_file, path_of_file, PROGRAM_BIND)
     checked(LIBC.mount(None, b"/tmp", None, ctypes.c_ulong(PROGRAM_BIND), None))
-    os.chdir("/tmp")
-    checked(LIBC.mount(b".", b"/", None, MOVE, None))
-    os.chroot(".")
-    os.chdir("/")
+    enter_root("/tmp")
     os.closerange(3, 65536)  # a directory that stays open would lead out again
     for capability in capabilities:
         if capability != READ_ALL:
             checked(LIBC.prctl(DROP_BOUND, capability, 0, 0, 0))
     checked(LIBC.prctl(NO_NEW_RIGHTS, 1, 0, 0, 0))
+
+
+def enter_root(place: str) -> None:
+    """Have a mount take the place of the root directory: what lay there is out of reach by any path."""
+    os.chdir(place)
+    checked(LIBC.mount(b".", b"/", None, MOVE, None))
+    os.chroot(".")
+    os.chdir("/")
 
 
 def bind_read_only(source: str, target: str, flags: int) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import sys
 
+from files.programs.careful import LARGEST, bytes_of
 from files.programs.env_lines import entries
 from files.programs.host_user import within
 from files.programs.place import place
@@ -24,9 +24,10 @@ def main() -> None:
     within(30, root)
     said = {}
     if place(env, root)["kind"] == "file":
-        handle = os.open(env, os.O_RDONLY | os.O_NOFOLLOW)
-        with open(handle, encoding="utf-8", errors="replace", newline="") as file:
-            said = entries(file.read())
+        try:
+            said = entries(bytes_of(env).decode("utf-8", "replace"))
+        except OSError as error:
+            sys.exit(f"{env} cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
     key = secrets.token_bytes(32)
     digests = {
         name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in told["names"] if name in said

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+from files.programs.careful import open_file
 from files.programs.host_user import flush, on_network
 
 NOT_OURS_TO_WRITE = ("data/", "groups/")
@@ -20,6 +21,7 @@ STAMP = ".git/nanoclaw-pods-build"
 MOVING = "nanoclaw-pods-moving"
 """File in .git that stands while files are being written; it holds the commit that they are written from."""
 
+LARGEST_FILE = 64 << 20
 NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 """What git would start by itself has no say in a checkout of the role's."""
 
@@ -95,8 +97,8 @@ class Tree:
             return os.fsencode(os.readlink(full))
         if not os.path.isfile(full):
             return None
-        with os.fdopen(os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read()
+        with os.fdopen(open_file(full), "rb") as file:
+            return file.read(LARGEST_FILE)  # as long as no file of a release is
 
     def in_the_way(self, head: str, wanted: str) -> tuple[list[str], list[str]]:
         """Files that differ between two commits and are changed in the work tree, but for sessions and groups:

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from files.programs.atomic import replace
-from files.programs.careful import text_of
+from files.programs.careful import bytes_of, text_of
 from files.programs.env_lines import entries
 from files.programs.host_user import become, on_network
 
@@ -47,8 +47,7 @@ def forget_entries(path: str, copied: set[str], aside: str) -> None:
     What was added since stays. All of it as it was is kept in `aside`.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
+        text = bytes_of(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return
     before, mark, after = text.partition(FROM_V1)

@@ -12,6 +12,7 @@ import stat
 import sys
 
 from files.programs.atomic import replace_in
+from files.programs.careful import LARGEST, pieces
 from files.programs.env_lines import with_entries
 from files.programs.host_user import within
 
@@ -34,6 +35,8 @@ def open_in(directory: int, name: str, flags: int) -> int | None:
     except FileNotFoundError:
         return None
     info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) and not flags & os.O_DIRECTORY:
+        sys.exit(f"{name} is no regular file: move it away first")
     if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
         sys.exit(f"{name} has another name too (a hard link): remove that one first")
     return handle
@@ -44,8 +47,10 @@ def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] |
     text = ""
     if old is not None:
         set_rights(old, 0o600, owner)
-        with open(old, "rb") as file:
-            text = file.read().decode(errors=BYTES)
+        try:
+            text = b"".join(pieces(old, LARGEST)).decode(errors=BYTES)
+        except OSError as error:
+            sys.exit(f".env cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
     new = with_entries(text, wanted)
     if new == text:
         return

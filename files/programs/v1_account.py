@@ -21,7 +21,7 @@ import sqlite3
 import sys
 from typing import Any
 
-from files.programs.acting import ROOT, acting
+from files.programs.acting import MOST_MEMORY, ROOT, acting
 from files.programs.printable import shown
 from files.programs.tree_entry import open_directory
 from files.programs.v1_account_chats import Central, Chats, Said, said_by
@@ -80,7 +80,7 @@ def account(told: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     told = json.loads(sys.argv[1])
-    answer = acting(ROOT, told["seconds"], lambda: account(told))
+    answer = acting(ROOT, told["seconds"], lambda: account(told), MOST_MEMORY)
     if "value" not in answer:
         sys.exit(f"the account of {told['v1']} came to no end: {shown(answer['text'] or answer['error'])}")
     print(json.dumps(answer["value"]))

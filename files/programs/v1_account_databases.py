@@ -7,13 +7,16 @@ import errno
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from files.programs.tree_entry import GONE
 from files.programs.v1_account_places import READ_FILE
+from files.programs.v1_database import taken
 
 COPIED_AT_MOST = 128 << 20
+SECONDS_OF_ONE = 120
 JOURNALS = ("-wal", "-journal")
 Row = dict[str, Any]
 
@@ -26,9 +29,11 @@ class Tables:
         connection.row_factory = sqlite3.Row
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("PRAGMA trusted_schema = OFF")  # agents can write v1's, with views and triggers
+        end = time.monotonic() + SECONDS_OF_ONE
+        connection.set_progress_handler(lambda: time.monotonic() > end, 5000)
 
     def rows(self, table: str) -> list[Row]:
-        return [dict(row) for row in self.connection.execute(f"SELECT * FROM {table}")]
+        return [dict(row) for row in taken(self.connection.execute(f"SELECT * FROM {table}"), table)]
 
 
 @contextlib.contextmanager

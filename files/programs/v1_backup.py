@@ -11,17 +11,20 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import sys
 from typing import Any
 
-from files.programs.acting import ROOT, acting
+from files.programs.acting import MOST_MEMORY, ROOT, acting
 from files.programs.printable import shown
-from files.programs.v1_database import DATABASE, UnreadError, contents
+from files.programs.v1_database import BESIDE, DATABASE, UnreadError, contents, files_of
 from files.programs.v1_view import view
 
 SECONDS = 3 * 3600
+GROWTH = 1 << 30
+"""What v1 may write meanwhile."""
 PAGES = 4096
 """Copied at once; v1 may write between two such parts, and SQLite begins again where it did."""
 
@@ -39,9 +42,21 @@ def backed_up(uri: str, to: str) -> None:
 def made(v1: str, new: str) -> None:
     """Fills the new directory. To be called in a process of its own, whose mounts it changes."""
     root, scratch = view(v1, new)
+    bound_writes(f"{root}/store", scratch)
     os.mkdir(f"{scratch}/copy")
     contents(f"{root}/store", f"{scratch}/copy", lambda uri: backed_up(uri, f"{scratch}/{DATABASE}"))
     shutil.rmtree(f"{scratch}/copy")
+
+
+def bound_writes(store: str, scratch: str) -> None:
+    """Has no file of this process grow beyond what the database's own say, which has to have room."""
+    there = files_of(store)
+    size = sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there)
+    free = os.statvfs(scratch)
+    left = free.f_bavail * free.f_frsize
+    if size > left:
+        raise UnreadError(f"a copy of it takes {size >> 20} MiB, and {left >> 20} MiB are free")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + GROWTH, size + GROWTH))
 
 
 def digest_of(path: str) -> str:
@@ -52,15 +67,22 @@ def digest_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def remove(path: str) -> None:
+    """Whatever an earlier run left there: a directory, a file or a link."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
 def main(told: dict[str, Any]) -> dict[str, Any]:
     to, new = told["to"], f"{told['to']}.new"
-    if os.path.lexists(new):
-        shutil.rmtree(new)
+    remove(new)
     os.makedirs(to, mode=0o700, exist_ok=True)
     os.makedirs(new, mode=0o700)
-    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new))
+    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
     if "value" not in done:
-        shutil.rmtree(new)
+        remove(new)
         sys.exit(shown(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
     os.chmod(f"{new}/{DATABASE}", 0o600)
     with open(f"{new}/{DATABASE}", "rb") as file:

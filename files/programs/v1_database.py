@@ -12,9 +12,10 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from files.programs.careful import open_file, pieces
 from files.programs.printable import shown
 from files.programs.v1_view import kind_of
 
@@ -23,6 +24,8 @@ COPY_AT_MOST = 256 << 20
 CHECK_SECONDS = 2  # a lock is held meanwhile, and v1 waits 5 s for one
 READ_SECONDS = 20
 ROWS, LONGEST = 20000, 20000
+LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which Python names from 3.11 on
+MOST_BYTES, MOST_TABLES = 64 << 20, 1000
 COLUMNS = {
     "chats": ("jid", "is_group"),
     "registered_groups": ("jid", "folder", "container_config", "is_main"),
@@ -83,8 +86,7 @@ def contents(store: str, scratch: str, work: Callable[[str], Any], most: int | N
     + most: bytes of a copy
     """
     path = f"{store}/{DATABASE}"
-    with open(path, "rb") as file:
-        logged = file.read(100)[18:20] == b"\2\2"
+    logged = head_of(path)[18:20] == b"\2\2"
     there = files_of(store)
     log, journal = (there[suffix].st_size if suffix in there else 0 for suffix in ("-wal", "-journal"))
     if logged and not log:
@@ -110,17 +112,28 @@ def unchanged(store: str, work: Callable[[], Any]) -> Any:
     raise UnreadError("it changes while it is read")
 
 
+def head_of(path: str) -> bytes:
+    handle = open_file(path)
+    try:
+        return os.read(handle, 100)
+    finally:
+        os.close(handle)
+
+
 def copy(store: str, scratch: str, most: int | None) -> None:
     there = files_of(store)
-    if most is not None and sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there) > most:
-        raise UnreadError("a log or a journal has to be worked in first, and it is too large for a copy in memory")
+    free = os.statvfs(scratch)
+    left = min(most if most is not None else 1 << 62, free.f_bavail * free.f_frsize)
+    if sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there) > left:
+        where = " in memory" if most is not None else ""
+        raise UnreadError(f"a log or a journal has to be worked in first, and it is too large for a copy{where}")
     for suffix in BESIDE[:3]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{scratch}/{DATABASE}{suffix}")
         if suffix in there:
-            with open(f"{store}/{DATABASE}{suffix}", "rb") as file, open(f"{scratch}/{DATABASE}{suffix}", "xb") as to:
-                while piece := file.read(1 << 20):
-                    to.write(piece)
+            with open(f"{scratch}/{DATABASE}{suffix}", "xb") as to:
+                for piece in pieces(open_file(f"{store}/{DATABASE}{suffix}"), left):
+                    left -= to.write(piece)
 
 
 def marks(store: str) -> dict[str, tuple[int, int, int]]:
@@ -140,13 +153,15 @@ def connected(uri: str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {pragma}")
+    if hasattr(connection, "setlimit"):  # Python 3.11; the child's memory is bounded as well
+        connection.setlimit(LIMIT_LENGTH, MOST_BYTES)
     bound(connection, READ_SECONDS)
     return connection
 
 
 def rows_of(uri: str) -> dict[str, Any]:
     with contextlib.closing(connected(uri)) as connection:
-        tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = tables_in(connection)
         if "registered_groups" not in tables:
             return {"state": "foreign", "text": f"it has no table registered_groups, but {len(tables)} others"}
         direct = {row["jid"]: row["is_group"] == "0" for row in rows(connection, "chats") if row.get("is_group")}
@@ -174,19 +189,36 @@ def check(connection: sqlite3.Connection) -> dict[str, Any]:
     return {"state": "read", "checked": True} if said == "ok" else {"state": "corrupt", "text": shown(said)}
 
 
+def tables_in(connection: sqlite3.Connection) -> set[str]:
+    """The tables proper: a view says what its author has it compute."""
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")
+    return {row["name"] for row in found.fetchmany(MOST_TABLES)}
+
+
+def taken(rows: Iterable[sqlite3.Row], table: str) -> list[sqlite3.Row]:
+    """All rows of an answer, as long as they hold no more than MOST_BYTES: columns that take no room in a file may."""
+    found, size = [], 0
+    for row in rows:
+        size += 64 + sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
+        if size > MOST_BYTES:
+            raise UnreadError(f"its table {table} holds more than {MOST_BYTES >> 20} MiB")
+        found.append(row)
+    return found
+
+
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     return {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 def rows(connection: sqlite3.Connection, table: str) -> list[dict[str, str]]:
     """What a table says in the columns that are asked for, of those that this version of v1 has; none without it."""
-    there = columns_of(connection, table)
+    there = columns_of(connection, table) if table in tables_in(connection) else set()
     wanted = [column for column in COLUMNS[table] if column in there]
     if not wanted:
         return []
     # Cut, since an agent may have written anything of any size.
     cut = ", ".join(f"substr(CAST({column} AS TEXT), 1, {LONGEST}) AS {column}" for column in wanted)
-    found = connection.execute(f"SELECT {cut} FROM {table} LIMIT {ROWS}")
+    found = taken(connection.execute(f"SELECT {cut} FROM {table} LIMIT {ROWS}"), table)
     return [{column: row[column] or "" for column in wanted} for row in found]
 
 

@@ -22,8 +22,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from files.programs.acting import LIBC, ROOT, acting, checked
+from files.programs.acting import LIBC, MOST_MEMORY, ROOT, acting, checked
 from files.programs.alone import alone
+from files.programs.careful import open_file, pieces
 from files.programs.printable import shown
 from files.programs.tree_entry import DIRECTORY, GONE
 from files.programs.v1_database import DATABASE, UnreadError, contents, files_of
@@ -31,8 +32,9 @@ from files.programs.v1_rows import presented, tables_of, write_tables
 from files.programs.v1_view import TREES, kind_of, view
 
 SECONDS = 900
-LARGEST = 64 << 20
-"""Of one file: what is in the view is memory and credentials."""
+LARGEST_FILE, MOST_COPIED = 64 << 20, 512 << 20
+"""Of one file, and of all: what is in the view is memory and credentials."""
+MOST_ENTRIES, MOST_LEVELS = 50_000, 20
 EXCHANGE, HERE = 2, -100
 SESSIONS = "data/sessions"
 CREDENTIALS = (
@@ -55,19 +57,38 @@ def made(v1: str, new: str) -> dict[str, Any]:
     rows, answer = presented(contents(f"{root}/store", f"{to}/store/scratch", tables_of))
     shutil.rmtree(f"{to}/store/scratch")
     write_tables(f"{to}/store/{DATABASE}", rows)
-    top = os.open(root, DIRECTORY)
+    top, room = os.open(root, DIRECTORY), Room()
     for name in (".env", "package.json"):
-        copy_entry(top, name, f"{to}/{name}", deep=False)
+        copy_entry(top, name, f"{to}/{name}", room, deep=False)
     os.makedirs(f"{to}/groups")
     for name, folder in folders(top, "groups"):
         os.mkdir(f"{to}/groups/{name}")
-        copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", deep=False)
+        room.enter(f"groups/{name}")
+        copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", room, deep=False)
         os.close(folder)
-    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"))
+    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"), room)
     return answer
 
 
-def copy_sessions(top: int, to: str, registered: list[str], busy: list[str]) -> None:
+class Room:
+    """What may still be copied. Agents say how much there is."""
+
+    def __init__(self) -> None:
+        self.bytes, self.entries = MOST_COPIED, MOST_ENTRIES
+
+    def enter(self, path: str) -> None:
+        self.entries -= 1
+        if self.entries < 0:
+            raise UnreadError(f"{shown(path)}: there are more than {MOST_ENTRIES} entries to be copied")
+
+    def write(self, handle: int, to: str) -> None:
+        """Copy an open file, and close it."""
+        with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+            for piece in pieces(handle, min(LARGEST_FILE, self.bytes)):
+                self.bytes -= copy.write(piece)
+
+
+def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], room: Room) -> None:
     """Make empty directories, one for each session, and copy credentials, some of which lie among them.
 
     NanoClaw's own step makes a session for each directory. v1 makes the directory with a group's first message, so
@@ -78,7 +99,8 @@ def copy_sessions(top: int, to: str, registered: list[str], busy: list[str]) -> 
     agents = set(busy)
     os.makedirs(f"{to}/{SESSIONS}")
     for name, folder in folders(top, SESSIONS):
-        if ".claude" in os.listdir(folder):
+        room.enter(f"{SESSIONS}/{name}")
+        if is_there_in(folder, ".claude"):
             agents.add(name)
         os.makedirs(f"{to}/{SESSIONS}/{name}")
         os.close(folder)
@@ -90,7 +112,7 @@ def copy_sessions(top: int, to: str, registered: list[str], busy: list[str]) -> 
         if (above == SESSIONS and name in agents) or (directory := descend(top, above)) is None:
             continue
         os.makedirs(f"{to}/{above}", exist_ok=True)
-        copy_entry(directory, name, f"{to}/{path}", deep=True)
+        copy_entry(directory, name, f"{to}/{path}", room, deep=True)
         os.close(directory)
 
 
@@ -123,28 +145,35 @@ def folders(top: int, path: str) -> Iterable[tuple[str, int]]:
     os.close(above)
 
 
-def copy_entry(directory: int, name: str, to: str, deep: bool) -> None:
+def is_there_in(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, level: int = 0) -> None:
     """Copies a regular file, or with `deep` a directory; anything else, and links, are passed over."""
+    room.enter(to)
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-        if deep and stat.S_ISDIR(mode):
+        if stat.S_ISREG(mode):
+            room.write(open_file(name, directory), to)
+        elif stat.S_ISDIR(mode) and deep:
+            if level > MOST_LEVELS:
+                raise UnreadError(f"{shown(to)} lies too deep to be copied")
             handle = os.open(name, DIRECTORY, dir_fd=directory)
             os.makedirs(to, exist_ok=True)
-            for entry in sorted(os.listdir(handle)):
-                copy_entry(handle, entry, f"{to}/{entry}", deep)
+            with os.scandir(handle) as entries:
+                for entry in entries:
+                    copy_entry(handle, entry.name, f"{to}/{entry.name}", room, deep=True, level=level + 1)
             os.close(handle)
-        if not stat.S_ISREG(mode):
-            return
-        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
-        if error.errno in GONE:
-            return
-        raise
-    with open(handle, "rb") as file, open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-        content = file.read(LARGEST + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
-        if len(content) > LARGEST:
-            raise OSError(errno.EFBIG, f"larger than {LARGEST >> 20} MiB", shown(to))
-        copy.write(content)
+        if error.errno == errno.EFBIG:
+            raise UnreadError(f"{shown(to)} is too large to be copied ({error.strerror})") from error
+        if error.errno not in (*GONE, errno.EINVAL):
+            raise
 
 
 def give_view(new: str, uid: int, gid: int) -> int:
@@ -183,7 +212,7 @@ def extract(told: dict[str, Any]) -> dict[str, Any]:
     if os.path.lexists(new):
         shutil.rmtree(new)
     os.mkdir(new, 0o700)
-    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new))
+    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
     if "value" not in done:
         shutil.rmtree(new)
         sys.exit(shown(f"{told['v1']}: {done['text'] or done['error']}"))

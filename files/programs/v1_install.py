@@ -12,7 +12,7 @@ import pwd
 import sys
 from typing import Any
 
-from files.programs.acting import ROOT, acting
+from files.programs.acting import MOST_MEMORY, ROOT, acting
 from files.programs.mount_table import mount_table, under
 from files.programs.printable import shown
 from files.programs.v1_count import counts
@@ -91,7 +91,7 @@ def look(told: dict[str, Any]) -> dict[str, Any]:
         if len(paths) == 1:
             runs = within(60, lambda: running(paths[0], where))
             home = within(20, lambda: home_of(paths[0], runs))
-            install = within(told["seconds"], lambda: described(paths[0], home))
+            install = within(told["seconds"], lambda: described(paths[0], home), MOST_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
             answer["install"] = {"path": shown(paths[0]), "owner": owned, **runs, **install}
     except RuntimeError as error:
@@ -100,9 +100,9 @@ def look(told: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def within(seconds: int, work: Any) -> Any:
+def within(seconds: int, work: Any, memory: int | None = None) -> Any:
     """What `work` returns in a child, which a server that is gone cannot hang."""
-    answer = acting(ROOT, seconds, work)
+    answer = acting(ROOT, seconds, work, memory)
     if "value" not in answer:
         raise RuntimeError(answer["text"] or answer["error"])
     return answer["value"]

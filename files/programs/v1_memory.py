@@ -9,17 +9,19 @@ link is followed: v2's groups may be an agent's.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import stat
 from typing import Any
 
 from files.programs.atomic import replace_in
+from files.programs.careful import bytes_of
 from files.programs.printable import shown
 from files.programs.tree_entry import DIRECTORY, GONE
 from files.programs.v1_rules import is_folder
 
 OWN, SHARED = "CLAUDE.local.md", "CLAUDE.global.md"
+LONGEST_MEMORY = 64 << 20
 LINE = b"@./CLAUDE.global.md\n"
 
 
@@ -30,13 +32,13 @@ class StrangeError(Exception):
 def text_in(directory: int, name: str) -> bytes | None:
     """What a regular file holds; None where there is none."""
     try:
-        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        return bytes_of(name, directory, most=LONGEST_MEMORY)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(mode):
-        raise StrangeError(f"{name} is a link, or no file")
-    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb") as file:
-        return file.read()
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.EFBIG):
+            raise
+        raise StrangeError(f"{name} is a link, no file, or too large") from error
 
 
 def folder_in(directory: int, name: str, make: bool) -> int | None:

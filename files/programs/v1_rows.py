@@ -13,7 +13,7 @@ import sqlite3
 from typing import Any
 
 from files.programs.printable import shown
-from files.programs.v1_database import COLUMNS, UnreadError, connected
+from files.programs.v1_database import COLUMNS, UnreadError, connected, tables_in, taken
 from files.programs.v1_rules import cron_of, is_folder, period_of, understood
 
 MOST_ROWS = 200_000
@@ -27,7 +27,7 @@ def tables_of(uri: str) -> Rows:
     """The four tables, as they were at one moment."""
     with contextlib.closing(connected(uri)) as connection:
         connection.execute("BEGIN")
-        there = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        there = tables_in(connection)
         if "registered_groups" not in there:
             raise UnreadError(f"it has no table registered_groups, but {len(there)} others")
         return {name: table_of(connection, name, name in there) for name in COLUMNS}
@@ -39,7 +39,7 @@ def table_of(connection: sqlite3.Connection, name: str, there: bool) -> tuple[li
     columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({name})")]
     columns = [column for column in columns if column.isidentifier()]
     words = ", ".join(f'"{column}"' for column in columns)
-    found = connection.execute(f"SELECT {words} FROM {name} LIMIT {MOST_ROWS + 1}").fetchall()  # in their order
+    found = taken(connection.execute(f"SELECT {words} FROM {name} LIMIT {MOST_ROWS + 1}"), name)  # in their order
     if len(found) > MOST_ROWS:
         raise UnreadError(f"its table {name} has more than {MOST_ROWS} rows")
     return columns, [dict(zip(columns, row)) for row in found]  # noqa: B905  strict= is newer than Python 3.9

@@ -11,20 +11,21 @@ from pathlib import Path
 
 _SWAPPER = """
 import ctypes, os, sys
-place, elsewhere = sys.argv[1:]
+place, elsewhere, name = sys.argv[1:]
 libc = ctypes.CDLL(None)
 os.chdir(place)
-os.symlink(elsewhere, "away")
+if elsewhere:
+    os.symlink(elsewhere, "away")
 print("at it", flush=True)
 while os.getppid() == int(os.environ["PARENT"]):
-    libc.renameat2(-100, b"notes", -100, b"away", 2)
+    libc.renameat2(-100, name.encode(), -100, b"away", 2)
 """
 
 
 @contextlib.contextmanager
-def swapping(place: Path, elsewhere: Path) -> Iterator[None]:
-    """The directory `notes` of a place is exchanged for a link to elsewhere, again and again."""
-    words = [sys.executable, "-c", _SWAPPER, str(place), str(elsewhere)]
+def swapping(place: Path, elsewhere: Path | None, name: str = "notes") -> Iterator[None]:
+    """An entry of a place is exchanged for `away`, again and again, which is a link to elsewhere, if that is given."""
+    words = [sys.executable, "-c", _SWAPPER, str(place), str(elsewhere or ""), name]
     environment = {**os.environ, "PARENT": str(os.getpid())}
     attacker = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment)
     try:
