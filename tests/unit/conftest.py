@@ -37,7 +37,8 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
         for place in (module, foresight, report):
             monkeypatch.setattr(place, "state", state, raising=False)
         host = SimpleNamespace(noop=lambda _why: None, log=lambda _line: None)
-        monkeypatch.setattr(module, "host", host)
+        for place in (module, report):
+            monkeypatch.setattr(place, "host", host)
         monkeypatch.setattr(module, "look", lambda *_args, **_named: next(answers))
         commands = [short(command.get_raw_value()) for command in unguarded(plan)]
         assert next(answers, None) is None
