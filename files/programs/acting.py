@@ -11,7 +11,7 @@ import select
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Ids = tuple[int, int]
@@ -30,8 +30,10 @@ def error_of(error: BaseException) -> tuple[str, str]:
     return ("SQLITE" if isinstance(error, sqlite3.Error) else type(error).__name__), str(error)
 
 
-def acting(ids: Ids, seconds: int, work: Callable[[], Any], memory: int | None = None) -> dict[str, Any]:
-    """What `work` returns in a child of these ids alone: {"value"}, or {"error", "text"}.
+def acting(
+    ids: Ids, seconds: int, work: Callable[[], Any], memory: int | None = None, groups: Sequence[int] = ()
+) -> dict[str, Any]:
+    """What `work` returns in a child of these ids and groups alone: {"value"}, or {"error", "text"}.
 
     + memory: bytes of address space that the child and its children may have, where `work` reads what others wrote
 
@@ -46,7 +48,7 @@ def acting(ids: Ids, seconds: int, work: Callable[[], Any], memory: int | None =
             signal.alarm(seconds)
             answer: dict[str, Any]
             try:
-                set_ids(ids)
+                set_ids(ids, groups)
                 if memory:
                     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
                 answer = {"value": work()}
@@ -85,11 +87,11 @@ def reap(child: int, end: float) -> None:
         time.sleep(0.005)
 
 
-def set_ids(ids: Ids) -> None:
-    """Goes on with these ids and no other groups."""
+def set_ids(ids: Ids, groups: Sequence[int] = ()) -> None:
+    """Goes on with these ids and groups, and no others."""
     uid, gid = ids
     os.umask(0o022)
-    os.setgroups([])
+    os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 

@@ -88,9 +88,19 @@ def allowed_mounts(home: str | None) -> dict[str, Any] | None:
         return nothing
 
 
-def lists(home: str | None) -> dict[str, Any]:
-    """What tasks.model.migration.found.Install has of a home."""
-    return {"home": home and shown(home), "senders": senders(home), "mounts": allowed_mounts(home)}
+def lists(homes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """tasks.model.migration.found.Home of each home: which lists are there, and which homes have the same ones."""
+    found, known = [], []
+    for one in homes:
+        home = one["home"]
+        places = [f"{home}/.config/nanoclaw/{name}-allowlist.json" for name in ("sender", "mount")]
+        texts = [(is_there(place), text_of(place, follow=True)) for place in places]
+        texts = [text if text != (True, None) else (True, place) for text, place in zip(texts, places)]  # noqa: B905
+        if texts not in known:
+            known.append(texts)
+        said = {"senders": senders(home), "mounts": allowed_mounts(home), "alike": known.index(texts)}
+        found.append({"path": shown(home), "plain": shown(home) == home, "by": shown(one["by"]), **said})
+    return found
 
 
 def files(root: str) -> dict[str, Any]:

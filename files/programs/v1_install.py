@@ -1,47 +1,33 @@
 """The NanoClaw v1 of a machine: which it is, what it has, what runs it. Changes nothing, and hangs nowhere.
 
-Argument: {"dir": path or "auto", "root": v2's project root, "space": [{"path", "mount": what must be mounted there, or
-null}], "seconds": for the look into the install}. Prints tasks.model.migration.found.V1State as JSON.
+Argument: {"dir": path or "auto", "root": v2's project root, "uid": of the host user, "space": [{"path", "mount": what
+must be mounted there, or null}], "seconds": for the look into the install}. Prints tasks.model.migration.found.V1State
+as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import sys
 from typing import Any
 
 from files.programs.acting import MOST_MEMORY, ROOT, acting
 from files.programs.mount_table import mount_table, under
 from files.programs.printable import shown
+from files.programs.users import account_with
 from files.programs.v1_count import counts
 from files.programs.v1_database import database
 from files.programs.v1_files import files, lists
-from files.programs.v1_find import candidates, homes
+from files.programs.v1_find import AUTO, candidates, every_home, homes_with_units, others_installs
 from files.programs.v1_running import running
 from files.programs.v1_view import TREES, view
 
 
 def owner(path: str) -> dict[str, Any]:
     found = os.lstat(path)
-    entry = account_of(found.st_uid)
+    entry = account_with(found.st_uid)
     return {"uid": found.st_uid, "gid": found.st_gid, "user": entry.pw_name if entry else None}
-
-
-def account_of(uid: int | None) -> pwd.struct_passwd | None:
-    try:
-        return pwd.getpwuid(uid) if uid is not None else None
-    except KeyError:
-        return None
-
-
-def home_of(path: str, runs: dict[str, Any]) -> str | None:
-    """The home in which v1 looks for its allow-lists: its unit's, or else that of who runs it, or owns it."""
-    told = [unit["home"] for unit in runs["units"] if unit["home"]]
-    uids = [one["uid"] for one in (*runs["units"], *runs["processes"])] + [os.lstat(path).st_uid]
-    entry = account_of(uids[0])
-    return told[0] if told else entry.pw_dir if entry else None
 
 
 def mounted_in(path: str) -> list[str]:
@@ -52,9 +38,9 @@ def mounted_in(path: str) -> list[str]:
     )
 
 
-def described(path: str, home: str | None) -> dict[str, Any]:
+def described(path: str, homes: list[dict[str, Any]]) -> dict[str, Any]:
     """What the install has. To be called in a process of its own, whose mounts it changes."""
-    before = {**lists(home), "elsewhere": mounted_in(path)}  # the view may hide homes
+    before = {"homes": lists(homes), "elsewhere": mounted_in(path)}  # the view may hide homes
     root, scratch = view(path)
     return {
         **before,
@@ -82,22 +68,31 @@ def space(place: dict[str, Any]) -> dict[str, Any]:
 
 
 def look(told: dict[str, Any]) -> dict[str, Any]:
-    where, unseen = homes()
+    where, unseen = every_home()
     answer: dict[str, Any] = {"candidates": [], "unseen": unseen, "error": None, "install": None, "spaces": []}
     try:
-        answer["candidates"] = within(60, lambda: candidates(told["dir"], told["root"], where))
+        answer["candidates"] = within(60, lambda: candidates(told["dir"], told["root"], told["uid"], where))
+        answer["candidates"] += others(told, where, [found["path"] for found in answer["candidates"]])
         answer["spaces"] = within(20, lambda: [space(place) for place in told["space"]])
-        paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1"]
+        paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1" and found["trusted"]]
         if len(paths) == 1:
-            runs = within(60, lambda: running(paths[0], where))
-            home = within(20, lambda: home_of(paths[0], runs))
-            install = within(told["seconds"], lambda: described(paths[0], home), MOST_MEMORY)
+            runs = within(100, lambda: running(paths[0], homes_with_units(where)))
+            install = within(told["seconds"], lambda: described(paths[0], runs["homes"]), MOST_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
             answer["install"] = {"path": shown(paths[0]), "owner": owned, **runs, **install}
     except RuntimeError as error:
         answer["error"] = shown(str(error))
     answer["candidates"] = [{**found, "path": shown(found["path"])} for found in answer["candidates"]]
     return answer
+
+
+def others(told: dict[str, Any], where: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
+    """Installs of users who are not asked: to be listed. What those users do to be found must cost nobody a look."""
+    if told["dir"] != AUTO:
+        return []
+    answer = acting(ROOT, 20, lambda: others_installs(told["uid"], where, known))
+    found: list[dict[str, Any]] = answer.get("value", [])
+    return found
 
 
 def within(seconds: int, work: Any, memory: int | None = None) -> Any:

@@ -10,56 +10,40 @@ is written.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from typing import Any
 
 from files.programs.atomic import replace
+from files.programs.root_agents import PODMAN, docker_at
 from files.programs.v1_running import containers, processes
 from files.programs.v1_service import ServiceError, must, state
 
 PATIENCE = 30  # seconds
 
 
-def agents(root: str) -> list[str]:
+def agents(root: str) -> list[tuple[str | None, str]]:
     """The running containers of this v1, by what they have mounted: others may have such names."""
-    names = containers()
-    if names is None:
+    found = containers(root)
+    if found is None:
         raise ServiceError("Docker does not say which agents run: see systemctl status docker")
-    return [name for name in names if any(f"{path}/".startswith(f"{root}/") for path in mounts_of(name))]
+    return [(where, name) for where, name in found if where == PODMAN or has_mounted(where, name, root)]
 
 
-def mounts_of(name: str) -> list[str]:
-    """Directories of the host that a container has; none of one that has ended meanwhile."""
+def has_mounted(where: str | None, name: str, root: str) -> bool:
+    """Whether a container has a directory of the root; not one that has ended meanwhile."""
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    words = ["docker", "inspect", "--format", shape, name]
-    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30).stdout.split(
-        "\n"
-    )
+    paths = (docker_at(where, "inspect", "--format", shape, name, seconds=30) or "").splitlines()
+    return any(f"{path}/".startswith(f"{root}/") for path in paths)
 
 
 def stop_agents(root: str) -> None:
-    names = agents(root)
-    if names:
-        stop = ["docker", "stop", "--time=10", *names]
-        done = subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
-        if agents(root):
-            raise ServiceError(f"agents of v1 do not stop: {', '.join(names)} ({done.stderr.strip()})")
-
-
-def users_of(path: str) -> list[int]:
-    """The processes that have a file or one of its journals open."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            files = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue  # gone
-        if any(file.startswith(path) for file in files):
-            found.append(int(pid))
-    return found
+    found = agents(root)
+    for where in {where for where, _ in found} - {PODMAN}:
+        docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), seconds=180)
+    if found and (left := agents(root)):
+        raise ServiceError(f"agents of v1 do not stop: {', '.join(name for _, name in left)}")
 
 
 def alive(asked: dict[str, Any]) -> str:
@@ -68,11 +52,9 @@ def alive(asked: dict[str, Any]) -> str:
     if unit and state(unit) not in ("inactive", "failed"):
         return f"{unit['name']} is {state(unit)}"
     if left := [one["pid"] for one in processes(asked["root"])]:
-        return f"process {', '.join(map(str, left))} runs from {asked['root']}"
-    if names := agents(asked["root"]):
-        return f"agents run: {', '.join(names)}"
-    if users := users_of(f"{asked['root']}/store/messages.db"):
-        return f"process {', '.join(map(str, users))} has its database open"
+        return f"process {', '.join(map(str, left))} runs from {asked['root']}, or has its database open"
+    if found := agents(asked["root"]):
+        return f"agents run: {', '.join(name for _, name in found)}"
     return ""
 
 

@@ -14,5 +14,5 @@ class V1Install(ProgramFact[V1State]):
     program = "v1_install"
     document = V1State
 
-    def command(self, dir: str, root: str, space: list[dict[str, str | None]], seconds: int) -> StringCommand:
-        return self.ask(dir=dir, root=root, space=space, seconds=seconds)
+    def command(self, dir: str, root: str, uid: int, space: list[dict[str, str | None]], seconds: int) -> StringCommand:
+        return self.ask(dir=dir, root=root, uid=uid, space=space, seconds=seconds)

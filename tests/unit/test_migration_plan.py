@@ -19,7 +19,20 @@ from tasks.model.migration.places import Progress, chats_of
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.words import duration, lines, size
 from tasks.model.service_unit import STATE_DIRECTORY
-from tests.unit.v1_found import DATABASE, GIB, INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
+from tests.unit.v1_found import (
+    DATABASE,
+    GIB,
+    INSTALL,
+    PATH,
+    SPACES,
+    TREE,
+    UNIT,
+    found,
+    host,
+    installs,
+    with_database,
+    with_lists,
+)
 
 HOST, ON_PODS = host(), host(nanoclaw_root="/pods/nanoclaw-v2")
 LOCAL = host(pods_server="local")
@@ -198,11 +211,11 @@ CLUB = [*DATABASE.groups, Group("dm", "dc:1", False, True, []), Group("papers", 
         (with_database(groups=[Group("../x", "tg:1", True, True, [])]), "left", "group tg:1"),
         (replace(INSTALL, conversations={"old": 1}), "left", "conversations old"),
         (replace(INSTALL, units=[replace(UNIT, manager="system")]), "attend", "system unit"),
-        (replace(INSTALL, senders=Senders("/s", True, True, False, 0)), "attend", "senders"),
-        (replace(INSTALL, senders=Senders("/s", True, True, True, 1)), "attend", "senders"),
-        (replace(INSTALL, senders=Senders("/s", True, True, True, 0)), "left", "senders"),
-        (replace(INSTALL, senders=Senders("/s", True, False, True, 0)), "left", "senders"),
-        (replace(INSTALL, mounts=Mounts("/m", True, True, 1)), "attend", "mount allow-list"),
+        (with_lists(senders=Senders("/s", True, True, False, 0)), "attend", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 1)), "attend", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 0)), "left", "senders"),
+        (with_lists(senders=Senders("/s", True, False, True, 0)), "left", "senders"),
+        (with_lists(mounts=Mounts("/m", True, True, 1)), "attend", "mount allow-list"),
         (with_database(groups=CLUB), "attend", "mounts tg:2"),
         (with_database(groups=CLUB), "attend", "group dc:1"),
         (with_database(groups=CLUB), "attend", "discord keys"),

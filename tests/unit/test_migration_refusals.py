@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.model.migration.found import Candidate, Mounts, Owner, PidFile, Process, Senders, Space, Tree, Unit
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import Refusal, no_way_back, refusals, unplanned
-from tests.unit.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database
+from tests.unit.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database, with_lists
 
 HOST, AUTO = host(), host(nanoclaw_v1_dir="auto")
 ROOT_UNIT = replace(UNIT, manager="system", uid=0, file="/etc/systemd/system/nanoclaw.service")
@@ -44,8 +44,7 @@ def test_every_refusal_names_why_and_a_way_out(install: Any) -> None:
 def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
     text = "\n".join(map(str, in_the_way(install)))
     assert ("services run it" in text) == (len(install.units) > 1)
-    known = {(unit.manager, unit.name) for unit in install.units}
-    loose = [one for one in install.processes if (one.manager, one.unit) not in known]
+    loose = [one for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
     assert ("runs outside of its services" in text) == bool(loose)
     linked = [tree for tree in install.trees.values() if tree.state == "link"]
     assert ("is a symbolic link" in text) == bool(linked)
@@ -117,7 +116,7 @@ FULL = [Space("/opt/nanoclaw", 1, 1 << 20, 10**6), Space("/pods", 2, 1 << 40, 5)
         (replace(INSTALL, owner=Owner(1002, 1002, "eve")), "runs as uid 1001", f"chown -R 1001: {PATH}"),
         (with_database(uid=0), "its database to uid 0", f"chown -R 1001: {PATH}"),
         (replace(INSTALL, units=[replace(ROOT_UNIT, uid=None)], processes=[]), "does not know", "correct its User="),
-        (replace(INSTALL, home=None), "no user of this machine", "chown -R USER:"),
+        (replace(INSTALL, homes=[]), "no user of this machine", "chown -R USER:"),
         (
             replace(INSTALL, trees={**INSTALL.trees, "groups": replace(TREE, state="link")}),
             f"{PATH}/groups is a symbolic link",
@@ -157,16 +156,14 @@ def test_more_space_never_makes_a_refusal(one: int, more: int) -> None:
 
 def test_a_sender_allow_list_is_never_opened_silently() -> None:
     """v2 does not read it: the operator says whom v2 answers, or there is no migration."""
-    listed = replace(
-        INSTALL, senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, True, False, 0)
-    )
+    listed = with_lists(senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, True, False, 0))
     (refusal,) = in_the_way(listed)
     assert "v2 does not read it" in refusal.why and "nanoclaw_v1_unknown_senders" in refusal.way_out
     chosen = host(nanoclaw_v1_unknown_senders="strict")
     assert list(refusals(listed, plan_migration(listed, SPACES, chosen), chosen)) == []
-    everybody = replace(INSTALL, senders=Senders("/home/andy/x.json", True, True, True, 0))
+    everybody = with_lists(senders=Senders("/home/andy/x.json", True, True, True, 0))
     assert in_the_way(everybody) == []
-    (refusal,) = in_the_way(replace(INSTALL, senders=Senders("/home/andy/x.json", False, False, False, 0)))
+    (refusal,) = in_the_way(with_lists(senders=Senders("/home/andy/x.json", False, False, False, 0)))
     assert "root may not read /home/andy/x.json" in refusal.why
 
 
@@ -175,7 +172,7 @@ def test_what_every_account_would_miss_is_refused_while_v1_serves() -> None:
     (refusal,) = in_the_way(replace(INSTALL, trees={**INSTALL.trees, "groups": blocked}))
     assert refusal.why.startswith(f"2 entries of {INSTALL.path}/groups cannot be carried over")
     assert "rename it" in refusal.way_out
-    (refusal,) = in_the_way(replace(INSTALL, mounts=Mounts("/home/andy/m.json", False, False, 0)))
+    (refusal,) = in_the_way(with_lists(mounts=Mounts("/home/andy/m.json", False, False, 0)))
     assert refusal.why.startswith("/home/andy/m.json is a link")
 
 

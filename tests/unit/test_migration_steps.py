@@ -268,7 +268,7 @@ def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: 
 
 @pytest.mark.parametrize("part", ["staging", "switching"])
 def test_a_v1_without_a_home_has_no_lists(part: Any) -> None:
-    listed = steps(part, host(), replace(INSTALL, home=None), PROBE)
+    listed = steps(part, host(), replace(INSTALL, homes=[]), PROBE)
     assert one(listed, "v1_copy").arguments["v1_home"] is None
     if part == "switching":
         assert one(listed, "v1_account").arguments["lists"] is None

@@ -35,7 +35,7 @@ def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()
     """What the program says of a directory."""
     root = v2 or Path(where).parent / "v2"
     places = [{"path": str(root), "mount": None}, {"path": "/no/such/pods", "mount": "/no/such/pods"}]
-    told = json.dumps({"dir": str(where), "root": str(root), "space": places, "seconds": 60})
+    told = json.dumps({"dir": str(where), "root": str(root), "uid": 1000, "space": places, "seconds": 60})
     words = [*wrapped, sys.executable, "-I", "-c", program_text("v1_install"), told]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert SECRET not in done.stdout + done.stderr
@@ -275,16 +275,16 @@ def test_allow_lists_are_found_as_v1_finds_them(root: Path, tmp_path: Path) -> N
     place.mkdir(parents=True, exist_ok=True)
     own = place / "sender-allowlist.json"
     own.unlink(missing_ok=True)
-    assert lists(str(tmp_path))["senders"] is None
+    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
     (tmp_path / "dotfile").write_text('{"default": {"allow": []}, "chats": {"a": {}}}')
     own.symlink_to(tmp_path / "dotfile")
-    found = lists(str(tmp_path))["senders"]
+    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
     assert (found["read"], found["valid"], found["everybody"], found["chats"]) == (True, True, False, 1)
     (tmp_path / "dotfile").write_text(" " * (2 << 20))
-    found = lists(str(tmp_path))["senders"]
+    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
     assert (found["read"], found["everybody"]) == (False, False)
     (tmp_path / "dotfile").unlink()
-    assert lists(str(tmp_path))["senders"] is None
+    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
     (place / "mount-allowlist.json").unlink(missing_ok=True)
     (place / "mount-allowlist.json").symlink_to(root / "package.json")
-    assert lists(str(tmp_path))["mounts"]["read"] is False
+    assert lists([{"home": str(tmp_path), "by": ""}])[0]["mounts"]["read"] is False

@@ -8,30 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from files.programs import v1_database, v1_find, v1_running
+from files.programs import root_processes, v1_database, v1_running
 from files.programs.careful import LARGEST, text_of
-from tests.lab.v1_tree import make_tree, unit_text
+from tests.lab.v1_tree import make_tree
+from tests.unit.managers import NODE, SERVES, Managed, needs_managers
 from tests.unit.trees import needs_root
-
-
-@pytest.fixture
-def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of this machine's system units."""
-    directory = tmp_path / "etc"
-    directory.mkdir()
-    for module in (v1_running, v1_find):
-        monkeypatch.setattr(module, "SYSTEM_UNITS", (str(directory),))
-    return directory
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "andy" / v1_running.USER_UNITS).mkdir(parents=True)
-    return tmp_path / "andy"
 
 
 @contextmanager
@@ -45,41 +29,6 @@ def process(root: Path, word: str, *wrapped: str) -> Iterator[int]:
             yield started.pid
         finally:
             started.kill()
-
-
-def user_unit(home: Path, root: Path, enabled: bool = True) -> Path:
-    place = home / v1_running.USER_UNITS
-    (place / "nanoclaw.service").write_text(unit_text(root, home))
-    if enabled:
-        (place / "default.target.wants").mkdir()
-        (place / "default.target.wants/nanoclaw.service").symlink_to("../nanoclaw.service")
-    return place / "nanoclaw.service"
-
-
-def test_units_are_found_in_both_managers_by_what_they_run(units: Path, home: Path, tmp_path: Path) -> None:
-    root = tmp_path / "claw"
-    make_tree(root)
-    (units / "nanoclaw.service").write_text(unit_text(root, Path("/root")).replace("Restart", "User=1000\nRestart"))
-    (units / "other.service").write_text(unit_text(tmp_path / "another", Path("/root")))
-    path = user_unit(home, root)
-    found = v1_running.units(str(root), [str(home), str(tmp_path / "nobody")])
-    assert [(unit["manager"], unit["name"], unit["uid"], unit["home"], unit["enabled"]) for unit in found] == [
-        ("system", "nanoclaw.service", 1000, "/root", False),
-        ("user", "nanoclaw.service", path.stat().st_uid, str(home), True),
-    ]
-    assert found[1]["file"] == str(path)
-
-
-def test_a_unit_that_is_linked_counts_once_and_a_pipe_is_not_waited_for(
-    units: Path, home: Path, tmp_path: Path
-) -> None:
-    root = tmp_path / "claw"
-    make_tree(root)
-    path = user_unit(home, root, enabled=False)
-    path.with_name("alias.service").symlink_to(path.name)
-    os.mkfifo(units / "pipe.service")
-    (found,) = v1_running.units(str(root), [str(home)])
-    assert (found["enabled"], found["manager"]) == (False, "user")
 
 
 @pytest.mark.parametrize("word", ["{root}/dist/index.js", "dist/index.js", "src/index.ts"])
@@ -100,20 +49,20 @@ def test_a_process_that_sees_other_files_is_a_containers_unless_a_service_has_it
     """A hardened service has mounts of its own (systemd.exec(5), PrivateTmp=)."""
     root = tmp_path / "claw"
     make_tree(root)
-    group = tmp_path / "cgroup"
-    real = open
+    real = root_processes.file_of
+    groups = {
+        "0::/system.slice/docker-1234.scope\n": False,
+        "0::/lxc.payload.x/system.slice/nanoclaw.service\n": False,
+        "0::/system.slice/nanoclaw.service/payload\n": True,
+    }
     with process(root, "dist/index.js", "unshare", "--mount") as pid:
-        monkeypatch.setattr(
-            v1_running,
-            "open",
-            lambda path, **more: real(group if path == f"/proc/{pid}/cgroup" else path, **more),
-            raising=False,
-        )
-        group.write_text("0::/system.slice/docker-1234.scope\n")
-        assert v1_running.processes(str(root)) == []
-        group.write_text("0::/system.slice/nanoclaw.service\n")
-        (found,) = v1_running.processes(str(root))
-        assert (found["pid"], found["manager"], found["unit"]) == (pid, "system", "nanoclaw.service")
+        for group, is_a_services in groups.items():
+            said = {(str(pid), "cgroup"): group.encode()}
+            monkeypatch.setattr(root_processes, "file_of", lambda *what, said=said: said.get(what) or real(*what))
+            found = v1_running.processes(str(root))
+            assert [(one["pid"], one["manager"], one["unit"]) for one in found] == [
+                (pid, "system", "nanoclaw.service")
+            ][: int(is_a_services)]
 
 
 @pytest.mark.parametrize(("text", "pid"), [("123\n", 123), ("", None), ("12 34", None), ("-1", None)])
@@ -123,59 +72,78 @@ def test_a_pid_file_is_read(tmp_path: Path, text: str, pid: int | None) -> None:
     assert v1_running.pid_file(str(tmp_path)) == {"file": f"{tmp_path}/nanoclaw.pid", "pid": pid}
 
 
-def test_docker_is_not_started_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = tmp_path / "asked"
-    docker = tmp_path / "docker"
-    lines = "nanoclaw-main-1\\t\\nnanoclaw-v2-main-2\\t3282970f\\nmy-nanoclaw-x\\t\\n"
-    docker.write_text(f"#!/bin/sh\ntouch {asked}\nprintf '{lines}'\n")
-    docker.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(v1_running, "DOCKER_PIDS", (str(tmp_path / "none"),))
-    assert v1_running.containers() == [] and not asked.exists()
-    monkeypatch.setattr(v1_running, "DOCKER_PIDS", (str(docker),))
-    assert v1_running.containers() == ["nanoclaw-main-1"]
-    docker.write_text("#!/bin/sh\nexit 1\n")
-    assert v1_running.containers() is None
+def unit(*words: str) -> str:
+    return "\n".join(["[Service]", *words, ""])
 
 
-@needs_root
-def found_by_auto(tmp_path: Path, root: Path, home: Path) -> list[dict[str, Any]]:
-    """What "auto" finds of the test's own: what others run on this machine is found as well, other tests' v1 too."""
-    found = v1_find.candidates("auto", str(root), [str(home)])
-    return [one for one in found if one["path"].startswith(f"{tmp_path}/")]
+WHERE = """
+from files.programs.v1_find import candidates, every_home, others_installs
+homes = every_home()[0]
+found = candidates("auto", "/opt/nanoclaw", 1000, homes)
+found += others_installs(1000, homes, [one["path"] for one in found])
+answer = {one["path"]: (one["kind"], one["trusted"], *one["by"]) for one in found}
+"""
+USER = ".config/systemd/user"
+RUN = f"ExecStart={NODE} dist/index.js"
 
 
-def test_installs_are_found_where_nanoclaw_and_its_services_have_them(units: Path, home: Path, tmp_path: Path) -> None:
-    opt = tmp_path / "opt"
-    for name in ("v1", "second"):
-        make_tree(opt / name)
-    for name in ("v2", "nanoclaw"):
-        make_tree(opt / name)
-        (opt / name / "package.json").write_text('{"version": "2.0.64"}')
-    make_tree(home / "claw")
-    make_tree(home / "wrapped")
-    (home / "wrapped/nanoclaw.pid").write_text("1")
-    user_unit(home, home / "claw")
-    (units / "nanoclaw.service").write_text(unit_text(opt / "gone", Path("/root")))
-    make_tree(tmp_path / "elsewhere")
-    with process(tmp_path / "elsewhere", "dist/index.js") as pid:
-        found = found_by_auto(tmp_path, opt / "nanoclaw", home)
-    assert {one["path"].removeprefix(f"{tmp_path}/"): (one["kind"], *one["by"]) for one in found} == {
-        "opt/v1": ("v1", f"beside {opt}/nanoclaw"),
-        "opt/second": ("v1", f"beside {opt}/nanoclaw"),
-        "opt/gone": ("absent", f"by {units}/nanoclaw.service"),
-        "andy/claw": ("v1", f"by {home}/{v1_running.USER_UNITS}/nanoclaw.service"),
-        "andy/wrapped": ("v1", f"by {home}/wrapped/nanoclaw.pid"),
-        "elsewhere": ("v1", f"by process {pid}"),
+def claw(path: str, version: str = "1.2.53") -> dict[str, str]:
+    return {
+        f"{path}/store/messages.db": "",
+        f"{path}/package.json": f'{{"version": "{version}"}}',
+        f"{path}/dist/index.js": SERVES,
     }
 
 
-def test_an_install_that_is_found_twice_is_one(units: Path, home: Path, tmp_path: Path) -> None:
-    make_tree(tmp_path / "opt/claw")
-    (tmp_path / "opt/link").symlink_to("claw")
-    user_unit(home, tmp_path / "opt/link")
-    (found,) = found_by_auto(tmp_path, tmp_path / "opt/nanoclaw", home)
-    assert found["path"] == str(tmp_path / "opt/claw") and len(found["by"]) == 2
+@needs_managers
+def test_auto_takes_what_root_or_the_host_user_leads_to_and_lists_what_others_planted(tmp_path: Path) -> None:
+    roots = (
+        "/opt/v1",
+        "/opt/eves",
+        "/opt/open",
+        "/srv/claw",
+        "/srv/started",
+        "/root/claw",
+        "/root/wrapped",
+        "/home/host/claw",
+    )
+    planted = ("/home/eve/claw", "/home/eve/wrapped", "/home/eve/started", "/home/CORP/dom/claw")
+    files = {path: text for root in (*roots, *planted) for path, text in claw(root).items()}
+    files |= claw("/opt/v2", "2.0.64") | claw("/opt/nanoclaw", "2.0.64")
+    files["/etc/systemd/system/nanoclaw.service"] = unit("WorkingDirectory=/srv/claw", RUN)
+    files["/etc/systemd/system/gone.service"] = unit("WorkingDirectory=/srv/gone", RUN)
+    files[f"/home/host/{USER}/nanoclaw.service"] = unit("WorkingDirectory=%h/claw", RUN)
+    files[f"/root/{USER}/nanoclaw.service"] = unit("WorkingDirectory=%h/claw", RUN)
+    files[f"/home/eve/{USER}/nanoclaw.service"] = unit("WorkingDirectory=%h/claw", RUN)
+    files[f"/home/CORP/dom/{USER}/nanoclaw.service"] = unit("WorkingDirectory=%h/claw", RUN)
+    files |= {f"{root}/nanoclaw.pid": "1" for root in ("/root/wrapped", "/home/eve/wrapped")}
+    machine = Managed(files, users={"host": (1000, "/home/host"), "eve": (2002, "/home/eve")}, running=(1000, 2002))
+    machine.owners = {"/home/host": 1000, "/home/eve": 2002, "/home/CORP/dom": 2003, "/opt/eves": 2002}
+    start = f"cd PLACE; setsid setpriv --reuid=UID {NODE} -I -B -E dist/index.js </dev/null >/dev/null 2>&1 & sleep 0.3"
+    places = (("/srv/started", 0), ("/home/eve/started", 2002))
+    machine.first = (
+        "chmod 777 /opt/open",
+        *(start.replace("PLACE", place).replace("UID", str(uid)) for place, uid in places),
+    )
+    found = machine.ask(WHERE, tmp_path)
+    assert {path: tuple(said[:2]) for path, said in found.items()} == {
+        **{root: ("v1", True) for root in roots if root not in ("/opt/eves", "/opt/open")},
+        "/opt/eves": ("v1", False),
+        "/opt/open": ("v1", False),
+        **{root: ("v1", False) for root in planted},
+    }
+    assert found["/srv/claw"][2:] == ["by /etc/systemd/system/nanoclaw.service"]
+    assert found["/home/eve/claw"][2:] == [f"by /home/eve/{USER}/nanoclaw.service"]
+
+
+@needs_managers
+def test_an_install_that_is_found_twice_is_one_and_one_that_is_gone_is_named(tmp_path: Path) -> None:
+    files = claw("/opt/claw")
+    files["/etc/systemd/system/nanoclaw.service"] = unit("WorkingDirectory=/opt/link", RUN)
+    files[f"/root/{USER}/nanoclaw.service"] = unit("WorkingDirectory=/opt/gone", RUN)
+    found = Managed(files, links={"/opt/link": "claw"}).ask(WHERE, tmp_path)
+    assert found["/opt/claw"][:2] == ["v1", True] and len(found["/opt/claw"]) == 4
+    assert found["/opt/gone"] == ["absent", True, f"by /root/{USER}/nanoclaw.service"]
 
 
 def test_a_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

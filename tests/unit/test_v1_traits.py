@@ -17,7 +17,7 @@ from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import TRAITS, make_tree, unit_text
 from tests.unit.test_v1_install import ask
 from tests.unit.trees import needs_root
-from tests.unit.v1_found import host
+from tests.unit.v1_found import HOME, host
 
 pytestmark = needs_root
 
@@ -99,5 +99,5 @@ def test_there_is_a_fate_for_every_trait() -> None:
 def test_a_home_without_lists_has_none(tmp_path: Path) -> None:
     state = look(tmp_path / "claw", "1.2.53")
     assert state.install
-    bare = replace(state.install, home=str(tmp_path), senders=None, mounts=None)
+    bare = replace(state.install, homes=[replace(HOME, path=str(tmp_path))])
     assert not {"senders", "mount allow-list"} & covered(plan_migration(bare, state.spaces, host()).items, "attend")

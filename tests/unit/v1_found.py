@@ -12,6 +12,7 @@ from tasks.model.migration.found import (
     Candidate,
     Database,
     Group,
+    Home,
     Install,
     Mounts,
     Owner,
@@ -21,6 +22,7 @@ from tasks.model.migration.found import (
     Space,
     Task,
     Tree,
+    Unasked,
     Unit,
     V1State,
 )
@@ -43,12 +45,13 @@ DATABASE = Database(
     tasks=[Task("main", "tg:1", "cron", "0 7 * * *", "active", True)],
     sessions=["family", "main"],
 )
+HOME = Home("/home/andy", True, "process 7", 0, None, None)
 INSTALL = Install(
     path=PATH,
     version="1.2.53",
     owner=Owner(1001, 1001, "andy"),
     units=[UNIT],
-    processes=[Process(7, 1001, PATH, "user", "nanoclaw.service")],
+    processes=[Process(7, 1001, PATH, "user", "nanoclaw.service", 1001)],
     pid_file=None,
     containers=[],
     folders=["family", "global", "main"],
@@ -56,9 +59,7 @@ INSTALL = Install(
     auth=0,
     skills=["agent-browser"],
     env=["ANTHROPIC_API_KEY", "TZ"],
-    home="/home/andy",
-    senders=None,
-    mounts=None,
+    homes=[HOME],
     database=DATABASE,
     trees=dict.fromkeys(("store", "groups", "data"), TREE),
     elsewhere=[],
@@ -70,6 +71,11 @@ def found(install: Install | None = INSTALL, **differs: Any) -> V1State:
     """What a machine says that has this install."""
     candidates = [Candidate(PATH, ["nanoclaw_v1_dir"], "v1")] if install else []
     return replace(V1State(candidates, [], None, install, SPACES), **differs)
+
+
+def with_lists(senders: Senders | None = None, mounts: Mounts | None = None) -> Install:
+    """The install with other allow-lists."""
+    return replace(INSTALL, homes=[replace(HOME, senders=senders, mounts=mounts)])
 
 
 def with_database(**differs: Any) -> Install:
@@ -150,9 +156,26 @@ _unit = st.builds(
     st.sampled_from([None, "/root"]),
     st.booleans(),
     st.sampled_from(["active", "inactive", "failed", "unknown"]),
+    st.none() | st.just("EnvironmentFile=/x may set HOME"),
+    st.booleans(),
 )
 _process = st.builds(
-    Process, st.integers(1, 9), st.sampled_from([0, 1001]), st.just(PATH), _manager, st.none() | st.just("claw.service")
+    Process,
+    st.integers(1, 9),
+    st.sampled_from([0, 1001]),
+    st.just(PATH),
+    _manager,
+    st.none() | st.just("claw.service"),
+    st.sampled_from([None, 1001]),
+)
+_home = st.builds(
+    Home,
+    st.sampled_from(["/home/andy", "/root"]),
+    st.booleans(),
+    st.just("process 7"),
+    st.integers(0, 1),
+    st.none() | st.builds(Senders, st.just("/s"), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 1)),
+    st.none() | st.builds(Mounts, st.just("/m"), st.booleans(), st.booleans(), st.integers(0, 2)),
 )
 installs = st.builds(
     Install,
@@ -168,12 +191,11 @@ installs = st.builds(
     auth=st.sampled_from([0, 3]),
     skills=st.lists(st.just("weather"), max_size=1),
     env=st.none() | st.lists(st.sampled_from(["TZ", "DISCORD_PUBLIC_KEY"]), max_size=2, unique=True),
-    home=st.none() | st.just("/home/andy"),
-    senders=st.none()
-    | st.builds(Senders, st.just("/s"), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 1)),
-    mounts=st.none() | st.builds(Mounts, st.just("/m"), st.booleans(), st.booleans(), st.integers(0, 2)),
+    homes=st.lists(_home, max_size=2),
     database=_database,
     trees=st.fixed_dictionaries({"store": _tree, "groups": _tree, "data": _tree}),
     elsewhere=st.lists(st.just(f"{PATH}/groups/disk"), max_size=1),
+    unasked=st.lists(st.builds(Unasked, st.sampled_from([None, 0, 1001]), st.just("no answer")), max_size=1),
+    strangers=st.lists(st.just("/home/eve/x.service of uid 1002"), max_size=1),
 )
 """Installs with a database that was read."""

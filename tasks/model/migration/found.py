@@ -5,8 +5,13 @@ Names in it were chosen by others and are printable. Nothing secret is in it: of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from tasks.model.migration.running import PidFile as PidFile
+from tasks.model.migration.running import Process as Process
+from tasks.model.migration.running import Unasked as Unasked
+from tasks.model.migration.running import Unit as Unit
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,8 @@ class Candidate:
     by: list[str]
     """What led to it."""
     kind: Literal["v1", "v2", "no database", "absent"]
+    trusted: bool = True
+    """Whether root or the host user leads to it; any other user could have put it there, and it is listed alone."""
 
 
 @dataclass(frozen=True)
@@ -86,41 +93,6 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A service that runs v1."""
-
-    manager: Literal["system", "user"]
-    name: str
-    file: str
-    uid: int | None
-    """Whom it runs as; None for a user that this machine does not know."""
-    home: str | None
-    enabled: bool
-    active: str
-    """ActiveState of systemctl(1), unknown, or "no manager" where the user has none now."""
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that runs v1, outside of containers."""
-
-    pid: int
-    uid: int
-    directory: str
-    manager: Literal["system", "user"]
-    unit: str | None
-    """The service that it belongs to."""
-
-
-@dataclass(frozen=True)
-class PidFile:
-    """nanoclaw.pid of start-nanoclaw.sh."""
-
-    file: str
-    pid: int | None
-
-
-@dataclass(frozen=True)
 class Senders:
     """The sender allow-list; v1 lets everybody in where it is not valid."""
 
@@ -143,6 +115,21 @@ class Mounts:
     """Whether it is a file that root could read."""
     valid: bool
     roots: int
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home in which v1 may look for its allow-lists."""
+
+    path: str
+    plain: bool
+    """Whether the path is shown as it is."""
+    by: str
+    """What led to it."""
+    alike: int
+    """Homes with the same number have the same allow-lists, or none."""
+    senders: Senders | None
+    mounts: Mounts | None
 
 
 @dataclass(frozen=True)
@@ -176,14 +163,31 @@ class Install:
     """Directories in container/skills."""
     env: list[str] | None
     """Names in .env; None where it is a link or no file."""
-    home: str | None
-    """Where v1 looks for its allow-lists."""
-    senders: Senders | None
-    mounts: Mounts | None
+    homes: list[Home]
+    """Where v1 may look for its allow-lists; the first is the likeliest."""
     database: Database
     trees: dict[str, Tree]
     elsewhere: list[str]
     """Other file systems mounted in it, which were not looked into."""
+    unasked: list[Unasked] = field(default_factory=list)
+    """Managers of users that may run it, and do not say whether they do."""
+    strangers: list[str] = field(default_factory=list)
+    """Units that name it, of users that may not write it."""
+
+    @property
+    def home(self) -> str | None:
+        """Where v1 looks for its allow-lists."""
+        return self.homes[0].path if self.homes else None
+
+    @property
+    def senders(self) -> Senders | None:
+        """The sender allow-list."""
+        return self.homes[0].senders if self.homes else None
+
+    @property
+    def mounts(self) -> Mounts | None:
+        """The mount allow-list."""
+        return self.homes[0].mounts if self.homes else None
 
 
 @dataclass(frozen=True)

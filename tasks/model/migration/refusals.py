@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tasks.model.checks import v1_problem
+from tasks.model.migration.doubts import agent_doubts, home_doubts, manager_doubts
 from tasks.model.migration.found import Candidate, Database, Install, V1State
 from tasks.model.migration.item import counted, listed
 from tasks.model.migration.places import Progress, service
 from tasks.model.migration.plan import MigrationPlan
+from tasks.model.migration.refusal import Refusal as Refusal
 from tasks.model.migration.room import Need
 from tasks.model.migration.words import size
 from tasks.model.plan import HostPlan
 
 KEY = "nanoclaw_v1_dir"
 NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What stands in the way, and the way out."""
-
-    why: str
-    way_out: str
-
-    def __str__(self) -> str:
-        return f"{self.why}: {self.way_out}"
 
 
 def unplanned(state: V1State | None, host: HostPlan) -> Refusal | None:
@@ -48,7 +38,7 @@ def unplanned(state: V1State | None, host: HostPlan) -> Refusal | None:
 
 
 def _not_one(state: V1State, host: HostPlan) -> Refusal:
-    found = [candidate for candidate in state.candidates if candidate.kind == "v1"]
+    found = [candidate for candidate in state.candidates if candidate.kind == "v1" and candidate.trusted]
     if len(found) > 1:
         return Refusal(f"several installs of NanoClaw v1 were found, {_each(found)}", NAME_IT)
     if host.settings.nanoclaw_v1_dir == "auto":
@@ -66,7 +56,8 @@ def _not_one(state: V1State, host: HostPlan) -> Refusal:
 
 def _each(candidates: list[Candidate]) -> str:
     kinds = {"v1": "", "v2": ", a v2", "no database": ", without store/messages.db", "absent": ", no directory"}
-    shown = [f"{one.path} ({', '.join(one.by)}{kinds[one.kind]})" for one in candidates[:5]]
+    others = {True: "", False: ", of a user that is neither root nor the host user"}
+    shown = [f"{one.path} ({', '.join(one.by)}{kinds[one.kind]}{others[one.trusted]})" for one in candidates[:5]]
     more = f" and {len(candidates) - 5} more" if len(candidates) > 5 else ""
     return ", ".join(shown) + more
 
@@ -125,6 +116,9 @@ def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[
         yield Refusal(why, "put the file itself there")
     yield from _trees(install)
     yield from _services(install)
+    yield from manager_doubts(install)
+    yield from home_doubts(install)
+    yield from agent_doubts(install)
     yield from _owners(install)
     for need in plan.needs:
         if not need.fits:
@@ -163,8 +157,7 @@ def _trees(install: Install) -> Iterator[Refusal]:
 
 
 def _services(install: Install) -> Iterator[Refusal]:
-    services = {(unit.manager, unit.name) for unit in install.units}
-    loose = [process for process in install.processes if (process.manager, process.unit) not in services]
+    loose = [process for process in install.processes if not any(process.is_of(unit) for unit in install.units)]
     for process in loose:
         noted = install.pid_file is not None and install.pid_file.pid == process.pid
         by = f" ({install.pid_file.file})" if noted and install.pid_file else ""

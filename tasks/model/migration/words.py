@@ -47,14 +47,19 @@ def _running(install: Install) -> str:
         f"{unit.manager} unit {unit.name} ({unit.active}, {'enabled' if unit.enabled else 'disabled'})"
         for unit in install.units
     ]
-    services = {(unit.manager, unit.name) for unit in install.units}
-    loose = [str(one.pid) for one in install.processes if (one.manager, one.unit) not in services]
+    loose = [str(one.pid) for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
     parts = units + [f"process {pid} outside of services" for pid in loose]
     agents = f", {counted(len(install.containers), 'agent')} running" if install.containers else ""
     return (", ".join(parts) or "not running, no unit") + agents
 
 
 def _unknown(state: V1State, install: Install) -> Iterator[str]:
+    if not install.units and not install.processes:
+        yield "what starts v1, for no service and no process of it was found"
+    if install.strangers:
+        yield f"why units of users that may not write v1 name it {listed(install.strangers)}; they do not count"
+    if others := [one.path for one in state.candidates if not one.trusted]:
+        yield f"what installs are that other users lead to {listed(others)}; they were not looked into"
     if install.containers is None:
         yield "which agents run, for Docker did not say so"
     if not install.database.checked:

@@ -1,0 +1,16 @@
+"""Why something is refused, with the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What stands in the way, and the way out."""
+
+    why: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.way_out}"
