@@ -50,12 +50,10 @@ def _running(install: Install) -> str:
     loose = [str(one.pid) for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
     parts = units + [f"process {pid} outside of services" for pid in loose]
     agents = f", {counted(len(install.containers), 'agent')} running" if install.containers else ""
-    return (", ".join(parts) or "not running, no unit") + agents
+    return (", ".join(parts) or "not running, no unit of it was found, so what starts it is not known") + agents
 
 
 def _unknown(state: V1State, install: Install) -> Iterator[str]:
-    if not install.units and not install.processes:
-        yield "what starts v1, for no service and no process of it was found"
     if install.strangers:
         yield f"why units of users that may not write v1 name it {listed(install.strangers)}; they do not count"
     if others := [one.path for one in state.candidates if not one.trusted]:
