@@ -61,7 +61,7 @@ def ask_manager(manager: Manager, *words: str) -> str:
     except OSError as error:
         raise UnaskedError(f"systemctl: {error.strerror}") from error
     try:
-        data = all_of(child, time.monotonic() + ANSWER_SECONDS)
+        data = all_of(child, child.stdout, time.monotonic() + ANSWER_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -71,12 +71,11 @@ def ask_manager(manager: Manager, *words: str) -> str:
     return data.decode("utf-8", "replace")
 
 
-def all_of(child: subprocess.Popen[bytes], end: float) -> bytes:
+def all_of(child: subprocess.Popen[bytes], output: Any, end: float) -> bytes:
     """What a child prints until it ends."""
-    assert child.stdout
     data = b""
-    while select.select([child.stdout], [], [], max(0, end - time.monotonic()))[0]:
-        more = os.read(child.stdout.fileno(), 1 << 16)
+    while select.select([output], [], [], max(0, end - time.monotonic()))[0]:
+        more = os.read(output.fileno(), 1 << 16)
         data += more
         if len(data) > ANSWER_BYTES:
             raise UnaskedError("its answer has no end")
