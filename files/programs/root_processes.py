@@ -29,12 +29,12 @@ READERS = {
     "git",
     "ls",
 }
-LONGEST = 1 << 17
+PROC_BYTES = 1 << 17
 
 
 def file_of(pid: str, name: str) -> bytes:
     with open(f"/proc/{pid}/{name}", "rb") as file:
-        return file.read(LONGEST)
+        return file.read(PROC_BYTES)
 
 
 def runs_root(words: list[str], here: str, root: str) -> bool:

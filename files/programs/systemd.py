@@ -33,11 +33,11 @@ class UnaskedError(Exception):
 
 def asker(manager: Manager) -> dict[str, Any]:
     """How a child has to be run that asks a manager: a user's answers that user alone."""
-    plain = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
+    plain = {"SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
     if manager is None:
         return {"env": {**os.environ, **plain}}
     runtime = f"{RUNTIME}/{manager}"
-    environment = {**plain, "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": runtime}
+    environment = {**plain, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": runtime}
     try:
         gid = pwd.getpwuid(manager).pw_gid
     except KeyError:

@@ -11,6 +11,9 @@ import subprocess
 import time
 from typing import Any
 
+from files.programs.reading import read
+from files.programs.systemd import asker
+
 
 class ServiceError(Exception):
     pass
@@ -18,12 +21,8 @@ class ServiceError(Exception):
 
 def systemctl(unit: dict[str, Any], *words: str, seconds: int = 60) -> tuple[int, str]:
     """Exit status and output of systemctl(1) in the unit's manager; a user's is asked as that user."""
-    who: dict[str, Any] = {}
-    if unit["manager"] == "user":
-        account = pwd.getpwuid(unit["uid"])
-        runtime = f"/run/user/{account.pw_uid}"
-        environment = {"XDG_RUNTIME_DIR": runtime, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-        who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "env": environment}
+    manager = unit["uid"] if unit["manager"] == "user" else None
+    if manager is not None:
         words = ("--user", *words)
     try:
         done = subprocess.run(
@@ -35,7 +34,7 @@ def systemctl(unit: dict[str, Any], *words: str, seconds: int = 60) -> tuple[int
             timeout=seconds,
             cwd="/",
             check=False,
-            **who,
+            **asker(manager),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 124, str(error)
@@ -60,8 +59,8 @@ def start_and_stay(unit: dict[str, Any], seconds: int) -> None:
     must(unit, "start", unit["name"], seconds=150)
     end, since, seen = time.monotonic() + seconds, time.monotonic(), ""
     while time.monotonic() < end:
-        now = systemctl(unit, "show", "--property=ActiveState,MainPID", unit["name"])[1]
-        if now != seen or "ActiveState=active" not in now:
+        now = systemctl(unit, "show", "--property=ActiveState,MainPID,ControlGroup", unit["name"])[1]
+        if now != seen or "ActiveState=active" not in now or not has_process(now):
             since, seen = time.monotonic(), now
         elif time.monotonic() - since > 5:
             return
@@ -69,9 +68,23 @@ def start_and_stay(unit: dict[str, Any], seconds: int) -> None:
     raise ServiceError(f"{unit['name']} does not stay up: {seen!r}")
 
 
+def has_process(shown: str) -> bool:
+    """Whether a service has a process: its main one, or any, where that one ends (systemd.service(5), oneshot)."""
+    said = dict(line.partition("=")[::2] for line in shown.splitlines())
+    if said.get("MainPID", "0") != "0":
+        return True
+    group = said.get("ControlGroup", "")
+    places = (f"/sys/fs/cgroup{group}", f"/sys/fs/cgroup/systemd{group}", f"/sys/fs/cgroup/unified{group}")
+    every = [directory for place in places if group for directory, _, _ in os.walk(place)]
+    return any((read(f"{directory}/cgroup.procs") or "").strip() for directory in every)
+
+
 def drop_in(unit: dict[str, Any]) -> str:
     """Where our drop-in of the unit lies (systemd.unit(5)); for a user's, what must belong to that user."""
     if unit["manager"] == "system":
         return f"/etc/systemd/system/{unit['name']}.d/60-nanoclaw-pods-migration.conf"
-    home = os.path.realpath(pwd.getpwuid(unit["uid"]).pw_dir)
+    try:
+        home = os.path.realpath(pwd.getpwuid(unit["uid"]).pw_dir)
+    except KeyError:
+        raise ServiceError(f"there is no user {unit['uid']} on this machine") from None
     return f"{home}/.config/systemd/user/{unit['name']}.d/60-nanoclaw-pods-migration.conf"

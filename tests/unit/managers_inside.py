@@ -69,6 +69,8 @@ def furnish(told: dict[str, Any]) -> None:
     for path, target in told["links"].items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).symlink_to(target)
+    for _, home in told["users"].values():
+        Path(home).mkdir(parents=True, exist_ok=True)
     for path, uid in told["owners"].items():
         subprocess.run(["chown", "-Rh", f"{uid}:{uid}", path], check=True)
     for name in told["lingering"]:
