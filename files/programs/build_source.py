@@ -25,6 +25,7 @@ from files.programs.started import digest
 MODULES = ".git/nanoclaw-pods-modules"
 """File of a project root: {"node": of which node_modules was installed last to the end}."""
 NATIVE = "better-sqlite3"
+OPEN_DATABASE = "const Database = require('better-sqlite3'); new Database(':memory:').close()"
 NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[.]org")
 
 
@@ -55,6 +56,22 @@ def run(root: str, *words: str) -> None:
         sys.exit(f"{' '.join(words)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
 
 
+def check_sqlite(root: str) -> None:
+    """Opens a database with the checkout's own better-sqlite3: some Nodes can install it, and crash with it."""
+    if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
+        return
+    words = ("node", "-e", OPEN_DATABASE)
+    done = subprocess.run(
+        words, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode != 0:
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        sys.exit(
+            f"better-sqlite3 of {root} opens no database with this Node ({how}): install the Node that the version "
+            f"needs, then run again. The service was not touched.\n{done.stdout[-2000:]}"
+        )
+
+
 def noted_node(root: str) -> str | None:
     """Of which Node node_modules is, as the last install or the last build wrote it down."""
     for name in (MODULES, STAMP):
@@ -78,7 +95,7 @@ def loads(root: str) -> bool:
     """Whether Node can use the native module, if there is one."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return True
-    words = ["node", "-e", f"new (require('{NATIVE}'))(':memory:')"]
+    words = ["node", "-e", OPEN_DATABASE]
     done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
     return done.returncode == 0
 
@@ -99,6 +116,7 @@ def main(root: str, source: dict[str, str]) -> None:
         source = {**source, **{name: digest(os.path.join(root, file)) or "" for name, file in manifests.items()}}
     with trusting(root):  # for husky, which asks git
         install_modules(root, source["node"])
+        check_sqlite(root)
         run(root, "pnpm", "run", "build")
     if not os.path.exists(os.path.join(root, "dist/index.js")):
         sys.exit(f"pnpm run build ended well, but there is no {root}/dist/index.js")

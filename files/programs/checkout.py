@@ -1,7 +1,8 @@
 """The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
 
 Argument: {"root", "user", "uid", "gid", "repository", "ref", "gives" (whether this machine says who owns a root on
-NFS)}. Looks as the host user, and only where the answer
+NFS), "onecli" (ONECLI_URL of the service's environment, or null), "peek" (whether a commit that is not here is fetched
+aside to see what it needs)}. Looks as the host user, and only where the answer
 cannot be known from what is here does it ask the remote.
 """
 
@@ -20,9 +21,11 @@ from typing import Any
 
 from files.programs.acting import ROOT, acting
 from files.programs.careful import bytes_of
-from files.programs.channel_undo import half_written
-from files.programs.git_tree import STAMP, Tree, is_commit, nowhere, shown_url
+from files.programs.git_tree import STAMP, Tree
 from files.programs.host_user import PATH, become, on_network, within
+from files.programs.leftovers import leftovers
+from files.programs.version_state import UNKNOWN, fetched_aside, version_state
+from files.programs.wanted_commit import remote_commit, repository_state
 
 MOST = 64 << 20
 
@@ -35,53 +38,6 @@ def owner(path: str) -> list[int] | None:
     return [info.st_uid, info.st_gid]
 
 
-def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | None, str | None]:
-    """The commit of a tag or branch at the remote, or why there is none. Without a tree, git works in no repository."""
-    names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
-    asked = (tree.run if tree else nowhere)("ls-remote", repository, *names, seconds=30)
-    if asked.returncode != 0:
-        return None, " ".join(asked.stderr.split())[-300:] or "git ls-remote failed"
-    found = {line.split("\t")[1]: line.split("\t")[0] for line in asked.stdout.splitlines()}
-    for name in names:
-        if name in found:
-            return found[name], None
-    return None, None if is_commit(ref) else "it has no tag and no branch of that name"
-
-
-def resolve(
-    tree: Tree, ref: str, head: str, remote: Callable[[], tuple[str | None, str | None]]
-) -> tuple[str | None, str | None]:
-    """The commit that is wanted, or why it is not known. What is checked out already needs no network."""
-    branch = tree.commit("refs/remotes/origin/" + ref)
-    if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
-        return head, None
-    if is_commit(ref) and len(ref) == 40:
-        return ref, None
-    commit, why = remote()
-    here = tree.commit("refs/tags/" + ref) or (tree.commit(ref) if is_commit(ref) and not branch else None)
-    return (commit or here), (None if commit or here else why)
-
-
-def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None, str | None]]) -> dict[str, Any]:
-    head = tree.commit("HEAD")
-    if head is None:
-        return {"foreign": tree.foreign()}
-    wanted, why = resolve(tree, ref, head, remote)
-    here = wanted is not None and wanted != head and tree.commit(wanted) is not None
-    try:
-        changed = tree.in_the_way(head, wanted)[0] if wanted and here else []
-        changed = [path for path in changed if path not in half_written(tree)]
-    except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
-        changed = []
-    return {
-        "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
-        "commit": head,
-        "wanted": wanted,
-        "unresolved": why,
-        "changed": changed,
-    }
-
-
 def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
     """What the owner's git says of a checkout that is still another user's, and the host user's of the remote."""
 
@@ -90,7 +46,7 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
             become(user, *ids)
             return work()
 
-        return acting(ROOT, 40, switched)
+        return acting(ROOT, 90, switched)
 
     ids, named = (told["uid"], told["gid"]), (told["repository"], told["ref"])
     remote = as_user(told["user"], ids, lambda: remote_commit(None, *named))
@@ -99,11 +55,30 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
         user = pwd.getpwuid(owner[0]).pw_name
     except KeyError:
         user = str(owner[0])
-    state = as_user(user, owner, lambda: repository_state(tree, told["ref"], lambda: known))
+
+    def looked() -> dict[str, Any]:
+        found = repository_state(tree, told["ref"], lambda: known)
+        # What is not here yet can only be fetched as the host user, who may not read what is here.
+        asked = {**told, "peek": False}
+        return {**found, "version": judged(tree, asked, found.get("commit"), found.get("wanted"))}
+
+    state = as_user(user, owner, looked)
     if "value" not in state:
         sys.exit(f"{tree.root}: {state['text']}")
     found: dict[str, Any] = state["value"]
     return found
+
+
+def judged(tree: Tree, asked: dict[str, Any], head: str | None, wanted: str | None) -> dict[str, Any]:
+    """What the wanted version needs, where its files can be had."""
+    if head is None and os.path.isdir(tree.git_dir):
+        wanted = tree.resolve(asked["ref"])
+    if wanted and os.path.isdir(tree.git_dir) and tree.commit(wanted):
+        return version_state(tree, head, wanted, asked["onecli"])
+    if not asked["peek"]:
+        return UNKNOWN
+    with fetched_aside(asked["repository"], asked["ref"], wanted) as found:
+        return version_state(tree, head, found[1], asked["onecli"], found[0]) if found else UNKNOWN
 
 
 def digest(path: str) -> str | None:
@@ -166,7 +141,7 @@ def pinned(root: str) -> tuple[str | None, str | None]:
     try:
         about = json.loads(bytes_of(os.path.join(root, "package.json")))
         text = str(about.get("packageManager", ""))
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return None, None
     named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
     return (named[1], named[2]) if named else (None, None)
@@ -202,6 +177,7 @@ def build_state(root: str, commit: str | None) -> dict[str, Any]:
             "package": digest(os.path.join(root, "package.json")),
             "node": node.split(".")[0] if node else None,
         },
+        "node": node,
         "outputs": all(os.path.exists(os.path.join(root, name)) for name in ("dist/index.js", "node_modules")),
     }
 
@@ -209,7 +185,7 @@ def build_state(root: str, commit: str | None) -> dict[str, Any]:
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root = told["root"]
-    within(90, root)
+    within(240, root)
     owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
     tree = Tree(root)
@@ -222,6 +198,7 @@ if __name__ == "__main__":
         "git": shutil.which("git") is not None,
         "link": os.path.islink(root),
         "owners": owners,
+        "leftovers": leftovers(before[0]) if before and other else [],
         "foreign": [],
         "remote": None,
         "commit": None,
@@ -241,4 +218,6 @@ if __name__ == "__main__":
             answer["foreign"].append(".git")
     answer.update(build_state(root, answer["commit"]))
     answer.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
+    if theirs is None:
+        answer["version"] = judged(tree, told, answer["commit"], answer["wanted"]) if answer["git"] else UNKNOWN
     print(json.dumps(answer))

@@ -17,6 +17,7 @@ from files.programs.git_tree import Tree, is_commit, nowhere, shown_url
 from files.programs.hand_over import give_to_host, make_directories
 from files.programs.host_lists import hand_over_lists
 from files.programs.host_user import become, mounted, on_network, within
+from files.programs.leftovers import remove_leftovers
 
 WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
 """Commands of git that run on for as long as the machine does, and hold no lock of a repository."""
@@ -163,6 +164,7 @@ if __name__ == "__main__":
             ask_repository(told["repository"], told["user"], *ids)
         stop_as_another(told["unit"], told["uid"])
         hand_over_lists(before, told["user"], *ids)
+        remove_leftovers(before)
     make_directories(root, ids if owned else None)
     if of_another:
         give_to_host(root, before, *ids)

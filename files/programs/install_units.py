@@ -2,7 +2,8 @@
 
 Argument: {"unit": the unit that they make up, "user", "uid", "gid"}. Standard input: {path: text}. What systemd-analyze
 says of other units is not held against these files. If systemd does not load the unit then, the last good files come
-back. A user that the unit did not run as before gets the lists of the one that it did.
+back. A user that the unit did not run as before gets the lists of the one that it did, whose files of fixed names in
+/tmp go.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 
 from files.programs.atomic import replace
 from files.programs.host_lists import hand_over_lists
+from files.programs.leftovers import remove_leftovers
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -79,6 +81,7 @@ def main() -> None:
     ran_as = runs_as(unit)
     if ran_as not in (None, told["uid"]):
         hand_over_lists(ran_as, told["user"], told["uid"], told["gid"])
+        remove_leftovers(ran_as)
     before = {path: old_content(path) for path in texts}
     for path, text in texts.items():
         replace(path, text.encode())

@@ -1,16 +1,18 @@
 """Brings the work tree of the project root to the wanted commit, and keeps what was changed in it.
 
 Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Repeats safely after an end at
-any point: .git/nanoclaw-pods-moving stands while files are being written.
+any point: .git/nanoclaw-pods-moving stands while files are being written. data/v2.db is copied first.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 
 from files.programs.alone import alone
+from files.programs.central_database import make_copy
 from files.programs.channel_undo import undo_channel
 from files.programs.git_tree import NOT_OURS_TO_WRITE, Tree
 from files.programs.host_user import become, flush, forget_errors, within
@@ -94,6 +96,17 @@ def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
     run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", wanted)
 
 
+def keep_database(tree: Tree, head: str) -> None:
+    """Copies the central database before the version moves: the next one may migrate it, and none goes back."""
+    try:
+        version = str(json.loads(tree.blob(head, "package.json") or b"{}").get("version"))
+        kept = make_copy(tree.root, head, version)
+    except (OSError, sqlite3.Error, ValueError) as error:
+        sys.exit(f"{tree.root}/data/v2.db cannot be copied, and nothing was moved: {error}")
+    if kept:
+        print(f"copied data/v2.db to {kept}")
+
+
 def main(tree: Tree, ref: str, stash: str | None) -> None:
     undo_channel(tree)
     head, wanted = tree.commit("HEAD"), tree.resolve(ref)
@@ -102,6 +115,7 @@ def main(tree: Tree, ref: str, stash: str | None) -> None:
     if head is None:
         first_checkout(tree, wanted)
     elif head != wanted:
+        keep_database(tree, head)
         move(tree, head, wanted, stash)
     tree.end()
 

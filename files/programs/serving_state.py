@@ -1,6 +1,7 @@
 """Whether the service answers, and whether what answers is the code that is checked out. Changes nothing.
 
-Argument: {"unit", "root", "user", "uid", "gid", "inputs": [paths], "started": path, "errors": path of its error log}.
+Argument: {"unit", "root", "user", "uid", "gid", "inputs": [paths], "started": path, "errors": path of its error log,
+"onecli": ONECLI_URL of the service's environment, or null}.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import sys
 from files.programs.careful import text_of
 from files.programs.git_tree import STAMP, Tree
 from files.programs.host_user import become, within
+from files.programs.onecli_health import onecli_health
 from files.programs.service_log import LOG_BYTES, logged, shortened, size_of
 from files.programs.serving import wait_until_serving
 from files.programs.started import outdated
+from files.programs.version_files import VersionFiles, needs_of
 
 SOON = 20
 """Seconds for a service that has just been started, or is busy."""
@@ -43,5 +46,9 @@ if __name__ == "__main__":
         "outdated": outdated(told["inputs"], told["started"]),
     }
     become(told["user"], told["uid"], told["gid"])
-    answer.update(commit=Tree(root).commit("HEAD"), built=built_from(root))
+    tree = Tree(root)
+    head = tree.commit("HEAD")
+    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    health = onecli_health(root, told["onecli"]) if needs and needs["api"] else None
+    answer.update(commit=head, built=built_from(root), health=health)
     print(json.dumps(answer))

@@ -15,6 +15,16 @@ class Checkout(ProgramFact[CheckoutState]):
     document = CheckoutState
 
     def command(
-        self, root: str, user: str, uid: int, gid: int, repository: str, ref: str, gives: bool
+        self,
+        root: str,
+        user: str,
+        uid: int,
+        gid: int,
+        repository: str,
+        ref: str,
+        gives: bool,
+        onecli: str | None,
+        peek: bool,
     ) -> StringCommand:
-        return self.ask(root=root, user=user, uid=uid, gid=gid, repository=repository, ref=ref, gives=gives)
+        source = {"repository": repository, "ref": ref, "onecli": onecli, "peek": peek}
+        return self.ask(root=root, user=user, uid=uid, gid=gid, gives=gives, **source)

@@ -15,7 +15,16 @@ class ServingFact(ProgramFact[ServingState]):
     document = ServingState
 
     def command(
-        self, unit: str, root: str, user: str, uid: int, gid: int, inputs: list[str], started: str, errors: str
+        self,
+        unit: str,
+        root: str,
+        user: str,
+        uid: int,
+        gid: int,
+        inputs: list[str],
+        started: str,
+        errors: str,
+        onecli: str | None,
     ) -> StringCommand:
         where = {"unit": unit, "root": root, "inputs": inputs, "started": started, "errors": errors}
-        return self.ask(**where, user=user, uid=uid, gid=gid)
+        return self.ask(**where, user=user, uid=uid, gid=gid, onecli=onecli)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.model.plan import HostPlan
+from tasks.model.values import NOBODY
+from tasks.model.version import VersionState, version_problems
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,12 @@ class CheckoutState:
     """Whether something has pnpm's name that npm did not install, such as corepack's."""
     npm_path: str | None = None
     """The PATH with which root's npm is the host user's, where root finds another Node or npm."""
+    node: str | None = None
+    """The version of Node that builds it."""
+    leftovers: tuple[str, ...] = ()
+    """Files of fixed names in /tmp that the owner of the checkout has, where that is another user than the host's."""
+    version: VersionState = field(default_factory=VersionState)
+    """What the version that is to run needs of the machine."""
 
 
 def checkout_problem(found: CheckoutState, plan: HostPlan) -> str | None:
@@ -82,7 +90,7 @@ def checkout_problem(found: CheckoutState, plan: HostPlan) -> str | None:
             f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(found.changed)}; "
             f'commit them in {root}, or set nanoclaw_local_changes to "stash" to have them put aside'
         )
-    return None
+    return "; ".join(version_problems(found.version, plan, found.node)) or None
 
 
 def moves(found: CheckoutState) -> bool:
@@ -102,6 +110,12 @@ def checkout_drift(found: CheckoutState, plan: HostPlan) -> list[str]:
         if owner != ids and not (owner is None and path == ".git"):
             drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, wanted {plan.host}")
     return drift
+
+
+def handed_over(found: CheckoutState, plan: HostPlan) -> frozenset[int]:
+    """Whose files of a checkout of another user become the host user's (files/programs/fetch_source.py)."""
+    before = found.owners.get(".git")
+    return frozenset({before[0], 0, NOBODY, plan.host.uid}) if before else frozenset()
 
 
 def build_drift(found: CheckoutState) -> list[str]:

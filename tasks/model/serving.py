@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.model.plan import HostPlan
+from tasks.model.version import Health, health_problem
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class ServingState:
     """What is checked out."""
     built: str | None
     """The commit that was built last."""
+    health: Health | None
+    """What OneCLI answered, where the checkout needs its /v1 and ONECLI_URL is set."""
 
 
 def serving_problem(found: ServingState, plan: HostPlan) -> str | None:
@@ -39,4 +42,4 @@ def serving_problem(found: ServingState, plan: HostPlan) -> str | None:
     if found.outdated is None or found.outdated:
         since = ", ".join(found.outdated or ["what it started with is not known"])
         return f"{plan.unit} started before a change ({since}): run again"
-    return None
+    return health_problem(found.health, plan.settings.nanoclaw_ref)

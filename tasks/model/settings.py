@@ -135,6 +135,10 @@ class HostSettings(_Settings):
         "keep",
         description="if a new ref touches files changed on the host: keep (do not move) or stash (git stash and move)",
     )
+    nanoclaw_newer_database: Literal["refuse", "restore", "keep"] = Field(
+        "refuse",
+        description="if a later NanoClaw migrated data/v2.db: refuse, restore the copy from before that, or keep it",
+    )
     nanoclaw_node: Literal["machine", "distribution", "nodesource"] = Field(
         "distribution",
         description="where Node comes from if the machine has none: machine (nowhere), distribution or nodesource",

@@ -44,7 +44,7 @@ def agent_image(plan: HostPlan) -> Commands:
     seen = _look(plan)
     step = wanted_step(plan, seen)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
-    if step is None and plan.settings.nanoclaw_image == "build" and foreseen("source"):
+    if step is None and plan.settings.nanoclaw_image == "build" and foreseen("container"):
         say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
         step = "build"
     refused = refusals(plan, seen) if state.is_executing or not seen.docker else []

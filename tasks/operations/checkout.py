@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
 from tasks.facts.checkout import Checkout
-from tasks.model.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, moves
+from tasks.model.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
 from tasks.model.place import gives_on_pods
 from tasks.model.plan import HostPlan
+from tasks.model.version import restores, version_notes
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foresee, foreseen
+from tasks.operations.foresight import foresee, foresee_chown, foreseen
 from tasks.operations.packages import apt_install, apt_update
-from tasks.report import log, show_diff
+from tasks.report import log, say, show_diff
 
 
 def _user(plan: HostPlan) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def _worker(plan: HostPlan) -> dict[str, Any]:
     return {**_user(plan), "lock": plan.lock}
 
 
-def _look(plan: HostPlan) -> CheckoutState:
+def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
     settings = plan.settings
     return look(
         Checkout,
@@ -35,11 +36,14 @@ def _look(plan: HostPlan) -> CheckoutState:
         repository=settings.nanoclaw_repository,
         ref=settings.nanoclaw_ref,
         gives=gives_on_pods(plan),
+        onecli=settings.nanoclaw_environment.get("ONECLI_URL"),
+        peek=peek,
     )
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:
-    found = _look(plan)
+    # A check phase fetches nothing to the checkout, but says what the version needs; a run looks once it is fetched.
+    found = _look(plan, peek=not state.is_executing)
     if problem := checkout_problem(found, plan):
         raise OperationError(problem)
     return found
@@ -50,65 +54,88 @@ def checkout(plan: HostPlan) -> Commands:
     """Checks out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
 
     Owns: what is checked out, the URL of the remote origin, the owners of the project root, of data/ and, where it
-    was another user's, of the checkout with all that is NanoClaw's own in it. Leaves alone: files changed on the
-    machine, branches, sessions, groups.
+    was another user's, of the checkout with all that is NanoClaw's own in it; copies of data/v2.db in
+    .git/nanoclaw-pods-database, made before each move. Leaves alone: files changed on the machine, branches, sessions,
+    groups.
     Changes: when another commit is checked out than the tag, branch or commit stands for. A tag or commit that is
     checked out already is not asked for again; a branch is, each time. What an interrupted run left is finished. A
     service that runs as another user than the new owner is stopped first; `host_service` starts it again.
     Errors: a project root that holds something else; another remote, if the commit differs too; files that are
-    changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them.
+    changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them. A version
+    that needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has migrated,
+    unless nanoclaw_newer_database says what becomes of it. All of that before a file is moved or the service touched.
 
     + plan: the host's plan
     """
     found = _look_and_refuse(plan)
     settings = plan.settings
-    drift = checkout_drift(found, plan)
-    if not drift:
+    drift, copy = checkout_drift(found, plan), restores(found.version, plan)
+    if not drift and not copy:
         host.noop(f"{settings.nanoclaw_ref} is checked out ({(found.commit or '')[:12]})")
         return
     if moves(found):
         foresee("source")
+        for note in version_notes(found.version, plan, found.commit):
+            say(note)
+        if found.version.container_changed is not False:
+            foresee("container")
+    if found.owners.get(".git") not in (None, (plan.host.uid, plan.host.gid)):
+        foresee_chown(handed_over(found, plan), plan.host)
+    for path in found.leftovers:
+        say(f"{path} of the host user before is removed, for NanoClaw writes it again")
     show_diff(plan.root, None, "".join(f"{line}\n" for line in drift))
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
     repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
     gives = {"gives": gives_on_pods(plan), "unit": plan.unit}
-    yield run_program("fetch_source", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)})
-    found = _look_and_refuse(plan)
-    if not moves(found):
-        return
-    stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
-    yield run_program(
-        "move_source",
-        {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if found.changed else None},
-    )
-    if found.changed:
-        log(
-            f"all changes of the checkout were put aside, for {', '.join(found.changed)} is changed in "
-            f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
+    if drift:
+        yield run_program(
+            "fetch_source", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)}
         )
+        found = _look_and_refuse(plan)
+        copy = restores(found.version, plan)
+    if moves(found):
+        stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
+        yield run_program(
+            "move_source",
+            {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if found.changed else None},
+        )
+        if found.changed:
+            log(
+                f"all changes of the checkout were put aside, for {', '.join(found.changed)} is changed in "
+                f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
+            )
+    if copy:
+        say(
+            f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
+        )
+        yield run_program("restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
 
 
 @pods_operation
 def build(plan: HostPlan) -> Commands:
     """Installs NanoClaw's dependencies by its lock file and builds it, with the pnpm that its package.json names.
 
-    Owns: node_modules, dist, .git/nanoclaw-pods-build (what was built, and when), and the machine's global pnpm.
+    Owns: node_modules, dist, .git/nanoclaw-pods-build (what was built, and when), the machine's global pnpm, and, where
+    the version has scripts/upgrade-state.ts, the marker without which it does not start (data/upgrade-state.json).
     Leaves alone: npm's configuration, which says where packages come from.
     Changes: when the commit, package.json, the lock file or Node's major version is another than at the last build
-    that ended well, when its outputs are missing, or when the machine's pnpm is another. Installs a compiler where
-    the lock file names a package that may need one.
+    that ended well, when its outputs are missing, when the machine's pnpm is another, or when the marker is not of
+    this commit. Installs a compiler where the lock file names a package that may need one.
 
     + plan: the host's plan
     """
     found = _look(plan)
     drift = build_drift(found) or (["another source is going to be checked out"] if foreseen("source") else [])
+    unmarked = found.version.unmarked
     pnpm_differs = found.pnpm is None or (found.pnpm_pin is not None and found.pnpm != found.pnpm_pin)
-    if not drift and not pnpm_differs:
+    if not drift and not pnpm_differs and not unmarked:
         host.noop(f"{(found.commit or '')[:12]} is built")
         return
     if drift:
         foresee("build")
     show_diff(f"{plan.root}: build", None, "".join(f"{line}\n" for line in drift))
+    if unmarked:
+        say(unmarked)
     if found.tools_missing:
         yield apt_update()
         yield apt_install("g++", "make")
@@ -128,3 +155,5 @@ def build(plan: HostPlan) -> Commands:
             )
     if drift:
         yield run_program("build_source", {**_worker(plan), "source": found.source})
+    if unmarked or (drift and found.version.needs and found.version.needs.marker):
+        yield run_program("upgrade_marker", _worker(plan))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
@@ -13,7 +14,7 @@ from tasks.model.env_files import differing, open_places, places, refusals
 from tasks.model.place import owner_in_root
 from tasks.model.plan import HostPlan
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foresee
+from tasks.operations.foresight import chowned, foresee
 from tasks.report import say
 
 
@@ -30,6 +31,7 @@ def env_files(plan: HostPlan) -> Commands:
     """
     entries = plan.settings.nanoclaw_env
     seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)))
+    seen = replace(seen, places=chowned(seen.places))
     refused = refusals(plan.root, seen)
     if refused:
         raise OperationError("; ".join(refused))

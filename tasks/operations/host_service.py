@@ -15,7 +15,7 @@ from tasks.model.place import owner_in_root
 from tasks.model.plan import HostPlan
 from tasks.model.service_state import ServiceState, refusals, service_steps, start_arguments
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foreseen
+from tasks.operations.foresight import chowned, foreseen
 from tasks.report import say, show_diff
 
 
@@ -52,6 +52,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
     seen = _look(plan)
+    seen = replace(seen, logs=chowned(seen.logs))
     refused = refusals(plan, seen)
     if seen.account is None and state.is_executing:
         refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")

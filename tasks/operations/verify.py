@@ -45,6 +45,7 @@ def agent_writes(plan: HostPlan) -> Commands:
         inputs=list(inputs(plan)),
         started=started_record(plan),
         errors=log_files(plan)[1],
+        onecli=plan.settings.nanoclaw_environment.get("ONECLI_URL"),
     )
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")

@@ -63,9 +63,11 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
     _as_host_user(fleet, name, f"mkdir -p {_LISTS} && echo '{_NOTHING_ALLOWED}' > {_LISTS}/mount-allowlist.json")
     _say(fleet, name, to)
     talk, spoiled = Talk(fleet, name, stamp), _spoiled(fleet, name)
+    dry = fleet.dry("--limit", "server", "--limit", name)
     with talk.going_on():
-        fleet.deploy("--limit", "server", "--limit", name, timeout=1800)
+        run = fleet.deploy("--limit", "server", "--limit", name, timeout=1800)
     talk.ends_well()
+    assert run.changed == dry.predicted
     assert _spoiled(fleet, name) == spoiled, "a session that the agent could not write"
     for session in ("kept", f"after-{stamp}"):
         assert fleet.ask(name, after, session=session) == f"echo: {after}"

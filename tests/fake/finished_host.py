@@ -104,7 +104,7 @@ def finished_host(plan: HostPlan) -> Documents:
             {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
         ),
         "host_service": _running(plan),
-        "serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT),
+        "serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT, None),
         "probe": Observations(
             seconds=2.1,
             missing=[],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fake.deploy import Outcome, answers, deploy, fleet
 from tests.fake.kinds import KINDS
 
@@ -23,7 +25,30 @@ def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
     changes, run = dry(tmp_path, "checkout", wanted="d1" * 20)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Get the agent image", "Run NanoClaw as a service"]
     assert "is built again if container/ is another one" in run.log
+    assert "is known once it is fetched" in run.log
     assert run.commands(HOST) == []
+
+
+def test_an_image_is_not_built_again_for_a_source_that_has_the_same_container(tmp_path: Path) -> None:
+    version = {**answers(DATA, "finished")[HOST]["checkout"]["version"], "container_changed": False}
+    changes, _run = dry(tmp_path, "checkout", wanted="d1" * 20, version=version)
+    assert changes == ["Check out NanoClaw", "Build NanoClaw", "Run NanoClaw as a service"]
+
+
+@pytest.mark.parametrize(("uid", "alone"), [(0, []), (1000, []), (33, ["Set .env and close it"])])
+def test_what_the_checkout_chowns_no_later_operation_is_said_to_chown(
+    tmp_path: Path, uid: int, alone: list[str]
+) -> None:
+    """The checkout goes to a new host user with .env and the logs in it, but for files of strangers."""
+    found = answers(DATA, "finished")[HOST]
+    env = {**found["env_files"], "places": {**found["env_files"]["places"]}}
+    env["places"]["/opt/nanoclaw/.env"] = {"kind": "file", "uid": uid, "gid": uid, "mode": "0600"}
+    logs = {path: {**place, "uid": 0, "gid": 0} for path, place in found["host_service"]["logs"].items()}
+    checkout = {**found["checkout"], "owners": {".": [0, 0], "data": [0, 0], ".git": [0, 0]}}
+    service = {**found["host_service"], "logs": logs}
+    facts = {"checkout": checkout, "env_files": env, "host_service": service}
+    run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: facts})
+    assert [name.rpartition("| ")[2] for name in run.changed(HOST)] == ["Check out NanoClaw", *alone]
 
 
 def test_a_new_entry_of_env_restarts_the_service(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in NanoClaw as a git repository with two releases, the same to the byte wherever it is made."""
+"""The stand-in NanoClaw as a git repository with its releases, the same to the byte wherever it is made."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.lab.standin_later import LATER, Tree, later_releases
+from tests.lab.standin_later import edit as _edit
+
 SOURCES = Path(__file__).parent / "nanoclaw"
-RELEASES = ("v2.0.64", "v2.0.65")
+RELEASES = ("v2.0.64", "v2.0.65", *LATER)
 CHANNELS = ("telegram", "whatsapp")
 """Those of the branch channels, which setup/install-*.sh takes them from."""
 
 _MADE_HERE = {"node_modules", "dist", "data", "logs", "store", ".env"}
 _WHO = "NanoClaw stand-in <standin@lab.invalid>"
 _WHEN = (1_779_100_000, 1_779_700_000, 1_779_800_000)
-
-Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
+_MONTH = 2_600_000
 
 
 def digest() -> str:
@@ -26,7 +28,7 @@ def digest() -> str:
 
 
 def make_repository(dest: Path) -> None:
-    """Make a bare repository at `dest`: tags v2.0.64 and v2.0.65 (annotated), main at the later one, channels."""
+    """Make a bare repository at `dest`: its releases as tags (v2.0.65 is annotated), main at v2.0.65, channels."""
     dest.mkdir(parents=True)  # never on top of something else
     _git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(dest))
     _git("--git-dir", str(dest), "fast-import", "--quiet", stdin=_history())
@@ -40,6 +42,10 @@ def _git(*args: str, stdin: bytes | None = None) -> None:
 def _history() -> bytes:
     first = _first_release()
     second = _second_release(first)
+    later = [
+        _commit(mark, f"NanoClaw {tag.removeprefix('v')}", tree, f"refs/tags/{tag}", 2 if mark == 4 else mark - 1)
+        for mark, (tag, tree) in enumerate(later_releases(second), start=4)
+    ]
     return b"".join(
         (
             _commit(1, "NanoClaw 2.0.64", first),
@@ -47,14 +53,18 @@ def _history() -> bytes:
             _commit(2, "NanoClaw 2.0.65", second),
             f"tag {RELEASES[1]}\nfrom :2\ntagger {_WHO} {_WHEN[1]} +0000\n".encode(),
             _data(b"NanoClaw 2.0.65"),
-            _commit(3, "channels", _channels(first), branch="channels"),
+            _commit(3, "channels", _channels(first), "refs/heads/channels"),
+            *later,
         )
     )
 
 
-def _commit(mark: int, message: str, tree: Tree, branch: str = "main") -> bytes:
-    head = f"commit refs/heads/{branch}\nmark :{mark}\ncommitter {_WHO} {_WHEN[mark - 1]} +0000\n".encode()
-    parent = f"from :{mark - 1}\ndeleteall\n".encode() if mark > 1 else b""
+def _commit(
+    mark: int, message: str, tree: Tree, name: str = "refs/heads/main", parent_mark: int | None = None
+) -> bytes:
+    when = _WHEN[mark - 1] if mark <= len(_WHEN) else _WHEN[-1] + (mark - len(_WHEN)) * _MONTH
+    head = f"commit {name}\nmark :{mark}\ncommitter {_WHO} {when} +0000\n".encode()
+    parent = f"from :{parent_mark or mark - 1}\ndeleteall\n".encode() if mark > 1 else b""
     files = (
         f"M {'100755' if executable else '100644'} inline {path}\n".encode() + _data(content)
         for path, (content, executable) in sorted(tree.items())
@@ -123,11 +133,3 @@ def _channels(first: Tree) -> Tree:
         for name in CHANNELS
     }
     return {**first, **{path: (text.encode(), False) for path, text in adapters.items()}}
-
-
-def _edit(tree: Tree, path: str, old: str, new: str) -> None:
-    content, executable = tree[path]
-    text = content.decode()
-    if text.count(old) != 1:
-        raise ValueError(f"{path} holds {old!r} {text.count(old)} times, not once")
-    tree[path] = (text.replace(old, new).encode(), executable)

@@ -45,8 +45,10 @@ class Host:
         words = [sys.executable, "-I", "-c", program_text(name), json.dumps(told)]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
-    def look(self, ref: str, repository: str | None = None) -> CheckoutState:
-        asked = self.run("checkout", repository=repository or str(self.repository), ref=ref)
+    def look(
+        self, ref: str, repository: str | None = None, *, peek: bool = False, onecli: str | None = None
+    ) -> CheckoutState:
+        asked = self.run("checkout", repository=repository or str(self.repository), ref=ref, peek=peek, onecli=onecli)
         assert asked.returncode == 0, asked.stderr
         return TypeAdapter(CheckoutState).validate_python(json.loads(asked.stdout.splitlines()[-1]))
 

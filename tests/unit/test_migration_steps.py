@@ -72,10 +72,11 @@ def texts(thing: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], str]]:
 
 @every_host
 def test_staging_is_in_order(plan: HostPlan) -> None:
-    """The backup before v1's own files are read for v2; the units before anything of v2 could be started."""
+    """The backup before v1's own files are read for v2; the units before anything of v2 could be started; the marker
+    without which v2 does not start while v1 serves."""
     own = ["own_trees"] if duty(plan) == "change" else []
     begin = ["migration_aside", "v1_backup", "migration_units", "v1_extract"]
-    assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1_copy", *own]
+    assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1_copy", *own, "upgrade_marker"]
 
 
 @every_host

@@ -89,6 +89,8 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
     yield _own(plan, "sessions")
     yield _copy(plan, install, final=False)
     yield from _ownership(plan, LONG)
+    # While v1 serves: without it a version from 2.1.0 on ends at its start.
+    yield Step("set the marker of the upgrade", "upgrade_marker", {"root": plan.root, "lock": plan.lock, **_user(plan)})
 
 
 def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterator[Step]:

@@ -1,0 +1,3 @@
+/**
+ * A gateway's skill adds its `import './NAME.js';` here.
+ */

@@ -1,0 +1,128 @@
+"""Later versions of the stand-in NanoClaw: what each needs of its machine, and how it ends without that.
+
+Each is the one before with the files of `nanoclaw_later/TAG` and some edits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "nanoclaw_later"
+Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
+
+
+def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
+    """The versions after a tree, each whole, in their order."""
+    found = []
+    for tag, change in _CHANGES.items():
+        tree = {**tree, **_files_of(tag)}
+        change(tree)
+        _package(tree, version=tag.removeprefix("v"))
+        found.append((tag, tree))
+    return found
+
+
+def edit(tree: Tree, path: str, old: str, new: str) -> None:
+    """Replaces text that stands in a file once."""
+    content, executable = tree[path]
+    text = content.decode()
+    if text.count(old) != 1:
+        raise ValueError(f"{path} holds {old!r} {text.count(old)} times, not once")
+    tree[path] = (text.replace(old, new).encode(), executable)
+
+
+def _files_of(tag: str) -> Tree:
+    folder = SOURCES / tag
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): (path.read_bytes(), path.suffix == ".sh") for path in paths}
+
+
+def _package(tree: Tree, **changes: object) -> None:
+    package = json.loads(tree["package.json"][0])
+    tree["package.json"] = (json.dumps({**package, **changes}, indent=2).encode() + b"\n", False)
+
+
+def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
+    """A dependency of a version that stands in this tree: no registry is asked for it."""
+    found = json.loads(tree["package.json"][0])
+    link = f"link:packages/{package}"
+    overrides = {**found.get("pnpm", {}).get("overrides", {}), name: link}
+    _package(tree, dependencies={**found["dependencies"], name: version}, pnpm={"overrides": overrides})
+    quoted = f"'{name}'" if name.startswith("@") else name
+    importer = f"      {quoted}:\n        specifier: {link}\n        version: {link}\n"
+    edit(tree, "pnpm-lock.yaml", "    dependencies:\n", "    dependencies:\n" + importer)
+    if "overrides:" not in tree["pnpm-lock.yaml"][0].decode():
+        edit(tree, "pnpm-lock.yaml", "importers:\n", "overrides:\n\nimporters:\n")
+    edit(tree, "pnpm-lock.yaml", "overrides:\n", f"overrides:\n  {quoted}: {link}\n")
+
+
+def _marker(tree: Tree) -> None:
+    """From here on the host ends where data/upgrade-state.json is not of its version."""
+    index = "src/index.js"
+    edit(
+        tree,
+        index,
+        "import * as store",
+        "import { enforceUpgradeMarker } from './upgrade-state.js';\nimport * as store",
+    )
+    edit(tree, index, "  await breaker.enforce();\n", "  await breaker.enforce();\n  enforceUpgradeMarker();\n")
+
+
+def _instance(tree: Tree) -> None:
+    """A OneCLI has to serve /v1; the database is migrated, and an earlier version can make no session with it."""
+    _dependency(tree, "@onecli-sh/sdk", "2.2.1", "onecli-sdk")
+    store = "src/store.js"
+    edit(
+        tree,
+        store,
+        "import { CENTRAL } from",
+        "import { ADD_INSTANCE, INSTANCE, MIGRATIONS } from './migrations.js';\nimport { CENTRAL } from",
+    )
+    read = "  for (const group of await run(CENTRAL_DB, 'SELECT * FROM agent_groups;'))"
+    applied = "  const applied = `SELECT name FROM schema_version WHERE name = ${quote(INSTANCE)};`;\n"
+    migrate = "  if ((await run(CENTRAL_DB, MIGRATIONS + applied)).length === 0) await run(CENTRAL_DB, ADD_INSTANCE);\n"
+    edit(tree, store, read, applied + migrate + read)
+    edit(tree, store, "{ id: newId('sess'), ...about }", "{ id: newId('sess'), ...about, instance: 'main' }")
+    tree["container/agent-runner/bun.lock"] = (b'{ "lockfileVersion": 1 }\n', False)
+
+
+def _adoption(tree: Tree) -> None:
+    """Node 22.14; agents of the last start are taken over; the marker is bound to the commit."""
+    _dependency(tree, "better-sqlite3", "13.0.3", "better-sqlite3")
+    _package(tree, engines={"node": ">=22"})
+    edit(tree, "src/index.js", "  await containers.stopOrphans();\n", "")
+    labels = "'--label', LABEL, '--label', `nanoclaw-session=${session.id}`, '--label', 'nanoclaw-role=agent',"
+    edit(tree, "src/containers.js", "'--label', LABEL,", labels)
+    upgrade = "src/upgrade-state.js"
+    edit(tree, upgrade, "import { mkdirSync", "import { execFileSync } from 'node:child_process';\nimport { mkdirSync")
+    git = "const git = (name) => execFileSync('git', ['rev-parse', name], { encoding: 'utf8' }).trim();\n\n"
+    edit(tree, upgrade, "function code() {\n", git + "function code() {\n")
+    version = "JSON.parse(readFileSync('package.json', 'utf8')).version"
+    edit(
+        tree,
+        upgrade,
+        f"{{ version: {version} }}",
+        f"{{ version: {version}, commit: git('HEAD'), tree: git('HEAD^{{tree}}') }}",
+    )
+
+
+def _gateway(tree: Tree) -> None:
+    """A gateway is a skill, and none is applied: the host ends at its start."""
+    edit(
+        tree,
+        "src/index.js",
+        "import * as store",
+        "import { requireGateway } from './gateway-providers/check.js';\nimport * as store",
+    )
+    edit(tree, "src/index.js", "  await store.open();\n", "  requireGateway();\n  await store.open();\n")
+
+
+_CHANGES: dict[str, Callable[[Tree], None]] = {
+    "v2.1.0": _marker,
+    "v2.1.17": _instance,
+    "v2.3.0": _adoption,
+    "v2.4.0": _gateway,
+}
+LATER = tuple(_CHANGES)
