@@ -81,6 +81,11 @@ def checkout(plan: HostPlan) -> Commands:
             foresee("container")
     if found.owners.get(".git") not in (None, (plan.host.uid, plan.host.gid)):
         foresee_chown(handed_over(found, plan), plan.host)
+    if copy:
+        foresee("database")
+        say(
+            f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
+        )
     for path in found.leftovers:
         say(f"{path} of the host user before is removed, for NanoClaw writes it again")
     show_diff(plan.root, None, "".join(f"{line}\n" for line in drift))
@@ -105,9 +110,6 @@ def checkout(plan: HostPlan) -> Commands:
                 f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
             )
     if copy:
-        say(
-            f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
-        )
         yield run_program("restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
 
 

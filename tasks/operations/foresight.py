@@ -14,7 +14,7 @@ from pyinfra.context import ctx_host
 from tasks.model.identity import Ids
 from tasks.model.place import Place
 
-Coming = Literal["source", "container", "build", "image", "environment", "record"]
+Coming = Literal["source", "container", "database", "build", "image", "environment", "record"]
 
 _coming: WeakKeyDictionary[Host, set[Coming]] = WeakKeyDictionary()
 _chowned: WeakKeyDictionary[Host, tuple[frozenset[int], Ids]] = WeakKeyDictionary()

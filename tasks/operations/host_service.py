@@ -61,8 +61,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     steps = service_steps(plan, seen)
     if not start:
         steps = replace(steps, start=False, restart=False)
-    elif foreseen("build", "image", "environment") and not steps.restart:
-        reason = f"{plan.unit} runs from a build, an image or a .env that is going to change"
+    elif foreseen("database", "build", "image", "environment") and not steps.restart:
+        reason = f"{plan.unit} runs from a build, an image, a database or a .env that is going to change"
         steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
     if not steps:
         host.noop(f"{plan.unit} runs what is installed")

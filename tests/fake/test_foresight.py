@@ -62,3 +62,15 @@ def test_closing_env_restarts_nothing(tmp_path: Path) -> None:
     file = {"kind": "file", "uid": 1000, "gid": 1000, "mode": "0644"}
     changes, _run = dry(tmp_path, "env_files", places={**places, "/opt/nanoclaw/.env": file})
     assert changes == ["Set .env and close it"]
+
+
+def test_a_database_that_goes_back_to_its_copy_restarts_the_service(tmp_path: Path) -> None:
+    needs = {"version": "2.0.64", "node": None, "sqlite": 11, "api": False, "gateway": False, "marker": False}
+    copy = {"file": "c0c0.db", "version": "2.0.64", "made": 1.0}
+    state = {"there": True, "error": "", "newer": ["instance"], "copy": copy}
+    found = answers(DATA, "finished")[HOST]["checkout"]
+    document = {**found, "version": {**found["version"], "needs": needs, "database": state}}
+    data = {**DATA, HOST: {**DATA[HOST], "nanoclaw_newer_database": "restore"}}
+    run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"checkout": document}})
+    changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]
+    assert changed == ["Check out NanoClaw", "Run NanoClaw as a service"]

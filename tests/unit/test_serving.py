@@ -255,6 +255,7 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
         "inputs": [str(stamp)],
         "started": str(started),
         "errors": str(machine.root / "nanoclaw.error.log"),
+        "onecli": "http://127.0.0.1:1",
     }
 
     def look() -> dict[str, Any]:
@@ -263,7 +264,11 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
-    good = {"answers": True, "why": "", "said": [], "outdated": [], "commit": head, "built": head}
+    good = {"answers": True, "why": "", "said": [], "outdated": [], "commit": head, "built": head, "health": None}
     assert look() == good
     stamp.write_text(json.dumps({"commit": "another"}))
     assert look() == {**good, "outdated": [str(stamp)], "built": "another"}
+    stamp.write_text(json.dumps({"commit": head}))
+    (machine.root / "package.json").write_text('{"version": "2.1.17", "dependencies": {"@onecli-sh/sdk": "^2.2.1"}}')
+    found = look()
+    assert (found["answers"], found["health"]["status"]) == (True, None), "it needs a OneCLI, and none is there"

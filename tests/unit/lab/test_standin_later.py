@@ -1,0 +1,94 @@
+"""Later versions of the stand-in end as the real ones do where their machine lacks what they need."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.lab.standin_install import Install, git
+
+MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
+
+At = Callable[[str], Install]
+
+
+@pytest.fixture
+def at() -> Iterator[At]:
+    """An install at a tag; another tag moves it there, with its data."""
+    with tempfile.TemporaryDirectory() as name:
+        base = Path(name)
+        base.chmod(0o755)
+        install = Install(base)
+
+        def move(tag: str) -> Install:
+            git("checkout", "--quiet", "--force", tag, cwd=install.root)
+            shutil.rmtree(install.root / "node_modules", ignore_errors=True)
+            install.build()
+            return install
+
+        yield move
+        stop(install)
+
+
+def stop(install: Install) -> None:
+    if install.host is not None and install.host.poll() is None:
+        install.host.terminate()
+        install.host.wait(timeout=20)
+
+
+def marked(install: Install, version: str = "") -> None:
+    words = ["node", "scripts/upgrade-state.js", "set", version, "nanoclaw-pods"]
+    subprocess.run(words, cwd=install.root, check=True, capture_output=True)
+
+
+def test_it_ends_without_its_marker_and_with_that_of_another_version(at: At) -> None:
+    install = at("v2.1.0")
+    for version in (None, "2.0.99"):
+        if version:
+            marked(install, version)
+        assert install.start(CIRCUIT_BREAKER_SECONDS="0").wait(timeout=20) == 1
+        assert "was not reached through a supported update" in install.log()
+    marked(install)
+    install.start(CIRCUIT_BREAKER_SECONDS="0")
+    assert install.chat("hello").stdout == "echo: hello\n"
+
+
+def test_a_lower_version_makes_no_new_session_on_a_migrated_database(at: At) -> None:
+    install = at("v2.0.65")
+    install.start()
+    assert install.chat("one").stdout == "echo: one\n"
+    stop(install)
+    later = at("v2.1.17")
+    marked(later)
+    later.start()
+    assert later.chat("two").stdout == "echo: two\n"
+    assert later.chat("new", session="new").stdout == "echo: new\n"
+    stop(later)
+    lower = at("v2.0.65")
+    lower.start()
+    assert lower.chat("three").stdout == "echo: three\n"
+    assert "NOT NULL constraint failed: sessions.instance" in lower.chat("lost", session="lost").stderr
+
+
+def test_a_marker_is_bound_to_the_commit(at: At) -> None:
+    install = at("v2.3.0")
+    marked(install)
+    state = json.loads((install.root / "data/upgrade-state.json").read_text())
+    assert state["commit"] == git("rev-parse", "HEAD", cwd=install.root)
+    who = ("-c", "user.name=a", "-c", "user.email=a@lab.invalid")
+    git(*who, "commit", "--quiet", "--allow-empty", "-m", "mine", cwd=install.root)
+    assert install.start(CIRCUIT_BREAKER_SECONDS="0").wait(timeout=20) == 1
+
+
+def test_it_ends_without_a_gateway(at: At) -> None:
+    install = at("v2.4.0")
+    marked(install)
+    assert install.start(CIRCUIT_BREAKER_SECONDS="0").wait(timeout=20) == 1
+    assert "No gateway provider is registered in this build" in install.log()
