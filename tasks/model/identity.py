@@ -122,25 +122,30 @@ class Squash:
         return (name, f"anonuid={self.anonymous.uid}", f"anongid={self.anonymous.gid}")
 
 
+_FLAGS = {
+    "no_root_squash": ("root", False),
+    "root_squash": ("root", True),
+    "all_squash": ("all", True),
+    "no_all_squash": ("all", False),
+}
+"""Options of exports(5) as the flags that exportfs sets or clears; all_squash counts whatever root_squash is."""
+
+
 def parse_squash(options: Sequence[str]) -> Squash:
-    """The squash that options of exports(5) state. The last of contradicting ones counts, as in exportfs.
+    """The squash that options of exports(5) state. Two flags: of each the last option counts, as in exportfs.
 
     Raises IdentityError, with what is accepted, for any other option.
     """
-    maps: Maps = "root"
+    flags = {"root": True, "all": False}
     ids = {"anonuid": NOBODY, "anongid": NOBODY}
     for option in options:
         name, _, value = option.partition("=")
-        if option == "no_root_squash":
-            maps = "none"
-        elif option == "root_squash":
-            maps = "root"
-        elif option == "all_squash":
-            maps = "all"
+        if option in _FLAGS:
+            flag, state = _FLAGS[option]
+            flags[flag] = state
         elif name in ids and value.isascii() and value.isdigit() and len(value) <= 10:
             ids[name] = int(value)
         else:
-            raise IdentityError(
-                f"{option!r} is none of no_root_squash, root_squash, all_squash, anonuid=UID, anongid=GID"
-            )
+            raise IdentityError(f"{option!r} is none of {', '.join(_FLAGS)}, anonuid=UID, anongid=GID")
+    maps: Maps = "all" if flags["all"] else "root" if flags["root"] else "none"
     return Squash(maps, Ids(ids["anonuid"], ids["anongid"]))

@@ -103,12 +103,24 @@ def test_the_options_of_a_squash_state_it(squash: Squash) -> None:
     assert parse_squash(squash.options()) == squash
 
 
-@given(_squashes(), _squashes())
-def test_the_last_of_contradicting_options_counts(first: Squash, second: Squash) -> None:
-    both = parse_squash((*first.options(), *second.options()))
-    assert both.maps == second.maps
-    if len(second.options()) == 3:
-        assert both == second
+_flags = st.lists(st.sampled_from(["root_squash", "no_root_squash", "all_squash", "no_all_squash"]), max_size=6)
+
+
+def _last(options: list[str], flag: str, default: bool) -> bool:
+    """Whether a flag is set after all options, as exports(5) and nfsd_setuser have it."""
+    states = [not option.startswith("no_") for option in options if option.removeprefix("no_") == flag]
+    return states[-1] if states else default
+
+
+@given(_flags)
+def test_squash_options_are_two_flags_and_of_each_the_last_counts(options: list[str]) -> None:
+    everybody, root = _last(options, "all_squash", False), _last(options, "root_squash", True)
+    assert parse_squash(options).maps == ("all" if everybody else "root" if root else "none")
+
+
+@given(st.permutations(["all_squash", "no_root_squash", "anonuid=1000", "anongid=1000"]))
+def test_all_squash_beside_no_root_squash_is_all_squash_in_every_order(options: list[str]) -> None:
+    assert parse_squash(options) == Squash("all", Ids(1000, 1000))
 
 
 def test_no_options_are_the_default_of_exports_5() -> None:
