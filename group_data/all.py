@@ -12,8 +12,17 @@ nfs_address = None
 # directory that holds one export directory for each host
 nfs_export_root = "/srv/pods"
 
-# serve NFSv3 too (needs rpcbind and statd); NFSv4 only otherwise
-nfs_v3 = False
+# NFSv3 on (needs rpcbind and statd) or off, for all exports; default: as the server has it
+nfs_v3 = None
+
+# restart nfs-server.service for nfs_v3 although other machines use it
+nfs_restart_shared = False
+
+# directories whose exports to hosts that are not in this inventory go, if no client mounts them
+nfs_remove_exports: list[str] = []
+
+# the same, even while clients have them mounted: those lose their files
+nfs_remove_mounted_exports: list[str] = []
 
 # --- The pods: what a machine of nanoclaw_hosts mounts, and how sessions come to belong to the agent ---
 

@@ -11,10 +11,10 @@ from pyinfra import logger
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
-from tasks.facts.exports import Exports, ExportState
+from tasks.facts.exports import Exports, export_questions
 from tasks.facts.machine import MachineFact
 from tasks.looks import at_once
-from tasks.model.exports import CONF, DROPIN
+from tasks.model.export_state import ExportState
 from tasks.model.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
 from tasks.model.identity import Ids
 from tasks.model.plan import FleetPlan
@@ -60,7 +60,7 @@ class Looks:
             machine = member.get_fact(MachineFact, **self._question(fleet, member), _timeout=_TIMEOUT)
             exports = self.exports.get(member.name)
             if machine and member.name in fleet.servers and exports is None:
-                exports = member.get_fact(Exports, dropin=DROPIN, conf=CONF, directories=[], _timeout=_TIMEOUT)
+                exports = member.get_fact(Exports, **export_questions(fleet.servers[member.name]), _timeout=_TIMEOUT)
             return machine, exports
 
         for member, found in at_once(due, self.run_config, look):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,10 +19,12 @@ from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import Looks
 from tasks.migration import Migration, look_at_v1
 from tasks.model.example_addresses import example_problems
-from tasks.model.exports import conflicts
+from tasks.model.export_state import ExportState
+from tasks.model.exports import export_refusals, some
 from tasks.model.fleet import plan_fleet
 from tasks.model.host_ids import unserved
 from tasks.model.identity import Ids, Squash
+from tasks.model.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.preflight import guarded_first, persons, refuse, unguarded
 from tasks.model.printable import printable
@@ -139,10 +141,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     for name, exports in looks.exports.items():
         if exports and (machine := machines[name]):
             problems += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
-        clashes = conflicts(fleet.servers[name].exports, exports.elsewhere) if exports else []
-        problems += [Problem(name, "exports", f"{text}: remove that line first") for text in clashes]
-        if exports:
-            problems += unguarded(fleet, fleet.servers[name], exports.table, machines.keys())
+            problems += _export_problems(fleet, fleet.servers[name], exports, machines.keys())
     if problems:
         raise PreflightError(problems)
     observed, problems = observe(fleet, members, run_config, only_reads=only_reads())
@@ -159,6 +158,21 @@ def _check_machines(inventory: Inventory) -> Checked:
     if problems:
         raise PreflightError(problems)
     return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))
+
+
+def _export_problems(
+    fleet: FleetPlan, server: ServerPlan, exports: ExportState, running: Collection[str]
+) -> Iterable[Problem]:
+    """What an NFS server is refused for; says who else uses it."""
+    if others := other_clients(server, exports):
+        logger.info("    %s: others use this NFS server: %s", server.name, some(others))
+    yield from (Problem(server.name, "exports", text) for text in export_refusals(server, exports))
+    yield from (Problem(server.name, "nfs_v3", text) for text in version_refusals(server, exports))
+    yield from unguarded(fleet, server, exports.table, running)
+    for export in server.exports if lacks_v3(server, exports) else ():
+        if fleet.hosts[export.host].settings.pods_nfs_version == "3":
+            text = f"{server.name} serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"
+            yield Problem(export.host, "pods_nfs_version", text)
 
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:

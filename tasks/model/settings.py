@@ -73,7 +73,19 @@ class ServerSettings(_Settings):
         None, description="address that the hosts mount from; default: the machine's ssh_hostname or name"
     )
     nfs_export_root: Path = Field("/srv/pods", description="directory that holds one export directory for each host")
-    nfs_v3: Flag = Field(False, description="serve NFSv3 too (needs rpcbind and statd); NFSv4 only otherwise")
+    nfs_v3: Flag | None = Field(
+        None, description="NFSv3 on (needs rpcbind and statd) or off, for all exports; default: as the server has it"
+    )
+    nfs_restart_shared: Flag = Field(
+        False, description="restart nfs-server.service for nfs_v3 although other machines use it"
+    )
+    nfs_remove_exports: Paths = Field(
+        [],
+        description="directories whose exports to hosts that are not in this inventory go, if no client mounts them",
+    )
+    nfs_remove_mounted_exports: Paths = Field(
+        [], description="the same, even while clients have them mounted: those lose their files"
+    )
 
 
 class HostSettings(_Settings):

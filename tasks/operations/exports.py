@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from pyinfra import host, inventory
@@ -9,24 +11,26 @@ from pyinfra import state as run
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.exports import Exports, ExportState
+from tasks.facts.exports import Exports, export_questions
+from tasks.model.export_state import ExportState
 from tasks.model.exports import (
-    CONF,
     DROPIN,
-    conflicts,
+    export_notes,
+    export_refusals,
     exports_text,
-    nfs_conf_text,
-    serves_v3,
+    kept_exports,
+    removed_exports,
     table_drift,
     table_entries,
 )
+from tasks.model.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, version_refusals
 from tasks.model.plan import ServerPlan
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.report import say, show_diff
 
 
 def _look(plan: ServerPlan) -> ExportState:
-    return look(Exports, dropin=DROPIN, conf=CONF, directories=sorted({export.path for export in plan.exports}))
+    return look(Exports, **export_questions(plan))
 
 
 @pods_operation
@@ -56,52 +60,64 @@ def export_directories(plan: ServerPlan) -> Commands:
 
 @pods_operation
 def nfs_server(plan: ServerPlan) -> Commands:
-    """Runs nfs-server.service, now and at boot, with NFSv3 only where the setting says so.
+    """Runs nfs-server.service, now and at boot; with NFSv3 or without where the setting says so.
 
-    Owns: /etc/nfs.conf.d/nanoclaw-pods.conf. Leaves alone: every other setting of nfs.conf(5), rpcbind.
+    Owns: /etc/nfs.conf.d/nanoclaw-pods.conf, where nfs_v3 is set. Leaves alone: every other setting of nfs.conf(5),
+    rpcbind, and the versions where nfs_v3 is not set.
     Changes: when that file, the running server's versions, or the unit's state differ. A change of versions
     restarts the server: clients with open files wait out its grace period (nfsd(7)).
+    Errors: another file that decides on NFSv3; a restart of a server that others use, without nfs_restart_shared; a
+    restart that does not bring the versions, which is not tried twice.
 
     + plan: the server's plan
     """
     state = _look(plan)
+    if refused := list(version_refusals(plan, state)):
+        raise OperationError("; ".join(refused))
     text = nfs_conf_text(plan)
-    conf_differs = state.conf != text
-    versions_differ = state.active and serves_v3(state.versions) != plan.settings.nfs_v3
-    if state.active and state.enabled and not conf_differs and not versions_differ:
+    conf_differs = text is not None and state.conf != text
+    restart = needs_restart(plan, state)
+    if state.active and state.enabled and not conf_differs and not restart:
         host.noop("nfs-server.service runs with the right versions")
         return
-    if conf_differs:
+    if text is not None and conf_differs:
         show_diff(CONF, state.conf, text)
         yield write_file(CONF, text)
     if not state.enabled:
         yield argv("systemctl", "enable", "nfs-server.service")
-    if versions_differ:
+    if restart:
         yield argv("systemctl", "restart", "nfs-server.service")
     elif not state.active:
         yield argv("systemctl", "start", "nfs-server.service")
+    if restart and run.is_executing and needs_restart(plan, after := _look(plan)):
+        yield write_file(TRIED, f"{after.basis}\n")
+        raise OperationError(f"a restart did not bring the versions: {' '.join(after.versions)}")
 
 
 @pods_operation
 def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     """Exports each directory to its host's address, with the strategy's squash options.
 
-    Owns: /etc/exports.d/nanoclaw-pods.exports and the entries in force for its paths. Leaves alone:
-    /etc/exports, other drop-ins and what they export.
-    Changes: when the file or an entry in force differs (exportfs(8), /var/lib/nfs/etab), so that a reload
-    that an earlier run missed is made up. Errors: a table that exportfs refuses, or that does not become what
-    was meant, leaves the old one in force. A host whose guard could not be put to work in this run: the table stays,
+    Owns: /etc/exports.d/nanoclaw-pods.exports, and the entries in force that it defines. Leaves alone: /etc/exports,
+    other drop-ins, and every entry that others put in force, with exportfs -i as well; exports of the drop-in that
+    this inventory does not have, until nfs_remove_exports names their directory.
+    Changes: when the file or an entry in force differs (exportfs(8), /var/lib/nfs/etab), so that what an earlier run
+    missed is made up. Each entry is changed by itself. Errors: a drop-in that exportfs refuses, or that changes
+    exports of others, leaves all as it was; an export that goes while clients have it mounted; a directory that
+    another inventory has too. A host whose guard could not be put to work in this run: the table stays,
     for sessions that are born under another one would be root's.
 
     + plan: the server's plan
     + guarded: hosts whose guard is to be at work before the table changes
     """
     state = _look(plan)
-    text = exports_text(plan.exports)
-    refused = conflicts(plan.exports, state.elsewhere)
-    if refused:
-        raise OperationError("; ".join(refused) + ": remove that line and run exportfs -ra, then run again")
-    drift = table_drift(plan, state.table, state.elsewhere)
+    if refused := export_refusals(plan, state):
+        raise OperationError("; ".join(refused))
+    kept = kept_exports(plan, state)
+    for note in export_notes(plan, state):
+        say(note)
+    text = exports_text(plan.exports, kept)
+    drift = table_drift(plan, state)
     if state.dropin == text and not drift:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
@@ -110,4 +126,11 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     show_diff(DROPIN, state.dropin, text)
     for reason in drift:
         say(reason)
-    yield run_program("exports", {"dropin": DROPIN, "text": text, "wanted": table_entries(plan.exports)})
+    before = state.dropin
+    change = {
+        "text": text,
+        "before": None if before is None else hashlib.sha256(before.encode(errors="surrogateescape")).hexdigest(),
+        "wanted": table_entries(plan.exports),
+        "unset": [list(key) for key in removed_exports(plan, state)],
+    }
+    yield run_program("exports", {"change": DROPIN}, stdin=json.dumps(change))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shlex
+
 from tasks.command import run_program
 from tasks.model.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
@@ -44,10 +48,11 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     server = fleet.lab["server"]
     before = server.succeed(f"cat {DROPIN}; exportfs -s")
     wanted = table_entries(fleet.plan.servers["server"].exports)
+    digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
-        command = run_program("exports", {"dropin": DROPIN, "text": text, "wanted": wanted})
-        said = server.fail(command.get_raw_value())
-        assert "the export table was not changed" in said
+        change = json.dumps({"text": text, "before": digest, "wanted": wanted, "unset": []})
+        command = run_program("exports", {"change": DROPIN}).get_raw_value()
+        assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 
 

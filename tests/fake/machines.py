@@ -11,11 +11,12 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from tasks.facts.exports import Directory as ExportDirectory
-from tasks.facts.exports import ExportState
 from tasks.facts.packages import InstalledPackages
 from tasks.model import service_unit
-from tasks.model.exports import exports_text, nfs_conf_text, table_entries
+from tasks.model.export_state import Directory as ExportDirectory
+from tasks.model.export_state import ExportState
+from tasks.model.exports import exports_text, table_entries
+from tasks.model.nfs_versions import CONF, nfs_conf_text
 from tasks.model.ownership import Tree, TreeReport, TreeReports, host_trees, server_trees
 from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
 from tests.fake.bare_host import PNPM, Documents, bare_host, machine
@@ -54,7 +55,13 @@ def finished_server(plan: ServerPlan) -> Documents:
             directories={e.path: ExportDirectory("directory", e.owner.uid, e.owner.gid, "0755") for e in plan.exports},
             active=True,
             enabled=True,
-            versions=["+3" if plan.settings.nfs_v3 else "-3", "+4", "+4.1", "+4.2"],
+            versions=["-3" if plan.settings.nfs_v3 is False else "+3", "+4", "+4.1", "+4.2"],
+            own=[[export.path, export.client] for export in plan.exports],
+            real={export.path: export.path for export in plan.exports},
+            clients=[export.client for export in plan.exports],
+            threads=8,
+            v3=plan.settings.nfs_v3,
+            v3_files=[(CONF, plan.settings.nfs_v3)],
         ),
         "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
     }

@@ -1,0 +1,114 @@
+"""What exports(5) and etab say, in one form: for programs that import it.
+
+exportfs(8) resolves links, drops a slash at the end, undoes quotes and escapes; a client's name has no case, an address
+many spellings. Both sides of a comparison go through here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+Key = tuple[str, str]  # a path and a client
+
+ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+def canonical_client(text: str) -> str:
+    """A client in one spelling: an address, ADDRESS/LENGTH, a name in small letters, @NETGROUP or *."""
+    name = re.sub(r"[\[\]]", "", text) if ":" in text else text
+    if name in ("", "*", "<world>"):
+        return "*"
+    try:
+        network = ipaddress.ip_interface(name).network
+    except ValueError:
+        return name if name.startswith(("@", "gss/")) else name.lower()
+    if network.prefixlen < network.max_prefixlen:
+        return network.with_prefixlen
+    return canonical_address(str(network.network_address))
+
+
+def canonical_address(text: str) -> str:
+    """An address in one spelling; an IPv4 address that a socket of IPv6 shows is that of IPv4."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def unescape(text: str) -> str:
+    return ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
+
+
+def stated_options(text: str) -> list[str]:
+    """The options of an etab entry that decide who may do what, in the order in which the role states them."""
+    got: dict[str, str] = {}
+    for option in text.split(","):
+        name, _, value = option.partition("=")
+        got[name.removeprefix("no_")] = value or name
+    squash = "all_squash" if got.get("all_squash") == "all_squash" else got.get("root_squash", "root_squash")
+    sync = "async" if "async" in text.split(",") else "sync"
+    mode = "rw" if "rw" in text.split(",") else "ro"
+    secure = "insecure" if "insecure" in text.split(",") else "secure"
+    found = [mode, sync, got.get("subtree_check", "no_subtree_check"), "sec=" + got.get("sec", "sys"), secure, squash]
+    anonymous = (got.get("anonuid", "65534"), got.get("anongid", "65534"))
+    if squash != "no_root_squash" and anonymous != ("65534", "65534"):
+        found += ["anonuid=" + anonymous[0], "anongid=" + anonymous[1]]
+    return found
+
+
+def raw_entries(etab: str, names: dict[str, str]) -> dict[Key, str]:
+    """The options of each entry of an export table, as they stand there.
+
+    + names: for a directory, the path by which the role knows it
+    """
+    found = {}
+    for line in etab.splitlines():
+        path, _, rest = line.partition("\t")
+        client, _, text = rest.strip().partition("(")
+        path = os.path.normpath(unescape(path))
+        if client:
+            found[names.get(path, path), canonical_client(client)] = text.rstrip(")")
+    return found
+
+
+def entries(etab: str, names: dict[str, str]) -> list[list[str]]:
+    """Every entry of an export table as [path, client, option…], sorted."""
+    return sorted([*key, *stated_options(text)] for key, text in raw_entries(etab, names).items())
+
+
+def roots(etab: str, names: dict[str, str]) -> list[list[str]]:
+    """Every [path, client] that is NFSv4's root (fsid=0, exports(5))."""
+    found = raw_entries(etab, names).items()
+    return sorted(list(key) for key, text in found if {"fsid=0", "fsid=root"} & set(text.split(",")))
+
+
+def logical_lines(text: str) -> Iterator[list[str]]:
+    """The words of each line of exports(5), without quotes, escapes and comments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = []
+        for found in re.finditer(r'(?:"[^"]*"?|[^\s"])+', line):
+            if found[0].startswith("#"):
+                break
+            words.append(unescape(found[0].replace('"', "")))
+        if words:
+            yield words
+
+
+def defined(text: str) -> Iterator[Key]:
+    """Every (path, client) that a file of exports(5) defines; links in the path are left as they are."""
+    for path, *clients in logical_lines(text):
+        named = [word for word in clients if not word.startswith("-")]
+        for word in named or ["*"]:
+            yield os.path.normpath(path), canonical_client(word.partition("(")[0])
+
+
+def known_path(path: str, names: dict[str, str]) -> str:
+    real = os.path.realpath(path)
+    return names.get(real, real)
+
+
+def real_names(paths: Iterable[str]) -> dict[str, str]:
+    """For the directory that each path leads to, the path."""
+    return {os.path.realpath(path): path for path in paths}

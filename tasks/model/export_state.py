@@ -1,0 +1,55 @@
+"""What is seen of the NFS server on a machine: the document of `tasks.facts.exports`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A path that is to be an export directory."""
+
+    kind: Literal["directory", "other"]
+    uid: int
+    gid: int
+    mode: str
+
+
+@dataclass(frozen=True)
+class ExportState:
+    """The NFS server of a machine. Paths and clients are in one spelling, a directory of the role in the role's."""
+
+    dropin: str | None
+    """The text of the role's drop-in in /etc/exports.d."""
+    conf: str | None
+    """The text of the role's drop-in in /etc/nfs.conf.d."""
+    table: list[list[str]]
+    """The table in force, an entry being [path, client, option…]."""
+    elsewhere: list[list[str]]
+    """What other files define, an entry being [file, path, client]."""
+    directories: dict[str, Directory | None]
+    active: bool
+    enabled: bool
+    versions: list[str]
+    """NFS versions as the running server shows them: +4.2, -3 (nfsd(7), /proc/fs/nfsd/versions)."""
+    own: list[list[str]] = field(default_factory=list)
+    """What the role's drop-in defines, whoever wrote it there, an entry being [path, client]."""
+    real: dict[str, str] = field(default_factory=dict)
+    """Where each of the role's directories leads to."""
+    roots: list[list[str]] = field(default_factory=list)
+    """Entries in force with fsid=0, an entry being [path, client]."""
+    clients: list[str] | None = field(default_factory=list)
+    """The addresses of clients that are connected; None where the kernel does not tell."""
+    mounted: list[list[str]] = field(default_factory=list)
+    """What mountd noted down of clients with NFSv3, an entry being [path, client]."""
+    threads: int = 0
+    """Of the kernel's server, whoever started it."""
+    v3: bool | None = None
+    """What nfs.conf(5) says of NFSv3, all files read; None where no file does."""
+    v3_files: list[tuple[str, bool | None]] = field(default_factory=list)
+    """The files of /etc/nfs.conf.d that say so, and the place of the role's, in the order in which they are read."""
+    basis: str = ""
+    """A digest of nfs.conf(5) and of the command line of rpc.nfsd(8)."""
+    tried: str | None = None
+    """The `basis` with which a restart did not bring the versions that were wanted."""

@@ -1,0 +1,107 @@
+"""What only a real NFS server can say: exports of others, of hosts that left and of a second inventory; versions."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from tasks.model.exports import DROPIN
+from tests.e2e.fleet import Fleet
+
+TABLE = "NFS server | Export the pods"
+SITE = "/etc/exports.d/site.exports"
+STARTED = "systemctl show nfs-server.service --property=ActiveEnterTimestamp --value"
+
+
+def _etab(fleet: Fleet) -> set[str]:
+    return set(fleet.lab["server"].succeed("cat /var/lib/nfs/etab").splitlines())
+
+
+def _second(fleet: Fleet) -> Fleet:
+    """Another inventory that has the same server, and one host that is no machine."""
+    data = {"server": copy.deepcopy(fleet.data["server"]), "bergen": copy.deepcopy(fleet.data["host-1000"])}
+    data["bergen"]["ssh_hostname"] = fleet.lab["server"].address.rpartition(".")[0] + ".99"
+    return replace(fleet, data=data, folder=fleet.folder / "second")
+
+
+def test_a_change_of_ours_leaves_what_others_export(fleet: Fleet) -> None:
+    """An export that exportfs -i made is in no file; another file names a disk that is not there, and warns."""
+    server = fleet.lab["server"]
+    address = fleet.lab["host-1000"].address
+    try:
+        server.succeed("mkdir -p /srv/films && exportfs -i -o ro,no_subtree_check 10.0.0.0/24:/srv/films")
+        server.succeed(f"printf '/srv/unplugged/ 10.0.0.9(ro)\\n\"/srv/films\" NAS.lan(ro)\\n' > {SITE}")
+        server.succeed(f"exportfs -u {address}:/srv/pods/host-1000")
+        before = _etab(fleet)
+        assert fleet.deploy("--limit", "server").changed == {(TABLE, "server")}
+        after = _etab(fleet)
+        assert before < after and [line.split("\t")[0] for line in after - before] == ["/srv/pods/host-1000"]
+        again = fleet.deploy("--limit", "server")
+        assert again.changed == set() and _etab(fleet) == after
+        assert "others use this NFS server: 10.0.0.0/24:/srv/films" in again.log
+    finally:
+        server.run(f"rm -f {SITE}; exportfs -u 10.0.0.0/24:/srv/films", check=False)
+
+
+def test_two_inventories_of_one_server_leave_each_other_alone(fleet: Fleet) -> None:
+    second, server = _second(fleet), fleet.lab["server"]
+    ours = server.succeed(f"cat {DROPIN}")
+    try:
+        assert second.deploy("--limit", "server").changed >= {(TABLE, "server")}
+        both = server.succeed(f"cat {DROPIN}")
+        assert set(ours.splitlines()) < set(both.splitlines())
+        assert {line.split("\t")[0] for line in _etab(fleet)} >= {"/srv/pods/bergen", "/srv/pods/host-1000"}
+        run = fleet.deploy("--limit", "server")
+        assert run.changed == set() == second.deploy("--limit", "server").changed
+        assert "left so: /srv/pods/bergen to " in run.log
+        assert server.succeed(f"cat {DROPIN}") == both
+    finally:
+        fleet.data["server"]["nfs_remove_exports"] = ["/srv/pods/bergen"]
+        gone = fleet.deploy("--limit", "server")
+        server.run("rmdir /srv/pods/bergen", check=False)
+    assert gone.changed == {(TABLE, "server")} and server.succeed(f"cat {DROPIN}") == ours
+    assert "/srv/pods/bergen" not in "".join(_etab(fleet))
+    assert set(fleet.ask_all("after the second inventory").values()) == {"echo: after the second inventory"}
+
+
+@pytest.mark.parametrize("word", ["nfs_remove_exports", None])
+def test_a_host_that_left_keeps_its_mounted_export(fleet: Fleet, word: str | None) -> None:
+    """It is refused to take it; without a word it stays and is named."""
+    rest = replace(fleet, data={name: data for name, data in fleet.data.items() if name != "host-1500"})
+    if word:
+        rest.data["server"] = {**rest.data["server"], word: ["/srv/pods/host-1500"]}
+    run = rest.run("-y", "--limit", "server")
+    address = fleet.lab["host-1500"].address
+    if word:
+        assert run.exit != 0 and f"{address} may have it mounted and would lose it" in run.log
+    else:
+        assert run.exit == 0 and f"left so: /srv/pods/host-1500 to {address} (host-1500)" in run.log
+        assert run.changed == set()
+    assert fleet.ask("host-1500", "still there") == "echo: still there"
+
+
+def test_a_server_that_others_use_is_not_restarted(fleet: Fleet) -> None:
+    """For NFSv3 off it would have to be; a host that left the inventory is one of the others."""
+    started = fleet.lab["server"].succeed(STARTED)
+    rest = replace(fleet, data={name: data for name, data in fleet.data.items() if name != "host-1500"})
+    rest.data["server"] = {**rest.data["server"], "nfs_v3": False}
+    run = rest.run("-y", "--limit", "server")
+    assert run.exit != 0 and "restart of nfs-server.service, which others use: " in run.log
+    assert f"others use this NFS server: {fleet.lab['host-1500'].address}" in run.log
+    assert fleet.lab["server"].succeed(STARTED) == started
+
+
+def test_a_site_file_that_wins_is_named_and_nothing_is_restarted(fleet: Fleet) -> None:
+    server, site = fleet.lab["server"], "/etc/nfs.conf.d/zz-site.conf"
+    started = server.succeed(STARTED)
+    try:
+        server.succeed(f"printf '[nfsd]\\nvers3 = Y\\n' > {site}")
+        fleet.data["server"]["nfs_v3"] = False
+        for _run in range(2):
+            run = fleet.run("-y", "--limit", "server")
+            assert run.exit != 0 and f"{site} decides on vers3" in run.log
+        assert server.succeed(STARTED) == started
+    finally:
+        server.run(f"rm -f {site}", check=False)
