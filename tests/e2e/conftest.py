@@ -20,6 +20,10 @@ LAB_NAME = "NANOCLAW_PODS_LAB_NAME"
 """Environment variable: a lab to use as it is and to leave up, for work on single scenarios."""
 
 
+SCENARIO = 5400
+"""Seconds that a scenario may take; the first one starts the lab as well."""
+
+
 def pytest_report_header() -> str:
     return described()
 
@@ -28,6 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "tests/e2e/" in str(item.path):
             item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(SCENARIO))
     if left_out := not_in_sample(items):
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

