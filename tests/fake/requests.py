@@ -6,6 +6,9 @@ about another path or user, gets no answer. A program that is not named here is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tasks.model.identity import Ids, Squash
 from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
 from tests.fake.answers import Requests
 
@@ -26,7 +29,25 @@ def of_server(plan: ServerPlan) -> Requests:
     }
 
 
+TAKEN = 850
+"""The uid and gid that a host takes where those of the default belong to somebody, and its data states none."""
+
+
 def of_host(plan: HostPlan) -> Requests:
+    """What a host is asked: with its own ids, or with those that it takes instead."""
+    plans = [plan]
+    if plan.settings.nanoclaw_uid is None and plan.host.uid != 0:
+        plans.append(replace(plan, host=Ids(TAKEN, TAKEN), squash=_taken(plan)))
+    asked = [_of(one) for one in plans]
+    return {name: [request for one in asked for request in one[name]] for name in asked[0]}
+
+
+def _taken(plan: HostPlan) -> Squash | None:
+    ours = plan.squash is not None and plan.squash.maps != "none" and plan.settings.pods_export_options is None
+    return replace(plan.squash, anonymous=Ids(TAKEN, TAKEN)) if plan.squash and ours else plan.squash
+
+
+def _of(plan: HostPlan) -> Requests:
     settings, root, pods = plan.settings, plan.root, plan.settings.pods_path
     whom = {"user": settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
     on_pods = f"{root}/".startswith(f"{pods}/")
