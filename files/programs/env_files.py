@@ -1,7 +1,7 @@
 """Keyed digests of entries of .env, and the rights of the places that hold secrets. Never a value.
 
-Argument: {"root", "names": [entries], "places": [paths]}. The key is new each time: a digest cannot be looked up, nor
-compared with one of another run.
+Argument: {"root", "names": [entries], "places": [paths]}. Standard input: the key of the run, in hexadecimal. It is in
+no argv and no output, so that what is printed (pyinfra -vvv) shows digests that nobody can try values against.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import secrets
 import sys
 
 from files.programs.careful import LARGEST, bytes_of
@@ -28,12 +27,14 @@ def main() -> None:
             said = entries(bytes_of(env).decode("utf-8", "replace"))
         except OSError as error:
             sys.exit(f"{env} cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
-    key = secrets.token_bytes(32)
+    key = bytes.fromhex(sys.stdin.readline())
+    if len(key) < 32:
+        sys.exit("no key came by standard input")
     digests = {
         name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in told["names"] if name in said
     }
     places = {path: place(path, root) for path in told["places"]}
-    print(json.dumps({"places": places, "key": key.hex(), "digests": digests}))
+    print(json.dumps({"places": places, "digests": digests}))
 
 
 if __name__ == "__main__":

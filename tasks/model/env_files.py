@@ -19,11 +19,10 @@ from tasks.model.place import Place
 class EnvState:
     """What a machine says of its .env and of NanoClaw's copy of it.
 
-    `digests`: of each entry asked for that .env has, keyed with `key`, which is new each time.
+    `digests`: of each entry asked for that .env has, with the key that this run sent by standard input.
     """
 
     places: dict[str, Place]
-    key: str
     digests: dict[str, str]
 
 
@@ -37,9 +36,9 @@ def digest(key: str, value: str) -> str:
     return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
 
 
-def differing(entries: Mapping[str, str], seen: EnvState) -> list[str]:
+def differing(entries: Mapping[str, str], seen: EnvState, key: str) -> list[str]:
     """The names of the entries that .env does not say as wanted."""
-    return [name for name, value in entries.items() if seen.digests.get(name) != digest(seen.key, value)]
+    return [name for name, value in entries.items() if seen.digests.get(name) != digest(key, value)]
 
 
 def open_places(root: str, owner: Ids | None, seen: EnvState) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import replace
 
 from pyinfra import host
@@ -17,6 +18,9 @@ from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import chowned, foresee
 from tasks.report import say
 
+KEY = secrets.token_hex(32)
+"""Of this run: digests that are made with it, and may be printed, tell nothing without it."""
+
 
 @pods_operation
 def env_files(plan: HostPlan) -> Commands:
@@ -30,13 +34,13 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)))
+    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), _stdin=KEY)
     seen = replace(seen, places=chowned(seen.places))
     refused = refusals(plan.root, seen)
     if refused:
         raise OperationError("; ".join(refused))
     owner = owner_in_root(plan)
-    names, rights = differing(entries, seen), open_places(plan.root, owner, seen)
+    names, rights = differing(entries, seen, KEY), open_places(plan.root, owner, seen)
     if not names and not rights:
         host.noop(f"{len(entries)} entries of .env are set, and only the host process reads it")
         return

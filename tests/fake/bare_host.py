@@ -103,7 +103,7 @@ def bare_host(plan: HostPlan) -> Documents:
         "guard_state": GuardState(None, None, False, False, False, [], []),
         "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
         "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
-        "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, KEY, {}),
+        "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, {}),
         "host_service": ServiceState(
             systemd=257,
             unit=UnitState("not-found", "inactive", "dead", "", False),

@@ -100,7 +100,6 @@ def finished_host(plan: HostPlan) -> Documents:
                 path: Place("file" if mode == "0600" else "directory", *ids, mode)
                 for path, mode in places(plan.root).items()
             },
-            KEY,
             {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
         ),
         "host_service": _running(plan),

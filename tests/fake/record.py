@@ -7,6 +7,11 @@ from pathlib import Path
 
 from pyinfra import state
 
+from tasks.operations import env_files
+from tests.fake.bare_host import KEY
+
+env_files.KEY = KEY  # with which the machines' answers were made
+
 
 def _write() -> None:
     sent = {host.name: getattr(host.connector, "executed_commands", None) for host in state.inventory}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake.bare_host import NO_ACCOUNT
+from tests.fake.bare_host import KEY, NO_ACCOUNT
 from tests.fake.deploy import Outcome, answers, costs, deploy, fleet
 from tests.fake.kinds import KINDS, SECRET
 
@@ -112,6 +112,7 @@ def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
 def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp_path: Path) -> None:
     """The most talkative run there is: every command, its input and its output."""
     loud = deploy(tmp_path, DATA, "underway", "-y", "-vvv", "--diff", "--debug")
+    assert KEY not in loud.log + json.dumps(dict(loud.sent)), "beside digests it is as good as the values"
     for outcome in (first, second, loud):
         assert SECRET not in json.dumps(dict(outcome.sent))
         assert SECRET not in outcome.log

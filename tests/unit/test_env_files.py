@@ -100,10 +100,13 @@ def test_other_lines_and_their_order_stay() -> None:
 def test_only_equal_values_are_equal(wanted: dict[str, str]) -> None:
     key = "00" * 32
     digests = {name: digest(key, value) for name, value in wanted.items()}
-    assert differing(wanted, EnvState({}, key, digests)) == []
+    assert differing(wanted, EnvState({}, digests), key) == []
     other = {name: value + "x" for name, value in wanted.items()}
-    assert differing(other, EnvState({}, key, digests)) == list(wanted)
-    assert differing(wanted, EnvState({}, key, {})) == list(wanted)
+    assert differing(other, EnvState({}, digests), key) == list(wanted)
+    assert differing(wanted, EnvState({}, {}), key) == list(wanted)
+
+
+KEY = "0f" * 32
 
 
 class Root:
@@ -117,9 +120,9 @@ class Root:
         return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
 
     def look(self, wanted: Mapping[str, str]) -> EnvState:
-        asked = self.run("env_files", {"names": sorted(wanted), "places": list(places(str(self.path)))})
+        asked = self.run("env_files", {"names": sorted(wanted), "places": list(places(str(self.path)))}, KEY)
         assert asked.returncode == 0, asked.stderr
-        assert not [value for value in wanted.values() if value and value in asked.stdout]
+        assert not [value for value in (*wanted.values(), KEY) if value and value in asked.stdout + asked.stderr]
         return TypeAdapter(EnvState).validate_python(json.loads(asked.stdout))
 
     def set(self, wanted: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -138,11 +141,11 @@ WANTED = {"TOKEN": "hunter2-is-secret", "TZ": "Europe/Oslo", "ODD": "' quoted '"
 
 
 def test_a_missing_file_is_made_for_its_owner_alone(root: Root) -> None:
-    assert differing(WANTED, root.look(WANTED)) == list(WANTED)
+    assert differing(WANTED, root.look(WANTED), KEY) == list(WANTED)
     done = root.set(WANTED)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     seen = root.look(WANTED)
-    assert (differing(WANTED, seen), open_places(str(root.path), ME, seen)) == ([], [])
+    assert (differing(WANTED, seen, KEY), open_places(str(root.path), ME, seen)) == ([], [])
     assert entries(root.env.read_text()) == WANTED
     assert [path.name for path in root.path.iterdir()] == [".env"]
 
@@ -196,3 +199,17 @@ def test_an_unwritable_value_is_never_shown(root: Root) -> None:
     done = root.set(WANTED)
     assert done.returncode != 0
     assert not [value for value in WANTED.values() if value in done.stdout + done.stderr]
+
+
+@pytest.mark.parametrize("key", ["", "00", "\n"])
+def test_without_a_key_there_are_no_digests(tmp_path: Path, key: str) -> None:
+    """They could be compared with those of guessed values."""
+    (tmp_path / ".env").write_text("A=1\n")
+    said = Root(tmp_path).run("env_files", {"names": ["A"], "places": []}, key)
+    assert said.returncode != 0 and "digests" not in said.stdout
+
+
+def test_the_key_of_a_run_is_its_own() -> None:
+    words = [sys.executable, "-c", "from tasks.operations.env_files import KEY; print(KEY)"]
+    keys = {subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(keys) == 2 and {len(key.strip()) for key in keys} == {64}
