@@ -18,6 +18,14 @@ from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import chowned, foresee
 from tasks.report import say
 
+
+class Unseen(list[str]):
+    """Lines of standard input that pyinfra does not show: it prints the arguments of a fact."""
+
+    def __repr__(self) -> str:
+        return "[not shown]"
+
+
 KEY = secrets.token_hex(32)
 """Of this run: digests that are made with it, and may be printed, tell nothing without it."""
 
@@ -34,7 +42,7 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), _stdin=KEY)
+    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), _stdin=Unseen([KEY]))
     seen = replace(seen, places=chowned(seen.places))
     refused = refusals(plan.root, seen)
     if refused:
