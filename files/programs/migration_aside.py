@@ -16,11 +16,8 @@ from typing import Any
 
 from files.programs.atomic import replace
 from files.programs.careful import bytes_of, text_of
-from files.programs.env_lines import entries
+from files.programs.env_lines import FROM_V1, entries
 from files.programs.host_user import become, on_network
-
-FROM_V1 = "# ── migrated from v1 ──"
-"""What NanoClaw's own step writes above the entries that it copies."""
 
 
 def move(directory: str, names: list[str], aside: str) -> bool:

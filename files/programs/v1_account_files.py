@@ -7,7 +7,7 @@ import stat
 from typing import Any
 
 from files.programs.careful import text_of
-from files.programs.env_lines import entries
+from files.programs.env_lines import FROM_V1, carried, labels, unread
 from files.programs.v1_account_chats import Group
 from files.programs.v1_account_ledger import Ledger
 from files.programs.v1_account_places import Below, owner_why, same_time, type_of
@@ -147,12 +147,17 @@ class Files:
         if was is None:
             self.ledger.lose("file .env", "is no file in v1, and is not carried over")
             return
-        there = {} if now is None else entries(now.decode("utf-8", "replace"))
-        for name, value in entries(was.decode("utf-8", "replace")).items():
-            why = "" if name in there else "not there"
-            if not why and there[name] != value and name not in names:
-                why = "has another value"
-            self.ledger.judge("env", f"env {name}", why)
+        text, v2s = (("" if it is None else it.decode("utf-8", "replace")) for it in (was, now))
+        there, own, called = carried(v2s), carried(v2s.partition(FROM_V1)[0]), labels(text)
+        for name, value in carried(text).items():
+            what, differs = f"env {called[name]}", there.get(name) != value
+            if differs and name in own and name not in names:
+                self.ledger.leave(what, "v2's .env has one of its own, which stays", "env")
+            else:
+                why = "" if name in there else "not there"
+                self.ledger.judge("env", what, why or ("has another value" if differs and name not in names else ""))
+        if numbers := unread(text):
+            self.ledger.leave("lines of .env", f"NanoClaw does not read them: {', '.join(map(str, numbers[:20]))}")
         found = self.v2.look([".env"])
         if found is None:
             self.ledger.lose("file .env", "not there")

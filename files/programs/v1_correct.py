@@ -1,11 +1,11 @@
 """Puts right in a NanoClaw v2 what its own migration steps have lost of v1, from the view that they were given.
 
 Argument: {"view", "root": project root of v2, "user", "uid", "gid": of the host user, "unknown_senders": "public",
-"strict" or "request_approval", for every chat that v1 has by now; or null}. Answer: {"continuations", "policies",
-"memories", "global": numbers, "tasks_inserted", "tasks_updated", "tasks_removed", "paused": [ids], "left": [{"what",
-"why"}]}. Runs as the host user, after the steps and before v2 serves. Repeats safely: continuations, policies, global
-and paused say what holds now, the others what this run has changed. No database is made, and no link below
-v2-sessions or groups followed.
+"strict" or "request_approval", for every chat that v1 has by now; or null, "env_set": names in .env that the role
+sets}. Answer: {"continuations", "policies", "memories", "global", "env": numbers, "tasks_inserted", "tasks_updated",
+"tasks_removed", "paused": [ids], "left": [{"what", "why"}]}. Runs as the host user, after the steps and before v2
+serves. Repeats safely: continuations, policies, global and paused say what holds now, the others what this run has
+changed. No database is made, and no link below v2-sessions or groups followed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import json
 import os
 import sqlite3
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from files.programs.atomic import replace
+from files.programs.careful import bytes_of
+from files.programs.env_lines import FROM_V1, carried, with_entries
 from files.programs.host_user import become, within
 from files.programs.printable import shown
 from files.programs.v1_memory import memories_of, settle_memory
@@ -64,7 +68,7 @@ class Corrections:
                 )
                 for row in central.execute(with_chat)
             ]
-        numbers = dict.fromkeys(("continuations", "policies", "memories", "global"), 0)
+        numbers = dict.fromkeys(("continuations", "policies", "memories", "global", "env"), 0)
         lists = ("tasks_inserted", "tasks_updated", "tasks_removed", "paused", "left")
         self.answer: dict[str, Any] = {**numbers, **{name: [] for name in lists}}
 
@@ -149,7 +153,28 @@ def go_on(outbound: sqlite3.Connection, session: str) -> None:
         outbound.execute(words, (KEY, session, now))
 
 
-def corrected(view: str, root: str, unknown_senders: str | None) -> dict[str, Any]:
+def settle_env(view: str, root: str, kept: set[str]) -> int:
+    """Have the entries that came from v1 say what v1's say by now; what v2 had before that mark stays.
+
+    NanoClaw's own step changes none that is there, and takes an empty one for one that is.
+    """
+    try:
+        wanted = carried(bytes_of(f"{view}/.env").decode("utf-8", "surrogateescape"))
+        text = bytes_of(f"{root}/.env").decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return 0
+    before, mark, after = text.partition(FROM_V1)
+    there, own = carried(text), kept | set(carried(before))
+    new = {name: value for name, value in wanted.items() if name not in own and there.get(name) != value}
+    if new:
+        if not mark:
+            before = before.rstrip("\n") + "\n\n"
+        whole = f"{before}{FROM_V1}\n{with_entries(after.removeprefix(chr(10)), new)}"
+        replace(f"{root}/.env", whole.encode("utf-8", "surrogateescape"), 0o600)
+    return len(new)
+
+
+def corrected(view: str, root: str, unknown_senders: str | None, kept: Sequence[str] = ()) -> dict[str, Any]:
     if unknown_senders is not None and unknown_senders not in POLICIES:
         sys.exit(f"unknown_senders: {shown(unknown_senders)} is none of {', '.join(POLICIES)}")
     try:
@@ -161,6 +186,7 @@ def corrected(view: str, root: str, unknown_senders: str | None) -> dict[str, An
     if unknown_senders is not None:
         corrections.policies(unknown_senders)
     corrections.memory()
+    corrections.answer["env"] = settle_env(view, root, set(kept))
     return corrections.answer
 
 
@@ -168,4 +194,8 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     within(SECONDS, told["root"])
     become(told["user"], told["uid"], told["gid"])
-    print(json.dumps(corrected(told["view"].rstrip("/"), told["root"].rstrip("/"), told["unknown_senders"])))
+    print(
+        json.dumps(
+            corrected(told["view"].rstrip("/"), told["root"].rstrip("/"), told["unknown_senders"], told["env_set"])
+        )
+    )

@@ -24,7 +24,8 @@ from typing import Any
 
 from files.programs.acting import LIBC, MOST_MEMORY, ROOT, acting, checked
 from files.programs.alone import alone
-from files.programs.careful import open_file, pieces
+from files.programs.careful import bytes_of, open_file, pieces
+from files.programs.env_lines import carried, line_of
 from files.programs.printable import shown
 from files.programs.tree_entry import DIRECTORY, GONE
 from files.programs.v1_database import DATABASE, UnreadError, contents, files_of
@@ -58,8 +59,8 @@ def made(v1: str, new: str) -> dict[str, Any]:
     shutil.rmtree(f"{to}/store/scratch")
     write_tables(f"{to}/store/{DATABASE}", rows)
     top, room = os.open(root, DIRECTORY), Room()
-    for name in (".env", "package.json"):
-        copy_entry(top, name, f"{to}/{name}", room, deep=False)
+    copy_entry(top, "package.json", f"{to}/package.json", room, deep=False)
+    copy_env(top, f"{to}/.env")
     os.makedirs(f"{to}/groups")
     for name, folder in folders(top, "groups"):
         os.mkdir(f"{to}/groups/{name}")
@@ -143,6 +144,19 @@ def folders(top: int, path: str) -> Iterable[tuple[str, int]]:
         if (handle := descend(above, name)) is not None:
             yield name, handle
     os.close(above)
+
+
+def copy_env(top: int, to: str) -> None:
+    """Write what v1 goes by of its .env, a line each: NanoClaw's own step takes the last line, even an empty one."""
+    try:
+        text = bytes_of(".env", top).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnreadError(f".env is a link, no file, or too large ({error.strerror})") from error
+    lines = [line_of(name, value) + "\n" for name, value in carried(text).items()]
+    with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def is_there_in(directory: int, name: str) -> bool:

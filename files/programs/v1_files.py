@@ -8,9 +8,11 @@ import re
 from typing import Any
 
 from files.programs.careful import text_of
-from files.programs.env_lines import entries
+from files.programs.env_lines import labels, unread
 from files.programs.printable import shown
 from files.programs.tree_entry import open_directory
+
+MOST_LINES = 1000
 
 
 def version_of(root: str) -> str | None:
@@ -41,12 +43,15 @@ def conversations(root: str, folder: str) -> int:
     return sum(name.endswith(".jsonl") for name in names_in(place))
 
 
-def env_names(root: str) -> list[str] | None:
-    """The names of the entries of .env; None where there is something that is not read."""
-    if not os.path.lexists(f"{root}/.env"):
-        return []
-    text = text_of(f"{root}/.env")
-    return None if text is None else sorted(map(shown, entries(text)))
+def env_of(root: str) -> dict[str, Any]:
+    """What a migration carries over of .env, by names or numbers of lines, and lines that NanoClaw does not read.
+
+    `env` is None where it is a link, no file, or too large.
+    """
+    text = text_of(f"{root}/.env") if os.path.lexists(f"{root}/.env") else ""
+    if text is None:
+        return {"env": None, "env_unread": []}
+    return {"env": sorted(labels(text).values()), "env_unread": unread(text)[:MOST_LINES]}
 
 
 def is_there(path: str) -> bool:
@@ -113,5 +118,5 @@ def files(root: str) -> dict[str, Any]:
         },
         "auth": len(names_in(f"{root}/store/auth")),
         "skills": [shown(name) for name in folders_in(f"{root}/container/skills")],
-        "env": env_names(root),
+        **env_of(root),
     }

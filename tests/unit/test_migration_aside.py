@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from files.programs.migration_aside import FROM_V1
+from files.programs.env_lines import FROM_V1
 from tasks.command import program_argv
 from tests.unit.trees import A, needs_root
 

@@ -140,7 +140,8 @@ def test_no_secret_is_in_the_arguments(plan: HostPlan) -> None:
     """They stand in the command line of a process, and in a file of the machine."""
     assert plan.settings.nanoclaw_env["DISCORD_BOT_TOKEN"] == SECRET
     assert SECRET not in json.dumps([step.arguments for step in every(plan)])
-    assert [step.program for step in every(plan) if "env_set" in step.arguments] == ["migration_aside", "v1_account"]
+    names = [step.program for step in every(plan) if "env_set" in step.arguments]
+    assert names == ["migration_aside", "v1_correct", "v1_account"]
 
 
 READ = {("v1",), ("v1_stop", "root")}

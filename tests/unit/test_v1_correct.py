@@ -50,7 +50,7 @@ class Move:
     def try_correct(self, policy: str | None = None) -> Any:
         me = pwd.getpwuid(os.getuid())
         whose = {"user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
-        return run("v1_correct", view=str(self.view), root=str(self.root), unknown_senders=policy, **whose)
+        return run("v1_correct", view=str(self.view), root=str(self.root), unknown_senders=policy, env_set=[], **whose)
 
     def text(self, path: str) -> str:
         return (self.root / path).read_text()
@@ -75,6 +75,7 @@ def test_what_the_steps_have_lost_is_put_right_and_stays_so(tmp_path: Path, vers
         "policies": 7,
         "memories": 0,
         "global": 6,
+        "env": 0,
         "left": [],
     }
     folders = ("main", "family", "mother", "club", "discord", "papers")

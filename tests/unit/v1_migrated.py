@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from files.programs.env_lines import FROM_V1
 from tasks.command import program_text
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
@@ -172,7 +173,7 @@ def _files(it: Migrated, folders: list[str]) -> None:
     if (it.v1 / "store/auth").exists():
         shutil.copytree(it.v1 / "store/auth", it.root / "store/auth")
     shutil.copytree(it.v1 / "container/skills", it.root / "container/skills")
-    (it.root / ".env").write_text("ONECLI_URL=http://x\n" + (it.v1 / ".env").read_text())
+    (it.root / ".env").write_text(f"ONECLI_URL=http://x\n\n{FROM_V1}\n" + (it.v1 / ".env").read_text())
     (it.root / ".env").chmod(0o600)
 
 

@@ -58,6 +58,11 @@ def secret_items(install: Install) -> Iterator[Item]:
         yield Item("carried", f"{counted(len(install.env), 'entry', 'entries')} of .env", "", ("env",))
         why = "NanoClaw's own step writes .env and data/env/env for everybody to read"
         yield Item("attend", "rights of secrets", why, ("rights of secrets",))
+    if install.env_unread:
+        numbers = listed([str(number) for number in install.env_unread])
+        text = f"{counted(len(install.env_unread), 'line', 'lines')} of .env {numbers}"
+        why = "NanoClaw reads no such line: its name is none (export KEY=), or it goes on with a value"
+        yield Item("left", text, why, ("env lines",))
     if install.auth:
         text = f"WhatsApp pairing ({counted(install.auth, 'file')} in store/auth)"
         yield Item("attend", text, "NanoClaw's own step looks in other places, so that it would be lost", ("whatsapp",))

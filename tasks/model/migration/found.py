@@ -162,13 +162,16 @@ class Install:
     skills: list[str]
     """Directories in container/skills."""
     env: list[str] | None
-    """Names in .env; None where it is a link or no file."""
+    """What is carried over of .env: a name, or "line 7" where that could be part of a value. None where .env is a link
+    or no file."""
     homes: list[Home]
     """Where v1 may look for its allow-lists; the first is the likeliest."""
     database: Database
     trees: dict[str, Tree]
     elsewhere: list[str]
     """Other file systems mounted in it, which were not looked into."""
+    env_unread: list[int] = field(default_factory=list)
+    """Lines of .env that NanoClaw does not read, by their numbers."""
     unasked: list[Unasked] = field(default_factory=list)
     """Managers of users that may run it, and do not say whether they do."""
     strangers: list[str] = field(default_factory=list)

@@ -111,6 +111,9 @@ def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[
         why = f"v1 answers only whom {senders.path} names, and v2 does not read it"
         why = why if senders.read else f"root may not read {senders.path}, which says whom v1 answers"
         yield Refusal(why, "say whom v2 is to answer: set nanoclaw_v1_unknown_senders to strict, or to public")
+    if install.env is None:
+        why = f"{install.path}/.env is a link, no file, or larger than 1 MiB, and is not carried over"
+        yield Refusal(why, "put the file itself there")
     if install.mounts and not install.mounts.read:
         why = f"{install.mounts.path} is a link, or no file that root may read, and is not carried over"
         yield Refusal(why, "put the file itself there")

@@ -103,7 +103,8 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
         yield _own(plan, "channel-auth", *names, mask=SECRETS)
     yield _copy(plan, install, final=True)
     policy = plan.settings.nanoclaw_v1_unknown_senders
-    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, **_user(plan)}
+    kept = sorted(plan.settings.nanoclaw_env)
+    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **_user(plan)}
     yield Step("correct what NanoClaw's own steps lose", "v1_correct", correct)
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
