@@ -58,8 +58,8 @@ def _unknown_keys(machine: Machine) -> Iterator[Problem]:
             text = f"is {type(key).__name__} and no text, so it is no setting; write the key in quotes"
             yield Problem(machine.name, key_shown(key), text)
             continue
-        close = near(key, tuple(SETTINGS), 0.8)
         prefix = next((prefix for prefix in PREFIXES if _begins(key, prefix)), None)
+        close = near(key, tuple(SETTINGS), 0.8 if prefix else 0.88)
         if close:
             yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?")
         elif prefix:
