@@ -74,8 +74,9 @@ def _shows_incident(fleet: Fleet) -> bool:
         fleet.ask("host-root", "is anybody there?", timeout=12)
     except CommandFailedError as error:
         print(f"no answer: {error.stderr.strip().splitlines()[-1]}")
-        symptom = f"grep -m1 -h '{incident.SYMPTOM}' {incident.ROOT}/logs/*.log"
+        symptom = f"grep -m1 -h '{incident.SYMPTOM}' {incident.ROOT}/logs/nanoclaw.log"
         print(fleet.lab["host-root"].wait_until_succeeds(symptom, timeout=60).strip())
+        print(f"the log does not say why; SQLite says to the agent's user: {incident.cause(fleet).strip()}")
         return True
     print("the agent answered, and the incident did not happen")
     return False

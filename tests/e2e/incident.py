@@ -5,7 +5,10 @@ from __future__ import annotations
 from tests.e2e.fleet import Fleet
 
 ROOT = "/pods/nanoclaw-v2"
-SYMPTOM = "attempt to write a readonly database"
+SYMPTOM = "Container exited .*code=1 "
+"""What NanoClaw's log shows at its default level, once a minute."""
+CAUSE = "attempt to write a readonly database"
+"""What the agent said on its standard error, which is logged at debug level alone."""
 
 
 def stage(fleet: Fleet, host: str = "host-root") -> None:
@@ -38,5 +41,13 @@ def is_staged(fleet: Fleet, host: str = "host-root") -> bool:
 
 
 def symptom_is_there(fleet: Fleet, host: str = "host-root") -> bool:
-    """Whether the host's error log names the readonly database."""
-    return fleet.lab[host].run(f"grep -q '{SYMPTOM}' {ROOT}/logs/*.log", check=False).returncode == 0
+    """Whether the host's log shows the symptom, and not the cause."""
+    shown = f"grep -q '{SYMPTOM}' {ROOT}/logs/nanoclaw.log && ! grep -q '{CAUSE}' {ROOT}/logs/*.log"
+    return fleet.lab[host].run(shown, check=False).returncode == 0
+
+
+def cause(fleet: Fleet, host: str = "host-root") -> str:
+    """What SQLite says to the agent's user of the session's database: an operator can ask it so."""
+    database = f"$(ls {ROOT}/data/v2-sessions/*/*/outbound.db | head -n 1)"
+    write = f"sqlite3 {database} 'PRAGMA user_version = 0' 2>&1"
+    return fleet.lab[host].run(f'setpriv --reuid 1000 --regid 1000 --clear-groups sh -c "{write}"', check=False).stdout

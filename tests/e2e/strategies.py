@@ -88,7 +88,9 @@ def _as_host_user(fleet: Fleet, name: str, command: str) -> str:
 
 def _spoiled(fleet: Fleet, name: str) -> int:
     """How often an agent or the host process met a database that it could not write, by NanoClaw's logs."""
-    count = f"grep -h 'readonly database' {fleet.host(name).root}/logs/nanoclaw*.log | wc -l"
+    count = (
+        f"grep -hE 'readonly database|Container exited .*code=[1-9]' {fleet.host(name).root}/logs/nanoclaw*.log | wc -l"
+    )
     return int(fleet.lab[name].succeed(count))
 
 

@@ -17,11 +17,12 @@ STRATEGIES = {"host-root": "chown", "host-1000": "native", "host-1500": "native"
 
 
 def test_an_unprovisioned_root_host_shows_the_incident(incident_fleet: Fleet) -> None:
-    """The stand-in fails as the real one fails: the symptom in the log, and no answer."""
+    """The stand-in fails as the real one fails: no answer, and an exit code in the log that does not say why."""
     fleet = incident_fleet
-    with pytest.raises(CommandFailedError, match=incident.SYMPTOM):
+    with pytest.raises(CommandFailedError, match="container exited with code 1"):
         fleet.ask("host-root", "is anybody there?", timeout=30)
     assert incident.symptom_is_there(fleet)
+    assert incident.CAUSE in incident.cause(fleet)
 
 
 def test_one_command_ends_it(incident_fleet: Fleet, request: pytest.FixtureRequest) -> None:

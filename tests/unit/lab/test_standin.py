@@ -175,11 +175,13 @@ def test_a_root_host_and_an_agent_of_1000_reproduce_the_incident_until_the_tree_
         silence = install.chat("hello", timeout=patience)
         assert silence.returncode == 1
         assert "the message is still open" in silence.stderr
-        if "attempt to write a readonly database" in silence.stderr:
+        if "container exited with code 1" in silence.stderr:
             break
     else:
         pytest.fail(silence.stderr)
     wait_for(lambda: install.log().count("Spawning container") >= 2)
+    assert "readonly database" not in silence.stderr + install.log()  # the real one's default log does not say it
+    assert "Container exited" in install.log() and "code=1 " in install.log()
 
     for tree in (install.root / "data/v2-sessions", install.root / "groups"):
         subprocess.run(["chown", "-hR", "1000:1000", str(tree)], check=True)

@@ -24,10 +24,9 @@ export async function ensureRuntime() {
 /** Containers of an earlier run of this install; those of other installs carry another label. */
 export async function stopOrphans() {
   const { stdout } = await docker('ps', '--filter', `label=${LABEL}`, '--format', '{{.Names}}');
-  for (const name of stdout.split('\n').filter(Boolean)) {
-    log.info('Stopping an orphaned container', { name });
-    await docker('stop', '-t', '1', name).catch(() => {}); // it may have ended meanwhile
-  }
+  const names = stdout.split('\n').filter(Boolean);
+  for (const name of names) await docker('stop', '-t', '1', name).catch(() => {}); // it may have ended meanwhile
+  if (names.length > 0) log.info('Stopped orphaned containers', { count: names.length, names });
 }
 
 /** Root and uid 1000 leave the image's own user in place; everybody else runs the container as themselves. */
@@ -70,9 +69,8 @@ export function heartbeat(session) {
 }
 
 /**
- * Starts the session's container unless it runs. `onExit(code, why)` comes when it has ended.
- * The real host writes the container's stderr at debug level only. Here the last lines of a container that failed
- * are a warning, as in later versions: a lab wants to see why.
+ * Starts the session's container unless it runs. `onExit(code)` comes when it has ended.
+ * As the real host it logs the container's stderr at debug level only: by default a log has the exit code alone.
  */
 export function wake(group, session, onExit) {
   if (isRunning(session)) return;
@@ -82,17 +80,12 @@ export function wake(group, session, onExit) {
   log.info('Spawning container', { session: session.id, name });
   const child = spawn('docker', runArgs(name, group, session), { stdio: ['ignore', 'ignore', 'pipe'] });
   running.set(session.id, name);
-  const tail = [];
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    log.debug(line, { container: group.folder });
-    if (tail.push(line) > 10) tail.shift();
-  });
-  child.on('error', (error) => tail.push(error.message));
+  createInterface({ input: child.stderr }).on('line', (line) => log.debug(line, { container: group.folder }));
+  child.on('error', (error) => log.error('Container spawn error', { session: session.id, error: error.message }));
   child.on('close', (code) => {
     running.delete(session.id);
-    if (code === 0) log.info('Container exited', { session: session.id, code, name });
-    else log.warn('Container exited', { session: session.id, code, name, stderr: tail });
-    onExit(code, tail.join(' / '));
+    log.info('Container exited', { session: session.id, code, name });
+    onExit(code);
   });
 }
 

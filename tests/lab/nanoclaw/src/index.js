@@ -50,8 +50,8 @@ async function deliver(session) {
 
 function wake(session) {
   try {
-    containers.wake(store.groupOf(session), session, (code, why) => {
-      const text = `container exited with code ${code}${why ? `: ${why}` : ''}`;
+    containers.wake(store.groupOf(session), session, (code) => {
+      const text = `container exited with code ${code}`;
       for (const [, waiter] of waitingFor(session)) waiter.reply({ event: 'status', text });
       serial('Delivery', () => deliver(session));
     });
@@ -127,7 +127,7 @@ function listen() {
   server.listen(SOCKET, () => chmodSync(SOCKET, 0o600));
 }
 
-/** Containers stay: they finish what they do, and the next start stops those that are left. */
+/** Containers stay at a stop; the next start stops those that are left, as up to 2.2.0. From 2.3.0 they are adopted. */
 function shutdown(signal) {
   log.info('Shutting down', { signal });
   rmSync(SOCKET, { force: true });
