@@ -101,7 +101,7 @@ CANNOT: Mapping[Action, str] = {
     "server chowns the tree to the agent": "the server cannot give sessions to the agent",
     "dockerd makes the mount points": "dockerd cannot make /workspace/agent, and no container starts",
     "agent reads inbound.db": "the agent cannot read its messages",
-    "agent writes outbound.db": "the agent's answer is an attempt to write a readonly database",
+    "agent writes outbound.db": "the agent's container exits with code 1: attempt to write a readonly database",
     "agent touches .heartbeat": "the agent cannot show that it lives",
     "agent writes into the group directory": "the agent cannot keep its memory",
     "agent writes into .claude-shared": "Claude Code cannot keep its sessions, and messages end without an answer",

@@ -52,9 +52,10 @@ def test_files_that_are_anothers_have_the_rule_and_the_way_out() -> None:
     assert finding.text == (
         "what the host process makes belongs to 0:0 and not to the agent (1000:1000): 10.0.0.1:/srv/pods/h is not "
         "exported to this machine with all_squash,anonuid=1000,anongid=1000. With no_root_squash it is so: the agent "
-        "acts as 1000:1000; outbound.db is 0:0 0644, which gives others no rw: the agent's answer is an attempt to "
-        "write a readonly database. Run again: server then exports with all_squash,anonuid=1000,anongid=1000. After a "
-        "change of the export this machine still holds old answers: echo 2 > /proc/sys/vm/drop_caches"
+        "acts as 1000:1000; outbound.db is 0:0 0644, which gives others no rw: the agent's container exits with code "
+        "1: attempt to write a readonly database. Run again: server then exports with "
+        "all_squash,anonuid=1000,anongid=1000. After a change of the export this machine still holds old answers: "
+        "echo 2 > /proc/sys/vm/drop_caches"
     )
 
 
