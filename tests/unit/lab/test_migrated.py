@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import standin
 from tests.lab.v1_tree import make_tree
-from tests.unit.lab.standin_install import Install, made, wait_for
+from tests.unit.lab.standin_install import Install, find_pnpm, made, wait_for
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
@@ -140,11 +142,36 @@ def test_a_skill_that_was_copied_in_is_linked_as_the_others_are(install: Install
     assert links == {name: f"/app/skills/{name}" for name in ("status", "weather", "welcome")}
 
 
-@pytest.mark.parametrize("channel", ["telegram", "whatsapp"])
-def test_a_channel_is_installed_once(install: Install, channel: str) -> None:
-    def status() -> str:
-        script = [f"setup/install-{channel}.sh"]
-        said = subprocess.run(script, cwd=install.root, check=True, capture_output=True, text=True).stdout
-        return next(line for line in said.splitlines() if line.startswith("STATUS: "))
+def test_channels_are_installed_once_from_their_branch(install: Install) -> None:
+    """With the real pnpm, and no network: they change the manifest, so that each is built in."""
+    pnpm = find_pnpm()
+    if pnpm is None:
+        pytest.skip("neither pnpm nor an npm that gets it is on this machine")
+    env = os.environ | {"PATH": f"{Path(pnpm).parent}:{os.environ['PATH']}", "CI": "true"}
+    shutil.rmtree(install.root / "node_modules")
+    subprocess.run([pnpm, "install", "--frozen-lockfile"], cwd=install.root, env=env, check=True, capture_output=True)
 
-    assert [status(), status()] == ["STATUS: installed", "STATUS: already-installed"]
+    def status(channel: str) -> str:
+        words = [f"setup/install-{channel}.sh"]
+        done = subprocess.run(words, cwd=install.root, env=env, capture_output=True, text=True, check=False)
+        return next(
+            (line for line in done.stdout.splitlines() if line.startswith("STATUS: ")), done.stdout + done.stderr
+        )
+
+    for channel in standin.CHANNELS:
+        assert [status(channel), status(channel)] == ["STATUS: installed", "STATUS: already-installed"]
+    manifest = json.loads((install.root / "package.json").read_text())["dependencies"]
+    assert {f"chat-adapter-{channel}" for channel in standin.CHANNELS} <= set(manifest)
+    frozen = [pnpm, "install", "--frozen-lockfile"]
+    subprocess.run(frozen, cwd=install.root, env=env, check=True, capture_output=True)
+    install.start()
+    assert install.chat("hello", migrated="main").stdout == "echo: hello\n"
+    assert "channel telegram" in install.log()
+
+
+def test_a_channel_without_its_package_does_not_build(install: Install) -> None:
+    """What a failed script leaves: files and an import, as upstream's does."""
+    done = subprocess.run(["setup/install-telegram.sh"], cwd=install.root, env={"PATH": "/usr/bin:/bin"}, check=False)
+    assert done.returncode != 0
+    built = install.node("scripts/build.mjs")
+    assert (built.returncode, "error TS2307: Cannot find module 'chat-adapter-telegram'" in built.stdout) == (2, True)
