@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 
 from tasks.model.mount_unit import UNITS, unit_name
@@ -88,6 +89,8 @@ def _unit(plan: HostPlan, command: str) -> str:
         f"{plan.settings.pods_path} {plan.sessions} {plan.groups}" if plan.source else f"{plan.sessions} {plan.groups}"
     )
     written = plan.settings.pods_path if plan.root_on_pods else f"{plan.sessions} {plan.groups}"
+    # A tree that lies in a home has to be reached.
+    homes = "read-only" if re.search(r"(^| )/(home|root|run/user)(/| |$)", f"{paths} {written}") else "yes"
     bound = f"BindsTo={mounts}\nAfter={mounts}\n" if mounts else ""
     return f"""\
 # Written by nanoclaw-pods.
@@ -114,10 +117,14 @@ PrivateNetwork=yes
 PrivateTmp=yes
 ProtectClock=yes
 ProtectControlGroups=yes
+ProtectHome={homes}
 ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+IPAddressDeny=any
 LockPersonality=yes
 RestrictAddressFamilies=AF_UNIX
 RestrictNamespaces=yes
@@ -125,6 +132,7 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
+SystemCallFilter=~@resources
 UMask=0077
 
 [Install]

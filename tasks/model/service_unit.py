@@ -14,6 +14,7 @@ from tasks.model.container_firewall import UNIT as FENCE
 from tasks.model.identity import ROOT
 from tasks.model.mount_unit import unit_name
 from tasks.model.plan import HostPlan
+from tasks.model.unit_hardening import HARDENING, logged
 
 UNITS = "/etc/systemd/system"
 STATE_DIRECTORY = "/var/lib/nanoclaw-pods"
@@ -184,12 +185,14 @@ def dropin_text(plan: HostPlan, runtime: Runtime) -> str:
             f"User={plan.settings.nanoclaw_user}",
             f"Group={plan.host.gid}",
             "SupplementaryGroups=docker",
+            *HARDENING.splitlines(),
         ]
+    lines += logged(f"{quoted(runtime.node)} {plan.root}/dist/index.js", log_files(plan))
     lines += ["UMask=0022", "Restart=always", "RestartSec=5"]
     if runtime.systemd >= _BACKOFF:
         lines += ["RestartSteps=5", "RestartMaxDelaySec=60"]
     lines += [f"Environment={quoted(f'{name}={value}')}" for name, value in environment(plan).items()]
-    digests = f"sha256sum {' '.join(inputs(plan))} 2>/dev/null >{started_record(plan)}"
+    digests = f"timeout 30 sha256sum {' '.join(inputs(plan))} 2>/dev/null >{started_record(plan)}"
     lines += [
         "# What this start takes in; the next run of the role compares.",
         f"ExecStartPre=+-/bin/sh -c 'umask 077; mkdir -p {STARTED_DIRECTORY}; {digests}'",
