@@ -18,6 +18,7 @@ from files.programs.atomic import replace
 from files.programs.careful import bytes_of, text_of
 from files.programs.env_lines import FROM_V1, entries
 from files.programs.host_user import become, on_network
+from files.programs.tree_entry import DIRECTORY, open_directory
 
 
 def move(directory: str, names: list[str], aside: str) -> bool:
@@ -64,11 +65,23 @@ def places(asked: dict[str, Any]) -> dict[str, str]:
 
 
 def make_places(beside: dict[str, str], uid: int, gid: int) -> None:
-    """As root, on a disk of this machine: the directory that holds sessions and groups there is root's."""
+    """As root, on a disk of this machine: the directory that holds sessions and groups there is root's.
+
+    Others may write in some of these: what is chowned is the directory that was made, by its descriptor.
+    """
     for parent, aside in beside.items():
         if not on_network(parent):
-            os.mkdir(aside)
-            os.chown(aside, uid, gid, follow_symlinks=False)
+            above, name = open_directory(parent), os.path.basename(aside)
+            try:
+                os.mkdir(name, 0o700, dir_fd=above)
+                made = os.open(name, DIRECTORY, dir_fd=above)
+                if os.fstat(made).st_uid != os.geteuid() or os.listdir(made):
+                    sys.exit(f"{aside} was replaced while it was made: see who writes in {parent}, then run again")
+                os.fchown(made, uid, gid)
+                os.fchmod(made, 0o755)
+                os.close(made)
+            finally:
+                os.close(above)
 
 
 def main(asked: dict[str, Any], due: bool, copied: set[str], beside: dict[str, str]) -> dict[str, Any]:

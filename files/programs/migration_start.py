@@ -92,7 +92,8 @@ def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     if found == before:
         sys.exit(f"nothing has begun: {said or f'systemd-run ended with {child.returncode}'}")
     if found["state"] != GOAL[fed["work"]["part"]]:
-        sys.exit(failure(found, fed["work"]["trying"]))
+        print(failure(found, fed["work"]["trying"]), file=sys.stderr)
+        sys.exit(1)  # whatever the text is
     print(json.dumps(found))
 
 

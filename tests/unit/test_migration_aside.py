@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from files.programs import migration_aside
 from files.programs.env_lines import FROM_V1
 from tasks.command import program_argv
 from tests.unit.trees import A, needs_root
@@ -87,3 +88,58 @@ def test_a_disk_of_the_machine_whose_directories_are_roots_will_do(v2: V2) -> No
     v2.aside(uid=A)
     assert not (v2.folder / "v2/data/v2.db").exists() and not (pods / "groups/main").exists()
     assert (pods / "nanoclaw-pods-aside-1/groups/main").stat().st_uid == A
+
+
+@needs_root
+def test_a_link_that_takes_the_place_of_the_new_directory_is_not_chowned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, victim = tmp_path / "data", tmp_path / "victim"
+    parent.mkdir()
+    victim.mkdir()
+    really = os.mkdir
+
+    def swapped(path: str, *more: int, dir_fd: int | None = None) -> None:
+        really(path, *more, dir_fd=dir_fd)
+        os.rmdir(path, dir_fd=dir_fd)
+        os.symlink(victim, path, dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.mkdir", swapped)
+    with pytest.raises(OSError):
+        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+    assert victim.stat().st_uid == 0
+
+
+@needs_root
+def test_a_directory_that_takes_the_place_of_the_new_one_is_not_chowned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, victim = tmp_path / "data", tmp_path / "victim"
+    parent.mkdir()
+    (victim / "of-root").mkdir(parents=True)
+    really = os.mkdir
+
+    def swapped(path: str, *more: int, dir_fd: int | None = None) -> None:
+        really(path, *more, dir_fd=dir_fd)
+        os.rmdir(path, dir_fd=dir_fd)
+        os.rename(victim, path, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.mkdir", swapped)
+    with pytest.raises(SystemExit, match="was replaced while it was made"):
+        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+    assert (parent / "aside").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "large"])
+def test_an_env_that_is_no_small_file_is_not_rewritten(v2: V2, kind: str) -> None:
+    place = v2.folder / "v2/.env"
+    place.unlink()
+    if kind == "link":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.write_bytes(b"A=1\n" * (1 << 20))
+    with pytest.raises(subprocess.CalledProcessError):
+        v2.aside()
+    assert (v2.folder / "v2/data/v2.db").exists()

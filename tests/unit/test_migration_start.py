@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from files.programs.migration_start import failure
 from tasks.command import program_argv
 
 SYSTEMD_RUN = """#!/bin/sh
@@ -90,3 +91,33 @@ def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, b
     done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"}, STATE="active")
     assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("part", "state"), [("staging", "new"), ("staging", "staging"), ("switching", "staged")])
+def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
+    tmp_path: Path, bin: Path, part: str, state: str
+) -> None:
+    done = start(tmp_path / "state", bin, {"part": part, "goal": state, "trying": "/run/x.trying"})
+    assert done.returncode == 1 and "v1 was not touched" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
+    steps = [{"name": "copy", "state": "done", "said": "x"}, {"name": "view v1", "state": state, "said": ""}]
+    said = failure({"state": "staging", "steps": steps}, "/run/x.trying")
+    assert said == "view v1: it was ended from outside\nv1 was not touched"
+    steps[1]["said"] = "no room"
+    assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith("view v1: no room\nv1 is back")
+
+
+def test_where_nothing_failed_it_did_not_start() -> None:
+    assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not touched"
+
+
+def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
+    steps = [
+        {"name": "stop v1", "state": "failed", "said": "busy"},
+        {"name": "put v1 back", "state": "failed", "said": "no unit"},
+    ]
+    said = failure({"state": "switching", "steps": steps}, "/x.trying")
+    assert "stop v1: busy" in said and "could not be put back: no unit" in said and "remove /x.trying" in said

@@ -67,3 +67,32 @@ def test_a_corrupt_database_is_no_backup(tmp_path: Path) -> None:
     done = backup(v1, to)
     assert done.returncode != 0 and "cannot be backed up" in done.stderr
     assert list(to.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory"])
+def test_what_an_end_left_beside_the_backup_blocks_no_later_run(tmp_path: Path, kind: str) -> None:
+    v1, to, new = tmp_path / "claw", tmp_path / "backup", tmp_path / "backup.new"
+    make_tree(v1)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("")
+    if kind == "file":
+        new.write_text("half")
+    elif kind == "link":
+        new.symlink_to(tmp_path / "kept")
+    else:
+        (new / "copy").mkdir(parents=True)
+        (new / "messages.db").write_text("half")
+    done = backup(v1, to)
+    assert done.returncode == 0, done.stderr
+    assert groups(to / "messages.db") >= {"main"} and not os.path.lexists(new)
+    assert (tmp_path / "kept/file").exists()
+
+
+def test_a_failed_backup_leaves_nothing_beside_and_the_next_one_works(tmp_path: Path) -> None:
+    v1, to = tmp_path / "claw", tmp_path / "backup"
+    make_tree(v1)
+    (v1 / "store/messages.db").rename(v1 / "away.db")
+    assert backup(v1, to).returncode != 0
+    assert not (tmp_path / "backup.new").exists()
+    (v1 / "away.db").rename(v1 / "store/messages.db")
+    assert backup(v1, to).returncode == 0

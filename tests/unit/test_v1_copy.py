@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from files.programs.confined import SOURCE, confine, needs_of
+from files.programs.confined import SOURCE, confine, directory_below, needs_of
 from files.programs.rsync_confined import only_vanished
 from tasks.command import program_argv
 from tests.unit.swapper import swapping
@@ -323,3 +324,21 @@ def test_an_allow_list_that_only_root_may_read_is_not_read_for_its_owner(case: C
     (v1_home / ".config/nanoclaw").symlink_to(case.secret)
     (case.secret / "mount-allowlist.json").write_text("{}")
     assert case.copy(v1_home=str(v1_home)).returncode == 0
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_an_error_that_is_no_absence_is_not_taken_for_one(
+    case: Case, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A group whose directory cannot be opened would be left out without a word."""
+    really = os.open
+
+    def failing(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if path == "main":
+            raise OSError(number, os.strerror(number))
+        return really(path, flags, *more, **named)
+
+    monkeypatch.setattr("files.programs.confined.os.open", failing)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        directory_below(str(case.v1), "groups", "main")
+    assert directory_below(str(case.v1), "groups", "other") is None
