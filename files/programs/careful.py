@@ -14,9 +14,19 @@ LARGEST = 1 << 20
 
 
 def open_file(path: str, above: int | None = None, follow: bool = False) -> int:
-    """Open a regular file. Raises OSError: ELOOP for a link, EINVAL for a directory, pipe, socket or device."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
-    handle = os.open(path, flags, dir_fd=above)
+    """Open a regular file. Raises OSError: ELOOP for a link, EINVAL for a directory, pipe, socket or device.
+
+    Where a link is followed, what it leads to is looked at first: to open a device can be to start it (watchdog(4)).
+    """
+    if follow:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=above)
+        try:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", path)
+            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        finally:
+            os.close(place)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW, dir_fd=above)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file", path)

@@ -72,6 +72,20 @@ def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_
     assert text_of(str(tmp_path / "name"), follow=True) == "text" == read(str(tmp_path / "name"))
 
 
+def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link(tmp_path / "it")
+    opened: list[int] = []
+    really = os.open
+
+    def noted(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        opened.append(flags & os.O_PATH)
+        return really(path, flags, *more, **named)
+
+    monkeypatch.setattr("os.open", noted)
+    assert text_of(str(tmp_path / "it"), follow=True) is None
+    assert opened == [os.O_PATH]
+
+
 def test_a_file_may_be_as_large_as_the_bound_and_no_larger(tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes(b"x" * LARGEST)
     assert len(bytes_of(str(tmp_path / "it"))) == LARGEST
@@ -107,7 +121,7 @@ def test_an_env_file_that_is_something_else_is_no_file_of_entries(
 ) -> None:
     plant(tmp_path / ".env")
     told = {"root": str(tmp_path), "names": ["A"], "places": [str(tmp_path / ".env")]}
-    done = run("env_files", told)
+    done = run("env_files", told, "00" * 32)
     assert (done.returncode != 0) == (plant is sparse)
     if plant is sparse:
         assert "make it a file of at most 1 MiB" in done.stderr
@@ -123,7 +137,7 @@ def test_a_pipe_that_takes_the_place_of_an_env_file_holds_nobody_up(tmp_path: Pa
     told = {"root": str(tmp_path), "names": ["A"], "places": []}
     with swapping(tmp_path, None, ".env"):
         for _ in range(5):
-            done = run("env_files", told)
+            done = run("env_files", told, "00" * 32)
             assert done.returncode == 0 or "cannot be read" in done.stderr
 
 
