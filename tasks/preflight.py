@@ -15,6 +15,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
+from tasks.adoption import look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import Looks
 from tasks.migration import Migration, look_at_v1
@@ -154,6 +155,8 @@ def _check_machines(inventory: Inventory) -> Checked:
     looks.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
+    if problems := look_at_v2(fleet, members, run_config):
+        raise PreflightError(problems)
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)

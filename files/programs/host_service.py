@@ -21,14 +21,18 @@ from files.programs.acting import ROOT, acting
 from files.programs.host_user import become, within
 from files.programs.place import place
 from files.programs.reading import read
+from files.programs.root_processes import root_processes
+from files.programs.root_units import units, would_start
 from files.programs.serving import wait_until_serving
 from files.programs.started import outdated
+from files.programs.users import may_write
+from files.programs.v1_find import every_home, homes_with_units
 
 STARTING = 30
 """Seconds that a service which has just been started has to answer; one that runs for longer is asked once."""
 
 NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
-UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
+UNITS = "/etc/systemd/system"
 
 
 def systemctl(*words: str) -> str:
@@ -75,33 +79,21 @@ def account(name: str, gid: int) -> dict[str, Any] | None:
     return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "group": group}
 
 
-def rival_processes(unit: str, root: str) -> list[dict[str, str]]:
-    """What runs this project root outside of the unit; a container's processes see other files by these names."""
-    found = []
-    files = os.readlink("/proc/self/ns/mnt")
-    for path in glob.glob("/proc/[0-9]*"):
-        words = (read(path + "/cmdline") or "").split("\0")[:4]
-        try:
-            here = os.readlink(path + "/cwd") == root
-            if os.readlink(path + "/ns/mnt") != files:
-                continue
-        except OSError:
-            continue
-        runs = f"{root}/dist/index.js" in words or (here and any(word.endswith("dist/index.js") for word in words))
-        control_group = (read(path + "/cgroup") or "").strip().rpartition(":")[2]
-        if runs and not control_group.endswith("/" + unit):
-            found.append({"kind": "process", "name": os.path.basename(path), "detail": control_group})
-    return found
-
-
-def rival_units(unit: str, root: str, home: str | None) -> list[dict[str, str]]:
-    found = []
-    for directory in (*UNITS, *([home + "/.config/systemd/user"] if home else [])):
-        kind = "unit" if directory in UNITS else "user unit"
-        for path in sorted(glob.glob(directory + "/*.service")):
-            ours = kind == "unit" and os.path.basename(path) == unit
-            if not ours and os.path.isfile(path) and f"{root}/dist/index.js" in (read(path) or "").split():
-                found.append({"kind": kind, "name": path})
+def rivals(unit: str, root: str) -> list[dict[str, str]]:
+    """What else runs this project root, or would: services of every manager, and processes outside of the unit."""
+    homes, _unseen = every_home()
+    found, known = [], {("system", unit)}
+    for one in units(root, homes_with_units(homes))["units"]:
+        ours = one["manager"] == "system" and one["name"] == unit
+        if not ours and would_start(one):
+            kind = "unit" if one["manager"] == "system" else "user unit"
+            kind = "sleeping user unit" if one["active"] == "no manager" else kind
+            found.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
+            known.add((one["manager"], one["name"]))
+    for process in root_processes(root, lambda uid: may_write(uid, root), None):
+        if (process["manager"], process["unit"]) not in known:
+            detail = f"uid {process['uid']}, {process['unit'] or 'no service'}"
+            found.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
     return found
 
 
@@ -129,8 +121,6 @@ def main() -> None:
     unit, root = told["unit"], told["root"]
     within(100, root)
     who = account(told["user"], told["gid"])
-    rivals = [rival_processes(unit, root), rival_units(unit, root, who["home"] if who else None)]
-    rivals.append(earlier_units(unit, UNITS[0]))
     found = {
         "systemd": systemd_version(),
         "unit": unit_state(unit, told["texts"]),
@@ -140,7 +130,7 @@ def main() -> None:
         "logs": {path: place(path, root) for path in told["logs"]},
         "outdated": outdated(told["inputs"], told["started"]),
         "serving": answering(unit, root, (told["uid"], told["gid"])),
-        "rivals": [rival for found in rivals for rival in found],
+        "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
     }
     print(json.dumps(found))
 

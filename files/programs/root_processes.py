@@ -89,7 +89,7 @@ def home_in(environment: bytes) -> str | None:
 
 
 def root_processes(
-    root: str | None, able: Callable[[int], bool], database: str = "store/messages.db"
+    root: str | None, able: Callable[[int], bool], database: str | None = "store/messages.db"
 ) -> list[dict[str, Any]]:
     """What runs a project root (None: any), or has its database open for writing; and by which service.
 
@@ -108,7 +108,9 @@ def root_processes(
             words = [os.fsdecode(word) for word in file_of(pid, "cmdline").split(b"\0")[:200] if word]
             here = os.readlink(f"/proc/{pid}/cwd")
             roots = roots_in(words, here) if root is None else []
-            runs = roots or (root and words and (runs_root(words, here, root) or writes(pid, f"{root}/{database}")))
+            runs = roots or (
+                root and words and (runs_root(words, here, root) or (database and writes(pid, f"{root}/{database}")))
+            )
             if runs and (service or os.readlink(f"/proc/{pid}/ns/mnt") == ours):
                 one = {"pid": int(pid), "uid": uid, "directory": here, "manager": manager, "of": of, "unit": service}
                 found.append({**one, "roots": roots, "home": home_in(file_of(pid, "environ"))})

@@ -65,6 +65,7 @@ def unit_of(manager: Manager, name: str) -> dict[str, Any]:
         "home": home if home is None else shown(home),
         "doubt": home_doubt(files, command),
         "directory": shown(directory),
+        "file_state": exact(manager, name, "UnitFileState"),
         "enabled": exact(manager, name, "UnitFileState") in ("enabled", "enabled-runtime", "linked", "linked-runtime"),
         "active": exact(manager, name, "ActiveState") or "unknown",
         "reload": exact(manager, name, "NeedDaemonReload") == "yes" or has_unread(manager, name),
@@ -122,7 +123,9 @@ def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[s
             if manager is None:
                 user = uid_of(text_setting(text, "User") or "root")
                 more |= {"uid": user, "manager": "system", "active": "unknown"}
-            found.setdefault(name, {**one, **more, "enabled": wanted})
+            found.setdefault(
+                name, {**one, **more, "enabled": wanted, "file_state": "enabled" if wanted else "disabled"}
+            )
     return list(found.values())
 
 
@@ -165,3 +168,11 @@ def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[
 
     listed: list[str] = acting(ROOT, 10, look).get("value", [])
     return listed
+
+
+def would_start(unit: dict[str, Any]) -> bool:
+    """Whether a service runs, or may come up without being asked to: at boot, by a timer, or by another unit."""
+    return unit["active"] not in ("inactive", "failed", "no manager") or unit["file_state"] not in (
+        "disabled",
+        "masked",
+    )

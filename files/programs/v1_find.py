@@ -10,7 +10,7 @@ import glob
 import os
 import pwd
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -107,17 +107,23 @@ def by_pid_file(place: str) -> list[tuple[str, str]]:
     return [(os.path.realpath(os.path.dirname(path)), f"by {path}") for path in paths]
 
 
-def by_processes(users: set[int]) -> list[tuple[str, str]]:
+def has_database(path: str) -> bool:
+    return os.path.isfile(f"{path}/store/messages.db")
+
+
+def by_processes(users: set[int], is_root: Callable[[str], bool] = has_database) -> list[tuple[str, str]]:
     found = []
     for process in root_processes(None, lambda uid: uid in users):
         for path in dict.fromkeys(map(os.path.realpath, [process["directory"], *process["roots"]])):
-            if has_database(path):
+            if is_root(path):
                 found.append((path, f"by process {process['pid']}"))
     return found
 
 
-def by_units(manager: Manager, homes: list[str]) -> list[tuple[str, str]]:
-    """What the units of a manager start, if it has v1's database; and where nanoclaw.service, v1's name, starts."""
+def by_units(
+    manager: Manager, homes: list[str], is_root: Callable[[str], bool] = has_database, name: str | None = UNIT
+) -> list[tuple[str, str]]:
+    """The project roots that the units of a manager start; and where the unit of a name does, whatever is there."""
     home = home_with(0 if manager is None else manager) or "".join(homes[:1]) or None
     texts: list[tuple[str, str, str]] = []
     if manager is None or manager in running_users():
@@ -133,21 +139,17 @@ def by_units(manager: Manager, homes: list[str]) -> list[tuple[str, str]]:
     found = []
     for file, where, text in texts:
         places: list[str] = []
-        if STARTS_NODE.search(text) or os.path.basename(file) == UNIT:
+        if STARTS_NODE.search(text) or os.path.basename(file) == name:
             places = [
                 place
                 for path in paths_in(text, where, home)
                 for place in (path, os.path.dirname(os.path.dirname(path)))
             ]
-        roots = [place for place in dict.fromkeys(places) if has_database(place)]
-        if not roots and os.path.basename(file) == UNIT:
+        roots = [place for place in dict.fromkeys(places) if is_root(place)]
+        if not roots and os.path.basename(file) == name:
             roots = [os.path.realpath(where)]
         found += [(root, f"by {file}") for root in roots]
     return found
-
-
-def has_database(path: str) -> bool:
-    return os.path.isfile(f"{path}/store/messages.db")
 
 
 def gathered(found: list[tuple[str, str]], known: Collection[str] = (), *, trusted: bool) -> list[dict[str, Any]]:

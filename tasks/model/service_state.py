@@ -104,8 +104,13 @@ def refusals(plan: HostPlan, seen: ServiceState) -> list[str]:
         wanted = "directory" if path == texts.log_directory(plan) else "file"
         if entry.kind not in (wanted, "absent"):
             found.append(f"{path} is a {entry.kind}, not a {wanted}: move it away")
-    found += [_rival(plan, rival) for rival in seen.rivals]
+    found += [_rival(plan, rival) for rival in seen.rivals if rival not in adoptable(plan, seen)]
     return found
+
+
+def adoptable(plan: HostPlan, seen: ServiceState) -> list[Rival]:
+    """Services of the host user's own manager that run the project root: the system's takes their place."""
+    return [rival for rival in seen.rivals if rival.kind == "user unit" and rival.detail == str(plan.host.uid)]
 
 
 def _rival(plan: HostPlan, rival: Rival) -> str:
@@ -119,7 +124,12 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
             f"{rival.name} runs another project root on this machine, which has one host: "
             f"systemctl disable --now {rival.name}, then run again"
         )
-    user = plan.settings.nanoclaw_user
+    if rival.kind == "sleeping user unit":
+        return (
+            f"{rival.name} would run {plan.root} too, and its user's manager, which could disable it, does not run: "
+            f"loginctl enable-linger {rival.detail}, or delete that file, then run again"
+        )
+    user = rival.detail or plan.settings.nanoclaw_user
     how = (
         f"systemctl --user --machine={user}@ disable --now" if rival.kind == "user unit" else "systemctl disable --now"
     )

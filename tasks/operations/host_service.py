@@ -13,7 +13,7 @@ from tasks.facts.host_service import HostService
 from tasks.model import service_unit as texts
 from tasks.model.place import owner_in_root
 from tasks.model.plan import HostPlan
-from tasks.model.service_state import ServiceState, refusals, service_steps, start_arguments
+from tasks.model.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.foresight import chowned, foreseen
 from tasks.report import say, show_diff
@@ -41,7 +41,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     Owns: the unit, its drop-in 50-nanoclaw-pods.conf, its retry unit, the unit's entry in
     /etc/logrotate.d, that logs/ and the two logs exist and belong to the host process, that the unit is enabled
     and runs; a new host user gets the mount allow-list of the one before, if it has none. Leaves alone: other drop-ins
-    of the unit, what is in the logs, units of other project roots.
+    of the unit, what is in the logs, units of other project roots. Adopts: a service of the host user's own manager
+    that runs this project root is stopped and disabled there; its file stays.
     Changes: when a text differs; when the unit is stopped or disabled; when it is active and does not answer on its
     socket, as in the pause of NanoClaw's circuit breaker; when it started before the last change of
     its unit, .env, build or agent image (each start notes their digests, so that a missed restart is made up).
@@ -64,6 +65,9 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     elif foreseen("database", "build", "image", "environment") and not steps.restart:
         reason = f"{plan.unit} runs from a build, an image, a database or a .env that is going to change"
         steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
+    if adopted := adoptable(plan, seen) if start else []:
+        takes = [f"{rival.name} is disabled, {plan.unit} takes its place" for rival in adopted]
+        steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, *takes))
     if not steps:
         host.noop(f"{plan.unit} runs what is installed")
         return
@@ -90,5 +94,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         yield run_program("install_units", told, stdin=json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
+    if adopted:
+        names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
+        yield run_program("adopt_units", {"uid": plan.host.uid, "names": names})
     if steps.start:
         yield run_program("start_service", start_arguments(plan, restart=steps.restart))

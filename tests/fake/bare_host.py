@@ -7,6 +7,7 @@ from typing import Any
 
 from files.programs.runtime import PROGRAMS
 from tasks.model import service_unit
+from tasks.model.adoption import Installs
 from tasks.model.agent_image import ImageState
 from tasks.model.checkout import CheckoutState
 from tasks.model.container_firewall import FirewallState
@@ -101,6 +102,7 @@ def bare_host(plan: HostPlan) -> Documents:
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
         "guard_state": GuardState(None, None, False, False, False, [], []),
+        "v2_installs": Installs([]),
         "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
         "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
         "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, {}),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from files.programs.runtime import PROGRAMS
 from tasks.command import program_text
 from tasks.model import service_unit
+from tasks.model.adoption import Installed, Installs, Service
 from tasks.model.agent_image import ImageRecord, ImageState
 from tasks.model.checkout import CheckoutState
 from tasks.model.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
@@ -33,6 +34,12 @@ from tests.fake.nft import listing
 
 _COMMIT, _TREE, _LOCK, _PACKAGE = "c0" * 20, "7e" * 20, "10" * 32, "9a" * 32
 _IMAGE = "sha256:" + "ab" * 32
+
+
+def _installed(plan: HostPlan) -> Installed:
+    path = service_unit.unit_path(plan)
+    unit = Service("system", plan.unit, path, plan.host.uid, "active")
+    return Installed(plan.root, plan.host.uid, plan.settings.nanoclaw_user, True, [unit], [])
 
 
 def finished_host(plan: HostPlan) -> Documents:
@@ -103,6 +110,7 @@ def finished_host(plan: HostPlan) -> Documents:
             {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
         ),
         "host_service": _running(plan),
+        "v2_installs": Installs([_installed(plan)]),
         "serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT, None),
         "probe": Observations(
             seconds=2.1,

@@ -71,6 +71,7 @@ def _of(plan: HostPlan) -> Requests:
         "mounts": [{"binds": binds, "pods": pods}],
         "checkout": [{**whom, **source, "root": root}],
         "guard_state": [{"unit": guard}],
+        "v2_installs": [{"root": root, "uid": plan.host.uid}],
         "agent_image": [{"image": plan.image, "root": root, "uid": plan.host.uid, "gid": plan.host.gid}],
         "env_files": [{"names": secrets, "root": root}],
         "host_service": [{**whom, "root": root, "unit": unit}],

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from files.programs import host_service
-from files.programs.host_service import earlier_units, rival_processes, rival_units
+from files.programs.host_service import earlier_units
 from files.programs.place import place
 from files.programs.service_log import plain
 from files.programs.started import outdated
@@ -34,36 +31,6 @@ def test_what_changed_since_the_start_is_told_apart(tmp_path: Path) -> None:
     assert outdated([same, changed, gone, absent, new], str(started)) == [changed, gone, new]
     assert outdated([same], str(tmp_path / "nothing")) is None
     assert hashlib.sha256(same.encode()).hexdigest() in noted
-
-
-def test_a_process_of_this_root_outside_of_the_unit_is_a_rival(tmp_path: Path) -> None:
-    (tmp_path / "dist").mkdir()
-    (tmp_path / "dist" / "index.js").write_text("import time; time.sleep(60)\n")
-    for words in (["dist/index.js"], [f"{tmp_path}/dist/index.js"]):
-        with subprocess.Popen([sys.executable, *words], cwd=tmp_path) as process:
-            try:
-                end = time.monotonic() + 10
-                while not (found := rival_processes(UNIT, str(tmp_path))) and time.monotonic() < end:
-                    time.sleep(0.05)
-                assert [(rival["kind"], rival["name"]) for rival in found] == [("process", str(process.pid))]
-                group = Path(f"/proc/{process.pid}/cgroup").read_text().strip().rpartition("/")[2]
-                if group:
-                    assert rival_processes(group, str(tmp_path)) == []
-            finally:
-                process.kill()
-    assert rival_processes(UNIT, str(tmp_path)) == []
-
-
-def test_a_users_unit_of_this_root_is_a_rival(tmp_path: Path) -> None:
-    units = tmp_path / ".config" / "systemd" / "user"
-    units.mkdir(parents=True)
-    (units / "nanoclaw.service").write_text("[Service]\nExecStart=/usr/bin/node /opt/nanoclaw/dist/index.js\n")
-    (units / "other.service").write_text("[Service]\nExecStart=/usr/bin/node /opt/nanoclaw2/dist/index.js\n")
-    os.mkfifo(units / "pipe.service")
-    assert rival_units(UNIT, "/opt/nanoclaw", str(tmp_path)) == [
-        {"kind": "user unit", "name": str(units / "nanoclaw.service")}
-    ]
-    assert rival_units(UNIT, "/opt/nanoclaw", None) == []
 
 
 def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:

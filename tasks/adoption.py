@@ -1,0 +1,37 @@
+"""A NanoClaw v2 that runs on a machine before the role has been there: adopted, or refused with the way to adopt it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+
+from tasks.facts.v2_installs import V2Installs
+from tasks.looks import at_once
+from tasks.model.adoption import Installs, adoption_problems
+from tasks.model.plan import FleetPlan, HostPlan, Problem
+
+_TIMEOUT = 240
+_KEY = "nanoclaw_root"
+
+
+def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[Problem]:
+    """Why hosts cannot be taken over as they are. One that goes back to v1 is not asked."""
+    hosts = [one for one in members if one.name in fleet.hosts]
+    hosts = [one for one in hosts if not fleet.hosts[one.name].settings.nanoclaw_v1_rollback]
+    problems: list[Problem] = []
+    for member, found in at_once(hosts, run, lambda one: _look(one, fleet.hosts[one.name])):
+        if found is None:
+            text = "did not say which NanoClaw runs on it: see to what is said above, and run again"
+            problems.append(Problem(member.name, _KEY, text))
+        else:
+            problems += [
+                Problem(member.name, _KEY, text) for text in adoption_problems(found, fleet.hosts[member.name])
+            ]
+    return problems
+
+
+def _look(member: Host, plan: HostPlan) -> Installs | None:
+    found: Installs | None = member.get_fact(V2Installs, root=plan.root, uid=plan.host.uid, _timeout=_TIMEOUT)
+    return found
