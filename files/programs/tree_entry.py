@@ -7,6 +7,7 @@ several names (one may lie elsewhere), devices, sockets, pipes, and files with s
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -15,6 +16,12 @@ from typing import NamedTuple
 NOBODY = 65534
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or replaced since it was listed
+
+
+STATX = getattr(ctypes.CDLL(None), "statx", None)
+EMPTY_PATH, BIRTH, BIRTH_AT = 0x1000, 0x800, 80  # of statx(2)
+LINKED: dict[tuple[int, int, bytes], None] = {}
+MOST_LINKED = 1 << 16
 
 
 class Rule(NamedTuple):
@@ -65,11 +72,31 @@ def give(directory: int, name: str, rule: Rule, place: tuple[int, bytes], apply:
             return "elsewhere"
         now = os.fstat(handle)
         verdict = decide(now.st_mode, now.st_nlink, now.st_uid, now.st_gid, rule)
+        if was_linked(handle, now, verdict):
+            return "linked"
         if verdict == "give" and apply:
             os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))  # reaches a link itself
         return verdict
     finally:
         os.close(handle)
+
+
+def was_linked(handle: int, now: os.stat_result, verdict: str) -> bool:
+    """Whether a file had several names when this process saw it before: the others may have been replaced since.
+
+    Known by its birth time too, for a file system uses an inode's number again; none is kept where it tells none.
+    """
+    if verdict not in ("linked", "give") or (verdict == "give" and not LINKED) or not stat.S_ISREG(now.st_mode):
+        return False
+    about = ctypes.create_string_buffer(256)
+    if STATX is None or STATX(handle, b"", EMPTY_PATH, BIRTH, about) != 0 or not about.raw[1] & BIRTH >> 8:
+        return False
+    key = (now.st_dev, now.st_ino, about.raw[BIRTH_AT : BIRTH_AT + 12])
+    if verdict == "linked":
+        LINKED[key] = None
+        if len(LINKED) > MOST_LINKED:
+            del LINKED[next(iter(LINKED))]
+    return key in LINKED
 
 
 def give_open(handle: int, rule: Rule, apply: bool = True) -> str:

@@ -91,7 +91,8 @@ class Walk:
         verdict = decide(seen.st_mode, seen.st_nlink, seen.st_uid, seen.st_gid, self.rule)
         if verdict == "foreign":
             verdict = f"foreign {seen.st_uid}:{seen.st_gid}"
-        yield give(directory, name, self.rule, self.place, self.apply) if verdict == "give" else verdict, name
+        opened = verdict in ("give", "linked")  # what is linked is remembered, once it is held open
+        yield give(directory, name, self.rule, self.place, self.apply) if opened else verdict, name
 
     def enter(self, name: str, handle: int) -> None:
         try:

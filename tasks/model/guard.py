@@ -17,6 +17,8 @@ UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
 _LIMIT = "/proc/sys/fs/inotify/max_user_watches"
+_HARD_LINKS = "/proc/sys/fs/protected_hardlinks"
+"""Without it anybody links root's files into a tree; once such a file is replaced, the tree's name is its only one."""
 FLOOD = 1000
 """Events a second from what one agent can write, beyond which it is not listened to until a sweep."""
 
@@ -103,6 +105,7 @@ RequiresMountsFor={paths}
 [Service]
 Type=notify
 ExecStartPre=-+/bin/sh -c '[ "$$(cat {_LIMIT})" -ge {WATCHES} ] || echo {WATCHES} > {_LIMIT}'
+ExecStartPre=-+/bin/sh -c '[ "$$(cat {_HARD_LINKS})" = 1 ] || echo 1 > {_HARD_LINKS}'
 ExecStart={command}
 Restart=always
 RestartSec=1

@@ -99,6 +99,12 @@ def test_the_unit_lives_with_the_mounts() -> None:
     assert "ReadWritePaths=/pods\n" in unit_text(plan(nanoclaw_root="/pods/nc"), PROGRAM)
 
 
+def test_the_guard_runs_where_nobody_links_files_that_are_not_his() -> None:
+    text = unit_text(plan(), PROGRAM)
+    line = next(line for line in text.splitlines() if "protected_hardlinks" in line)
+    assert line.startswith("ExecStartPre=-+/bin/sh -c ") and "|| echo 1 > /proc/sys/fs/protected_hardlinks" in line
+
+
 A = 1000
 SECONDS = 20
 

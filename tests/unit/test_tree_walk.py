@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.programs import tree_entry
 from files.programs.tree_entry import DIRECTORY, Rule, decide, new_ids, open_below, open_directory
 from files.programs.tree_look import differing
 from files.programs.tree_walk import DEEPEST, Walk
@@ -112,6 +113,47 @@ def test_what_nanoclaw_does_not_make_is_left_alone(tree: Path, tmp_path: Path) -
     assert stat.S_IMODE(os.lstat(tree / "setuid").st_mode) == 0o4755
     assert owner(tree / "other") == (33, 33)
     assert owner(tree / "lost+found") == (0, 0)
+
+
+@needs_root
+def test_a_file_that_was_linked_into_a_tree_is_not_given_once_its_other_name_is_gone(
+    tree: Path, tmp_path: Path
+) -> None:
+    """Root's file, replaced outside as passwd(1) does it: what the tree holds is the old one, with its content."""
+    tree_entry.LINKED.clear()
+    outside = tmp_path / "shadow"
+    outside.write_text("secret")
+    os.link(outside, tree / "kept")
+    assert walk(tree)["linked"] == 1
+    (tmp_path / "new").write_text("secret")
+    (tmp_path / "new").rename(outside)
+    assert os.lstat(tree / "kept").st_nlink == 1
+    assert walk(tree) == {"right": 5, "linked": 1}
+    assert owner(tree / "kept") == (0, 0)
+
+
+@needs_root
+def test_a_new_file_with_the_number_of_one_that_was_linked_is_given(tree: Path, tmp_path: Path) -> None:
+    tree_entry.LINKED.clear()
+    (tree / "one").write_text("")
+    os.link(tree / "one", tmp_path / "other")
+    assert walk(tree)["linked"] == 1
+    (key,) = tree_entry.LINKED
+    (tree / "two").write_text("")
+    tree_entry.LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
+    assert walk(tree) == {"right": 5, "linked": 1, "give": 1}
+    assert owner(tree / "two") == (A, A)
+
+
+def test_no_more_than_so_many_are_remembered(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_entry, "MOST_LINKED", 3)
+    tree_entry.LINKED.clear()
+    for number in range(9):
+        (tree / f"f{number}").write_text("")
+        os.link(tree / f"f{number}", tree / f"g{number}")
+    walk(tree, apply=False)
+    assert len(tree_entry.LINKED) <= 3
+    tree_entry.LINKED.clear()
 
 
 @needs_root
