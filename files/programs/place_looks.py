@@ -11,7 +11,8 @@ from typing import Any
 from files.programs.mount_table import Mounted, may_hang
 from files.programs.reading import read
 
-NAMES_SHOWN = 20
+NAMES_READ, NAMES_SHOWN = 5000, 100
+"""Of a directory: those that are read, and of them, in order, those that are told. Hidden ones come first."""
 
 
 def look_at_places(look: list[str], marks: dict[str, str], table: list[Mounted]) -> dict[str, Any]:
@@ -30,7 +31,8 @@ def look_at_place(path: str, table: list[Mounted]) -> dict[str, Any] | None:
     names: list[str] | None = None
     try:
         with os.scandir(real) as entries:
-            names = sorted(entry.name for entry, _ in zip(entries, range(NAMES_SHOWN)))  # noqa: B905  Python 3.9
+            read_names = [entry.name for entry, _ in zip(entries, range(NAMES_READ))]  # noqa: B905  Python 3.9
+        names = sorted(read_names)[:NAMES_SHOWN]
     except NotADirectoryError:
         names = [os.path.basename(real)]
     except OSError:

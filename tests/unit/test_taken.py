@@ -166,10 +166,12 @@ def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:
     assert look_at_place(f"{tmp_path}/up", table) == {"real": f"{tmp_path}/real/a", "names": []}
     assert look_at_place(f"{tmp_path}/none/such", table) == {"real": f"{tmp_path}/none/such", "names": None}
     assert look_at_place(f"{tmp_path}/loop", table) is None
-    for number in range(50):
+    for number in range(300):
         (tmp_path / "real" / f"b{number}").touch()
+    (tmp_path / "real" / ".git").mkdir()
     many = look_at_place(f"{tmp_path}/real", table)
-    assert many is not None and len(many["names"]) == 20
+    assert many is not None and len(many["names"]) == 100
+    assert many["names"][0] == ".git", "a checkout is known by it, however much lies beside it"
 
 
 def test_a_place_on_a_network_mount_is_not_looked_at(tmp_path: Path) -> None:
