@@ -23,6 +23,10 @@ DROP_BOUND, NO_NEW_RIGHTS = 24, 38
 """PR_CAPBSET_DROP and PR_SET_NO_NEW_PRIVS of prctl(2)."""
 
 
+class AbsentError(Exception):
+    """The directory is not there, or a link stands in its way. What else is missing is another error."""
+
+
 def needs_of(program: str) -> list[str]:
     """The path of a program and of each library that its loader loads (ldd(1))."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=20, check=True).stdout
@@ -49,7 +53,7 @@ def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
     """Go on in a root that holds one directory, read-only at SOURCE, and some files at their own paths.
 
     Nothing else of the file system can be reached. A program that is started then has of root's rights only that to
-    read. Raises FileNotFoundError where the directory is gone.
+    read. Raises AbsentError where the directory is gone.
     """
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         capabilities = range(int(file.read()) + 1)
@@ -57,7 +61,7 @@ def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
     checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
     source = directory_below(top, *path)  # of the new mounts
     if source is None:
-        raise FileNotFoundError(f"{top}/{'/'.join(path)}")
+        raise AbsentError(f"{top}/{'/'.join(path)}")
     checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
     os.mkdir(f"/tmp{SOURCE}")
     bind_read_only(f"/proc/self/fd/{source}", SOURCE, SOURCE_BIND)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from typing import IO, Any
 
-from files.programs.confined import SOURCE, confine, needs_of
+from files.programs.confined import SOURCE, AbsentError, confine, needs_of
 
 RELAY = (
     "import socket, sys; link = socket.socket(fileno=int(sys.argv[1])); "
@@ -105,7 +105,7 @@ def start_reader(link: socket.socket, top: str, path: tuple[str, ...], errors: I
             files = reader_files()
             confine(top, path, files)
             os.execve(files[0], words, QUIET)
-        except FileNotFoundError:
+        except AbsentError:
             os._exit(NOT_THERE)
         except BaseException as error:
             os.write(2, f"the reader cannot be confined: {error}\n".encode())

@@ -237,7 +237,12 @@ def test_a_link_into_another_group_leads_nowhere_for_the_reader(case: Case) -> N
 
 def test_a_group_that_is_a_link_is_none(case: Case) -> None:
     (case.v1 / "groups/other").symlink_to(case.secret)
-    assert confined(case.v1, ("groups", "other"), [], lambda: list(Path("/").iterdir())).startswith("FileNotFoundError")
+    assert confined(case.v1, ("groups", "other"), [], lambda: list(Path("/").iterdir())).startswith("AbsentError")
+
+
+def test_a_library_that_is_missing_is_not_taken_for_a_group_that_is_gone(case: Case) -> None:
+    said = confined(case.v1, ("groups", "main"), ["/nowhere/lib.so"], lambda: "confined")
+    assert said.startswith("FileNotFoundError")
 
 
 def test_the_reader_writes_nothing_and_keeps_no_way_out(case: Case) -> None:
