@@ -68,6 +68,9 @@ def guard(path: str, root: str | None, owner: list[int], made: list[str]) -> str
         flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
         if not flags & IMMUTABLE:
             fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", flags | IMMUTABLE))
+            flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
+            if not flags & IMMUTABLE:
+                sys.exit(f"{path}: the file system took the immutable flag and does not show it")
     except OSError as error:
         if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
             return "unsupported"

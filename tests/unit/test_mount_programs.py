@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from files.programs import make_directories, mount_units
+from files.programs import guard_directory, make_directories, mount_units, mounts
+from files.programs.mount_table import mount_table
 from tasks.command import run_program
 from tasks.model.mount_state import MountState
 from tasks.mounts import MOUNT_SECONDS
@@ -113,12 +118,75 @@ def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owne
         ]
         again = json.loads(_namespace(command("guard_directory", **told)).stdout)
         assert again == {**answer, "made": []}
-        if answer["immutable"]:
-            assert look(pods).points[str(pods)].beneath.immutable is True
+        assert answer["immutable" if _has_flags(tmp_path) else "unsupported"] == [str(pods)]
+        assert _is_immutable(pods) is (True if _has_flags(tmp_path) else None)
+        assert look(pods).points[str(pods)].beneath.immutable is _is_immutable(pods)
+        if _has_flags(tmp_path):
             with pytest.raises(PermissionError):
                 (pods / "x").touch()
     finally:
         subprocess.run(["chattr", "-i", str(pods)], capture_output=True)
+
+
+def _is_immutable(path: Path) -> bool | None:
+    """What lsattr(1) says, not the role's own programs; None where the file system has no flags."""
+    done = subprocess.run(["lsattr", "-d", str(path)], capture_output=True, text=True)
+    return "i" in done.stdout.split()[0] if done.returncode == 0 else None
+
+
+def _has_flags(folder: Path) -> bool:
+    """Whether chattr(1) can make a directory immutable there."""
+    probe = folder / "flags"
+    probe.mkdir(exist_ok=True)
+    able = subprocess.run(["chattr", "+i", str(probe)], capture_output=True).returncode == 0
+    subprocess.run(["chattr", "-i", str(probe)], capture_output=True)
+    return able
+
+
+def test_the_flags_are_asked_for_and_set_by_the_numbers_of_linux_fs_h() -> None:
+    """FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: with others the kernel says ENOTTY, as if there were no such flag."""
+    get, put = {8: (0x80086601, 0x40086602), 4: (0x80046601, 0x40046602)}[struct.calcsize("l")]
+    used = [guard_directory.GET_FLAGS, guard_directory.SET_FLAGS, guard_directory.IMMUTABLE]
+    assert [*used, mounts.GET_FLAGS, mounts.IMMUTABLE] == [get, put, 0x10, get, 0x10]
+
+
+_ASK: dict[str, Callable[[Path], object]] = {
+    "guard_directory": lambda pods: guard_directory.guard(str(pods), None, [0, 0], []),
+    "mounts": lambda pods: mounts.beneath(str(pods), mount_table()),
+}
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("program", _ASK)
+@pytest.mark.parametrize("code", [errno.EIO, errno.EPERM, errno.EROFS, errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL])
+def test_only_a_file_system_without_the_flag_is_taken_for_one(
+    program: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other error is one: else the mount point is left open, and nothing is said."""
+
+    def ioctl(*_words: object) -> bytes:
+        raise OSError(code, os.strerror(code))
+
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    if code in (errno.EIO, errno.EPERM, errno.EROFS):
+        with pytest.raises(OSError, match=os.strerror(code)):
+            _ASK[program](pods)
+    else:
+        answer = _ASK[program](pods)
+        assert answer == "unsupported" or answer == {"kind": "directory", "immutable": None, "entries": []}
+
+
+@NEEDS_ROOT
+def test_a_flag_that_the_file_system_takes_and_does_not_keep_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    monkeypatch.setattr(fcntl, "ioctl", lambda _handle, _request, argument: argument[:0] + struct.pack("l", 0))
+    with pytest.raises(SystemExit, match="took the immutable flag and does not show it"):
+        guard_directory.guard(str(pods), None, [0, 0], [])
 
 
 @NEEDS_ROOT
