@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from pyinfra import host, state
 
 from tasks.model.printable import printable
+
+_kept: ContextVar[list[str] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_back() -> Iterator[list[str]]:
+    """Prints nothing of what an operation says in here; the list gets it."""
+    lines: list[str] = []
+    token = _kept.set(lines)
+    try:
+        yield lines
+    finally:
+        _kept.reset(token)
 
 
 def show_diff(path: str, old: str | None, new: str | None) -> None:
@@ -14,7 +30,7 @@ def show_diff(path: str, old: str | None, new: str | None) -> None:
 
     With a check phase the change is shown there; a run with `-y` has none and shows it when it executes.
     """
-    if not state.config.DIFF or (state.is_executing and state.check_for_changes):
+    if _kept.get() is not None or not state.config.DIFF or (state.is_executing and state.check_for_changes):
         return
     before = (old or "").splitlines(keepends=True)
     after = (new or "").splitlines(keepends=True)
@@ -24,7 +40,10 @@ def show_diff(path: str, old: str | None, new: str | None) -> None:
 
 def say(line: str) -> None:
     """Prints a line once a run: in the check phase where there is one, else when the operation executes."""
-    if not (state.is_executing and state.check_for_changes):
+    kept = _kept.get()
+    if kept is not None:
+        kept.append(line)
+    elif not (state.is_executing and state.check_for_changes):
         log(line)
 
 

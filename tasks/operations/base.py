@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -15,6 +16,7 @@ from pyinfra.api.state import State
 
 from tasks.facts.base import ProgramFact
 from tasks.model.printable import printable
+from tasks.report import kept_back
 
 Document = TypeVar("Document")
 P = ParamSpec("P")
@@ -39,12 +41,29 @@ def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
     Later it fails its machine alone, with the reason as the last line: pyinfra lets what an operation raises while it
     executes end the run for the whole fleet, so there the reason becomes a failing command.
     """
+    return _operation(function, lasts=False)
 
+
+def lasting_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
+    """The same, for one that depends on nothing that a later operation of the run brings.
+
+    Law: what it has changed, it would not change again. It is decided anew after its last command; a machine that is
+    not as it should be then would be changed by every run, so it fails.
+    """
+    return _operation(function, lasts=True)
+
+
+def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperation[P]:
     @operation()
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
         try:
-            yield from function(*args, **kwargs)
+            changed = False
+            for command in function(*args, **kwargs):
+                changed = True
+                yield command
+            if changed and lasts and state.is_executing:
+                _refuse_repetition(function(*args, **kwargs))
         except Exception as error:
             reason = str(error) if isinstance(error, OperationError) else f"a fault of the role itself: {error!r}"
             if not state.is_executing:
@@ -52,6 +71,27 @@ def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
             yield FunctionCommand(_fail, (reason,), {})
 
     return guarded
+
+
+def _refuse_repetition(again: Commands) -> None:
+    """Raises OperationError where an operation that has just changed its machine would do so again."""
+    with kept_back() as reasons:
+        command = next(again, None)
+    again.close()
+    if isinstance(command, StringCommand | FunctionCommand):
+        why = "; ".join(reasons) or f"it would do this again: {_short(command)}"
+        raise OperationError(
+            f"The change has no effect: something else on the machine overrules it or undoes it. {why}"
+        )
+
+
+def _short(command: StringCommand | FunctionCommand) -> str:
+    """The beginning of a command; the role's own programs are named in their first line."""
+    if isinstance(command, FunctionCommand):
+        return "a step on the controller"
+    text = str(command)
+    program = re.search(r"# nanoclaw-pods (\w+)", text)
+    return program[1] if program else text[:80]
 
 
 def _fail(state: State, host: Host, reason: str) -> bool:

@@ -23,11 +23,11 @@ from tasks.model.container_firewall import (
 )
 from tasks.model.mount_unit import DOCKER_DROPIN, docker_dropin, unit_name
 from tasks.model.plan import HostPlan
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 
 
-@pods_operation
+@lasting_operation
 def docker_and_pods(plan: HostPlan) -> Commands:
     """Orders Docker after the mounts, and drops what containers send to the NFS server, and NFS to anywhere.
 

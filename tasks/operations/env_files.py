@@ -14,7 +14,7 @@ from tasks.facts.env_files import EnvFiles
 from tasks.model.env_files import differing, open_places, places, refusals
 from tasks.model.place import owner_in_root
 from tasks.model.plan import HostPlan
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.foresight import chowned, foresee
 from tasks.report import say
 
@@ -30,7 +30,7 @@ KEY = secrets.token_hex(32)
 """Of this run: digests that are made with it, and may be printed, tell nothing without it."""
 
 
-@pods_operation
+@lasting_operation
 def env_files(plan: HostPlan) -> Commands:
     """Sets the entries of nanoclaw_env in .env and keeps .env and NanoClaw's copy of it from other users.
 

@@ -25,7 +25,7 @@ from tasks.model.exports import (
 )
 from tasks.model.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, version_refusals
 from tasks.model.plan import ServerPlan
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import say, show_diff
 
 
@@ -33,7 +33,7 @@ def _look(plan: ServerPlan) -> ExportState:
     return look(Exports, **export_questions(plan))
 
 
-@pods_operation
+@lasting_operation
 def export_directories(plan: ServerPlan) -> Commands:
     """Makes each export directory, owned by whom the exports' strategy needs, mode 0755.
 
@@ -58,7 +58,7 @@ def export_directories(plan: ServerPlan) -> Commands:
         yield argv("install", "-d", "-m", "0755", "-o", str(owner.uid), "-g", str(owner.gid), path)
 
 
-@pods_operation
+@lasting_operation
 def nfs_server(plan: ServerPlan) -> Commands:
     """Runs nfs-server.service, now and at boot; with NFSv3 or without where the setting says so.
 
@@ -94,7 +94,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
         raise OperationError(f"a restart did not bring the versions: {' '.join(after.versions)}")
 
 
-@pods_operation
+@lasting_operation
 def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     """Exports each directory to its host's address, with the strategy's squash options.
 

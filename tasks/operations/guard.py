@@ -9,11 +9,11 @@ from tasks.facts.guard import GuardFact
 from tasks.model.guard import PROGRAM, UNIT_PREFIX, GuardState, guard_unit, steps, unit_file, unit_text, wanted
 from tasks.model.mount_unit import UNITS
 from tasks.model.plan import HostPlan
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 
 
-@pods_operation
+@lasting_operation
 def guard(plan: HostPlan) -> Commands:
     """Runs the guard where the host is root and gives its sessions away; removes it where it does not.
 

@@ -31,7 +31,7 @@ from tasks.model.mounts import (
 )
 from tasks.model.place import creator_on_pods, owner_on_pods
 from tasks.model.plan import HostPlan, Source
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.report import log, say, show_diff
 
 
@@ -47,7 +47,7 @@ def _look(plan: HostPlan) -> MountState:
     )
 
 
-@pods_operation
+@lasting_operation
 def pods_directory(plan: HostPlan) -> Commands:
     """Makes the pods' directory on a local file system.
 

@@ -7,12 +7,12 @@ from pyinfra.api import StringCommand
 
 from tasks.command import argv
 from tasks.facts.packages import Packages
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 
 _APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
 
 
-@pods_operation
+@lasting_operation
 def debian_packages(packages: list[str]) -> Commands:
     """Installs what is missing of `packages`, without recommended ones.
 

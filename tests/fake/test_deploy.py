@@ -102,7 +102,8 @@ def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
     """On a host that has its mounts: between the two nobody would give away what the host process makes as root."""
     nothing = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
     instead: dict[str, Any] = {"@fake/chown": {"guard_state": {**nothing, "running": [], "others": []}}}
-    run = deploy(tmp_path, DATA, "finished", "-y", instead=instead)
+    then = {"@fake/chown": {"guard_state": answers(DATA, "finished")["@fake/chown"]["guard_state"]}}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then=then)
     started = re.findall(r"Starting operation: (.*?) *$", run.log, re.MULTILINE)
     servers = run.operations("@fake/server")
     assert run.changed("@fake/chown") == [started[0]] == ["Guard | Guard the sessions before the server changes"]
@@ -223,6 +224,75 @@ def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) 
         tmp_path, DATA, "finished", "--dry", "--limit", "@fake/server", "--limit", "@fake/chown", instead=instead
     )
     assert both.exit == 0, both.log
+
+
+def _server(**more: Any) -> dict[str, Any]:
+    return {"@fake/server": {"exports": {**answers(DATA, "finished")["@fake/server"]["exports"], **more}}}
+
+
+REFUSED_SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
+    "an export that goes is mounted": (
+        {"nfs_remove_exports": ["/srv/pods/gone"]},
+        {},
+        {"dropin": "# gone\n/srv/pods/gone 10.0.9.9(rw)\n", "clients": ["10.0.9.9"]},
+        "@fake/server: exports: /srv/pods/gone stays exported to 10.0.9.9: 10.0.9.9 may have it mounted",
+    ),
+    "another inventory has the directory": (
+        {},
+        {},
+        {"dropin": "# theirs\n/srv/pods/squash 10.0.9.9(rw)\n"},
+        "@fake/server: exports: /srv/pods/squash of @fake/squash is also exported as /srv/pods/squash to 10.0.9.9",
+    ),
+    "a restart that others would feel": (
+        {"nfs_v3": False},
+        {},
+        {"clients": ["10.0.7.7"], "versions": ["+3", "+4"]},
+        "@fake/server: nfs_v3: NFSv3 off needs a restart of nfs-server.service, which others use: 10.0.7.7.",
+    ),
+    "a file that wins": (
+        {"nfs_v3": False},
+        {},
+        {"v3_files": [["/etc/nfs.conf.d/nanoclaw-pods.conf", False], ["/etc/nfs.conf.d/zz.conf", True]]},
+        "@fake/server: nfs_v3: /etc/nfs.conf.d/zz.conf decides on vers3",
+    ),
+    "a host with NFSv3, and a server without": (
+        {},
+        {"pods_nfs_version": "3"},
+        {"versions": ["-3", "+4"]},
+        "@fake/squash: pods_nfs_version: @fake/server serves NFSv4 only; set nfs_v3 to True there",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_SERVERS)
+def test_what_a_server_is_refused_for_is_found_before_anything_changes_anywhere(tmp_path: Path, case: str) -> None:
+    server, host, seen, refusal = REFUSED_SERVERS[case]
+    data = {
+        **DATA,
+        "@fake/server": {**DATA["@fake/server"], **server},
+        "@fake/squash": {**DATA["@fake/squash"], **host},
+    }
+    refused = deploy(tmp_path, data, "underway", "-y", instead=_server(**seen))
+    assert refused.exit != 0 and refusal in refused.log
+    assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
+
+
+def test_the_plan_says_who_else_uses_the_server(tmp_path: Path) -> None:
+    table = [*answers(DATA, "finished")["@fake/server"]["exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
+    run = deploy(tmp_path, DATA, "finished", "--dry", instead=_server(clients=["10.0.1.1", "10.0.7.7"], table=table))
+    assert run.exit == 0, run.log
+    assert "@fake/server: others use this NFS server: 10.0.7.7, 10.0.0.0/24:/home" in run.log
+    alone = deploy(tmp_path, DATA, "finished", "--dry")
+    assert "others use" not in alone.log
+
+
+def test_a_change_that_has_no_effect_fails_its_machine_alone(tmp_path: Path) -> None:
+    """Something else undoes it: without a failure each run would change it again, and say that all is well."""
+    stopped = {**answers(DATA, "finished")["@fake/chown"]["guard_state"], "active": False, "running": []}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"guard_state": stopped}})
+    assert run.exit != 0 and set(run.document["results"]["failed_hosts"]) == {"@fake/chown"}
+    assert "The change has no effect: something else on the machine overrules it or undoes it." in run.log
+    assert run.log.count("verified |") == len(KINDS) - 1
 
 
 def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:

@@ -41,7 +41,10 @@ def run(
     seen = {"v1_install": asdict(state or found()), "migration_state": progress or NEW}
     hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
     before = {name: seen for name in hosts}
-    after = {name: {"migration_state": DONE} for name in hosts if name not in failing}
+    ended = {**DONE, "recorded": True}
+    if any(settings.get("nanoclaw_v1_rollback") for settings in data.values()):
+        ended |= {"journal": {**_JOURNAL, "state": "rolled back"}, "decided": False}
+    after = {name: {"migration_state": ended} for name in hosts if name not in failing}
     return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after, start=start)
 
 
@@ -82,7 +85,7 @@ def test_v2_is_built_again_after_its_channels_and_before_it_is_made_ready(tmp_pa
         "finished",
         "-y",
         instead={V1: {"v1_install": asdict(found()), "migration_state": NEW, "checkout": checkout}},
-        then={V1: {"migration_state": DONE}},
+        then={V1: {"migration_state": DONE, "checkout": answers(DATA, "finished")[V1]["checkout"]}},
     )
     assert real.exit == 0, real.log
     build, wanted = "Build NanoClaw with its channels", ("build_source", "install_channels", "migration_start")
