@@ -42,14 +42,16 @@ NEWER = {"chats": "", "aside": False}
 
 def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
     journal, record = (read(f"{directory}/{name}.json") for name in ("journal", "record"))
-    if journal is False:
-        sys.exit(f"{directory}/journal.json cannot be read, and says how far a migration has come: move it away")
-    journal, record = ({**NEWER, **one} if one else one for one in (journal, record))
+    decided = os.path.exists(marker)
+    if journal is False and not decided:
+        why = f"{directory}/journal.json cannot be read, and says how far a migration has come"
+        sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to begin anew")
+    journal, record = ({**NEWER, **one} if one else None for one in (journal, record))
     return {
         "journal": journal,
         "under_way": is_under_way(service),
-        "decided": os.path.exists(marker),
-        "recorded": os.path.exists(f"{directory}/record.md") and record == journal,
+        "decided": decided,
+        "recorded": journal is not None and os.path.exists(f"{directory}/record.md") and record == journal,
         "v2_has_state": os.path.lexists(f"{root}/data/v2.db"),
     }
 

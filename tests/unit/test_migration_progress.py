@@ -104,8 +104,15 @@ def test_a_journal_of_an_earlier_version_is_filled_up(machine: Machine) -> None:
 def test_a_journal_that_cannot_be_read_is_not_none(machine: Machine, text: str) -> None:
     """Else a migration that is not finished would begin again."""
     (machine.directory / "journal.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(SystemExit, match=r"journal\.json cannot be read, .*: move it away"):
+    with pytest.raises(SystemExit, match=r"journal\.json cannot be read, .*: restore it, or move it"):
         machine.look()
+
+
+def test_a_v2_that_was_decided_for_needs_no_journal(machine: Machine) -> None:
+    machine.marker.touch()
+    machine.write("journal.json", "{")
+    machine.write("record.md", "")
+    assert machine.look() == {**NOTHING, "decided": True}
 
 
 def test_a_record_that_cannot_be_read_is_written_again(machine: Machine) -> None:
