@@ -18,6 +18,8 @@ from typing import Any
 
 from files.programs.host_user import within
 
+PODMAN = "docker is Podman, which has no docker.service"
+
 
 def docker(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
@@ -32,6 +34,8 @@ def daemon() -> tuple[str, bool]:
     if asked.returncode != 0:
         return asked.stderr.decode(errors="replace").strip() or "no reason given", False
     info = json.loads(asked.stdout)
+    if "store" in info and "host" in info:  # podman-info(1): docker is Podman's command under that name
+        return PODMAN, False
     # Where the daemon is away, some clients say so here and end well.
     failure = "; ".join(info.get("ServerErrors") or [])
     options = info.get("SecurityOptions") or []

@@ -57,6 +57,8 @@ def wanted_step(plan: HostPlan, seen: ImageState) -> Literal["build", "pull", "l
 
 def refusals(plan: HostPlan, seen: ImageState) -> list[str]:
     """Why no image helps on this machine, or why this one does not, each with the way out."""
+    if seen.docker.startswith("docker is Podman"):
+        return [f"{seen.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]
     if seen.docker:
         return [f"Docker does not answer ({seen.docker}): start docker.service and run again"]
     if seen.shifts:

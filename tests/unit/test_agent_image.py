@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
-from files.programs.agent_image import numbers
+from files.programs.agent_image import PODMAN, numbers
 from tasks.command import program_text
 from tasks.model.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
 from tasks.model.identity import Ids
@@ -81,6 +81,7 @@ def test_only_a_built_image_remembers_its_tree() -> None:
 def test_a_docker_that_does_not_help_is_refused() -> None:
     assert refusals(plan(), DONE) == []
     assert "start docker.service" in refusals(plan(), replace(DONE, docker="no socket"))[0]
+    assert "podman-docker" in refusals(plan(), replace(DONE, docker=PODMAN))[0]
     assert "userns-remap" in refusals(plan(), replace(DONE, shifts=True))[0]
 
 
@@ -177,6 +178,12 @@ def look(machine: Path) -> ImageState:
     asked = subprocess.run([sys.executable, "-I", "-c", program_text("agent_image"), *words], capture_output=True)
     assert asked.returncode == 0, asked.stderr
     return TypeAdapter(ImageState).validate_python(json.loads(asked.stdout))
+
+
+def test_podman_under_dockers_name_is_not_docker(machine: Path) -> None:
+    info = '{"host": {"security": {}}, "store": {}, "registries": {}, "version": {"Version": "5.4.2"}}'
+    (machine / "docker").write_text(f"#!/bin/sh\ncase $1 in info) echo '{info}' ;; *) exit 1 ;; esac\n")
+    assert look(machine).docker == PODMAN
 
 
 def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
