@@ -11,7 +11,8 @@ NAME, OLD, NEW = "host-1500", "v2.0.64", "v2.1.17"
 TITLE = "NanoClaw stopped: this version was not reached through a supported update"
 UNMARKED = """
 set -e
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'  # the repository is its server's
+export HOME=$(mktemp -d)  # for safe.directory: the repository is the git server's own
+git config --global safe.directory '*'
 rm -rf /tmp/unmarked && git clone --quiet --branch v2.1.17 {repository} /tmp/unmarked 2>/dev/null
 cd /tmp/unmarked && git rm --quiet -r scripts/upgrade-state.ts
 git -c user.name=a -c user.email=a@lab.invalid commit --quiet --message unmarked
