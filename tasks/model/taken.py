@@ -16,6 +16,8 @@ from tasks.model.settings import AUTO
 
 _NEUTRAL = frozenset({"lost+found", ".snapshot", ".snapshots", ".zfs"})
 """What file systems make themselves."""
+_OF_NANOCLAW = frozenset({".pnpm-store", *BOUND})
+"""What NanoClaw leaves beside its project root; pnpm keeps its store at the root of the project's file system."""
 _SESSIONS, _GROUPS = BOUND
 
 
@@ -137,8 +139,8 @@ def _is_ours(names: list[str], host: HostPlan, root: list[str]) -> bool:
     v1, pods = host.settings.nanoclaw_v1_dir or "", host.settings.pods_path
     of_v1 = {"nanoclaw"} if v1 == AUTO else {v1.removeprefix(f"{pods}/").split("/")[0]} if lies_in(v1, pods) else set()
     if host.root_on_pods:
-        return set(names) <= {_root_in(host).split("/")[1], *BOUND, *of_v1} and (not root or ".git" in root)
-    return set(names) <= {_SESSIONS, _GROUPS, *of_v1} and bool({_SESSIONS, *of_v1} & set(names))
+        return set(names) <= {_root_in(host).split("/")[1], *_OF_NANOCLAW, *of_v1} and (not root or ".git" in root)
+    return set(names) <= _OF_NANOCLAW | of_v1 and bool({_SESSIONS, *of_v1} & set(names))
 
 
 def _real(machine: str, key: str, path: str, places: Places) -> Iterator[Problem]:

@@ -52,6 +52,7 @@ def of_server(
         (["groups", "v2-sessions"], None, {}),
         (["nanoclaw-v2"], [".git", "package.json"], ON_PODS),
         (["nanoclaw-v2"], [], ON_PODS),
+        ([".pnpm-store", "nanoclaw-v2"], [".git"], ON_PODS),
         (["nanoclaw"], None, {"nanoclaw_v1_dir": "/pods/nanoclaw"}),
         (["accounts.xlsx"], None, {"pods_adopt": [EXPORT]}),
     ],
@@ -70,6 +71,8 @@ def test_an_export_that_is_empty_ours_or_adopted_is_accepted(
         (["groups", "letters", "v2-sessions"], None, {}),
         (["nanoclaw-v2"], ["letters"], ON_PODS),
         (["letters", "nanoclaw-v2"], [".git"], ON_PODS),
+        ([".ssh", "nanoclaw-v2"], [".git"], ON_PODS),
+        ([".pnpm-store"], None, {}),
         (["accounts.xlsx"], None, {"pods_adopt": ["/srv/pods"]}),
     ],
 )
