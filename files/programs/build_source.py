@@ -105,7 +105,7 @@ def install_modules(root: str, node: str) -> None:
     if os.path.exists(os.path.join(root, STAMP)):
         os.unlink(os.path.join(root, STAMP))
     run(root, "pnpm", "install", "--frozen-lockfile")
-    if before != node and (before is not None or not loads(root)):
+    if before not in (None, node) or not loads(root):
         run(root, "pnpm", "rebuild")
     write_note(os.path.join(root, MODULES), {"node": node})
 
