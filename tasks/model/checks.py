@@ -22,6 +22,13 @@ PREFIXES = ("nfs_", "pods_", "nanoclaw_")
 """Every setting of the role begins with one of these; such a key that is not known is a mistake."""
 
 
+_OF_OTHERS = frozenset(
+    f"{service}servers"
+    for service in ("afs", "cfs", "dfs", "dns", "efs", "fs", "gfs", "nas", "nds", "nis", "ns", "nss", "ofs", "zfs")
+)
+"""Groups of other services that are as near to nfs_servers as a slip of the finger."""
+
+
 def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | None, list[Problem]]:
     """The machine's settings, if it has a role, and every problem that they have.
 
@@ -78,7 +85,7 @@ def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
         for role in (SERVERS, HOSTS):
             if role in machine.groups or group in (SERVERS, HOSTS):
                 continue
-            if same(group, role) or near(group, (role,), 0.9):
+            if same(group, role) or (near(group, (role,), 0.9) and skeleton(group) not in _OF_OTHERS):
                 text = f"{key_shown(group)} is no group of the role; did you mean {role}?"
                 yield Problem(machine.name, "groups", text)
 
