@@ -37,7 +37,7 @@ _MOUNT_OPTION = re.compile(
     rf"({'|'.join(sorted(CONTEXTS))})=([A-Za-z0-9._:,-]+|\"[A-Za-z0-9._:,-]+\")"
     r"|[a-z0-9_][a-z0-9_.-]*(=[A-Za-z0-9._:/-]+)?"
 )
-_EXPORT_OPTION = re.compile(r"no_root_squash|root_squash|all_squash|(anonuid|anongid)=(0|[1-9][0-9]{0,9})")
+_EXPORT_OPTION = re.compile(r"(no_)?(root|all)_squash|(anonuid|anongid)=(0|[1-9][0-9]{0,9})")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[kMG]")
 
 PATH_LENGTH = 255
