@@ -28,6 +28,7 @@ _REFUSED = {
     r"bind|rbind|remount|move|loop|offset|sizelimit": "the role says what is mounted",
     r"r?(shared|private|slave|unbindable)": "the role binds directories of the mount into the project root",
     r"ro": "agents write",
+    r"nosymfollow": "NanoClaw and pnpm keep links on the pods",
     r"sec|xprtsec": "the export is sec=sys",
     r"mounthost|mountaddr|addr": "the mount comes from the server of pods_server and from no other",
     r"X-mount\..*|x-mount\..*|X-.*|x-.*|comment": "the role's mount unit says how systemd treats the mount",
@@ -36,7 +37,7 @@ _REFUSED = {
 _FLAGS = frozenset(
     (
         *("sync", "async", "dirsync", "exec", "noexec", "atime", "noatime", "diratime", "nodiratime", "relatime"),
-        *("norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "nosymfollow", "ac", "noac", "cto"),
+        *("norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "ac", "noac", "cto"),
         *("nocto", "lock", "acl", "noacl", "rdirplus", "nordirplus", "sharecache", "nosharecache", "resvport"),
         *("noresvport", "nosoftreval", "fsc", "nofsc", "migration", "nomigration", "intr", "nointr"),
         *("trunkdiscovery", "notrunkdiscovery", "posix", "noposix", "iversion", "noiversion"),
