@@ -9,7 +9,7 @@ from tasks.model import image_name
 from tasks.model.places import of_kernel
 from tasks.model.plan import lies_in
 from tasks.model.settings import HostSettings, WrongSettingError
-from tasks.model.shown import sounds_secret
+from tasks.model.shown import holds_secret, sounds_secret
 
 Found = Iterable[tuple[str, str]]
 
@@ -58,7 +58,7 @@ def environment(settings: HostSettings) -> Found:
             yield key, f"{name} is refused: {_ROLES_OWN[name]}; leave it out"
         if sounds_secret(name):
             yield key, f"{name} sounds secret, {_READABLE}; use nanoclaw_env"
-        elif sounds_secret(value):
+        elif holds_secret(value):
             yield key, f"{name} holds what looks like a secret, {_READABLE}; use nanoclaw_env"
         elif name == "PATH" and (problem := _search_path(value)):
             yield key, f"PATH is refused: {problem}"

@@ -17,6 +17,8 @@ _WORDS = frozenset(
     )
 )
 _LAST_WORDS = frozenset({"KEY", "PASS", "PWD", "PAT", "AUTH", "OAUTH", "JWT", "DSN", "AUTHORIZATION", "WEBHOOK"})
+_ENDS = ("PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY")
+"""Ends of names that are written as one word, such as PGPASSWORD."""
 _POINTERS = frozenset(
     (
         *("FILE", "PATH", "DIR", "NAME", "LIMIT", "LIMITS", "COUNT", "MAX", "MIN", "TTL", "LENGTH", "SIZE", "TIMEOUT"),
@@ -65,11 +67,21 @@ def sounds_secret(text: str) -> bool:
     return any(_secret_name(word) for word in re.findall(r"\w+", text)) or _VALUES.search(text) is not None
 
 
+def holds_secret(value: str) -> bool:
+    """Whether a value looks like a secret, or states one behind its name. A word such as token alone is no secret."""
+    return any(map(_secret_name, re.findall(r"(\w+)['\"]?[=:]", value))) or _VALUES.search(value) is not None
+
+
 def _secret_name(name: str) -> bool:
     parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper().split("_")
     words = [part.rstrip("0123456789") or part for part in parts if part and not part.isdigit()]
     if not words or words[-1] in _POINTERS:
         return False
-    if _WORDS & set(words) or "API_KEY" in "_".join(words) or words[-1] in _LAST_WORDS - {"PWD", "WEBHOOK"}:
+    if (
+        _WORDS & set(words)
+        or words[-1].endswith(_ENDS)
+        or "API_KEY" in "_".join(words)
+        or words[-1] in _LAST_WORDS - {"PWD", "WEBHOOK"}
+    ):
         return True
     return len(words) > 1 and words[-1] in _LAST_WORDS
