@@ -2,7 +2,7 @@
 
 Argument: {"image", "root", "uid", "gid", "record": path}. The user's numbers come from the record for as long as it is
 of this image; else from /etc/passwd and /etc/group of the image, by way of a container that is never started and is
-removed at once. git runs as the host user: a repository can name programs that git runs.
+removed at once. git runs as the checkout's owner: a repository can name programs that git runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import sys
 import tarfile
 from typing import Any
 
-from files.programs.host_user import within
+from files.programs.git_tree import NO_PROGRAMS
+from files.programs.host_user import on_network, within
 
 PODMAN = "docker is Podman, which has no docker.service"
 
@@ -89,18 +90,28 @@ def user_of(image: str, user: str) -> dict[str, int] | None:
         docker("rm", "--force", container)
 
 
+def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
+    """Whose the checkout is: the host user's, or still another's. On a network its server says that, and squashes."""
+    if on_network(root):
+        return uid, gid
+    info = os.lstat(f"{root}/.git")
+    return info.st_uid, info.st_gid
+
+
 def tree_of(root: str, uid: int, gid: int) -> str:
     """The tree of container/ in the checkout, and a digest of what was changed in it since."""
 
     def git(*words: str) -> subprocess.CompletedProcess[bytes]:
-        us = {} if os.getuid() == uid else {"user": uid, "group": gid, "extra_groups": []}
-        command = ["git", "-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root, *words]
+        us = {} if os.getuid() == owner[0] else {"user": owner[0], "group": owner[1], "extra_groups": []}
+        place = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
+        command = ["git", *NO_PROGRAMS, *place, *words]
         places = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
         environment = {**places, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
 
     if not os.path.isdir(f"{root}/.git"):
         return ""
+    owner = owner_of(root, uid, gid)
     tree = git("rev-parse", "--verify", "--quiet", "HEAD:container")
     if tree.returncode != 0:
         return ""

@@ -23,6 +23,7 @@ from tasks.model.plan import HostPlan
 from tasks.operations import agent_image as operations
 from tests.unit.conftest import Execute
 from tests.unit.test_service_unit import ROOT, plan
+from tests.unit.trees import A, needs_root
 
 PASSWD = [["root", "x", "0", "0"], ["node", "x", "1000", "1001"]]
 GROUP = [["root", "x", "0"], ["node", "x", "1001"], ["staff", "x", "50"]]
@@ -204,3 +205,23 @@ def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
     assert look(machine).tree == tree
     (machine / "root" / "container" / "Dockerfile").write_text("FROM scratch\nUSER node\n")
     assert look(machine).tree.startswith(tree + "+")
+
+
+@needs_root
+def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine: Path) -> None:
+    """A look comes before the hand-over: the checkout that root is to have may still be somebody else's."""
+    root, evil, told = machine / "root", machine / "evil", machine / "told"
+    for above in (machine, *machine.parents):
+        if above.name.startswith(("test_", "pytest-", "popen-")):
+            above.chmod(0o755)
+    evil.write_text(f"#!/bin/sh\nid -u >> {told}\nexec cat\n")
+    evil.chmod(0o755)
+    told.touch()
+    told.chmod(0o666)
+    (root / ".git/info/attributes").write_text("Dockerfile filter=evil\n")
+    for name in ("core.fsmonitor", "filter.evil.clean"):
+        subprocess.run(["git", "-C", str(root), "config", name, str(evil)], check=True)
+    (root / "container/Dockerfile").write_text("FROM scratch\nUSER node\n")
+    subprocess.run(["chown", "-R", f"{A}:{A}", str(root)], check=True)
+    assert "+" in look(machine).tree
+    assert set(told.read_text().split()) == {str(A)}
