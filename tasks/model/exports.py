@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -179,11 +179,14 @@ def _in_use(plan: ServerPlan, state: ExportState) -> Iterable[str]:
 def _shared_trees(plan: ServerPlan, state: ExportState) -> Iterable[str]:
     """Directories of this inventory's hosts that are those of others, or lie in one another."""
     places: defaultdict[str, list[Export | Kept]] = defaultdict(list)
-    for export in plan.exports:
+    shared = _shared_paths(plan)
+    # One of several hosts stands for all: each has the same directory.
+    for export in {it.path: it for it in reversed(plan.exports)}.values():
         for path in {export.path, state.real.get(export.path, export.path)}:
             places[path].append(export)
     for it in kept_exports(plan, state):
-        places[it.path].append(it)
+        if it.path not in shared:
+            places[it.path].append(it)
     pairs = {
         frozenset((one, other))
         for path, owners in places.items()
@@ -195,6 +198,12 @@ def _shared_trees(plan: ServerPlan, state: ExportState) -> Iterable[str]:
     return sorted(filter(None, (_shared(plan, state, *pair) for pair in pairs)))
 
 
+def _shared_paths(plan: ServerPlan) -> set[str]:
+    """Directories that several hosts of this inventory have, each with a tree of its own: one that left is no rival."""
+    counts = Counter(export.path for export in plan.exports)
+    return {path for path, number in counts.items() if number > 1}
+
+
 def _with_parents(path: str) -> Iterable[str]:
     while path not in ("", "/"):
         yield path
@@ -204,8 +213,6 @@ def _with_parents(path: str) -> Iterable[str]:
 def _shared(plan: ServerPlan, state: ExportState, one: Export | Kept, other: Export | Kept) -> str:
     """Why two exports cannot be side by side; nothing where one is what a host had under an address that it left."""
     ours = sorted((it for it in (one, other) if isinstance(it, Export)), key=lambda it: it.path)
-    if len(ours) == 2 and ours[0].path == ours[1].path:
-        return ""  # one export for several hosts, each with a tree of its own
     if len(ours) == 2:
         first, second = (f"{it.path} of {it.host} ({state.real.get(it.path, it.path)})" for it in ours)
         return f"{first} and {second} lie in one another on the server: put them side by side"

@@ -183,6 +183,41 @@ def test_two_inventories_with_one_directory_are_refused() -> None:
     assert export_refusals(plan(oslo2="10.0.0.2"), finished(OSLO)) == [], "oslo2 is not in oslo"
 
 
+def shared(count: int, **addresses: str) -> ServerPlan:
+    """The plan of a server with one export for several hosts, each with a project root of its own there."""
+    names = {f"h{number}": f"10.1.{number // 250}.{number % 250 + 1}" for number in range(count)} | addresses
+    data = {name: {"pods_export": "/srv/pods/all", "nanoclaw_root": f"/pods/{name}/nanoclaw"} for name in names}
+    hosts = [Machine(name, ("nanoclaw_hosts",), {**data[name], "pods_address": at}) for name, at in names.items()]
+    return plan_fleet([Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"}), *hosts]).servers["server"]
+
+
+def test_a_host_that_leaves_a_shared_export_or_gets_another_address_there_stays_and_hinders_nobody() -> None:
+    before = finished(shared(3), clients=["10.1.0.1", "10.1.0.2", "10.1.0.3"])
+    for now in (shared(2), shared(3, h2="10.0.0.9")):
+        assert export_refusals(now, before) == []
+        assert [it.key for it in kept_exports(now, before)] == [("/srv/pods/all", "10.1.0.3")]
+        assert any("/srv/pods/all to 10.1.0.3 (h2)" in note for note in export_notes(now, before))
+
+
+def test_a_tree_inside_a_shared_export_is_refused_all_the_same() -> None:
+    inside = "# x\n/srv/pods/all/deep 10.0.0.7(rw,sync)\n"
+    state = finished(shared(2), dropin=exports_text(shared(2).exports) + inside)
+    (refusal,) = export_refusals(shared(2), state)
+    assert refusal.startswith("/srv/pods/all of h0 is also exported as /srv/pods/all/deep to 10.0.0.7 (x)")
+
+
+def test_a_large_fleet_with_one_export_is_judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each host against each would be half a million pairs."""
+    judged: list[Any] = []
+
+    def judge(*pair: Any) -> str:
+        judged.append(pair)
+        return ""
+
+    monkeypatch.setattr("tasks.model.exports._shared", judge)
+    assert export_refusals(shared(1000), finished(shared(1000))) == [] and len(judged) <= 1000
+
+
 def test_a_host_with_another_address_is_exported_to_under_both_until_the_old_one_goes() -> None:
     state = finished(plan(oslo="10.0.0.7"))
     assert export_refusals(OSLO, state) == []
