@@ -56,7 +56,7 @@ def unit_of(manager: Manager, name: str) -> dict[str, Any]:
         home = manager_home(manager)
     if any(word in ("HOME", f"HOME={home}") for word in unset):
         home = None
-    command = commands({"ExecStart": exact(manager, name, "ExecStart")})
+    command = commands({"ExecStart": exact(manager, name, "ExecStart"), "WorkingDirectory": directory})
     return {
         "manager": "system" if manager is None else "user",
         "name": shown(name),
@@ -115,7 +115,8 @@ def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[s
     home = home_with(0 if manager is None else manager) or (places[0] if places else "/nonexistent")
     found: dict[str, dict[str, Any]] = {}
     for path, text, wanted in unasked_texts(manager, places):
-        if STARTS_NODE.search(text) and points_into(text, root, home, home):
+        directory = (text_setting(text, "WorkingDirectory") or home).replace("%h", home)
+        if STARTS_NODE.search(text) and any(points_into(text, root, place, home) for place in (home, directory)):
             name = os.path.basename(path)
             guess = (text_setting(text, "HOME") or "").replace("%h", home) or None
             one = {"name": shown(name), "file": shown(path), "home": guess and shown(guess), "directory": ""}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import glob
 import os
 import re
-import stat
 from collections.abc import Iterator
 
-from files.programs.careful import text_of
+from files.programs.careful import open_file, text_of
+from files.programs.systemd import environment_in
 from files.programs.users import home_with
 
 SEARCHED = (
@@ -18,13 +18,15 @@ SEARCHED = (
     "RootDirectory",
     "BindPaths",
     "Environment",
+    "EnvironmentFiles",
     "ExecStart",
     "ActiveState",
 )
 STARTS_NODE = re.compile(r"\b(node(js)?|npm|npx|pnpm|yarn|bun|tsx|deno|corepack|nvm|index\.[jt]s|start-nanoclaw)\b")
 SEPARATORS = re.compile(r"[\s\"'`;&|()<>=,{}:]+")
 END_OF_NAME = r"(?=$|[\s/\"'`;&|()<>=,{}:])"
-MOST_WORDS = 400
+COMMENT = re.compile(r"^\s*[#;].*$", re.MULTILINE)
+MOST_WORDS, MOST_BASES = 400, 10
 USER_UNITS = (".config/systemd/user", ".local/share/systemd/user")
 SYSTEM_UNITS = (
     "/etc/systemd/system",
@@ -36,21 +38,43 @@ GLOBAL_UNITS = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/system
 
 
 def commands(unit: dict[str, str]) -> str:
-    """What a unit starts: its ExecStart= lines, and the text of a script among their programs."""
+    """What a unit starts: its ExecStart= lines, the text of scripts among their words, and what pm2 brings back."""
     text = unit.get("ExecStart", "")
     lines = re.findall(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", text, re.DOTALL)
-    words = [*re.findall(r"\{ path=(.*?) ;", text), *(word for line in lines for word in line.split()[:MOST_WORDS])]
-    return "\n".join([*lines, *(script_at(word) for word in dict.fromkeys(words) if word.startswith("/"))])
+    words = re.findall(r"\{ path=(.*?) ;", text)
+    for line in lines:
+        words += [*line.split()[:MOST_WORDS], *SEPARATORS.split(line)[:MOST_WORDS]]
+    pm2 = environment_in(unit.get("Environment", "")).get("PM2_HOME") if re.search(r"\bpm2\b", text) else None
+    dump = [text_of(f"{pm2}/dump.pm2", follow=True) or ""] if pm2 else []
+    directory = unit.get("WorkingDirectory", "").lstrip("!-+")
+    return "\n".join([*lines, *map(script_at, scripts(list(dict.fromkeys(words)), directory)), *dump])
+
+
+def scripts(words: list[str], directory: str) -> list[str]:
+    """Paths of what may be scripts: absolute words; others in the working directory, or where a word leads (cd)."""
+    absolute = [word for word in words if word.startswith("/")]
+    bases = [base for base in (directory, *absolute[:MOST_BASES]) if base.startswith("/")]
+    relative = [word for word in words if word.startswith("./") or (word.endswith(".sh") and not word.startswith("/"))]
+    return list(dict.fromkeys([*absolute, *(os.path.join(base, word) for word in relative for base in bases)]))
+
+
+def surroundings(unit: dict[str, str]) -> str:
+    """Where a unit's command may get a path from: its binds and its variables, those of files where it uses any."""
+    texts = [unit.get("BindPaths", ""), unit.get("Environment", "")]
+    if "$" in unit.get("ExecStart", ""):
+        files = [line.partition(" (ignore_errors=")[0] for line in unit.get("EnvironmentFiles", "").splitlines()]
+        texts += [text_of(file, follow=True) or "" for file in files]
+    return "\n".join(texts)
 
 
 def script_at(path: str) -> str:
     """The text of a script, or nothing where there is none."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = open_file(path, follow=True)
     except (OSError, ValueError):
         return ""
     try:
-        is_one = stat.S_ISREG(os.fstat(handle).st_mode) and os.read(handle, 2) == b"#!"
+        is_one = path.endswith(".sh") or os.read(handle, 2) == b"#!"
     finally:
         os.close(handle)
     return (text_of(path, follow=True) or "") if is_one else ""
@@ -60,7 +84,7 @@ def paths_in(text: str, directory: str, home: str | None) -> Iterator[str]:
     """Where the words of a text lead, as paths: absolute ones, and those of a home or of a directory."""
     for name in ("~", "$HOME", "${HOME}", "%h"):
         text = text.replace(f"{name}/", f"{home or '/nonexistent'}/")
-    for word in dict.fromkeys(SEPARATORS.split(text)[:MOST_WORDS]):
+    for word in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MOST_WORDS]):
         if word and len(word) < 1024 and "\0" not in word and not word.startswith("-"):
             yield os.path.realpath(os.path.join(directory or "/", word))
 
@@ -88,8 +112,7 @@ def may_run(unit: dict[str, str], root: str, home: str | None) -> bool:
     places = [directory, f"{inside}/{directory}" if inside else ""]
     if any(place and os.path.realpath(place) == root for place in places):
         return True
-    where = "\n".join([command, unit.get("BindPaths", ""), unit.get("Environment", "")])
-    return points_into(where, root, directory, home)
+    return points_into(f"{command}\n{surroundings(unit)}", root, directory, home)
 
 
 def text_setting(text: str, name: str) -> str | None:

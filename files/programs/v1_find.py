@@ -26,6 +26,7 @@ from files.programs.unit_commands import (
     commands,
     directory_of,
     paths_in,
+    surroundings,
     text_setting,
     unasked_texts,
 )
@@ -130,7 +131,7 @@ def by_units(
         with suppress(UnaskedError):  # what cannot be asked is refused when an install is looked into
             for unit in show_units(manager, service_names(manager), (*SEARCHED, "FragmentPath")):
                 where = directory_of(unit, home)
-                text = "\n".join([commands(unit), where, unit.get("Environment", ""), unit.get("BindPaths", "")])
+                text = "\n".join([commands(unit), where, surroundings(unit)])
                 texts.append((unit.get("FragmentPath") or unit["Id"], where, text))
     if not texts:
         for path, text, _ in unasked_texts(manager, homes):

@@ -144,6 +144,47 @@ SYSTEM_UNITS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         },
         {},
     ),
+    "relative-script": (
+        {
+            f"{SYSTEM}/relative-script.service": service(
+                "WorkingDirectory=/srv/relative-script", "ExecStart=/bin/bash run.sh"
+            ),
+            "/srv/relative-script/run.sh": "exec node dist/index.js\n",
+        },
+        {},
+    ),
+    "script-after-cd": (
+        {
+            f"{SYSTEM}/script-after-cd.service": service("ExecStart=/bin/sh -c 'cd /srv/script-after-cd; ./run'"),
+            "/srv/script-after-cd/run": "#!/bin/sh\nexec node dist/index.js\n",
+        },
+        {},
+    ),
+    "long-script": (
+        {
+            f"{SYSTEM}/long-script.service": service("User=andy", "ExecStart=/opt/start-3"),
+            "/opt/start-3": "#!/bin/sh\n" + "# of many words\n" * 200 + "cd ~/long-script && exec node dist/index.js\n",
+        },
+        {"uid": ANDY},
+    ),
+    "pm2": (
+        {
+            f"{SYSTEM}/pm2.service": service(
+                "Environment=PM2_HOME=/srv/of-pm2", "ExecStart=/usr/lib/node_modules/pm2/bin/pm2 resurrect"
+            ),
+            "/srv/of-pm2/dump.pm2": '[{"pm_exec_path": "/srv/pm2/dist/index.js", "exec_interpreter": "node"}]',
+        },
+        {},
+    ),
+    "by-file": (
+        {
+            f"{SYSTEM}/by-file.service": service(
+                "EnvironmentFile=/srv/where", "ExecStart=/bin/sh -c 'cd $WHERE && exec node dist/index.js'"
+            ),
+            "/srv/where": "WHERE=/srv/by-file\n",
+        },
+        {"doubt": None},
+    ),
     "by-variable": (
         {
             f"{SYSTEM}/by-variable.service": service(
@@ -179,6 +220,8 @@ NOT_V1 = {
     f"{SYSTEM}/backup.service": service("ExecStart=/usr/bin/restic backup /srv/plain"),
     f"{SYSTEM}/tool.service": service(f"ExecStart={NODE} /srv/tool/index.js"),
     f"{SYSTEM}/longer.service": service("WorkingDirectory=/srv/plainer", RUN),
+    f"{SYSTEM}/other.service": service("EnvironmentFile=/srv/of-others", f"ExecStart={NODE} /opt/other.js"),
+    "/srv/of-others": "SEES=/srv/plain\n",
 }
 UNITS = """
 from files.programs.root_units import units
@@ -206,7 +249,11 @@ def of_the_system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
     files[f"{LOCAL}/gone.service"] = service("WorkingDirectory=/srv/plain", RUN)
     links[f"{SYSTEM}/gone.service"] = "/dev/null"
-    machine = Managed(files={**files, **NOT_V1}, users=USERS, links={**links, "/home/andy/in-home": "/srv/in-home"})
+    machine = Managed(
+        files={**files, **NOT_V1},
+        users=USERS,
+        links={**links, "/home/andy/in-home": "/srv/in-home", "/home/andy/long-script": "/srv/long-script"},
+    )
     machine.owners = {"/srv": ANDY, "/home/andy": ANDY}
     once = "import functools, files.programs.root_units as r; r.service_names = functools.cache(r.service_names)"
     once += "; show = functools.cache(r.show_units); r.show_units = lambda m, names, what: show(m, tuple(names), what)"
@@ -227,12 +274,19 @@ HOME_UNITS = {
     f"/home/andy/{USER}/claw.service": service("WorkingDirectory=%h/claw", RUN),
     f"/home/andy/{USER}/claw.service.d/x.conf": service('Environment="HOME=%h/other"'),
     "/home/andy/.local/share/systemd/user/shared.service": service(f"ExecStart={NODE} %h/shared/dist/index.js"),
+    f"/home/andy/{USER}/nested.service": service("WorkingDirectory=%h/apps", f"ExecStart={NODE} nested/dist/index.js"),
     f"{GLOBAL}/everybody.service": service("WorkingDirectory=%h/everybody", RUN),
     f"/home/CORP/dom/{USER}/claw.service": service("WorkingDirectory=%h/claw", RUN),
     f"/home/eve/{USER}/mine.service": service("WorkingDirectory=/home/andy/claw", RUN),
 }
 OWNERS = {"/home/andy": ANDY, "/home/eve": EVE, "/home/CORP/dom": CORP}
-ROOTS = ("/home/andy/claw", "/home/andy/shared", "/home/andy/everybody", "/home/CORP/dom/claw")
+ROOTS = (
+    "/home/andy/claw",
+    "/home/andy/shared",
+    "/home/andy/everybody",
+    "/home/CORP/dom/claw",
+    "/home/andy/apps/nested",
+)
 
 
 @needs_managers
@@ -295,6 +349,7 @@ def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager
         ROOTS[1]: [(ANDY, "no manager", False)],
         ROOTS[2]: [(ANDY, "no manager", False)],
         ROOTS[3]: [(CORP, "no manager", False)],
+        ROOTS[4]: [(ANDY, "no manager", False)],
     }
     assert [one["uid"] for one in answer[ROOTS[0]]["unasked"]] == [ANDY], "one that lingers starts with the machine"
 
