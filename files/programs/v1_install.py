@@ -76,7 +76,7 @@ def look(told: dict[str, Any]) -> dict[str, Any]:
         answer["spaces"] = within(20, lambda: [space(place) for place in told["space"]])
         paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1" and found["trusted"]]
         if len(paths) == 1:
-            runs = within(100, lambda: running(paths[0], homes_with_units(where)))
+            runs = within(100, lambda: running(paths[0], homes_with_units(where), where))
             install = within(told["seconds"], lambda: described(paths[0], runs["homes"]), MOST_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
             answer["install"] = {"path": shown(paths[0]), "owner": owned, **runs, **install}

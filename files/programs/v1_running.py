@@ -36,8 +36,13 @@ def containers(root: str) -> list[tuple[str | None, str]] | None:
     return running_agents(lambda uid: may_write(uid, root))
 
 
-def homes_of(root: str, found: list[dict[str, Any]], running: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every home where v1 may have its allow-lists, and why: of a process, of a service, or else of the owners."""
+def homes_of(
+    root: str, found: list[dict[str, Any]], running: list[dict[str, Any]], every: list[tuple[int, str]]
+) -> list[dict[str, Any]]:
+    """Every home where v1 may have its allow-lists, and why: of a process, of a service, or else of who may run it.
+
+    + every: the homes of this machine, with their users
+    """
     homes: list[tuple[str | None, str]] = [
         (one["home"] or home_with(one["uid"]), f"process {one['pid']}") for one in running
     ]
@@ -52,6 +57,7 @@ def homes_of(root: str, found: list[dict[str, Any]], running: list[dict[str, Any
         owner, database = os.stat(root).st_uid, os.stat(f"{root}/store/messages.db").st_uid
         homes = [(home_with(owner), f"the owner of {root}"), (home_with(database), "the owner of its database")]
         homes += [(home_with(0), "root")]
+        homes += [(home, f"uid {uid}, who may write {root}") for uid, home in every if has_lists(home, uid, root)]
     known: dict[str, str] = {}
     for home, by in homes:
         if home:
@@ -59,14 +65,23 @@ def homes_of(root: str, found: list[dict[str, Any]], running: list[dict[str, Any
     return [{"home": home, "by": by} for home, by in known.items()]
 
 
-def running(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
-    """What tasks.model.migration.found.Install has of what runs; homes are paths, to be looked into and then shown."""
+def has_lists(home: str, uid: int, root: str) -> bool:
+    """Whether a home has anything of NanoClaw's, of a user that can have run the project root."""
+    return os.path.lexists(f"{home}/.config/nanoclaw") and may_write(uid, root)
+
+
+def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]) -> dict[str, Any]:
+    """What tasks.model.migration.found.Install has of what runs; homes are paths, to be looked into and then shown.
+
+    + homes: those that may have units, by uid
+    + every: all of this machine, with their users
+    """
     services, alive, agents = units(root, homes), processes(root), containers(root)
     return {
         "units": services["units"],
         "unasked": services["unasked"],
         "strangers": services["strangers"],
-        "homes": homes_of(root, services["units"], alive),
+        "homes": homes_of(root, services["units"], alive, every),
         "processes": [{**one, "directory": shown(one["directory"])} for one in alive],
         "pid_file": pid_file(root),
         "containers": None if agents is None else [f"{where}:{name}" if where else name for where, name in agents],

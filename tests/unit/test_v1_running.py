@@ -146,6 +146,29 @@ def test_an_install_that_is_found_twice_is_one_and_one_that_is_gone_is_named(tmp
     assert found["/opt/gone"] == ["absent", True, f"by /root/{USER}/nanoclaw.service"]
 
 
+HOMES = """
+from files.programs.v1_find import every_home, homes_with_units
+from files.programs.v1_running import running
+homes = every_home()[0]
+answer = {one["home"]: one["by"] for one in running("/srv/claw", homes_with_units(homes), homes)["homes"]}
+"""
+
+
+@needs_managers
+def test_where_nothing_runs_v1_the_lists_of_all_who_may_have_run_it_count(tmp_path: Path) -> None:
+    """Whose lists v1 went by is not known then: a sender list that nobody looked at makes every chat public."""
+    lists = {f"/home/{name}/.config/nanoclaw/sender-allowlist.json": "{}" for name in ("andy", "eve")}
+    users = {"andy": (2001, "/home/andy"), "eve": (2002, "/home/eve"), "bob": (2003, "/home/bob")}
+    machine = Managed({**claw("/srv/claw"), **lists, "/home/bob/x": ""}, users=users)
+    machine.first = ("chgrp -R 2001 /srv/claw", "chmod -R g+w /srv/claw")
+    assert machine.ask(HOMES, tmp_path) == {
+        "/root": "the owner of /srv/claw",
+        "/home/andy": "uid 2001, who may write /srv/claw",
+    }
+    machine.files["/etc/systemd/system/claw.service"] = unit("WorkingDirectory=/srv/claw", RUN, "User=bob")
+    assert list(machine.ask(HOMES, tmp_path)) == ["/home/bob"], "a service that is known leaves no doubt"
+
+
 def test_a_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tree(tmp_path / "claw", traits=["journal"])
     (tmp_path / "scratch").mkdir()
