@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 
+from files.programs.careful import bytes_of
 from files.programs.reading import read
+
+LARGEST_INPUT = 64 << 20
+NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EFBIG)
 
 
 def digest(path: str) -> str | None:
+    """The SHA-256 of a file; None where there is none, or a pipe, a device or more than an input ever holds."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
+        return hashlib.sha256(bytes_of(path, follow=True, most=LARGEST_INPUT)).hexdigest()
+    except OSError as error:
+        if error.errno not in NOTHING:
+            raise
         return None
 
 

@@ -19,6 +19,7 @@ from files.programs import acting as acting_program
 from files.programs.acting import MOST_MEMORY, ROOT, acting
 from files.programs.careful import LARGEST, bytes_of, text_of
 from files.programs.reading import read
+from files.programs.started import digest
 from files.programs.v1_database import UnreadError
 from files.programs.v1_extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
 from files.programs.v1_view import view
@@ -72,6 +73,15 @@ def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_
     assert text_of(str(tmp_path / "name"), follow=True) == "text" == read(str(tmp_path / "name"))
 
 
+@needs_root
+@pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
+def test_an_input_of_the_service_that_never_ends_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    """The host user may put anything in the place of .env, and root compares it at each run."""
+    plant(tmp_path / "it")
+    answer = acting(ROOT, 10, lambda: digest(str(tmp_path / "it")), MOST_MEMORY)
+    assert answer == {"value": None}
+
+
 def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link(tmp_path / "it")
     opened: list[int] = []
@@ -114,6 +124,7 @@ def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(acting(ROOT, 20, lambda: "x" * (1 << 19))["value"]) == 1 << 19
 
 
+@needs_root
 @needs_root
 @pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
 def test_an_env_file_that_is_something_else_is_no_file_of_entries(
