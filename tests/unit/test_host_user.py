@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from files.programs import fetch_source
 from files.programs.host_user import flush, forget_errors
+from tasks.command import program_text
+from tests.unit.trees import needs_root
 
 
 def test_an_error_of_a_flush_is_an_error_and_those_of_before_are_let_go_of(tmp_path: Path) -> None:
@@ -16,3 +22,53 @@ def test_an_error_of_a_flush_is_an_error_and_those_of_before_are_let_go_of(tmp_p
     with pytest.raises(subprocess.CalledProcessError):
         flush(str(tmp_path / "none"))
     flush(str(tmp_path))
+
+
+AS_THE_HOST = (
+    *("build_agent_image", "build_source", "checkout", "fetch_source", "install_channels", "move_source"),
+    *("nanoclaw_step", "restore_database", "serving_state", "upgrade_marker", "v1_correct"),
+)
+"""Programs that work with NanoClaw's own files, programs and remotes."""
+BECOMES = """
+def become(*who):
+    print(who, flush=True)
+    __import__("os")._exit(7)
+
+"""
+
+
+@pytest.mark.parametrize("name", AS_THE_HOST)
+def test_what_is_nanoclaws_own_is_run_as_the_host_user(name: str, tmp_path: Path) -> None:
+    """The program ends where it becomes another: it has to do that before anything that needs what is not here."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/systemctl").symlink_to("/bin/true")
+    before, start, after = program_text(name).rpartition('\nif __name__ == "__main__":')
+    asked = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
+    asked |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
+    asked |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", before + BECOMES + start + after, json.dumps(asked)],
+        env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (7, "('andy', 4711, 4712)\n"), done.stderr
+
+
+@needs_root
+def test_a_remote_is_asked_as_the_host_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git starts programs that a configuration names."""
+    reading, writing = os.pipe()
+
+    def nowhere(*words: str) -> subprocess.CompletedProcess[str]:
+        os.write(writing, f"{os.getuid()} {os.getgid()} {words[0]}".encode())
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(fetch_source, "nowhere", nowhere)
+    fetch_source.ask_repository("https://example.org/x.git", "no-such-user", 4711, 4712)
+    os.close(writing)
+    assert os.read(reading, 100) == b"4711 4712 ls-remote"
+    os.close(reading)
