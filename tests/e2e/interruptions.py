@@ -24,6 +24,7 @@ STEPS = (
     "NanoClaw's step db",
     "NanoClaw's step sessions",
     "copy",
+    "set the marker of the upgrade",
     "stop v1",
     "view v1 at rest",
     f"NanoClaw's step env{AGAIN}",

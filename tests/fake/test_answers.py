@@ -11,6 +11,7 @@ import pytest
 from tasks.facts.exports import Exports
 from tasks.facts.machine import MachineFact
 from tasks.facts.runtime import RuntimeFact
+from tasks.model.nfs_versions import TRIED
 from tests.fake.answers import Answers, _as_responses
 from tests.fake.deploy import answers, fleet, planned
 from tests.fake.kinds import KINDS
@@ -56,7 +57,11 @@ def test_a_question_about_another_user_gets_no_answer(whom: tuple[str, int, int]
 
 
 def test_what_is_answered_is_what_was_asked_for() -> None:
-    files = {"dropin": "/etc/exports.d/nanoclaw-pods.exports", "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf"}
+    files = {
+        "dropin": "/etc/exports.d/nanoclaw-pods.exports",
+        "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf",
+        "tried": TRIED,
+    }
     none = said("@fake/server", as_sent(Exports().command(**files, directories=[])))
     every = sorted(f"/srv/pods/{name}" for name in KINDS if name != "local")
     all_of_them = said("@fake/server", as_sent(Exports().command(**files, directories=every)))

@@ -25,8 +25,10 @@ def trees(*reports: dict[str, Any]) -> dict[str, Any]:
     return {"trees": [{"path": "/t", "state": "there", "entries": 10, **report} for report in reports]}
 
 
-def run(tmp_path: Path, *arguments: str, machine: str = CHOWN, **instead: Any) -> Outcome:
-    return deploy(tmp_path, DATA, "finished", *arguments, instead={machine: instead})
+def run(
+    tmp_path: Path, *arguments: str, machine: str = CHOWN, then: dict[str, Any] | None = None, **instead: Any
+) -> Outcome:
+    return deploy(tmp_path, DATA, "finished", *arguments, instead={machine: instead}, then={machine: then or {}})
 
 
 DIFFERENT = {
@@ -81,7 +83,7 @@ def guard(**change: Any) -> dict[str, Any]:
 
 
 def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", guard_state=guard())
+    done = run(tmp_path, "-y", guard_state=guard(), then=_with_guard(CHOWN))
     assert done.changed(CHOWN) == [EARLY_GUARD]
     *files, reload, enable, restart = done.commands(CHOWN)
     assert files == ["write_file", "write_file"]
@@ -91,18 +93,21 @@ def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
 def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
     right = deploy(tmp_path, DATA, "finished", "-y")
     assert right.commands(CHOWN) == []
-    done = run(tmp_path, "-y", guard_state={**_finished_guard(), "active": False, "running": []})
+    died = {**_with_guard(CHOWN)["guard_state"], "active": False, "running": []}
+    done = run(tmp_path, "-y", guard_state=died, then=_with_guard(CHOWN))
+    assert done.exit == 0, done.log
     assert [command.split()[1] for command in done.commands(CHOWN)] == ["restart"]
 
 
-def _finished_guard() -> dict[str, Any]:
+def _with_guard(name: str) -> dict[str, Any]:
+    """What a host says of its guard once that is as it should be."""
     machines = [Machine(name, (SERVERS if name == SERVER else HOSTS,), data) for name, data in DATA.items()]
-    return asdict(finished_host(plan_fleet(machines).hosts[CHOWN])["guard_state"])
+    return {"guard_state": asdict(finished_host(plan_fleet(machines).hosts[name])["guard_state"])}
 
 
 def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
     left = guard(program="0" * 64, unit="[Unit]\n", enabled=True, active=True, others=["pods-guard-00000000.service"])
-    done = run(tmp_path, "-y", machine=SQUASH, guard_state=left)
+    done = run(tmp_path, "-y", machine=SQUASH, guard_state=left, then=_with_guard(SQUASH))
     assert done.changed(SQUASH) == [GUARD]
     removed = " ".join(done.commands(SQUASH))
     for unit in ("pods-guard-00000000.service", "pods-guard-3282970f.service"):

@@ -173,7 +173,7 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
 
 
 def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users_network(host: Host) -> None:
-    ran = logged(host, "checkout", ref="main")
+    ran = logged(host, "checkout", ref="main", onecli=None, peek=False)
     assert (str(AFTER), "nowhere", "ls-remote") in ran and (str(BEFORE), "in", "rev-parse") in ran
     assert {uid for uid, where, _verb in ran if where == "in"} == {str(BEFORE)}
     assert {verb for _uid, where, verb in ran if where == "nowhere"} == {"ls-remote"}
@@ -185,7 +185,7 @@ def test_git_and_the_network_run_as_the_host_user_once_it_owns_the_checkout(host
     assert {uid for uid, _where, _verb in ran} == {str(AFTER)}
     assert {(str(AFTER), "nowhere", "ls-remote"), (str(AFTER), "in", "fetch"), (str(AFTER), "in", "init")} <= ran
     chown(host.root, AFTER)
-    ran = logged(host, "checkout", ref="main")
+    ran = logged(host, "checkout", ref="main", onecli=None, peek=False)
     assert {uid for uid, _where, _verb in ran} == {str(AFTER)} and (str(AFTER), "in", "ls-remote") in ran
 
 

@@ -98,7 +98,8 @@ def test_a_v1_that_does_not_start_is_an_error_and_stays_noted(host: Host) -> Non
 
 def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host) -> None:
     host.says(
-        "systemctl", 'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active'
+        "systemctl",
+        'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active; echo MainPID=7',
     )
     done = host.back(start=True, serves=True)
     assert done.returncode != 0 and "v2 serves on" in done.stderr
