@@ -43,6 +43,9 @@ NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 CONVENTIONAL = re.compile("TZ|[A-Z][A-Z0-9]{0,30}(_[A-Z0-9]{1,30}){1,5}")
 """Names that can be no part of a value: neither base64, base32 nor hex have an underscore between capitals."""
 
+COMMENTED = re.compile(r"(\"[^\"]*\"|'[^']*')\s+#.*")
+"""A value in quotes with a comment behind it."""
+
 
 def carried(text: str) -> dict[str, str]:
     """What a v1 with this .env goes by, and its v2 has to: each name's last value that is not empty."""
@@ -85,8 +88,13 @@ def open_quote(line: str, before: str) -> str:
     if "-----BEGIN" in bare and "-----END" not in bare:
         return "-----"
     value = bare.partition("=")[2].strip(BLANKS)
-    for start, end in (('"', '"'), ("'", "'"), ("{", "}"), ("[", "]")):
-        if value.startswith(start) and not bare.startswith("#") and not (len(value) > 1 and value.endswith(end)):
+    value = COMMENTED.sub(r"\1", value)
+    for start, end in (('"""', '"""'), ("'''", "'''"), ('"', '"'), ("'", "'"), ("`", "`"), ("{", "}"), ("[", "]")):
+        if (
+            value.startswith(start)
+            and not bare.startswith("#")
+            and not (len(value) > len(start) and value.endswith(end))
+        ):
             return end
     return ""
 

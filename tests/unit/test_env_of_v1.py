@@ -229,3 +229,18 @@ def test_a_label_is_a_conventional_name_or_a_number() -> None:
         "WITH_QUOTE": "WITH_QUOTE",
         "NOT_A_NAME": "line 6",
     }
+
+
+@pytest.mark.parametrize("value", ['"x"  # of Discord', "'x' #", '""', "'", '{"a": 1}'])
+def test_a_value_that_ends_in_its_line_hides_no_name_after_it(value: str) -> None:
+    text = f"A_KEY={value}\nDISCORD_BOT_TOKEN=1\n"
+    assert labels(text)["DISCORD_BOT_TOKEN"] == ("line 2" if value == "'" else "DISCORD_BOT_TOKEN")
+
+
+@pytest.mark.parametrize(("start", "end"), [('"""', '"""'), ("'''", "'''"), ("`", "`"), ('"x" y', '"'), ("[", "]")])
+def test_a_name_within_a_value_of_several_lines_is_not_shown(start: str, end: str) -> None:
+    assert labels(f"A_KEY={start}\nNOT_A_NAME=x\n{end}\nB_KEY=1") == {
+        "A_KEY": "A_KEY",
+        "NOT_A_NAME": "line 2",
+        "B_KEY": "B_KEY",
+    }
