@@ -8,7 +8,7 @@ from dataclasses import replace
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, write_file
+from tasks.command import run_program, write_file
 from tasks.facts.host_service import HostService
 from tasks.model import service_unit as texts
 from tasks.model.place import owner_in_root
@@ -79,16 +79,10 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         path = texts.rotation_path(plan)
         show_diff(path, seen.files[path], steps.rotation)
 
-    owner = owner_in_root(plan)
-    ids = ("-o", str(owner.uid), "-g", str(owner.gid)) if owner else ()
-    for what, path in steps.logs:
-        if what == "directory":
-            yield argv("install", "-d", "-m", "0755", *ids, path)
-        elif what == "file":
-            # systemd would make it, as root: the host's user could not rotate it.
-            yield argv("install", "-m", "0644", *ids, "/dev/null", path)
-        else:
-            yield argv("chown", "--no-dereference", str(owner), path)
+    if steps.logs:
+        owner = owner_in_root(plan)
+        ids = [owner.uid, owner.gid] if owner else None
+        yield run_program("make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
     if steps.units:
         told = {"unit": plan.unit, "user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
         yield run_program("install_units", told, stdin=json.dumps(steps.units))

@@ -149,11 +149,13 @@ def test_the_second_run_does_nothing(run: Run) -> None:
 def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
     of = plan(nanoclaw_uid=1500)
     found = replace(bare(of), account=texts.expected_account(of))
-    *logs, units, rotation, start = run(found, of)
-    assert logs == [
-        "install -d -m 0755 -o 1500 -g 1500 /opt/nanoclaw/logs",
-        "install -m 0644 -o 1500 -g 1500 /dev/null /opt/nanoclaw/logs/nanoclaw.log",
-        "install -m 0644 -o 1500 -g 1500 /dev/null /opt/nanoclaw/logs/nanoclaw.error.log",
+    logs, units, rotation, start = run(found, of)
+    made = json.loads(logs.removeprefix("make_logs "))
+    assert made["owner"] == [1500, 1500]
+    assert made["steps"] == [
+        ["directory", "/opt/nanoclaw/logs"],
+        ["file", "/opt/nanoclaw/logs/nanoclaw.log"],
+        ["file", "/opt/nanoclaw/logs/nanoclaw.error.log"],
     ]
     told = {"gid": 1500, "uid": 1500, "unit": of.unit, "user": "nanoclaw"}
     assert json.loads(units.removeprefix("install_units ")) == told
@@ -164,7 +166,7 @@ def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
 def test_a_squashing_server_is_not_asked_to_give_logs_away(run: Run) -> None:
     of = plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
     found = replace(bare(of), account=texts.expected_account(of))
-    assert run(found, of)[0] == "install -d -m 0755 /pods/nanoclaw/logs"
+    assert json.loads(run(found, of)[0].removeprefix("make_logs "))["owner"] is None
 
 
 def test_a_service_needs_its_user(run: Run) -> None:
