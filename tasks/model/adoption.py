@@ -59,7 +59,7 @@ def _elsewhere(one: Installed, plan: HostPlan) -> Iterator[str]:
     if not one.units and not one.loose:
         return
     by = one.units[0].file if one.units else f"process {one.loose[0]}"
-    adopt = f"to adopt it, set nanoclaw_root to {one.root}{_as_user(one, plan)}"
+    adopt = f"to adopt it, set nanoclaw_root to {one.root}{_as_user(one, _runner(one), plan)}"
     yield f"a NanoClaw v2 runs in {one.root} already ({by}): {adopt}; or {_stop(one)}, then run again"
 
 
@@ -70,9 +70,10 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
             continue
         if is_the_plans or unit.manager == "user":
             if unit.uid != plan.host.uid:
+                adopt = _as_user(one, unit.uid, plan).replace(" and", "to adopt it, set", 1)
                 yield (
                     f"{unit.file} runs {one.root} as uid {unit.uid}, and the role would run it as uid {plan.host.uid}: "
-                    f"to adopt it{_as_user(one, plan).replace(' and', ', set', 1)}; or {_stop(one)}, then run again"
+                    f"{adopt}; or {_stop(one)}, then run again"
                 )
             elif unit.active == "no manager":
                 yield (
@@ -88,12 +89,19 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
         )
 
 
-def _as_user(one: Installed, plan: HostPlan) -> str:
-    if one.uid == plan.host.uid:
+def _runner(one: Installed) -> int | None:
+    """The uid of its service; of its owner where it has none."""
+    return one.units[0].uid if one.units else one.uid
+
+
+def _as_user(one: Installed, uid: int | None, plan: HostPlan) -> str:
+    """The settings with which an install goes on as the user that runs it: its files may be another's."""
+    if uid == plan.host.uid:
         return ""
-    if one.uid == 0:
+    if uid == 0:
         return " and nanoclaw_user to root"
-    return f" and nanoclaw_user to {one.user or one.uid} (nanoclaw_uid {one.uid})"
+    user = one.user if uid == one.uid and one.user else "its user"
+    return f" and nanoclaw_user to {user}" + (f" (nanoclaw_uid {uid})" if uid is not None else "")
 
 
 def _stop(one: Installed) -> str:

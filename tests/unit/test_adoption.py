@@ -54,6 +54,14 @@ def test_what_the_role_runs_and_what_it_can_take_over_is_no_problem() -> None:
             Installed(HOST_PLAN.root, 0, "root", False, [SYSTEM], []),
             ["as uid 0, and the role would run it as uid 1000", "to adopt it, set nanoclaw_user to root"],
         ),
+        (  # on pods whose server maps root, or that agents have been given
+            Installed(HOST_PLAN.root, HOST, "nanoclaw", False, [SYSTEM], []),
+            ["as uid 0, and the role would run it as uid 1000", "to adopt it, set nanoclaw_user to root;"],
+        ),
+        (
+            Installed(HOST_PLAN.root, 0, "root", False, [Service("user", "x.service", "/x", ANDY, "active")], []),
+            ["as uid 2001", "set nanoclaw_user to its user (nanoclaw_uid 2001)"],
+        ),
         (
             Installed(HOST_PLAN.root, ANDY, "andy", False, [Service("user", "x.service", "/x", ANDY, "active")], []),
             ["as uid 2001", "set nanoclaw_user to andy (nanoclaw_uid 2001)"],
