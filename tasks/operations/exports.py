@@ -20,10 +20,11 @@ from tasks.model.exports import (
     exports_text,
     kept_exports,
     removed_exports,
+    some,
     table_drift,
     table_entries,
 )
-from tasks.model.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, version_refusals
+from tasks.model.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, other_clients, version_refusals
 from tasks.model.plan import ServerPlan
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import say, show_diff
@@ -80,6 +81,8 @@ def nfs_server(plan: ServerPlan) -> Commands:
     if state.active and state.enabled and not conf_differs and not restart:
         host.noop("nfs-server.service runs with the right versions")
         return
+    if restart and (others := other_clients(plan, state)):
+        say(f"nfs-server.service restarts, and others that use it wait for its grace period: {some(others)}")
     if text is not None and conf_differs:
         show_diff(CONF, state.conf, text)
         yield write_file(CONF, text)
