@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from files.programs import host_user
 from files.programs.atomic import replace
 from files.programs.mount_table import Mounted, carrier, is_remote, may_hang, mount_table
 from tasks.command import PROGRAMS
@@ -97,6 +98,17 @@ def test_no_file_system_of_this_machines_own_counts_as_a_servers() -> None:
     listed = [line.split("\t") for line in Path("/proc/filesystems").read_text().splitlines()]
     devices = {name for nodev, name in listed if not nodev}
     assert devices and not {name for name in devices if is_remote(name)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "server_says"), [("nfs", True), ("nfs4", True), *((kind, False) for kind in ("ceph", "virtiofs", "ext4"))]
+)
+def test_root_makes_and_chowns_a_project_root_but_where_an_nfs_server_may_squash_it(
+    kind: str, server_says: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the host user nobody could make a new one in /opt: what may hang is not what squashes."""
+    monkeypatch.setattr(host_user, "mount_table", lambda: [Mounted("/opt", "/", kind, "x:/opt", ["rw"], ["rw"])])
+    assert host_user.on_network("/opt/nanoclaw") is server_says
 
 
 def test_what_lies_beneath_a_mount_point_on_a_dead_server_is_not_looked_at(
