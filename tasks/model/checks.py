@@ -196,7 +196,8 @@ def v1_problem(v1: str, root: str, pods: str) -> str | None:
         return f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
     if of_role(v1):
         return f"{v1} is the role's own; name the directory that v1 was installed to"
-    if in_system(v1) and not lies_in(v1, "/tmp") and not lies_in(v1, "/var/tmp"):  # noqa: S108  v1 may lie there
+    depth = 2 if v1.startswith(("/usr/", "/var/")) else 1  # deeper it may be v1's: /usr/local/nanoclaw
+    if in_system(v1) and v1.count("/") <= depth:
         return f"{v1} is a directory of the system; name the directory that v1 was installed to"
     if is_shared(v1):
         return f"{v1} is not v1's alone; name the directory that v1 was installed to"
