@@ -52,6 +52,9 @@ _SERVICES = frozenset(
             "udisks2",
             "usbutils",
         ),
+        *("acme", "caddy", "ceph", "chrony", "clamav", "consul", "dnf", "dovecot", "firewalld", "gdm", "gitea"),
+        *("glusterd", "keycloak", "letsencrypt", "mailman", "misc", "mongo", "nomad", "pgsql", "rpm", "sddm"),
+        *("selinux", "tftpboot", "vault", "zabbix"),
         *("vim", "waagent", "xfsdump", "xkb", "xml-core", "zerotier-one"),
     )
 )
