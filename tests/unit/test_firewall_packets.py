@@ -16,9 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from tasks.model.container_firewall import rules_text
-
-REQUIRED = os.environ.get("NANOCLAW_PODS_LAB") == "required"
-"""As CI sets it for the lab."""
+from tests.unit.managers import REQUIRED
 
 CATCH = """
 import selectors, socket, sys
