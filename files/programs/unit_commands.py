@@ -86,7 +86,7 @@ def paths_in(text: str, directory: str, home: str | None) -> Iterator[str]:
         text = text.replace(f"{name}/", f"{home or '/nonexistent'}/")
     for word in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MOST_WORDS]):
         if word and len(word) < 1024 and "\0" not in word and not word.startswith("-"):
-            yield os.path.realpath(os.path.join(directory or "/", word))
+            yield os.path.realpath(os.path.join(directory or "/", os.path.expanduser(word)))  # ~andy/claw
 
 
 def points_into(text: str, root: str, directory: str, home: str | None) -> bool:

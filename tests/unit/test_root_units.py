@@ -144,6 +144,14 @@ SYSTEM_UNITS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         },
         {},
     ),
+    "named-home": (
+        {
+            f"{SYSTEM}/named-home.service": service(
+                "ExecStart=/bin/sh -c 'cd ~andy/named-home && exec node dist/index.js'"
+            )
+        },
+        {"uid": 0},
+    ),
     "relative-script": (
         {
             f"{SYSTEM}/relative-script.service": service(
@@ -252,7 +260,12 @@ def of_the_system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     machine = Managed(
         files={**files, **NOT_V1},
         users=USERS,
-        links={**links, "/home/andy/in-home": "/srv/in-home", "/home/andy/long-script": "/srv/long-script"},
+        links={
+            **links,
+            "/home/andy/in-home": "/srv/in-home",
+            "/home/andy/long-script": "/srv/long-script",
+            "/home/andy/named-home": "/srv/named-home",
+        },
     )
     machine.owners = {"/srv": ANDY, "/home/andy": ANDY}
     once = "import functools, files.programs.root_units as r; r.service_names = functools.cache(r.service_names)"
