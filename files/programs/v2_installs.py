@@ -22,7 +22,8 @@ from files.programs.systemd import running_users
 from files.programs.users import account_with, may_write
 from files.programs.v1_find import by_processes, by_units, every_home, homes_with_units, is_v2
 
-DROPIN = "/etc/systemd/system/{}.d/50-nanoclaw-pods.conf"
+TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/nanoclaw-pods/{}.image.json")
+"""What the role leaves for each service that it runs. One is enough: drift may have taken the other."""
 
 
 def is_nanoclaw(path: str) -> bool:
@@ -39,6 +40,12 @@ def has_docker(uid: int) -> bool:
         docker = -1
     in_group = entry is not None and docker in os.getgrouplist(entry.pw_name, entry.pw_gid)
     return uid == 0 or in_group or os.path.lexists(f"/run/user/{uid}/docker.sock")
+
+
+def is_ours(services: list[dict[str, Any]]) -> bool:
+    """Whether the role has run one of these services."""
+    names = [unit["name"].rpartition(".")[0] for unit in services if unit["manager"] == "system"]
+    return any(os.path.lexists(trace.format(name)) for name in names for trace in TRACES)
 
 
 def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
@@ -62,7 +69,7 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
         "root": shown(root),
         "uid": uid,
         "user": entry.pw_name if entry else None,
-        "ours": any(os.path.lexists(DROPIN.format(unit["name"])) for unit in services if unit["manager"] == "system"),
+        "ours": is_ours(services),
         "units": [{key: unit[key] for key in ("manager", "name", "file", "uid", "active")} for unit in services],
         "loose": [one["pid"] for one in running if (one["manager"], one["unit"]) not in known],
     }

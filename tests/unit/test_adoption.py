@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from files.programs import v2_installs
 from tasks.command import program_argv
 from tasks.model.adoption import Installed, Installs, Service, adoption_problems
+from tasks.model.service_unit import dropin_path, image_record, name_of
 from tests.unit.managers import NODE, SERVES, Managed, needs_managers
 from tests.unit.test_service_unit import plan
 
@@ -177,3 +179,23 @@ def test_one_that_cannot_be_disabled_is_an_error(tmp_path: Path) -> None:
     machine = Managed(users={"andy": (ANDY, "/home/andy")}, running=(ANDY,))
     _, status, text, _ = machine.ask(f"ROOT, ARGV = '/srv', {argv!r}\n{ADOPT}", tmp_path)
     assert status == 1 and "systemctl disable none.service (user)" in text and "Traceback" not in text
+
+
+def test_a_service_is_the_roles_while_one_trace_of_the_role_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces = [f"{tmp_path}/{{}}.dropin", f"{tmp_path}/{{}}.image.json"]
+    monkeypatch.setattr(v2_installs, "TRACES", traces)
+    services = [{"manager": "user", "name": "other.service"}, {"manager": "system", "name": "nanoclaw-v2-x.service"}]
+    assert not v2_installs.is_ours(services)
+    for trace in traces:
+        for name, ours in (("nanoclaw-v2-x", True), ("other", False)):
+            file = Path(trace.format(name))
+            file.touch()
+            assert v2_installs.is_ours(services) is ours
+            file.unlink()
+
+
+def test_the_traces_are_those_that_the_role_leaves() -> None:
+    traces = [trace.format(name_of(HOST_PLAN)) for trace in v2_installs.TRACES]
+    assert traces == [dropin_path(HOST_PLAN), image_record(HOST_PLAN)]
