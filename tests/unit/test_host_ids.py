@@ -88,6 +88,12 @@ def test_what_one_host_of_an_export_has_the_others_take() -> None:
     assert chosen(fleet(a=A, b=B), a=host(STOCK, (1234, 1234)), b=host(free))["b"] == Ids(1234, 1234)
 
 
+def test_an_account_that_is_there_counts_before_what_a_server_remembers() -> None:
+    machines, states = fleet(a=A, b=B), {"a": host(STOCK, (849, 849)), "b": host(STOCK)}
+    ids = choose_host_ids(plan_fleet(machines), states, {"a": Ids(848, 848), "b": Ids(848, 848)}).ids
+    assert ids == {"a": Ids(849, 849), "b": Ids(849, 849)}
+
+
 def test_what_is_not_known_of_a_number_is_asked_for() -> None:
     states = {"a": host(STOCK, (1234, 1234)), "b": host(STOCK)}
     assert choose_host_ids(plan_fleet(fleet(a=A, b=B)), states).unknown == {1234}
