@@ -272,3 +272,15 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     (machine.root / "package.json").write_text('{"version": "2.1.17", "dependencies": {"@onecli-sh/sdk": "^2.2.1"}}')
     found = look()
     assert (found["answers"], found["health"]["status"]) == (True, None), "it needs a OneCLI, and none is there"
+
+
+@pytest.mark.parametrize(("pause", "waits"), [(300, False), (5, True)])
+def test_a_pause_that_outlasts_the_wait_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, pause: int, waits: bool
+) -> None:
+    answers = [{"active": "active", "invocation": "1", "answers": False, "pause": pause}]
+    answers += [{**answers[0], "answers": True, "pause": 0}]
+    monkeypatch.setattr(programs, "serving", lambda *_asked: answers[0] if len(answers) > 1 else answers[-1])
+    monkeypatch.setattr(time, "sleep", lambda _seconds: answers.pop(0))
+    now = programs.wait_until_serving("n.service", "/opt/nanoclaw", (1000, 1000), 20)
+    assert now["answers"] == waits and len(answers) == 2 - waits
