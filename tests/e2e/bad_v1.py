@@ -36,7 +36,7 @@ BAD = (
         "a v2",
         "sed -i.kept 's/1[.][12][.][0-9]*/2.0.64/' package.json",
         "mv package.json.kept package.json",
-        "is a NanoClaw v2",
+        "a NanoClaw v2",
     ),
     Bad("no database", "mv store store.kept", "mv store.kept store", "has no database, store/messages.db"),
     Bad(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.model.migration.places import directory, marker
 from tasks.model.migration.steps import ACCOUNT
-from tests.e2e.fleet import PROJECT, Fleet
+from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal
 from tests.e2e.v1_hosts import GATE, install_v1, old_of
 from tests.lab import v1_standin
@@ -64,9 +64,9 @@ def v1_is_as_it_was(fleet: Fleet, name: str) -> bool:
     return bool(json.loads(again.splitlines()[-1])["digest"] == account(journal(fleet, name))["digest"])
 
 
-def left_over() -> list[str]:
+def left_over(fleet: Fleet) -> list[str]:
     """The hosts that the last run left to migrate."""
-    return (PROJECT / "migration-left.txt").read_text(encoding="utf-8").split()
+    return (fleet.folder / "migration-left.txt").read_text(encoding="utf-8").split()
 
 
 def which_conversation(fleet: Fleet, name: str, folder: str) -> str:
@@ -101,10 +101,10 @@ def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
     run = fleet.run("-y", "--limit", "server", "--limit", name)
     fleet.data[name]["nanoclaw_v1_gate"] = GATE
     assert run.exit != 0 and "v1 is back as it was" in run.log, run.log
-    assert journal(fleet, name)["state"] == "rolled back" and left_over() == [name]
+    assert journal(fleet, name)["state"] == "rolled back" and left_over(fleet) == [name]
     assert v1_answers(fleet, name, "after the failure")
     fleet.deploy("--limit", name)
-    assert left_over() == []
+    assert left_over(fleet) == []
     assert_migrated(fleet, name)
     assert_recorded(fleet, name)
     assert fleet.deploy("--limit", name).changed == set()
@@ -123,7 +123,7 @@ def waves_end_at_the_first_failure(fleet: Fleet) -> None:
     fleet.data[third]["nanoclaw_v1_gate"] = GATE
     assert run.failed == {third, *others}, run.log
     assert "v1 is back as it was" in run.log and f"{third} of an earlier wave failed" in run.log
-    assert left_over() == [third, *others]
+    assert left_over(fleet) == [third, *others]
     for name in (first, second):
         assert_migrated(fleet, name)
     for name in (third, *others):
@@ -131,7 +131,7 @@ def waves_end_at_the_first_failure(fleet: Fleet) -> None:
     assert journal(fleet, third)["state"] == "rolled back"
     assert {journal(fleet, name)["state"] for name in others} == {"staged"}
     fleet.deploy(timeout=3600)
-    assert left_over() == []
+    assert left_over(fleet) == []
     for name in (third, *others):
         assert_migrated(fleet, name)
     assert fleet.deploy().changed == set()
