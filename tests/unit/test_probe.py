@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,11 +24,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from tasks.command import program_text
-from tasks.model.observations import Observations
+from tasks.model.observations import Container, Observations
 
 A = 1000
 
 FAKE_DOCKER = r"""#!/bin/bash
+[ -n "$CALLS" ] && echo "$@" | head -n 1 >> "$CALLS"
 case $1 in
     image) [ -z "$NO_IMAGE" ] && exit; echo "Error response from daemon: No such image: x" >&2; exit 1 ;;
     run) ;;
@@ -147,6 +150,75 @@ def test_a_host_that_is_right(machine: Machine) -> None:
     assert seen.survey is not None
     assert (seen.survey.sessions, seen.survey.groups, seen.survey.refused) == (1, 1, 0)
     assert (machine.scratch(), seen.left) == ([], [])
+
+
+WROTE = ["write in the group directory", "write in its home"]
+STEPS = [
+    ("root", ["look at the file system"]),
+    ("host", ["make a session"]),
+    ("dockerd", ["make the mount point of the group directory in the session"]),
+    ("agent", ["write outbound.db with SQLite", "touch .heartbeat", "make outbox/message", "read inbound.db", *WROTE]),
+    ("root", ["find the session where it was made"]),
+    ("container", ["open outbound.db for writing", "create and remove outbound.db-journal"]),
+    ("container", ["write outbound.db with SQLite"] if shutil.which("sqlite3") else []),
+    ("container", ["touch .heartbeat", "make outbox/message", "read inbound.db", *WROTE]),
+    ("host", ["clean up after the agent"]),
+    ("agent", ["look at what exists"]),
+]
+
+
+def test_everything_that_nanoclaw_does_in_a_session_is_tried_in_its_order(machine: Machine) -> None:
+    """In the container, too; the script's own end is none of a failure."""
+    seen = machine.probe()
+    assert [(step.who, step.what) for step in seen.steps] == [(who, what) for who, all_of in STEPS for what in all_of]
+    assert seen.container == Container("ran", code=0, ids=(A, A))
+
+
+@pytest.mark.parametrize(("user", "more"), [(None, ""), ("1000:1000", "--user 1000:1000 -e HOME=/home/node ")])
+def test_the_container_gets_the_session_alone(machine: Machine, tmp_path: Path, user: str | None, more: str) -> None:
+    """Its places, its user, no network, and an image that is there already."""
+    machine.environment["CALLS"] = str(tmp_path / "calls")
+    machine.probe(user=user, image="nanoclaw-agent:latest")
+    looked, ran = (tmp_path / "calls").read_text().splitlines()
+    assert looked == "image inspect --format {{.Id}} nanoclaw-agent:latest"
+    scratch = r"\.nanoclaw-pods-probe-[0-9a-f]{16}"
+    assert re.fullmatch(
+        r"run --rm --pull never --network none --name pods-probe-test-[0-9a-f]{8} --entrypoint sh "
+        rf"{more}-v {machine.sessions}/{scratch}/sess-probe:/workspace -v {machine.groups}/{scratch}:/workspace/agent "
+        rf"-v {machine.sessions}/{scratch}/\.claude-shared:/home/node/\.claude nanoclaw-agent:latest -c ",
+        ran,
+    )
+
+
+FAKE_SYSTEMCTL = r"""#!/bin/bash
+[ "$*" = "show --property=ActiveState --value $GUARD" ] && echo failed
+[ "$*" = "show --property=StatusText --value $GUARD" ] && echo "watching 3 directories"
+exit 0
+"""
+
+
+def test_a_guard_that_does_not_do_its_work_is_looked_at(machine: Machine) -> None:
+    """What systemd says of it, and whether root may do its work at all."""
+    guard = "pods-guard-oslo.service"
+    machine.environment["GUARD"] = guard
+    systemctl = machine.place / "bin" / "systemctl"
+    systemctl.write_text(FAKE_SYSTEMCTL)
+    systemctl.chmod(0o755)
+    seen = machine.probe(host=0, wait=0.2, guard=guard)
+    assert (seen.guard, seen.guard_says, seen.chown) == ("failed", "watching 3 directories", None)
+    assert seen.waited is not None and 0.2 <= seen.waited < 10
+
+
+def test_a_guard_that_gives_the_session_in_time_is_waited_for_no_longer(machine: Machine) -> None:
+    words = machine.words(host=0, wait=60)
+    with subprocess.Popen(words, env=machine.environ(), stdout=-1, text=True) as probe:
+        until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
+        time.sleep(0.3)
+        give(machine.place)
+        seen = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
+    assert (seen.born, seen.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
+    assert (seen.guard, errors(seen)) == (None, [])
+    assert seen.waited is not None and seen.waited < 30
 
 
 def test_directories_above_do_not_count(machine: Machine) -> None:
