@@ -115,7 +115,11 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     tree = git("rev-parse", "--verify", "--quiet", "HEAD:container")
     if tree.returncode != 0:
         return ""
-    changes = git("diff", "--no-ext-diff", "--binary", "HEAD", "--", "container").stdout
+    # git diff would refresh the index, in NanoClaw's own repository; status compares contents and writes nothing.
+    status = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", "container").stdout
+    names = [entry[3:] for entry in status.decode(errors="surrogateescape").split("\0") if entry]
+    words = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
+    changes = git(*words, "--", *names).stdout if names else b""
     mark = "+" + hashlib.sha256(changes).hexdigest()[:16] if changes else ""
     return tree.stdout.decode().strip() + mark
 

@@ -167,6 +167,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "root"
     (root / "container").mkdir(parents=True)
     (root / "container" / "Dockerfile").write_text("FROM scratch\n")
+    (root / "container" / "entry").write_text("#!/bin/sh\n")
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
         subprocess.run([*git, *words], check=True)
@@ -204,7 +205,21 @@ def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
     (machine / "root" / "other").write_text("")
     assert look(machine).tree == tree
     (machine / "root" / "container" / "Dockerfile").write_text("FROM scratch\nUSER node\n")
-    assert look(machine).tree.startswith(tree + "+")
+    changed = look(machine).tree
+    assert changed.startswith(tree + "+")
+    os.utime(machine / "root" / "container" / "entry", (1, 1))  # its times alone
+    assert look(machine).tree == changed
+
+
+def test_a_look_writes_nothing_in_the_repository(machine: Path) -> None:
+    """git diff would write an index anew whose times are old, and take its lock from NanoClaw's own git."""
+    root = machine / "root"
+    index = (root / ".git/index").read_bytes()
+    os.utime(root / "container/Dockerfile", (1, 1))
+    before = {path: path.stat().st_mtime_ns for path in sorted(root.rglob("*"))}
+    assert len(look(machine).tree) == 40
+    assert (root / ".git/index").read_bytes() == index
+    assert {path: path.stat().st_mtime_ns for path in sorted(root.rglob("*"))} == before
 
 
 @needs_root

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from files.programs import export_entries, nfs_service, reading
+from files.programs import export_change, export_entries, nfs_service, reading
 from tasks.command import run_program
 from tasks.model.export_state import ExportState
 from tests.unit.nfs_tools import EXPORTFS, NFSCONF
@@ -314,6 +314,49 @@ def test_directories_are_looked_at_without_following_links() -> None:
     assert kinds == {"/srv/pods/oslo": "directory", "/srv/link": "other", "/srv/file": "other", "/no": None}
     oslo = seen.directories["/srv/pods/oslo"]
     assert oslo and (oslo.uid, oslo.gid, oslo.mode) == (0, 0, "0750")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 0", ""),
+        ("printf 'no \\377 such export\\n' >&2; exit 1", "no \ufffd such export"),
+        ("exit 3", "exportfs -u: status 3"),
+        ("sleep 30", "exportfs -u did not end within 1 s"),
+    ],
+)
+def test_an_exportfs_that_fails_is_a_reason_whatever_it_says(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path of others may be no UTF-8: what was changed until then is still put back."""
+    tool(tmp_path / "exportfs", script)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(export_change, "EXPORTFS_SECONDS", 1)
+    assert export_change.exportfs("-u", "10.0.0.2:/srv/films") == said
+
+
+@pytest.mark.parametrize(
+    ("script", "place"),
+    [
+        ('[ "$*" = "--get mountd state-directory-path" ] && echo /srv/state', "/srv/state"),
+        ('[ "$*" = "--get exportd state-directory-path" ] && echo " /srv/other "', "/srv/other"),
+        ("echo relative", "/var/lib/nfs"),
+        ("echo /srv/state; exit 1", "/var/lib/nfs"),
+        (None, "/var/lib/nfs"),
+    ],
+)
+def test_the_table_of_exports_lies_where_nfsconf_says(
+    script: str | None, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if script:
+        tool(tmp_path / "nfsconf", script)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert export_change.state_directory() == place
+
+
+def tool(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 @NEEDS_ROOT

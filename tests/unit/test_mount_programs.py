@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,11 +39,11 @@ def command(program: str, **told: Any) -> str:
     return str(run_program(program, told).get_raw_value())
 
 
-def look(pods: Path, setup: str = ":", target: Path | None = None) -> MountState:
+def look(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:
     binds = [[f"{pods}/groups", str(target)]] if target else []
     units = {str(pods): "nanoclaw-pods-no-such.mount"}
     fact = command("mounts", pods=str(pods), binds=binds, units=units, stamp=f"{pods}.stamp", tried=f"{pods}.tried")
-    done = _namespace(f"{setup}\n{fact}")
+    done = _namespace(f"{setup}\n{before} {fact}")
     assert done.returncode == 0, done.stderr
     return TypeAdapter(MountState).validate_json(done.stdout.splitlines()[-1])
 
@@ -86,6 +87,49 @@ def test_a_link_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("elsewhere")
     beneath = look(tmp_path / "link" / "pods").points[f"{tmp_path}/link/pods"].beneath
     assert (beneath.kind, beneath.detail) == ("link", f"{tmp_path}/link")
+
+
+@NEEDS_ROOT
+def test_what_a_mount_hides_is_unknown_where_the_kernel_does_not_show_it(tmp_path: Path) -> None:
+    """With the kernel's own reason: as a container's root without its rights has it."""
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    beneath = look(pods, before="setpriv --bounding-set -sys_admin").points[str(pods)].beneath
+    why = "open_tree(2): Operation not permitted (it needs root and Linux 5.2)"
+    assert (beneath.kind, beneath.detail) == ("unknown", why)
+
+
+@NEEDS_ROOT
+def test_of_many_hidden_entries_twenty_are_named(tmp_path: Path) -> None:
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    for number in range(30):
+        (pods / f"{number:02}").touch()
+    entries = look(pods, f"mount -t tmpfs one {pods}").points[str(pods)].beneath.entries
+    assert entries == tuple(f"{number:02}" for number in range(20))
+
+
+@NEEDS_ROOT
+def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path) -> None:
+    """fstab(5): comments, escapes, a slash at the end, options that are missing; other mount points are not ours."""
+    pods = tmp_path / "the pods"
+    pods.mkdir()
+    escaped = str(pods).replace(" ", r"\040")
+    lines = [
+        f"# 127.0.0.1:/srv/no {escaped} nfs defaults 0 0",
+        f"[::1]:/srv/one {escaped}/ nfs rw,hard 0 0",
+        f"127.0.0.1:/srv/two\t{escaped} nfs4",
+        f"/dev/sdz1 {escaped} ext4 defaults",
+        "127.0.0.1:/srv/other /elsewhere nfs defaults",
+        "short line",
+    ]
+    (tmp_path / "fstab").write_text("\n".join(["", *lines, ""]))
+    seen = look(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
+    assert [(it.line, it.source, it.path, list(it.options), list(it.addresses)) for it in seen] == [
+        (lines[1], "[::1]:/srv/one", str(pods), ["rw", "hard"], ["::1"]),
+        (lines[2], "127.0.0.1:/srv/two", str(pods), [""], ["127.0.0.1"]),
+        (lines[3], "/dev/sdz1", str(pods), ["defaults"], []),
+    ]
 
 
 @NEEDS_ROOT
@@ -322,6 +366,28 @@ def test_what_uses_a_mount_has_some_time_to_end(monkeypatch: pytest.MonkeyPatch,
         return
     with pytest.raises(mount_units.FailedError, match=r"device is busy; processes that use it: 3064 \(sqlite3\)"):
         mount_units.unmount("pods.mount", "/pods", lazy=False)
+
+
+def test_who_uses_a_mount_is_told_once_while_it_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After five seconds of it, and not for each try."""
+    clock = [0.0]
+    passes = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.append(clock.pop() + seconds))
+    told: list[float] = []
+
+    def holders(_path: str) -> str:
+        told.append(clock[0])
+        return "3064 (sqlite3)"
+
+    monkeypatch.setattr(mount_units, "time", passes)
+    monkeypatch.setattr(mount_units, "run", lambda _argv, _seconds: (32, "umount: /pods: target is busy."))
+    monkeypatch.setattr(mount_units, "mounted", lambda _path: clock[0] < 20)
+    monkeypatch.setattr(mount_units, "PATIENCE", 60)
+    monkeypatch.setattr(mount_units, "holders", holders)
+    mount_units.unmount("pods.mount", "/pods", lazy=False)
+    assert capsys.readouterr().out == "waiting up to 60 s for what uses /pods: 3064 (sqlite3)\n"
+    assert told == [5.5]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

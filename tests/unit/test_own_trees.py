@@ -19,6 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from files.programs import own_trees
+from files.programs.acting import ROOT, acting
+from files.programs.tree_entry import NOBODY
 from files.programs.tree_names import packed, unpacked
 from tasks.command import program_text
 from tests.unit.trees import A, needs_root
@@ -45,6 +47,49 @@ def test_the_program_counts_and_then_changes(tree: Path) -> None:
     assert len(counted["samples"]["give"]) == 5
     assert ask(tree, apply=True)["counts"] == {"give": 6}
     assert ask(tree)["counts"] == {"right": 6}
+
+
+@needs_root
+@pytest.mark.parametrize("apply", [False, True])
+def test_the_program_complains_of_nothing_where_all_went_well(tree: Path, apply: bool) -> None:
+    told = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0]}
+    asked = json.dumps({"apply": apply, "trees": [{**told, "gids": [0, A]}]})
+    done = subprocess.run([sys.executable, "-I", "-c", program_text("own_trees"), asked], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@needs_root
+@pytest.mark.parametrize("beneath", [False, True])
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "nobody"),
+        ({"anchor": None}, "there"),
+        ({"type": "nfs"}, "there"),
+        ({"uid": NOBODY}, "there"),
+        ({"other": "ag"}, "there"),
+        ({"other": "ag/sess/outbound.db"}, "there"),
+        ({"above": 0}, "there"),
+    ],
+)
+def test_a_tree_that_is_all_nobodys_over_nfsv4_is_a_lost_mapping_of_names(
+    tmp_path: Path, change: dict[str, Any], state: str, beneath: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mount as well; whether find or, with a mount in the tree, the walk counts it."""
+    tree = tmp_path / "pods" / "sessions"
+    (tree / "ag/sess").mkdir(parents=True)
+    (tree / "ag/sess/outbound.db").touch()
+    subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", str(tmp_path / "pods")], check=True)
+    os.chown(tmp_path / "pods", change.get("above", NOBODY), 0)
+    if "other" in change:
+        os.chown(tree / change["other"], 0, 0)
+    anchor = change.get("anchor", str(tmp_path / "pods"))
+    types = {str(tmp_path / "pods"): change.get("type", "nfs4"), **({f"{tree}/ag/x": "tmpfs"} if beneath else {})}
+    monkeypatch.setattr(own_trees, "mount_types", lambda: types)
+    asked = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
+    asked |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
+    answer = acting(ROOT, 20, lambda: own_trees.look(asked, False, time.monotonic() + 20))
+    assert answer["value"]["state"] == state
 
 
 def test_the_program_does_not_take_a_bare_mount_point_for_the_tree(tree: Path) -> None:

@@ -209,6 +209,12 @@ def test_a_guard_that_does_not_do_its_work_is_looked_at(machine: Machine) -> Non
     assert seen.waited is not None and 0.2 <= seen.waited < 10
 
 
+def test_that_root_itself_may_not_chown_is_seen_beside_a_guard_that_does_nothing(machine: Machine) -> None:
+    words = ["setpriv", "--bounding-set", "-chown", *machine.words(host=0, wait=0.2)]
+    done = subprocess.run(words, capture_output=True, text=True, env=machine.environ(), check=True)
+    assert TypeAdapter(Observations).validate_json(done.stdout.splitlines()[-1]).chown == "EPERM"
+
+
 def test_a_guard_that_gives_the_session_in_time_is_waited_for_no_longer(machine: Machine) -> None:
     words = machine.words(host=0, wait=60)
     with subprocess.Popen(words, env=machine.environ(), stdout=-1, text=True) as probe:

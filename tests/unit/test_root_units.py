@@ -391,3 +391,25 @@ def test_without_systemd_no_unit_is_not_none(tmp_path: Path) -> None:
     silent = "import files.programs.systemd as s; s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
     answer = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
     assert (answer["units"], [one["uid"] for one in answer["unasked"]]) == ([], [None])
+
+
+@needs_managers
+def test_on_a_machine_that_systemd_does_not_run_its_silence_is_no_doubt_and_files_are_read(tmp_path: Path) -> None:
+    """A container, or another init: no manager will start what the files say."""
+    machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN, "User=andy")})
+    machine.users = USERS
+    away = "import files.programs.systemd as s, files.programs.root_units as r; r.BOOTED = '/nowhere'; "
+    away += "s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
+    answer = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
+    assert answer["unasked"] == []
+    assert [(one["name"], one["uid"], one["active"]) for one in answer["units"]] == [("claw.service", ANDY, "unknown")]
+
+
+@needs_managers
+def test_a_unit_file_that_is_a_link_is_read_where_no_manager_runs(tmp_path: Path) -> None:
+    """As systemctl --user link makes it."""
+    machine = Managed(files={"/srv/claw/claw.service": service("WorkingDirectory=/srv/claw", RUN)}, users=USERS)
+    machine.links = {f"/home/andy/{USER}/claw.service": "/srv/claw/claw.service"}
+    machine.owners = {"/srv/claw": ANDY, "/home/andy": ANDY}
+    units = asked(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
+    assert [(one["name"], one["uid"], one["active"]) for one in units] == [("claw.service", ANDY, "no manager")]

@@ -194,6 +194,31 @@ def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
     assert machine.look()["answers"]
 
 
+def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead file system below the root; a Python that does not start, or prints something else."""
+    machine.says(machine.listens())
+    machine.crashed(5, 20)
+    odd = machine.fake / "bin/odd"
+    odd.write_text("#!/bin/sh\necho no JSON\n")
+    odd.chmod(0o755)
+    for python, patience, why in (
+        (sys.executable, 0.001, "no answer within 0.002 s"),
+        ("/nowhere/python3", 2, "No such file or directory: '/nowhere/python3'"),
+        (str(odd), 2, "Expecting value"),
+    ):
+        monkeypatch.setattr(sys, "executable", python)
+        monkeypatch.setattr(programs, "PATIENCE", patience)
+        now = machine.look()
+        assert (now["active"], now["answers"], now["pause"]) == ("active", False, 0)
+        assert why in now["why"] and now["why"].startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
+
+
+def test_a_unit_that_systemd_does_not_know_is_said_to_be_so(machine: Machine) -> None:
+    (machine.fake / "shown").write_text("Warning: nothing is known\n")
+    now = machine.look()
+    assert (now["answers"], now["why"]) == (False, f"{UNIT} is unknown to systemd ()")
+
+
 BANNER = "\\n".join(
     ["=" * 64, "NanoClaw stopped: update did not go through the supported path", *"abcdefghijklmnopqrst"]
 )

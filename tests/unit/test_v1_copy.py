@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from files.programs.confined import SOURCE, confine, directory_below, needs_of
-from files.programs.rsync_confined import only_vanished
+from files.programs.rsync_confined import last_of, only_vanished
 from tasks.command import program_argv
 from tests.unit.swapper import swapping
 
@@ -276,6 +276,22 @@ def test_a_program_that_is_confined_has_the_right_to_read_alone(case: Case) -> N
 )
 def test_only_errors_of_what_was_removed_or_replaced_are_tried_again(said: str, vanished: bool) -> None:
     assert only_vanished(said) is vanished
+
+
+@pytest.mark.parametrize(("size", "kept"), [(0, 0), (10, 10), (1 << 20, 1 << 20), ((1 << 20) + 5, 1 << 20)])
+def test_of_what_rsync_prints_the_end_counts(size: int, kept: int) -> None:
+    with tempfile.TemporaryFile() as file:
+        said = "".join(str(number % 10) for number in range(size))
+        file.write(said.encode())
+        assert last_of(file) == said[size - kept :]
+
+
+def test_the_bytes_that_were_sent_are_counted(case: Case) -> None:
+    """Of all that is copied; what is there already is not sent again."""
+    (case.group / "a").write_bytes(b"a" * 1_234_567)
+    (case.claude / "b").write_bytes(b"b" * 1000)
+    sent = [json.loads(case.copy(final=False).stdout.splitlines()[-1])["bytes"] for _ in range(2)]
+    assert sent == [1_235_567, 0]
 
 
 def test_a_group_that_cannot_be_written_fails_at_once_with_the_cause(case: Case) -> None:
