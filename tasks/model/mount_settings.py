@@ -60,7 +60,7 @@ _WORDS = {
 CONTEXTS = frozenset({"context", "fscontext", "defcontext", "rootcontext"})
 """SELinux contexts (mount(8)); a value that holds a comma is quoted."""
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+(:[A-Za-z0-9_.,:-]+)?")
-_V3_ONLY = frozenset({"mountport", "mountproto", "mountvers", "namlen", "acl", "noacl", "nordirplus"})
+_V3_ONLY = frozenset({"mountport", "mountproto", "mountvers", "namlen"})
 
 LENGTH = 1024
 """Characters of all options together: the kernel takes one page for them and what the role adds (mount(2))."""
@@ -109,7 +109,7 @@ def of_managed_server(option: str) -> str | None:
 def of_version(option: str, version: str) -> str | None:
     """Why an option has no meaning in a version of NFS, or None."""
     name = option.partition("=")[0]
-    if version != "3" and name in _V3_ONLY - {"noacl", "acl", "nordirplus"}:
+    if version != "3" and name in _V3_ONLY:
         return f"NFSv{version} has no MOUNT protocol and no such option (nfs(5))"
     if name == "clientaddr" and version != "4.0":
         return f"only NFSv4.0 calls back to an address (nfs(5)); this is {version}"
@@ -125,8 +125,7 @@ def _wrong_value(option: str) -> str | None:
     """What a known option expects, where that is something else; None for one that is right or not known."""
     name, equals, value = option.partition("=")
     if name in CONTEXTS:
-        plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
-        return None if _CONTEXT.fullmatch(plain) else "expects a context, such as system_u:object_r:nfs_t:s0"
+        return None if _CONTEXT.fullmatch(value) else "expects a context, such as system_u:object_r:nfs_t:s0"
     if name in _NUMBERS:
         low, high = _NUMBERS[name]
         right = re.fullmatch(r"0|[1-9][0-9]{0,8}", value) and low <= int(value) <= high

@@ -91,5 +91,4 @@ def of_kernel(path: str) -> bool:
 
 def of_role(path: str) -> bool:
     """Whether the role keeps its own state there."""
-    parts = path.split("/")
-    return lies_in(path, STATE) or "/".join(parts[:4]).startswith(f"{STATE}-")
+    return lies_in(path, STATE) or path.startswith(f"{STATE}-")
