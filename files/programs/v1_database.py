@@ -52,7 +52,7 @@ def database(store: str, scratch: str) -> dict[str, Any]:
         sizes = {suffix: mark.st_size for suffix, mark in there.items()}
         found.update(bytes=sizes[""], wal=sizes.get("-wal", 0), journal=sizes.get("-journal", 0), uid=there[""].st_uid)
         found.update(contents(store, scratch, rows_of, min(COPY_AT_MOST, available() // 2)))
-    except (UnreadError, OSError, sqlite3.OperationalError) as error:
+    except (UnreadError, OSError, sqlite3.OperationalError, sqlite3.DataError) as error:  # DataError: it is too big
         found.update(state="unread", text=shown(str(error)))
     except sqlite3.DatabaseError as error:
         found.update(state="corrupt", text=shown(str(error)))

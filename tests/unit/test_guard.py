@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,10 +129,12 @@ class Manager:
         self.socket.settimeout(SECONDS)
 
     def hears(self, what: str) -> bool:
-        """Whether a message comes that holds this; those that nobody waited for may be lost."""
-        while what not in self.socket.recv(4096).decode():
-            pass
-        return True
+        """Whether a message comes in time that holds this; those that nobody waited for may be lost."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            if what in self.socket.recv(4096).decode():
+                return True
+        return False
 
 
 @pytest.fixture
@@ -147,17 +150,46 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("gives files away, which only root may")
     root = tmp_path / "v2-sessions"
-    ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    tree = {"path": str(root), "within": str(root), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
-    arguments = json.dumps({"sweep": 600, "flood": 100, "trees": [tree]})
-    words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
-    environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert manager.hears("READY=1")
+    with guarding(manager, root, root, sweep=600):
         root.mkdir()
         assert within(lambda: root.stat().st_uid == A), "a tree that appears later is found"
         yield root
-        process.kill()
+
+
+@contextmanager
+def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[None]:
+    """A guard of one tree at work."""
+    ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
+    tree = {"path": str(root), "within": str(inside), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
+    arguments = json.dumps({"sweep": sweep, "flood": 100, "trees": [tree]})
+    words = [sys.executable, "-I", "-c", program_text("guard"), arguments]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert manager.hears("READY=1")
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_no_directory_in_the_place_of_a_tree_is_told_and_left_alone_until_it_is_one(
+    tmp_path: Path, manager: Manager, kind: str
+) -> None:
+    """It is not looked for all the time, as a tree that is not there yet is: each sweep looks again."""
+    root, elsewhere = tmp_path / "v2-sessions", tmp_path / "elsewhere"
+    (elsewhere / "ag").mkdir(parents=True)
+    root.symlink_to(elsewhere) if kind == "link" else root.write_text("")
+    with guarding(manager, root, tmp_path, sweep=2):
+        assert manager.hears("instead of a tree 2"), "the first sweep is followed by another"
+        begun = time.monotonic()
+        assert manager.hears("instead of a tree 3")
+        assert time.monotonic() - begun > 1
+        assert [path.stat().st_uid for path in (elsewhere, elsewhere / "ag")] == [0, 0]
+        root.unlink()
+        elsewhere.rename(root)
+        assert within(lambda: is_given(root, root / "ag"))
 
 
 def test_a_group_may_be_called_a_journal(sessions: Path) -> None:

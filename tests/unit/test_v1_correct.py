@@ -123,6 +123,21 @@ def test_a_task_is_inserted_as_the_step_would(move: Move) -> None:
     }
 
 
+def test_what_a_task_says_is_written_as_nanoclaw_writes_it(move: Move) -> None:
+    """JSON.stringify(): without spaces, and with every character as it is but quotes, \\ and controls."""
+    said = 'Grüße, 東京 \U0001f980 "x" \\ \n\t\x01\x7f\u2028'
+    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'discord-weekly'", said)
+    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'heartbeat'", said)
+    move.steps()
+    held = move.v2.tasks("main")["heartbeat"]["content"]
+    move.correct()
+    text = move.v2.tasks("discord")["discord-weekly"]["content"]
+    prompt = r'"Grüße, 東京 \U0001f980 \"x\" \\ \n\t\u0001'.replace(r"\U0001f980", "\U0001f980") + '\x7f\u2028"'
+    origin = '{"original_id":"discord-weekly","context_mode":"isolated"}'
+    assert text == f'{{"prompt":{prompt},"script":null,"migrated_from_v1":{origin}}}'
+    assert move.v2.tasks("main")["heartbeat"]["content"] == held, "what says the same stays as it was written"
+
+
 def test_a_task_is_inserted_into_the_columns_that_are_there(move: Move) -> None:
     move.steps()
     place = "data/v2-sessions/ag-discord/sess-discord/inbound.db"
