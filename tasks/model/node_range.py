@@ -6,7 +6,8 @@ import re
 
 Version = tuple[int, int, int]
 
-_PARTIAL = r"[v=\s]*(\d{1,9}|[xX*])(?:\.(\d{1,9}|[xX*]))?(?:\.(\d{1,9}|[xX*]))?(?:[-+][0-9A-Za-z.+-]+)?"
+_PART = r"(\d{1,9}|[xX*](?!\.\d))"
+_PARTIAL = rf"[v=\s]*{_PART}(?:\.{_PART}(?:\.{_PART}(-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)?)?"
 _COMPARATOR = re.compile(rf"(>=|<=|>|<|~>?|\^)?\s*{_PARTIAL}")
 _HYPHEN = re.compile(rf"\s*{_PARTIAL}\s+-\s+{_PARTIAL}\s*")
 _END: Version = (1 << 31, 0, 0)
@@ -24,14 +25,17 @@ def accepts(text: str, version: str) -> bool | None:
 
 def _in_all(text: str, number: Version) -> bool | None:
     if hyphen := _HYPHEN.fullmatch(text):
-        low, high = _span(hyphen.groups()[:3])[0], _span(hyphen.groups()[3:])[1]
-        return low <= number < high
+        low, high = _span(hyphen.groups()[:3])[0], _span(hyphen.groups()[4:7])[1]
+        return None if hyphen[8] else low <= number < high
     rest, inside = text.strip(), True
     while rest:
         found = _COMPARATOR.match(rest)
         if not found or (rest[found.end() :] and not rest[found.end()].isspace()):
             return None
-        low, high = _bounds(found[1] or "", found.groups()[1:])
+        operator = found[1] or ""
+        if found[5] and operator in ("", ">", "<="):  # a release comes after its candidates
+            return None
+        low, high = _bounds(operator, found.groups()[1:4])
         inside = inside and low <= number < high
         rest = rest[found.end() :].strip()
     return inside
