@@ -110,7 +110,7 @@ def machine_addresses() -> list[str]:
         asked = subprocess.run(
             ["ip", "-json", "address", "show", "up", "scope", "global"], capture_output=True, text=True, timeout=20
         )
-        links = json.loads(asked.stdout or "[]")
+        links = json.loads(asked.stdout)  # an empty answer is a ValueError
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return []
     return sorted({one["local"] for link in links for one in link.get("addr_info", ()) if "local" in one})

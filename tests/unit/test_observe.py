@@ -76,6 +76,18 @@ def test_who_makes_what_is_seen_and_nothing_stays(load: Load, export: Path) -> N
 
 
 @needs_root
+@pytest.mark.parametrize(("writer", "maker"), [(A, "host"), (0, "root")])
+def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_nothing(
+    load: Load, export: Path, writer: int, maker: str
+) -> None:
+    (export / "v2-sessions").mkdir()
+    os.chown(export / "v2-sessions", writer, writer)
+    program = load()
+    program["look_at"].__globals__["give"] = lambda _root, scratch: "/".join(scratch)
+    assert program["look_at"](str(export))["chown"] == f"v2-sessions/{program['NAME']}-{maker}"
+
+
+@needs_root
 def test_who_may_make_nothing_is_named_by_the_errno(load: Load, export: Path) -> None:
     seen = load()["look_at"](str(export))
     assert seen["made"] == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}

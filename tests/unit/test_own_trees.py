@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from files.programs import own_trees
 from files.programs.acting import ROOT, acting
 from files.programs.tree_entry import NOBODY
-from files.programs.tree_names import packed, unpacked
+from files.programs.tree_names import LONGEST, packed, unpacked
 from tasks.command import program_text
 from tests.unit.trees import A, needs_root
 
@@ -179,6 +179,21 @@ def test_more_names_than_a_command_holds_are_not_told(tree: Path) -> None:
     looked = ask(tree)
     assert looked["counts"]["give"] > 400 and looked["names"] is None
     assert ask(tree, apply=True, names=looked["names"])["counts"] == looked["counts"]
+
+
+@needs_root
+def test_the_names_of_all_trees_fit_in_one_command(tree: Path) -> None:
+    """Those of each by itself would: the later tree is looked through again."""
+    for name in ("one", "two"):
+        (tree / name).mkdir()
+        for _ in range(900):
+            (tree / name / os.urandom(16).hex()).touch()
+    places = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
+    asked = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in places]}
+    words = [sys.executable, "-I", "-c", program_text("own_trees"), json.dumps(asked)]
+    reports = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)["trees"]
+    assert [len(unpacked(report["names"])) if report["names"] else None for report in reports] == [901, None]
+    assert len(reports[0]["names"]) < LONGEST < 2 * len(reports[0]["names"])
 
 
 @given(st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name)))

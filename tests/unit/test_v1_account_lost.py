@@ -6,9 +6,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from files.programs.acting import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, acting, checked
+from files.programs.v1_account_walk import whole_pass
 from tests.lab.v1_tree import WHEN
 from tests.unit.test_v1_install import left_as_it_is
 from tests.unit.trees import needs_root
@@ -231,6 +235,12 @@ CASES = [
         id="a file of the pairing",
     ),
     pytest.param(
+        lambda it: (it.v1 / "store/auth/app").mkdir(),
+        "auth app",
+        "not there",
+        id="a directory of the pairing",
+    ),
+    pytest.param(
         lambda it: rewrite(it.root / "store/auth/creds.json", "{}"),
         "auth creds.json",
         "has other content",
@@ -289,3 +299,26 @@ def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], objec
     known = {"what": what, "why": "known"}
     answer = ask(it, left=[known])
     assert (answer["lost"], known in answer["left"]) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("where", "lost"),
+    [("groups/main/mnt", [("file groups/main/mnt", "is another file system's, or lies too deep")]), ("groups", [])],
+)
+def test_what_another_file_system_holds_inside_of_a_tree_is_named(
+    it: Migrated, where: str, lost: list[tuple[str, str]]
+) -> None:
+    """A subvolume of Btrfs, of which the mount table says nothing; a mount of its own stands for it here."""
+    (it.v1 / where).mkdir(exist_ok=True)
+    told: list[tuple[str, str]] = []
+    ledger: Any = SimpleNamespace(lose=lambda *words: told.append(words))
+
+    def looked() -> list[tuple[str, str]]:
+        checked(LIBC.unshare(NEW_MOUNTS))
+        checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+        checked(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
+        whole_pass(str(it.v1), False, ledger, lambda _seen: None)
+        return told
+
+    answer = acting(ROOT, 20, looked)
+    assert {tuple(one) for one in answer["value"]} == set(lost)

@@ -279,7 +279,13 @@ def test_allow_lists_are_found_as_v1_finds_them(root: Path, tmp_path: Path) -> N
     (tmp_path / "dotfile").write_text('{"default": {"allow": []}, "chats": {"a": {}}}')
     own.symlink_to(tmp_path / "dotfile")
     found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    assert (found["read"], found["valid"], found["everybody"], found["chats"]) == (True, True, False, 1)
+    says = {"path": str(own), "read": True, "valid": True}
+    assert found == {**says, "everybody": False, "chats": 1}
+    (tmp_path / "dotfile").write_text('{"default": {"allow": "*"}}')
+    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] == {**says, "everybody": True, "chats": 0}
+    (tmp_path / "dotfile").write_text('{"default": []}')
+    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
+    assert found == {**says, "valid": False, "everybody": True, "chats": 0}, "v1 lets everybody in then"
     (tmp_path / "dotfile").write_text(" " * (2 << 20))
     found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
     assert (found["read"], found["everybody"]) == (False, False)
