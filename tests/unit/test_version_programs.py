@@ -234,6 +234,17 @@ def test_what_a_channel_has_added_here_is_known(host: Host) -> None:
         assert found and found.newer == []
 
 
+def test_a_database_that_is_there_before_the_first_checkout_is_judged_by_it(host: Host) -> None:
+    """One that was brought along: sources beside it are no release's, and nothing is known of them yet."""
+    database(host.root, "session-instance", "of-a-channel")
+    (host.root / "src").mkdir()
+    (host.root / "src/channel.ts").write_text("export const migration = { name: 'of-a-channel' };\n")
+    for ref, newer in (("v2.1.17", ["of-a-channel"]), ("v2.1.0", ["session-instance", "of-a-channel"])):
+        found = host.look(ref, peek=True).version
+        assert found.database and (found.database.newer, found.database.copy) == (newer, None)
+        assert (found.lock_changed, found.container_changed) == (None, None)
+
+
 def test_a_look_at_a_database_leaves_nothing_beside_it(host: Host) -> None:
     host.check_out(OLD)
     database(host.root, "first")
