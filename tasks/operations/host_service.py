@@ -61,7 +61,10 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         raise OperationError("; ".join(refused))
     steps = service_steps(plan, seen)
     if not start:
-        steps = replace(steps, start=False, restart=False)
+        steps = replace(steps, start=False)
+        if not steps.logs and not steps.units and steps.rotation is None:
+            host.noop(f"what {plan.unit} needs is installed")
+            return
     elif foreseen("database", "build", "image", "environment") and not steps.restart:
         reason = f"{plan.unit} runs from a build, an image, a database or a .env that is going to change"
         steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
