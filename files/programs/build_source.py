@@ -25,6 +25,7 @@ from files.programs.started import digest
 MODULES = ".git/nanoclaw-pods-modules"
 """File of a project root: {"node": of which node_modules was installed last to the end}."""
 NATIVE = "better-sqlite3"
+LOAD_SECONDS = 120
 OPEN_DATABASE = "const Database = require('better-sqlite3'); new Database(':memory:').close()"
 NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[.]org")
 
@@ -41,16 +42,19 @@ def way_out(output: str) -> str:
 
 
 def run(root: str, *words: str) -> None:
-    done = subprocess.run(
-        words,
-        cwd=root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        close_fds=False,  # it has the lock as well, for it may go on without this program
-    )
+    try:
+        done = subprocess.run(
+            words,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            close_fds=False,  # it has the lock as well, for it may go on without this program
+        )
+    except OSError as error:
+        sys.exit(f"{words[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
         cause = "\n".join(cause_of(done.stdout)) or "it printed nothing"
         sys.exit(f"{' '.join(words)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
@@ -96,7 +100,10 @@ def loads(root: str) -> bool:
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return True
     words = ["node", "-e", OPEN_DATABASE]
-    done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
+    try:
+        done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
     return done.returncode == 0
 
 

@@ -8,11 +8,14 @@ from typing import Any
 from files.programs.channel_undo import half_written
 from files.programs.git_tree import Tree, is_commit, nowhere, shown_url
 
+REMOTE_SECONDS = 30
+"""A remote that is silent costs as much, at each look."""
+
 
 def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | None, str | None]:
     """The commit of a tag or branch at the remote, or why there is none. Without a tree, git works in no repository."""
     names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
-    asked = (tree.run if tree else nowhere)("ls-remote", repository, *names, seconds=30)
+    asked = (tree.run if tree else nowhere)("ls-remote", repository, *names, seconds=REMOTE_SECONDS)
     if asked.returncode != 0:
         return None, " ".join(asked.stderr.split())[-300:] or "git ls-remote failed"
     found = {line.split("\t")[1]: line.split("\t")[0] for line in asked.stdout.splitlines()}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from files.programs import build_source
 from files.programs.build_source import MODULES, main
 from files.programs.channel_undo import begin_channel
 from files.programs.git_tree import STAMP, Tree
+from files.programs.host_user import PATH
 from files.programs.started import digest
 from tests.unit.source_host import OLD, Host
 
@@ -187,3 +191,26 @@ def test_a_module_that_is_not_there_counts_as_one_that_loads(tmp_path: Path) -> 
     assert build_source.loads(str(tmp_path))
     (tmp_path / "node_modules/better-sqlite3").mkdir(parents=True)
     assert not build_source.loads(str(tmp_path))
+
+
+def test_a_node_that_hangs_does_not_load_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is compiled anew then; the build does not end for it."""
+    (tmp_path / "node_modules/better-sqlite3").mkdir(parents=True)
+    (tmp_path / "node").write_text("#!/bin/sh\nexec sleep 20\n")
+    (tmp_path / "node").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(build_source, "LOAD_SECONDS", 0.5)
+    begun = time.monotonic()
+    assert not build_source.loads(str(tmp_path))
+    assert time.monotonic() - begun < 15
+
+
+def test_the_program_builds_as_the_host_user_with_the_path_of_its_service(checked_out: Host) -> None:
+    """Where that path has no pnpm, the one of this test's is not taken, and it is said whose path it is."""
+    if shutil.which("pnpm", path=PATH):
+        pytest.skip("this machine has a pnpm of its own")
+    done = checked_out.run("build_source", source={"lock": "", "package": "", "node": "20"})
+    me = pwd.getpwuid(os.getuid()).pw_name
+    expected = f"pnpm in {checked_out.root} cannot be started as {me}: No such file or directory\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+    assert checked_out.lock.exists()

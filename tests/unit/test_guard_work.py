@@ -62,6 +62,32 @@ def test_one_session_has_little_room_apart_and_all_have_so_much() -> None:
     assert given_up == 1 and not work.swept
 
 
+def test_only_what_is_new_in_a_directory_is_told_of(tmp_path: Path) -> None:
+    """Agents read and write all the time: their own files' events would drown the host's."""
+    queue, tree = Queue(1 << 16), Tree()
+    place, away = tmp_path / "outbox", tmp_path / "away"
+    place.mkdir()
+    (place / "old").write_text("old")
+    away.write_text("away")
+    handle = os.open(place, os.O_RDONLY)
+    assert queue.watch(tree, "ag/sess/outbox", handle) == 0
+    os.close(handle)
+    (place / "old").read_text()
+    list(place.iterdir())
+    (place / "old").write_text("new")
+    (place / "old").chmod(0o600)
+    assert queue.read() == ([], False)
+    (place / "file").write_text("x")
+    (place / "directory").mkdir()
+    away.rename(place / "moved")
+    (place / "link").symlink_to("old")
+    (place / "old").rename(away)
+    (place / "file").unlink()
+    events, lost = queue.read()
+    assert ([event.name for event in events], lost) == (["file", "directory", "moved", "link"], False)
+    assert {(event.tree, event.path) for event in events} == {(tree, "ag/sess/outbox")}
+
+
 def test_a_directory_that_was_moved_away_is_watched_no_more_once_its_place_has_another(tmp_path: Path) -> None:
     queue, tree = Queue(4096, 3), Tree()
     for number in range(50):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from files.programs import wanted_commit
+from files.programs.git_tree import Tree
 from tests.unit.source_host import NEW, OLD, Host
 
 
@@ -47,3 +51,15 @@ def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
     host.check_out(OLD)
     host.git("remote", "set-url", "origin", "https://me:secret@git.invalid/nanoclaw.git")
     assert host.look(OLD).remote == "https://git.invalid/nanoclaw.git"
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_remote_that_is_silent_costs_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool
+) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 20\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(wanted_commit, "REMOTE_SECONDS", 1)
+    tree = Tree(str(tmp_path)) if within else None
+    assert wanted_commit.remote_commit(tree, "https://git.invalid/claw", "v1") == (None, "no answer within 1 s")

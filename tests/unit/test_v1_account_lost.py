@@ -41,6 +41,12 @@ def link_instead(path: Path) -> None:
     os.chown(path, AGENT, AGENT, follow_symlinks=False)
 
 
+def retarget(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+    os.chown(path, AGENT, AGENT, follow_symlinks=False)
+
+
 CASES = [
     pytest.param(
         lambda it: v2_db(it, "UPDATE messaging_groups SET channel_type = 'slack' WHERE id = 'mg-mother'"),
@@ -179,6 +185,12 @@ CASES = [
         "file groups/main/latest",
         "is a directory instead of a link",
         id="a link that was followed",
+    ),
+    pytest.param(
+        lambda it: retarget(it.root / "groups/main/latest", "code"),
+        "file groups/main/latest",
+        "leads elsewhere",
+        id="a link to something else",
     ),
     pytest.param(
         lambda it: link_instead(it.root / "groups/main/code"),
