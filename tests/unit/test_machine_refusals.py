@@ -110,6 +110,7 @@ def test_what_a_mount_would_hide_is_named(beneath: dict[str, list[str] | None], 
 
 def test_another_mount_in_the_place_of_the_pods_is_named_with_the_ways_out() -> None:
     older = MountPoint("/pods", "nfs4", "10.0.0.1:/srv/pods/oslo", ["10.0.0.1"])
+    assert refused(replace(OSLO, mounts=[replace(older, type="nfs")])) == [], "NFSv3"
     disk, other = MountPoint("/pods", "ext4", "/dev/vdb", []), MountPoint("/srv", "ext4", "/dev/vdc", [])
     text = "/dev/vdb (ext4) is mounted there, not 10.0.0.1:/srv/pods/oslo: unmount it, or set pods_server and "
     text += "pods_export to it, or pods_path to another directory"

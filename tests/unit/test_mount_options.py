@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.mount_options import by_remount, differences, normal, sentence, without_sizes
+from tasks.model.mount_options import MOUNT_FLAGS, by_remount, differences, normal, sentence, without_sizes
 
 # Lines that Linux 6.1 showed for the options before them, mounted as the role does.
 SHOWN = {
@@ -118,3 +118,113 @@ def test_only_flags_of_a_mount_go_by_remount(names: list[str], yes: bool) -> Non
 def test_a_remount_repeats_no_size_and_nothing_for_userspace() -> None:
     options = ["vers=4.2", "hard", "_netdev", "rsize=1048576", "wsize=65536", "port=2049", "nosuid"]
     assert without_sizes(options) == ["vers=4.2", "hard", "nosuid"]
+
+
+@pytest.mark.parametrize(
+    ("option", "form"),
+    [
+        *(
+            (name, {name: "on"})
+            for name in (
+                *("nosuid", "nodev", "noexec", "noatime", "nodiratime", "sync", "nocto", "nolock", "noacl"),
+                *("nordirplus", "nosharecache", "noresvport", "softreval", "fsc", "migration"),
+            )
+        ),
+        ("noac", {"noac": "on", "sync": "on", "acregmin": "0", "acregmax": "0", "acdirmin": "0", "acdirmax": "0"}),
+        ("actimeo=7", dict.fromkeys(("acregmin", "acregmax", "acdirmin", "acdirmax"), "7")),
+        ("ro", {"access": "ro"}),
+        ("rw", {}),
+        ("hard", {}),
+        ("soft", {"errors": "soft"}),
+        ("softerr", {"errors": "softerr"}),
+        ("vers=4", {"vers": "4.0"}),
+        ("nfsvers=4.1", {"vers": "4.1"}),
+        ("lookupcache=pos", {"lookupcache": "positive"}),
+        ("lookupcache=positive", {"lookupcache": "positive"}),
+        ("lookupcache=none", {"lookupcache": "none"}),
+        ("vendor", {"vendor": "on"}),
+        ("vendor=1", {"vendor": "1"}),
+        ('context="a:b:c:s0:c1,c2"', {"context": "a:b:c:s0:c1,c2"}),
+        *(
+            (option, {})
+            for option in (
+                *("_netdev", "auto", "noauto", "nofail", "defaults", "user", "nouser", "users", "owner", "group", "bg"),
+                *("fg", "retry=1", "comment=a", "port=2049", "mountport=1", "mountproto=tcp", "mountvers=3"),
+                *("mounthost=a", "mountaddr=a", "addr=a", "clientaddr=a", "x-systemd.automount", "x-a=b"),
+            )
+        ),
+    ],
+)
+def test_an_option_differs_from_the_default_in_this_alone(option: str, form: dict[str, str]) -> None:
+    default, found = normal([]), normal([option])
+    assert {name: value for name, value in found.items() if default.get(name) != value} == form
+    assert set(default) <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("option", "opposite"),
+    [
+        *(
+            (option, f"no{option}")
+            for option in (
+                *("suid", "dev", "exec", "atime", "diratime", "ac", "cto", "lock", "acl", "rdirplus", "sharecache"),
+                "resvport",
+            )
+        ),
+        *(("relatime", "noatime"), ("async", "sync"), ("nosoftreval", "softreval"), ("nofsc", "fsc")),
+        *(("nomigration", "migration"), ("rw", "ro"), ("hard", "soft")),
+    ],
+)
+def test_of_opposites_the_last_one_counts(option: str, opposite: str) -> None:
+    assert normal([option]) == normal([])
+    if option != "rw":  # a mount that was read-only once is said to be so by each of its lines
+        assert normal([opposite, option]) == normal([])
+    assert normal([option, opposite]) == normal([opposite])
+    assert normal(["ro", "rw"])["access"] == "ro"
+
+
+def test_what_is_on_by_default_is_spelled_out() -> None:
+    numbers = {"acregmin": "3", "acregmax": "60", "acdirmin": "30", "acdirmax": "60", "nconnect": "1"}
+    words = {"access": "rw", "errors": "hard", "lookupcache": "all", "sec": "sys", "local_lock": "none"}
+    assert {name: value for name, value in normal([]).items() if value != "off"} == {
+        **numbers,
+        **words,
+        "max_connect": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "yes"),
+    [
+        (["access", "nosuid", "nodev", "noexec", "noatime", "nodiratime"], True),
+        ([], True),
+        *(([name], False) for name in ("vers", "sync", "noac", "rsize", "nconnect", "proto", "lookupcache", "ro")),
+    ],
+)
+def test_a_remount_changes_flags_of_the_mount_alone(names: list[str], yes: bool) -> None:
+    assert by_remount(names) is yes
+    assert frozenset({"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime"}) == MOUNT_FLAGS
+
+
+def test_access_control_lists_are_no_matter_of_nfsv4() -> None:
+    assert differences(["vers=4.2", "noacl"], ["vers=4.2"]) == {}
+    assert differences(["vers=3", "noacl"], ["vers=3"]) == {"noacl": ("off", "on")}
+    assert differences(["noacl"], []) == {"noacl": ("off", "on")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "differs"),
+    [
+        ("8192", "8192", False),
+        ("8192", "4096", False),
+        ("8192", "8193", True),
+        ("1024", "4096", False),
+        ("1024", "4097", True),
+        ("x", "1", True),
+        ("1", "x", True),
+    ],
+)
+@pytest.mark.parametrize("name", ["rsize", "wsize"])
+def test_a_larger_size_than_was_asked_for_differs(name: str, wanted: str, live: str, differs: bool) -> None:
+    expected = {name: (live, wanted)} if differs else {}
+    assert differences([f"{name}={wanted}"], [f"{name}={live}"]) == expected
