@@ -14,7 +14,7 @@ config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 from tasks.exports import serve_exports
 from tasks.migration import migrate_v1, record_migration, return_to_v1
 from tasks.mounts import mount_pods
-from tasks.order import servers_first
+from tasks.operation_order import servers_first
 from tasks.ownership import guard_first, own_exports, own_trees
 from tasks.preflight import check_fleet
 from tasks.runtime import install_runtime

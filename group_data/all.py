@@ -1,7 +1,8 @@
 """Every setting of the role, with its default. It is the reference, and it holds for every machine.
 
 What is different in a fleet stands elsewhere: for one machine in inventory.py, for all of a group in
-group_data/nfs_servers.py or group_data/nanoclaw_hosts.py. `make docs` writes this file from tasks/model/settings.py.
+group_data/nfs_servers.py or group_data/nanoclaw_hosts.py. `make docs` writes this file from
+tasks/model/fleet/settings.py.
 """
 
 # --- The NFS server: machines of nfs_servers ---

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
+from tasks.concurrent_facts import at_once
 from tasks.facts.v2_installs import V2Installs
-from tasks.looks import at_once
-from tasks.model.adoption import Installs, adoption_problems
-from tasks.model.plan import FleetPlan, HostPlan, Problem
+from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
+from tasks.model.host.adoption import Installs, adoption_problems
 
 _TIMEOUT = 240
 _KEY = "nanoclaw_root"

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyinfra.api.command import QuoteString, StringCommand
 
-PROGRAMS = Path(__file__).resolve().parent.parent / "files" / "programs"
+PROGRAMS = Path(__file__).resolve().parent.parent / "files" / "pods"
 """Programs that run on machines: Python 3.9 or newer, standard library only."""
 
 
@@ -42,7 +42,7 @@ BEGIN, END = "<nanoclaw-pods ", " nanoclaw-pods>"
 def run_program(
     name: str, arguments: Mapping[str, Any], stdin: str | None = None, *, marked: bool = False
 ) -> StringCommand:
-    """Runs `files/programs/NAME.py` on the machine, with `arguments` as one JSON document in its argv.
+    """Runs files/pods/ROOM/NAME.py, `ROOM.NAME`, on the machine, with `arguments` as one JSON document in its argv.
 
     Nothing is copied to the machine. The program answers with one JSON document on its last line of output.
 
@@ -88,11 +88,21 @@ def _marked(text: str) -> str:
     return text.replace(_C_LOCALE, f'{_C_LOCALE}print("{BEGIN}", flush=True)\n', 1) + f'\nprint("{END}", flush=True)\n'
 
 
+def program_file(name: str) -> Path:
+    """The file of a program of files/pods, `ROOM.NAME`."""
+    return PROGRAMS / f"{name.replace('.', '/')}.py"
+
+
+def program_name(path: Path) -> str:
+    """The name of a program by its file."""
+    return ".".join(path.relative_to(PROGRAMS).with_suffix("").parts)
+
+
 def _read(name: str) -> str:
-    return (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
+    return program_file(name).read_text(encoding="utf-8")
 
 
-_IMPORT = re.compile(r"^from files\.programs\.(\w+) import (?:\([^)]*\)|.*)\n", re.MULTILINE)
+_IMPORT = re.compile(r"^from files\.pods\.([\w.]+) import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 
 
 def write_file(
@@ -102,4 +112,4 @@ def write_file(
     if not content.endswith("\n"):
         raise ValueError(f"{path}: content must end with a line break")
     arguments = {"path": path, "mode": mode, "uid": uid, "gid": gid, "validate": list(validate)}
-    return run_program("write_file", arguments, stdin=content)
+    return run_program("machine.write_file", arguments, stdin=content)

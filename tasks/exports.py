@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pyinfra.api.deploy import deploy
 
-from tasks.model.plan import ServerPlan
+from tasks.model.fleet.plan import ServerPlan
 from tasks.operations.exports import export_directories, export_table, nfs_server
 from tasks.operations.packages import debian_packages
 

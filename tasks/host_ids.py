@@ -11,16 +11,16 @@ from pyinfra import logger
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
+from tasks.concurrent_facts import at_once
 from tasks.facts.exports import Exports, export_questions
 from tasks.facts.machine import MachineFact
-from tasks.looks import at_once
-from tasks.model.export_state import ExportState
-from tasks.model.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
-from tasks.model.identity import Ids
-from tasks.model.plan import FleetPlan
-from tasks.model.preflight import MachineState
-from tasks.model.printable import printable
-from tasks.model.taken import questions, server_questions
+from tasks.model.access.identity import Ids
+from tasks.model.fleet.plan import FleetPlan
+from tasks.model.host.existing_directories import questions, server_questions
+from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
+from tasks.model.host.preflight import MachineState
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.sanitize import printable
 
 _TIMEOUT = 60
 _TURNS = 4

@@ -13,19 +13,19 @@ from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
 from tasks.command_line import fleet_directory
+from tasks.concurrent_facts import at_once
 from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
-from tasks.looks import at_once
-from tasks.model.migration.found import Install, V1State
-from tasks.model.migration.places import Progress, progress_of
+from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
+from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.migration.disk_space import Need
+from tasks.model.migration.paths import Progress, progress_of
 from tasks.model.migration.plan import MigrationPlan, plan_migration
+from tasks.model.migration.plan_text import lines
 from tasks.model.migration.refusals import KEY, no_way_back, progress_refusal, refusals, unplanned
-from tasks.model.migration.room import Need
+from tasks.model.migration.v1_state import Install, V1State
 from tasks.model.migration.waves import waves
-from tasks.model.migration.words import lines
-from tasks.model.plan import FleetPlan, HostPlan, Problem
-from tasks.model.printable import printable
-from tasks.model.service_unit import STATE_DIRECTORY
+from tasks.model.sanitize import printable
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch
 from tasks.source import WORK_SECONDS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
 
-from tasks.model.ownership import duty, host_trees, server_trees
-from tasks.model.plan import HostPlan, ServerPlan
+from tasks.model.fleet.plan import HostPlan, ServerPlan
+from tasks.model.ownership.trees import duty, host_trees, server_trees
 from tasks.operations.guard import guard
 from tasks.operations.ownership import tree_owner
 

@@ -19,18 +19,18 @@ from tasks.adoption import look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import Looks
 from tasks.migration import Migration, look_at_v1
-from tasks.model.example_addresses import example_problems
-from tasks.model.export_state import ExportState
-from tasks.model.exports import export_refusals, some
-from tasks.model.fleet import plan_fleet
-from tasks.model.host_ids import unserved
-from tasks.model.identity import Ids, Squash
-from tasks.model.nfs_versions import lacks_v3, other_clients, version_refusals
-from tasks.model.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
-from tasks.model.preflight import guarded_first, persons, refuse, unguarded
-from tasks.model.printable import printable
-from tasks.model.taken import server_problems
-from tasks.observation import observe
+from tasks.model.access.identity import Ids, Squash
+from tasks.model.fleet.example_addresses import example_problems
+from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.existing_directories import server_problems
+from tasks.model.host.host_ids import unserved
+from tasks.model.host.preflight import guarded_first, persons, refuse, unguarded
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.exports import export_refusals, some
+from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
+from tasks.model.sanitize import printable
+from tasks.observe_servers import observe
 
 Answer = TypeVar("Answer")
 

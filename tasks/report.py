@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from pyinfra import host, state
 
-from tasks.model.printable import printable
+from tasks.model.sanitize import printable
 
 _kept: ContextVar[list[str] | None] = ContextVar("kept", default=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
 
-from tasks.model.plan import HostPlan
+from tasks.model.fleet.plan import HostPlan
 from tasks.operations.runtime import runtime
 
 

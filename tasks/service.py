@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api.deploy import deploy
 
-from tasks.model.plan import HostPlan
+from tasks.model.fleet.plan import HostPlan
 from tasks.operations.agent_image import agent_image
 from tasks.operations.env_files import env_files
 from tasks.operations.host_service import host_service

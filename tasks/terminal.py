@@ -17,7 +17,7 @@ import click
 from click import termui
 from pyinfra.api.output import set_formatter
 
-from tasks.model.printable import LINES, printable
+from tasks.model.sanitize import LINES, printable
 
 _TAG = str(secrets.randbits(64))
 _COLOUR = re.compile(r"\x1b\[([0-9;]+)m")

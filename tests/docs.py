@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from tasks.model.access import AccessError, choose
-from tasks.model.identity import ROOT, Ids, Squash, agent_of
-from tasks.model.settings import SETTINGS, Access
+from tasks.model.access.identity import ROOT, Ids, Squash, agent_of
+from tasks.model.access.strategy import Access, AccessError, choose
+from tasks.model.fleet.settings import SETTINGS
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = PROJECT / "README.md"
@@ -24,7 +24,8 @@ _GROUP_DATA_HEAD = '''\
 """Every setting of the role, with its default. It is the reference, and it holds for every machine.
 
 What is different in a fleet stands elsewhere: for one machine in inventory.py, for all of a group in
-group_data/nfs_servers.py or group_data/nanoclaw_hosts.py. `make docs` writes this file from tasks/model/settings.py.
+group_data/nfs_servers.py or group_data/nanoclaw_hosts.py. `make docs` writes this file from
+tasks/model/fleet/settings.py.
 """
 '''
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.agent_image import ImageState
+from tasks.model.host.agent_image import ImageState
 
 
 class AgentImage(ProgramFact[ImageState]):
     """The image's id, its user in numbers, what it was built from, and what the checkout has for it now."""
 
-    program = "agent_image"
+    program = "source.agent_image"
     document = ImageState
 
     def command(self, image: str, root: str, uid: int, gid: int, record: str) -> StringCommand:

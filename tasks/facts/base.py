@@ -20,7 +20,7 @@ Document = TypeVar("Document")
 
 
 class ProgramFact(FactBase[Document | None], Generic[Document]):
-    """What `files/programs/<program>.py` says of a machine, as `document`.
+    """What a program of files/pods says of a machine, as `document`.
 
     Subclasses set both and define `command` with explicit parameters (pyinfra inspects them), as a call of `ask`.
     A program that fails, or prints anything else than the document, fails that machine alone

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.checkout import CheckoutState
+from tasks.model.host.checkout import CheckoutState
 
 
 class Checkout(ProgramFact[CheckoutState]):
     """What is checked out and built, and what is wanted. Asks the remote only if the answer is not here."""
 
-    program = "checkout"
+    program = "source.checkout"
     document = CheckoutState
 
     def command(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.container_firewall import CHAIN, NFTABLES_DROPIN, RULES, TABLE, UNIT, UNIT_FILE, FirewallState
-from tasks.model.mount_unit import DOCKER_DROPIN
+from tasks.model.nfs.container_firewall import CHAIN, NFTABLES_DROPIN, RULES, TABLE, UNIT, UNIT_FILE, FirewallState
+from tasks.model.nfs.mount_unit import DOCKER_DROPIN
 
 
 class ContainerFirewall(ProgramFact[FirewallState]):
     """Rules in files and in force, their unit, and what Docker waits for."""
 
-    program = "container_firewall"
+    program = "nfs.container_firewall"
     document = FirewallState
 
     def command(self, ipv6: bool) -> StringCommand:

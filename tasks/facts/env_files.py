@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.env_files import EnvState
+from tasks.model.host.env_files import EnvState
 
 
 class EnvFiles(ProgramFact[EnvState]):
     """Keyed digests of the named entries of .env, and the rights of the places that hold secrets."""
 
-    program = "env_files"
+    program = "service.env_state"
     document = EnvState
 
     def command(self, root: str, names: list[str], places: list[str]) -> StringCommand:

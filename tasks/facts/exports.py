@@ -7,16 +7,16 @@ from typing import Any
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.export_state import ExportState
-from tasks.model.exports import DROPIN
-from tasks.model.nfs_versions import CONF, TRIED
-from tasks.model.plan import ServerPlan
+from tasks.model.fleet.plan import ServerPlan
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.exports import DROPIN
+from tasks.model.nfs.nfs_versions import CONF, TRIED
 
 
 class Exports(ProgramFact[ExportState]):
     """The export table in force and in files, the server that serves it, and its clients."""
 
-    program = "exports"
+    program = "nfs.exports"
     document = ExportState
 
     def command(self, dropin: str, conf: str, tried: str, directories: list[str]) -> StringCommand:

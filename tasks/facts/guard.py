@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.guard import GuardState
+from tasks.model.ownership.guard import GuardState
 
 
 class GuardFact(ProgramFact[GuardState]):
     """The guard's files, its unit and its process."""
 
-    program = "guard_state"
+    program = "guard.state"
     document = GuardState
 
     def command(self, unit: str, unit_file: str, program: str, prefix: str) -> StringCommand:

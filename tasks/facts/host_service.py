@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.service_state import ServiceState
+from tasks.model.host.service_state import ServiceState
 
 
 class HostService(ProgramFact[ServiceState]):
     """The service's unit and its texts, its logs, what changed since it started, and what else runs its root."""
 
-    program = "host_service"
+    program = "service.state"
     document = ServiceState
 
     def command(

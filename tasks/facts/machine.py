@@ -7,13 +7,13 @@ from typing import Any
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.preflight import MachineState
+from tasks.model.host.preflight import MachineState
 
 
 class MachineFact(ProgramFact[MachineState]):
     """The machine's system, mounts, host user and free space."""
 
-    program = "machine"
+    program = "machine.preflight"
     document = MachineState
 
     def command(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.migration.places import Progress
+from tasks.model.migration.paths import Progress
 
 
 class MigrationProgress(ProgramFact[Progress]):
     """The journal of a machine's migration, and what decides which of v1 and v2 starts."""
 
-    program = "migration_state"
+    program = "migration.state"
     document = Progress
 
     def command(self, directory: str, service: str, root: str, marker: str) -> StringCommand:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.mount_state import MountState
+from tasks.model.nfs.mount_state import MountState
 
 
 class Mounts(ProgramFact[MountState]):
     """The pods' mount and its binds: live, in unit files, in fstab; and the directories beneath them."""
 
-    program = "mounts"
+    program = "nfs.mounts"
     document = MountState
 
     def command(

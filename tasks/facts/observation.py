@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.observed import ServerObservation
+from tasks.model.access.observed_squash import ServerObservation
 
 
 class ServerObservationFact(ProgramFact[ServerObservation]):
     """Who makes what as whom on an export; makes three directories there and removes them."""
 
-    program = "observe"
+    program = "nfs.observe_export"
     document = ServerObservation
 
     def command(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.ownership import TreeReports
+from tasks.model.ownership.trees import TreeReports
 
 
 class TreeOwners(ProgramFact[TreeReports]):
     """How many entries of each tree are not their owner's, from one walk over metadata."""
 
-    program = "own_trees"
+    program = "trees.main"
     document = TreeReports
 
     def command(self, trees: list[dict[str, object]]) -> StringCommand:

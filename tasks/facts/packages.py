@@ -19,7 +19,7 @@ class InstalledPackages:
 class Packages(ProgramFact[InstalledPackages]):
     """Which of the named Debian packages are installed (dpkg-query(1))."""
 
-    program = "packages"
+    program = "machine.packages"
     document = InstalledPackages
 
     def command(self, packages: list[str]) -> StringCommand:

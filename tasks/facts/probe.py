@@ -7,13 +7,13 @@ from typing import Any
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.observations import Observations
+from tasks.model.ownership.probe_report import Observations
 
 
 class Probe(ProgramFact[Observations]):
     """How a scratch session went, and what the agent cannot write of the sessions that exist."""
 
-    program = "probe"
+    program = "probe.main"
     document = Observations
 
     def command(self, arguments: dict[str, Any]) -> StringCommand:

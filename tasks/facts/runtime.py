@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.runtime import RuntimeState
+from tasks.model.host.runtime import RuntimeState
 
 
 class RuntimeFact(ProgramFact[RuntimeState]):
     """Docker, git and Node, in whatever packaging, and the accounts that matter for the host user."""
 
-    program = "runtime"
+    program = "machine.runtime"
     document = RuntimeState
 
     def command(self, user: str, uid: int, gid: int) -> StringCommand:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.serving import ServingState
+from tasks.model.host.serving import ServingState
 
 
 class ServingFact(ProgramFact[ServingState]):
     """Whether the service answers on its socket, and from which code."""
 
-    program = "serving_state"
+    program = "service.serving_state"
     document = ServingState
 
     def command(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.adoption import Installs
+from tasks.model.host.adoption import Installs
 
 
 class V2Installs(ProgramFact[Installs]):
     """Which NanoClaw v2 runs on a machine, or would, and what runs it; changes nothing."""
 
-    program = "v2_installs"
+    program = "service.v2_installs"
     document = Installs
 
     def command(self, root: str, uid: int) -> StringCommand:

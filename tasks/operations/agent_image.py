@@ -10,11 +10,11 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, value, write_file
 from tasks.facts.agent_image import AgentImage
-from tasks.model.agent_image import ImageState, record_of, refusals, user_problem, wanted_step
-from tasks.model.plan import HostPlan
-from tasks.model.service_unit import image_record
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.agent_image import ImageState, record_of, refusals, user_problem, wanted_step
+from tasks.model.host.service_unit import image_record
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foresee, foreseen
+from tasks.operations.dry_run import foresee, foreseen
 from tasks.report import say
 
 
@@ -57,7 +57,7 @@ def agent_image(plan: HostPlan) -> Commands:
     foresee("image")
     if step == "build":
         user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
-        yield run_program("build_agent_image", {"root": plan.root, "lock": plan.lock, **user})
+        yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **user})
     elif step == "pull":
         yield argv("docker", "pull", "--quiet", value(plan.image))
     elif step == "load":

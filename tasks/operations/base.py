@@ -15,7 +15,7 @@ from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
 from tasks.facts.base import ProgramFact
-from tasks.model.printable import printable
+from tasks.model.sanitize import printable
 from tasks.report import kept_back
 
 Document = TypeVar("Document")
@@ -90,7 +90,7 @@ def _short(command: StringCommand | FunctionCommand) -> str:
     if isinstance(command, FunctionCommand):
         return "a step on the controller"
     text = str(command)
-    program = re.search(r"# nanoclaw-pods (\w+)", text)
+    program = re.search(r"# nanoclaw-pods ([\w.]+)", text)
     return program[1] if program else text[:80]
 
 

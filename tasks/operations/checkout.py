@@ -10,12 +10,12 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
 from tasks.facts.checkout import Checkout
-from tasks.model.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
-from tasks.model.place import gives_on_pods
-from tasks.model.plan import HostPlan
-from tasks.model.version import restores, version_notes
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
+from tasks.model.ownership.owners import gives_on_pods
+from tasks.model.versions.version_needs import restores, version_notes
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foresee, foresee_chown, foreseen
+from tasks.operations.dry_run import foresee, foresee_chown, foreseen
 from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_diff
 
@@ -94,14 +94,14 @@ def checkout(plan: HostPlan) -> Commands:
     gives = {"gives": gives_on_pods(plan), "unit": plan.unit}
     if drift:
         yield run_program(
-            "fetch_source", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)}
+            "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)}
         )
         found = _look_and_refuse(plan)
         copy = restores(found.version, plan)
     if moves(found):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
         yield run_program(
-            "move_source",
+            "source.switch_commit",
             {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if found.changed else None},
         )
         if found.changed:
@@ -110,7 +110,7 @@ def checkout(plan: HostPlan) -> Commands:
                 f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
             )
     if copy:
-        yield run_program("restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
+        yield run_program("source.restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
 
 
 @pods_operation
@@ -149,13 +149,13 @@ def build(plan: HostPlan) -> Commands:
         arguments: dict[str, Any] = {"version": found.pnpm_pin, "digest": found.pnpm_digest}
         arguments |= {"force": True} if found.pnpm_in_the_way else {}
         arguments |= {"path": found.npm_path} if found.npm_path else {}
-        yield run_program("install_pnpm", arguments)
+        yield run_program("machine.install_pnpm", arguments)
         found = _look(plan)
         if found.pnpm != found.pnpm_pin:
             raise OperationError(
                 f"pnpm {found.pnpm_pin} was installed, but the one that is found first is {found.pnpm}: remove that one"
             )
     if drift:
-        yield run_program("build_source", {**_worker(plan), "source": found.source})
+        yield run_program("source.build", {**_worker(plan), "source": found.source})
     if unmarked or (drift and found.version.needs and found.version.needs.marker):
-        yield run_program("upgrade_marker", _worker(plan))
+        yield run_program("source.upgrade_marker", _worker(plan))

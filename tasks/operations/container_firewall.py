@@ -10,7 +10,8 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, write_file
 from tasks.facts.container_firewall import ContainerFirewall
-from tasks.model.container_firewall import (
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.nfs.container_firewall import (
     NFTABLES_DROPIN,
     RULES,
     UNIT,
@@ -21,8 +22,8 @@ from tasks.model.container_firewall import (
     rules_text,
     unit_text,
 )
-from tasks.model.mount_unit import DOCKER_DROPIN, docker_dropin, unit_name
-from tasks.model.plan import HostPlan
+from tasks.model.nfs.mount_unit import DOCKER_DROPIN, docker_dropin
+from tasks.model.systemd_names import unit_name
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 

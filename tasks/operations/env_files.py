@@ -11,11 +11,11 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
 from tasks.facts.env_files import EnvFiles
-from tasks.model.env_files import differing, open_places, places, refusals
-from tasks.model.place import owner_in_root
-from tasks.model.plan import HostPlan
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.env_files import differing, open_places, places, refusals
+from tasks.model.ownership.owners import owner_in_root
 from tasks.operations.base import Commands, lasting_operation, look
-from tasks.operations.foresight import chowned, foresee
+from tasks.operations.dry_run import chowned, foresee
 from tasks.report import say
 
 
@@ -57,4 +57,4 @@ def env_files(plan: HostPlan) -> Commands:
     if names:
         foresee("environment")
     ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
-    yield run_program("set_env_entries", {"root": plan.root, **ids}, stdin=json.dumps(entries))
+    yield run_program("service.set_env", {"root": plan.root, **ids}, stdin=json.dumps(entries))

@@ -12,8 +12,9 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
 from tasks.facts.exports import Exports, export_questions
-from tasks.model.export_state import ExportState
-from tasks.model.exports import (
+from tasks.model.fleet.plan import ServerPlan
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.exports import (
     DROPIN,
     export_notes,
     export_refusals,
@@ -24,8 +25,7 @@ from tasks.model.exports import (
     table_drift,
     table_entries,
 )
-from tasks.model.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, other_clients, version_refusals
-from tasks.model.plan import ServerPlan
+from tasks.model.nfs.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, other_clients, version_refusals
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import say, show_diff
 
@@ -136,4 +136,4 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
         "wanted": table_entries(plan.exports),
         "unset": [list(key) for key in removed_exports(plan, state)],
     }
-    yield run_program("exports", {"change": DROPIN}, stdin=json.dumps(change))
+    yield run_program("nfs.exports", {"change": DROPIN}, stdin=json.dumps(change))

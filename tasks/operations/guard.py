@@ -6,9 +6,18 @@ from pyinfra import host
 
 from tasks.command import argv, program_text, write_file
 from tasks.facts.guard import GuardFact
-from tasks.model.guard import PROGRAM, UNIT_PREFIX, GuardState, guard_unit, steps, unit_file, unit_text, wanted
-from tasks.model.mount_unit import UNITS
-from tasks.model.plan import HostPlan
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.ownership.guard import (
+    PROGRAM,
+    UNIT_PREFIX,
+    GuardState,
+    guard_unit,
+    steps,
+    unit_file,
+    unit_text,
+    wanted,
+)
+from tasks.model.systemd_names import UNITS
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 
@@ -45,7 +54,7 @@ def _remove(state: GuardState, plan: HostPlan) -> Commands:
 
 
 def _install(state: GuardState, plan: HostPlan) -> Commands:
-    text = program_text("guard")
+    text = program_text("guard.main")
     todo = steps(state, plan, text)
     if not todo and not state.others:
         host.noop(f"{guard_unit(plan)} runs")

@@ -10,12 +10,12 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program, write_file
 from tasks.facts.host_service import HostService
-from tasks.model import service_unit as texts
-from tasks.model.place import owner_in_root
-from tasks.model.plan import HostPlan
-from tasks.model.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host import service_unit as texts
+from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
+from tasks.model.ownership.owners import owner_in_root
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import chowned, foreseen
+from tasks.operations.dry_run import chowned, foreseen
 from tasks.report import say, show_diff
 
 
@@ -85,14 +85,14 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     if steps.logs:
         owner = owner_in_root(plan)
         ids = [owner.uid, owner.gid] if owner else None
-        yield run_program("make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
+        yield run_program("service.make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
     if steps.units:
         told = {"unit": plan.unit, "user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
-        yield run_program("install_units", told, stdin=json.dumps(steps.units))
+        yield run_program("service.install_units", told, stdin=json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if adopted:
         names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
-        yield run_program("adopt_units", {"uid": plan.host.uid, "names": names})
+        yield run_program("service.adopt_units", {"uid": plan.host.uid, "names": names})
     if steps.start:
-        yield run_program("start_service", start_arguments(plan, restart=steps.restart))
+        yield run_program("service.start", start_arguments(plan, restart=steps.restart))

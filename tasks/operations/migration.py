@@ -14,16 +14,16 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import program_argv, program_text, run_program, write_file
 from tasks.facts.migration import MigrationProgress
-from tasks.model.migration.account import Account
-from tasks.model.migration.found import Install
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.migration.audit_report import Account
+from tasks.model.migration.disk_space import Need
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.places import Progress, chats_of, directory, marker, progress_of, service, trying
+from tasks.model.migration.paths import Progress, chats_of, directory, marker, progress_of, service, trying
 from tasks.model.migration.record import Record, page
-from tasks.model.migration.room import Need
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
-from tasks.model.plan import HostPlan
+from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foresee, foreseen
+from tasks.operations.dry_run import foresee, foreseen
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
 
@@ -51,7 +51,7 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
         host.noop("no channel is to be installed")
         return
     user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
-    yield run_program("install_channels", {"root": plan.root, "lock": plan.lock, "channels": wanted, **user})
+    yield run_program("migration.install_channels", {"root": plan.root, "lock": plan.lock, "channels": wanted, **user})
 
 
 @pods_operation
@@ -168,7 +168,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "chats": chats_of(install),
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
-    listed = steps(part, plan, install, program_argv("probe", probe_arguments(plan)), unseen)
+    listed = steps(part, plan, install, program_argv("probe.main", probe_arguments(plan)), unseen)
     work = {
         "part": part,
         "head": head,
@@ -179,8 +179,8 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
     }
     seconds = sum(step.seconds for step in listed)
     asked = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
-    fed = {"program": program_text("migration_run"), "work": work}
-    return run_program("migration_start", asked, stdin=json.dumps(fed))
+    fed = {"program": program_text("migration.runner"), "work": work}
+    return run_program("migration.start", asked, stdin=json.dumps(fed))
 
 
 def _step(step: Step) -> dict[str, Any]:

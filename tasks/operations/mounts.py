@@ -12,11 +12,9 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
 from tasks.facts.mounts import Mounts
-from tasks.model.mount_options import without_sizes
-from tasks.model.mount_refusals import MountError, refuse_local
-from tasks.model.mount_state import MountState
-from tasks.model.mount_unit import unit_path
-from tasks.model.mounts import (
+from tasks.model.fleet.plan import HostPlan, Source
+from tasks.model.nfs.mount_options import without_sizes
+from tasks.model.nfs.mount_plan import (
     STAMP,
     TRIED,
     Decision,
@@ -29,8 +27,10 @@ from tasks.model.mounts import (
     pods_of,
     stamp_of,
 )
-from tasks.model.place import creator_on_pods, owner_on_pods
-from tasks.model.plan import HostPlan, Source
+from tasks.model.nfs.mount_refusals import MountError, refuse_local
+from tasks.model.nfs.mount_state import MountState
+from tasks.model.nfs.mount_unit import unit_path
+from tasks.model.ownership.owners import creator_on_pods, owner_on_pods
 from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.report import log, say, show_diff
 
@@ -100,7 +100,7 @@ def pods_mount(plan: HostPlan) -> Commands:
     if decision.action != "keep":
         yield _act(plan, [(wanted, decision)])
     if decision.stamp and not _server_failed(plan):
-        yield run_program("flush_caches", {"flush": decision.flush, "stamp": STAMP, "content": stamp_of(plan)})
+        yield run_program("nfs.flush_caches", {"flush": decision.flush, "stamp": STAMP, "content": stamp_of(plan)})
     if decision.forget:
         yield argv("rm", "--force", TRIED)
     if not state.is_executing or decision.action == "keep":
@@ -193,11 +193,11 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources
         arguments: dict[str, Any] = {"pods": plan.settings.pods_path, "mounted": plan.source is not None}
         arguments |= {"paths": sources, "owner": [owner.uid, owner.gid] if owner else None}
         arguments |= {"creator": [creator.uid, creator.gid]} if owner and creator else {}
-        yield run_program("make_directories", arguments)
+        yield run_program("nfs.make_directories", arguments)
     guards = [wanted.path for wanted, decision in decided if decision.guard]
     if guards:
-        inside = None if plan.root_on_pods else plan.root
-        yield run_program("guard_directory", {"paths": guards, "root": inside, "owner": [plan.host.uid, plan.host.gid]})
+        inside, ids = None if plan.root_on_pods else plan.root, [plan.host.uid, plan.host.gid]
+        yield run_program("nfs.seal_mount_point", {"paths": guards, "root": inside, "owner": ids})
 
 
 def _explain(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], tell: Callable[[str], object] = say) -> None:
@@ -225,7 +225,7 @@ def _act(plan: HostPlan, acting: Sequence[tuple[Wanted, Decision]]) -> StringCom
         "install": plan.slug,
         "lazy": any(decision.lazy for _wanted, decision in acting),
     }
-    return run_program("mount_units", arguments)
+    return run_program("nfs.apply_mounts", arguments)
 
 
 def _remount(plan: HostPlan, path: str) -> list[str]:

@@ -9,9 +9,9 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
 from tasks.facts.ownership import TreeOwners
-from tasks.model.ownership import Tree, endless, obstacle, remarks, wrong
+from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, wrong
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.foresight import foreseen
+from tasks.operations.dry_run import foreseen
 from tasks.report import say
 
 
@@ -59,4 +59,4 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         return
     named = [{"names": report.names} if report.names is not None else {} for report in reports]
     told = [{**tree, **names} for tree, names in zip(arguments, named, strict=True)]
-    yield run_program("own_trees", {"apply": True, "trees": told})
+    yield run_program("trees.main", {"apply": True, "trees": told})

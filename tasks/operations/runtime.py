@@ -7,8 +7,8 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
 from tasks.facts.runtime import RuntimeFact
-from tasks.model.plan import HostPlan
-from tasks.model.runtime import (
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.runtime import (
     NODESOURCE,
     NODESOURCE_KEY,
     AccountState,
@@ -82,7 +82,7 @@ def _nodesource(major: int, found: RuntimeState) -> Commands:
     yield argv("mkdir", "-p", "/etc/apt/keyrings")
     fetch = ("--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--max-time", "120")
     yield argv("curl", *fetch, "--output", f"{_KEY}.new", f"{NODESOURCE}/gpgkey/nodesource-repo.gpg.key")
-    yield run_program("trust_key", {"new": f"{_KEY}.new", "path": _KEY, "fingerprint": NODESOURCE_KEY})
+    yield run_program("machine.trust_key", {"new": f"{_KEY}.new", "path": _KEY, "fingerprint": NODESOURCE_KEY})
     lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
     yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
     yield apt_update()

@@ -7,12 +7,12 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.facts.probe import Probe
 from tasks.facts.serving import ServingFact
-from tasks.model.diagnosis import diagnose, summary
-from tasks.model.guard import guard_unit, wanted
-from tasks.model.ownership import host_trees
-from tasks.model.plan import HostPlan
-from tasks.model.service_unit import inputs, log_files, started_record
-from tasks.model.serving import serving_problem
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.service_unit import inputs, log_files, started_record
+from tasks.model.host.serving import serving_problem
+from tasks.model.ownership.diagnosis import diagnose, summary
+from tasks.model.ownership.guard import guard_unit, wanted
+from tasks.model.ownership.trees import host_trees
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.report import log
 
@@ -58,7 +58,7 @@ def agent_writes(plan: HostPlan) -> Commands:
 
 
 def probe_arguments(plan: HostPlan) -> dict[str, object]:
-    """The argument of files/programs/probe.py for a host."""
+    """The argument of files/pods/probe/main.py for a host."""
     host_ids, agent = plan.host, plan.agent
     return {
         "sessions": plan.sessions,

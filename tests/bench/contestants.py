@@ -41,7 +41,7 @@ def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None
     where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
     asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
     asked |= {"names": names} if names is not None else {}
-    return program_argv("own_trees", {"apply": apply, "trees": [asked]})
+    return program_argv("trees.main", {"apply": apply, "trees": [asked]})
 
 
 def find(tree: str) -> list[str]:

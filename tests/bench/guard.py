@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.model.guard import guard_unit
+from tasks.model.ownership.guard import guard_unit
 from tests.bench.delays import WINDOW, delays, entries
 from tests.bench.trees import FOLDER, put
 from tests.e2e.fleet import Fleet

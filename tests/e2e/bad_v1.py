@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import NamedTuple
 
-from tasks.model.migration.places import service
+from tasks.model.migration.paths import service
 from tests.e2e.digest import difference, digest
 from tests.e2e.fleet import PROJECT, Fleet
 from tests.e2e.interruptions import journal

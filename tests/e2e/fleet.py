@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tasks.model.fleet import plan_fleet
-from tasks.model.plan import HOSTS, SERVERS, FleetPlan, HostPlan, Machine
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, HostPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
 from tests.lab.errors import CommandFailedError
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine as LabMachine

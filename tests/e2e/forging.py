@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from tasks.model.container_firewall import UNIT
+from tasks.model.nfs.container_firewall import UNIT
 from tests.e2e.fleet import Fleet
 
 Heard = Literal["open", "refused", "silence"]

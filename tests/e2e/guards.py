@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from tasks.model.guard import guard_unit
+from tasks.model.ownership.guard import guard_unit
 from tests.e2e.fleet import Fleet
 from tests.e2e.strategies import CHOWN, settle
 from tests.lab.machine import Machine

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.command import program_text
-from tasks.model.guard import guard_unit
-from tasks.model.ownership import host_trees
-from tasks.model.plan import BOUND
+from tasks.model.fleet.plan import BOUND
+from tasks.model.ownership.guard import guard_unit
+from tasks.model.ownership.trees import host_trees
 from tests.e2e.fleet import Fleet
 from tests.hostile.givers import looked_and_given
 from tests.lab.shell import say
@@ -35,7 +35,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     for module in MODULES:
         text = Path(__file__).parents[1].joinpath("hostile", f"{module}.py").read_text(encoding="utf-8")
         host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
-    host.put(f"{FOLDER}/own_trees.py", program_text("own_trees"))
+    host.put(f"{FOLDER}/own_trees.py", program_text("trees.main"))
     # All by the paths of one mount, for links lead from it to no other; the guard has its own.
     sessions, groups = (plan.sessions, plan.groups) if plan.root_on_pods else (f"{pods}/{each}" for each in BOUND)
     paths = {plan.sessions: sessions, plan.groups: groups}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tasks.model.migration.places import directory, service
+from tasks.model.migration.paths import directory, service
 from tests.e2e.fleet import PROJECT, Fleet
 
 Kind = Literal["the controller is killed", "the host loses its power", "the server loses its power"]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tasks.model.migration.places import directory, marker
+from tasks.model.migration.paths import directory, marker
 from tasks.model.migration.steps import ACCOUNT
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from tasks.model.guard import PROGRAM, UNIT_PREFIX, guard_unit
+from tasks.model.ownership.guard import PROGRAM, UNIT_PREFIX, guard_unit
 from tests.e2e.fleet import Fleet
 from tests.lab.errors import CommandFailedError
 

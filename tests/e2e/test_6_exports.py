@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.model.exports import DROPIN
+from tasks.model.nfs.exports import DROPIN
 from tests.e2e.fleet import Fleet
 
 TABLE = "NFS server | Export the pods"

@@ -7,7 +7,7 @@ import json
 import shlex
 
 from tasks.command import run_program
-from tasks.model.exports import DROPIN, table_entries
+from tasks.model.nfs.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
 from tests.e2e.sample import EVEN_SEEDS, ODD_SEEDS
 
@@ -51,7 +51,7 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
         change = json.dumps({"text": text, "before": digest, "wanted": wanted, "unset": []})
-        command = run_program("exports", {"change": DROPIN}).get_raw_value()
+        command = run_program("nfs.exports", {"change": DROPIN}).get_raw_value()
         assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 

@@ -32,7 +32,7 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
     export = f"/srv/pods/{NAME}"
     ids = {"host": [1500, 1500], "agent": [1500, 1500]}
     place = {"address": address, "path": export, "transport": "tcp", "places": ["v2-sessions", "groups", "."]}
-    command = run_program("observe", {**place, "version": "4.2", "seconds": 15, **ids})
+    command = run_program("nfs.observe_export", {**place, "version": "4.2", "seconds": 15, **ids})
     seen: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command.get_raw_value(), timeout=60))
     return seen
 

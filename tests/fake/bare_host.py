@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from files.programs.runtime import PROGRAMS
-from tasks.model import service_unit
-from tasks.model.adoption import Installs
-from tasks.model.agent_image import ImageState
-from tasks.model.checkout import CheckoutState
-from tasks.model.container_firewall import FirewallState
-from tasks.model.env_files import EnvState, places
-from tasks.model.guard import GuardState
-from tasks.model.host_ids import CANDIDATES
-from tasks.model.migration.places import Progress
-from tasks.model.mount_state import Beneath, MountState, Point, Unit
-from tasks.model.mounts import binds_of, pods_of
-from tasks.model.ownership import TreeReport, TreeReports, host_trees
-from tasks.model.place import Place
-from tasks.model.plan import HostPlan
-from tasks.model.preflight import IdState, MachineState
-from tasks.model.runtime import AccountState, RuntimeState
-from tasks.model.service_state import ServiceState, Serving, UnitState
+from files.pods.machine.runtime import PROGRAMS
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host import service_unit
+from tasks.model.host.adoption import Installs
+from tasks.model.host.agent_image import ImageState
+from tasks.model.host.checkout import CheckoutState
+from tasks.model.host.env_files import EnvState, places
+from tasks.model.host.host_ids import CANDIDATES
+from tasks.model.host.preflight import IdState, MachineState
+from tasks.model.host.runtime import AccountState, RuntimeState
+from tasks.model.host.service_state import ServiceState, Serving, UnitState
+from tasks.model.migration.paths import Progress
+from tasks.model.nfs.container_firewall import FirewallState
+from tasks.model.nfs.mount_plan import binds_of, pods_of
+from tasks.model.nfs.mount_state import Beneath, MountState, Point, Unit
+from tasks.model.ownership.guard import GuardState
+from tasks.model.ownership.owners import Place
+from tasks.model.ownership.trees import TreeReport, TreeReports, host_trees
 
 Documents = Mapping[str, Any]
 """Fact documents by the name of the program that prints them."""
@@ -55,8 +55,8 @@ def machine(name: str, account: AccountState | None = None) -> MachineState:
 def bare_host(plan: HostPlan) -> Documents:
     wanted_mounts = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
     return {
-        "machine": machine(plan.name, NO_ACCOUNT),
-        "mounts": MountState(
+        "machine.preflight": machine(plan.name, NO_ACCOUNT),
+        "nfs.mounts": MountState(
             points={mount.path: Point([], "absent", Beneath("absent")) for mount in wanted_mounts}
             | {plan.settings.pods_path: Point([], "absent", Beneath("absent"))},
             units={mount.path: Unit(None, "inactive", False, False) for mount in wanted_mounts},
@@ -67,8 +67,8 @@ def bare_host(plan: HostPlan) -> Documents:
             base_root="/",
             sources={source: None for source, _target in plan.binds},
         ),
-        "container_firewall": FirewallState(None, False, None, None, False, False, False, None, None, [], {}),
-        "runtime": RuntimeState(
+        "nfs.container_firewall": FirewallState(None, False, None, None, False, False, False, None, None, [], {}),
+        "machine.runtime": RuntimeState(
             programs={name: name in THERE_ANYWAY for name in PROGRAMS},
             certificates=False,
             node=None,
@@ -80,7 +80,7 @@ def bare_host(plan: HostPlan) -> Documents:
             candidates={"nodejs": "20.19.2+dfsg-1", "docker-cli": "26.1.5", "docker-buildx": "0.13.1"},
             account=NO_ACCOUNT,
         ),
-        "checkout": CheckoutState(
+        "source.checkout": CheckoutState(
             git=False,
             link=False,
             owners={},
@@ -98,15 +98,15 @@ def bare_host(plan: HostPlan) -> Documents:
             source=dict.fromkeys(("commit", "lock", "package", "node")),
             outputs=False,
         ),
-        "own_trees": TreeReports(
+        "trees.main": TreeReports(
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
-        "guard_state": GuardState(None, None, False, False, False, [], []),
-        "v2_installs": Installs([]),
-        "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
-        "agent_image": ImageState("docker is not there", False, None, "", None, "", None),
-        "env_files": EnvState({path: Place("absent") for path in places(plan.root)}, {}),
-        "host_service": ServiceState(
+        "guard.state": GuardState(None, None, False, False, False, [], []),
+        "service.v2_installs": Installs([]),
+        "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
+        "source.agent_image": ImageState("docker is not there", False, None, "", None, "", None),
+        "service.env_state": EnvState({path: Place("absent") for path in places(plan.root)}, {}),
+        "service.state": ServiceState(
             systemd=257,
             unit=UnitState("not-found", "inactive", "dead", "", False),
             files=dict.fromkeys(service_files(plan)),

@@ -15,16 +15,17 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from tasks.model.fleet import plan_fleet
-from tasks.model.plan import HOSTS, SERVERS, FleetError, FleetPlan, Machine
+from tasks.command import program_file
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, FleetPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
 from tests.fake.answers import fact_pattern
 from tests.fake.machines import documents
 from tests.fake.requests import requests
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-_FACT = fact_pattern(r"\w+")
-_PROGRAM = re.compile(r"# nanoclaw-pods (\w+)\n")
+_FACT = fact_pattern(r"[\w.]+")
+_PROGRAM = re.compile(r"# nanoclaw-pods ([\w.]+)\n")
 
 _INVENTORY = '''\
 """Machines of the @fake connector."""
@@ -139,6 +140,8 @@ def deploy(
         asked: Mapping[str, Any] = requests(planned(data))
     except FleetError:
         said, asked = [{}, {}], {}  # The run is to say so itself.
+    for facts in [*(instead or {}).values(), *(then or {}).values()]:
+        assert all(program_file(program).exists() for program in facts), "a program that is not there"
     for name, facts in (instead or {}).items():
         for answer in said:
             answer[name].update(facts)

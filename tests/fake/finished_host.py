@@ -5,30 +5,31 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from files.programs.runtime import PROGRAMS
+from files.pods.machine.runtime import PROGRAMS
 from tasks.command import program_text
-from tasks.model import service_unit
-from tasks.model.adoption import Installed, Installs, Service
-from tasks.model.agent_image import ImageRecord, ImageState
-from tasks.model.checkout import CheckoutState
-from tasks.model.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
-from tasks.model.container_firewall import unit_text as firewall_unit
-from tasks.model.env_files import EnvState, digest, places
-from tasks.model.guard import GuardState, command_line, wanted
-from tasks.model.guard import unit_text as guard_text
-from tasks.model.migration.places import Progress
-from tasks.model.mount_state import Beneath, Mount, MountState, Point, Unit
-from tasks.model.mount_unit import docker_dropin, unit_name
-from tasks.model.mounts import bind_flags, binds_of, options_of, pods_of, stamp_of
-from tasks.model.observations import Container, MountSeen, Observations, Space, Step, Surveyed
-from tasks.model.observed import ServerObservation
-from tasks.model.ownership import TreeReport, TreeReports, host_trees
-from tasks.model.place import Place
-from tasks.model.plan import HostPlan
-from tasks.model.preflight import MountPoint
-from tasks.model.runtime import AccountState, Node, RuntimeState
-from tasks.model.service_state import ServiceState, Serving, UnitState, unit_files
-from tasks.model.serving import ServingState
+from tasks.model.access.observed_squash import ServerObservation
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host import service_unit
+from tasks.model.host.adoption import Installed, Installs, Service
+from tasks.model.host.agent_image import ImageRecord, ImageState
+from tasks.model.host.checkout import CheckoutState
+from tasks.model.host.env_files import EnvState, digest, places
+from tasks.model.host.preflight import MountPoint
+from tasks.model.host.runtime import AccountState, Node, RuntimeState
+from tasks.model.host.service_state import ServiceState, Serving, UnitState, unit_files
+from tasks.model.host.serving import ServingState
+from tasks.model.migration.paths import Progress
+from tasks.model.nfs.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
+from tasks.model.nfs.container_firewall import unit_text as firewall_unit
+from tasks.model.nfs.mount_plan import bind_flags, binds_of, options_of, pods_of, stamp_of
+from tasks.model.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
+from tasks.model.nfs.mount_unit import docker_dropin, mount_points
+from tasks.model.ownership.guard import GuardState, command_line, wanted
+from tasks.model.ownership.guard import unit_text as guard_text
+from tasks.model.ownership.owners import Place
+from tasks.model.ownership.probe_report import Container, MountSeen, Observations, Space, Step, Surveyed
+from tasks.model.ownership.trees import TreeReport, TreeReports, host_trees
+from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
 from tests.fake.nft import listing
 
@@ -48,10 +49,10 @@ def finished_host(plan: HostPlan) -> Documents:
     name = plan.settings.nanoclaw_user
     account = AccountState(ids, service_unit.expected_account(plan).home, True, name, name, ids[1], True, True)
     return {
-        "machine": replace(machine(plan.name, account), mounts=_mount_points(plan)),
-        "mounts": mounted(plan),
-        "container_firewall": _fenced(plan),
-        "runtime": RuntimeState(
+        "machine.preflight": replace(machine(plan.name, account), mounts=_mount_points(plan)),
+        "nfs.mounts": mounted(plan),
+        "nfs.container_firewall": _fenced(plan),
+        "machine.runtime": RuntimeState(
             programs=dict.fromkeys(PROGRAMS, True),
             certificates=True,
             node=Node("/usr/bin/node", 20),
@@ -63,7 +64,7 @@ def finished_host(plan: HostPlan) -> Documents:
             candidates={},
             account=account,
         ),
-        "checkout": CheckoutState(
+        "source.checkout": CheckoutState(
             git=True,
             link=False,
             owners={},
@@ -81,7 +82,7 @@ def finished_host(plan: HostPlan) -> Documents:
             source=dict(pin),
             outputs=True,
         ),
-        "observe": ServerObservation(
+        "nfs.observe_export": ServerObservation(
             state="seen",
             text="",
             made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
@@ -90,10 +91,10 @@ def finished_host(plan: HostPlan) -> Documents:
             mount_point=None,
             left=[],
         ),
-        "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
-        "guard_state": _guarded(plan),
-        "migration_state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
-        "agent_image": ImageState(
+        "trees.main": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
+        "guard.state": _guarded(plan),
+        "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
+        "source.agent_image": ImageState(
             docker="",
             shifts=False,
             image=_IMAGE,
@@ -102,17 +103,17 @@ def finished_host(plan: HostPlan) -> Documents:
             tree=_TREE,
             record=ImageRecord(_IMAGE, plan.image_user.uid, plan.image_user.gid, _TREE),
         ),
-        "env_files": EnvState(
+        "service.env_state": EnvState(
             {
                 path: Place("file" if mode == "0600" else "directory", *ids, mode)
                 for path, mode in places(plan.root).items()
             },
             {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
         ),
-        "host_service": _running(plan),
-        "v2_installs": Installs([_installed(plan)]),
-        "serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT, None),
-        "probe": Observations(
+        "service.state": _running(plan),
+        "service.v2_installs": Installs([_installed(plan)]),
+        "service.serving_state": ServingState(True, "", [], [], _COMMIT, _COMMIT, None),
+        "probe.main": Observations(
             seconds=2.1,
             missing=[],
             mounts={plan.sessions: MountSeen(plan.settings.pods_path, "nfs4", str(plan.source), ["rw"])},
@@ -168,7 +169,7 @@ def _fenced(plan: HostPlan) -> FirewallState:
 def _guarded(plan: HostPlan) -> GuardState:
     if not wanted(plan):
         return GuardState(None, None, False, False, False, [], [])
-    program = program_text("guard")
+    program = program_text("guard.main")
     digest_of = hashlib.sha256(program.encode()).hexdigest()
     return GuardState(digest_of, guard_text(plan, program), True, True, False, command_line(plan, program), [])
 
@@ -197,6 +198,4 @@ def _mount_points(plan: HostPlan) -> list[MountPoint]:
     """What preflight sees mounted: the pods, and their binds."""
     if plan.source is None:
         return []
-    return [
-        MountPoint(path, "nfs4", str(plan.source), [plan.source.address]) for path in service_unit.mount_points(plan)
-    ]
+    return [MountPoint(path, "nfs4", str(plan.source), [plan.source.address]) for path in mount_points(plan)]

@@ -12,13 +12,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tasks.facts.packages import InstalledPackages
-from tasks.model import service_unit
-from tasks.model.export_state import Directory as ExportDirectory
-from tasks.model.export_state import ExportState
-from tasks.model.exports import exports_text, table_entries
-from tasks.model.nfs_versions import CONF, nfs_conf_text
-from tasks.model.ownership import Tree, TreeReport, TreeReports, host_trees, server_trees
-from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
+from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
+from tasks.model.host import service_unit
+from tasks.model.nfs.export_state import Directory as ExportDirectory
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.exports import exports_text, table_entries
+from tasks.model.nfs.nfs_versions import CONF, nfs_conf_text
+from tasks.model.ownership.trees import Tree, TreeReport, TreeReports, host_trees, server_trees
 from tests.fake.bare_host import PNPM, Documents, bare_host, machine
 from tests.fake.finished_host import finished_host
 
@@ -36,18 +36,20 @@ def documents(fleet: FleetPlan, state: str) -> dict[str, dict[str, Any]]:
 
 def bare_server(plan: ServerPlan) -> Documents:
     return {
-        "machine": machine(plan.name),
-        "packages": InstalledPackages({}),
-        "exports": ExportState(None, None, [], [], {export.path: None for export in plan.exports}, False, False, []),
-        "own_trees": TreeReports([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
+        "machine.preflight": machine(plan.name),
+        "machine.packages": InstalledPackages({}),
+        "nfs.exports": ExportState(
+            None, None, [], [], {export.path: None for export in plan.exports}, False, False, []
+        ),
+        "trees.main": TreeReports([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
     }
 
 
 def finished_server(plan: ServerPlan) -> Documents:
     return {
-        "machine": machine(plan.name),
-        "packages": InstalledPackages({"nfs-kernel-server": "1:2.8.3-1"}),
-        "exports": ExportState(
+        "machine.preflight": machine(plan.name),
+        "machine.packages": InstalledPackages({"nfs-kernel-server": "1:2.8.3-1"}),
+        "nfs.exports": ExportState(
             dropin=exports_text(plan.exports),
             conf=nfs_conf_text(plan),
             table=table_entries(plan.exports),
@@ -63,7 +65,7 @@ def finished_server(plan: ServerPlan) -> Documents:
             v3=plan.settings.nfs_v3,
             v3_files=[(CONF, plan.settings.nfs_v3)],
         ),
-        "own_trees": TreeReports([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
+        "trees.main": TreeReports([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
     }
 
 
@@ -72,15 +74,15 @@ def underway_host(plan: HostPlan) -> Documents:
     bare, finished = bare_host(plan), finished_host(plan)
     return {
         **bare,
-        "checkout": replace(bare["checkout"], git=True, pnpm_pin=PNPM),
-        "agent_image": replace(bare["agent_image"], docker=""),
-        "container_firewall": replace(bare["container_firewall"], backend="nft", tools=True),
-        "own_trees": TreeReports([_first_checkout(tree) for tree in host_trees(plan)]),
-        "host_service": replace(
-            bare["host_service"], account=service_unit.expected_account(plan), node="/usr/bin/node"
+        "source.checkout": replace(bare["source.checkout"], git=True, pnpm_pin=PNPM),
+        "source.agent_image": replace(bare["source.agent_image"], docker=""),
+        "nfs.container_firewall": replace(bare["nfs.container_firewall"], backend="nft", tools=True),
+        "trees.main": TreeReports([_first_checkout(tree) for tree in host_trees(plan)]),
+        "service.state": replace(
+            bare["service.state"], account=service_unit.expected_account(plan), node="/usr/bin/node"
         ),
-        "probe": finished["probe"],
-        "serving_state": finished["serving_state"],
+        "probe.main": finished["probe.main"],
+        "service.serving_state": finished["service.serving_state"],
     }
 
 

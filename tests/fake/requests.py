@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.model.identity import Ids, Squash
-from tasks.model.plan import FleetPlan, HostPlan, ServerPlan
+from tasks.model.access.identity import Ids, Squash
+from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tests.fake.answers import Requests
 
 
@@ -23,9 +23,9 @@ def of_server(plan: ServerPlan) -> Requests:
     exports = sorted({export.path for export in plan.exports})
     files = {"conf": "/etc/nfs.conf.d/nanoclaw-pods.conf", "dropin": "/etc/exports.d/nanoclaw-pods.exports"}
     return {
-        "machine": [{"account": None, "agent": None, "paths": [], "space": ["/var"]}],
-        "exports": [{**files, "directories": []}, {**files, "directories": exports}],
-        "packages": [{"packages": ["nfs-kernel-server"]}],
+        "machine.preflight": [{"account": None, "agent": None, "paths": [], "space": ["/var"]}],
+        "nfs.exports": [{**files, "directories": []}, {**files, "directories": exports}],
+        "machine.packages": [{"packages": ["nfs-kernel-server"]}],
     }
 
 
@@ -59,7 +59,7 @@ def _of(plan: HostPlan) -> Requests:
     source = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
     guard = f"pods-guard-{plan.slug}.service"
     return {
-        "machine": [
+        "machine.preflight": [
             {
                 "account": whom,
                 "agent": plan.stored_agent.uid,
@@ -67,14 +67,16 @@ def _of(plan: HostPlan) -> Requests:
                 "space": ["/var", root],
             }
         ],
-        "runtime": [whom],
-        "mounts": [{"binds": binds, "pods": pods}],
-        "checkout": [{**whom, **source, "root": root}],
-        "guard_state": [{"unit": guard}],
-        "v2_installs": [{"root": root, "uid": plan.host.uid}],
-        "agent_image": [{"image": plan.image, "root": root, "uid": plan.host.uid, "gid": plan.host.gid}],
-        "env_files": [{"names": secrets, "root": root}],
-        "host_service": [{**whom, "root": root, "unit": unit}],
-        "probe": [{**ids, "image": plan.image, "sessions": sessions, "groups": groups}],
-        "observe": [{**ids, "path": plan.source.path, "address": plan.source.address}] if plan.source else [{}],
+        "machine.runtime": [whom],
+        "nfs.mounts": [{"binds": binds, "pods": pods}],
+        "source.checkout": [{**whom, **source, "root": root}],
+        "guard.state": [{"unit": guard}],
+        "service.v2_installs": [{"root": root, "uid": plan.host.uid}],
+        "source.agent_image": [{"image": plan.image, "root": root, "uid": plan.host.uid, "gid": plan.host.gid}],
+        "service.env_state": [{"names": secrets, "root": root}],
+        "service.state": [{**whom, "root": root, "unit": unit}],
+        "probe.main": [{**ids, "image": plan.image, "sessions": sessions, "groups": groups}],
+        "nfs.observe_export": [{**ids, "path": plan.source.path, "address": plan.source.address}]
+        if plan.source
+        else [{}],
     }

@@ -11,7 +11,7 @@ import pytest
 from tasks.facts.exports import Exports
 from tasks.facts.machine import MachineFact
 from tasks.facts.runtime import RuntimeFact
-from tasks.model.nfs_versions import TRIED
+from tasks.model.nfs.nfs_versions import TRIED
 from tests.fake.answers import Answers, _as_responses
 from tests.fake.deploy import answers, fleet, planned
 from tests.fake.kinds import KINDS

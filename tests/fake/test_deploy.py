@@ -82,14 +82,14 @@ def test_a_first_run_ends_with_every_host_verified(first: Outcome) -> None:
 def test_a_first_run_does_things_in_an_order_that_is_safe(first: Outcome) -> None:
     for name in KINDS:
         sent = first.commands(f"@fake/{name}")
-        assert sent.index("fetch_source") < sent.index("build_source") < sent.index("build_agent_image")
-        assert sent.index("build_agent_image") < sent.index("install_units") < sent.index("start_service")
+        assert sent.index("source.fetch") < sent.index("source.build") < sent.index("source.build_image")
+        assert sent.index("source.build_image") < sent.index("service.install_units") < sent.index("service.start")
         if name != "local":
-            assert sent.index("mount_units") < sent.index("fetch_source"), "a checkout beneath the mount"
-            assert sent.index("guard_directory") < sent.index("mount_units"), "an unguarded mount point"
+            assert sent.index("nfs.apply_mounts") < sent.index("source.fetch"), "a checkout beneath the mount"
+            assert sent.index("nfs.seal_mount_point") < sent.index("nfs.apply_mounts"), "an unguarded mount point"
         guarded = [command for command in sent if "pods-guard-" in command]
         assert bool(guarded) == (name == "chown")
-        assert all(sent.index(command) < sent.index("start_service") for command in guarded)
+        assert all(sent.index(command) < sent.index("service.start") for command in guarded)
 
 
 def test_the_servers_operations_come_first(first: Outcome) -> None:
@@ -101,8 +101,8 @@ def test_the_servers_operations_come_first(first: Outcome) -> None:
 def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
     """On a host that has its mounts: between the two nobody would give away what the host process makes as root."""
     nothing = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
-    instead: dict[str, Any] = {"@fake/chown": {"guard_state": {**nothing, "running": [], "others": []}}}
-    then = {"@fake/chown": {"guard_state": answers(DATA, "finished")["@fake/chown"]["guard_state"]}}
+    instead: dict[str, Any] = {"@fake/chown": {"guard.state": {**nothing, "running": [], "others": []}}}
+    then = {"@fake/chown": {"guard.state": answers(DATA, "finished")["@fake/chown"]["guard.state"]}}
     run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then=then)
     started = re.findall(r"Starting operation: (.*?) *$", run.log, re.MULTILINE)
     servers = run.operations("@fake/server")
@@ -118,7 +118,7 @@ def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp
         assert SECRET not in json.dumps(dict(outcome.sent))
         assert SECRET not in outcome.log
         assert SECRET not in json.dumps(dict(outcome.document))
-    assert "set_env_entries" in loud.commands("@fake/squash")
+    assert "service.set_env" in loud.commands("@fake/squash")
 
 
 def test_wrong_settings_stop_the_run_before_anything_is_sent_to_any_machine(tmp_path: Path) -> None:
@@ -159,18 +159,18 @@ def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_pat
         "person": None,
         "free": {},
     }
-    refused = deploy(tmp_path, DATA, "underway", "-y", instead={"@fake/own": {"machine": {**fedora, **rest}}})
+    refused = deploy(tmp_path, DATA, "underway", "-y", instead={"@fake/own": {"machine.preflight": {**fedora, **rest}}})
     assert refused.exit != 0
     assert "@fake/own: machine: is fedora 42" in refused.log and "need root" in refused.log
     assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
 
 
 def test_a_person_is_given_no_sessions(tmp_path: Path) -> None:
-    machine = {**answers(DATA, "finished")["@fake/chown"]["machine"], "person": "ada"}
-    refused = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"machine": machine}})
+    machine = {**answers(DATA, "finished")["@fake/chown"]["machine.preflight"], "person": "ada"}
+    refused = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"machine.preflight": machine}})
     assert refused.exit != 0 and "@fake/chown: nanoclaw_agent_account: the agent's uid 1000 is ada's" in refused.log
     named = {**DATA, "@fake/chown": {**DATA["@fake/chown"], "nanoclaw_agent_account": "ada"}}
-    assert deploy(tmp_path, named, "finished", "-y", instead={"@fake/chown": {"machine": machine}}).exit == 0
+    assert deploy(tmp_path, named, "finished", "-y", instead={"@fake/chown": {"machine.preflight": machine}}).exit == 0
 
 
 def stock_image(machine: dict[str, Any], uid: int | None) -> dict[str, Any]:
@@ -184,9 +184,9 @@ def stock_image(machine: dict[str, Any], uid: int | None) -> dict[str, Any]:
 def test_a_stock_image_of_a_cloud_gets_a_user_that_nobody_has(tmp_path: Path, option: str) -> None:
     """Who has uid 1000 there is a person; the server exports for the uid that is taken, and the same is said dry."""
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine"], None)
-    runtime = {**answers(data, "finished")["@fake/squash"]["runtime"], "account": asdict(NO_ACCOUNT)}
-    instead = {"@fake/squash": {"machine": machine, "runtime": runtime}}
+    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine.preflight"], None)
+    runtime = {**answers(data, "finished")["@fake/squash"]["machine.runtime"], "account": asdict(NO_ACCOUNT)}
+    instead = {"@fake/squash": {"machine.preflight": machine, "machine.runtime": runtime}}
     done = deploy(tmp_path, data, "underway", option, instead=instead)
     said = "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: uid 1000 is debian's on @fake/squash"
     assert done.log.count(said) == 1, done.log
@@ -197,15 +197,15 @@ def test_a_stock_image_of_a_cloud_gets_a_user_that_nobody_has(tmp_path: Path, op
 
 def test_a_user_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "finished")["@fake/squash"]["machine"], 850)
-    done = deploy(tmp_path, data, "finished", "--dry", instead={"@fake/squash": {"machine": machine}})
+    machine = stock_image(answers(data, "finished")["@fake/squash"]["machine.preflight"], 850)
+    done = deploy(tmp_path, data, "finished", "--dry", instead={"@fake/squash": {"machine.preflight": machine}})
     assert "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: that is its account nanoclaw" in done.log, done.log
 
 
 def test_a_new_user_of_another_uid_needs_its_server_in_the_run(tmp_path: Path) -> None:
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine"], None)
-    instead = {"@fake/squash": {"machine": machine}}
+    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine.preflight"], None)
+    instead = {"@fake/squash": {"machine.preflight": machine}}
     done = deploy(tmp_path, data, "underway", "-y", "--limit", "@fake/squash", instead=instead)
     assert done.exit != 0
     assert "@fake/squash: nanoclaw_uid: its user gets uid 850 here" in done.log
@@ -213,10 +213,10 @@ def test_a_new_user_of_another_uid_needs_its_server_in_the_run(tmp_path: Path) -
 
 
 def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) -> None:
-    exports = answers(DATA, "finished")["@fake/server"]["exports"]
+    exports = answers(DATA, "finished")["@fake/server"]["nfs.exports"]
     (mine,) = (entry for entry in exports["table"] if entry[0].endswith("/chown"))
     mine[2:] = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "root_squash", "all_squash", "anonuid=1000"]
-    instead = {"@fake/server": {"exports": exports}}
+    instead = {"@fake/server": {"nfs.exports": exports}}
     alone = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/server", instead=instead)
     assert alone.exit != 0 and "take it into the run (--limit @fake/chown)" in alone.log
     assert alone.commands("@fake/server") == []
@@ -227,7 +227,7 @@ def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) 
 
 
 def _server(**more: Any) -> dict[str, Any]:
-    return {"@fake/server": {"exports": {**answers(DATA, "finished")["@fake/server"]["exports"], **more}}}
+    return {"@fake/server": {"nfs.exports": {**answers(DATA, "finished")["@fake/server"]["nfs.exports"], **more}}}
 
 
 REFUSED_SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
@@ -278,7 +278,7 @@ def test_what_a_server_is_refused_for_is_found_before_anything_changes_anywhere(
 
 
 def test_the_plan_says_who_else_uses_the_server(tmp_path: Path) -> None:
-    table = [*answers(DATA, "finished")["@fake/server"]["exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
+    table = [*answers(DATA, "finished")["@fake/server"]["nfs.exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
     run = deploy(tmp_path, DATA, "finished", "--dry", instead=_server(clients=["10.0.1.1", "10.0.7.7"], table=table))
     assert run.exit == 0, run.log
     assert "@fake/server: others use this NFS server: 10.0.7.7, 10.0.0.0/24:/home" in run.log
@@ -288,15 +288,15 @@ def test_the_plan_says_who_else_uses_the_server(tmp_path: Path) -> None:
 
 def test_a_change_that_has_no_effect_fails_its_machine_alone(tmp_path: Path) -> None:
     """Something else undoes it: without a failure each run would change it again, and say that all is well."""
-    stopped = {**answers(DATA, "finished")["@fake/chown"]["guard_state"], "active": False, "running": []}
-    run = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"guard_state": stopped}})
+    stopped = {**answers(DATA, "finished")["@fake/chown"]["guard.state"], "active": False, "running": []}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"guard.state": stopped}})
     assert run.exit != 0 and set(run.document["results"]["failed_hosts"]) == {"@fake/chown"}
     assert "The change has no effect: something else on the machine overrules it or undoes it." in run.log
     assert run.log.count("verified |") == len(KINDS) - 1
 
 
 def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:
-    nonsense = {"@fake/native": "mounts", "@fake/own": "checkout", "@fake/chown": "host_service"}
+    nonsense = {"@fake/native": "nfs.mounts", "@fake/own": "source.checkout", "@fake/chown": "service.state"}
     instead = {name: {fact: "what?"} for name, fact in nonsense.items()}
     broken = deploy(tmp_path, DATA, "finished", "-y", instead=instead)
     assert broken.exit != 0

@@ -22,7 +22,7 @@ def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
 
 
 def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
-    changes, run = dry(tmp_path, "checkout", wanted="d1" * 20)
+    changes, run = dry(tmp_path, "source.checkout", wanted="d1" * 20)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Get the agent image", "Run NanoClaw as a service"]
     assert "is built again if container/ is another one" in run.log
     assert "is known once it is fetched" in run.log
@@ -30,8 +30,8 @@ def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
 
 
 def test_an_image_is_not_built_again_for_a_source_that_has_the_same_container(tmp_path: Path) -> None:
-    version = {**answers(DATA, "finished")[HOST]["checkout"]["version"], "container_changed": False}
-    changes, _run = dry(tmp_path, "checkout", wanted="d1" * 20, version=version)
+    version = {**answers(DATA, "finished")[HOST]["source.checkout"]["version"], "container_changed": False}
+    changes, _run = dry(tmp_path, "source.checkout", wanted="d1" * 20, version=version)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Run NanoClaw as a service"]
 
 
@@ -41,18 +41,18 @@ def test_what_the_checkout_chowns_no_later_operation_is_said_to_chown(
 ) -> None:
     """The checkout goes to a new host user with .env and the logs in it, but for files of strangers."""
     found = answers(DATA, "finished")[HOST]
-    env = {**found["env_files"], "places": {**found["env_files"]["places"]}}
+    env = {**found["service.env_state"], "places": {**found["service.env_state"]["places"]}}
     env["places"]["/opt/nanoclaw/.env"] = {"kind": "file", "uid": uid, "gid": uid, "mode": "0600"}
-    logs = {path: {**place, "uid": 0, "gid": 0} for path, place in found["host_service"]["logs"].items()}
-    checkout = {**found["checkout"], "owners": {".": [0, 0], "data": [0, 0], ".git": [0, 0]}}
-    service = {**found["host_service"], "logs": logs}
-    facts = {"checkout": checkout, "env_files": env, "host_service": service}
+    logs = {path: {**place, "uid": 0, "gid": 0} for path, place in found["service.state"]["logs"].items()}
+    checkout = {**found["source.checkout"], "owners": {".": [0, 0], "data": [0, 0], ".git": [0, 0]}}
+    service = {**found["service.state"], "logs": logs}
+    facts = {"source.checkout": checkout, "service.env_state": env, "service.state": service}
     run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: facts})
     assert [name.rpartition("| ")[2] for name in run.changed(HOST)] == ["Check out NanoClaw", *alone]
 
 
 def test_a_new_entry_of_env_restarts_the_service(tmp_path: Path) -> None:
-    changes, run = dry(tmp_path, "env_files", digests={})
+    changes, run = dry(tmp_path, "service.env_state", digests={})
     assert changes == ["Set .env and close it", "Run NanoClaw as a service"]
     assert run.log.count(".env: TZ differs") == 1
 
@@ -60,7 +60,7 @@ def test_a_new_entry_of_env_restarts_the_service(tmp_path: Path) -> None:
 def test_closing_env_restarts_nothing(tmp_path: Path) -> None:
     places = {f"/opt/nanoclaw/{name}": {"kind": "absent"} for name in ("data/env", "data/env/env")}
     file = {"kind": "file", "uid": 1000, "gid": 1000, "mode": "0644"}
-    changes, _run = dry(tmp_path, "env_files", places={**places, "/opt/nanoclaw/.env": file})
+    changes, _run = dry(tmp_path, "service.env_state", places={**places, "/opt/nanoclaw/.env": file})
     assert changes == ["Set .env and close it"]
 
 
@@ -68,9 +68,9 @@ def test_a_database_that_goes_back_to_its_copy_restarts_the_service(tmp_path: Pa
     needs = {"version": "2.0.64", "node": None, "sqlite": 11, "api": False, "gateway": False, "marker": False}
     copy = {"file": "c0c0.db", "version": "2.0.64", "made": 1.0}
     state = {"there": True, "error": "", "newer": ["instance"], "copy": copy}
-    found = answers(DATA, "finished")[HOST]["checkout"]
+    found = answers(DATA, "finished")[HOST]["source.checkout"]
     document = {**found, "version": {**found["version"], "needs": needs, "database": state}}
     data = {**DATA, HOST: {**DATA[HOST], "nanoclaw_newer_database": "restore"}}
-    run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"checkout": document}})
+    run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"source.checkout": document}})
     changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]
     assert changed == ["Check out NanoClaw", "Run NanoClaw as a service"]

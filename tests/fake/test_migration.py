@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.model.migration.found import Candidate
+from tasks.model.migration.v1_state import Candidate
 from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, answers, deploy, fleet
-from tests.unit.v1_found import INSTALL, PATH, UNIT, found
+from tests.unit.v1.v1_found import INSTALL, PATH, UNIT, found
 
 V1, BARE = "@fake/v1", "@fake/bare"
 DATA = fleet(v1={"nanoclaw_v1_dir": PATH}, bare={})
@@ -38,13 +38,13 @@ def run(
     failing: tuple[str, ...] = (),
     start: Start = FROM_THE_ROLE,
 ) -> Outcome:
-    seen = {"v1_install": asdict(state or found()), "migration_state": progress or NEW}
+    seen = {"v1.inspect": asdict(state or found()), "migration.state": progress or NEW}
     hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
     before = {name: seen for name in hosts}
     ended = {**DONE, "recorded": True}
     if any(settings.get("nanoclaw_v1_rollback") for settings in data.values()):
         ended |= {"journal": {**_JOURNAL, "state": "rolled back"}, "decided": False}
-    after = {name: {"migration_state": ended} for name in hosts if name not in failing}
+    after = {name: {"migration.state": ended} for name in hosts if name not in failing}
     return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after, start=start)
 
 
@@ -57,7 +57,7 @@ def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: P
     assert f"{V1}: the migration has to see to: times, owners and rights of all copied files" in dry.log
     assert f"{V1}: not carried over: old messages" in dry.log
     assert f"{BARE}: NanoClaw v1" not in dry.log
-    assert dry.facts(V1).count("v1_install") == 1 and "v1_install" not in dry.facts(BARE)
+    assert dry.facts(V1).count("v1.inspect") == 1 and "v1.inspect" not in dry.facts(BARE)
     assert dry.commands(V1) == []
 
 
@@ -69,33 +69,36 @@ def test_a_run_makes_v2_ready_and_switches_without_starting_v2_itself(tmp_path: 
     assert [name for name in real.changed(V1) if name.startswith("Migration")] == names
     assert [name for name in real.operations(BARE) if name.startswith("Migration")] == []
     assert [name for name in real.commands(V1) if name.startswith(("install", "migration", "start", "write"))] == [
-        "install_channels",
-        "migration_start",
-        "migration_start",
+        "migration.install_channels",
+        "migration.start",
+        "migration.start",
     ]
     assert (tmp_path / "left.txt").read_text() == ""
 
 
 def test_v2_is_built_again_after_its_channels_and_before_it_is_made_ready(tmp_path: Path) -> None:
     """A channel changes package.json: what was built before would lack it."""
-    checkout = {**answers(DATA, "finished")[V1]["checkout"], "built": None}
+    checkout = {**answers(DATA, "finished")[V1]["source.checkout"], "built": None}
     real = deploy(
         tmp_path,
         DATA,
         "finished",
         "-y",
-        instead={V1: {"v1_install": asdict(found()), "migration_state": NEW, "checkout": checkout}},
-        then={V1: {"migration_state": DONE, "checkout": answers(DATA, "finished")[V1]["checkout"]}},
+        instead={V1: {"v1.inspect": asdict(found()), "migration.state": NEW, "source.checkout": checkout}},
+        then={V1: {"migration.state": DONE, "source.checkout": answers(DATA, "finished")[V1]["source.checkout"]}},
     )
     assert real.exit == 0, real.log
-    build, wanted = "Build NanoClaw with its channels", ("build_source", "install_channels", "migration_start")
+    build, wanted = (
+        "Build NanoClaw with its channels",
+        ("source.build", "migration.install_channels", "migration.start"),
+    )
     assert f"Migration | {build}" in real.changed(V1)
     assert [name for name in real.commands(V1) if name in wanted] == [
-        "build_source",
-        "install_channels",
-        "build_source",
-        "migration_start",
-        "migration_start",
+        "source.build",
+        "migration.install_channels",
+        "source.build",
+        "migration.start",
+        "migration.start",
     ]
 
 
@@ -126,7 +129,7 @@ def test_a_migration_whose_end_no_run_has_seen_is_recorded_and_off_the_list(tmp_
     assert (tmp_path / "left.txt").read_text().split() == [V1, "@fake/other"]
     again = run(tmp_path, "-y", progress=DONE)
     assert again.changed(V1) == ["Migration | Keep the record of the migration"]
-    assert again.commands(V1) == ["write_file", "write_file"]
+    assert again.commands(V1) == ["machine.write_file", "machine.write_file"]
     assert (tmp_path / "left.txt").read_text().split() == ["@fake/other"]
 
 
@@ -135,7 +138,7 @@ def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
     back = run(tmp_path, "-y", data=data, progress=DONE)
     assert back.exit == 0, back.log
     assert back.operations(V1) == ["Way back | Stop v2 and start v1", "Migration | Keep the record of the migration"]
-    assert back.commands(V1) == ["migration_back", "write_file", "write_file"]
+    assert back.commands(V1) == ["migration.rollback", "machine.write_file", "machine.write_file"]
 
 
 def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(tmp_path: Path) -> None:
@@ -184,6 +187,6 @@ def test_several_finds_are_refused_with_the_list(tmp_path: Path) -> None:
 
 
 def test_a_host_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
-    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1_install": {}, "migration_state": NEW}})
+    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1.inspect": {}, "migration.state": NEW}})
     assert refused.exit != 0
     assert f"{V1}: nanoclaw_v1_dir: did not say what it has of NanoClaw v1" in refused.log

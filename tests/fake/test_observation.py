@@ -16,7 +16,9 @@ _SEEN: dict[str, Any] = {"state": "seen", "text": "", "given": True, "chown": No
 
 def run(tmp_path: Path, *arguments: str, made: dict[str, Any] | None = None, **settings: Any) -> Outcome:
     seen = {**_SEEN, "made": made or {"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]}}
-    return deploy(tmp_path, fleet(nas={**_DATA, **settings}), "finished", *arguments, instead={NAS: {"observe": seen}})
+    return deploy(
+        tmp_path, fleet(nas={**_DATA, **settings}), "finished", *arguments, instead={NAS: {"nfs.observe_export": seen}}
+    )
 
 
 def test_auto_goes_by_what_was_seen_and_says_it(tmp_path: Path) -> None:
@@ -51,7 +53,11 @@ def test_a_server_that_refuses_everybody_is_refused(tmp_path: Path) -> None:
 def test_a_look_that_failed_is_refused(tmp_path: Path) -> None:
     data = fleet(nas=_DATA)
     done = deploy(
-        tmp_path, data, "finished", "-y", instead={NAS: {"observe": {**_SEEN, "state": "EACCES", "made": {}}}}
+        tmp_path,
+        data,
+        "finished",
+        "-y",
+        instead={NAS: {"nfs.observe_export": {**_SEEN, "state": "EACCES", "made": {}}}},
     )
     assert done.exit != 0
     assert "not observed: EACCES (EACCES): let it export /vol/pods to this host's address" in done.log

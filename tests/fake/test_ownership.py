@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tasks.model.fleet import plan_fleet
-from tasks.model.plan import HOSTS, SERVERS, Machine
+from tasks.model.fleet.plan import HOSTS, SERVERS, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
 from tests.fake.deploy import Outcome, deploy, fleet
 from tests.fake.finished_host import finished_host
 from tests.fake.kinds import KINDS
@@ -26,9 +26,9 @@ def trees(*reports: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(
-    tmp_path: Path, *arguments: str, machine: str = CHOWN, then: dict[str, Any] | None = None, **instead: Any
+    tmp_path: Path, argument: str, instead: dict[str, Any], machine: str = CHOWN, then: dict[str, Any] | None = None
 ) -> Outcome:
-    return deploy(tmp_path, DATA, "finished", *arguments, instead={machine: instead}, then={machine: then or {}})
+    return deploy(tmp_path, DATA, "finished", argument, instead={machine: instead}, then={machine: then or {}})
 
 
 DIFFERENT = {
@@ -39,39 +39,39 @@ RIGHT: dict[str, Any] = {"counts": {"right": 10}}
 
 
 def test_what_differs_is_given_and_named(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", own_trees=trees(DIFFERENT, RIGHT))
+    done = run(tmp_path, "-y", {"trees.main": trees(DIFFERENT, RIGHT)})
     assert done.exit == 0, done.log
     assert done.changed(CHOWN) == [GIVE]
-    assert done.commands(CHOWN) == ["own_trees"]
+    assert done.commands(CHOWN) == ["trees.main"]
     assert "/t: to be given to 1000:1000: 3 of 10 (ag/s/outbound.db, ag/s, ag)" in done.log
     assert "/t: left alone, for NanoClaw runs nothing as 33:33: 1" in done.log
 
 
 def test_a_dry_run_says_the_same_and_gives_nothing(tmp_path: Path) -> None:
-    dry = run(tmp_path, "--dry", own_trees=trees(DIFFERENT, RIGHT))
+    dry = run(tmp_path, "--dry", {"trees.main": trees(DIFFERENT, RIGHT)})
     assert dry.changed(CHOWN) == [GIVE]
     assert dry.commands(CHOWN) == []
     assert dry.log.count("/t: to be given to 1000:1000: 3 of 10") == 1
 
 
 def test_the_server_gives_the_exports_of_hosts_that_do_not(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", machine=SERVER, own_trees=trees(DIFFERENT, RIGHT))
-    assert done.commands(SERVER) == ["own_trees"]
+    done = run(tmp_path, "-y", {"trees.main": trees(DIFFERENT, RIGHT)}, machine=SERVER)
+    assert done.commands(SERVER) == ["trees.main"]
     assert done.changed(SQUASH) == done.changed(CHOWN) == []
 
 
 def test_trees_that_are_not_mounted_wait_in_a_dry_run_and_fail_in_a_real_one(tmp_path: Path) -> None:
     gone = trees({"state": "unmounted", "entries": 0}, {"state": "unmounted", "entries": 0})
-    dry = run(tmp_path, "--dry", own_trees=gone)
+    dry = run(tmp_path, "--dry", {"trees.main": gone})
     assert (dry.exit, dry.commands(CHOWN)) == (0, [])
-    done = run(tmp_path, "-y", own_trees=gone)
+    done = run(tmp_path, "-y", {"trees.main": gone})
     assert done.document["results"]["failed_hosts"] == [CHOWN]
     assert "nothing is mounted at /opt/nanoclaw/data/v2-sessions" in done.log
     assert done.commands(CHOWN) == []
 
 
 def test_broken_id_mapping_is_not_chased(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", own_trees=trees({"state": "nobody", "counts": {"give": 10}}, RIGHT))
+    done = run(tmp_path, "-y", {"trees.main": trees({"state": "nobody", "counts": {"give": 10}}, RIGHT)})
     assert done.document["results"]["failed_hosts"] == [CHOWN]
     assert "idmapd.conf" in done.log
     assert done.commands(CHOWN) == []
@@ -83,18 +83,18 @@ def guard(**change: Any) -> dict[str, Any]:
 
 
 def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", guard_state=guard(), then=_with_guard(CHOWN))
+    done = run(tmp_path, "-y", {"guard.state": guard()}, then=_with_guard(CHOWN))
     assert done.changed(CHOWN) == [EARLY_GUARD]
     *files, reload, enable, restart = done.commands(CHOWN)
-    assert files == ["write_file", "write_file"]
+    assert files == ["machine.write_file", "machine.write_file"]
     assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "reenable", "restart")
 
 
 def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
     right = deploy(tmp_path, DATA, "finished", "-y")
     assert right.commands(CHOWN) == []
-    died = {**_with_guard(CHOWN)["guard_state"], "active": False, "running": []}
-    done = run(tmp_path, "-y", guard_state=died, then=_with_guard(CHOWN))
+    died = {**_with_guard(CHOWN)["guard.state"], "active": False, "running": []}
+    done = run(tmp_path, "-y", {"guard.state": died}, then=_with_guard(CHOWN))
     assert done.exit == 0, done.log
     assert [command.split()[1] for command in done.commands(CHOWN)] == ["restart"]
 
@@ -102,12 +102,12 @@ def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
 def _with_guard(name: str) -> dict[str, Any]:
     """What a host says of its guard once that is as it should be."""
     machines = [Machine(name, (SERVERS if name == SERVER else HOSTS,), data) for name, data in DATA.items()]
-    return {"guard_state": asdict(finished_host(plan_fleet(machines).hosts[name])["guard_state"])}
+    return {"guard.state": asdict(finished_host(plan_fleet(machines).hosts[name])["guard.state"])}
 
 
 def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
     left = guard(program="0" * 64, unit="[Unit]\n", enabled=True, active=True, others=["pods-guard-00000000.service"])
-    done = run(tmp_path, "-y", machine=SQUASH, guard_state=left, then=_with_guard(SQUASH))
+    done = run(tmp_path, "-y", {"guard.state": left}, machine=SQUASH, then=_with_guard(SQUASH))
     assert done.changed(SQUASH) == [GUARD]
     removed = " ".join(done.commands(SQUASH))
     for unit in ("pods-guard-00000000.service", "pods-guard-3282970f.service"):
@@ -117,7 +117,7 @@ def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
 
 def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
     probe = {"seconds": 1, "missing": ["/pods"], "mounts": {}}
-    done = run(tmp_path, "-y", probe=probe)
+    done = run(tmp_path, "-y", {"probe.main": probe})
     assert done.exit != 0
     assert done.document["results"]["failed_hosts"] == [CHOWN]
     assert "failed | mount missing | nothing is mounted at /pods" in done.log
@@ -125,6 +125,6 @@ def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
 
 
 def test_a_probe_is_not_sent_in_a_dry_run(tmp_path: Path) -> None:
-    dry = run(tmp_path, "--dry")
-    assert "probe" not in dry.facts(CHOWN)
+    dry = run(tmp_path, "--dry", {})
+    assert "probe.main" not in dry.facts(CHOWN)
     assert VERIFY not in dry.changed(CHOWN)

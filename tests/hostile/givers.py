@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tasks.command import program_text
-from tasks.model.guard import FLOOD, WATCHED
+from tasks.model.ownership.guard import FLOOD, WATCHED
 from tests.hostile.place import AGENT
 
 Change = Callable[[str], str]
@@ -92,7 +92,7 @@ def place(path: Path) -> dict[str, str]:
 
 def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
     trees = [{**place(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
-    text = change(program_text("guard"))
+    text = change(program_text("guard.main"))
     return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "flood": FLOOD, "trees": trees})]
 
 
@@ -112,7 +112,7 @@ def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[list[s
     trees: list[dict[str, object]] = [
         {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
     ]
-    words = [sys.executable, "-I", "-c", change(program_text("own_trees"))]
+    words = [sys.executable, "-I", "-c", change(program_text("trees.main"))]
     return [looked_and_given(words, trees), [*words, json.dumps({"apply": True, "trees": trees})]]
 
 

@@ -1,1 +1,1 @@
-"""The matrix: what tasks.model.life predicts, against what real kernels do. `make matrix` runs it."""
+"""The matrix: predictions of tasks.model.access.session_lifecycle against real kernels. `make matrix` runs it."""

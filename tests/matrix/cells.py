@@ -8,10 +8,9 @@ from itertools import product
 from typing import Literal, get_args
 from zlib import crc32
 
-from tasks.model.identity import ROOT, Docker, Ids, Squash, agent_of
-from tasks.model.life import Case, Giver
-from tasks.model.storage import FileSystem, Node, Storage
-from tasks.model.values import NOBODY
+from tasks.model.access.identity import NOBODY, ROOT, Docker, Ids, Squash, agent_of
+from tasks.model.access.session_lifecycle import Case, Giver
+from tasks.model.access.storage import FileSystem, Node, Storage
 
 NAMED_USER = Ids(1000, 1000)
 """What `USER node` is in the agent image of the lab."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.model.life import live
+from tasks.model.access.session_lifecycle import live
 from tests.lab.machine import Machine
 from tests.matrix import machines
 from tests.matrix.cells import Cell

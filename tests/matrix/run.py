@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.model.life import ACTIONS, live
+from tasks.model.access.session_lifecycle import ACTIONS, live
 from tests.lab.machine import Machine
 from tests.matrix import containers, machines
 from tests.matrix.cells import NOT_PLAIN, ROUNDS, SAME, Cell, cells, left_out

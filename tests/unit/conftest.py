@@ -13,12 +13,12 @@ import pytest
 from hypothesis import settings
 
 from tasks import report
-from tasks.model.plan import HostPlan
-from tasks.operations import foresight
+from tasks.model.fleet.plan import HostPlan
+from tasks.operations import dry_run as foresight
 from tests.fixtures.driver import short
 from tests.lab.standin import make_repository
-from tests.unit.source_host import Host
-from tests.unit.v1_migrated import Migrated, at, whole
+from tests.unit.source.source_host import Host
+from tests.unit.v1.v1_migrated import Migrated, at, whole
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")  # how long a machine takes says nothing about a law

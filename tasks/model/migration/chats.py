@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tasks.model.migration.channels import CHANNELS, channel_of
-from tasks.model.migration.found import Database, Group, Install, Task
-from tasks.model.migration.item import Fate, Item, counted, listed
+from tasks.model.migration.plan_item import Fate, Item, counted, listed
+from tasks.model.migration.v1_state import Database, Group, Install, Task
 
 Verdict = tuple[Fate, str]
 CARRIED: Verdict = ("carried", "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.model.migration.found import Home, Install
-from tasks.model.migration.item import counted, listed
+from tasks.model.migration.plan_item import counted, listed
 from tasks.model.migration.refusal import Refusal
 from tasks.model.migration.running import Unit
+from tasks.model.migration.v1_state import Home, Install
 
 
 def command_of(unit: Unit, *words: str) -> str:

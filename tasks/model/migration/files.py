@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.model.migration.channels import channel_of
-from tasks.model.migration.found import Install
-from tasks.model.migration.item import Item, counted, listed
+from tasks.model.migration.plan_item import Item, counted, listed
+from tasks.model.migration.v1_state import Install
 
 _PASSED_OVER = "NanoClaw's own copy passes them over"
 _IN_GROUPS = (

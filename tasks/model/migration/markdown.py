@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from tasks.model.printable import printable
+from tasks.model.sanitize import printable
 
 
 def plain(text: str) -> str:

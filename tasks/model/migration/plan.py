@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.chats import conversation_items, group_items, task_items
+from tasks.model.migration.disk_space import Need, copy_seconds, needs
 from tasks.model.migration.files import access_items, file_items, other_items, secret_items
-from tasks.model.migration.found import Install, Space
-from tasks.model.migration.item import Fate, Item
-from tasks.model.migration.room import Need, copy_seconds, needs
-from tasks.model.plan import HostPlan
+from tasks.model.migration.plan_item import Fate, Item
+from tasks.model.migration.v1_state import Install, Space
 
 _SOURCES = (group_items, task_items, conversation_items, file_items, secret_items, access_items, other_items)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tasks.model.migration.account import Account, Named
+from tasks.model.migration.audit_report import Account, Named
 from tasks.model.migration.journal import Journal, State, Step
 from tasks.model.migration.markdown import code, plain, table
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tasks.model.checks import v1_problem
+from tasks.model.fleet.checks import v1_problem
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.migration.disk_space import Need
 from tasks.model.migration.doubts import agent_doubts, home_doubts, manager_doubts
-from tasks.model.migration.found import Candidate, Database, Install, V1State
-from tasks.model.migration.item import counted, listed
-from tasks.model.migration.places import Progress, service
+from tasks.model.migration.paths import Progress, service
 from tasks.model.migration.plan import MigrationPlan
+from tasks.model.migration.plan_item import counted, listed
+from tasks.model.migration.plan_text import size
 from tasks.model.migration.refusal import Refusal as Refusal
-from tasks.model.migration.room import Need
-from tasks.model.migration.words import size
-from tasks.model.plan import HostPlan
+from tasks.model.migration.v1_state import Candidate, Database, Install, V1State
 
 KEY = "nanoclaw_v1_dir"
 NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"

@@ -1,4 +1,4 @@
-"""What runs, or may run, a NanoClaw v1: a part of `files/programs/v1_install.py`'s answer."""
+"""What runs, or may run, a NanoClaw v1: a part of `files/pods/v1/inspect.py`'s answer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The steps of a migration: which programs run on the machine, with what, in which order.
 
-Staging while v1 serves, then the switch. NanoClaw's own steps read a view of v1 (files/programs/v1_extract.py), and
-what is large goes past them (files/programs/v1_copy.py), so that most of it is done while v1 serves.
+Staging while v1 serves, then the switch. NanoClaw's own steps read a view of v1 (files/pods/v1/extract.py), and
+what is large goes past them (files/pods/v1/copy.py), so that most of it is done while v1 serves.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.service_state import start_arguments
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_fate
-from tasks.model.migration.found import Install
-from tasks.model.migration.places import directory, marker, ran, trying
-from tasks.model.migration.room import Need
-from tasks.model.ownership import duty, host_trees
-from tasks.model.plan import HostPlan
-from tasks.model.service_state import start_arguments
+from tasks.model.migration.disk_space import Need
+from tasks.model.migration.paths import directory, marker, ran, trying
+from tasks.model.migration.v1_state import Install
+from tasks.model.ownership.trees import duty, host_trees
 
 Part = Literal["staging", "switching"]
 STEP = 600
@@ -44,7 +44,7 @@ def steps(
 ) -> list[Step]:
     """The steps of a part, in their order.
 
-    + probe: the argv of files/programs/probe.py
+    + probe: the argv of files/pods/probe/main.py
     + unseen: what could not be judged before the run, since nothing was mounted there yet
     """
     return list(_staging(plan, install, unseen) if part == "staging" else _switching(plan, install, probe))
@@ -61,7 +61,7 @@ def back(plan: HostPlan, install: Install) -> Step:
         "journal": None,
     }
     arguments |= {"ran": ran(plan), **_files(plan)}
-    return Step("put v1 back", "migration_back", arguments)
+    return Step("put v1 back", "migration.rollback", arguments)
 
 
 def view(plan: HostPlan) -> str:
@@ -78,24 +78,26 @@ def channels(install: Install) -> list[str]:
 
 def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterator[Step]:
     if unseen:
-        yield Step("look for room", "look_for_room", {"needs": [_need(need) for need in unseen]})
+        yield Step("look for room", "migration.check_space", {"needs": [_need(need) for need in unseen]})
     files = {"v1": install.path, "to": f"{directory(plan)}/backup", **_user(plan)}
-    yield Step("put an earlier attempt aside", "migration_aside", _aside(plan), LONG)
-    yield Step("back up v1's database", "v1_backup", files, LONG)
-    yield Step("tie the start of v1 and v2 together", "migration_units", _units(plan, install))
-    yield Step("view v1", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield Step("put an earlier attempt aside", "migration.archive_attempt", _aside(plan), LONG)
+    yield Step("back up v1's database", "v1.backup", files, LONG)
+    yield Step("tie the start of v1 and v2 together", "migration.unit_conditions", _units(plan, install))
+    yield Step("view v1", "v1.extract", {"v1": install.path, "to": view(plan), **_user(plan)})
     yield _own(plan, "env", mask=SECRETS)  # db asks a channel's server with v1's token
     yield _own(plan, "db")
     yield _own(plan, "sessions")
     yield _copy(plan, install, final=False)
     yield from _ownership(plan, LONG)
     # While v1 serves: without it a version from 2.1.0 on ends at its start.
-    yield Step("set the marker of the upgrade", "upgrade_marker", {"root": plan.root, "lock": plan.lock, **_user(plan)})
+    yield Step(
+        "set the marker of the upgrade", "source.upgrade_marker", {"root": plan.root, "lock": plan.lock, **_user(plan)}
+    )
 
 
 def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterator[Step]:
-    yield Step("stop v1", "v1_stop", _stop(plan, install))
-    yield Step("view v1 at rest", "v1_extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield Step("stop v1", "v1.stop", _stop(plan, install))
+    yield Step("view v1 at rest", "v1.extract", {"v1": install.path, "to": view(plan), **_user(plan)})
     yield _own(plan, "env", mask=SECRETS)
     for name in ("db", "groups", "sessions", "tasks"):
         yield _own(plan, name)
@@ -105,15 +107,15 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     policy = plan.settings.nanoclaw_v1_unknown_senders
     kept = sorted(plan.settings.nanoclaw_env)
     correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **_user(plan)}
-    yield Step("correct what NanoClaw's own steps lose", "v1_correct", correct)
+    yield Step("correct what NanoClaw's own steps lose", "v1.fix_up", correct)
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
-    yield Step("start v2", "start_service", start_arguments(plan, restart=True))
+    yield Step("start v2", "service.start", start_arguments(plan, restart=True))
     gate = {"probe": list(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
     command = plan.settings.nanoclaw_v1_gate
-    yield Step("prove v2", "migration_gate", {**gate, "command": command, "seconds": 300}, 1500)
+    yield Step("prove v2", "migration.gate", {**gate, "command": command, "seconds": 300}, 1500)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
-    yield Step("decide for v2", "migration_finish", {**_files(plan), "ran": ran(plan), "text": text})
+    yield Step("decide for v2", "migration.commit", {**_files(plan), "ran": ran(plan), "text": text})
 
 
 def _need(need: Need) -> dict[str, Any]:
@@ -155,7 +157,7 @@ _TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
 
 def _own(plan: HostPlan, step: str, *words: str, mask: str = PLAIN) -> Step:
     arguments = {"root": plan.root, "view": view(plan), "step": step, "words": list(words), "mask": mask}
-    return Step(f"NanoClaw's step {step}", "nanoclaw_step", {**arguments, **_user(plan)})
+    return Step(f"NanoClaw's step {step}", "migration.upstream_step", {**arguments, **_user(plan)})
 
 
 def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
@@ -168,13 +170,13 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
         "final": final,
         "seconds": seconds - 30,
     }
-    return Step("copy what has changed" if final else "copy", "v1_copy", {**arguments, **_user(plan)}, seconds)
+    return Step("copy what has changed" if final else "copy", "v1.copy", {**arguments, **_user(plan)}, seconds)
 
 
 def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
     if duty(plan) == "change":
         trees = [tree.arguments() for tree in host_trees(plan)]
-        yield Step("give sessions and groups to the agent", "own_trees", {"apply": True, "trees": trees}, seconds)
+        yield Step("give sessions and groups to the agent", "trees.main", {"apply": True, "trees": trees}, seconds)
 
 
 def _account(plan: HostPlan, install: Install) -> Step:
@@ -193,4 +195,4 @@ def _account(plan: HostPlan, install: Install) -> Step:
         "env_set": sorted(plan.settings.nanoclaw_env),
         "lists": {"v1_home": install.home, "user": plan.settings.nanoclaw_user} if install.home else None,
     }
-    return Step(ACCOUNT, "v1_account", arguments)
+    return Step(ACCOUNT, "v1.audit.main", arguments)

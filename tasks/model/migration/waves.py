@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tasks.model.plan import HostPlan
+from tasks.model.fleet.plan import HostPlan
 
 
 def waves(hosts: Iterable[HostPlan]) -> list[list[str]]:

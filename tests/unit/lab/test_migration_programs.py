@@ -15,7 +15,7 @@ import pytest
 from tasks.command import program_argv
 from tests.lab.v1_tree import make_tree
 from tests.unit.lab.standin_install import Install, made
-from tests.unit.trees import needs_root
+from tests.unit.trees.trees import needs_root
 
 MISSING = [tool for tool in ("git", "node", "sqlite3", "rsync") if shutil.which(tool) is None]
 pytestmark = [
@@ -47,22 +47,22 @@ def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install:
     copy = {"v1": str(v1), "root": str(install.root), "v1_home": None, "hard_links": True, "seconds": 60, **me}
 
     def steps(*names: str) -> None:
-        run("v1_extract", v1=str(v1), to=str(view), **me)
+        run("v1.extract", v1=str(v1), to=str(view), **me)
         for name in names:
             done = install.step(name, view)
             assert done.returncode == 0 and "OK:" in done.stdout, done.stdout + done.stderr
 
     steps("env", "db", "sessions")
-    run("v1_copy", **copy, final=False)
+    run("v1.copy", **copy, final=False)
     (v1 / "groups/main/late.md").write_text("written after the first copy")
     (v1 / ".env").write_text((v1 / ".env").read_text().replace("TZ=Europe/Oslo", "TZ=Europe/Rome"))
     steps("env", "db", "groups", "sessions", "tasks")
-    run("v1_copy", **copy, final=True)
-    run("v1_correct", view=str(view), root=str(install.root), unknown_senders=None, env_set=[], **me)
+    run("v1.copy", **copy, final=True)
+    run("v1.fix_up", view=str(view), root=str(install.root), unknown_senders=None, env_set=[], **me)
     (install.root / ".env").chmod(0o600)
     ids = {"agent": {"uid": 0, "gid": 0}, "host": {"uid": 0, "gid": 0}}
     told = {"v1": str(v1), "root": str(install.root), "view": str(view), "deep": True, "seconds": 60}
-    answer = run("v1_account", **told, **ids, left=[], env_set=[], lists=None)
+    answer = run("v1.audit.main", **told, **ids, left=[], env_set=[], lists=None)
     assert answer["lost"] == []
     assert answer["counts"]["env"] == {"v1": 5, "v2": 5}
     assert (install.root / "groups/main/late.md").read_text() == "written after the first copy"

@@ -14,8 +14,8 @@ import pytest
 
 from tests.lab.v1_tree import TRAITS, make_tree
 from tests.unit.lab.standin_install import Install, made
-from tests.unit.trees import needs_root
-from tests.unit.v1_extracted import extract
+from tests.unit.trees.trees import needs_root
+from tests.unit.v1.v1_extracted import extract
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")

@@ -1,0 +1,52 @@
+"""What the guard is on a machine.
+
+Argument: {"unit": name, "unit_file": path, "program": path, "prefix": beginning of all guards' names}.
+Answer: tasks.model.ownership.guard.GuardState as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+arguments = json.loads(sys.argv[1])
+
+
+def read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
+asked = subprocess.run(
+    ["systemctl", "show", f"--property={','.join(properties)}", arguments["unit"]],
+    capture_output=True,
+    text=True,
+    timeout=60,
+)
+shown = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
+unit, program = read(arguments["unit_file"]), read(arguments["program"])
+pid = shown.get("MainPID", "0")
+line = (read(f"/proc/{pid}/cmdline") or b"") if pid != "0" else b""
+folder = os.path.dirname(arguments["unit_file"])
+names = os.listdir(folder) if os.path.isdir(folder) else []
+others = [name for name in names if name.startswith(arguments["prefix"]) and name.endswith(".service")]
+print(
+    json.dumps(
+        {
+            "program": hashlib.sha256(program).hexdigest() if program is not None else None,
+            "unit": unit.decode("utf-8", "replace") if unit is not None else None,
+            "enabled": shown.get("UnitFileState") == "enabled",
+            "active": shown.get("ActiveState") in ("active", "activating", "reloading"),
+            "needs_reload": shown.get("NeedDaemonReload") == "yes",
+            "running": line.decode("utf-8", "replace").split("\0")[:-1],
+            "others": sorted(set(others) - {arguments["unit"]}),
+        }
+    )
+)

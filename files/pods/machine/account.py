@@ -1,0 +1,146 @@
+"""The host user as a machine knows it, what stands in its way, and who can log in: for programs that import it."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from typing import Any
+
+from files.pods.common.mountinfo import may_hang, mount_table
+from files.pods.common.read_text import read
+
+KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
+LONGEST_KEYS = 1 << 20
+LOGIN_SECONDS = 10
+
+
+def account(user: str, uid: int, gid: int) -> dict[str, Any]:
+    """tasks.model.host.runtime.AccountState as JSON. A home that a server has counts as there."""
+    entry, docker = by(pwd.getpwnam, user), by(grp.getgrnam, "docker")
+    owner, group, namesake = by(pwd.getpwuid, uid), by(grp.getgrgid, gid), by(grp.getgrnam, user)
+    return {
+        "ids": [entry.pw_uid, entry.pw_gid] if entry else None,
+        "home": entry.pw_dir if entry else None,
+        "home_exists": bool(entry) and (may_hang(entry.pw_dir, mount_table()) or os.path.isdir(entry.pw_dir)),
+        "uid_user": owner.pw_name if owner else None,
+        "gid_group": group.gr_name if group else None,
+        "name_gid": namesake.gr_gid if namesake else None,
+        "docker_group": docker is not None,
+        "in_docker": bool(entry and docker) and docker.gr_gid in os.getgrouplist(user, entry.pw_gid),
+    }
+
+
+def is_person(user: str) -> bool:
+    """Whether somebody can log in to an account, root aside."""
+    entry = by(pwd.getpwnam, user) if user != "root" else None
+    return entry is not None and can_log_in(entry)
+
+
+def person(uid: int) -> str | None:
+    """The account with a uid that somebody can log in to; of several with one uid, the first such."""
+    try:
+        accounts = [pwd.getpwuid(uid)]
+    except KeyError:
+        return None
+    accounts += [entry for entry in pwd.getpwall() if entry.pw_uid == uid and entry.pw_name != accounts[0].pw_name]
+    return next((str(entry.pw_name) for entry in accounts if can_log_in(entry)), None)
+
+
+def can_log_in(entry: Any) -> bool:
+    """Whether an account has a login shell, and a password or a key; where that cannot be known, it has.
+
+    An account of a directory service (sss, ldap, winbind, homed) has its password there.
+    """
+    if os.path.basename(entry.pw_shell) in ("nologin", "false"):
+        return False
+    password = password_of(entry)
+    if password is None or not password.startswith(("!", "*")):
+        return True
+    return any(may_hold_a_key(entry, path) for path in key_files(entry))
+
+
+def password_of(entry: Any) -> str | None:
+    """The account's password field (shadow(5)): of the machine's own files, else of what NSS has; None: unknown."""
+    if (field := field_of("/etc/shadow", entry.pw_name)) is not None:
+        return field
+    if field_of("/etc/passwd", entry.pw_name) is None:
+        return None
+    if entry.pw_passwd not in ("x", "*", "!"):
+        return str(entry.pw_passwd)
+    status, shown = ran("getent", "shadow", entry.pw_name)
+    if status == 0 and ":" in shown:
+        return shown.strip().split(":")[1]
+    return "!" if status == 2 and os.path.exists("/etc/shadow") else None
+
+
+def field_of(path: str, name: str) -> str | None:
+    """The second field of an account's line in a file such as passwd(5)."""
+    lines = (line.split(":") for line in (read(path) or "").splitlines())
+    return next((words[1] for words in lines if len(words) > 2 and words[0] == name), None)
+
+
+def key_files(entry: Any) -> list[str]:
+    """Where sshd looks for an account's keys (sshd_config(5), AuthorizedKeysFile)."""
+    sshd = shutil.which("sshd", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
+    asked = f"user={entry.pw_name},host=localhost,addr=127.0.0.1"
+    status, shown = ran(sshd, "-T", "-C", asked) if sshd else (1, "")
+    lines = [line.split() for line in shown.splitlines() if line.startswith("authorizedkeysfile ")]
+    named = lines[0][1:] if status == 0 and lines else list(KEYS)
+    tokens = {"%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
+    found = []
+    for path in named:
+        for token, value in tokens.items():
+            path = path.replace(token, value)
+        found.append(os.path.join(entry.pw_dir, path.replace("%%", "%")))
+    return [path for path in found if os.path.basename(path) != "none"]
+
+
+def may_hold_a_key(entry: Any, path: str) -> bool:
+    """Whether a file may hold a key; on a network file system that account itself looks, in a bounded time."""
+    if may_hang(path, mount_table()) or may_hang(entry.pw_dir, mount_table()):
+        who: dict[str, Any] = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        status, _shown = ran("test", "-s", path, **(who if os.geteuid() == 0 else {}))
+        return status != 1
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            return bool(file.read(LONGEST_KEYS).strip())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def ran(*words: str, **who: Any) -> tuple[int | None, str]:
+    """Exit status and output of a command; no status where it cannot be run, or does not end in time."""
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOGIN_SECONDS, cwd="/", **who
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, ""
+    return done.returncode, done.stdout
+
+
+def by(lookup: Any, key: Any) -> Any:
+    try:
+        return lookup(key)
+    except KeyError:
+        return None
+
+
+def ids_state(numbers: list[int], user: str | None, enough: int = 8) -> list[dict[str, Any]]:
+    """Who has each number as uid and as gid, until enough are free: those of a directory service are asked for one by
+    one, since it need not list them."""
+    found: list[dict[str, Any]] = []
+    free = 0
+    for number in numbers:
+        owner, group = by(pwd.getpwuid, number), by(grp.getgrgid, number)
+        names = {"user": owner.pw_name if owner else None, "group": group.gr_name if group else None}
+        found.append({"id": number, **names, "person": person(number) if owner else None})
+        free += owner is None and names["group"] in (None, user)
+        if free >= enough:
+            break
+    return found

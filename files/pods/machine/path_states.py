@@ -1,0 +1,116 @@
+"""What lies at places that host data names, and which machine this is: for programs that import it. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+from typing import Any
+
+from files.pods.common.mountinfo import Mounted, may_hang
+from files.pods.common.read_text import read
+
+NAMES_READ, NAMES_SHOWN = 5000, 100
+"""Of a directory: those that are read, and of them, in order, those that are told. Hidden ones come first."""
+
+
+def look_at_places(look: list[str], marks: dict[str, str], table: list[Mounted]) -> dict[str, Any]:
+    """Each path with its first names and the directory that it really is; which files hold a text.
+
+    A path on a network mount is not looked at: None.
+    """
+    marked = [file for file, text in marks.items() if text in (read(file) or "")]
+    return {"found": {path: look_at_place(path, table) for path in look}, "marked": marked}
+
+
+def look_at_place(path: str, table: list[Mounted]) -> dict[str, Any] | None:
+    real = real_path(path, table)
+    if real is None:
+        return None
+    names: list[str] | None = None
+    try:
+        with os.scandir(real) as entries:
+            read_names = [entry.name for entry, _ in zip(entries, range(NAMES_READ))]  # noqa: B905  Python 3.9
+        names = sorted(read_names)[:NAMES_SHOWN]
+    except NotADirectoryError:
+        names = [os.path.basename(real)]
+    except OSError:
+        pass
+    return {"real": real, "names": names}
+
+
+def real_path(path: str, table: list[Mounted]) -> str | None:
+    """The path without links; None where a part of it lies on a mount that may hang."""
+    for _ in range(40):
+        place = "/"
+        for name in path.split("/")[1:]:
+            place = os.path.join(place, name)
+            if may_hang(place, table):
+                return None
+            if os.path.islink(place):
+                rest = path[len(place) :]
+                path = os.path.normpath(os.path.join(os.path.dirname(place), os.readlink(place)) + rest)
+                break
+        else:
+            return path
+    return None
+
+
+def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mounted]) -> dict[str, str]:
+    """The first directory above each path that a user cannot enter; tried as that user."""
+    found = {}
+    for path in paths:
+        above, parts = [], path.split("/")[1:-1]
+        for length in range(1, len(parts) + 1):
+            place = "/" + "/".join(parts[:length])
+            if may_hang(place, table) or not os.path.isdir(place):
+                break
+            above.append(place)
+        number = tried_as(above, user, uid, gid)
+        if number is not None:
+            found[path] = above[number]
+    return found
+
+
+def tried_as(places: list[str], user: str, uid: int, gid: int) -> int | None:
+    """Which of the directories, counted from 0, lets the user not in; None if all do."""
+    child = os.fork()
+    if child == 0:
+        status = 255
+        try:
+            try:
+                groups = os.getgrouplist(pwd.getpwnam(user).pw_name, gid)
+            except KeyError:
+                groups = [gid]
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            wrong = (number for number, place in enumerate(places) if not os.access(place, os.X_OK))
+            status = next(wrong, 254)
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return status if 0 <= status < 254 else None
+
+
+def machine_identity() -> str:
+    """What is different for each running machine, whatever it is called: its kernel's boot, its id, its init."""
+    boot, number = read("/proc/sys/kernel/random/boot_id"), read("/etc/machine-id")
+    try:
+        init = os.readlink("/proc/1/ns/pid")
+    except OSError:
+        return ""
+    return f"{boot.strip()} {(number or '').strip()} {init}" if boot else ""
+
+
+def machine_addresses() -> list[str]:
+    """The addresses of this machine that others can reach, as ip(8) says."""
+    try:
+        asked = subprocess.run(
+            ["ip", "-json", "address", "show", "up", "scope", "global"], capture_output=True, text=True, timeout=20
+        )
+        links = json.loads(asked.stdout)  # an empty answer is a ValueError
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return []
+    return sorted({one["local"] for link in links for one in link.get("addr_info", ()) if "local" in one})

@@ -1,0 +1,80 @@
+"""What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
+
+Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
+[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}, "ids": [numbers that may be taken
+for a host user, best first], "user": its name}. `enter` asks whether the host user can enter what lies above a path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from files.pods.common.mountinfo import Mounted, may_hang, mount_table
+from files.pods.common.read_text import read
+from files.pods.machine.account import account, ids_state, is_person, person
+from files.pods.machine.path_states import barred_paths, look_at_places, machine_addresses, machine_identity
+
+arguments = json.loads(sys.argv[1])
+
+
+def seen(mount: Mounted) -> dict[str, Any]:
+    addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
+    return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
+
+
+def os_release() -> dict[str, str]:
+    text = read("/etc/os-release") or read("/usr/lib/os-release") or ""
+    pairs = (line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
+    """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
+    if any(mount.point == path for mount in mounted) or may_hang(path, mounted):
+        return None
+    try:
+        return sorted(os.listdir(path))[:5]
+    except OSError:
+        return None
+
+
+def free(path: str, mounted: list[Mounted]) -> int | None:
+    while True:
+        if may_hang(path, mounted):
+            return None
+        if os.path.isdir(path):
+            break
+        path = os.path.dirname(path)
+    info = os.statvfs(path)
+    return info.f_bavail * info.f_frsize
+
+
+mounted = mount_table()
+asked, user = arguments["places"], arguments["account"]
+release = os_release()
+print(
+    json.dumps(
+        {
+            "uid": os.geteuid(),
+            "python": list(sys.version_info[:2]),
+            "distribution": release.get("ID", ""),
+            "version": release.get("VERSION_ID", ""),
+            "hostname": socket.gethostname(),
+            "systemd": os.path.isdir("/run/systemd/system"),
+            "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
+            "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},
+            "account": {**account(**user), "person": is_person(user["user"])} if user else None,
+            "person": person(arguments["agent"]) if arguments["agent"] is not None else None,
+            "ids": ids_state(arguments.get("ids", []), arguments.get("user")),
+            "free": {path: free(path, mounted) for path in arguments["space"]},
+            "identity": machine_identity(),
+            "addresses": machine_addresses(),
+            "places": look_at_places(asked["look"], asked["marks"], mounted),
+            "barred": barred_paths(asked["enter"], **user, table=mounted) if user and os.geteuid() == 0 else {},
+        }
+    )
+)

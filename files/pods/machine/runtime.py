@@ -1,0 +1,113 @@
+"""What NanoClaw needs of a machine: Docker, git, Node, and the host user. Changes nothing.
+
+Argument: {"user", "uid", "gid"}. What the host user runs is looked for, and tried, as that user: a node in
+/usr/local/bin that is a link into /root/.nvm is none to it, and a program of snap may not start for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from files.pods.common.run_as_host_user import PATH, become
+from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.machine.account import account
+
+BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
+THEIRS = ("git", "docker", "npm", "node")
+"""Those of them that the host user runs, and Node."""
+ASKED = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
+
+
+def output(*words: str) -> str:
+    try:
+        asked = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout
+
+
+def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
+    """What the host user finds first in its PATH: paths by name, Node's version, and those that do not run for it."""
+
+    def look() -> dict[str, Any]:
+        become(user, uid, gid)
+        paths = {name: shutil.which(name, path=PATH) for name in THEIRS}
+        tried = {path: output(path, "--version") for name, path in paths.items() if path and name != "npm"}
+        return {"paths": paths, "tried": tried}
+
+    answer = acting(ROOT, 150, look)
+    if "value" not in answer:
+        sys.exit(f"cannot act as {user} ({uid}:{gid}): {answer['text']}")
+    value: dict[str, Any] = answer["value"]
+    return value
+
+
+def node(path: str | None, said: str) -> dict[str, Any] | None:
+    version = re.match(r"v([0-9]{1,4})\.", said, re.ASCII)
+    return {"path": path, "major": int(version[1])} if path and version else None
+
+
+def candidates() -> dict[str, str]:
+    """The versions that apt would install, of the packages that it knows."""
+    found, name = {}, ""
+    for line in output("apt-cache", "policy", *ASKED).splitlines():
+        if not line.startswith(" "):
+            name = line.rstrip(":")
+        elif line.startswith("  Candidate: ") and "(none)" not in line:
+            found[name] = line.split()[1]
+    return found
+
+
+def docker_io() -> bool:
+    return output("dpkg-query", "--show", "--showformat=${db:Status-Status}", "docker.io") == "installed"
+
+
+def docker_runs() -> bool:
+    """Whether the engine runs; also where its unit has another name than docker.service."""
+    shown = output("systemctl", "show", "docker.service", "--property=LoadState,ActiveState")
+    return "LoadState=loaded" not in shown or "ActiveState=active" in shown
+
+
+def engine() -> bool:
+    return shutil.which("dockerd", path=PATH) is not None or os.path.exists("/snap/bin/docker")
+
+
+def look(user: str, uid: int, gid: int) -> dict[str, Any]:
+    programs = {name: shutil.which(name, path=PATH) is not None for name in PROGRAMS}
+    buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
+    found = theirs(user, uid, gid)
+    paths, tried = found["paths"], found["tried"]
+    programs.update({name: path is not None for name, path in paths.items() if name in programs})
+    its_node = node(paths["node"], tried.get(paths["node"], ""))
+    return {
+        "programs": programs,
+        "certificates": os.path.exists("/etc/ssl/certs/ca-certificates.crt"),
+        "node": its_node,
+        "unusable": sorted(path for path, said in tried.items() if not said),
+        "engine": engine(),
+        "docker_io": not buildx and docker_io(),
+        "docker_runs": docker_runs(),
+        "buildx": buildx,
+        "npm_package": output("dpkg-query", "--show", "--showformat=${db:Status-Status}", "npm") == "installed",
+        "candidates": {} if its_node and buildx and programs["docker"] else candidates(),
+        "account": account(user, uid, gid),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(look(**json.loads(sys.argv[1]))))

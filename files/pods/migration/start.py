@@ -1,0 +1,101 @@
+"""Has the machine itself run a part of a migration, and follows it.
+
+Argument: {"directory", "service": name of a transient unit, "seconds"}. Standard input: {"program": text of
+migration_run.py, "work": its work.json}. The unit goes on when this program, its connection or its controller ends
+(systemd-run(1)). Answer: the journal. Fails with the words of the step that failed, and says whether v1 runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from files.pods.common.atomic_write import replace
+
+GOAL = {"staging": "staged", "switching": "finished"}
+
+
+def journal(directory: str) -> dict[str, Any]:
+    try:
+        with open(f"{directory}/journal.json", encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+    except FileNotFoundError:
+        return {"state": "new", "steps": []}
+
+
+def refuse_if_under_way(service: str, directory: str) -> None:
+    shown = subprocess.run(
+        ["systemctl", "show", "--property=ActiveState", "--value", service], capture_output=True, text=True, timeout=60
+    )
+    if shown.stdout.strip() not in ("inactive", "failed"):
+        running = [step["name"] for step in journal(directory)["steps"] if step["state"] == "running"]
+        at = f" (now: {', '.join(running)})" if running else ""
+        sys.exit(
+            f"a migration is under way on this machine{at}: wait for its end (systemctl status {service}) and run again"
+        )
+
+
+def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
+    """Prints each step when it has ended."""
+    begun, told = time.time(), 0
+    while True:
+        done = child.poll() is not None
+        steps = [step for step in journal(directory)["steps"] if step["started"] >= begun]
+        while told < len(steps) and steps[told]["state"] != "running":
+            step = steps[told]
+            print(f"{step['name']}: {step['state']} ({step['ended'] - step['started']:.1f} s)", flush=True)
+            told += 1
+        if done:
+            return
+        if time.time() > begun + seconds:
+            sys.exit(f"no end within {seconds} s; it goes on: see systemctl status, and run again when it is done")
+        time.sleep(0.3)
+
+
+def failure(found: dict[str, Any], trying: str) -> str:
+    failed = next((step for step in found["steps"] if step["state"] in ("failed", "running")), None)
+    why = f"{failed['name']}: {failed['said'] or 'it was ended from outside'}" if failed else "it did not start"
+    back = found["steps"][-1] if found["steps"] and found["steps"][-1]["name"] == "put v1 back" else None
+    if found["state"] == "rolled back":
+        return f"{why}\nv1 is back as it was; what v2 has so far is kept; the next run begins again"
+    if found["state"] == "switching":
+        way_out = f"see to it, and run again; or remove {trying} and start v1's service"
+        return f"{why}\nv1 may be stopped, it could not be put back: {back['said'] if back else why}: {way_out}"
+    return f"{why}\nv1 was not touched"
+
+
+def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
+    directory, service = asked["directory"], asked["service"]
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    refuse_if_under_way(service, directory)
+    replace(f"{directory}/run.py", fed["program"].encode(), 0o600)
+    replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
+    run = ["/usr/bin/env", "python3", "-I", f"{directory}/run.py", directory]
+    unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
+    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} back"]
+    before = journal(directory)
+    child = subprocess.Popen(
+        [*unit, *back, "--", *run],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    follow(child, directory, asked["seconds"])
+    said = child.stderr.read().strip() if child.stderr else ""
+    found = journal(directory)
+    if found == before:
+        sys.exit(f"nothing has begun: {said or f'systemd-run ended with {child.returncode}'}")
+    if found["state"] != GOAL[fed["work"]["part"]]:
+        print(failure(found, fed["work"]["trying"]), file=sys.stderr)
+        sys.exit(1)  # whatever the text is
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), json.load(sys.stdin))

@@ -1,0 +1,62 @@
+"""How far the migration of a machine's NanoClaw v1 has come. Changes nothing.
+
+Argument: {"directory": of the migration, "service": name of its transient unit, "root": v2's project root, "marker"}.
+Prints tasks.model.migration.paths.Progress as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from files.pods.common.run_as_host_user import within
+
+
+def read(path: str) -> Any:
+    """What a file says: None where there is none, False where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return False
+    return found if isinstance(found, dict) else False
+
+
+def is_under_way(service: str) -> bool:
+    words = ["systemctl", "show", "--property=ActiveState", "--value", service]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    state = done.stdout.strip()
+    if done.returncode != 0 or not state:
+        sys.exit(f"systemd does not say whether {service} runs: {done.stderr.strip() or 'no answer'}")
+    return state not in ("inactive", "failed")
+
+
+NEWER = {"chats": "", "aside": False}
+"""What a journal has that an earlier version wrote without."""
+
+
+def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
+    journal, record = (read(f"{directory}/{name}.json") for name in ("journal", "record"))
+    decided = os.path.exists(marker)
+    if journal is False and not decided:
+        why = f"{directory}/journal.json cannot be read, and says how far a migration has come"
+        sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to begin anew")
+    journal, record = ({**NEWER, **one} if one else None for one in (journal, record))
+    return {
+        "journal": journal,
+        "under_way": is_under_way(service),
+        "decided": decided,
+        "recorded": journal is not None and os.path.exists(f"{directory}/record.md") and record == journal,
+        "v2_has_state": os.path.lexists(f"{root}/data/v2.db"),
+    }
+
+
+if __name__ == "__main__":
+    arguments = json.loads(sys.argv[1])
+    within(60, arguments["root"])
+    print(json.dumps(main(**arguments)))

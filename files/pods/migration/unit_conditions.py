@@ -1,0 +1,82 @@
+"""Has one file decide which of NanoClaw v1 and v2 may start, so that a crash at any moment leaves one of them.
+
+Argument: {"v1": its service or null, "v2": name of its unit, "marker": path, "trying": path in /run}. Gives each unit
+a drop-in with conditions (systemd.unit(5), ConditionPathExists=) and enables v2:
+
+    v1 starts while neither file is there; v2 starts while one of them is there.
+
+`trying` is there while a migration has stopped v1 and v2 has not passed its gate; a crash takes it away with /run.
+`marker` is made, in one rename, when v2 has passed. Both units stay enabled; v1's own unit file is not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from typing import Any
+
+from files.pods.common.atomic_write import replace
+from files.pods.v1.units import ServiceError, drop_in, must
+
+HEAD = "# nanoclaw-pods wrote this: which of v1 and v2 may start is decided by these files.\n[Unit]\n"
+
+
+def holds(path: str, text: str) -> bool:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
+            return file.read() == text
+    except OSError:
+        return False
+
+
+def v1_drop_in(unit: dict[str, Any], text: str) -> None:
+    """Written by whom its directory belongs to: root follows no path in a home."""
+    path = drop_in(unit)
+    if unit["manager"] == "system":
+        replace(path, text.encode())
+        return
+    account = pwd.getpwuid(unit["uid"])
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            replace(path, text.encode())
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise ServiceError(f"user {account.pw_name} could not write {path}")
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    changed = []
+    v1, files = asked["v1"], (asked["marker"], asked["trying"])
+    os.makedirs(os.path.dirname(asked["marker"]), mode=0o755, exist_ok=True)
+    if v1:
+        text = HEAD + "".join(f"ConditionPathExists=!{path}\n" for path in files)
+        if not holds(drop_in(v1), text):
+            v1_drop_in(v1, text)
+            changed.append(drop_in(v1))
+    v2 = {"manager": "system", "name": asked["v2"]}
+    text = HEAD + "".join(f"ConditionPathExists=|{path}\n" for path in files)
+    if not holds(drop_in(v2), text):
+        replace(drop_in(v2), text.encode())
+        changed.append(drop_in(v2))
+    for unit in (v1, v2):
+        if unit:
+            must(unit, "daemon-reload")  # always: one that an earlier call missed counts too
+    must(v2, "enable", v2["name"])
+    return {"changed": changed}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(main(json.loads(sys.argv[1]))))
+    except (ServiceError, OSError, subprocess.SubprocessError) as failure:
+        sys.exit(str(failure))

@@ -1,0 +1,201 @@
+"""Puts the role's own exports in force, one by one, and leaves all others as they are: for programs that import it.
+
+A new drop-in is rehearsed first: exportfs(8) reads all files in a mount namespace of its own, with the old drop-in and
+with the new one. What both say is others', and does not count.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from files.pods.common.atomic_write import replace
+from files.pods.common.run_lock import alone
+from files.pods.nfs.export_entries import Key, entries, raw_entries, real_names, stated_options
+
+LOCK = "/run/nanoclaw-pods/exports.lock"
+EXPORTFS_SECONDS = 60
+AT_ONCE = 100  # entries in one command
+
+PRIVATE = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" /etc/exports.d
+mount -t tmpfs none "$2"
+: > "$2/etab"
+if [ -e /etc/nsswitch.conf ]; then mount --bind "$1/nsswitch" /etc/nsswitch.conf; fi
+if mountpoint -q /proc/fs/nfsd; then umount /proc/fs/nfsd; fi
+if exportfs -ra; then echo 0 > "$2/status"; else echo 1 > "$2/status"; fi
+cat "$2/status" "$2/etab"
+"""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What exportfs makes of all files."""
+
+    failed: bool
+    table: str
+    messages: Counter[str] = field(default_factory=Counter)
+
+
+def state_directory() -> str:
+    """Where etab lies (nfs.conf(5), state-directory-path; exportfs asks for mountd's first)."""
+    for section in ("mountd", "exportd"):
+        try:
+            asked = subprocess.run(
+                ["nfsconf", "--get", section, "state-directory-path"], capture_output=True, text=True, timeout=30
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            break
+        if asked.returncode == 0 and asked.stdout.strip().startswith("/"):
+            return asked.stdout.strip()
+    return "/var/lib/nfs"
+
+
+def text_if_there(path: str) -> str | None:
+    """The text of a file, or None where there is none. What cannot be read is an error, for it is not absent."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def digest(text: str | None) -> str | None:
+    return None if text is None else hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def rehearse(dropin: str, text: str | None) -> Rehearsal:
+    """What exportfs would make of all files, with this text in the drop-in, or without the drop-in."""
+    folder = tempfile.mkdtemp(prefix="nanoclaw-pods-exports-")
+    try:
+        for name in glob.glob("/etc/exports.d/*.exports"):
+            if name != dropin and os.path.isfile(name):
+                shutil.copy(name, folder)
+        if text is not None:
+            with open(os.path.join(folder, os.path.basename(dropin)), "wb") as file:
+                file.write(text.encode(errors="surrogateescape"))
+        with open(os.path.join(folder, "nsswitch"), "w", encoding="utf-8") as file:
+            file.write("hosts: files\n")  # a name server that is dead costs a minute for each name
+        os.makedirs("/etc/exports.d", exist_ok=True)
+        argv = ["unshare", "--mount", "sh", "-c", PRIVATE, "_", folder, state_directory()]
+        tried = subprocess.run(argv, capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace")
+    except subprocess.TimeoutExpired:
+        sys.exit(f"Exports not changed: exportfs did not end within {EXPORTFS_SECONDS} s in a rehearsal.")
+    finally:
+        shutil.rmtree(folder)
+    if tried.returncode != 0:
+        sys.exit(f"Exports not changed: the rehearsal failed:\n{tried.stderr}")
+    status, _, table = tried.stdout.partition("\n")
+    return Rehearsal(status != "0", table, Counter(line for line in tried.stderr.splitlines() if line.strip()))
+
+
+def others(table: str, names: dict[str, str], own: set[Key]) -> dict[Key, set[str]]:
+    """The entries of a table that are not the role's, and their options."""
+    return {key: set(text.split(",")) for key, text in raw_entries(table, names).items() if key not in own}
+
+
+def shown_key(key: Key) -> str:
+    return f"{f'[{key[1]}]' if ':' in key[1] else key[1]}:{key[0]}"
+
+
+def missing(wanted: list[list[str]], table: list[list[str]]) -> list[list[str]]:
+    return [entry for entry in wanted if entry not in table]
+
+
+def refuse_rehearsed(dropin: str, old: Rehearsal, new: Rehearsal, asked: dict[str, Any], names: dict[str, str]) -> None:
+    """Ends the program where the new drop-in would not do what it is for, or would do something to others."""
+    why = []
+    own = {(entry[0], entry[1]) for entry in [*asked["wanted"], *asked["unset"]]}
+    absent = missing(asked["wanted"], entries(new.table, names))
+    if absent:
+        why.append(f"these entries would not be what was meant: {absent}")
+    before, after = others(old.table, names, own), others(new.table, names, own)
+    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    if changed:
+        why.append("exports of others would change: " + ", ".join(map(shown_key, changed)))
+    messages = list((new.messages - old.messages).elements())
+    messages += [line for line in new.messages if dropin in line and line not in messages]
+    if messages or (new.failed and not old.failed):
+        why.append("exportfs says of the new one:\n" + "\n".join(messages))
+    if why:
+        sys.exit("Exports not changed: " + "; ".join(why))
+
+
+def exportfs(*words: str) -> str:
+    """Runs exportfs; what it says where it fails."""
+    try:
+        done = subprocess.run(
+            ["exportfs", *words], capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        return f"exportfs {words[0]} did not end within {EXPORTFS_SECONDS} s"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exportfs {words[0]}: status {done.returncode}"
+
+
+def change_entries(options: dict[Key, str], unset: list[Key]) -> list[str]:
+    """Exports each entry with its options, and takes others out of force; what exportfs says where it fails."""
+    alike: dict[str, list[str]] = {}
+    for key, text in options.items():
+        alike.setdefault(text, []).append(shown_key((os.path.realpath(key[0]), key[1])))
+    commands = [["-i", "-o", text, *some] for text, found in alike.items() for some in batches(found)]
+    commands += [["-u", *some] for some in batches([shown_key((os.path.realpath(path), it)) for path, it in unset])]
+    return [said for said in (exportfs(*command) for command in commands) if said]
+
+
+def batches(words: list[str]) -> list[list[str]]:
+    return [words[start : start + AT_ONCE] for start in range(0, len(words), AT_ONCE)]
+
+
+def put(path: str, text: str | None) -> None:
+    if text is not None:
+        replace(path, text.encode(errors="surrogateescape"))
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def change(dropin: str, asked: dict[str, Any]) -> None:
+    """Writes the drop-in and puts its entries in force, or leaves all as it was."""
+    alone(LOCK)
+    old, etab = text_if_there(dropin), os.path.join(state_directory(), "etab")
+    if digest(old) != asked["before"]:
+        sys.exit(f"Exports not changed: another run wrote {dropin} in the meantime. Run again.")
+    names = real_names(entry[0] for entry in [*asked["wanted"], *asked["unset"]])
+    refuse_rehearsed(dropin, rehearse(dropin, old), rehearse(dropin, asked["text"]), asked, names)
+    before = raw_entries(text_if_there(etab) or "", names)
+    differ = {
+        (path, client): ",".join(options)
+        for path, client, *options in asked["wanted"]
+        if (path, client) not in before or stated_options(before[path, client]) != options
+    }
+    leave = [(path, client) for path, client in asked["unset"] if (path, client) in before]
+    put(dropin, asked["text"])
+    wrong = change_entries(differ, leave)
+    wrong += refuse_changed(text_if_there(etab) or "", before, asked, names, {*differ, *leave})
+    if wrong:
+        put(dropin, old)
+        again = {key: text for key, text in before.items() if key in differ or key in leave}
+        wrong += change_entries(again, [key for key in differ if key not in before])
+        sys.exit("Exports put back as they were: " + "; ".join(wrong))
+
+
+def refuse_changed(
+    etab: str, before: dict[Key, str], asked: dict[str, Any], names: dict[str, str], own: set[Key]
+) -> list[str]:
+    """What is wrong with the table in force after the change."""
+    wrong = [f"{entry} is not in force" for entry in missing(asked["wanted"], entries(etab, names))]
+    after = raw_entries(etab, names)
+    wrong += [f"{shown_key((path, it))} is still in force" for path, it in asked["unset"] if (path, it) in after]
+    for key, text in before.items():
+        if key not in own and set(after.get(key, "").split(",")) != set(text.split(",")):
+            wrong.append(f"an export of others changed: bring it back with exportfs -i -o {text} '{shown_key(key)}'")
+    return wrong

@@ -1,0 +1,61 @@
+"""The export table of an NFS server: looks at it, or puts a new drop-in in force.
+
+Argument of a look: {"dropin", "conf", "tried", "directories": [path…]}. It changes nothing.
+Argument of a change: {"change": DROPIN}, and by standard input {"text", "before": its SHA-256 or null,
+"wanted": [[path, client, option…]…], "unset": [[path, client]…]}. The drop-in takes effect only if exportfs(8) accepts
+it beside every other file, and what is in force becomes what was meant; if not, everything is as before.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+from typing import Any
+
+from files.pods.common.read_text import read
+from files.pods.nfs.export_change import change, state_directory, text_if_there
+from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
+from files.pods.nfs.server import connected, mounted_by, service, v3_settings
+
+
+def directory(path: str) -> dict[str, Any] | None:
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    kind = "directory" if os.path.isdir(path) and not os.path.islink(path) else "other"
+    return {"kind": kind, "uid": info.st_uid, "gid": info.st_gid, "mode": oct(info.st_mode & 0o7777)[2:].zfill(4)}
+
+
+def look(dropin: str, conf: str, tried: str, directories: list[str]) -> dict[str, Any]:
+    text, state = text_if_there(dropin), state_directory()
+    own = list(defined(text or ""))
+    names = real_names([*(path for path, _client in own), *directories])
+    etab = text_if_there(os.path.join(state, "etab")) or ""
+    files = [name for name in ["/etc/exports", *sorted(glob.glob("/etc/exports.d/*.exports"))] if name != dropin]
+    elsewhere = [(name, path, client) for name in files for path, client in defined(read(name) or "")]
+    return {
+        "dropin": text,
+        "own": [list(key) for key in own],
+        "conf": read(conf),
+        "tried": read(tried),
+        "table": entries(etab, names),
+        "roots": roots(etab, names),
+        "elsewhere": [[name, known_path(path, names), client] for name, path, client in elsewhere],
+        "directories": {path: directory(path) for path in directories},
+        "real": {path: os.path.realpath(path) for path in directories},
+        "clients": connected(),
+        "mounted": mounted_by(read(os.path.join(state, "rmtab")) or ""),
+        **service(),
+        **v3_settings(conf),
+    }
+
+
+if __name__ == "__main__":
+    arguments = json.loads(sys.argv[1])
+    if "change" in arguments:
+        change(arguments["change"], json.load(sys.stdin))
+    else:
+        print(json.dumps(look(**arguments)))

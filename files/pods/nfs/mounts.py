@@ -1,0 +1,170 @@
+"""What is mounted where the pods belong, what lies beneath, and what systemd and fstab say of it.
+
+Argument: {"pods": path, "binds": [[source, target]…], "units": {path: name}, "stamp": path, "tried": path}.
+Answer: tasks.model.nfs.mount_state.MountState as JSON. Needs root for what lies beneath a mount.
+
+A dead server hangs whoever looks at its mount: /proc is read first, and paths on mounts are asked by a child
+that is abandoned when it does not answer. What lies beneath a mount is seen through a detached copy of the mount
+below it (open_tree(2)), which changes nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import ipaddress
+import json
+import os
+import stat
+import struct
+import subprocess
+import sys
+from typing import Any
+
+from files.pods.common.mountinfo import Mounted, carrier, is_remote, mount_table, unescaped
+from files.pods.common.read_text import read
+
+OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
+GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
+IMMUTABLE = 0x10
+
+
+def seen(mount: Mounted) -> dict[str, Any]:
+    options = [*mount.options, *(option for option in mount.more if option != "rw")]
+    remote = is_remote(mount.type)
+    return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options, "remote": remote}
+
+
+def bounded(argv: list[str], seconds: float) -> str | None:
+    """The output of a command, or None if it does not end in time; it is not waited for any longer then."""
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        return child.communicate(timeout=seconds)[0].decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return None
+
+
+def beneath(path: str, table: list[Mounted]) -> dict[str, Any]:
+    parent = carrier(os.path.dirname(path), [mount for mount in table if mount.point != path])
+    if parent is None or is_remote(parent.type):
+        return {"kind": "remote"}
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = (ctypes.c_long(OPEN_TREE), ctypes.c_int(AT_FDCWD), os.fsencode(parent.point))
+    handle = libc.syscall(*words, ctypes.c_uint(OPEN_TREE_CLONE | os.O_CLOEXEC))
+    if handle < 0:
+        code = ctypes.get_errno()
+        return {"kind": "unknown", "detail": f"open_tree(2): {os.strerror(code)} (it needs root and Linux 5.2)"}
+    here = parent.point.rstrip("/")
+    for part in path[len(here) :].strip("/").split("/"):
+        here += "/" + part
+        try:
+            mode = os.stat(part, dir_fd=handle, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(mode):
+                return {"kind": "link" if stat.S_ISLNK(mode) else "other", "detail": here}
+            handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+        except FileNotFoundError:
+            return {"kind": "absent"}
+    immutable = None
+    try:
+        flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
+        immutable = bool(flags & IMMUTABLE)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+    return {"kind": "directory", "immutable": immutable, "entries": sorted(os.listdir(handle))[:20]}
+
+
+CHILD = """
+import errno, json, os, sys
+answers = {}
+for path in json.loads(sys.argv[1]):
+    try:
+        os.statvfs(path)
+        seen = os.stat(path)
+        answers[path] = {"answer": "ok", "identity": f"{seen.st_dev}:{seen.st_ino}"}
+    except OSError as error:
+        kind = {errno.ESTALE: "stale", errno.ENOENT: "absent"}.get(error.errno, "error")
+        answers[path] = {"answer": kind, "detail": error.strerror}
+print(json.dumps(answers))
+"""
+
+
+def ask(paths: list[str]) -> dict[str, dict[str, Any]]:
+    if not paths:
+        return {}
+    said = bounded([sys.executable, "-I", "-c", CHILD, json.dumps(paths)], 15)
+    return json.loads(said) if said else {path: {"answer": "silent"} for path in paths}
+
+
+def units(names: dict[str, str]) -> dict[str, Any]:
+    wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+    said = bounded(["systemctl", "show", "--property", wanted, "--", *names.values()], 30) or ""
+    shown = {}
+    for block in said.strip().split("\n\n"):
+        values = dict(line.partition("=")[::2] for line in block.splitlines())
+        shown[values.get("Id", "")] = values
+    answer = {}
+    for path, name in names.items():
+        values = shown.get(name, {})
+        answer[path] = {
+            "text": read("/etc/systemd/system/" + name),
+            "active": values.get("ActiveState", "unknown"),
+            "enabled": values.get("UnitFileState") == "enabled",
+            "needs_reload": values.get("NeedDaemonReload") == "yes",
+        }
+    return answer
+
+
+def addresses(source: str) -> list[str]:
+    name = source.rpartition(":/")[0].strip("[]")
+    if not name:
+        return []
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        said = bounded(["getent", "ahosts", name], 10) or ""
+        return sorted({line.split()[0] for line in said.splitlines() if line})
+
+
+def fstab(paths: list[str]) -> list[dict[str, Any]]:
+    found = []
+    for line in (read("/etc/fstab") or "").splitlines():
+        words = [unescaped(word) for word in line.split()]
+        if len(words) < 3 or words[0].startswith("#") or (words[1].rstrip("/") or "/") not in paths:
+            continue
+        entry = {"line": line.strip(), "source": words[0], "path": words[1].rstrip("/")}
+        found.append({**entry, "options": [*words, ""][3].split(","), "addresses": addresses(words[0])})
+    return found
+
+
+def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, tried: str) -> dict[str, Any]:
+    table = mount_table()
+    paths = [pods, *(target for _source, target in binds)]
+    mounted = [path for path in paths if any(mount.point == path for mount in table)]
+    sources = [source for source, _target in binds]
+    answers = ask(list(dict.fromkeys([*mounted, *sources])))
+    points = {}
+    for path in paths:
+        here = [seen(mount) for mount in table if mount.point == path]
+        said = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
+        answer = answers.get(path, {}).get("answer", "ok")
+        points[path] = {"mounts": here, "answer": answer, **said, "beneath": beneath(path, table)}
+    base = carrier(pods, table)
+    inside = pods[len(base.point.rstrip("/")) :] if base else ""
+    return {
+        "points": points,
+        "units": units(names),
+        "fstab": fstab(paths),
+        "stamp": read(stamp),
+        "tried": read(tried),
+        "base": seen(base) if base else None,
+        "base_root": (base.root.rstrip("/") + inside) if base else inside,
+        "sources": {source: answers[source].get("identity") for source in sources},
+    }
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    print(json.dumps(look(asked["pods"], asked["binds"], asked["units"], asked["stamp"], asked["tried"])))

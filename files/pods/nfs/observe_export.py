@@ -1,0 +1,217 @@
+"""How an NFS server treats the host process, the agent and root: what each makes there is looked at, and removed.
+
+Argument: {"address", "path", "version", "transport": netid, "places": [directories of the export, in the order to
+try them], "host": [uid, gid], "agent": [uid, gid], "seconds"}. The export is mounted softly in mounts of this program's
+own: nothing on the machine sees it, and a dead server costs `seconds`. No symbolic link of the export is followed.
+
+Prints {"state": "seen" or why not, "text", "made": {actor: [uid, gid] or errno}, "chown": errno or null,
+"mount_point": errno or null, "left": [names]}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from typing import Any
+
+from files.pods.common.run_as_ids import (
+    LIBC,
+    NEW_MOUNTS,
+    RECURSIVE_PRIVATE,
+    SAFE_TMPFS,
+    Ids,
+    acting,
+    checked,
+    error_of,
+    reap,
+    set_ids,
+)
+
+arguments = json.loads(sys.argv[1])
+MOUNTED = "/tmp/pods"
+PREFIX = ".nanoclaw-pods-observed-"
+NAME = f"{PREFIX}{uuid.uuid4().hex[:12]}"
+STALE = 3600
+"""Seconds after which a scratch directory is that of a run which was killed, and not of one beside this."""
+NO_LINKS = 0x100
+"""MS_NOSYMFOLLOW of mount(2): Linux 5.10 and newer; older ones ignore it."""
+DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+END = time.monotonic() + arguments["seconds"]
+LOOKED = END - arguments["seconds"] / 4
+"""When the looks are to be over: the rest of the time is for removing what they made."""
+
+Scratch = tuple[str, str]
+"""A place of the export, and the name of a directory in it."""
+
+
+def mount_options() -> list[str]:
+    address, version, transport = arguments["address"], arguments["version"], arguments["transport"]
+    options = [f"vers={version}", f"addr={address}", f"proto={transport}", "soft", "timeo=50", "retrans=1"]
+    if version == "3":
+        return [*options, "nosharecache", f"mountaddr={address}", f"mountproto={transport}", "nolock"]
+    return [*options, "nosharecache", f"clientaddr={'::' if ':' in address else '0.0.0.0'}"]
+
+
+def mount_softly() -> None:
+    address, version = arguments["address"], arguments["version"]
+    checked(LIBC.unshare(NEW_MOUNTS))
+    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
+    os.mkdir(MOUNTED)
+    source = f"[{address}]:{arguments['path']}" if ":" in address else f"{address}:{arguments['path']}"
+    kind = b"nfs" if version == "3" else b"nfs4"
+    options = ",".join(mount_options()).encode()
+    checked(LIBC.mount(source.encode(), MOUNTED.encode(), kind, SAFE_TMPFS | NO_LINKS, options))
+
+
+def as_ids(ids: Ids, end: float, work: Any) -> Any:
+    """What `work` returns in a child of these ids, or the errno's name; ETIMEDOUT at `end` (monotonic)."""
+    left = end - time.monotonic()
+    if left <= 0:
+        return "ETIMEDOUT"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, left)  # A fork does not inherit the alarm of its parent.
+            try:
+                set_ids(ids)
+                answer = {"value": work()}
+            except Exception as error:
+                answer = {"error": error_of(error)[0]}
+            os.write(writer, json.dumps(answer).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        text = stream.read()
+    reap(child, end)
+    answer = json.loads(text) if text else {"error": "ETIMEDOUT"}
+    return answer.get("value", answer.get("error"))
+
+
+def opened(root: str, place: str) -> int:
+    """A directory of the export, reached through directories alone: a server's links lead where it likes."""
+    handle = os.open(root, DIRECTORY)
+    for name in place.split("/"):
+        if name != ".":
+            inner = os.open(name, DIRECTORY, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+    return handle
+
+
+def make(root: str, actor: str) -> list[Any]:
+    """A directory where this actor may make one: [place, name, uid, gid]."""
+    last: OSError | None = None
+    name = f"{NAME}-{actor}"
+    for place in arguments["places"]:
+        try:
+            handle = opened(root, place)
+            os.mkdir(name, dir_fd=handle)
+        except OSError as error:
+            last = error
+            continue
+        found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+        return [place, name, found.st_uid, found.st_gid]
+    raise last or OSError("nowhere")
+
+
+def mount_point(root: str, scratch: Scratch) -> None:
+    place, name = scratch
+    os.mkdir("agent", dir_fd=opened(root, f"{place}/{name}"))
+
+
+def give(root: str, scratch: Scratch) -> None:
+    place, name = scratch
+    os.chown(name, *arguments["agent"], dir_fd=opened(root, place), follow_symlinks=False)
+
+
+def look() -> dict[str, Any]:
+    mount_softly()
+    return look_at(MOUNTED)
+
+
+def look_at(root: str) -> dict[str, Any]:
+    ids: dict[str, Ids] = {"host": tuple(arguments["host"]), "agent": tuple(arguments["agent"]), "root": (0, 0)}
+    scratch: dict[str, Scratch] = {}
+    made: dict[str, Any] = {}
+    point = chown = given = None
+    try:
+        for actor in ids:
+            found = as_ids(ids[actor], LOOKED, lambda actor=actor: make(root, actor))
+            if isinstance(found, list):
+                scratch[actor] = (found[0], found[1])
+            made[actor] = found[2:] if isinstance(found, list) else found
+        if "agent" in scratch:
+            point = as_ids((0, 0), LOOKED, lambda: mount_point(root, scratch["agent"]))
+        given = scratch.get("host", scratch.get("root"))
+        if given:
+            chown = as_ids((0, 0), LOOKED, lambda: give(root, given))
+    finally:
+        left = clean(root, ids, scratch)
+    return {"made": made, "mount_point": point, "chown": chown, "given": bool(given), "left": left}
+
+
+def clean(root: str, ids: dict[str, Ids], scratch: dict[str, Scratch]) -> list[str]:
+    """Removes what was made, and what an earlier observation was killed over; what is left of the former."""
+    old = as_ids((0, 0), END, lambda: stale(root))
+    both = [*scratch.values(), *(old if isinstance(old, list) else [])]
+    for actor in (*scratch, "root", "host", "agent"):
+        for each in both:
+            as_ids(ids[actor], END, lambda each=each: remove(root, each))
+    return ["/".join(each) for actor, each in scratch.items() if not gone(root, ids[actor], each)]
+
+
+def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
+    """Whether its maker, who reaches the place as root may not, finds it no more."""
+    place, name = scratch
+
+    def missing() -> bool:
+        try:
+            os.stat(name, dir_fd=opened(root, place), follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return False
+
+    return as_ids(ids, END, missing) is True
+
+
+def stale(root: str) -> list[Scratch]:
+    """Scratch that an earlier observation was killed over, and this one's own."""
+    found = []
+    for place in arguments["places"]:
+        with contextlib.suppress(OSError):
+            handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened(root, place))
+            for name in os.listdir(handle):
+                if not name.startswith(PREFIX):
+                    continue
+                own = name.startswith(NAME)  # Made by a look that did not come to say so.
+                if own or time.time() - os.stat(name, dir_fd=handle, follow_symlinks=False).st_mtime > STALE:
+                    found.append((place, name))
+    return found
+
+
+def remove(root: str, scratch: Scratch) -> None:
+    place, name = scratch
+    with contextlib.suppress(OSError):
+        os.rmdir("agent", dir_fd=opened(root, f"{place}/{name}"))
+    os.rmdir(name, dir_fd=opened(root, place))
+
+
+def observe() -> dict[str, Any]:
+    answer = acting((0, 0), arguments["seconds"], look)
+    if "value" in answer:
+        return {"state": "seen", "text": "", **answer["value"]}
+    left = [f"{NAME}-*, perhaps"] if answer["error"] == "ETIMEDOUT" else []
+    nothing: dict[str, Any] = {"made": {}, "mount_point": None, "chown": None, "given": False}
+    return {"state": answer["error"], "text": answer["text"], **nothing, "left": left}
+
+
+if __name__ == "__main__":
+    print(json.dumps(observe()))

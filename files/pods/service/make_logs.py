@@ -1,0 +1,61 @@
+"""Makes the logs of a service and their directory, or chowns them; no link is followed.
+
+Argument: {"root", "steps": [[what, path]…], "owner": [uid, gid] or null, where the server says who owns them}.
+`what` is "directory" or "file", which are missing, or "owner". The host user writes in the root: what it puts in the
+place of the directory meanwhile is not reached, and a log with several names stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from contextlib import suppress
+from typing import Optional
+
+from files.pods.common.run_as_host_user import within
+from files.pods.trees.entry import DIRECTORY, open_directory
+
+Owner = Optional[list[int]]  # noqa: UP045  the machine's Python may be 3.9
+
+
+def set_owner(above: int, name: str, owner: Owner) -> None:
+    """Chown a directory, or a file of one name, deciding on what is held open."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISDIR(found.st_mode) and not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+            sys.exit(f"{name} is a link, no file, or has several names: move it away, then run again")
+        if owner and [found.st_uid, found.st_gid] != owner:
+            os.chown(f"/proc/self/fd/{handle}", *owner)
+    finally:
+        os.close(handle)
+
+
+def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
+    """Take the steps in their order: the directory comes before what is in it."""
+    os.umask(0o022)
+    top = open_directory(root)
+    for what, path in steps:
+        folder, name = os.path.split(path[len(root) :].lstrip("/"))
+        above = os.open(folder, DIRECTORY, dir_fd=top) if folder else os.dup(top)
+        with suppress(FileExistsError):
+            if what == "directory":
+                os.mkdir(name, 0o755, dir_fd=above)
+            elif what == "file":
+                # systemd would make it, as root: the host user could not rotate it.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                os.close(os.open(name, flags, 0o644, dir_fd=above))
+        set_owner(above, name, owner)
+        os.close(above)
+    os.close(top)
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    within(60, told["root"])
+    try:
+        make_logs(**told)
+    except OSError as error:
+        sys.exit(f"the logs of {told['root']} cannot be made: {error}. See who writes there, then run again")

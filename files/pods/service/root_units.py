@@ -1,0 +1,179 @@
+"""The services that run, or may run, a project root of NanoClaw: for programs that import it.
+
+What a unit is comes from its manager, drop-ins and specifiers included (systemd.unit(5)). A user without a manager has
+nobody to ask: that user's units are searched as text, and count as "no manager". A user that may not write the root
+runs no NanoClaw there, whatever that user's units are.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import Any
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.sanitize import shown
+from files.pods.common.systemctl import (
+    BOOTED,
+    Manager,
+    UnaskedError,
+    ask_manager,
+    environment_in,
+    exact,
+    lingering_users,
+    running_users,
+    service_names,
+    show_units,
+)
+from files.pods.common.unit_commands import (
+    SEARCHED,
+    STARTS_NODE,
+    commands,
+    may_run,
+    points_into,
+    text_setting,
+    unasked_texts,
+)
+from files.pods.common.users import home_with, may_write, uid_of
+
+CHANGES_USER = re.compile(r"\bHOME=|\b(sudo|su|runuser|machinectl|setpriv)\b")
+
+
+def unit_of(manager: Manager, name: str) -> dict[str, Any]:
+    """A unit's settings, each asked for by itself, so that no value can look like another."""
+    user, directory = exact(manager, name, "User"), exact(manager, name, "WorkingDirectory")
+    uid = manager if manager is not None else uid_of(user or "root")
+    if manager is None and exact(manager, name, "DynamicUser") == "yes":
+        uid = None
+    environment = environment_in(exact(manager, name, "Environment"))
+    unset = exact(manager, name, "UnsetEnvironment").split()
+    passed = exact(manager, name, "PassEnvironment").split()
+    files = [line.partition(" (ignore_errors=")[0] for line in exact(manager, name, "EnvironmentFiles").splitlines()]
+    home = environment.get("HOME")
+    if home is None and (manager is not None or "HOME" in passed):
+        home = manager_home(manager)
+    if any(word in ("HOME", f"HOME={home}") for word in unset):
+        home = None
+    command = commands({"ExecStart": exact(manager, name, "ExecStart"), "WorkingDirectory": directory})
+    return {
+        "manager": "system" if manager is None else "user",
+        "name": shown(name),
+        "file": shown(exact(manager, name, "FragmentPath") or name),
+        "uid": uid,
+        "home": home if home is None else shown(home),
+        "doubt": home_doubt(files, command),
+        "directory": shown(directory),
+        "file_state": exact(manager, name, "UnitFileState"),
+        "enabled": exact(manager, name, "UnitFileState") in ("enabled", "enabled-runtime", "linked", "linked-runtime"),
+        "active": exact(manager, name, "ActiveState") or "unknown",
+        "reload": exact(manager, name, "NeedDaemonReload") == "yes" or has_unread(manager, name),
+    }
+
+
+def has_unread(manager: Manager, name: str) -> bool:
+    """Whether a drop-in is there that was not when its manager read the unit: NeedDaemonReload= overlooks new ones."""
+    read = {os.path.basename(path) for path in exact(manager, name, "DropInPaths").split()}
+    places = ask_manager(manager, "show", "--value", "--property=UnitPath").split()
+    there = {os.path.basename(path) for place in places for path in glob.glob(f"{place}/{glob.escape(name)}.d/*.conf")}
+    return not there <= read
+
+
+def manager_home(manager: Manager) -> str | None:
+    """HOME in the environment that a manager hands on, or that user's own."""
+    found = re.findall("^HOME=(.*)$", ask_manager(manager, "show-environment"), re.MULTILINE)
+    if found:
+        return environment_in(f'"HOME={found[-1][2:-1]}"')["HOME"] if found[-1].startswith("$'") else str(found[-1])
+    return home_with(manager)
+
+
+def home_doubt(files: list[str], command: str) -> str | None:
+    """Why HOME is known of a running process alone: a file that may set it, or a command that does."""
+    for path in files:
+        text = text_of(path, follow=True)
+        if text is None and not os.path.lexists(path):
+            continue
+        if text is None or "HOME" in text.replace("\\\n", ""):
+            return shown(f"EnvironmentFile={path} may set HOME")
+    return "its command may set HOME" if CHANGES_USER.search(command) else None
+
+
+def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
+    """The services of a manager that run the project root; UnaskedError where it does not answer."""
+    found = []
+    for unit in show_units(manager, service_names(manager), SEARCHED):
+        if unit.get("LoadState") == "masked" and unit.get("ActiveState") != "active":
+            continue
+        if may_run(unit, root, home_with(uid_of(unit.get("User") or "root") if manager is None else manager)):
+            found.append(unit_of(manager, unit["Id"]))
+    return found
+
+
+def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[str, Any]]:
+    """What may run the project root in the units of a manager that does not run, as far as their text shows."""
+    home = home_with(0 if manager is None else manager) or (places[0] if places else "/nonexistent")
+    found: dict[str, dict[str, Any]] = {}
+    for path, text, wanted in unasked_texts(manager, places):
+        directory = (text_setting(text, "WorkingDirectory") or home).replace("%h", home)
+        if STARTS_NODE.search(text) and any(points_into(text, root, place, home) for place in (home, directory)):
+            name = os.path.basename(path)
+            guess = (text_setting(text, "HOME") or "").replace("%h", home) or None
+            one = {"name": shown(name), "file": shown(path), "home": guess and shown(guess), "directory": ""}
+            more = {"uid": manager, "manager": "user", "active": "no manager", "doubt": None, "reload": False}
+            if manager is None:
+                user = uid_of(text_setting(text, "User") or "root")
+                more |= {"uid": user, "manager": "system", "active": "unknown"}
+            found.setdefault(
+                name, {**one, **more, "enabled": wanted, "file_state": "enabled" if wanted else "disabled"}
+            )
+    return list(found.values())
+
+
+def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
+    """The services that run a project root; the managers that did not say so; and units of users that may not write it.
+
+    + homes: the homes of this machine that may have units, by uid
+    """
+    running, lingering = running_users(), lingering_users()
+    uids = sorted({0, *running, *lingering, *homes})
+    able = [uid for uid in uids if may_write(uid, root)]
+    found: list[dict[str, Any]] = []
+    unasked = []
+    for manager in (None, *(uid for uid in able if uid in running)):
+        try:
+            found += units_of(manager, root)
+        except UnaskedError as error:
+            if manager is not None or os.path.isdir(BOOTED):
+                unasked.append({"uid": manager, "why": shown(str(error))})
+            found += unasked_units(None, root, []) if manager is None else []
+    for uid in able:
+        if uid not in running:
+            found += unasked_units(uid, root, homes.get(uid, []))
+        if uid in lingering and uid not in running:
+            unasked.append({"uid": uid, "why": "it does not run, and starts with the machine"})
+    others = [uid for uid in uids if uid not in able]
+    return {"units": found, "unasked": unasked, "strangers": strangers_units(others, running, root, homes)}
+
+
+def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[int, list[str]]) -> list[str]:
+    """Units that name the root, of users that may not write it: for a list alone. Their silence is nobody's trouble."""
+
+    def look() -> list[str]:
+        some = [
+            unit
+            for uid in uids
+            for unit in (units_of(uid, root) if uid in running else unasked_units(uid, root, homes.get(uid, [])))
+        ]
+        return [f"{unit['file']} of uid {unit['uid']}" for unit in some[:20]]
+
+    listed: list[str] = acting(ROOT, 10, look).get("value", [])
+    return listed
+
+
+def would_start(unit: dict[str, Any]) -> bool:
+    """Whether a service runs, or may come up without being asked to: at boot, by a timer, or by another unit."""
+    return unit["active"] not in ("inactive", "failed", "no manager") or unit["file_state"] not in (
+        "disabled",
+        "masked",
+    )

@@ -1,0 +1,54 @@
+"""Whether the service answers, and whether what answers is the code that is checked out. Changes nothing.
+
+Argument: {"unit", "root", "user", "uid", "gid", "inputs": [paths], "started": path, "errors": path of its error log,
+"onecli": ONECLI_URL of the service's environment, or null}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.common.run_as_host_user import become, within
+from files.pods.service.last_start import outdated
+from files.pods.service.log import LOG_BYTES, logged, shortened, size_of
+from files.pods.service.onecli_health import onecli_health
+from files.pods.service.serving import wait_until_serving
+from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.version_files import VersionFiles, needs_of
+
+SOON = 20
+"""Seconds for a service that has just been started, or is busy."""
+OF_LOG = 8192
+"""Bytes from the end of the error log that hold the cause: more than the longest banner."""
+
+
+def built_from(root: str) -> str | None:
+    """The commit that was built last."""
+    try:
+        return str(json.loads(text_of(os.path.join(root, STAMP)) or "")["commit"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root, errors = told["root"], told["errors"]
+    within(120, root)
+    now = wait_until_serving(told["unit"], root, (told["uid"], told["gid"]), SOON)
+    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
+    answer = {
+        "answers": now["answers"],
+        "why": now["why"],
+        "said": said,
+        "outdated": outdated(told["inputs"], told["started"]),
+    }
+    become(told["user"], told["uid"], told["gid"])
+    tree = Tree(root)
+    head = tree.commit("HEAD")
+    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    health = onecli_health(root, told["onecli"]) if needs and needs["api"] else None
+    answer.update(commit=head, built=built_from(root), health=health)
+    print(json.dumps(answer))

@@ -1,0 +1,83 @@
+"""Sets entries of .env and closes the places that hold secrets. Values arrive on standard input and are never shown.
+
+Argument: {"root", "uid", "gid"}; no ids where the server decides who owns a file. Standard input: {name: value}.
+.env is replaced in one rename and is 0600 from its first byte. Follows no link.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+
+from files.pods.common.atomic_write import replace_in
+from files.pods.common.dotenv import with_entries
+from files.pods.common.read_untrusted import LARGEST, pieces
+from files.pods.common.run_as_host_user import within
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+BYTES = "surrogateescape"
+"""Bytes that are no text stay as they are."""
+
+
+def set_rights(handle: int, mode: int, owner: tuple[int, int] | None) -> None:
+    info = os.fstat(handle)
+    if owner and (info.st_uid, info.st_gid) != owner:
+        os.fchown(handle, *owner)
+    if stat.S_IMODE(info.st_mode) != mode:
+        os.fchmod(handle, mode)
+
+
+def open_in(directory: int, name: str, flags: int) -> int | None:
+    try:
+        handle = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) and not flags & os.O_DIRECTORY:
+        sys.exit(f"{name} is no regular file: move it away first")
+    if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+        sys.exit(f"{name} has another name too (a hard link): remove that one first")
+    return handle
+
+
+def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] | None) -> None:
+    old = open_in(directory, ".env", os.O_RDONLY)
+    text = ""
+    if old is not None:
+        set_rights(old, 0o600, owner)
+        try:
+            text = b"".join(pieces(old, LARGEST)).decode(errors=BYTES)
+        except OSError as error:
+            sys.exit(f".env cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
+    new = with_entries(text, wanted)
+    if new == text:
+        return
+    replace_in(directory, ".env", new.encode(errors=BYTES), 0o600, owner)
+
+
+def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
+    """data/env/env is NanoClaw's own copy of .env."""
+    data = open_in(directory, "data", DIRECTORY)
+    place = open_in(data, "env", DIRECTORY) if data is not None else None
+    if place is None:
+        return
+    set_rights(place, 0o700, owner)
+    copy = open_in(place, "env", os.O_RDONLY)
+    if copy is not None:
+        set_rights(copy, 0o600, owner)
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    wanted = json.load(sys.stdin)
+    within(60, told["root"])
+    owner = (told["uid"], told["gid"]) if told["uid"] is not None else None
+    directory = os.open(told["root"], DIRECTORY)
+    set_entries(directory, wanted, owner)
+    close_copy(directory, owner)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What a machine's NanoClaw service is: unit, texts, logs, what it started with, and what else runs its root.
+
+Argument: {"unit", "user", "uid", "gid", "root", "texts": [paths], "logs": [paths], "inputs": [paths], "started": path}.
+Changes nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import grp
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+from files.pods.common.lstat_below import place
+from files.pods.common.read_text import read
+from files.pods.common.run_as_host_user import become, within
+from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.users import may_write
+from files.pods.service.last_start import outdated
+from files.pods.service.root_processes import root_processes
+from files.pods.service.root_units import units, would_start
+from files.pods.service.serving import wait_until_serving
+from files.pods.v1.find import every_home, homes_with_units
+
+STARTING = 30
+"""Seconds that a service which has just been started has to answer; one that runs for longer is asked once."""
+
+NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
+UNITS = "/etc/systemd/system"
+
+
+def systemctl(*words: str) -> str:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def systemd_version() -> int:
+    """The version of systemd's manager: 257 of 257.1-2, 257~rc2 and v257 alike."""
+    found = re.search("[0-9]+", systemctl("--version"))
+    return int(found[0]) if found else 0
+
+
+def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
+    shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
+    units = [os.path.basename(path) for path in texts if path.endswith(".service")]
+    reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
+    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {
+        "load": found["LoadState"],
+        "active": found["ActiveState"],
+        "sub": found["SubState"],
+        "enabled": found["UnitFileState"],
+        "reload": "yes" in reloads.split(),
+    }
+
+
+def answering(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
+    """Whether the service answers; one that a boot or a mount has just started has a moment for it."""
+    now = wait_until_serving(unit, root, user, 0)
+    if not now["answers"] and now["seconds"] is not None and now["seconds"] < STARTING:
+        now = wait_until_serving(unit, root, user, STARTING - now["seconds"])
+    return {"answers": now["answers"], "why": now["why"]}
+
+
+def account(name: str, gid: int) -> dict[str, Any] | None:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = str(gid)
+    return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "group": group}
+
+
+def rivals(unit: str, root: str) -> list[dict[str, str]]:
+    """What else runs this project root, or would: services of every manager, and processes outside of the unit."""
+    homes, _unseen = every_home()
+    found, known = [], {("system", unit)}
+    for one in units(root, homes_with_units(homes))["units"]:
+        ours = one["manager"] == "system" and one["name"] == unit
+        if not ours and would_start(one):
+            kind = "unit" if one["manager"] == "system" else "user unit"
+            kind = "sleeping user unit" if one["active"] == "no manager" else kind
+            found.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
+            known.add((one["manager"], one["name"]))
+    for process in root_processes(root, lambda uid: may_write(uid, root), None):
+        if (process["manager"], process["unit"]) not in known:
+            detail = f"uid {process['uid']}, {process['unit'] or 'no service'}"
+            found.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
+    return found
+
+
+def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
+    """Enabled units of the role's own for other project roots: what a change of the root left."""
+    dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
+    names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
+    wanted = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
+    return [{"kind": "earlier unit", "name": name} for name in wanted if name != unit]
+
+
+def node_of(user: str, uid: int, gid: int) -> str | None:
+    """The Node that the service's user finds first, and can run: not one that leads into another's home."""
+
+    def look() -> str | None:
+        become(user, uid, gid)
+        return shutil.which("node", path=NODE_PATH)
+
+    found: str | None = acting(ROOT, 20, look).get("value")
+    return found
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    unit, root = told["unit"], told["root"]
+    within(100, root)
+    who = account(told["user"], told["gid"])
+    found = {
+        "systemd": systemd_version(),
+        "unit": unit_state(unit, told["texts"]),
+        "files": {path: read(path) for path in told["texts"]},
+        "account": who,
+        "node": node_of(told["user"], told["uid"], told["gid"]),
+        "logs": {path: place(path, root) for path in told["logs"]},
+        "outdated": outdated(told["inputs"], told["started"]),
+        "serving": answering(unit, root, (told["uid"], told["gid"])),
+        "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The NanoClaw v2 installs of a machine, by what runs them or would. Changes nothing, and hangs nowhere.
+
+Argument: {"root": project root of the plan, "uid": of the host user}.
+Prints tasks.model.host.adoption.Installs as JSON.
+Of users, those count that can start containers: an agent of NanoClaw is one.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import re
+import sys
+from typing import Any
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.sanitize import shown
+from files.pods.common.systemctl import running_users
+from files.pods.common.users import account_with, may_write
+from files.pods.service.root_processes import root_processes
+from files.pods.service.root_units import units, would_start
+from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
+
+TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/nanoclaw-pods/{}.image.json")
+"""What the role leaves for each service that it runs. One is enough: drift may have taken the other."""
+
+
+def is_nanoclaw(path: str) -> bool:
+    """Whether a directory is a NanoClaw v2, by its package.json."""
+    return is_v2(path) and re.search(r'"name"\s*:\s*"nanoclaw"', text_of(f"{path}/package.json") or "") is not None
+
+
+def has_docker(uid: int) -> bool:
+    """Whether a user can start containers: in Docker's group, or by a daemon of its own (rootless)."""
+    entry = account_with(uid)
+    try:
+        docker = grp.getgrnam("docker").gr_gid
+    except KeyError:
+        docker = -1
+    in_group = entry is not None and docker in os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return uid == 0 or in_group or os.path.lexists(f"/run/user/{uid}/docker.sock")
+
+
+def is_ours(services: list[dict[str, Any]]) -> bool:
+    """Whether the role has run one of these services."""
+    names = [unit["name"].rpartition(".")[0] for unit in services if unit["manager"] == "system"]
+    return any(os.path.lexists(trace.format(name)) for name in names for trace in TRACES)
+
+
+def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
+    users = {
+        user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
+    }
+    with_units = homes_with_units(homes)
+    places = by_processes(users, is_nanoclaw)
+    for manager in (None, *sorted(users & {*running_users(), *with_units})):
+        places += by_units(manager, with_units.get(manager, []) if manager is not None else [], is_nanoclaw, None)
+    return sorted({path for path, _ in places})
+
+
+def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
+    services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
+    known = {(unit["manager"], unit["name"]) for unit in services}
+    running = root_processes(root, lambda uid: may_write(uid, root), None)
+    uid = os.stat(root).st_uid
+    entry = account_with(uid)
+    return {
+        "root": shown(root),
+        "uid": uid,
+        "user": entry.pw_name if entry else None,
+        "ours": is_ours(services),
+        "units": [{key: unit[key] for key in ("manager", "name", "file", "uid", "active")} for unit in services],
+        "loose": [one["pid"] for one in running if (one["manager"], one["unit"]) not in known],
+    }
+
+
+def look(told: dict[str, Any]) -> dict[str, Any]:
+    homes, _unseen = every_home()
+    roots = within(60, lambda: found_roots(told["uid"], homes))
+    return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}
+
+
+def within(seconds: int, work: Any) -> Any:
+    """What `work` returns in a child, which a server that is gone cannot hang."""
+    answer = acting(ROOT, seconds, work)
+    if "value" not in answer:
+        sys.exit(f"the look at NanoClaw's services: {answer['text'] or answer['error']}")
+    return answer["value"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(look(json.loads(sys.argv[1]))))

@@ -1,0 +1,160 @@
+"""What a machine knows of the agent image: its id, its user in numbers, and what it was built from.
+
+Argument: {"image", "root", "uid", "gid", "record": path}. The user's numbers come from the record for as long as it is
+of this image; else from /etc/passwd and /etc/group of the image, by way of a container that is never started and is
+removed at once. git runs as the checkout's owner: a repository can name programs that git runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from typing import Any
+
+from files.pods.common.run_as_host_user import on_network, within
+from files.pods.source.git_worktree import NO_PROGRAMS
+
+PODMAN = "docker is Podman, which has no docker.service"
+
+
+def docker(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+
+def daemon() -> tuple[str, bool]:
+    """Why the daemon does not answer, or nothing; and whether it shifts the ids of containers."""
+    try:
+        asked = docker("info", "--format", "{{json .}}")
+    except FileNotFoundError:
+        return "docker is not installed", False
+    if asked.returncode != 0:
+        return asked.stderr.decode(errors="replace").strip() or "no reason given", False
+    info = json.loads(asked.stdout)
+    if "store" in info and "host" in info:  # podman-info(1): docker is Podman's command under that name
+        return PODMAN, False
+    # Where the daemon is away, some clients say so here and end well.
+    failure = "; ".join(info.get("ServerErrors") or [])
+    options = info.get("SecurityOptions") or []
+    return failure, any(option.split(",")[0] in ("name=rootless", "name=userns") for option in options)
+
+
+def inspect(image: str) -> dict[str, Any] | None:
+    asked = docker("image", "inspect", "--", image)
+    if asked.returncode != 0:
+        return None
+    found: dict[str, Any] = json.loads(asked.stdout)[0]
+    return found
+
+
+def lines_in(container: str, path: str) -> list[list[str]]:
+    copied = docker("cp", "--follow-link", f"{container}:{path}", "-")
+    if copied.returncode != 0:
+        return []
+    with tarfile.open(fileobj=io.BytesIO(copied.stdout)) as archive:
+        member = next((entry for entry in archive if entry.isfile()), None)
+        file = archive.extractfile(member) if member else None
+        text = file.read().decode(errors="replace") if file else ""
+    return [line.split(":") for line in text.splitlines() if line.count(":") >= 2]
+
+
+def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[str, int] | None:
+    """What a USER means, as Docker takes it: without a group the user's own one, or 0 for a bare number."""
+    name, _, group_name = user.partition(":")
+    if name in ("", "root", "0") and not group_name:
+        return {"uid": 0, "gid": 0}
+    entry = next((row for row in passwd if name in (row[0], row[2])), None)
+    uid = int(entry[2]) if entry else int(name) if name.isdigit() else None
+    if group_name:
+        row = next((row for row in group if group_name in (row[0], row[2])), None)
+        gid = int(row[2]) if row else int(group_name) if group_name.isdigit() else None
+    else:
+        gid = int(entry[3]) if entry and len(entry) > 3 else 0
+    return None if uid is None or gid is None else {"uid": uid, "gid": gid}
+
+
+def user_of(image: str, user: str) -> dict[str, int] | None:
+    if all(part.isdigit() for part in user.split(":")) and ":" in user:
+        return numbers(user, [], [])
+    created = docker("create", "--entrypoint", "/nothing", "--", image)
+    if created.returncode != 0:
+        sys.exit(f"docker create {image}: {created.stderr.decode(errors='replace')}")
+    container = created.stdout.decode().strip()
+    try:
+        return numbers(user, lines_in(container, "/etc/passwd"), lines_in(container, "/etc/group"))
+    finally:
+        docker("rm", "--force", container)
+
+
+def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
+    """Whose the checkout is: the host user's, or still another's. On a network its server says that, and squashes."""
+    if on_network(root):
+        return uid, gid
+    info = os.lstat(f"{root}/.git")
+    return info.st_uid, info.st_gid
+
+
+def tree_of(root: str, uid: int, gid: int) -> str:
+    """The tree of container/ in the checkout, and a digest of what was changed in it since."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[bytes]:
+        us = {} if os.getuid() == owner[0] else {"user": owner[0], "group": owner[1], "extra_groups": []}
+        place = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
+        command = ["git", *NO_PROGRAMS, *place, *words]
+        places = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+        environment = {**places, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+        return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
+
+    if not os.path.isdir(f"{root}/.git"):
+        return ""
+    owner = owner_of(root, uid, gid)
+    tree = git("rev-parse", "--verify", "--quiet", "HEAD:container")
+    if tree.returncode != 0:
+        return ""
+    # git diff would refresh the index, in NanoClaw's own repository; status compares contents and writes nothing.
+    status = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", "container").stdout
+    names = [entry[3:] for entry in status.decode(errors="surrogateescape").split("\0") if entry]
+    words = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
+    changes = git(*words, "--", *names).stdout if names else b""
+    mark = "+" + hashlib.sha256(changes).hexdigest()[:16] if changes else ""
+    return tree.stdout.decode().strip() + mark
+
+
+def record(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return found if set(found) == {"image", "uid", "gid", "tree"} else None
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    within(150, told["root"])
+    failure, shifts = daemon()
+    found = None if failure else inspect(told["image"])
+    kept = record(told["record"])
+    user = found["Config"].get("User", "") if found else ""
+    if found and kept and kept["image"] == found["Id"]:
+        ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
+    else:
+        ids = user_of(told["image"], user) if found else None
+    answer: dict[str, Any] = {
+        "docker": failure,
+        "shifts": shifts,
+        "image": found["Id"] if found else None,
+        "user": user,
+        "ids": ids,
+        "tree": tree_of(told["root"], told["uid"], told["gid"]),
+        "record": kept,
+    }
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

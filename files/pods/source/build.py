@@ -1,0 +1,140 @@
+"""Installs NanoClaw's dependencies by its lock file and builds it, then writes down what it was built from.
+
+Argument: {"root", "user", "uid", "gid", "lock", "source" (what is to be written down)}. The note of an earlier build
+goes away first, so that an unfinished one is done again. What a channel install without an end has left is undone
+before. Native modules are compiled once: again only where they were installed for another Node, or do not load.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+from files.pods.common.failure_text import cause_of
+from files.pods.common.run_as_host_user import become, flush, forget_errors, within
+from files.pods.common.run_lock import alone
+from files.pods.service.last_start import digest
+from files.pods.source.channel_undo import undo_channel
+from files.pods.source.git_trust import trusting
+from files.pods.source.git_worktree import STAMP, Tree
+
+MODULES = ".git/nanoclaw-pods-modules"
+"""File of a project root: {"node": of which node_modules was installed last to the end}."""
+NATIVE = "better-sqlite3"
+LOAD_SECONDS = 120
+OPEN_DATABASE = "const Database = require('better-sqlite3'); new Database(':memory:').close()"
+NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[.]org")
+
+
+def way_out(output: str) -> str:
+    if not NEEDS_HEADERS.search(output):
+        return ""
+    home = os.environ.get("HOME", "~")
+    return (
+        "\nA native module needs a prebuilt binary (github.com), or Node's headers (nodejs.org) to be compiled. Make "
+        "one of them reachable; or install the headers (Debian: libnode-dev) and write the line nodedir=/usr to "
+        f"{home}/.npmrc, for pnpm does not read /etc/npmrc. Then run again."
+    )
+
+
+def run(root: str, *words: str) -> None:
+    try:
+        done = subprocess.run(
+            words,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            close_fds=False,  # it has the lock as well, for it may go on without this program
+        )
+    except OSError as error:
+        sys.exit(f"{words[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
+    if done.returncode != 0:
+        cause = "\n".join(cause_of(done.stdout)) or "it printed nothing"
+        sys.exit(f"{' '.join(words)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
+
+
+def check_sqlite(root: str) -> None:
+    """Opens a database with the checkout's own better-sqlite3: some Nodes can install it, and crash with it."""
+    if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
+        return
+    words = ("node", "-e", OPEN_DATABASE)
+    done = subprocess.run(
+        words, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode != 0:
+        how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        sys.exit(
+            f"better-sqlite3 of {root} opens no database with this Node ({how}): install the Node that the version "
+            f"needs, then run again. The service was not touched.\n{done.stdout[-2000:]}"
+        )
+
+
+def noted_node(root: str) -> str | None:
+    """Of which Node node_modules is, as the last install or the last build wrote it down."""
+    for name in (MODULES, STAMP):
+        try:
+            with open(os.path.join(root, name), encoding="utf-8") as file:
+                return str(json.load(file).get("node"))
+        except (OSError, ValueError, AttributeError):
+            pass
+    return None
+
+
+def write_note(path: str, content: dict[str, object]) -> None:
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path + ".new", path)
+
+
+def loads(root: str) -> bool:
+    """Whether Node can use the native module, if there is one."""
+    if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
+        return True
+    words = ["node", "-e", OPEN_DATABASE]
+    try:
+        done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def install_modules(root: str, node: str) -> None:
+    before = noted_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
+    if os.path.exists(os.path.join(root, STAMP)):
+        os.unlink(os.path.join(root, STAMP))
+    run(root, "pnpm", "install", "--frozen-lockfile")
+    if before not in (None, node) or not loads(root):
+        run(root, "pnpm", "rebuild")
+    write_note(os.path.join(root, MODULES), {"node": node})
+
+
+def main(root: str, source: dict[str, str]) -> None:
+    if undo_channel(Tree(root)):
+        manifests = {"lock": "pnpm-lock.yaml", "package": "package.json"}
+        source = {**source, **{name: digest(os.path.join(root, file)) or "" for name, file in manifests.items()}}
+    with trusting(root):  # for husky, which asks git
+        install_modules(root, source["node"])
+        check_sqlite(root)
+        run(root, "pnpm", "run", "build")
+    if not os.path.exists(os.path.join(root, "dist/index.js")):
+        sys.exit(f"pnpm run build ended well, but there is no {root}/dist/index.js")
+    flush(root)
+    write_note(os.path.join(root, STAMP), {**source, "finished": time.time()})
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    alone(told["lock"])
+    within(1700, told["root"])
+    become(told["user"], told["uid"], told["gid"])
+    forget_errors(told["root"])
+    main(told["root"], told["source"])

@@ -1,0 +1,26 @@
+"""Builds the agent image with NanoClaw's own container/build.sh, as the host user, who is in group docker.
+
+Argument: {"root", "user", "uid", "gid", "lock"}. What the build says is its output; it ends with the build's status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from files.pods.common.run_as_host_user import become, within
+from files.pods.common.run_lock import alone
+
+
+def main() -> None:
+    told = json.loads(sys.argv[1])
+    alone(told["lock"])
+    within(3500, told["root"])
+    become(told["user"], told["uid"], told["gid"])
+    os.chdir(told["root"])
+    os.execvp("bash", ["bash", "container/build.sh"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
+
+Argument: {"root", "user", "uid", "gid", "repository", "ref", "gives" (whether this machine says who owns a root on
+NFS), "onecli" (ONECLI_URL of the service's environment, or null), "peek" (whether a commit that is not here is fetched
+aside to see what it needs)}. Looks as the host user, and only where the answer
+cannot be known from what is here does it ask the remote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from files.pods.common.read_untrusted import bytes_of
+from files.pods.common.run_as_host_user import PATH, become, on_network, within
+from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.tmp_leftovers import leftovers
+from files.pods.source.version_state import UNKNOWN, fetched_aside, version_state
+from files.pods.source.wanted_commit import remote_commit, repository_state
+
+MOST = 64 << 20
+
+
+def owner(path: str) -> list[int] | None:
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return [info.st_uid, info.st_gid]
+
+
+def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
+    """What the owner's git says of a checkout that is still another user's, and the host user's of the remote."""
+
+    def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
+        def switched() -> Any:
+            become(user, *ids)
+            return work()
+
+        return acting(ROOT, 90, switched)
+
+    ids, named = (told["uid"], told["gid"]), (told["repository"], told["ref"])
+    remote = as_user(told["user"], ids, lambda: remote_commit(None, *named))
+    known = tuple(remote.get("value") or (None, remote.get("text")))
+    try:
+        user = pwd.getpwuid(owner[0]).pw_name
+    except KeyError:
+        user = str(owner[0])
+
+    def looked() -> dict[str, Any]:
+        found = repository_state(tree, told["ref"], lambda: known)
+        # What is not here yet can only be fetched as the host user, who may not read what is here.
+        asked = {**told, "peek": False}
+        return {**found, "version": judged(tree, asked, found.get("commit"), found.get("wanted"))}
+
+    state = as_user(user, owner, looked)
+    if "value" not in state:
+        sys.exit(f"{tree.root}: {state['text']}")
+    found: dict[str, Any] = state["value"]
+    return found
+
+
+def judged(tree: Tree, asked: dict[str, Any], head: str | None, wanted: str | None) -> dict[str, Any]:
+    """What the wanted version needs, where its files can be had."""
+    if head is None and os.path.isdir(tree.git_dir):
+        wanted = tree.resolve(asked["ref"])
+    if wanted and os.path.isdir(tree.git_dir) and tree.commit(wanted):
+        return version_state(tree, head, wanted, asked["onecli"])
+    if not asked["peek"]:
+        return UNKNOWN
+    with fetched_aside(asked["repository"], asked["ref"], wanted) as found:
+        return version_state(tree, head, found[1], asked["onecli"], found[0]) if found else UNKNOWN
+
+
+def digest(path: str) -> str | None:
+    try:
+        return hashlib.sha256(bytes_of(path, most=MOST)).hexdigest()
+    except OSError:
+        return None
+
+
+def version(*words: str) -> str | None:
+    try:
+        asked = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", asked.stdout)
+    return found[0] if found and asked.returncode == 0 else None
+
+
+def pnpm_version() -> str | None:
+    """The version of the pnpm that is found first; read where it can be, since starting it takes seconds."""
+    path = shutil.which("pnpm")
+    if path is None:
+        return None
+    about = package_of(path)
+    if about.get("name") == "corepack":
+        return None  # it has the version of whatever asks, and downloads that
+    return str(about.get("version")) if about.get("name") == "pnpm" else version(path, "--version")
+
+
+def pnpm_in_the_way() -> bool:
+    """Whether something has pnpm's name that npm did not install as pnpm, such as corepack's: npm ends in EEXIST."""
+    places = (f"{folder}/{name}" for folder in PATH.split(":") for name in ("pnpm", "pnpx"))
+    return any(package_of(path).get("name") != "pnpm" for path in places if os.path.lexists(path))
+
+
+def package_of(path: str) -> dict[str, Any]:
+    """The package.json of the package that a program in its bin directory belongs to."""
+    place = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
+    try:
+        with open(place, encoding="utf-8") as file:
+            about = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def tools() -> list[str | None]:
+    return [shutil.which(name, path=PATH) for name in ("node", "npm")]
+
+
+def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
+    """The PATH with which root's npm is the host user's, where root finds another Node or npm than that user."""
+    if roots == theirs or None in theirs:
+        return None
+    return ":".join(dict.fromkeys([*(os.path.dirname(path) for path in theirs if path), *PATH.split(":")]))
+
+
+def pinned(root: str) -> tuple[str | None, str | None]:
+    """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
+    try:
+        about = json.loads(bytes_of(os.path.join(root, "package.json")))
+        text = str(about.get("packageManager", ""))
+    except (OSError, ValueError, AttributeError):
+        return None, None
+    named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
+    return (named[1], named[2]) if named else (None, None)
+
+
+def compiles(root: str) -> bool:
+    """Whether the lock file names the package of NanoClaw that may have to be compiled."""
+    try:
+        return b"better-sqlite3@" in bytes_of(os.path.join(root, "pnpm-lock.yaml"), most=MOST)
+    except OSError:
+        return False
+
+
+def stamp(root: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(bytes_of(os.path.join(root, STAMP)))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def build_state(root: str, commit: str | None) -> dict[str, Any]:
+    node, (pin, pin_digest) = version("node", "--version"), pinned(root)
+    return {
+        "pnpm_pin": pin,
+        "pnpm_digest": pin_digest,
+        "pnpm": pnpm_version(),
+        "tools_missing": compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
+        "built": stamp(root),
+        "source": {
+            "commit": commit,
+            "lock": digest(os.path.join(root, "pnpm-lock.yaml")),
+            "package": digest(os.path.join(root, "package.json")),
+            "node": node.split(".")[0] if node else None,
+        },
+        "node": node,
+        "outputs": all(os.path.exists(os.path.join(root, name)) for name in ("dist/index.js", "node_modules")),
+    }
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root = told["root"]
+    within(240, root)
+    owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
+    owners = {path: owner(os.path.join(root, path)) for path in owned}
+    tree = Tree(root)
+    before = owners.get(".git")
+    other = before is not None and before[0] != told["uid"] and os.path.isdir(tree.git_dir)
+    theirs = of_another(told, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
+    roots = tools()
+    become(told["user"], told["uid"], told["gid"])
+    answer: dict[str, Any] = {
+        "git": shutil.which("git") is not None,
+        "link": os.path.islink(root),
+        "owners": owners,
+        "leftovers": leftovers(before[0]) if before and other else [],
+        "foreign": [],
+        "remote": None,
+        "commit": None,
+        "wanted": None,
+        "unresolved": None,
+        "changed": [],
+    }
+    if theirs is not None:
+        answer.update(theirs)
+    elif os.path.isdir(tree.git_dir):
+        if answer["git"]:
+            repository, ref = told["repository"], told["ref"]
+            answer.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
+    else:
+        answer["foreign"] = tree.foreign()
+        if os.path.lexists(tree.git_dir):
+            answer["foreign"].append(".git")
+    answer.update(build_state(root, answer["commit"]))
+    answer.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
+    if theirs is None:
+        answer["version"] = judged(tree, told, answer["commit"], answer["wanted"]) if answer["git"] else UNKNOWN
+    print(json.dumps(answer))

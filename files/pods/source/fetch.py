@@ -1,0 +1,176 @@
+"""Makes the project root with its repository and fetches what is wanted. Touches no file of the work tree.
+
+Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something
+to fetch), "mounts" (mount points that must be there), "gives" (whether this machine says who owns a root on NFS),
+"unit" (NanoClaw's)}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from files.pods.common.run_as_host_user import become, mounted, on_network, within
+from files.pods.common.run_lock import alone
+from files.pods.service.mount_allowlist import hand_over_lists
+from files.pods.source.chown_checkout import give_to_host, make_directories
+from files.pods.source.git_worktree import Tree, is_commit, nowhere, shown_url
+from files.pods.source.tmp_leftovers import remove_leftovers
+
+WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
+"""Commands of git that run on for as long as the machine does, and hold no lock of a repository."""
+
+
+def is_git(pid: str) -> bool:
+    """Whether a process is git or a helper that it starts, and no other program of such a name (gitea, gitstatusd)."""
+    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        name = file.read().strip()
+    with open(f"/proc/{pid}/cmdline", "rb") as command:
+        words = command.read(4096).split(b"\0")
+    helper = name.startswith(("git-remote-", "git-index-pack", "git-upload-pack"))
+    return helper or (name == "git" and not set(WAITING) & set(words))
+
+
+def at_work(root: str) -> list[str]:
+    """Processes of git that work in the project root."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            place = os.readlink(f"/proc/{pid}/cwd")
+            if (place + "/").startswith(root + "/") and is_git(pid):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def remove_stale_locks(git_dir: str) -> None:
+    """What a git that was killed left behind; no git is at work here."""
+    for folder, folders, names in os.walk(git_dir):
+        if folder == git_dir:
+            folders[:] = [name for name in folders if name == "refs"]
+        for name in names:
+            if name.endswith(".lock"):
+                os.unlink(os.path.join(folder, name))
+                print(f"removed {os.path.join(folder, name)}, which a git that was ended had left")
+
+
+def owner(path: str) -> tuple[int, int]:
+    info = os.lstat(path)
+    return info.st_uid, info.st_gid
+
+
+def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
+
+
+def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
+    """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake.
+
+    In no repository: the configuration of one that is still another user's names programs that git starts.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            become(user, uid, gid)
+            done = nowhere("ls-remote", "--quiet", repository, "HEAD")
+            print(done.stderr, end="", file=sys.stderr, flush=True)
+            status = done.returncode
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"{shown_url(repository)} does not answer {user}; nothing was stopped or given away")
+
+
+def stop_as_another(unit: str, uid: int) -> None:
+    """Stops a service that runs as another user than the one that its files are given to; a later step starts it.
+
+    It could write its databases no more, or would leave files that the new user cannot write.
+    """
+    asked = systemctl("show", "--property=MainPID", "--value", unit)
+    try:
+        with open(f"/proc/{asked.stdout.strip() or 0}/status", encoding="utf-8", errors="replace") as file:
+            runs_as = next(int(line.split()[2]) for line in file if line.startswith("Uid:"))
+    except FileNotFoundError:
+        return
+    if runs_as == uid:
+        return
+    print(f"stopping {unit}, which runs as uid {runs_as}, until its files are given to uid {uid}")
+    stopped = systemctl("stop", unit)
+    if stopped.returncode != 0:
+        sys.exit(f"{unit} runs as uid {runs_as} and does not stop: {stopped.stderr}")
+
+
+def run(tree: Tree, *words: str, seconds: int = 60) -> None:
+    done = tree.run(*words, seconds=seconds)
+    if done.returncode != 0:
+        sys.exit(f"git {words[0]}:\n{done.stderr}")
+
+
+def prepare(tree: Tree, repository: str) -> None:
+    head_file = os.path.join(tree.git_dir, "HEAD")
+    if os.path.exists(head_file) and not os.path.getsize(head_file):
+        os.unlink(head_file)  # a power cut while the repository was made: git init makes no new one otherwise
+    run(tree, "init", "--quiet")
+    head = tree.commit("HEAD")
+    if head and tree.run("ls-files", "--cached").returncode == 128:  # not where it only took too long
+        os.unlink(os.path.join(tree.git_dir, "index"))
+        run(tree, "read-tree", head)
+        print("made a new index, for the old one was in pieces")
+    if head is None:
+        tree.begin("")
+    run(tree, "config", "remote.origin.url", repository)
+    if tree.ask("config", "--get-all", "remote.origin.fetch") is None:
+        run(tree, "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+
+
+def fetch(tree: Tree, repository: str, ref: str) -> None:
+    """Every branch, with their history, since channels are installed from branches; and the tag, if it is one."""
+    if is_commit(ref) and tree.commit(ref):
+        return
+    listed = tree.run("ls-remote", repository, "refs/tags/" + ref)
+    tag = [f"+refs/tags/{ref}:refs/tags/{ref}"] if listed.stdout.strip() else []
+    run(tree, "fetch", "--quiet", "--prune", "origin", "+refs/heads/*:refs/remotes/origin/*", *tag, seconds=1500)
+    if is_commit(ref) and not tree.resolve(ref):
+        run(tree, "fetch", "--quiet", "origin", ref, seconds=1500)
+    if not tree.resolve(ref):
+        sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    root, ids = told["root"], (told["uid"], told["gid"])
+    for point in told["mounts"]:
+        if mounted(point)[0] != point:
+            sys.exit(f"nothing is mounted at {point}; what is to lie there would come to lie beneath it")
+    alone(told["lock"])
+    within(1700, root)
+    busy = at_work(root)
+    if busy:
+        sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
+    owned = told["gives"] or not on_network(root)
+    if not owned:
+        become(told["user"], *ids)
+    tree = Tree(root)
+    if not os.path.isdir(tree.git_dir) and tree.foreign():
+        sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
+    of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
+    if of_another:
+        before = owner(tree.git_dir)[0]
+        if told["fetch"]:
+            ask_repository(told["repository"], told["user"], *ids)
+        stop_as_another(told["unit"], told["uid"])
+        hand_over_lists(before, told["user"], *ids)
+        remove_leftovers(before)
+    make_directories(root, ids if owned else None)
+    if of_another:
+        give_to_host(root, before, *ids)
+    if owned:
+        become(told["user"], *ids)
+    remove_stale_locks(tree.git_dir)
+    prepare(tree, told["repository"])
+    if told["fetch"]:
+        fetch(tree, told["repository"], told["ref"])

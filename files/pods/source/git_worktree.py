@@ -1,0 +1,169 @@
+"""The checkout of NanoClaw as git sees it: for programs that import it (their text is put in place of the import)."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+from files.pods.common.read_untrusted import open_file
+from files.pods.common.run_as_host_user import flush, on_network
+
+NOT_OURS_TO_WRITE = ("data/", "groups/")
+"""Directories of the project root that hold what agents write, or are mount points for it."""
+
+OTHERS = (".git", "data", "groups", "lost+found")
+"""What may lie in a project root before its first checkout."""
+
+STAMP = ".git/nanoclaw-pods-build"
+"""File of a project root: what was built last, as files/pods/source/build.py wrote it down."""
+
+MOVING = "nanoclaw-pods-moving"
+"""File in .git that stands while files are being written; it holds the commit that they are written from."""
+
+LARGEST_FILE = 64 << 20
+NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""What git would start by itself has no say in a checkout of the role's."""
+
+
+class Tree:
+    """A project root with a repository. Commands name both, so that nothing above the root is taken for it."""
+
+    def __init__(self, root: str) -> None:
+        self.root, self.git_dir = root, os.path.join(root, ".git")
+        self.moving = os.path.join(self.git_dir, MOVING)
+
+    def run(self, *words: str, seconds: int = 60, feed: str = "") -> subprocess.CompletedProcess[str]:
+        self.refuse_of_another()
+        place = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir, "--work-tree", self.root]
+        command = ["git", "-c", "core.fsync=all", *NO_PROGRAMS, *place, *words]
+        try:
+            return subprocess.run(
+                command,
+                cwd=self.root,
+                input=feed,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", f"no answer within {seconds} s")
+
+    def refuse_of_another(self) -> None:
+        """Raise PermissionError in a repository of another user: its configuration names programs that git starts.
+
+        On network file systems the server says who its owner is: it may squash this user.
+        """
+        try:
+            whose = os.lstat(self.git_dir).st_uid
+        except FileNotFoundError:
+            return
+        if whose != os.geteuid() and not on_network(self.root):
+            raise PermissionError(f"{self.git_dir} belongs to uid {whose}, and git runs as uid {os.geteuid()}")
+
+    def ask(self, *words: str) -> str | None:
+        """One answer, or None where git has none."""
+        asked = self.run(*words)
+        return asked.stdout.strip() if asked.returncode == 0 else None
+
+    def names(self, *words: str) -> list[str]:
+        """Paths, as git lists them with -z."""
+        asked = self.run(*words)
+        if asked.returncode != 0:
+            raise RuntimeError(f"git {words[0]}: {asked.stderr}")
+        return [name for name in asked.stdout.split("\0") if name]
+
+    def commit(self, name: str) -> str | None:
+        """The commit that a name stands for, if it is here."""
+        return self.ask("rev-parse", "--quiet", "--verify", name + "^{commit}")
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit of a tag, else of a branch of the remote, else of a commit's name, if it is here."""
+        found = self.commit("refs/tags/" + ref) or self.commit("refs/remotes/origin/" + ref)
+        return found or (self.commit(ref) if is_commit(ref) else None)
+
+    def blob(self, commit: str, path: str) -> bytes | None:
+        """The content of a file in a commit."""
+        self.refuse_of_another()
+        place = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
+        asked = subprocess.run(["git", *place, "cat-file", "blob", commit + ":" + path], capture_output=True)
+        return asked.stdout if asked.returncode == 0 else None
+
+    def on_disk(self, path: str) -> bytes | None:
+        """The content of a file of the work tree, or what a link says; None where neither is there."""
+        full = os.path.join(self.root, path)
+        if os.path.islink(full):
+            return os.fsencode(os.readlink(full))
+        if not os.path.isfile(full):
+            return None
+        with os.fdopen(open_file(full), "rb") as file:
+            return file.read(LARGEST_FILE)  # as long as no file of a release is
+
+    def in_the_way(self, head: str, wanted: str) -> tuple[list[str], list[str]]:
+        """Files that differ between two commits and are changed in the work tree, but for sessions and groups:
+        those that somebody changed, and those that an interrupted checkout left, which are as they are to be, or
+        their beginning."""
+        differ = {name for name in self.differing(head, wanted) if not name.startswith(NOT_OURS_TO_WRITE)}
+        if not differ:
+            return [], []
+        dirty = {name for name in self.names("diff-index", "-z", "--name-only", head) if self.changed(name, head)}
+        known = set(self.names("ls-tree", "-r", "-z", "--name-only", head))
+        dirty |= {name for name in differ - known if os.path.lexists(os.path.join(self.root, name))}
+        interrupted = self.interrupted() == head
+        changed: list[str] = []
+        left: list[str] = []
+        for name in sorted(differ & dirty):
+            now, then = self.on_disk(name), self.blob(wanted, name)
+            ours = now is not None and then is not None and (now == then or (interrupted and then.startswith(now)))
+            (left if ours else changed).append(name)
+        return changed, left
+
+    def differing(self, head: str, wanted: str) -> list[str]:
+        return self.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", head, wanted)
+
+    def changed(self, name: str, head: str) -> bool:
+        """Whether a file's content differs from a commit's; a missing one does not count, git writes it again."""
+        now = self.on_disk(name)
+        return now is not None and now != self.blob(head, name)
+
+    def interrupted(self) -> str | None:
+        """The commit from which an unfinished checkout started ("" for the first one of all)."""
+        try:
+            with open(self.moving, encoding="utf-8") as file:
+                return file.read().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def begin(self, head: str) -> None:
+        """Has files count as being written, from a commit on, until `end`."""
+        with open(self.moving, "w", encoding="utf-8") as file:
+            file.write(head)
+        flush(self.root)
+
+    def end(self) -> None:
+        if self.interrupted() is not None:
+            os.unlink(self.moving)
+
+    def foreign(self) -> list[str]:
+        """What lies in the project root before its first checkout and would be mixed up with it."""
+        if self.interrupted() is not None or not os.path.isdir(self.root):
+            return []
+        return sorted(name for name in os.listdir(self.root) if name not in OTHERS)[:10]
+
+
+def nowhere(*words: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
+    """git in no repository."""
+    try:
+        return subprocess.run(["git", *words], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, 124, "", f"no answer within {seconds} s")
+
+
+def is_commit(ref: str) -> bool:
+    return re.fullmatch("[0-9a-f]{7,40}", ref) is not None
+
+
+def shown_url(url: str | None) -> str | None:
+    """A URL without what may be a password."""
+    return re.sub("//[^@/]*@", "//", url) if url else url

@@ -1,0 +1,57 @@
+"""Puts a copy of NanoClaw's central database in the place of the present one, which is kept beside the copies.
+
+Argument: {"root", "user", "uid", "gid", "lock", "unit", "file": name of the copy}. Stops the service first; a later
+step starts it. Whatever ends this half way, one of the two databases is there, whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+
+from files.pods.common.run_as_host_user import become, within
+from files.pods.common.run_lock import alone
+from files.pods.source.central_database import COPIES, database, make_copy
+
+
+def main(root: str, file: str) -> None:
+    source, path = os.path.join(root, COPIES, file), os.path.join(root, "data/v2.db")
+    if "/" in file or os.path.islink(source) or not os.path.isfile(source):
+        sys.exit(f"{source} is no copy of the database")
+    if database(root) is not None:
+        kept = make_copy(root, "", "the database that a copy replaced", f"replaced-{int(time.time())}")
+        print(f"the present database is kept as {kept}")
+    with suppress(FileNotFoundError):
+        os.unlink(path + ".new")
+    fresh = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with open(source, "rb") as old, open(fresh, "wb") as new:
+        shutil.copyfileobj(old, new)
+        new.flush()
+        os.fsync(new.fileno())
+    with closing(sqlite3.connect(f"file:{path}.new?mode=ro", uri=True)) as copied:
+        if (said := copied.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            sys.exit(f"{source} is not whole: {said}")
+    for end in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(path + end)
+    os.rename(path + ".new", path)
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    alone(told["lock"])
+    within(600, told["root"])
+    stopped = subprocess.run(["systemctl", "stop", told["unit"]], capture_output=True, text=True, timeout=300)
+    if stopped.returncode != 0:
+        sys.exit(f"{told['unit']} does not stop, and its database stays: {stopped.stderr}")
+    become(told["user"], told["uid"], told["gid"])
+    try:
+        main(told["root"], told["file"])
+    except (OSError, sqlite3.Error) as failure:
+        sys.exit(f"the database of {told['root']} stays as it is: {failure}")

@@ -1,0 +1,129 @@
+"""Brings the work tree of the project root to the wanted commit, and keeps what was changed in it.
+
+Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Repeats safely after an end at
+any point: .git/nanoclaw-pods-moving stands while files are being written. data/v2.db is copied first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+
+from files.pods.common.run_as_host_user import become, flush, forget_errors, within
+from files.pods.common.run_lock import alone
+from files.pods.source.central_database import make_copy
+from files.pods.source.channel_undo import undo_channel
+from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree
+
+WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
+
+
+def run(tree: Tree, *words: str, feed: str = "") -> str:
+    done = tree.run(*words, seconds=600, feed=feed)
+    if done.returncode != 0:
+        sys.exit(f"git {' '.join(words)}:\n{done.stderr}")
+    return done.stdout
+
+
+def first_checkout(tree: Tree, wanted: str) -> None:
+    """Writes every file, but where an agent writes only those that are missing or half written.
+
+    HEAD comes last: until then the checkout counts as unfinished.
+    """
+    run(tree, "read-tree", wanted)
+    paths = []
+    for path in tree.names("ls-files", "-z"):
+        there = tree.on_disk(path) if path.startswith(NOT_OURS_TO_WRITE) else None
+        if there is None or (tree.blob(wanted, path) or b"").startswith(there):
+            paths.append(path)
+    run(tree, "checkout-index", "--force", "--quiet", "-z", "--stdin", feed="\0".join(paths) + "\0")
+    tree.run("update-index", "-q", "--refresh", seconds=600)
+    flush(tree.root)
+    run(tree, "update-ref", "--no-deref", "HEAD", wanted)
+
+
+def put_aside(tree: Tree, head: str, message: str) -> None:
+    """Stashes what is changed and what is new, but for sessions and groups, which may be in use."""
+    changed = tree.names("diff-index", "-z", "--name-only", head)
+    new = tree.names("ls-files", "-z", "--others", "--exclude-standard")
+    paths = [path for path in changed + new if not path.startswith(NOT_OURS_TO_WRITE)]
+    words = ("stash", "push", "--quiet", "--include-untracked", "--message", message)
+    named = ("--pathspec-from-file=-", "--pathspec-file-nul")
+    run(tree, "--literal-pathspecs", *WHO, *words, *named, feed="\0".join(paths))
+
+
+def leave_to_agents(tree: Tree, head: str, wanted: str) -> str:
+    """Makes git take changed files of sessions and groups as they are: its index says of them what is wanted, and
+    so does the tree that is answered, from which it is to move on. They show as changed, as they did before."""
+    entries = []
+    for path in tree.differing(head, wanted):
+        if path.startswith(NOT_OURS_TO_WRITE) and tree.on_disk(path) != tree.blob(head, path):
+            entry = run(tree, "ls-tree", "-z", wanted, "--", path).rstrip("\0").partition("\t")[0].split()
+            entries.append(f"{entry[0]} {entry[2]}\t{path}\0" if entry else f"0 {'0' * 40}\t{path}\0")
+    if not entries:
+        return head
+    index = ("update-index", "-z", "--index-info")
+    run(tree, *index, feed="".join(entries))
+    os.environ["GIT_INDEX_FILE"] = os.path.join(tree.git_dir, "nanoclaw-pods-index")
+    try:
+        run(tree, "read-tree", head)
+        run(tree, *index, feed="".join(entries))
+        return run(tree, "write-tree").strip()
+    finally:
+        os.unlink(os.environ.pop("GIT_INDEX_FILE"))
+
+
+def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
+    """Writes the files that differ. HEAD comes last: until then the move counts as unfinished."""
+    changed, left = tree.in_the_way(head, wanted)
+    if changed and not stash:
+        sys.exit(f"changed on this machine and in the new version: {', '.join(changed)}")
+    tree.begin(head)
+    for path in left:
+        os.unlink(os.path.join(tree.root, path))
+    if changed and stash:
+        put_aside(tree, head, stash)
+    start = leave_to_agents(tree, head, wanted)
+    tree.run("update-index", "-q", "--refresh", seconds=600)
+    run(tree, "read-tree", "-m", "-u", start, wanted)
+    ours = [path for path in tree.differing(head, wanted) if not path.startswith(NOT_OURS_TO_WRITE)]
+    known = set(tree.names("ls-files", "-z"))
+    gone = [path for path in ours if path in known and not os.path.lexists(os.path.join(tree.root, path))]
+    run(tree, "checkout-index", "--quiet", "-z", "--stdin", feed="".join(path + "\0" for path in gone))
+    flush(tree.root)
+    run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", wanted)
+
+
+def keep_database(tree: Tree, head: str) -> None:
+    """Copies the central database before the version moves: the next one may migrate it, and none goes back."""
+    try:
+        version = str(json.loads(tree.blob(head, "package.json") or b"{}").get("version"))
+        kept = make_copy(tree.root, head, version)
+    except (OSError, sqlite3.Error, ValueError) as error:
+        sys.exit(f"{tree.root}/data/v2.db cannot be copied, and nothing was moved: {error}")
+    if kept:
+        print(f"copied data/v2.db to {kept}")
+
+
+def main(tree: Tree, ref: str, stash: str | None) -> None:
+    undo_channel(tree)
+    head, wanted = tree.commit("HEAD"), tree.resolve(ref)
+    if wanted is None:
+        sys.exit(f"{ref} was not fetched")
+    if head is None:
+        first_checkout(tree, wanted)
+    elif head != wanted:
+        keep_database(tree, head)
+        move(tree, head, wanted, stash)
+    tree.end()
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    alone(told["lock"])
+    within(1500, told["root"])
+    become(told["user"], told["uid"], told["gid"])
+    forget_errors(told["root"])
+    main(Tree(told["root"]), told["ref"], told["stash"])

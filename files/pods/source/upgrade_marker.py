@@ -1,0 +1,55 @@
+"""Sets NanoClaw's marker of an upgrade, without which versions from 2.1.0 on end at their start; as the host user.
+
+Argument: {"root", "user", "uid", "gid", "lock"}. By NanoClaw's own script, after a good build. Does nothing where the
+checkout has no such script.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from files.pods.common.run_as_host_user import become, within
+from files.pods.common.run_lock import alone
+from files.pods.source.git_worktree import Tree
+from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, needs_of
+from files.pods.source.version_state import MARKED, unmarked
+
+SET = ("pnpm", "exec", "tsx", MARKER_SCRIPT, "set", "", "nanoclaw-pods")
+"""An empty version is that of package.json: any other would be believed, too."""
+
+
+def main(root: str) -> None:
+    tree = Tree(root)
+    head = tree.commit("HEAD")
+    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    if head is None or needs is None:
+        sys.exit(f"{root}: git or package.json does not say which version is checked out")
+    if not needs["marker"]:
+        return
+    try:
+        done = subprocess.run(
+            SET, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    except OSError as error:
+        sys.exit(f"{MARKER_SCRIPT} of {root} cannot be run: {error}")
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(SET[:5])} in {root} failed:\n{done.stdout[-4000:]}")
+    marked = os.path.join(root, MARKED)
+    with open(marked + ".new", "w", encoding="utf-8") as file:
+        file.write(head + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(marked + ".new", marked)
+    if why := unmarked(tree, needs["version"]):
+        sys.exit(f"{MARKER_SCRIPT} ended well, and NanoClaw would still not start: {why}")
+
+
+if __name__ == "__main__":
+    told = json.loads(sys.argv[1])
+    alone(told["lock"])
+    within(300, told["root"])
+    become(told["user"], told["uid"], told["gid"])
+    main(told["root"])

@@ -1,0 +1,111 @@
+"""What a version of NanoClaw needs, read from its files and never from its tag: for programs that import it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.source.git_worktree import NO_PROGRAMS, Tree
+
+MARKER_SCRIPT = "scripts/upgrade-state.ts"
+GATEWAYS = "src/gateway-providers"
+AGENT_LOCK = "container/agent-runner/bun.lock"
+BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+SIDE_EFFECT = re.compile(r"^\s*import\s+['\"]\./([^'\"]+)['\"]", re.MULTILINE)
+
+
+class VersionFiles:
+    """The files that a project root holds once a commit is checked out: that commit's, or what was changed here.
+
+    A file that is the same in both commits keeps its local changes; `git_dir` is where the commit was fetched to.
+    """
+
+    def __init__(self, tree: Tree, head: str | None, wanted: str, git_dir: str | None = None) -> None:
+        self.tree, self.head, self.wanted = tree, head, wanted
+        self.git_dir = git_dir or tree.git_dir
+
+    def git(self, git_dir: str, *words: str) -> bytes | None:
+        place = ["-c", f"safe.directory={self.tree.root}", "-c", f"safe.directory={git_dir}", "--git-dir", git_dir]
+        place = [*NO_PROGRAMS, *place]
+        done = subprocess.run(["git", *place, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        return done.stdout if done.returncode == 0 else None
+
+    def entry(self, git_dir: str, commit: str, path: str) -> str:
+        """The name of a file's or directory's content in a commit; empty where it has none."""
+        listed = (self.git(git_dir, "ls-tree", commit, "--", path) or b"").split()
+        return listed[2].decode() if len(listed) > 2 and listed[1] in (b"blob", b"tree") else ""
+
+    def differs(self, path: str) -> bool:
+        """Whether a file or directory is another in the two commits."""
+        before = self.entry(self.tree.git_dir, self.head, path) if self.head else ""
+        return before != self.entry(self.git_dir, self.wanted, path)
+
+    def stays(self, path: str) -> bool:
+        """Whether the file of the work tree is what is going to be there."""
+        return self.head is not None and (self.head == self.wanted or not self.differs(path))
+
+    def text(self, path: str) -> str | None:
+        if self.stays(path):
+            return text_of(os.path.join(self.tree.root, path))
+        name = self.entry(self.git_dir, self.wanted, path)
+        content = self.git(self.git_dir, "cat-file", "blob", name) if name else None
+        return None if content is None else content[: 1 << 20].decode("utf-8", "replace")
+
+    def knows(self, names: list[str]) -> set[str]:
+        """Those names that stand in quotes in its sources, or in sources that were added or changed here."""
+        if not names:
+            return set()
+        words = [word for name in names for quote in "'\"`" for word in ("-e", f"{quote}{name}{quote}")]
+        if self.head == self.wanted:
+            found = self.tree.run("grep", "-I", "-h", "-o", "-F", "--untracked", *words, "--", "src").stdout
+        else:
+            grep = ("grep", "-I", "-h", "-o", "-F", *words, self.wanted, "--", "src")
+            found = (self.git(self.git_dir, *grep) or b"").decode("utf-8", "replace") + self.changed_here()
+        return {name for name in names for quote in "'\"`" if f"{quote}{name}{quote}" in found}
+
+    def changed_here(self) -> str:
+        """The text of the sources that a channel or an operator added, and that stay."""
+        if self.head is None:
+            return ""
+        listed = self.tree.run("ls-files", "-z", "--others", "--exclude-standard", "--", "src").stdout
+        paths = [path for path in listed.split("\0") if path][:1000]
+        return "".join(text_of(os.path.join(self.tree.root, path)) or "" for path in paths)
+
+
+def needs_of(files: VersionFiles) -> dict[str, Any] | None:
+    """What has to be there beside the files themselves; None where package.json cannot be read."""
+    try:
+        package = json.loads(files.text("package.json") or "")
+        engines, wanted = package.get("engines") or {}, package.get("dependencies") or {}
+        node, version = engines.get("node"), str(package.get("version"))
+        sdk, sqlite = wanted.get("@onecli-sh/sdk"), wanted.get("better-sqlite3")
+    except (ValueError, AttributeError):
+        return None
+    return {
+        "version": version[:60],
+        "node": str(node)[:200] if node else None,
+        "sqlite": first_number(sqlite),
+        "api": (first_number(sdk) or 0) >= 1,
+        "gateway": lacks_gateway(files),
+        "marker": files.text(MARKER_SCRIPT) is not None,
+    }
+
+
+def first_number(spec: Any) -> int | None:
+    """The major version of a dependency."""
+    found = re.search(r"[0-9]{1,6}", str(spec)) if spec else None
+    return int(found[0]) if found else None
+
+
+def lacks_gateway(files: VersionFiles) -> bool:
+    """Whether it has the contract of a gateway and registers none: then the host process ends at its start."""
+    installed = files.text(f"{GATEWAYS}/installed.ts")
+    if installed is None:
+        return False
+    texts = installed, files.text(f"{GATEWAYS}/index.ts") or ""
+    names = [name for text in texts for name in SIDE_EFFECT.findall(BLOCK_COMMENT.sub("", text))]
+    return all(name.startswith(("installed.", "gateway-provider-registry.")) for name in names)

@@ -1,0 +1,111 @@
+"""What a version of NanoClaw needs of a machine, and what of it is there: for programs that import it.
+
+All of it is asked as the host user, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.service.onecli_health import onecli_health
+from files.pods.source.central_database import copies, database, migrations
+from files.pods.source.git_worktree import Tree
+from files.pods.source.version_files import AGENT_LOCK, VersionFiles, needs_of
+
+MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
+"""NanoClaw's own record of an upgrade, and the commit for which the role has set it."""
+UNKNOWN: dict[str, Any] = {"needs": None, "unmarked": "", "lock_changed": None, "container_changed": None}
+UNKNOWN.update(health=None, database=None)
+
+
+@contextmanager
+def fetched_aside(repository: str, ref: str, wanted: str | None) -> Iterator[tuple[str, str] | None]:
+    """A directory with a commit that the repository does not have yet, for as long as it is looked at; and the commit.
+
+    + wanted: the commit of the ref, where it is known
+    """
+    place = tempfile.mkdtemp(prefix="nanoclaw-pods-")
+    names = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([wanted] if wanted else []), ref]
+    try:
+        made = git_aside(place, "init", "--quiet", "--bare") is not None
+        for name in names if made else []:
+            if git_aside(place, "fetch", "--quiet", "--depth=1", "--no-tags", repository, name) is not None:
+                commit = (git_aside(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}") or "").strip()
+                if commit and wanted in (None, commit):
+                    yield place, commit
+                    return
+        yield None
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def git_aside(place: str, *words: str) -> str | None:
+    """What git says of a repository of our own; None where it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "--git-dir", place, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def unmarked(tree: Tree, version: str) -> str:
+    """Why NanoClaw would not start for want of its marker; empty where it would, or the role has set it for HEAD."""
+    head = tree.commit("HEAD")
+    try:
+        found = json.loads(text_of(os.path.join(tree.root, MARKER)) or "")
+        state = {key: found.get(key) for key in ("version", "commit", "tree")}
+    except (ValueError, AttributeError):
+        return f"{MARKER} is not there, or cannot be read"
+    if state["version"] != version:
+        return f"{MARKER} is of {str(state['version'])[:60]}, and {version} is checked out"
+    if state["commit"] is not None and (state["commit"], state["tree"]) != (head, tree.ask("rev-parse", "HEAD^{tree}")):
+        return f"{MARKER} is of another commit"
+    marked = (text_of(os.path.join(tree.root, MARKED)) or "").strip()
+    return "" if marked == head else f"{MARKER} was not set since HEAD moved"
+
+
+def database_state(files: VersionFiles) -> dict[str, Any]:
+    """Migrations of the database that the version does not know, and the newest copy all of which it knows."""
+    root = files.tree.root
+    try:
+        path = database(root)
+        applied = migrations(path) if path else []
+    except (OSError, sqlite3.Error) as error:
+        return {"error": str(error)[:200], "newer": [], "copy": None, "there": True}
+    kept = copies(root)
+    known = files.knows(sorted({name for one in [applied, *(it["migrations"] for it in kept)] for name in one}))
+    fits = next((it for it in kept if set(it["migrations"]) <= known), None)
+    newer = [name for name in applied if name not in known]
+    copy = {key: fits[key] for key in ("file", "version", "made")} if fits else None
+    return {"error": "", "newer": newer, "copy": copy, "there": path is not None}
+
+
+def version_state(
+    tree: Tree, head: str | None, wanted: str, onecli: str | None, git_dir: str | None = None
+) -> dict[str, Any]:
+    """+ git_dir: where the wanted commit is, if not in the repository"""
+    files = VersionFiles(tree, head, wanted, git_dir)
+    needs = needs_of(files)
+    if needs is None:
+        return UNKNOWN
+    moves = head != wanted
+    ask = needs["api"] and moves
+    return {
+        "needs": needs,
+        "unmarked": "" if moves or not needs["marker"] else unmarked(tree, needs["version"]),
+        "lock_changed": files.differs(AGENT_LOCK) if head else None,
+        "container_changed": files.differs("container") if head else None,
+        "health": onecli_health(tree.root, onecli) if ask else None,
+        "database": database_state(files),
+    }

@@ -1,0 +1,96 @@
+"""Backs up the database of a NanoClaw v1, which may serve meanwhile: SQLite's online backup, checked.
+
+Argument: {"v1": project root, "to": directory}. Puts messages.db into it, 0600 and root's, in one rename, after
+`PRAGMA integrity_check` has passed on it. v1 is not written (files/pods/v1/database.py). A backup that is there
+already is replaced: it is that of the attempt that goes on. Answer: {"bytes", "sha256"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import sys
+from typing import Any
+
+from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
+from files.pods.common.sanitize import shown
+from files.pods.v1.database import BESIDE, DATABASE, UnreadError, contents, files_of
+from files.pods.v1.snapshot_dir import view
+
+SECONDS = 3 * 3600
+GROWTH = 1 << 30
+"""What v1 may write meanwhile."""
+PAGES = 4096
+"""Copied at once; v1 may write between two such parts, and SQLite begins again where it did."""
+
+
+def backed_up(uri: str, to: str) -> None:
+    source, copy = sqlite3.connect(uri, uri=True, timeout=30), sqlite3.connect(to)
+    with contextlib.closing(source), contextlib.closing(copy):
+        source.backup(copy, pages=PAGES)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
+        if answer != "ok":
+            raise UnreadError(f"the backup is not sound: {answer}")
+
+
+def made(v1: str, new: str) -> None:
+    """Fills the new directory. To be called in a process of its own, whose mounts it changes."""
+    root, scratch = view(v1, new)
+    bound_writes(f"{root}/store", scratch)
+    os.mkdir(f"{scratch}/copy")
+    contents(f"{root}/store", f"{scratch}/copy", lambda uri: backed_up(uri, f"{scratch}/{DATABASE}"))
+    shutil.rmtree(f"{scratch}/copy")
+
+
+def bound_writes(store: str, scratch: str) -> None:
+    """Has no file of this process grow beyond what the database's own say, which has to have room."""
+    there = files_of(store)
+    size = sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there)
+    free = os.statvfs(scratch)
+    left = free.f_bavail * free.f_frsize
+    if size > left:
+        raise UnreadError(f"a copy of it takes {size >> 20} MiB, and {left >> 20} MiB are free")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + GROWTH, size + GROWTH))
+
+
+def digest_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def remove(path: str) -> None:
+    """Whatever an earlier run left there: a directory, a file or a link."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
+def main(told: dict[str, Any]) -> dict[str, Any]:
+    to, new = told["to"], f"{told['to']}.new"
+    remove(new)
+    os.makedirs(to, mode=0o700, exist_ok=True)
+    os.makedirs(new, mode=0o700)
+    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
+    if "value" not in done:
+        remove(new)
+        sys.exit(shown(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
+    os.chmod(f"{new}/{DATABASE}", 0o600)
+    with open(f"{new}/{DATABASE}", "rb") as file:
+        os.fsync(file.fileno())
+    os.rename(f"{new}/{DATABASE}", f"{to}/{DATABASE}")
+    shutil.rmtree(new)
+    return {"bytes": os.path.getsize(f"{to}/{DATABASE}"), "sha256": digest_of(f"{to}/{DATABASE}")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

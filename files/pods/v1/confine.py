@@ -1,0 +1,92 @@
+"""Confine a process to one directory that others write: for programs that import it.
+
+Whatever path they change below its reader's feet leads nowhere but into that directory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import subprocess
+
+from files.pods.common.run_as_ids import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
+from files.pods.trees.entry import DIRECTORY, GONE, open_directory
+
+SOURCE = "/source"
+MOVE = 0x2000
+PROGRAM_BIND, SOURCE_BIND = 0x27 | BIND, 0x2F | BIND
+"""mount(2): remount of a bind mount as read-only, nosuid, nodev; and noexec."""
+READ_ALL = 2
+"""CAP_DAC_READ_SEARCH of capabilities(7)."""
+DROP_BOUND, NO_NEW_RIGHTS = 24, 38
+"""PR_CAPBSET_DROP and PR_SET_NO_NEW_PRIVS of prctl(2)."""
+
+
+class AbsentError(Exception):
+    """The directory is not there, or a link stands in its way. What else is missing is another error."""
+
+
+def needs_of(program: str) -> list[str]:
+    """The path of a program and of each library that its loader loads (ldd(1))."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=20, check=True).stdout
+    return [program, *re.findall(r"(?:=>|^)\s*(/\S+) \(0x", listed, re.MULTILINE)]
+
+
+def directory_below(top: str, *path: str) -> int | None:
+    """Open a directory below `top` without following a link; None where there is none."""
+    handle = open_directory(top)
+    for part in path:
+        try:
+            below = os.open(part, DIRECTORY, dir_fd=handle)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return None
+        finally:
+            os.close(handle)
+        handle = below
+    return handle
+
+
+def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
+    """Go on in a root that holds one directory, read-only at SOURCE, and some files at their own paths.
+
+    Nothing else of the file system can be reached. A program that is started then has of root's rights only that to
+    read. Raises AbsentError where the directory is gone.
+    """
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        capabilities = range(int(file.read()) + 1)
+    checked(LIBC.unshare(NEW_MOUNTS))
+    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    source = directory_below(top, *path)  # of the new mounts
+    if source is None:
+        raise AbsentError(f"{top}/{'/'.join(path)}")
+    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
+    os.mkdir(f"/tmp{SOURCE}")
+    bind_read_only(f"/proc/self/fd/{source}", SOURCE, SOURCE_BIND)
+    for path_of_file in files:
+        os.makedirs(os.path.dirname(f"/tmp{path_of_file}"), exist_ok=True)
+        os.close(os.open(f"/tmp{path_of_file}", os.O_WRONLY | os.O_CREAT, 0o600))
+        bind_read_only(path_of_file, path_of_file, PROGRAM_BIND)
+    checked(LIBC.mount(None, b"/tmp", None, ctypes.c_ulong(PROGRAM_BIND), None))
+    enter_root("/tmp")
+    os.closerange(3, 65536)  # a directory that stays open would lead out again
+    for capability in capabilities:
+        if capability != READ_ALL:
+            checked(LIBC.prctl(DROP_BOUND, capability, 0, 0, 0))
+    checked(LIBC.prctl(NO_NEW_RIGHTS, 1, 0, 0, 0))
+
+
+def enter_root(place: str) -> None:
+    """Have a mount take the place of the root directory: what lay there is out of reach by any path."""
+    os.chdir(place)
+    checked(LIBC.mount(b".", b"/", None, MOVE, None))
+    os.chroot(".")
+    os.chdir("/")
+
+
+def bind_read_only(source: str, target: str, flags: int) -> None:
+    place = f"/tmp{target}".encode()
+    checked(LIBC.mount(source.encode(), place, None, BIND, None))
+    checked(LIBC.mount(None, place, None, ctypes.c_ulong(flags), None))

@@ -1,0 +1,106 @@
+"""What the trees of a NanoClaw v1 hold: how much, and what NanoClaw's own migration passes over or stumbles on.
+
+For programs that import it. Names are counted, no content is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from files.pods.common.sanitize import shown
+from files.pods.trees.entry import Rule, open_directory
+from files.pods.trees.walk import Walk
+from files.pods.v1.snapshot_dir import TREES, kind_of
+
+NOBODYS = Rule(-1, -1, frozenset(), frozenset())
+SAMPLES = 3
+WITHIN = (".git", "node_modules")
+"""Directories that are counted as one thing, whatever they hold."""
+NO_LINKS = {
+    "store": re.compile("auth"),
+    "groups": re.compile("[^/]+"),
+    "data": re.compile("sessions(/[^/]+(/.claude(/projects(/-workspace-group)?)?)?)?"),
+}
+"""What is read in v1 only where no link leads to it."""
+WRITTEN_BY_V2 = re.compile("[^/]+/(CLAUDE.local.md|CLAUDE.global.md|container.json)")
+"""In groups."""
+
+
+class Count(Walk):
+    """One pass over a tree; nothing is given to anybody."""
+
+    def __init__(self, root: int, tree: str) -> None:
+        super().__init__(root, NOBODYS, apply=False)
+        self.tree, self.groups = tree, tree == "groups"
+        self.bytes = self.entries = 0
+        self.counts: Counter[str] = Counter()
+        self.samples: dict[str, list[str]] = {}
+
+    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+        seen = os.stat(name, dir_fd=self.frames[-1].handle, follow_symlinks=False)
+        self.entries += 1
+        if stat.S_ISREG(seen.st_mode):
+            self.bytes += seen.st_size
+        kind = self.kind(name, seen.st_mode)
+        if kind and not any(frame.name in WITHIN for frame in self.frames[1:]):
+            self.note(kind, self.where(name))
+        if self.is_in_the_way(name, seen.st_mode):
+            self.note("in the way", self.where(name))
+        yield from super().visit(name)
+
+    def kind(self, name: str, mode: int) -> str | None:
+        """What is worth counting: links, and in groups what NanoClaw's own copy leaves out at every depth."""
+        depth = len(self.frames)  # 1 at the top of the tree, 2 in the folder of a group
+        if stat.S_ISLNK(mode):
+            return "link"
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            return "special"
+        if not self.groups or depth < 2:
+            return None
+        if name in WITHIN:
+            return name
+        return {"CLAUDE.md": "memory", "logs": "logs"}.get(name) if depth > 2 else None
+
+    def is_in_the_way(self, name: str, mode: int) -> bool:
+        """Whether an account of the migration would miss it, every time."""
+        if len(self.frames) > 5:  # nothing of NO_LINKS lies deeper
+            return False
+        if stat.S_ISLNK(mode) and NO_LINKS[self.tree].fullmatch(self.where(name)):
+            return True
+        return self.groups and WRITTEN_BY_V2.fullmatch(self.where(name)) is not None
+
+    def note(self, kind: str, path: str) -> None:
+        self.counts[kind] += 1
+        known = self.samples.setdefault(kind, [])
+        if len(known) < SAMPLES:
+            known.append(shown(path))
+
+
+def count(root: str, tree: str) -> dict[str, Any]:
+    """tasks.model.migration.v1_state.Tree as JSON."""
+    state = kind_of(f"{root}/{tree}")
+    if state != "there":
+        return {"state": state, "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
+    try:
+        walk = Count(open_directory(f"{root}/{tree}"), tree)
+        for verdict, name in walk:
+            if verdict.isupper():  # an error's name
+                walk.note("unreadable", walk.where(name))
+    except PermissionError:
+        return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
+    return {
+        "state": "there",
+        "bytes": walk.bytes,
+        "entries": walk.entries,
+        "counts": dict(walk.counts),
+        "samples": walk.samples,
+    }
+
+
+def counts(root: str) -> dict[str, Any]:
+    return {tree: count(root, tree) for tree in TREES}

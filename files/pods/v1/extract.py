@@ -1,0 +1,239 @@
+"""Makes the view of a NanoClaw v1: a small directory in the form of an install, for NanoClaw's own migration steps.
+
+Argument: {"v1": project root, "to": directory of the view, on a local file system, "user", "uid", "gid": of the host
+user, whose it is}. Answer: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}],
+"left": [{"what", "why"}], "bytes"}. The view holds store/messages.db (rows as v1_rows changes them), the memory of each
+folder in groups, an empty data/sessions/F for each registered group, .env, package.json, and the credentials that
+NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
+
+It is made beside `to` and takes its place in one step: an end at any moment leaves the old view, or the new one whole,
+and what is beside it is removed by the next run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from files.pods.common.dotenv import carried, line_of
+from files.pods.common.read_untrusted import bytes_of, open_file, pieces
+from files.pods.common.run_as_ids import LIBC, MOST_MEMORY, ROOT, acting, checked
+from files.pods.common.run_lock import alone
+from files.pods.common.sanitize import shown
+from files.pods.trees.entry import DIRECTORY, GONE
+from files.pods.v1.database import DATABASE, UnreadError, contents, files_of
+from files.pods.v1.rows import presented, tables_of, write_tables
+from files.pods.v1.snapshot_dir import TREES, kind_of, view
+
+SECONDS = 900
+LARGEST_FILE, MOST_COPIED = 64 << 20, 512 << 20
+"""Of one file, and of all: what is in the view is memory and credentials."""
+MOST_ENTRIES, MOST_LEVELS = 50_000, 20
+EXCHANGE, HERE = 2, -100
+SESSIONS = "data/sessions"
+CREDENTIALS = (
+    *("data/sessions/telegram", "store/telegram-session", "data/sessions/baileys", "data/baileys_auth"),
+    *("store/auth_info_baileys", "store/baileys", "auth_info_baileys", "data/matrix-store", "store/matrix"),
+    *("data/sessions/matrix", "data/imessage", "store/imessage", "data/gchat-credentials.json", "store/gchat-sa.json"),
+)
+"""Where NanoClaw's step channel-auth.ts looks (shared.ts); store/auth is not among them."""
+
+
+def made(v1: str, new: str) -> dict[str, Any]:
+    """Fills the new view. To be called in a process of its own, whose mounts it changes."""
+    root, to = view(v1, new)
+    kinds = {tree: kind_of(f"{root}/{tree}") for tree in TREES}
+    if strange := [f"{tree}: {kind}" for tree, kind in kinds.items() if kind not in ("there", "absent")]:
+        raise UnreadError(f"not a directory that can be read: {', '.join(strange)}")
+    if kinds["store"] != "there" or "" not in files_of(f"{root}/store"):
+        raise UnreadError(f"store/{DATABASE} is not there")
+    os.makedirs(f"{to}/store/scratch")
+    rows, answer = presented(contents(f"{root}/store", f"{to}/store/scratch", tables_of))
+    shutil.rmtree(f"{to}/store/scratch")
+    write_tables(f"{to}/store/{DATABASE}", rows)
+    top, room = os.open(root, DIRECTORY), Room()
+    copy_entry(top, "package.json", f"{to}/package.json", room, deep=False)
+    copy_env(top, f"{to}/.env")
+    os.makedirs(f"{to}/groups")
+    for name, folder in folders(top, "groups"):
+        os.mkdir(f"{to}/groups/{name}")
+        room.enter(f"groups/{name}")
+        copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", room, deep=False)
+        os.close(folder)
+    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"), room)
+    return answer
+
+
+class Room:
+    """What may still be copied. Agents say how much there is."""
+
+    def __init__(self) -> None:
+        self.bytes, self.entries = MOST_COPIED, MOST_ENTRIES
+
+    def enter(self, path: str) -> None:
+        self.entries -= 1
+        if self.entries < 0:
+            raise UnreadError(f"{shown(path)}: there are more than {MOST_ENTRIES} entries to be copied")
+
+    def write(self, handle: int, to: str) -> None:
+        """Copy an open file, and close it."""
+        with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
+            for piece in pieces(handle, min(LARGEST_FILE, self.bytes)):
+                self.bytes -= copy.write(piece)
+
+
+def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], room: Room) -> None:
+    """Make empty directories, one for each session, and copy credentials, some of which lie among them.
+
+    NanoClaw's own step makes a session for each directory. v1 makes the directory with a group's first message, so
+    registered groups without one get theirs here.
+
+    + busy: folders of groups with tasks: what lies there under a channel's name is the agent's
+    """
+    agents = set(busy)
+    os.makedirs(f"{to}/{SESSIONS}")
+    for name, folder in folders(top, SESSIONS):
+        room.enter(f"{SESSIONS}/{name}")
+        if is_there_in(folder, ".claude"):
+            agents.add(name)
+        os.makedirs(f"{to}/{SESSIONS}/{name}")
+        os.close(folder)
+    for name in registered:
+        os.makedirs(f"{to}/{SESSIONS}/{name}", exist_ok=True)
+    for path in CREDENTIALS:
+        above, _slash, name = path.rpartition("/")
+        # A group may have the name of a channel: its conversations are no credentials.
+        if (above == SESSIONS and name in agents) or (directory := descend(top, above)) is None:
+            continue
+        os.makedirs(f"{to}/{above}", exist_ok=True)
+        copy_entry(directory, name, f"{to}/{path}", room, deep=True)
+        os.close(directory)
+
+
+def descend(top: int, path: str) -> int | None:
+    """Opens a directory below another without following a link; None where there is none."""
+    handle = os.open(".", DIRECTORY, dir_fd=top)
+    for part in filter(None, path.split("/")):
+        try:
+            below: int | None = os.open(part, DIRECTORY, dir_fd=handle)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            below = None
+        finally:
+            os.close(handle)
+        if below is None:
+            return None
+        handle = below
+    return handle
+
+
+def folders(top: int, path: str) -> Iterable[tuple[str, int]]:
+    """The directories in a directory, each with a handle that the caller closes."""
+    above = descend(top, path)
+    if above is None:
+        return
+    for name in sorted(os.listdir(above)):
+        if (handle := descend(above, name)) is not None:
+            yield name, handle
+    os.close(above)
+
+
+def copy_env(top: int, to: str) -> None:
+    """Write what v1 goes by of its .env, a line each: NanoClaw's own step takes the last line, even an empty one."""
+    try:
+        text = bytes_of(".env", top).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnreadError(f".env is a link, no file, or too large ({error.strerror})") from error
+    lines = [line_of(name, value) + "\n" for name, value in carried(text).items()]
+    with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write("".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def is_there_in(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, level: int = 0) -> None:
+    """Copies a regular file, or with `deep` a directory; anything else, and links, are passed over."""
+    room.enter(to)
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        if stat.S_ISREG(mode):
+            room.write(open_file(name, directory), to)
+        elif stat.S_ISDIR(mode) and deep:
+            if level > MOST_LEVELS:
+                raise UnreadError(f"{shown(to)} lies too deep to be copied")
+            handle = os.open(name, DIRECTORY, dir_fd=directory)
+            os.makedirs(to, exist_ok=True)
+            with os.scandir(handle) as entries:
+                for entry in entries:
+                    copy_entry(handle, entry.name, f"{to}/{entry.name}", room, deep=True, level=level + 1)
+            os.close(handle)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UnreadError(f"{shown(to)} is too large to be copied ({error.strerror})") from error
+        if error.errno not in (*GONE, errno.EINVAL):
+            raise
+
+
+def give_view(new: str, uid: int, gid: int) -> int:
+    """Makes a view that nobody else could reach so far the host user's. Returns its size in bytes."""
+    size = 0
+    for above, _directories, files in os.walk(new, topdown=False):
+        for name in files:
+            size += os.lstat(f"{above}/{name}").st_size
+            os.chmod(f"{above}/{name}", 0o600)
+            os.lchown(f"{above}/{name}", uid, gid)
+        os.chmod(above, 0o700)
+        os.lchown(above, uid, gid)
+    return size
+
+
+def put_in_place(new: str, to: str) -> None:
+    handle = os.open(new, DIRECTORY)
+    checked(LIBC.syncfs(handle))  # whole on the disk, too, before it counts
+    os.close(handle)
+    if not os.path.lexists(to):
+        os.rename(new, to)
+        return
+    words = [os.fsencode(path) for path in (new, to)]
+    checked(LIBC.renameat2(HERE, words[0], HERE, words[1], ctypes.c_uint(EXCHANGE)))
+    shutil.rmtree(new)
+
+
+def extract(told: dict[str, Any]) -> dict[str, Any]:
+    to = told["to"].rstrip("/")
+    above, name = os.path.split(to)
+    new = f"{above}/.{name}.new"
+    if kind_of(to) not in ("there", "absent"):
+        sys.exit(f"{to}: something else is there ({kind_of(to)})")
+    os.makedirs(above, mode=0o755, exist_ok=True)
+    alone(f"{above}/.{name}.lock")
+    if os.path.lexists(new):
+        shutil.rmtree(new)
+    os.mkdir(new, 0o700)
+    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
+    if "value" not in done:
+        shutil.rmtree(new)
+        sys.exit(shown(f"{told['v1']}: {done['text'] or done['error']}"))
+    size = give_view(new, told["uid"], told["gid"])
+    put_in_place(new, to)
+    return {**done["value"], "bytes": size}
+
+
+if __name__ == "__main__":
+    print(json.dumps(extract(json.loads(sys.argv[1]))))

@@ -1,0 +1,88 @@
+"""What runs a NanoClaw v1: services of all managers, processes, its pid file, its containers.
+
+For programs that import it. Nothing is started by looking: neither a user's manager nor Docker.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from files.pods.common.read_untrusted import text_of
+from files.pods.common.sanitize import shown
+from files.pods.common.users import home_with, may_write
+from files.pods.service.root_agents import running_agents
+from files.pods.service.root_processes import root_processes
+from files.pods.service.root_units import units
+
+
+def pid_file(root: str) -> dict[str, Any] | None:
+    """What start-nanoclaw.sh left: the process that it noted; `processes` says whether that is v1."""
+    path = f"{root}/nanoclaw.pid"
+    if not os.path.lexists(path):
+        return None
+    noted = (text_of(path) or "").strip()
+    return {"file": shown(path), "pid": int(noted) if re.fullmatch("[0-9]{1,9}", noted) else None}
+
+
+def processes(root: str) -> list[dict[str, Any]]:
+    """The processes that run the project root."""
+    return root_processes(root, lambda uid: may_write(uid, root))
+
+
+def containers(root: str) -> list[tuple[str | None, str]] | None:
+    """The agents that run, by daemon; None where that is not known."""
+    return running_agents(lambda uid: may_write(uid, root))
+
+
+def homes_of(
+    root: str, found: list[dict[str, Any]], running: list[dict[str, Any]], every: list[tuple[int, str]]
+) -> list[dict[str, Any]]:
+    """Every home where v1 may have its allow-lists, and why: of a process, of a service, or else of who may run it.
+
+    + every: the homes of this machine, with their users
+    """
+    homes: list[tuple[str | None, str]] = [
+        (one["home"] or home_with(one["uid"]), f"process {one['pid']}") for one in running
+    ]
+    at_work = {(one["manager"], one["of"], one["unit"]) for one in running}
+    for unit in found:
+        key = (unit["manager"], unit["uid"] if unit["manager"] == "user" else None, unit["name"])
+        if unit["home"]:
+            homes.append((unit["home"], unit["file"]))
+        elif key not in at_work:
+            homes.append((home_with(unit["uid"]), unit["file"]))
+    if not homes:
+        owner, database = os.stat(root).st_uid, os.stat(f"{root}/store/messages.db").st_uid
+        homes = [(home_with(owner), f"the owner of {root}"), (home_with(database), "the owner of its database")]
+        homes += [(home_with(0), "root")]
+        homes += [(home, f"uid {uid}, who may write {root}") for uid, home in every if has_lists(home, uid, root)]
+    known: dict[str, str] = {}
+    for home, by in homes:
+        if home:
+            known.setdefault(home, by)
+    return [{"home": home, "by": by} for home, by in known.items()]
+
+
+def has_lists(home: str, uid: int, root: str) -> bool:
+    """Whether a home has anything of NanoClaw's, of a user that can have run the project root."""
+    return os.path.lexists(f"{home}/.config/nanoclaw") and may_write(uid, root)
+
+
+def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]) -> dict[str, Any]:
+    """What tasks.model.migration.v1_state.Install has of what runs; homes are paths, to be looked into and then shown.
+
+    + homes: those that may have units, by uid
+    + every: all of this machine, with their users
+    """
+    services, alive, agents = units(root, homes), processes(root), containers(root)
+    return {
+        "units": services["units"],
+        "unasked": services["unasked"],
+        "strangers": services["strangers"],
+        "homes": homes_of(root, services["units"], alive, every),
+        "processes": [{**one, "directory": shown(one["directory"])} for one in alive],
+        "pid_file": pid_file(root),
+        "containers": None if agents is None else [f"{where}:{name}" if where else name for where, name in agents],
+    }

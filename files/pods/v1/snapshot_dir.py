@@ -1,0 +1,71 @@
+"""A look at a NanoClaw v1 that cannot change it: for programs that import it."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import stat
+
+from files.pods.common.run_as_ids import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
+from files.pods.v1.confine import enter_root
+
+TREES = ("store", "groups", "data")
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ_ONLY = 0x20 | BIND | 0xF
+"""Remount of a bind mount: read-only, nosuid, nodev, noexec (mount(2))."""
+SCRATCH = 300 << 20
+CODECS = ("ascii", "latin-1", "unicode_escape")
+"""Python loads them when they are used first, and its library is out of reach then."""
+PROC = ("/proc/self/fdinfo", "/proc/meminfo")
+"""What is read there; a directory of a process would lead out again (proc(5), root)."""
+
+
+def kind_of(path: str) -> str:
+    """What a tree of the install is: there, absent, link, unreadable, or no directory."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    except PermissionError:
+        return "unreadable"
+    if stat.S_ISLNK(mode):
+        return "link"
+    return "there" if stat.S_ISDIR(mode) else "no directory"
+
+
+def view(root: str, scratch: str | None = None) -> tuple[str, str]:
+    """Goes on in a root of its own. Returns the project root there, which the kernel keeps from being written (not
+    even times of access change), and an empty directory in memory, which ends with this process.
+
+    Nothing else can be reached by a path, whatever links agents make meanwhile: SQLite follows those.
+
+    Of other file systems only those are seen that are mounted right at one of TREES.
+
+    + scratch: a directory that is returned, where it is seen from then on, instead of the one in memory
+    """
+    for codec in CODECS:
+        codecs.lookup(codec)
+    checked(LIBC.unshare(NEW_MOUNTS))
+    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    handles = {"": os.open(root, FOLDER)}  # of the new mounts, and before anything covers them
+    for name in TREES:
+        with contextlib.suppress(OSError):
+            handles["/" + name] = os.open(f"{root}/{name}", FOLDER)
+    place = os.open(scratch, FOLDER) if scratch else None
+    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0700,size=%d" % SCRATCH))
+    for name in ("v1", "scratch", "tmp", "proc/self/fdinfo"):
+        os.makedirs(f"/tmp/{name}")
+    os.close(os.open("/tmp/proc/meminfo", os.O_WRONLY | os.O_CREAT, 0o600))
+    for name in PROC:
+        checked(LIBC.mount(name.encode(), f"/tmp{name}".encode(), None, BIND, None))
+    for name, handle in handles.items():
+        target = f"/tmp/v1{name}".encode()
+        checked(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, BIND, None))
+        checked(LIBC.mount(None, target, None, READ_ONLY, None))
+        os.close(handle)
+    if place is not None:
+        checked(LIBC.mount(f"/proc/self/fd/{place}".encode(), b"/tmp/scratch", None, BIND, None))
+        os.close(place)
+    enter_root("/tmp")
+    return "/v1", "/scratch"

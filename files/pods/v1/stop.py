@@ -1,0 +1,81 @@
+"""Stops a NanoClaw v1 with its agents, and proves it dead.
+
+Argument: {"v1": its service or null, "root": its project root, "trying": path in /run, "ran": path}. From here on v1
+cannot start until `trying` is gone (files/pods/migration/unit_conditions.py); `ran` notes that it ran, until it has
+been put back or v2 was decided for. Agents are the containers that have a directory of the root. Dead means: its unit
+is not active, no process runs from its root, none of its agents runs, nobody has its database open. Nothing in its tree
+is written.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from files.pods.common.atomic_write import replace
+from files.pods.service.root_agents import PODMAN, docker_at
+from files.pods.v1.processes import containers, processes
+from files.pods.v1.units import ServiceError, must, state
+
+PATIENCE = 30  # seconds
+
+
+def agents(root: str) -> list[tuple[str | None, str]]:
+    """The running containers of this v1, by what they have mounted: others may have such names."""
+    found = containers(root)
+    if found is None:
+        raise ServiceError("Docker does not say which agents run: see systemctl status docker")
+    return [(where, name) for where, name in found if where == PODMAN or has_mounted(where, name, root)]
+
+
+def has_mounted(where: str | None, name: str, root: str) -> bool:
+    """Whether a container has a directory of the root; not one that has ended meanwhile."""
+    shape = "{{range .Mounts}}{{println .Source}}{{end}}"
+    paths = (docker_at(where, "inspect", "--format", shape, name, seconds=30) or "").splitlines()
+    return any(f"{path}/".startswith(f"{root}/") for path in paths)
+
+
+def stop_agents(root: str) -> None:
+    found = agents(root)
+    for where in {where for where, _ in found} - {PODMAN}:
+        docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), seconds=180)
+    if found and (left := agents(root)):
+        raise ServiceError(f"agents of v1 do not stop: {', '.join(name for _, name in left)}")
+
+
+def alive(asked: dict[str, Any]) -> str:
+    """What of v1 still runs, in words; empty when it is dead."""
+    unit = asked["v1"]
+    if unit and state(unit) not in ("inactive", "failed"):
+        return f"{unit['name']} is {state(unit)}"
+    if left := [one["pid"] for one in processes(asked["root"])]:
+        return f"process {', '.join(map(str, left))} runs from {asked['root']}, or has its database open"
+    if found := agents(asked["root"]):
+        return f"agents run: {', '.join(name for _, name in found)}"
+    return ""
+
+
+def main(asked: dict[str, Any]) -> dict[str, Any]:
+    if asked["v1"] and state(asked["v1"]) not in ("inactive", "failed"):
+        replace(asked["ran"], b"v1 ran when it was stopped\n", 0o600)
+    with open(asked["trying"], "w", encoding="utf-8") as file:
+        file.write("a migration is under way\n")
+    if asked["v1"]:
+        must(asked["v1"], "stop", asked["v1"]["name"], seconds=180)
+    stop_agents(asked["root"])
+    end = time.monotonic() + PATIENCE
+    while said := alive(asked):
+        if time.monotonic() > end:
+            raise ServiceError(f"v1 is not dead: {said}")
+        time.sleep(0.5)
+    return {"dead": True}
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(main(json.loads(sys.argv[1]))))
+    except (ServiceError, OSError, subprocess.SubprocessError) as failure:
+        sys.exit(str(failure))

@@ -1,0 +1,155 @@
+"""Who writes what as whom: the agent, and what a server makes of the ids that a client sends.
+
+Sources of the rules: exports(5) "User ID Mapping" for squashing; NanoClaw's container runner for the agent: a
+container starts as the image's USER when the host process's uid is 0 or 1000, and as its uid and gid otherwise;
+user_namespaces(7) and subuid(5) for what a daemon makes of a container's ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+HIGHEST_ID = 2**32 - 2
+"""The last uid and gid of Linux; the one after it means "leave as it is" to chown(2)."""
+
+NOBODY = 65534
+"""The uid and gid of nobody, to which a squashing server maps by default (exports(5), anonuid)."""
+
+
+class IdentityError(ValueError):
+    """An id, or an option, that does not exist."""
+
+
+def check_id(name: str, value: int) -> None:
+    """Raises IdentityError where Linux has no such id."""
+    if not 0 <= value <= HIGHEST_ID:
+        raise IdentityError(f"{name} {value} does not exist: ids go from 0 to {HIGHEST_ID}")
+
+
+def check_word(name: str, value: str, accepted: Any) -> None:
+    """Raises IdentityError for a word that is none of a Literal's, with those."""
+    words: tuple[str, ...] = get_args(accepted)
+    if value not in words:
+        raise IdentityError(f"{name} {value!r} is none of {', '.join(words)}")
+
+
+@dataclass(frozen=True)
+class Ids:
+    """A uid and a gid, numeric: names differ between machines. IdentityError where Linux has no such id."""
+
+    uid: int
+    gid: int
+
+    def __post_init__(self) -> None:
+        check_id("uid", self.uid)
+        check_id("gid", self.gid)
+
+    def __str__(self) -> str:
+        return f"{self.uid}:{self.gid}"
+
+
+ROOT = Ids(0, 0)
+
+DEFAULT_HOST = Ids(1000, 1000)
+"""The ids of a host process that is not root, unless another user has them (tasks.model.host.host_ids)."""
+
+_IMAGE_USER_HOSTS = (0, 1000)
+"""Host uids for which NanoClaw passes no --user, so that the image's USER counts."""
+
+
+def agent_of(host: Ids, image_user: Ids) -> Ids:
+    """The ids that the agent's processes have, for a host process and an image's USER."""
+    return image_user if host.uid in _IMAGE_USER_HOSTS else host
+
+
+Docker = Literal["plain", "userns-remap", "rootless"]
+"""What a daemon makes of the ids of a container: nothing, its range of subuid(5), or that and its own user."""
+
+MAPPED_IDS = 65_536
+"""How many ids useradd(8) gives a user in /etc/subuid and /etc/subgid, and dockerd maps."""
+
+
+def on_machine(inside: Ids, docker: Docker, daemon: Ids, first: int) -> Ids:
+    """The ids of a container's process as the machine sees them.
+
+    + daemon: the ids of a rootless daemon's user, which a container's root is; its group is root's group
+    + first: the first of the ids that container ids are mapped to
+
+    Raises IdentityError for an id that is not mapped, so that no process of the container can have it.
+    """
+    if docker == "plain":
+        return inside
+    uid = _mapped("uid", inside.uid, docker, daemon.uid, first)
+    return Ids(uid, _mapped("gid", inside.gid, docker, daemon.gid, first))
+
+
+def _mapped(kind: str, inside: int, docker: Docker, own: int, first: int) -> int:
+    if docker == "rootless" and inside == 0:
+        return own
+    number = inside - 1 if docker == "rootless" else inside
+    if number >= MAPPED_IDS:
+        raise IdentityError(
+            f"{kind} {inside} is not mapped with {docker}: a container has {MAPPED_IDS} ids (subuid(5))"
+        )
+    return first + number
+
+
+Maps = Literal["none", "root", "all"]
+"""Whom a server maps."""
+
+
+@dataclass(frozen=True)
+class Squash:
+    """What a server makes of the ids that a client sends: whom it maps, and to whom. IdentityError for other words."""
+
+    maps: Maps
+    anonymous: Ids = Ids(NOBODY, NOBODY)
+
+    def __post_init__(self) -> None:
+        check_word("squash", self.maps, Maps)
+
+    def seen(self, ids: Ids) -> Ids:
+        """The ids that the server acts with for a client's process."""
+        if self.maps == "all":
+            return self.anonymous
+        if self.maps == "none":
+            return ids
+        return Ids(self.anonymous.uid if ids.uid == 0 else ids.uid, self.anonymous.gid if ids.gid == 0 else ids.gid)
+
+    def options(self) -> tuple[str, ...]:
+        """The options of exports(5) that state this squash."""
+        name = {"none": "no_root_squash", "root": "root_squash", "all": "all_squash"}[self.maps]
+        if self.maps == "none" or self.anonymous == Ids(NOBODY, NOBODY):
+            return (name,)
+        return (name, f"anonuid={self.anonymous.uid}", f"anongid={self.anonymous.gid}")
+
+
+_FLAGS = {
+    "no_root_squash": ("root", False),
+    "root_squash": ("root", True),
+    "all_squash": ("all", True),
+    "no_all_squash": ("all", False),
+}
+"""Options of exports(5) as the flags that exportfs sets or clears; all_squash counts whatever root_squash is."""
+
+
+def parse_squash(options: Sequence[str]) -> Squash:
+    """The squash that options of exports(5) state. Two flags: of each the last option counts, as in exportfs.
+
+    Raises IdentityError, with what is accepted, for any other option.
+    """
+    flags = {"root": True, "all": False}
+    ids = {"anonuid": NOBODY, "anongid": NOBODY}
+    for option in options:
+        name, _, value = option.partition("=")
+        if option in _FLAGS:
+            flag, state = _FLAGS[option]
+            flags[flag] = state
+        elif name in ids and value.isascii() and value.isdigit() and len(value) <= 10:
+            ids[name] = int(value)
+        else:
+            raise IdentityError(f"{option!r} is none of {', '.join(_FLAGS)}, anonuid=UID, anongid=GID")
+    maps: Maps = "all" if flags["all"] else "root" if flags["root"] else "none"
+    return Squash(maps, Ids(ids["anonuid"], ids["anongid"]))

@@ -1,0 +1,93 @@
+"""What a host is refused for by what was seen of its server, each with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.model.access.identity import Ids, Squash
+from tasks.model.access.observed_squash import (
+    BROKEN_MAPPING,
+    REFUSED,
+    ServerObservation,
+    contradiction,
+    in_words,
+    mapping_is_broken,
+    squash_seen,
+)
+from tasks.model.access.strategy import CANNOT, AccessError, Choice, Wanted, choose
+
+SILENT = ("ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EHOSTDOWN")
+
+_NOT_MOUNTED = {
+    **dict.fromkeys(SILENT, "start the server, or let this host reach it"),
+    **dict.fromkeys(REFUSED, "let it export {export} to this host's address"),
+    "ENOENT": "let it export {export}, or set pods_export to what it exports",
+    "ENODEV": "this machine's kernel has no NFS: install the kernel's modules",
+    **dict.fromkeys(("EPROTONOSUPPORT", "EPROTO"), "set pods_nfs_version to one that the server speaks"),
+}
+_NOTHING_MADE = {
+    **dict.fromkeys(REFUSED, "give {export} to the agent ({agent}) on the server"),
+    "EROFS": "let the server export {export} for writing (rw)",
+    **dict.fromkeys(("ENOSPC", "EDQUOT"), "free some space on the server"),
+}
+_LOOK = "see the logs of the server and of this machine's kernel"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a host's settings want of a server that the role does not manage."""
+
+    export: str
+    access: Wanted
+    host: Ids
+    agent: Ids
+    stated: Squash | None
+    """What pods_export_options say that the server does."""
+
+
+def refusals(wish: Wish, seen: ServerObservation | None) -> Iterator[tuple[str, str]]:
+    """Settings and why each is refused. `None`: the look itself failed, and nothing is assumed."""
+    if seen is None:
+        yield "pods_server", "how the server treats ids could not be looked at: run again with -v to see why"
+    elif seen.state != "seen":
+        yield "pods_server", f"{in_words(seen)} ({seen.state}): {_way(wish, _NOT_MOUNTED, seen.state)}"
+    elif mapping_is_broken(seen, wish.agent):
+        yield "pods_server", BROKEN_MAPPING
+    elif not any(isinstance(made, list) for made in seen.made.values()):
+        names = [str(made) for made in seen.made.values()]
+        worst = next((name for name in names if name not in REFUSED), names[0] if names else "")
+        yield "pods_server", f"{in_words(seen)}: nobody may make anything there; {_way(wish, _NOTHING_MADE, worst)}"
+    else:
+        yield from _by_ids(wish, seen)
+
+
+def _way(wish: Wish, ways: dict[str, str], name: str) -> str:
+    return ways.get(name, _LOOK).format(export=wish.export, agent=wish.agent)
+
+
+def _by_ids(wish: Wish, seen: ServerObservation) -> Iterator[tuple[str, str]]:
+    if wish.stated and (text := contradiction(seen, wish.stated, wish.host, wish.agent, wish.access)):
+        yield "pods_export_options", text
+    squash = wish.stated or squash_seen(seen, wish.host, wish.agent)
+    if squash is None:
+        options = ",".join(Squash("all", wish.agent).options())
+        text = f"{in_words(seen)}, which tells no squash: let it export with {options}, or say in pods_export_options"
+        yield "pods_server", f"{text} what it does"
+        return
+    choice = _chosen(wish, squash)
+    if choice and choice.access == "chown" and seen.given and seen.chown:
+        why = ": it restricts chown" if seen.chown == "EPERM" else ""
+        text = f"the server refuses root to give files away ({seen.chown}{why}): "
+        yield "pods_access", f"{text}{CANNOT['guard chowns the tree to the agent']}; let it, or let it map all users"
+    if choice and seen.mount_point in REFUSED:
+        text = f"root may make nothing in a directory of the agent ({seen.mount_point})"
+        yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server not refuse root that"
+
+
+def _chosen(wish: Wish, squash: Squash) -> Choice | None:
+    """The strategy; None where there is none, which the plan says itself."""
+    try:
+        return choose(wish.access, wish.host, wish.agent, managed=False, squash=squash)
+    except AccessError:
+        return None

@@ -1,0 +1,139 @@
+"""What an observation of a server tells of its squash, without trusting what mount options or settings say.
+
+Source of the rules: exports(5) "User ID Mapping": who makes a file shows whom the server took it for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
+from tasks.model.access.strategy import AccessError, Wanted, choose
+
+Actor = Literal["host", "agent", "root"]
+
+REFUSED = ("EACCES", "EPERM")
+"""What rights refuse with: any other errno tells nothing of ids."""
+
+
+@dataclass(frozen=True)
+class ServerObservation:
+    """What files/pods/nfs/observe_export.py saw on an export."""
+
+    state: str
+    """`seen`, or the name of the error for which nothing was seen: ETIMEDOUT, EACCES (not exported to us), …"""
+    text: str
+    made: dict[Actor, list[int] | str]
+    """The ids of what each of them made, or the errno for which it could make nothing."""
+    chown: str | None
+    """The errno with which root was refused to give a directory to the agent; None where it may, see `given`."""
+    given: bool
+    """Whether there was a directory to give."""
+    mount_point: str | None
+    """The errno with which root was refused a directory in one of the agent's; None where it may."""
+    left: list[str]
+
+    def ids(self, actor: Actor) -> Ids | None:
+        """Whom the server takes this actor for, where that was seen."""
+        made = self.made.get(actor)
+        return Ids(*made) if isinstance(made, list) else None
+
+
+def mapping_is_broken(seen: ServerObservation, agent: Ids) -> bool:
+    """Whether ids are lost between the two machines: chown(2) by name is EINVAL (idmapd.conf(5)).
+
+    Or root may give files away, as itself alone may, and still what everybody makes reads as nobody's.
+    """
+    uids = {ids[0] for ids in seen.made.values() if isinstance(ids, list)}
+    gave = seen.given and seen.chown is None and agent.uid != NOBODY
+    return seen.chown == "EINVAL" or (gave and uids == {NOBODY})
+
+
+def squash_seen(seen: ServerObservation, host: Ids, agent: Ids) -> Squash | None:
+    """What the server was seen to do with ids; None where that was not seen, or is what no squash does.
+
+    Uids alone tell it: the group of what is made may be the directory's (a set-group-id directory, BSD, ZFS).
+    """
+    if seen.state != "seen" or mapping_is_broken(seen, agent):
+        return None
+    made = {actor: ids for actor in seen.made if (ids := seen.ids(actor))}
+    own = {"host": host.uid, "agent": agent.uid, "root": 0}
+    roots = [ids for actor, ids in made.items() if own[actor] == 0]
+    mapped = [ids for actor, ids in made.items() if own[actor] not in (0, ids.uid)]
+    one = len({ids.uid for ids in made.values()}) == 1
+    if mapped:
+        return Squash("all", mapped[0]) if one and not _root_refused(seen) else None
+    if len({ids.uid for ids in roots}) > 1:
+        return None
+    if not roots:
+        return Squash("root") if made and _root_refused(seen) else None
+    if roots[0].uid == 0:
+        return Squash("none")
+    # The agent itself may be whom root is mapped to: then it makes no difference whether others are mapped too.
+    return Squash("all" if one and "agent" in made else "root", roots[0])
+
+
+def _root_refused(seen: ServerObservation) -> bool:
+    return seen.made.get("root") in REFUSED
+
+
+def contradiction(
+    seen: ServerObservation, stated: Squash, host: Ids, agent: Ids, wanted: Wanted = "auto"
+) -> str | None:
+    """How what was seen differs from what settings say that the server does, with the way out; None where it agrees."""
+    difference = next(_differences(seen, stated, host, agent), None)
+    if difference is None:
+        return None
+    text = f"{','.join(stated.options())} would {difference}"
+    squash = squash_seen(seen, host, agent)
+    if squash is None:
+        return f"{text}: let the server do what pods_export_options says"
+    try:
+        choose(wanted, host, agent, managed=False, squash=squash)
+    except AccessError as error:
+        return f"{text}: {error}"
+    return f"{text}: say what it does ({list(squash.options())!r})"
+
+
+def _differences(seen: ServerObservation, stated: Squash, host: Ids, agent: Ids) -> Iterator[str]:
+    actors: dict[Actor, tuple[str, Ids]] = {
+        "host": ("the host process", host),
+        "agent": ("the agent", agent),
+        "root": ("root", ROOT),
+    }
+    for name, (actor, ids) in actors.items():
+        found = seen.ids(name)
+        if found is not None and found.uid != stated.seen(ids).uid:
+            yield f"make {actor} {stated.seen(ids)}, and the server makes it {found}"
+    if stated.seen(ROOT).uid == 0:
+        if _root_refused(seen):
+            yield f"let root make anything, and the server refuses it ({seen.made['root']})"
+        # Root that is seen to be root and may give nothing away is a server that restricts chown, not a squash.
+        if seen.given and seen.chown == "EPERM" and seen.ids("root") is None:
+            yield "let root give files away, and the server refuses it (EPERM)"
+
+
+BROKEN_MAPPING = (
+    "NFSv4 maps ids by name between this machine and the server, and their domains differ: nothing can be given away, "
+    "and every id reads as nobody. Set nfs4_disable_idmapping=Y for the modules nfs here and nfsd there, or the same "
+    "Domain in /etc/idmapd.conf, and mount anew: a mount that was refused a name goes on sending names"
+)
+
+
+def in_words(seen: ServerObservation) -> str:
+    """What was seen, for an operator."""
+    if seen.state != "seen":
+        return f"not observed: {seen.text or seen.state}{_left(seen)}"
+    words = [
+        f"what {name} makes is {'refused (' + made + ')' if isinstance(made, str) else Ids(*made)}"
+        for name, made in seen.made.items()
+    ]
+    if seen.given:
+        words.append(f"root may {'' if seen.chown is None else 'not '}give files away")
+    return "observed: " + ", ".join(words) + _left(seen)
+
+
+def _left(seen: ServerObservation) -> str:
+    return f"; left there: {', '.join(seen.left)}" if seen.left else ""

@@ -1,0 +1,227 @@
+"""What one machine's host data is refused for, by itself. `tasks.model.fleet.conflicts` judges machines together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks.model.fleet.mount_settings import mount_option_problems
+from tasks.model.fleet.near_names import near, same, skeleton
+from tasks.model.fleet.plan import BOUND, HOSTS, SERVERS, Machine, Problem, lies_in
+from tasks.model.fleet.service_checks import environment, image, image_archive
+from tasks.model.fleet.settings import AUTO, SECRET, SETTINGS, HostSettings, ServerSettings, WrongSettingError
+from tasks.model.fleet.show_value import key_shown, limited, sounds_secret
+from tasks.model.fleet.system_paths import in_system, is_shared, of_kernel, of_role
+from tasks.model.systemd_names import UNIT_NAME_MAX, unit_name
+
+PREFIXES = ("nfs_", "pods_", "nanoclaw_")
+"""Every setting of the role begins with one of these; such a key that is not known is a mistake."""
+
+
+_OF_OTHERS = frozenset(
+    f"{service}servers"
+    for service in ("afs", "cfs", "dfs", "dns", "efs", "fs", "gfs", "nas", "nds", "nis", "ns", "nss", "ofs", "zfs")
+)
+"""Groups of other services that are as near to nfs_servers as a slip of the finger."""
+
+
+def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | None, list[Problem]]:
+    """The machine's settings, if it has a role, and every problem that they have.
+
+    Settings whose values are wrong are there in part: to read a wrong one raises WrongSettingError, so that a
+    check which rests on it says nothing, and every other check is made.
+    """
+    problems = [*_unknown_keys(machine), *_misspelt_groups(machine)]
+    roles = [group for group in (SERVERS, HOSTS) if group in machine.groups]
+    if len(roles) == 2:
+        text = f"is in both {SERVERS} and {HOSTS}: agents on the server itself cannot be kept from its exports; take it"
+        return None, [*problems, Problem(machine.name, "groups", f"{text} out of one")]
+    if not roles:
+        return None, problems
+    model = ServerSettings if roles == [SERVERS] else HostSettings
+    known = {key: value for key, value in machine.data.items() if key in model.model_fields}
+    try:
+        settings = model.model_validate(known)
+    except ValidationError as error:
+        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+        problems += [Problem(machine.name, *_in_words(detail)) for detail in error.errors(include_url=False)]
+        settings = model.model_validate({key: value for key, value in known.items() if key not in wrong})
+        settings.forget(wrong)
+    for check in _SERVER_CHECKS if isinstance(settings, ServerSettings) else _HOST_CHECKS:
+        with suppress(WrongSettingError):
+            problems += [Problem(machine.name, key, text) for key, text in check(settings)]
+    return settings, problems
+
+
+def _unknown_keys(machine: Machine) -> Iterator[Problem]:
+    for key in machine.data:
+        if key in SETTINGS:
+            continue
+        if not isinstance(key, str):
+            text = f"is {type(key).__name__} and no text, so it is no setting; write the key in quotes"
+            yield Problem(machine.name, key_shown(key), text)
+            continue
+        prefix = next((prefix for prefix in PREFIXES if _begins(key, prefix)), None)
+        close = near(key, tuple(SETTINGS), 0.8 if prefix else 0.88)
+        if close:
+            yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?")
+        elif prefix:
+            known = ", ".join(sorted(name for name in SETTINGS if name.startswith(prefix)))
+            yield Problem(machine.name, key_shown(key), f"is no setting; those that begin with {prefix} are {known}")
+
+
+def _begins(key: str, prefix: str) -> bool:
+    """Whether a key begins with a prefix of the role's, as the eye sees it, and a separator of some kind."""
+    bare = "".join(skeleton(c) or "_" for c in key[:80]).lstrip("_")
+    return bare.startswith(prefix)
+
+
+def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
+    for group in machine.groups:
+        for role in (SERVERS, HOSTS):
+            if role in machine.groups or group in (SERVERS, HOSTS):
+                continue
+            if same(group, role) or (near(group, (role,), 0.9) and skeleton(group) not in _OF_OTHERS):
+                text = f"{key_shown(group)} is no group of the role; did you mean {role}?"
+                yield Problem(machine.name, "groups", text)
+
+
+def _in_words(detail: Any) -> tuple[str, str]:
+    """The key and the text for an error of pydantic's. What it was given is shown, unless it may be secret."""
+    key, *inner = (part if isinstance(part, str) else limited(part) for part in detail["loc"])
+    given, context = detail["input"], detail.get("ctx", {})
+    if detail["type"] == "value_error":
+        accepts = str(context["error"])
+    elif detail["type"] == "literal_error":
+        accepts = context["expected"] + ("" if isinstance(given, str) else "; as text, in quotes")
+    else:
+        accepts = detail["msg"].removeprefix("Input should be ")
+    shown = limited(given)
+    if key == "nanoclaw_repository":
+        shown = re.sub(r"[^/\s'\"]*@|\?[^'\"]*", "…", shown)
+    # A service's environment is not secret, but somebody may put there what will be refused as such.
+    if key in SECRET or (key == "nanoclaw_environment" and _may_be_secret(inner[:1], given)):
+        shown = "a value that is not shown" if inner[-1:] != ["[key]"] else "a name that is not shown"
+    place = ""
+    if inner and inner[0].isdigit():
+        place = f" (entry {int(inner[0]) + 1})"
+    elif len(inner) == 1 and re.fullmatch(r"\w{1,80}", inner[0], re.ASCII):
+        place = f" ({inner[0]})"
+    return key, f"{shown}{place} is refused: expects {accepts}"
+
+
+def _may_be_secret(name: list[str], given: Any) -> bool:
+    try:
+        return sounds_secret(" ".join([*name, str(given)]))
+    except Exception:  # host data may hold any object, and str() calls its code
+        return True
+
+
+Found = Iterable[tuple[str, str]]
+
+
+def _export_root(settings: ServerSettings) -> Found:
+    if in_system(settings.nfs_export_root):
+        yield "nfs_export_root", f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
+
+
+def _repository(settings: HostSettings) -> Found:
+    """A full commit id is a digest of all that it names; a branch or a tag is what the network says that it is."""
+    url, ref = settings.nanoclaw_repository, settings.nanoclaw_ref
+    if not url.startswith(("http://", "git://")) or settings.nanoclaw_repository_unencrypted:
+        return
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ref):
+        text = (
+            f"{url.partition(':')[0]}:// is refused: anybody on the way can change the code; use https:// or ssh://, "
+            "set nanoclaw_ref to a full commit id, or nanoclaw_repository_unencrypted to True"
+        )
+        yield "nanoclaw_repository", text
+
+
+def _root(settings: HostSettings) -> Found:
+    yield from _own_directory("nanoclaw_root", settings.nanoclaw_root, "/opt/nanoclaw")
+
+
+def _pods_path(settings: HostSettings) -> Found:
+    yield from _own_directory("pods_path", settings.pods_path, "/pods")
+
+
+def _own_directory(key: str, path: str, example: str) -> Found:
+    if in_system(path):
+        yield key, f"{path} lies in a directory of the system; use another, {example}"
+    if is_shared(path):
+        yield key, f"{path} is not NanoClaw's alone; use a directory of its own, {example}"
+    if len(unit_name(f"{path}/data/v2-sessions")) > UNIT_NAME_MAX:
+        yield key, f"{path} is too long for the name of a mount unit (systemd.unit(5)); use a shorter one, {example}"
+
+
+def _root_and_pods(settings: HostSettings) -> Found:
+    root, pods = settings.nanoclaw_root, settings.pods_path
+    if root == pods:
+        yield "nanoclaw_root", f"is the mount point itself; use a directory in it, {pods}/nanoclaw-v2"
+    elif lies_in(pods, root):
+        yield "pods_path", f"{pods} lies inside the project root {root}; mount the pods elsewhere, /pods"
+
+
+def _reachable(settings: HostSettings) -> Found:
+    """Root's home lets nobody else in (0700)."""
+    if settings.nanoclaw_user == "root":
+        return
+    for key, example in (("nanoclaw_root", "/opt/nanoclaw"), ("pods_path", "/pods")):
+        with suppress(WrongSettingError):
+            path = getattr(settings, key)
+            if lies_in(path, "/root"):
+                yield key, f"{path} lies in root's home, which {settings.nanoclaw_user} cannot enter; use {example}"
+
+
+def _v1_dir(settings: HostSettings) -> Found:
+    v1 = settings.nanoclaw_v1_dir
+    if v1 is None and settings.nanoclaw_v1_rollback:
+        yield "nanoclaw_v1_rollback", "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
+    if v1 not in (None, AUTO) and (problem := v1_problem(str(v1), settings.nanoclaw_root, settings.pods_path)):
+        yield "nanoclaw_v1_dir", problem
+
+
+def v1_problem(v1: str, root: str, pods: str) -> str | None:
+    """Why a directory cannot be the v1 that is migrated, with the way out; None where it can."""
+    if lies_in(v1, root) or lies_in(root, v1):
+        return beside(v1, root)
+    if lies_in(pods, v1):
+        return f"{v1} would hold the pods, {pods}; set pods_path to another directory"
+    if of_kernel(v1):
+        return f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
+    if of_role(v1):
+        return f"{v1} is the role's own; name the directory that v1 was installed to"
+    depth = 2 if v1.startswith(("/usr/", "/var/")) else 1  # deeper it may be v1's: /usr/local/nanoclaw
+    if in_system(v1) and v1.count("/") <= depth:
+        return f"{v1} is a directory of the system; name the directory that v1 was installed to"
+    if is_shared(v1):
+        return f"{v1} is not v1's alone; name the directory that v1 was installed to"
+    tree = next((f"{pods}/{name}" for name in BOUND if lies_in(v1, f"{pods}/{name}")), None)
+    if tree and not lies_in(root, pods):
+        return f"{v1} lies in {tree}, which v2 owns; move v1 beside it, to {pods}/nanoclaw, or elsewhere"
+    return None
+
+
+def beside(v1: str, root: str) -> str:
+    """What is said of a v1 that is not beside v2."""
+    return f"{v1} and the project root {root} lie in one another, and v1 stays as it is: set nanoclaw_root to another"
+
+
+_SERVER_CHECKS: tuple[Callable[[Any], Found], ...] = (_export_root,)
+_HOST_CHECKS: tuple[Callable[[Any], Found], ...] = (
+    mount_option_problems,
+    image,
+    image_archive,
+    environment,
+    _repository,
+    _root,
+    _pods_path,
+    _root_and_pods,
+    _reachable,
+    _v1_dir,
+)

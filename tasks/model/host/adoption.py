@@ -1,0 +1,112 @@
+"""A NanoClaw v2 that runs on a machine already: whether the role can take it over, and how if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.model.fleet.plan import HostPlan
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs a project root, or would."""
+
+    manager: Literal["system", "user"]
+    name: str
+    file: str
+    uid: int | None
+    """The user that it runs as; None for one that this machine does not know."""
+    active: str
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A NanoClaw v2."""
+
+    root: str
+    uid: int
+    """The owner of its project root."""
+    user: str | None
+    ours: bool
+    """Whether the role runs it."""
+    units: list[Service]
+    loose: list[int]
+    """Processes of it outside of these services."""
+
+
+@dataclass(frozen=True)
+class Installs:
+    """What a machine has of NanoClaw v2."""
+
+    installs: list[Installed]
+
+
+def adoption_problems(found: Installs, plan: HostPlan) -> Iterator[str]:
+    """Why the run must not begin: a NanoClaw v2 that the role cannot take over as it is, with the way to adopt it.
+
+    Adopted are, in nanoclaw_root: a service that NanoClaw's own setup made for root, and one of the host user's own.
+    """
+    for one in found.installs:
+        if one.root != plan.root:
+            yield from _elsewhere(one, plan)
+        else:
+            yield from _here(one, plan)
+
+
+def _elsewhere(one: Installed, plan: HostPlan) -> Iterator[str]:
+    if not one.units and not one.loose:
+        return
+    by = one.units[0].file if one.units else f"process {one.loose[0]}"
+    adopt = f"to adopt it, set nanoclaw_root to {one.root}{_as_user(one, _runner(one), plan)}"
+    yield f"a NanoClaw v2 runs in {one.root} already ({by}): {adopt}; or {_stop(one)}, then run again"
+
+
+def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
+    for unit in one.units:
+        is_the_plans = unit.manager == "system" and unit.name == plan.unit
+        if is_the_plans and one.ours:
+            continue
+        if is_the_plans or unit.manager == "user":
+            if unit.uid != plan.host.uid:
+                adopt = _as_user(one, unit.uid, plan).replace(" and", "to adopt it, set", 1)
+                yield (
+                    f"{unit.file} runs {one.root} as uid {unit.uid}, and the role would run it as uid {plan.host.uid}: "
+                    f"{adopt}; or {_stop(one)}, then run again"
+                )
+            elif unit.active == "no manager":
+                yield (
+                    f"{unit.file} runs {one.root}, and its user's manager, which could disable it, does not run: "
+                    f"loginctl enable-linger {unit.uid}, then run again"
+                )
+        else:
+            yield f"{unit.file} runs {one.root}, and {plan.unit} is to: systemctl disable --now {unit.name}, run again"
+    if one.loose:
+        yield (
+            f"process {one.loose[0]} runs {one.root} outside of a service: stop it and what starts it "
+            "(start-nanoclaw.sh, a terminal), then run again, and the role adopts it"
+        )
+
+
+def _runner(one: Installed) -> int | None:
+    """The uid of its service; of its owner where it has none."""
+    return one.units[0].uid if one.units else one.uid
+
+
+def _as_user(one: Installed, uid: int | None, plan: HostPlan) -> str:
+    """The settings with which an install goes on as the user that runs it: its files may be another's."""
+    if uid == plan.host.uid:
+        return ""
+    if uid == 0:
+        return " and nanoclaw_user to root"
+    user = one.user if uid == one.uid and one.user else "its user"
+    return f" and nanoclaw_user to {user}" + (f" (nanoclaw_uid {uid})" if uid is not None else "")
+
+
+def _stop(one: Installed) -> str:
+    if not one.units:
+        return f"stop process {one.loose[0]}"
+    unit = one.units[0]
+    manager = f"--user --machine={unit.uid}@ " if unit.manager == "user" else ""
+    return f"stop it (systemctl {manager}disable --now {unit.name})"

@@ -1,0 +1,65 @@
+"""The entries of .env that the role sets, without a value ever leaving its place.
+
+A machine answers with keyed digests of what its .env says; the comparison is made here. Values travel to the
+machine by standard input alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.model.access.identity import Ids
+from tasks.model.ownership.owners import Place
+
+
+@dataclass(frozen=True)
+class EnvState:
+    """What a machine says of its .env and of NanoClaw's copy of it.
+
+    `digests`: of each entry asked for that .env has, with the key that this run sent by standard input.
+    """
+
+    places: dict[str, Place]
+    digests: dict[str, str]
+
+
+def places(root: str) -> dict[str, str]:
+    """The places that hold secrets, and their modes."""
+    return {f"{root}/.env": "0600", f"{root}/data/env": "0700", f"{root}/data/env/env": "0600"}
+
+
+def digest(key: str, value: str) -> str:
+    """The keyed digest of a value; `files/pods/service/env_state.py` makes the same."""
+    return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
+
+
+def differing(entries: Mapping[str, str], seen: EnvState, key: str) -> list[str]:
+    """The names of the entries that .env does not say as wanted."""
+    return [name for name, value in entries.items() if seen.digests.get(name) != digest(key, value)]
+
+
+def open_places(root: str, owner: Ids | None, seen: EnvState) -> list[str]:
+    """What of these places is there and has another mode or owner. No owner: the server decides it."""
+    found = []
+    for path, mode in places(root).items():
+        place = seen.places[path]
+        if place.kind == "absent":
+            continue
+        if place.mode != mode:
+            found.append(f"{path} has mode {place.mode}, not {mode}")
+        if owner and (place.uid, place.gid) != (owner.uid, owner.gid):
+            found.append(f"{path} belongs to {place.uid}:{place.gid}, not {owner}")
+    return found
+
+
+def refusals(root: str, seen: EnvState) -> list[str]:
+    """Why these places cannot be worked on, each with the way out."""
+    wanted = {path: "directory" if mode == "0700" else "file" for path, mode in places(root).items()}
+    return [
+        f"{path} is a {seen.places[path].kind}, and the role follows no link to secrets: make it a {kind}"
+        for path, kind in wanted.items()
+        if seen.places[path].kind not in (kind, "absent")
+    ]

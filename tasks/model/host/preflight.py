@@ -1,0 +1,222 @@
+"""What a machine is refused for: judged from what it is, before anything is done to it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tasks.model.fleet.near_names import Others
+from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem, ServerPlan
+from tasks.model.host.existing_directories import Places, host_problems, one_machine, own_addresses
+from tasks.model.host.runtime import AccountState, account_problem
+from tasks.model.nfs.mount_refusals import is_source
+from tasks.model.nfs.mount_unit import mount_points
+from tasks.model.ownership.guard import wanted
+
+_RELEASES = {"debian": (12, 0), "ubuntu": (22, 4)}
+_NEEDED_BYTES = 1 << 30
+NETWORK_TYPES = frozenset({"nfs", "nfs4"})
+
+
+@dataclass(frozen=True)
+class MountPoint:
+    """A path that something is mounted at (proc(5), mountinfo)."""
+
+    path: str
+    type: str
+    source: str
+    addresses: list[str]
+    """Of its server, which the source may name."""
+
+
+@dataclass(frozen=True)
+class IdState:
+    """Who has a number on a machine, as uid and as gid."""
+
+    id: int
+    user: str | None
+    group: str | None
+    person: str | None
+    """The account with it as uid that somebody can log in to."""
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """A machine as it is found."""
+
+    uid: int
+    """The uid that the role's commands run as; they need 0."""
+    python: tuple[int, int]
+    distribution: str
+    """ID of os-release(5)."""
+    version: str
+    """VERSION_ID of os-release(5)."""
+    hostname: str
+    systemd: bool
+    """Whether systemd is the init of the machine (sd_booted(3))."""
+    mounts: list[MountPoint]
+    """What is mounted at the paths asked for, oldest first."""
+    beneath: dict[str, list[str] | None]
+    """The first names in each path that nothing is mounted on; None where something is, or it does not exist."""
+    account: AccountState | None
+    """The host user, of a host."""
+    person: str | None
+    """The account with the agent's uid, of a host, if somebody can log in to it."""
+    free: dict[str, int | None]
+    """Bytes free for each directory; None on a network mount, which is not asked."""
+    identity: str = ""
+    """What is different for each running machine; empty where it does not say."""
+    addresses: list[str] = field(default_factory=list)
+    """Those that others can reach."""
+    places: Places = field(default_factory=Places)
+    barred: dict[str, str] = field(default_factory=dict)
+    """For a path, the first directory above it that the host user cannot enter."""
+    ids: list[IdState] = field(default_factory=list)
+    """Of the numbers that a host user may take, in the order asked for, until enough of them are free."""
+
+
+def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+    """Every reason for which the run must not begin, of the machines that it looked at."""
+    problems: list[Problem] = []
+    for name, state in machines.items():
+        if state is None:
+            text = "did not answer, or has no python3: install it (apt-get install python3), or leave the machine out"
+            problems.append(Problem(name, "machine", f"{text} with --exclude {name}"))
+            continue
+        problems += [Problem(name, "machine", text) for text in _system(state)]
+        if name in fleet.hosts:
+            problems += _host(fleet.hosts[name], state)
+    known = {name: state for name, state in machines.items() if state is not None}
+    problems += one_machine({name: state.identity for name, state in known.items()})
+    problems += own_addresses(fleet, {name: state.addresses for name, state in known.items()})
+    return problems + list(_hostnames(fleet, machines))
+
+
+def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> frozenset[str]:
+    """The hosts whose guard is to be at work before their server changes, and can be: all that it needs is mounted.
+
+    Else sessions that are made between a server that no longer gives them to the agent and a guard would be root's.
+    """
+    return frozenset(
+        name
+        for name, state in machines.items()
+        if state and (plan := fleet.hosts.get(name)) and plan.server and wanted(plan)
+        if not plan.settings.nanoclaw_v1_rollback and set(mount_points(plan)) <= {mount.path for mount in state.mounts}
+    )
+
+
+def unguarded(
+    fleet: FleetPlan, server: ServerPlan, table: Sequence[Sequence[str]], running: Collection[str]
+) -> Iterable[Problem]:
+    """Hosts that a run leaves out, and whose export would stop squashing before their guard is at work.
+
+    + table: the server's table in force, an entry being path, client, options
+    + running: the machines of the run
+    """
+    for export in server.exports:
+        now = [options for path, client, *options in table if (path, client) == (export.path, export.client)]
+        squashes = any("no_root_squash" not in options or "all_squash" in options for options in now)
+        if squashes and export.host not in running and wanted(fleet.hosts[export.host]):
+            text = (
+                f"{server.name} would give its sessions to the agent no more, and a guard on this host has to be at "
+                f"work before that: take it into the run (--limit {export.host}), or leave {server.name} out"
+            )
+            yield Problem(export.host, "pods_access", text)
+
+
+def _system(state: MachineState) -> Iterable[str]:
+    if state.uid != 0:
+        yield f"commands run as uid {state.uid} and need root: set _sudo = True for this machine, or ssh_user to root"
+    if state.python < (3, 9):
+        yield f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
+    if not state.systemd:
+        yield "systemd is not its init"
+    if not _is_supported(state.distribution, state.version):
+        found = f"{state.distribution or 'an unknown system'} {state.version}".strip()
+        yield f"is {found}; Debian 12 and Ubuntu 22.04 or newer are supported"
+    for path, free in state.free.items():
+        if free is not None and free < _NEEDED_BYTES:
+            yield f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
+
+
+def _is_supported(distribution: str, version: str) -> bool:
+    """Debian's testing and unstable have no VERSION_ID (os-release(5)); they come after every release."""
+    lowest = _RELEASES.get(distribution)
+    if lowest is None or (not version and distribution == "debian"):
+        return lowest is not None
+    release = re.match(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?![0-9])", version)
+    return release is not None and (int(release[1]), int(release[2] or 0)) >= lowest
+
+
+def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
+    problem = account_problem(state.account, plan) if state.account else None
+    if problem:
+        yield Problem(plan.name, "nanoclaw_user", problem)
+    yield from host_problems(plan, state.places, state.barred)
+    yield from _mount_point(plan, state)
+
+
+def persons(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+    """People whose account would be given sessions; to be asked once it is known how an unmanaged server squashes."""
+    hosts = ((fleet.hosts[name], state) for name, state in machines.items() if state and name in fleet.hosts)
+    return [problem for plan, state in hosts for problem in _person(plan, state)]
+
+
+def _person(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
+    """A person is accepted where nanoclaw_agent_account names the account, and nowhere else."""
+    user, accepted = plan.settings.nanoclaw_user, plan.settings.nanoclaw_agent_account
+    if state.account and state.account.person and user != accepted:
+        text = (
+            f"somebody can log in to {user} on this machine, and would be the host process: set nanoclaw_user to a "
+            f"name that nobody has, or nanoclaw_agent_account to {user} if that is right"
+        )
+        yield Problem(plan.name, "nanoclaw_user", text)
+    if state.person not in (None, user, accepted):
+        text = (
+            f"the agent's uid {plan.stored_agent.uid} is {state.person}'s on this machine, who can log in and could "
+            f"read and write every session: give that account another uid, or set nanoclaw_agent_account to "
+            f"{state.person} if that is right"
+        )
+        yield Problem(plan.name, "nanoclaw_agent_account", text)
+
+
+def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
+    if plan.source is None:
+        return
+    path = plan.settings.pods_path
+    mounts = [mount for mount in state.mounts if mount.path == path]
+    if mounts and (
+        mounts[-1].type not in NETWORK_TYPES or not is_source(mounts[-1].source, mounts[-1].addresses, plan.source)
+    ):
+        found = f"{mounts[-1].source} ({mounts[-1].type})"
+        text = (
+            f"{found} is mounted there, not {plan.source}: unmount it, or set pods_server and pods_export to it, "
+            "or pods_path to another directory"
+        )
+        yield Problem(plan.name, "pods_path", text)
+    for target in (path, *(bind for _source, bind in plan.binds)):
+        names = state.beneath.get(target)
+        if names:
+            text = (
+                f"{target} is not mounted and holds {', '.join(names)}, which a mount would hide: move them away, "
+                "and into the mounted directory after the run if they are NanoClaw's"
+            )
+            yield Problem(plan.name, "pods_path", text)
+
+
+def _hostnames(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> Iterable[Problem]:
+    named: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, state in machines.items():
+        plan = fleet.hosts.get(name)
+        if plan and plan.source and state:
+            named[plan.source.address, state.hostname].append(name)
+    for (_server, hostname), names in named.items():
+        others = Others(names)
+        for name in names if len(names) > 1 else ():
+            text = (
+                f"has the host name {hostname} like {others.than(name)}: NFSv4.1 clients of one name take each other's "
+                "locks; give each its own (hostnamectl set-hostname)"
+            )
+            yield Problem(name, "hostname", text)

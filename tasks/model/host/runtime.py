@@ -1,0 +1,201 @@
+"""What NanoClaw needs of a machine before its source: programs and the host user. What is missing, what is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.fleet.settings import HostSettings
+
+NODESOURCE = "https://deb.nodesource.com"
+"""Where NodeSource's packages are (for nanoclaw_node: nodesource)."""
+
+NODESOURCE_KEY = "6F71F525282841EEDAF851B42F59B5F99B1BE0B4"
+"""The fingerprint of the key that NodeSource signs its packages with."""
+
+DISTRIBUTIONS_NODE = "/usr/bin/node"
+
+_PREFERRED_NODE = 22
+"""What NanoClaw's own .nvmrc names."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """The Node that the service would find."""
+
+    path: str
+    major: int
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """The host user as the machine knows it, and what stands in its way."""
+
+    ids: tuple[int, int] | None
+    """uid and gid of the user of that name."""
+    home: str | None
+    home_exists: bool
+    uid_user: str | None
+    """The name of the user that has the uid."""
+    gid_group: str | None
+    """The name of the group that has the gid."""
+    name_gid: int | None
+    """The gid of the group that has the user's name."""
+    docker_group: bool
+    in_docker: bool
+    person: bool = False
+    """Whether somebody can log in to it."""
+
+
+@dataclass(frozen=True)
+class RuntimeState:
+    """What `files/pods/machine/runtime.py` says of a machine."""
+
+    programs: dict[str, bool]
+    """Whether git, docker, npm, apt-get and curl are there."""
+    certificates: bool
+    node: Node | None
+    engine: bool
+    """Whether a Docker engine is installed, in whatever packaging."""
+    docker_io: bool
+    """Whether that is the distribution's; asked only where buildx is missing."""
+    docker_runs: bool
+    buildx: bool
+    npm_package: bool
+    """Whether npm is installed as a package of its own, as the distribution's is."""
+    candidates: dict[str, str]
+    """Versions that apt would install; empty if nothing is missing or apt has no lists yet."""
+    account: AccountState
+    unusable: list[str] = field(default_factory=list)
+    """What the host user finds first in its PATH and cannot run."""
+
+
+class UnfitError(ValueError):
+    """A machine that cannot be brought to what is wanted. Its text names the reason and the way out."""
+
+
+_NO_CLIENT = (
+    "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, where "
+    "NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+)
+_PACKAGES = {"git": "git", "logrotate": "logrotate"}
+_MIGRATION_PACKAGES = {"rsync": "rsync"}
+_NFS_PACKAGES = {"mount.nfs": "nfs-common", "nft": "nftables", "chattr": "e2fsprogs"}
+
+
+def missing_packages(found: RuntimeState, settings: HostSettings, *, nfs: bool) -> tuple[str, ...]:
+    """Packages of the distribution to install. Raises UnfitError where no package can help.
+
+    Docker's client and buildx are packages of their own in some releases only: they count where apt knows them.
+
+    + nfs: whether the machine mounts its pods from an NFS server
+    """
+    if found.unusable:
+        paths = ", ".join(found.unusable)
+        raise UnfitError(
+            f"{settings.nanoclaw_user} finds {paths} first and cannot run it: remove it, or put one in its place that "
+            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {found.unusable[0]} --version)"
+        )
+    wanted = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
+    wanted |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
+    packages = [package for program, package in wanted.items() if not found.programs[program]]
+    packages += [] if found.certificates else ["ca-certificates"]
+    if not found.engine:
+        packages.append("docker.io")
+    if not found.programs["docker"]:
+        packages += _known(found, "docker-cli")
+        if found.engine and not found.docker_io and found.candidates and "docker-cli" not in found.candidates:
+            raise UnfitError(_NO_CLIENT)
+    if settings.nanoclaw_image == "build" and not found.buildx and (found.docker_io or not found.engine):
+        packages += _known(found, "docker-buildx")
+    packages += _node_packages(found, settings)
+    if packages and not found.programs["apt-get"]:
+        raise UnfitError(f"this machine has no apt-get; install {', '.join(packages)} on it, then run again")
+    return tuple(packages)
+
+
+def nodesource_major(found: RuntimeState, settings: HostSettings) -> int | None:
+    """The major version of Node to install from NodeSource, or None where that is not to be done."""
+    low, high = settings.nanoclaw_node_versions
+    if settings.nanoclaw_node != "nodesource" or (found.node and low <= found.node.major):
+        return None
+    if low <= _PREFERRED_NODE <= high:
+        return _PREFERRED_NODE
+    return high if high % 2 == 0 or high == low else high - 1
+
+
+def node_problem(found: RuntimeState, settings: HostSettings) -> str | None:
+    """Why the Node that is there, or none, is not accepted, and the way out."""
+    low, high = settings.nanoclaw_node_versions
+    wanted = f"nanoclaw_node_versions accepts {low} to {high}"
+    if found.node is None:
+        return f'this machine has no Node; install one ({wanted}), or set nanoclaw_node to "nodesource"'
+    if not low <= found.node.major <= high:
+        return (
+            f"{found.node.path} is Node {found.node.major}, and {wanted}; remove it or put another in its place, "
+            'set nanoclaw_node to "nodesource", or widen nanoclaw_node_versions'
+        )
+    if not found.programs["npm"]:
+        return f"{found.node.path} has no npm beside it, which installs pnpm; install npm"
+    return None
+
+
+def _node_packages(found: RuntimeState, settings: HostSettings) -> list[str]:
+    low, high = settings.nanoclaw_node_versions
+    node = found.node
+    if settings.nanoclaw_node != "machine":
+        replaceable = node is None or (node.path == DISTRIBUTIONS_NODE and node.major < low)
+        if nodesource_major(found, settings) is not None and replaceable:
+            return []
+        if node is None:
+            return _distributions_node(found, low, high)
+        if low <= node.major <= high and node.path == DISTRIBUTIONS_NODE and not found.programs["npm"]:
+            return ["npm"]
+    if problem := node_problem(found, settings):
+        raise UnfitError(problem)
+    return []
+
+
+def _distributions_node(found: RuntimeState, low: int, high: int) -> list[str]:
+    candidate = found.candidates.get("nodejs", "")
+    major = re.match(r"(?:[0-9]+:)?([0-9]+)\.", candidate)
+    if major and not low <= int(major[1]) <= high:
+        raise UnfitError(
+            f"the distribution's Node is {candidate}, and nanoclaw_node_versions accepts {low} to {high}; set "
+            'nanoclaw_node to "nodesource", or install another and set it to "machine"'
+        )
+    return ["nodejs"] if "nodesource" in candidate else ["nodejs", "npm"]
+
+
+def _known(found: RuntimeState, package: str) -> list[str]:
+    return [package] if package in found.candidates else []
+
+
+def account_problem(found: AccountState, plan: HostPlan) -> str | None:
+    """Why the host user cannot be what is wanted, and the way out. An account that is there is never changed."""
+    name, ids = plan.settings.nanoclaw_user, plan.host
+    if found.ids is not None and found.ids != (ids.uid, ids.gid):
+        uid, gid = found.ids
+        return (
+            f"user {name} is {uid}:{gid} on this machine and is to be {ids}: set nanoclaw_uid to {uid} and "
+            f"nanoclaw_gid to {gid}, or nanoclaw_user to another name"
+        )
+    if found.ids is not None:
+        return None
+    if found.uid_user is not None:
+        way = "leave nanoclaw_uid out, or set it to a free number"
+        return f"uid {ids.uid} belongs to user {found.uid_user} on this machine, not to {name}: {way}"
+    if found.gid_group is None and found.name_gid is not None:
+        return (
+            f"group {name} has gid {found.name_gid} on this machine and is to have {ids.gid}: set nanoclaw_gid to "
+            f"{found.name_gid}, or nanoclaw_user to another name"
+        )
+    return None
+
+
+def account_drift(found: AccountState, plan: HostPlan) -> bool:
+    """Whether the host user, its home directory or its membership of the group docker is missing. Never for root."""
+    if plan.settings.nanoclaw_user == "root":
+        return False
+    return not (found.ids and found.home_exists and found.in_docker)

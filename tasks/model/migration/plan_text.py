@@ -1,0 +1,78 @@
+"""A plan as the lines that an operator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.model.migration.disk_space import Need
+from tasks.model.migration.plan import MigrationPlan
+from tasks.model.migration.plan_item import Fate, counted, listed
+from tasks.model.migration.v1_state import Install, V1State
+
+_HEADS: dict[Fate, str] = {
+    "carried": "carried over by NanoClaw's own steps",
+    "attend": "the migration has to see to",
+    "left": "not carried over",
+}
+
+
+def size(number: int) -> str:
+    """A number of bytes, as a person says it."""
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >= 1 << power:
+            return f"{number / (1 << power):.1f} {unit}"
+    return f"{number} bytes"
+
+
+def lines(state: V1State, install: Install, plan: MigrationPlan) -> Iterator[str]:
+    """The plan: what was found, what becomes of it, what that needs."""
+    yield "plan of its migration to v2:"
+    owner = install.owner
+    whose = f"of {owner.user or 'an unknown user'} ({owner.uid}:{owner.gid})"
+    yield f"NanoClaw v1 {install.version or 'of unknown version'} in {install.path}, {whose}, {_running(install)}"
+    for text in _unknown(state, install):
+        yield f"not known: {text}"
+    for fate, head in _HEADS.items():
+        for item in plan.of(fate):
+            yield f"{head}: {item.what}" + (f"; {item.why}" if item.why else "")
+    trees = ", ".join(f"{name} {size(tree.bytes)}" for name, tree in install.trees.items())
+    yield f"size: {trees}, {sum(tree.entries for tree in install.trees.values())} entries"
+    for need in plan.needs:
+        yield f"space: {_need(need)}"
+    yield f"time: {duration(plan.seconds)} for copies, at assumed rates"
+
+
+def _running(install: Install) -> str:
+    units = [
+        f"{unit.manager} unit {unit.name} ({unit.active}, {'enabled' if unit.enabled else 'disabled'})"
+        for unit in install.units
+    ]
+    loose = [str(one.pid) for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
+    parts = units + [f"process {pid} outside of services" for pid in loose]
+    agents = f", {counted(len(install.containers), 'agent')} running" if install.containers else ""
+    return (", ".join(parts) or "not running, no unit of it was found, so what starts it is not known") + agents
+
+
+def _unknown(state: V1State, install: Install) -> Iterator[str]:
+    if install.strangers:
+        yield f"why units of users that may not write v1 name it {listed(install.strangers)}; they do not count"
+    if others := [one.path for one in state.candidates if not one.trusted]:
+        yield f"what installs are that other users lead to {listed(others)}; they were not looked into"
+    if install.containers is None:
+        yield "which agents run, for Docker did not say so"
+    if not install.database.checked:
+        yield "whether all of messages.db is sound, which is too large to be looked through here"
+    if state.unseen:
+        yield f"whether homes have units for it {listed(state.unseen)}, whose server is silent"
+
+
+def _need(need: Need) -> str:
+    free = "not known before it is mounted" if need.free is None else f"{size(need.free)} free"
+    return f"{size(need.bytes)} for {' and '.join(need.paths)}, {free}"
+
+
+def duration(seconds: int) -> str:
+    """A time, as roughly as it is known."""
+    if seconds < 60:
+        return "less than a minute"
+    return f"about {counted(round(seconds / 60), 'minute')}"

@@ -1,0 +1,217 @@
+"""What `files/pods/v1/inspect.py` says of a machine: the types that its answer becomes.
+
+Names in it were chosen by others and are printable. Nothing secret is in it: of .env the names alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tasks.model.migration.running import PidFile as PidFile
+from tasks.model.migration.running import Process as Process
+from tasks.model.migration.running import Unasked as Unasked
+from tasks.model.migration.running import Unit as Unit
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A directory that may be a NanoClaw v1."""
+
+    path: str
+    by: list[str]
+    """What led to it."""
+    kind: Literal["v1", "v2", "no database", "absent"]
+    trusted: bool = True
+    """Whether root or the host user leads to it; any other user could have put it there, and it is listed alone."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A chat that v1 answers in, and its folder."""
+
+    folder: str
+    jid: str
+    """The chat: v1's name for it."""
+    main: bool
+    """Whether it is the group of the operator, whose agent may do more."""
+    direct: bool | None
+    """Whether the chat is between two; None where v1 did not know."""
+    mounts: list[str]
+    """Directories of the host that its agent has beside its own."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A scheduled task; what it is to do is not looked at."""
+
+    folder: str
+    jid: str
+    kind: str
+    """cron, interval or once."""
+    value: str
+    """A cron expression, milliseconds, or a time."""
+    status: str
+    """active, paused or completed."""
+    direct: bool | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """store/messages.db. Groups, tasks and sessions are known where it was read."""
+
+    state: Literal["read", "missing", "corrupt", "foreign", "unread"]
+    """foreign: one that is not v1's; unread: why is in `text`."""
+    text: str
+    bytes: int
+    wal: int
+    """Bytes of a write-ahead log beside it."""
+    journal: int
+    """Bytes of a rollback journal beside it."""
+    uid: int
+    """Its owner."""
+    is_main: bool
+    """Whether its schema has the column is_main (NanoClaw 1.2.0 and later)."""
+    checked: bool
+    """Whether it was looked through to the end (PRAGMA quick_check)."""
+    groups: list[Group]
+    tasks: list[Task]
+    sessions: list[str]
+    """Folders for which v1 noted the conversation that goes on."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """store, groups or data: one pass, in which no link is followed and no other file system entered."""
+
+    state: Literal["there", "absent", "link", "no directory", "unreadable"]
+    bytes: int
+    entries: int
+    counts: dict[str, int]
+    """link, special, unreadable, in the way; in groups also, below a group's: .git, node_modules, memory, logs."""
+    samples: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Senders:
+    """The sender allow-list; v1 lets everybody in where it is not valid."""
+
+    path: str
+    read: bool
+    """Whether root could read it; what is not read is not known to let anybody in."""
+    valid: bool
+    everybody: bool
+    """Whether its default lets everybody in."""
+    chats: int
+    """Chats with a rule of their own."""
+
+
+@dataclass(frozen=True)
+class Mounts:
+    """The mount allow-list."""
+
+    path: str
+    read: bool
+    """Whether it is a file that root could read."""
+    valid: bool
+    roots: int
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home in which v1 may look for its allow-lists."""
+
+    path: str
+    plain: bool
+    """Whether the path is shown as it is."""
+    by: str
+    """What led to it."""
+    alike: int
+    """Homes with the same number have the same allow-lists, or none."""
+    senders: Senders | None
+    mounts: Mounts | None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whom the project root belongs to."""
+
+    uid: int
+    gid: int
+    user: str | None
+
+
+@dataclass(frozen=True)
+class Install:
+    """A NanoClaw v1."""
+
+    path: str
+    version: str | None
+    owner: Owner
+    units: list[Unit]
+    processes: list[Process]
+    pid_file: PidFile | None
+    containers: list[str] | None
+    """Agents that run; None where Docker did not say so."""
+    folders: list[str]
+    """Directories in groups."""
+    conversations: dict[str, int]
+    """How many there are for a folder, where there are any."""
+    auth: int
+    """Files in store/auth: the WhatsApp pairing."""
+    skills: list[str]
+    """Directories in container/skills."""
+    env: list[str] | None
+    """What is carried over of .env: a name, or "line 7" where that could be part of a value. None where .env is a link
+    or no file."""
+    homes: list[Home]
+    """Where v1 may look for its allow-lists; the first is the likeliest."""
+    database: Database
+    trees: dict[str, Tree]
+    elsewhere: list[str]
+    """Other file systems mounted in it, which were not looked into."""
+    env_unread: list[int] = field(default_factory=list)
+    """Lines of .env that NanoClaw does not read, by their numbers."""
+    unasked: list[Unasked] = field(default_factory=list)
+    """Managers of users that may run it, and do not say whether they do."""
+    strangers: list[str] = field(default_factory=list)
+    """Units that name it, of users that may not write it."""
+
+    @property
+    def home(self) -> str | None:
+        """Where v1 looks for its allow-lists."""
+        return self.homes[0].path if self.homes else None
+
+    @property
+    def senders(self) -> Senders | None:
+        """The sender allow-list."""
+        return self.homes[0].senders if self.homes else None
+
+    @property
+    def mounts(self) -> Mounts | None:
+        """The mount allow-list."""
+        return self.homes[0].mounts if self.homes else None
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is free where v2 is to be; all None where that is not mounted yet."""
+
+    path: str
+    device: int | None
+    bytes: int | None
+    entries: int | None
+
+
+@dataclass(frozen=True)
+class V1State:
+    """What a machine has of NanoClaw v1."""
+
+    candidates: list[Candidate]
+    unseen: list[str]
+    """Mounts with homes that were not looked into, since their server was silent."""
+    error: str | None
+    """Why the look came to no end."""
+    install: Install | None
+    """The one v1 among the candidates."""
+    spaces: list[Space]

@@ -1,0 +1,217 @@
+"""What is to be done about the pods' mounts: the wanted state against the seen one, or why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.model.fleet.plan import HostPlan, Source
+from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
+from tasks.model.nfs.mount_refusals import (
+    MountError,
+    fstab_notes,
+    needs_guard,
+    refuse_foreign_bind,
+    refuse_other,
+    refuse_stack,
+    way_out,
+)
+from tasks.model.nfs.mount_state import MountState, Point
+from tasks.model.nfs.mount_unit import bind_unit, mount_options, pods_unit
+from tasks.model.systemd_names import unit_name
+
+STAMP = "/var/lib/nanoclaw-pods/export"
+"""Which export the machine's cached permissions belong to."""
+
+TRIED = "/var/lib/nanoclaw-pods/refused-options"
+"""What mounting anew did not change: tried once, so that no run interrupts the agents for it again."""
+
+Action = Literal["keep", "ask", "mount", "remount", "cycle"]
+"""ask: see whether the server answers after all; cycle: stop who uses the mount, unmount, mount again, start what
+was stopped."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One mount that is to be: its path, its unit's text."""
+
+    path: str
+    text: str
+
+    @property
+    def unit(self) -> str:
+        """The name of its unit."""
+        return unit_name(self.path)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one mount needs. Everything false and `keep`: nothing."""
+
+    action: Action = "keep"
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the operator should know although nothing follows from it."""
+    write: bool = False
+    old: str | None = None
+    """The text of the unit file that is there."""
+    reload: bool = False
+    enable: bool = False
+    guard: bool = False
+    lazy: bool = False
+    flush: bool = False
+    stamp: bool = False
+    forget: bool = False
+    """What was tried is settled now."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is to be done."""
+        steps = (self.write, self.reload, self.enable, self.guard, self.stamp, self.forget)
+        return self.action == "keep" and not any(steps)
+
+
+def options_of(plan: HostPlan) -> tuple[str, ...]:
+    """The options of the pods' mount."""
+    if plan.source is None:
+        return ()
+    return mount_options(plan.source, plan.settings.pods_nfs_version, _extra(plan))
+
+
+def pods_of(plan: HostPlan, source: Source) -> Wanted:
+    """The pods' mount."""
+    path = plan.settings.pods_path
+    return Wanted(path, pods_unit(source, path, options_of(plan)))
+
+
+def _extra(plan: HostPlan) -> list[str]:
+    """The operator's options."""
+    return [*plan.settings.pods_mount_options, *plan.settings.pods_mount_options_unchecked]
+
+
+def binds_of(plan: HostPlan) -> list[Wanted]:
+    """The binds of a local project root."""
+    pods, remote, flags = plan.settings.pods_path, plan.source is not None, bind_flags(plan)
+    return [Wanted(target, bind_unit(source, target, pods, flags, remote=remote)) for source, target in plan.binds]
+
+
+def bind_flags(plan: HostPlan) -> tuple[str, ...]:
+    """The options of a bind: of the pods' own, those that belong to a mount and not to its file system."""
+    return ("nosuid", "nodev", *(option for option in _extra(plan) if option in MOUNT_FLAGS))
+
+
+def stamp_of(plan: HostPlan) -> str:
+    """What the stamp says of an export: its source and its squash options."""
+    squash = " ".join(plan.squash.options()) if plan.squash else "unknown"
+    return f"{plan.source} {squash}\n"
+
+
+def decide_pods(plan: HostPlan, source: Source, seen: MountState) -> Decision:
+    """What the pods' mount needs, or a MountError."""
+    wanted = pods_of(plan, source)
+    point = seen.points[wanted.path]
+    notes = [*fstab_notes(source, [line for line in seen.fstab if line.path == wanted.path])]
+    refuse_stack(wanted.path, point.mounts)
+    action: Action = "mount"
+    reasons, lazy = ["nothing is mounted"], False
+    if point.mounts:
+        live = point.mounts[0]
+        refuse_other(wanted.path, source, live)
+        found = differences(options_of(plan), live.options)
+        if point.answer == "stale":
+            action, reasons, lazy = "cycle", ["its file handle is stale: the server made the directory anew"], True
+        elif point.answer != "ok" and (point.answer == "silent" or not found):
+            action, reasons = "ask", [_no_answer(point)]
+        elif found and seen.tried == f"{sentence(found)}\n":
+            raise MountError(
+                f"{wanted.path}: {sentence(found)}, which mounting anew did not change: /etc/nfsmount.conf or another "
+                "mount of the same server decides it (a process that holds a mount that is gone keeps that alive). "
+                f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
+            )
+        elif found:
+            # A server that no longer speaks the version of the mount answers every look with an error.
+            lazy = point.answer == "error"
+            action, reasons = "remount" if by_remount(found) and not lazy else "cycle", [sentence(found)]
+        else:
+            action, reasons = "keep", []
+    forget = seen.tried is not None and action == "keep"
+    stamp = seen.stamp != stamp_of(plan)
+    return _with_unit(
+        wanted,
+        seen,
+        action=action,
+        reasons=reasons,
+        notes=notes,
+        lazy=lazy,
+        stamp=stamp,
+        forget=forget,
+        flush=stamp and bool(point.mounts),
+    )
+
+
+def decide_bind(plan: HostPlan, source: str, wanted: Wanted, seen: MountState) -> Decision:
+    """What the bind of one directory of the pods needs, or a MountError."""
+    point = seen.points[wanted.path]
+    notes = []
+    for line in seen.fstab:
+        if line.path == wanted.path:
+            if line.source != source or "bind" not in line.options:
+                raise MountError(f"/etc/fstab mounts something else at {wanted.path}: {line.line!r}; remove that line")
+            notes.append(f"the line {line.line!r} of /etc/fstab has no effect any more: {wanted.unit} replaces it")
+    refuse_stack(wanted.path, point.mounts)
+    action: Action = "mount"
+    reasons = ["nothing is mounted"]
+    if point.mounts:
+        live = point.mounts[0]
+        refuse_foreign_bind(plan, source, wanted.path, live, seen)
+        there = seen.sources.get(source)
+        found = differences(bind_flags(plan), [option for option in live.options if option in MOUNT_FLAGS])
+        if point.answer in ("silent", "error"):
+            action, reasons = "ask", [_no_answer(point)]
+        elif point.answer == "stale" or there is None or there != point.identity:
+            action, reasons = "cycle", [f"it shows what was once {source}, not what is there now"]
+        elif found:
+            action, reasons = "remount", [sentence(found)]
+        else:
+            action, reasons = "keep", []
+    lazy = point.answer == "stale"
+    return _with_unit(
+        wanted, seen, action=action, reasons=reasons, notes=notes, lazy=lazy, way=way_out(plan, source, wanted.path)
+    )
+
+
+def _no_answer(point: Point) -> str:
+    return f"it answers {point.detail!r}" if point.detail else "the server does not answer"
+
+
+def _with_unit(
+    wanted: Wanted,
+    seen: MountState,
+    *,
+    action: Action,
+    reasons: Sequence[str],
+    notes: list[str],
+    lazy: bool,
+    stamp: bool = False,
+    forget: bool = False,
+    flush: bool = False,
+    way: str = "",
+) -> Decision:
+    beneath, unit = seen.points[wanted.path].beneath, seen.units[wanted.path]
+    guard = needs_guard(wanted.path, beneath, notes, way, covered=bool(seen.points[wanted.path].mounts))
+    write = unit.text != wanted.text
+    return Decision(
+        action=action,
+        reasons=tuple(reasons),
+        notes=tuple(notes),
+        write=write,
+        old=unit.text,
+        reload=write or unit.needs_reload,
+        enable=not unit.enabled,
+        guard=guard,
+        lazy=lazy,
+        flush=flush,
+        stamp=stamp,
+        forget=forget,
+    )

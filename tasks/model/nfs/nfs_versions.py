@@ -1,0 +1,91 @@
+"""The versions that an NFS server serves: nfs.conf(5), who decides them, and whom a restart would hit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tasks.model.fleet.plan import ServerPlan
+from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.exports import HEADER, some, target
+
+CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"
+TRIED = "/var/lib/nanoclaw-pods/nfs-versions-tried"
+"""Holds what nfs.conf(5) and the unit said when a restart did not bring the versions that were wanted."""
+
+
+def nfs_conf_text(plan: ServerPlan) -> str | None:
+    """The drop-in of /etc/nfs.conf.d: NFSv3 on or off (nfs.conf(5), nfsd). None: the versions stay as they are."""
+    wanted = plan.settings.nfs_v3
+    return None if wanted is None else f"{HEADER}[nfsd]\nvers3={'y' if wanted else 'n'}\n"
+
+
+def serves_v3(versions: Sequence[str]) -> bool:
+    """Whether the running server serves NFSv3 (nfsd(7), versions)."""
+    return "+3" in versions
+
+
+def needs_restart(plan: ServerPlan, state: ExportState) -> bool:
+    """Whether the running server has other versions than the settings say, or does not tell them."""
+    wanted = plan.settings.nfs_v3
+    return wanted is not None and state.active and (not state.versions or serves_v3(state.versions) != wanted)
+
+
+def other_clients(plan: ServerPlan, state: ExportState) -> list[str]:
+    """Who else uses the server: connected clients, and exports that are not this inventory's."""
+    ours = {(export.path, export.client) for export in plan.exports}
+    addresses = {export.client for export in plan.exports}
+    found = ["clients that this kernel does not list"] if state.clients is None else []
+    found += [address for address in state.clients or () if address not in addresses]
+    return found + [target((path, client)) for path, client, *_ in state.table if (path, client) not in ours]
+
+
+def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
+    """Why the server cannot be brought to its versions, each with the way out."""
+    if state.threads and not state.active:
+        yield (
+            "the kernel serves NFS, but nfs-server.service is not active: another program started it. A start of the "
+            "unit would drop its exports: run systemctl start nfs-server.service when that is right, then run again"
+        )
+    wanted = plan.settings.nfs_v3
+    if wanted is None:
+        return
+    if winners := _winners(plan, state, wanted):
+        yield (
+            f"{' and '.join(winners)} decides on vers3, for it is read after {CONF}, and says otherwise than nfs_v3: "
+            "change it there, or set nfs_v3 to what it says, or to None"
+        )
+    elif needs_restart(plan, state):
+        yield from _restart_refusals(plan, state)
+
+
+def _winners(plan: ServerPlan, state: ExportState, wanted: bool) -> list[str]:
+    """The files that decide on NFSv3 in place of the role's, and decide otherwise."""
+    names = [name for name, _value in state.v3_files]
+    later = state.v3_files[names.index(CONF) + 1 :] if CONF in names else []
+    if later:
+        return [name for name, value in later[-1:] if value is not wanted]
+    ignored = state.conf == nfs_conf_text(plan) and state.v3 is not None and state.v3 is not wanted
+    return ["/etc/nfs.conf, or a file that it includes,"] if ignored else []
+
+
+def _restart_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
+    version = "NFSv3 on" if plan.settings.nfs_v3 else "NFSv3 off"
+    if not state.versions:
+        yield f"{version}: the kernel does not list its versions: mount nfsd on /proc/fs/nfsd, then run again"
+    elif state.tried == f"{state.basis}\n":
+        yield (
+            f"{version}: a restart of nfs-server.service did not bring it about: see to its command line (systemctl "
+            "cat nfs-server.service), restart it, then run again"
+        )
+    elif (others := other_clients(plan, state)) and not plan.settings.nfs_restart_shared:
+        yield (
+            f"{version} needs a restart of nfs-server.service, which others use: {some(others)}. Set "
+            "nfs_restart_shared to True to restart it, or nfs_v3 to None to leave the versions as they are"
+        )
+
+
+def lacks_v3(plan: ServerPlan, state: ExportState) -> bool:
+    """Whether hosts cannot mount with NFSv3, for the server does not serve it and the role leaves that so."""
+    if plan.settings.nfs_v3 is not None:
+        return not plan.settings.nfs_v3
+    return bool(state.versions) and not serves_v3(state.versions) if state.active else state.v3 is False

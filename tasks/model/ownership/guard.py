@@ -1,0 +1,159 @@
+"""The guard: the service that gives new sessions to the agent where the host makes them as root."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.nfs.mount_unit import mount_points
+from tasks.model.ownership.trees import host_trees
+from tasks.model.systemd_names import UNITS, unit_name
+
+PROGRAM = "/usr/local/lib/nanoclaw-pods/guard.py"
+UNIT_PREFIX = "pods-guard-"
+
+SWEEP_SECONDS = 60
+_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
+_HARD_LINKS = "/proc/sys/fs/protected_hardlinks"
+"""Without it anybody links root's files into a tree; once such a file is replaced, the tree's name is its only one."""
+FLOOD = 1000
+"""Events a second from what one agent can write, beyond which it is not listened to until a sweep."""
+
+WATCHED: tuple[dict[str, list[str]], ...] = (
+    {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]},
+    {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
+)
+"""Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents. Not
+those of messages, of which there is no end: each is looked at again a moment after it was made."""
+
+WATCHES = 524288
+"""How many directories a machine's inotify is to allow at least (inotify(7), max_user_watches). A kernel with 2 GiB of
+memory allows 16,000 by itself; one takes memory when it is used."""
+
+
+@dataclass(frozen=True)
+class GuardState:
+    """The guard as it is on a machine."""
+
+    program: str | None
+    """SHA-256 of the program."""
+    unit: str | None
+    """The text of the unit."""
+    enabled: bool
+    active: bool
+    needs_reload: bool
+    """Whether systemd has read another text than the one that is there (NeedDaemonReload)."""
+    running: list[str]
+    """The command line of the main process."""
+    others: list[str]
+    """Guards' units of other project roots."""
+
+
+def wanted(plan: HostPlan) -> bool:
+    """Whether a host needs the guard: only where sessions are born as root's."""
+    return plan.access.access == "chown"
+
+
+def guard_unit(plan: HostPlan) -> str:
+    """The name of the guard's unit. NanoClaw disables failed units that begin with nanoclaw, if they are a user's."""
+    return f"{UNIT_PREFIX}{plan.slug}.service"
+
+
+def unit_file(plan: HostPlan) -> str:
+    """Where the guard's unit lies."""
+    return f"{UNITS}/{guard_unit(plan)}"
+
+
+def command_line(plan: HostPlan, program: str) -> list[str]:
+    """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
+    trees = [
+        {**{key: tree.arguments()[key] for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
+        for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
+    ]
+    arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}
+    texts = program + _unit(plan, "")
+    arguments["version"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
+    return ["/usr/bin/python3", "-I", "-B", PROGRAM, json.dumps(arguments, sort_keys=True)]
+
+
+def unit_text(plan: HostPlan, program: str) -> str:
+    """The guard's unit. Paths hold no character that systemd or JSON would read as anything else."""
+    *words, arguments = command_line(plan, program)
+    return _unit(plan, f"{' '.join(words)} '{arguments.replace('%', '%%').replace('$', '$$')}'")
+
+
+def _unit(plan: HostPlan, command: str) -> str:
+    mounts = " ".join(unit_name(path) for path in mount_points(plan))
+    paths = (
+        f"{plan.settings.pods_path} {plan.sessions} {plan.groups}" if plan.source else f"{plan.sessions} {plan.groups}"
+    )
+    written = plan.settings.pods_path if plan.root_on_pods else f"{plan.sessions} {plan.groups}"
+    # A tree that lies in a home has to be reached.
+    homes = "read-only" if re.search(r"(^| )/(home|root|run/user)(/| |$)", f"{paths} {written}") else "yes"
+    bound = f"BindsTo={mounts}\nAfter={mounts}\n" if mounts else ""
+    return f"""\
+# Written by nanoclaw-pods.
+[Unit]
+Description=Give new NanoClaw sessions of {plan.root} to their agents
+Before={plan.unit}
+RequiresMountsFor={paths}
+{bound}StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStartPre=-+/bin/sh -c '[ "$$(cat {_LIMIT})" -ge {WATCHES} ] || echo {WATCHES} > {_LIMIT}'
+ExecStartPre=-+/bin/sh -c '[ "$$(cat {_HARD_LINKS})" = 1 ] || echo 1 > {_HARD_LINKS}'
+ExecStart={command}
+Restart=always
+RestartSec=1
+TimeoutStopSec=10
+LimitNOFILE=65536
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_READ_SEARCH
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths={written}
+PrivateDevices=yes
+PrivateNetwork=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome={homes}
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=pid
+IPAddressDeny=any
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target{f" {mounts}" if mounts else ""}
+"""
+
+
+def steps(state: GuardState, plan: HostPlan, program: str) -> frozenset[str]:
+    """What is to be done for the guard to run as it should: among program, unit, reload, enable and restart."""
+    found = set()
+    if state.program != hashlib.sha256(program.encode()).hexdigest():
+        found.add("program")
+    if state.unit != unit_text(plan, program):
+        found |= {"unit", "reload", "enable"}  # it may want to be started with other mounts
+    if state.needs_reload:
+        found.add("reload")
+    if not state.enabled:
+        found.add("enable")
+    if not state.active or state.running != command_line(plan, program):
+        found.add("restart")
+    return frozenset(found)

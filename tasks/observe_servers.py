@@ -1,0 +1,79 @@
+"""Servers that the role does not manage are looked at by their hosts, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyinfra import logger, state
+from pyinfra.api.config import Config
+from pyinfra.api.host import Host
+
+from tasks.concurrent_facts import at_once
+from tasks.facts.observation import ServerObservationFact
+from tasks.model.access.identity import Squash
+from tasks.model.access.observed_refusals import Wish, refusals
+from tasks.model.access.observed_squash import ServerObservation, in_words, squash_seen
+from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
+from tasks.model.nfs.mount_unit import transport
+from tasks.model.sanitize import printable
+
+_TIMEOUT = 60
+_SERVER_TIMEOUT = 20
+
+
+def observe(
+    fleet: FleetPlan, members: Iterable[Host], run_config: Config, *, only_reads: bool
+) -> tuple[dict[str, Squash], list[Problem]]:
+    """What servers that the role does not manage do with ids, by the host that saw it, and what they are refused for.
+
+    A dry run only reads: it does not look, since to look makes directories on the server.
+    """
+    plans = {plan.name: plan for plan in fleet.hosts.values() if plan.source and plan.server is None}
+    asked = [member for member in members if member.name in plans and member in state.active_hosts]
+    if only_reads:
+        for member in asked:
+            logger.info("    %s: how the server treats ids is not observed in a dry run", member.name)
+        return {}, []
+
+    def look(member: Host) -> ServerObservation | None:
+        return member.get_fact(ServerObservationFact, **_question(plans[member.name]), _timeout=_TIMEOUT)
+
+    observed: dict[str, Squash] = {}
+    problems: list[Problem] = []
+    for member, seen in at_once(asked, run_config, look):
+        plan = plans[member.name]
+        problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), seen)]
+        if seen is None:
+            continue
+        logger.info("    %s: %s: %s", member.name, plan.source, printable(in_words(seen)))
+        if squash := squash_seen(seen, plan.host, plan.agent):
+            observed[member.name] = squash
+    return observed, problems
+
+
+def _wish(plan: HostPlan) -> Wish:
+    stated = plan.squash if plan.settings.pods_export_options is not None else None
+    export = plan.source.path if plan.source else ""
+    return Wish(export, plan.settings.pods_access, plan.host, plan.agent, stated)
+
+
+def places(plan: HostPlan) -> list[str]:
+    """Directories of the export, those that NanoClaw works in first: an export's own may be root's alone."""
+    directories = (plan.sessions, plan.groups) if plan.root_on_pods else [source for source, _target in plan.binds]
+    return [*(directory[len(plan.settings.pods_path) + 1 :] for directory in directories), "."]
+
+
+def _question(plan: HostPlan) -> dict[str, Any]:
+    if plan.source is None:
+        raise ValueError(f"{plan.name} mounts nothing")
+    return {
+        "address": plan.source.address,
+        "path": plan.source.path,
+        "version": plan.settings.pods_nfs_version,
+        "transport": transport(plan.source.address),
+        "places": places(plan),
+        "host": [plan.host.uid, plan.host.gid],
+        "agent": [plan.agent.uid, plan.agent.gid],
+        "seconds": _SERVER_TIMEOUT,
+    }

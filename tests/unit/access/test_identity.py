@@ -1,0 +1,224 @@
+"""Laws of who writes what as whom, and of the strategies that follow."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash, agent_of, parse_squash
+from tasks.model.access.strategy import Access, AccessError, Choice, Wanted, choose, squash_for
+
+_uids = st.sampled_from([0, 1, 1000, 1001, 1500]) | st.integers(0, NOBODY - 1)
+_agent_uids = st.sampled_from([1, 1000, 1001]) | st.integers(1, NOBODY - 1)
+_image_users = st.builds(Ids, _agent_uids, _agent_uids)
+_hosts = st.just(ROOT) | st.builds(Ids, _agent_uids, _agent_uids)
+"""What settings allow: root, or a user with a uid and a gid of its own."""
+_any_users = _image_users | st.builds(Ids, _uids, _uids) | st.sampled_from([ROOT, Ids(0, 1000), Ids(1000, 0)])
+"""What an image may say, root and the group root among it."""
+_accesses = st.sampled_from(get_args(Access))
+_wanted = st.sampled_from(get_args(Wanted))
+
+
+@st.composite
+def _squashes(draw: st.DrawFn) -> Squash:
+    maps: Literal["none", "root", "all"] = draw(st.sampled_from(["none", "root", "all"]))
+    ids = st.sampled_from([Ids(NOBODY, NOBODY), Ids(1000, 1000), ROOT]) | st.builds(Ids, _uids, _uids)
+    return Squash(maps) if maps == "none" else Squash(maps, draw(ids))
+
+
+@st.composite
+def _fleets(draw: st.DrawFn) -> dict[str, Any]:
+    """What `choose` is asked, but for the strategy: a managed server, another one, or local pods."""
+    host = draw(_hosts)
+    agent = agent_of(host, draw(_any_users))
+    place = draw(st.sampled_from(["managed", "other", "local"]))
+    squash = Squash("none") if place == "local" else draw(st.none() | _squashes())
+    return {"host": host, "agent": agent, "managed": place == "managed", "squash": squash, "local": place == "local"}
+
+
+def _refusal(wanted: Wanted, case: dict[str, Any]) -> str:
+    try:
+        choose(wanted, **case)
+    except AccessError as error:
+        return error.reason
+    return ""
+
+
+def _accepted(wanted: Wanted, case: dict[str, Any]) -> Choice | None:
+    try:
+        return choose(wanted, **case)
+    except AccessError:
+        return None
+
+
+@given(_fleets())
+def test_the_agent_is_never_root(case: dict[str, Any]) -> None:
+    """Whatever is wanted, and whatever its group; an agent of another uid may have the group root."""
+    for wanted in get_args(Wanted):
+        if case["agent"].uid == 0:
+            with pytest.raises(AccessError, match="Claude Code refuses"):
+                choose(wanted, **case)
+        else:
+            assert "would be root" not in _refusal(wanted, case)
+
+
+@given(_hosts, _any_users)
+def test_only_an_image_makes_its_agent_root(host: Ids, image_user: Ids) -> None:
+    agent = agent_of(host, image_user)
+    assert (agent.uid == 0) == (image_user.uid == 0 and host.uid in (0, 1000))
+
+
+@pytest.mark.parametrize(
+    ("host", "agent"),
+    [
+        (Ids(0, 0), Ids(1001, 1002)),
+        (Ids(1000, 100), Ids(1001, 1002)),
+        (Ids(1500, 1600), Ids(1500, 1600)),
+        (Ids(1001, 100), Ids(1001, 100)),
+    ],
+)
+def test_only_a_host_that_is_neither_root_nor_1000_is_its_agent(host: Ids, agent: Ids) -> None:
+    assert agent_of(host, Ids(1001, 1002)) == agent
+
+
+@given(_squashes(), st.builds(Ids, _uids, _uids))
+def test_a_squash_maps_whom_it_says(squash: Squash, ids: Ids) -> None:
+    seen = squash.seen(ids)
+    if squash.maps == "all":
+        assert seen == squash.anonymous
+    elif squash.maps == "root":
+        assert seen.uid == (squash.anonymous.uid if ids.uid == 0 else ids.uid)
+        assert seen.gid == (squash.anonymous.gid if ids.gid == 0 else ids.gid)
+    else:
+        assert seen == ids
+
+
+@given(_squashes())
+def test_the_options_of_a_squash_state_it(squash: Squash) -> None:
+    assert parse_squash(squash.options()) == squash
+
+
+_flags = st.lists(st.sampled_from(["root_squash", "no_root_squash", "all_squash", "no_all_squash"]), max_size=6)
+
+
+def _last(options: list[str], flag: str, default: bool) -> bool:
+    """Whether a flag is set after all options, as exports(5) and nfsd_setuser have it."""
+    states = [not option.startswith("no_") for option in options if option.removeprefix("no_") == flag]
+    return states[-1] if states else default
+
+
+@given(_flags)
+def test_squash_options_are_two_flags_and_of_each_the_last_counts(options: list[str]) -> None:
+    everybody, root = _last(options, "all_squash", False), _last(options, "root_squash", True)
+    assert parse_squash(options).maps == ("all" if everybody else "root" if root else "none")
+
+
+@given(st.permutations(["all_squash", "no_root_squash", "anonuid=1000", "anongid=1000"]))
+def test_all_squash_beside_no_root_squash_is_all_squash_in_every_order(options: list[str]) -> None:
+    assert parse_squash(options) == Squash("all", Ids(1000, 1000))
+
+
+def test_no_options_are_the_default_of_exports_5() -> None:
+    assert parse_squash([]) == Squash("root", Ids(NOBODY, NOBODY))
+
+
+@pytest.mark.parametrize(
+    "option", ["rw", "insecure", "anonuid", "anonuid=-2", "anonuid=node", "anonuid=9" * 3, "", "²"]
+)
+def test_no_other_option_is_a_squash(option: str) -> None:
+    with pytest.raises(ValueError, match="none of no_root_squash, root_squash, all_squash"):
+        parse_squash([option])
+
+
+@given(_fleets())
+def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None:
+    chosen = _accepted("auto", case)
+    possible = [access for access in get_args(Access) if _accepted(access, case)]
+    assert (chosen is None) == (possible == [])
+    assert chosen is None or chosen.access in possible
+
+
+@given(_fleets(), _wanted)
+def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], wanted: Wanted) -> None:
+    """The collapsed rule: host and agent are one to the server, or the host is root there and gives away."""
+    choice = _accepted(wanted, case)
+    assume(choice is not None)
+    assert choice is not None
+    squash: Squash | None = case["squash"]
+    if squash is None and case["managed"]:
+        squash = squash_for(choice.access, case["agent"])
+    if squash is None:
+        return  # Another server that says nothing: it is for the probe to find out.
+    host, agent, root = (squash.seen(ids) for ids in (case["host"], case["agent"], ROOT))
+    if choice.access == "chown":
+        assert host.uid == 0 and root.uid == 0
+    else:
+        assert host.uid == agent.uid
+    assert agent.uid != 0
+    assert root.uid in (0, agent.uid), "dockerd could not make mount points"
+
+
+@given(_hosts, _image_users)
+def test_squashed_to_the_agent_everybodys_files_are_the_agents(host: Ids, image_user: Ids) -> None:
+    agent = agent_of(host, image_user)
+    squash = squash_for("squash", agent)
+    assert squash.seen(host) == squash.seen(agent) == squash.seen(ROOT) == agent
+
+
+@given(_hosts, _image_users, _wanted)
+def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, wanted: Wanted) -> None:
+    """An operator who states what the role would write anyway is not refused, and gets the same strategy."""
+    agent = agent_of(host, image_user)
+    choice = _accepted(wanted, {"host": host, "agent": agent, "managed": True, "squash": None})
+    assume(choice is not None)
+    assert choice is not None
+    squash = squash_for(choice.access, agent)
+    again = choose(wanted, host, agent, managed=True, squash=squash)
+    assert again.access == choice.access
+
+
+@given(_hosts, _image_users)
+def test_a_managed_server_always_offers_squash(host: Ids, image_user: Ids) -> None:
+    assert choose("auto", host, agent_of(host, image_user), managed=True, squash=None).access == "squash"
+
+
+@given(_fleets(), _wanted)
+def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], wanted: Wanted) -> None:
+    try:
+        choose(wanted, **case)
+    except AccessError as error:
+        assert error.ways
+        assert str(error).startswith(error.reason)
+        for way in error.ways:
+            _apply(way, case, wanted)
+    else:
+        assume(False)
+
+
+def _apply(way: dict[str, Any], case: dict[str, Any], wanted: Wanted) -> None:
+    changed = dict(case)
+    assert set(way) <= {"pods_access", "pods_export_options", "nanoclaw_uid", "nanoclaw_image_uid"}
+    if "pods_export_options" in way:
+        options = way["pods_export_options"]
+        assert not case["local"] and (options is None) == case["managed"]
+        changed["squash"] = None if options is None else parse_squash(options)
+    if "nanoclaw_image_uid" in way:
+        changed["agent"] = agent_of(case["host"], Ids(way["nanoclaw_image_uid"], case["agent"].gid))
+    if "nanoclaw_uid" in way:
+        changed["host"] = Ids(way["nanoclaw_uid"], case["host"].gid)
+        changed["agent"] = agent_of(changed["host"], case["agent"])
+    choose(way.get("pods_access", wanted), **changed)
+
+
+@given(_squashes(), _hosts, _image_users, _accesses, st.booleans())
+def test_nobody_ever_becomes_root_on_the_server(
+    squash: Squash, host: Ids, image_user: Ids, access: Access, managed: bool
+) -> None:
+    case = {"host": host, "agent": agent_of(host, image_user), "managed": managed, "squash": squash}
+    if squash.maps != "none" and squash.anonymous.uid == 0:
+        assert _accepted(access, case) is None
+    if squash == Squash("root"):
+        assert _accepted(access, case) is None, "plain root_squash"

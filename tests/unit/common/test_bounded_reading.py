@@ -1,0 +1,293 @@
+"""What root reads of others has an end: in bytes, in memory, in time, and by what it is."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.common import run_as_ids as acting_program
+from files.pods.common.read_text import read
+from files.pods.common.read_untrusted import LARGEST, bytes_of, text_of
+from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
+from files.pods.service.last_start import digest
+from files.pods.v1.database import UnreadError
+from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
+from files.pods.v1.snapshot_dir import view
+from tasks.command import program_argv
+from tests.lab.v1_tree import make_tree
+from tests.unit.trees.swapper import swapping
+from tests.unit.trees.trees import needs_root
+
+Plant = Callable[[Path], None]
+
+
+def run(name: str, told: dict[str, Any], feed: str = "") -> subprocess.CompletedProcess[str]:
+    _python, *words = program_argv(name, told)
+    words = [sys.executable, *words]
+    return subprocess.run(words, input=feed, capture_output=True, text=True, timeout=60, check=False)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("plant", "number"),
+    [(pipe, errno.EINVAL), (link, errno.ELOOP), (sparse, errno.EFBIG), (Path.mkdir, errno.EINVAL)],
+)
+def test_only_a_regular_file_of_bounded_size_is_read(
+    tmp_path: Path, plant: Callable[[Path], None], number: int
+) -> None:
+    plant(tmp_path / "it")
+    with pytest.raises(OSError) as raised:
+        bytes_of(str(tmp_path / "it"))
+    assert raised.value.errno == number
+    assert text_of(str(tmp_path / "it")) is None
+    assert plant is link or read(str(tmp_path / "it")) is None
+
+
+def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_path: Path) -> None:
+    link(tmp_path / "it")
+    assert text_of(str(tmp_path / "it"), follow=True) is None and read(str(tmp_path / "it")) is None
+    (tmp_path / "other").write_text("text")
+    (tmp_path / "name").symlink_to("other")
+    assert text_of(str(tmp_path / "name"), follow=True) == "text" == read(str(tmp_path / "name"))
+
+
+@needs_root
+@pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
+def test_an_input_of_the_service_that_never_ends_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    """The host user may put anything in the place of .env, and root compares it at each run."""
+    plant(tmp_path / "it")
+    answer = acting(ROOT, 10, lambda: digest(str(tmp_path / "it")), MOST_MEMORY)
+    assert answer == {"value": None}
+
+
+def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link(tmp_path / "it")
+    opened: list[int] = []
+    really = os.open
+
+    def noted(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        opened.append(flags & os.O_PATH)
+        return really(path, flags, *more, **named)
+
+    monkeypatch.setattr("os.open", noted)
+    assert text_of(str(tmp_path / "it"), follow=True) is None
+    assert opened == [os.O_PATH]
+
+
+def test_a_file_may_be_as_large_as_the_bound_and_no_larger(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(b"x" * LARGEST)
+    assert len(bytes_of(str(tmp_path / "it"))) == LARGEST
+    (tmp_path / "it").write_bytes(b"x" * (LARGEST + 1))
+    with pytest.raises(OSError, match="larger than"):
+        bytes_of(str(tmp_path / "it"))
+
+
+def test_a_file_without_a_size_is_bounded_as_it_is_read() -> None:
+    """Those of proc(5) say 0."""
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        bytes_of("/proc/self/status", most=10)
+
+
+def test_work_has_no_more_memory_than_it_may_have() -> None:
+    if os.geteuid() == 0:
+        answer = acting(ROOT, 20, lambda: len(bytearray(MOST_MEMORY)), MOST_MEMORY)
+        assert answer == {"error": "ENOMEM", "text": f"it takes more than {MOST_MEMORY >> 20} MiB of memory"}
+        assert acting(ROOT, 20, lambda: len(bytearray(1 << 20)), MOST_MEMORY) == {"value": 1 << 20}
+
+
+@needs_root
+def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acting_program, "LARGEST_ANSWER", 1 << 20)
+    assert acting(ROOT, 20, lambda: "x" * (2 << 20))["error"] == "EFBIG"
+    assert len(acting(ROOT, 20, lambda: "x" * (1 << 19))["value"]) == 1 << 19
+
+
+@needs_root
+@pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
+def test_an_env_file_that_is_something_else_is_no_file_of_entries(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    plant(tmp_path / ".env")
+    told = {"root": str(tmp_path), "names": ["A"], "places": [str(tmp_path / ".env")]}
+    done = run("service.env_state", told, "00" * 32)
+    assert (done.returncode != 0) == (plant is sparse)
+    if plant is sparse:
+        assert "make it a file of at most 1 MiB" in done.stderr
+    else:
+        assert json.loads(done.stdout)["digests"] == {}
+    assert run("service.set_env", {"root": str(tmp_path), "uid": 0, "gid": 0}, '{"A": "secret"}').returncode != 0
+
+
+@needs_root
+def test_a_pipe_that_takes_the_place_of_an_env_file_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1\n")
+    pipe(tmp_path / "away")
+    told = {"root": str(tmp_path), "names": ["A"], "places": []}
+    with swapping(tmp_path, None, ".env"):
+        for _ in range(5):
+            done = run("service.env_state", told, "00" * 32)
+            assert done.returncode == 0 or "cannot be read" in done.stderr
+
+
+@needs_root
+def test_a_look_at_v1_sees_nothing_else_of_the_machine(tmp_path: Path) -> None:
+    make_tree(tmp_path / "claw")
+    (tmp_path / "claw/groups/out").symlink_to("/etc")
+    (tmp_path / "claw/groups/up").symlink_to("../../../../../../etc")
+    (tmp_path / "claw/groups/proc").symlink_to("/proc/self/root/etc")
+
+    def seen() -> list[Any]:
+        root, scratch = view(str(tmp_path / "claw"))
+        ways = [f"{root}/groups/{name}/passwd" for name in ("out", "up", "proc")]
+        return [sorted(map(str, Path("/").iterdir())), [way for way in ways if Path(way).exists()], scratch]
+
+    assert acting(ROOT, 20, seen) == {"value": [["/proc", "/scratch", "/tmp", "/v1"], [], "/scratch"]}
+
+
+def database(path: Path) -> sqlite3.Connection:
+    path.unlink()
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def blown_up(path: Path) -> None:
+    """Rows that take no room in the file, with a value of their column's default each."""
+    with database(path) as made:
+        made.execute("CREATE TABLE registered_groups (jid, folder, is_main)")
+        made.execute(
+            "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i < 19000) "
+            "INSERT INTO registered_groups SELECT 'tg:' || i, 'f', 0 FROM c"
+        )
+        made.execute(f"ALTER TABLE registered_groups ADD COLUMN container_config DEFAULT '{'x' * 60_000}'")
+    made.close()
+    assert path.stat().st_size < 1 << 20
+
+
+def computed(path: Path) -> None:
+    """A view without end in the place of a table."""
+    with database(path) as made:
+        made.execute("CREATE TABLE registered_groups (jid, folder, container_config, is_main)")
+        made.execute(
+            "CREATE VIEW chats AS WITH RECURSIVE c(jid, is_group) AS "
+            "(SELECT hex(zeroblob(9000)), 1 UNION ALL SELECT jid, is_group FROM c) SELECT * FROM c"
+        )
+    made.close()
+
+
+def huge(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1 << 43)
+
+
+@needs_root
+def test_rows_that_the_file_does_not_hold_are_not_taken(tmp_path: Path) -> None:
+    make_tree(tmp_path / "claw")
+    blown_up(tmp_path / "claw/store/messages.db")
+    me = {"user": "root", "uid": 0, "gid": 0}
+    done = run("v1.extract", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "view"), **me})
+    assert done.returncode != 0 and "holds more than 64 MiB" in done.stderr
+    assert not (tmp_path / "view").exists()
+    told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
+    assert found["state"] == "unread" and "holds more than 64 MiB" in found["text"]
+
+
+@needs_root
+@pytest.mark.skipif(not hasattr(sqlite3.Connection, "setlimit"), reason="older Pythons bound memory alone")
+def test_one_value_that_is_too_long_is_not_even_fetched(tmp_path: Path) -> None:
+    """It is no damage: the database is whole, and too large to be looked into."""
+    make_tree(tmp_path / "claw")
+    with sqlite3.connect(tmp_path / "claw/store/messages.db") as made:
+        made.execute("UPDATE registered_groups SET container_config = zeroblob(?)", ((64 << 20) + 1,))
+    made.close()
+    told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
+    assert (found["state"], found["text"]) == ("unread", "string or blob too big")
+    me = {"user": "root", "uid": 0, "gid": 0}
+    done = run("v1.extract", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "view"), **me})
+    assert done.returncode != 0 and "string or blob too big" in done.stderr and "Traceback" not in done.stderr
+
+
+@needs_root
+def test_a_view_in_the_place_of_a_table_is_not_computed(tmp_path: Path) -> None:
+    make_tree(tmp_path / "claw")
+    computed(tmp_path / "claw/store/messages.db")
+    told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
+    assert found["state"] == "read" and found["groups"] == []
+
+
+@needs_root
+def test_a_database_that_claims_more_than_the_disk_has_is_not_backed_up(tmp_path: Path) -> None:
+    make_tree(tmp_path / "claw")
+    huge(tmp_path / "claw/store/messages.db")
+    done = run("v1.backup", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "backup")})
+    assert done.returncode != 0 and "MiB are free" in done.stderr
+    assert list((tmp_path / "backup").iterdir()) == [] and not (tmp_path / "backup.new").exists()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
+
+
+def copied(place: Path, room: Room) -> Path:
+    directory = os.open(place, os.O_RDONLY)
+    try:
+        copy_entry(directory, "from", str(place / "to"), room, deep=True)
+    finally:
+        os.close(directory)
+    return place / "to"
+
+
+def test_credentials_are_copied_with_all_that_is_in_them_but_links_and_pipes(place: Path) -> None:
+    (place / "from/deep").mkdir(parents=True)
+    (place / "from/deep/key").write_text("key")
+    link(place / "from/link")
+    pipe(place / "from/pipe")
+    to = copied(place, Room())
+    assert [path.relative_to(to).as_posix() for path in sorted(to.rglob("*"))] == ["deep", "deep/key"]
+
+
+@pytest.mark.parametrize("kind", ["deep", "many", "long", "much"])
+def test_credentials_without_end_are_refused(place: Path, kind: str) -> None:
+    (place / "from").mkdir()
+    room = Room()
+    if kind == "deep":
+        (place / "from" / "/".join("d" * (MOST_LEVELS + 2))).mkdir(parents=True)
+    elif kind == "many":
+        assert room.entries == MOST_ENTRIES
+        room.entries = 3
+        for number in range(4):
+            (place / f"from/{number}").write_text("")
+    elif kind == "long":
+        with (place / "from/file").open("wb") as file:
+            file.truncate(LARGEST_FILE + 1)
+    else:
+        room.bytes = 1000
+        for number in range(4):
+            (place / f"from/{number}").write_bytes(b"x" * 300)
+    with pytest.raises(UnreadError, match=r"too deep|more than|too large"):
+        copied(place, room)

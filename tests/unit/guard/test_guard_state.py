@@ -1,0 +1,122 @@
+"""What the program that looks at the guard says of files, of the unit and of the process that runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from tasks.command import program_text
+from tasks.model.ownership.guard import GuardState
+
+NOTHING = GuardState(program=None, unit=None, enabled=False, active=False, needs_reload=False, running=[], others=[])
+
+
+class Machine:
+    """A machine with a systemctl that says what it is told, and notes what it was asked."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.units = place / "units"
+        self.program = place / "guard.py"
+        (place / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {place}/asked\ncat {place}/shown 2>/dev/null\n')
+        (place / "systemctl").chmod(0o755)
+
+    def shows(self, **properties: Any) -> None:
+        (self.place / "shown").write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+
+    def look(self) -> GuardState:
+        asked = {
+            "unit": "pods-guard-x.service",
+            "unit_file": str(self.units / "pods-guard-x.service"),
+            "program": str(self.program),
+            "prefix": "pods-guard-",
+        }
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", program_text("guard.state"), json.dumps(asked)],
+            env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return TypeAdapter(GuardState).validate_json(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_machine_without_a_guard(machine: Machine) -> None:
+    assert machine.look() == NOTHING
+    machine.shows(ActiveState="inactive", UnitFileState="", NeedDaemonReload="no", MainPID="0")
+    machine.units.mkdir()
+    assert machine.look() == NOTHING
+    asked = (machine.place / "asked").read_text().split()
+    assert asked[0] == "show" and asked[-1] == "pods-guard-x.service"
+    assert set(asked[1].removeprefix("--property=").split(",")) == {
+        "ActiveState",
+        "UnitFileState",
+        "NeedDaemonReload",
+        "MainPID",
+    }
+
+
+def test_files_are_what_they_hold(machine: Machine) -> None:
+    machine.units.mkdir()
+    (machine.units / "pods-guard-x.service").write_bytes(b"[Unit]\n\xff")
+    machine.program.write_bytes(b"print()\n")
+    seen = machine.look()
+    assert (seen.unit, seen.program) == ("[Unit]\n\ufffd", hashlib.sha256(b"print()\n").hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ({"ActiveState": "active"}, {"active": True}),
+        ({"ActiveState": "activating"}, {"active": True}),
+        ({"ActiveState": "reloading"}, {"active": True}),
+        ({"ActiveState": "failed"}, {}),
+        ({"ActiveState": "deactivating"}, {}),
+        ({"UnitFileState": "enabled"}, {"enabled": True}),
+        ({"UnitFileState": "enabled-runtime"}, {}),
+        ({"UnitFileState": "disabled"}, {}),
+        ({"NeedDaemonReload": "yes"}, {"needs_reload": True}),
+        ({"NeedDaemonReload": "no"}, {}),
+    ],
+)
+def test_systemds_words_are_read(machine: Machine, shown: dict[str, str], state: dict[str, bool]) -> None:
+    machine.shows(**shown)
+    seen = machine.look()
+    assert (seen.active, seen.enabled, seen.needs_reload) == tuple(
+        state.get(name, False) for name in ("active", "enabled", "needs_reload")
+    )
+
+
+def test_the_main_process_is_known_by_its_command_line(machine: Machine) -> None:
+    words = ["sleep", "60", "a b", '{"x": "\u00fc=1"}']
+    with subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 60 & echo $!; wait', *words], stdout=-1, text=True) as it:
+        assert it.stdout
+        it.stdout.readline()
+        machine.shows(ActiveState="active", MainPID=it.pid)
+        running = machine.look().running
+        subprocess.run(["pkill", "-P", str(it.pid)], check=True)
+        it.kill()
+    assert running[-4:] == words
+    machine.shows(ActiveState="active", MainPID=it.pid)
+    assert machine.look().running == [], "it has ended"
+
+
+def test_guards_of_other_roots_are_listed_and_nothing_else(machine: Machine) -> None:
+    machine.units.mkdir()
+    for name in ("pods-guard-x.service", "pods-guard-y.service", "pods-guard-a.service", "pods-guard-z.timer"):
+        (machine.units / name).write_text("")
+    (machine.units / "my-pods-guard-b.service").write_text("")
+    assert machine.look().others == ["pods-guard-a.service", "pods-guard-y.service"]

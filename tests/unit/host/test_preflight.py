@@ -1,0 +1,349 @@
+"""What a machine is refused for, and how it is looked at."""
+
+from __future__ import annotations
+
+import builtins
+import grp
+import io
+import json
+import os
+import pwd
+import runpy
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.machine import account
+from tasks.command import PROGRAMS
+from tasks.model.fleet.plan import Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.preflight import MountPoint, guarded_first, persons, refuse, unguarded
+from tasks.model.host.runtime import AccountState
+from tests.fake.bare_host import NO_ACCOUNT, machine
+
+FLEET = plan_fleet(
+    [
+        Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"}),
+        Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2"}),
+    ]
+)
+OSLO = machine("oslo", NO_ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("mount", "refused"),
+    [
+        (MountPoint("/pods", "nfs4", "10.0.0.1:/srv/pods/oslo", ["10.0.0.1"]), False),
+        (MountPoint("/pods", "nfs4", "nfs1.lan:/srv/pods/oslo", ["10.0.0.1"]), False),
+        (MountPoint("/pods", "nfs4", "nfs1.lan:/srv/pods/oslo", ["10.0.0.9"]), True),
+        (MountPoint("/pods", "nfs4", "10.0.0.1:/srv/pods/bergen", ["10.0.0.1"]), True),
+        (MountPoint("/pods", "ext4", "/dev/vdb", []), True),
+    ],
+)
+def test_another_mount_in_the_place_of_the_pods_is_refused(mount: MountPoint, refused: bool) -> None:
+    problems = refuse(FLEET, {"oslo": replace(OSLO, mounts=[mount])})
+    assert bool(problems) == refused
+    assert all("is mounted there, not 10.0.0.1:/srv/pods/oslo: unmount it" in problem.text for problem in problems)
+
+
+CHOWN = {"pods_access": "chown", "nanoclaw_user": "root"}
+
+
+@pytest.mark.parametrize(
+    ("data", "mounts", "first"),
+    [
+        (CHOWN, ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"], True),
+        (CHOWN, ["/pods", "/opt/nanoclaw/groups"], False),
+        (CHOWN, [], False),
+        ({**CHOWN, "nanoclaw_root": "/pods/nanoclaw-v2"}, ["/pods"], True),
+        (
+            {**CHOWN, "nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True, "nanoclaw_root": "/pods/n"},
+            ["/pods"],
+            False,
+        ),
+        ({"nanoclaw_root": "/pods/nanoclaw-v2"}, ["/pods"], False),
+    ],
+)
+def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
+    data: dict[str, Any], mounts: list[str], first: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    seen = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
+    assert guarded_first(fleet, {"oslo": seen, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
+    assert guarded_first(fleet, {"oslo": None}) == set()
+
+
+ETAB = ["rw", "sync", "wdelay", "hide", "no_subtree_check"]
+
+
+@pytest.mark.parametrize(
+    ("options", "running", "refused"),
+    [
+        (["root_squash", "all_squash", "anonuid=1000"], {"nfs1"}, True),
+        (["no_root_squash", "all_squash", "anonuid=1000"], {"nfs1"}, True),
+        (["root_squash", "all_squash", "anonuid=1000"], {"nfs1", "oslo"}, False),
+        (["no_root_squash", "no_all_squash"], {"nfs1"}, False),
+        (None, {"nfs1"}, False),
+    ],
+)
+def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
+    options: list[str] | None, running: set[str], refused: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    for data, how_often in ((CHOWN, int(refused)), ({"pods_access": "squash", "nanoclaw_user": "root"}, 0)):
+        fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+        table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
+        problems = list(unguarded(fleet, fleet.servers["nfs1"], table, running))
+        assert [problem.machine for problem in problems] == ["oslo"] * how_often
+
+
+@pytest.mark.parametrize(
+    ("account", "text"),
+    [
+        (replace(NO_ACCOUNT, uid_user="somebody"), "uid 1000 belongs to user somebody on this machine"),
+        (replace(NO_ACCOUNT, name_gid=999), "group nanoclaw has gid 999 on this machine"),
+    ],
+)
+def test_an_account_in_the_way_is_found_before_anything_changes(account: AccountState, text: str) -> None:
+    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=account)})
+    assert (problem.key, problem.text[: len(text)]) == ("nanoclaw_user", text)
+
+
+@pytest.mark.parametrize(
+    ("data", "person", "refused"),
+    [
+        (CHOWN, "ada", True),
+        (CHOWN, None, False),
+        ({**CHOWN, "nanoclaw_agent_account": "ada"}, "ada", False),
+        ({**CHOWN, "nanoclaw_agent_account": "bob"}, "ada", True),
+        ({"pods_access": "native"}, "nanoclaw", False),
+        ({"pods_access": "squash", "nanoclaw_user": "root"}, "ada", True),
+        ({"pods_access": "squash", "nanoclaw_user": "root", "nanoclaw_agent_account": "ada"}, "ada", False),
+        ({"pods_access": "squash", "nanoclaw_uid": 1500}, "ada", True),
+        ({"pods_access": "native", "nanoclaw_uid": 1500}, "ada", True),
+    ],
+)
+def test_sessions_are_given_to_a_person_only_where_that_is_said(
+    data: dict[str, Any], person: str | None, refused: bool
+) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    seen = {"oslo": replace(OSLO, person=person)}
+    assert refuse(fleet, seen) == [], "not before it is known what a server squashes"
+    problems = persons(fleet, seen)
+    assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
+    uid = data.get("nanoclaw_uid", 1000)
+    assert all(f"the agent's uid {uid} is ada's on this machine" in problem.text for problem in problems)
+
+
+@pytest.mark.parametrize("access", ["auto", "squash", "native"])
+@pytest.mark.parametrize(("accepted", "refused"), [(None, True), ("bob", True), ("ada", False)])
+def test_a_person_is_the_host_process_only_where_that_is_said(access: str, accepted: str | None, refused: bool) -> None:
+    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+    data = {
+        "pods_address": "10.0.0.2",
+        "nanoclaw_user": "ada",
+        "pods_access": access,
+        "nanoclaw_agent_account": accepted,
+    }
+    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), data)])
+    hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
+    problems = persons(fleet, {"oslo": replace(OSLO, person="ada", account=hers)})
+    assert [problem.key for problem in problems] == ["nanoclaw_user"] * refused
+    assert not problems or "somebody can log in to ada on this machine" in problems[0].text
+    nobodys = replace(OSLO, account=replace(hers, person=False))
+    assert persons(fleet, {"oslo": nobodys}) == []
+
+
+def test_no_refusal_of_a_taken_uid_advises_to_run_as_who_has_it() -> None:
+    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=replace(NO_ACCOUNT, uid_user="debian"))})
+    assert "set nanoclaw_user" not in problem.text and "free number" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("shell", "password", "key", "found"),
+    [
+        ("/bin/bash", "!", "", None),
+        ("/bin/bash", "*", "ssh-ed25519 AAAA", "ada"),
+        ("/bin/bash", "$y$j9T$a$b", "", "ada"),
+        ("/bin/bash", "!$y$j9T$a$b", "\n", None),
+        ("/usr/sbin/nologin", "$y$j9T$a$b", "ssh-ed25519 AAAA", None),
+    ],
+)
+def test_who_can_log_in_is_a_person(
+    shell: str, password: str, key: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/authorized_keys").write_text(key)
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "Ada", str(tmp_path), shell))
+    monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
+    shadow = f"root:*:1::::::\nada:{password}:1::::::\n"
+    monkeypatch.setattr(account, "read", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text())
+    monkeypatch.setattr(pwd, "getpwall", lambda: [entry])
+    assert account.person(1000) == found
+    assert account.person(1001) is None
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\nold:$6$h:1000:1000::/:/bin/sh\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shell", "passwd_field", "shadow", "getent", "found"),
+    [
+        ("ldapuser", "/bin/bash", "*", "root:*:1::::::\n", (2, ""), True),  # sss, ldap, winbind: the password is theirs
+        ("ldapuser", "", "x", "root:*:1::::::\n", (2, ""), True),  # no shell is /bin/sh (passwd(5))
+        ("ldapuser", "/usr/sbin/nologin", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ldapuser", "/bin/false", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ada", "/bin/sh", "x", "ada:*:1::::::\n", (0, "ada:$y$x:1::::::\n"), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, "ada:$y$x:1::::::\n"), True),  # shadow of a directory
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, "ada:!:1::::::\n"), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (2, ""), False),
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (None, ""), True),  # unknown
+        ("ada", "/bin/sh", "x", "root:*:1::::::\n", (0, ""), True),  # unknown
+        ("ada", "/bin/sh", "x", "ada::1::::::\n", (0, ""), True),  # no password is needed
+        ("old", "/bin/sh", "$6$h", "root:*:1::::::\n", (2, ""), True),  # before there was shadow(5)
+        ("old", "/bin/sh", "", "root:*:1::::::\n", (2, ""), True),
+    ],
+)
+def test_a_person_is_who_nss_says(
+    name: str,
+    shell: str,
+    passwd_field: str,
+    shadow: str,
+    getent: tuple[int | None, str],
+    found: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = pwd.struct_passwd((name, passwd_field, 1000, 1000, "", "/nonexistent", shell))
+    other = pwd.struct_passwd(("service", "x", 1000, 1000, "", "/nonexistent", "/usr/sbin/nologin"))
+    monkeypatch.setattr(pwd, "getpwuid", {1000: other}.__getitem__)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [other, entry])
+    monkeypatch.setattr(account, "read", {"/etc/shadow": shadow, "/etc/passwd": PASSWD}.get)
+    answers = {"getent": getent}
+    monkeypatch.setattr(account, "ran", lambda *words, **_who: answers.get(words[0], (1, "")))
+    assert account.person(1000) == (name if found else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ((0, "port 22\nauthorizedkeysfile {keys}/%u .ssh/authorized_keys\n"), True),
+        ((0, "authorizedkeysfile {keys}/nobody\n"), False),
+        ((0, "authorizedkeysfile none\n"), False),
+        ((255, ""), False),
+    ],
+)
+def test_keys_are_looked_for_where_sshd_looks(
+    said: tuple[int, str], found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ada").write_text("ssh-ed25519 AAAA\n")
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/nonexistent", "/bin/sh"))
+    monkeypatch.setattr(shutil, "which", lambda *_words, **_more: "/usr/sbin/sshd")
+    answer = (said[0], said[1].format(keys=tmp_path))
+    monkeypatch.setattr(account, "ran", lambda *_words, **_who: answer)
+    monkeypatch.setattr(account, "read", {"/etc/shadow": "ada:!:1::::::\n", "/etc/passwd": PASSWD}.get)
+    assert account.can_log_in(entry) == found
+
+
+@pytest.mark.parametrize(("status", "found"), [(0, True), (1, False), (None, True)])
+def test_a_home_on_a_server_is_looked_into_by_its_user_in_a_bounded_time(
+    status: int | None, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/home/ada", "/bin/sh"))
+    asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+
+    def ran(*words: str, **who: Any) -> tuple[int | None, str]:
+        asked.append((words, who))
+        return status, ""
+
+    monkeypatch.setattr(account, "ran", ran)
+    monkeypatch.setattr(account, "may_hang", lambda path, _table: path.startswith("/home"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert account.may_hold_a_key(entry, "/home/ada/.ssh/authorized_keys") == found
+    who = {"user": 1000, "group": 1000, "extra_groups": []}
+    assert asked == [(("test", "-s", "/home/ada/.ssh/authorized_keys"), who)]
+
+
+def test_a_pipe_in_the_place_of_keys_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys")
+    entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", str(tmp_path), "/bin/sh"))
+    assert not account.may_hold_a_key(entry, str(tmp_path / "keys"))
+    assert account.may_hold_a_key(entry, "/dev/zero")
+
+
+def test_numbers_are_asked_for_until_enough_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = pwd.struct_passwd(("debian", "x", 1000, 1000, "", "/nonexistent", "/bin/bash"))
+    groups = {1000: grp.struct_group(("debian", "x", 1000, [])), 850: grp.struct_group(("nanoclaw", "x", 850, []))}
+    monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
+    monkeypatch.setattr(grp, "getgrgid", groups.__getitem__)
+    monkeypatch.setattr(account, "can_log_in", lambda _entry: True)
+    found = account.ids_state([1000, 850, 849, 848, 847], "nanoclaw", enough=2)
+    assert found == [
+        {"id": 1000, "user": "debian", "group": "debian", "person": "debian"},
+        {"id": 850, "user": None, "group": "nanoclaw", "person": None},
+        {"id": 849, "user": None, "group": None, "person": None},
+    ]
+
+
+def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /pods rw - nfs4 nfs1:/srv/pods/oslo rw,addr=10.0.0.1\n"
+    asked: list[str] = []
+    real_open, real_isdir = builtins.open, os.path.isdir
+
+    def fake_open(path: Any, *words: Any, **more: Any) -> Any:
+        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
+
+    def fake_isdir(path: Any) -> bool:
+        asked.append(str(path))
+        return real_isdir(path)
+
+    monkeypatch.setattr(builtins, "open", fake_open)
+    monkeypatch.setattr(os.path, "isdir", fake_isdir)
+    question = {
+        "paths": ["/pods"],
+        "account": {"user": "root", "uid": 0, "gid": 0},
+        "agent": 1000,
+        "space": ["/pods/nanoclaw-v2", "/opt/none/such"],
+        "places": {"look": ["/pods", "/pods/nanoclaw-v2"], "marks": {}, "enter": ["/pods/nanoclaw-v2"]},
+    }
+    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
+    runpy.run_path(str(PROGRAMS / "machine/preflight.py"), run_name="__main__")
+    answer = json.loads(capsys.readouterr().out)
+    assert not [path for path in asked if path.startswith("/pods")]
+    assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0
+    assert answer["beneath"] == {"/pods": None}
+    assert answer["places"]["found"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}
+    assert answer["account"]["ids"] == [0, 0] and answer["account"]["home_exists"]
+    assert answer["mounts"][0]["addresses"] == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "refused"),
+    [
+        ("debian", "13", False),
+        ("debian", "12", False),
+        ("debian", "11", True),
+        ("debian", "", False),  # testing and unstable
+        ("debian", "12.5.1", False),
+        ("debian", "²", True),
+        ("debian", "\uff11\uff13", True),
+        ("debian", "1" * 5000, True),
+        ("debian", "nan", True),
+        ("ubuntu", "22.04", False),
+        ("ubuntu", "24.10", False),
+        ("ubuntu", "20.10", True),
+        ("ubuntu", "22.4", False),
+        ("ubuntu", "", True),
+        ("", "", True),
+    ],
+)
+def test_a_version_in_any_form_is_judged_and_ends_no_run(distribution: str, version: str, refused: bool) -> None:
+    problems = refuse(FLEET, {"oslo": replace(OSLO, distribution=distribution, version=version)})
+    assert [problem.key for problem in problems] == ["machine"] * refused

@@ -1,0 +1,161 @@
+"""What a machine lacks before NanoClaw's source, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from tasks.command import program_text
+from tasks.model.fleet.plan import HostPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.runtime import (
+    AccountState,
+    Node,
+    RuntimeState,
+    UnfitError,
+    account_drift,
+    account_problem,
+    missing_packages,
+    node_problem,
+    nodesource_major,
+)
+from tests.fake.bare_host import NO_ACCOUNT
+
+PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
+ACCOUNT = AccountState(
+    ids=(1000, 1000),
+    home="/home/nanoclaw",
+    home_exists=True,
+    uid_user="nanoclaw",
+    gid_group="nanoclaw",
+    name_gid=1000,
+    docker_group=True,
+    in_docker=True,
+)
+DONE = RuntimeState(
+    programs=dict.fromkeys(PROGRAMS, True),
+    certificates=True,
+    node=Node("/usr/bin/node", 22),
+    engine=True,
+    docker_io=False,
+    docker_runs=True,
+    buildx=True,
+    npm_package=True,
+    candidates={},
+    account=ACCOUNT,
+)
+DEBIAN_13 = {"docker.io": "26.1", "docker-cli": "26.1", "docker-buildx": "0.13", "nodejs": "20.19.2+dfsg-1"}
+DEBIAN_12 = {"docker.io": "20.10", "nodejs": "18.20.4+dfsg-1"}
+
+
+def plan(**data: Any) -> HostPlan:
+    return plan_fleet([Machine("one", ("nanoclaw_hosts",), {"pods_server": "local", **data})]).hosts["one"]
+
+
+def without(*programs: str, **more: Any) -> RuntimeState:
+    return replace(DONE, programs={name: name not in programs for name in PROGRAMS}, **more)
+
+
+def missing(found: RuntimeState, *, nfs: bool = False, **data: Any) -> tuple[str, ...]:
+    return missing_packages(found, plan(**data).settings, nfs=nfs)
+
+
+def test_a_finished_machine_lacks_nothing() -> None:
+    assert missing(DONE, nfs=True) == ()
+    assert nodesource_major(DONE, plan(nanoclaw_node="nodesource").settings) is None
+    assert node_problem(DONE, plan().settings) is None
+    assert not account_drift(ACCOUNT, plan())
+
+
+def test_a_bare_machine() -> None:
+    bare = without(*(set(PROGRAMS) - {"apt-get"}), node=None, engine=False, buildx=False, candidates=DEBIAN_13)
+    assert set(missing(bare)) == {"git", "logrotate", "docker.io", "docker-cli", "docker-buildx", "nodejs", "npm"}
+    assert "docker-buildx" not in missing(
+        bare, nanoclaw_image="load", nanoclaw_image_archive="/a", nanoclaw_image_name="a"
+    )
+    assert "nfs-common" in missing(bare, nfs=True)
+    with pytest.raises(UnfitError, match="no apt-get"):
+        missing(without(*PROGRAMS, node=None))
+
+
+def test_packages_that_a_release_does_not_have_are_not_asked_for() -> None:
+    found = without("docker", engine=False, buildx=False, candidates=DEBIAN_12)
+    assert missing(found) == ("docker.io",)
+
+
+def test_another_packaging_of_docker_is_kept() -> None:
+    assert missing(replace(DONE, buildx=False, docker_io=False, candidates=DEBIAN_13)) == ()
+    assert missing(replace(DONE, buildx=False, docker_io=True, candidates=DEBIAN_13)) == ("docker-buildx",)
+
+
+def test_nodesources_node_brings_npm() -> None:
+    found = without("npm", node=None, candidates={"nodejs": "22.11.0-1nodesource1"})
+    assert missing(found) == ("nodejs",)
+
+
+@pytest.mark.parametrize(
+    ("found", "data", "word"),
+    [
+        (without("npm", node=None, candidates=DEBIAN_12), {}, '"nodesource"'),
+        (replace(DONE, node=Node("/usr/bin/node", 18)), {}, '"nodesource"'),
+        (replace(DONE, node=Node("/usr/bin/node", 26)), {"nanoclaw_node": "nodesource"}, "remove it"),
+        (replace(DONE, node=Node("/usr/local/bin/node", 18)), {"nanoclaw_node": "nodesource"}, "/usr/local/bin/node"),
+        (replace(DONE, node=None), {"nanoclaw_node": "machine"}, "install one"),
+        (without("npm"), {"nanoclaw_node": "machine"}, "npm"),
+        (without("npm", node=Node("/usr/local/bin/node", 22)), {}, "npm"),
+    ],
+)
+def test_a_node_that_cannot_be_helped_is_refused(found: RuntimeState, data: dict[str, Any], word: str) -> None:
+    with pytest.raises(UnfitError, match=word):
+        missing(found, **data)
+
+
+@given(st.integers(20, 30), st.integers(0, 10), st.none() | st.integers(10, 40))
+def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: int | None) -> None:
+    node = Node("/usr/bin/node", there) if there is not None else None
+    found = replace(DONE, node=node)
+    settings = plan(nanoclaw_node="nodesource", nanoclaw_node_versions=(low, low + more)).settings
+    major = nodesource_major(found, settings)
+    if major is not None:
+        assert node_problem(replace(found, node=Node("/usr/bin/node", major)), settings) is None
+        assert missing_packages(found, settings, nfs=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (replace(ACCOUNT, ids=(1001, 1001)), "nanoclaw_uid to 1001"),
+        (replace(ACCOUNT, ids=(1000, 100)), "nanoclaw_gid to 100"),
+        (replace(NO_ACCOUNT, uid_user="debian"), "set it to a free number"),
+        (replace(NO_ACCOUNT, name_gid=999), "nanoclaw_gid to 999"),
+    ],
+)
+def test_an_account_that_is_another_is_refused(found: AccountState, word: str) -> None:
+    assert word in (account_problem(found, plan()) or "")
+
+
+def test_accounts_that_are_made_or_left() -> None:
+    assert account_problem(NO_ACCOUNT, plan()) is None
+    assert account_drift(NO_ACCOUNT, plan())
+    assert account_problem(replace(NO_ACCOUNT, gid_group="staff", name_gid=50), plan()) is None
+    assert account_drift(replace(ACCOUNT, in_docker=False), plan())
+    root = plan(nanoclaw_user="root")
+    assert not account_drift(replace(NO_ACCOUNT, ids=(0, 0)), root)
+    assert account_problem(replace(NO_ACCOUNT, ids=(0, 0), uid_user="root"), root) is None
+
+
+def test_the_program_says_all_of_it() -> None:
+    told = json.dumps({"user": "no-such-user", "uid": 54321, "gid": 54321})
+    words = [sys.executable, "-I", "-c", program_text("machine.runtime"), told]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    found = TypeAdapter(RuntimeState).validate_python(json.loads(said.stdout))
+    assert set(found.programs) == set(PROGRAMS)
+    assert (found.account.ids, found.account.uid_user) == (None, None)

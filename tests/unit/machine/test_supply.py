@@ -1,0 +1,188 @@
+"""What is installed from elsewhere is what it is said to be: NodeSource's key, pnpm's package."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from files.pods.machine.trust_key import fingerprint_of, packets
+from files.pods.source.checkout import pinned
+from tasks.command import PROGRAMS, program_text
+from tasks.model.host.runtime import NODESOURCE_KEY
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    return bytes([0xC0 | kind, 255]) + len(body).to_bytes(4, "big") + body
+
+
+KEY = packet(6, b"\x04" + b"k" * 300)
+USER, SIGNATURE, SUBKEY = packet(13, b"NodeSource"), packet(2, b"s" * 80), packet(14, b"\x04" + b"j" * 300)
+WHOLE = KEY + USER + SIGNATURE + SUBKEY + SIGNATURE
+FINGERPRINT = hashlib.sha1(b"\x99\x01\x2d\x04" + b"k" * 300, usedforsecurity=False).hexdigest().upper()
+
+
+def armoured(data: bytes) -> bytes:
+    body = base64.encodebytes(data).decode()
+    text = f"-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: x\n\n{body}=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
+    return text.encode()
+
+
+def trust(tmp_path: Path, data: bytes, fingerprint: str = FINGERPRINT) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "key.new").write_bytes(data)
+    asked = {"new": str(tmp_path / "key.new"), "path": str(tmp_path / "key"), "fingerprint": fingerprint}
+    words = [sys.executable, "-I", "-c", program_text("machine.trust_key"), json.dumps(asked)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("data", [WHOLE, armoured(WHOLE)], ids=["binary", "armour"])
+def test_the_key_that_is_known_is_trusted(tmp_path: Path, data: bytes) -> None:
+    done = trust(tmp_path, data)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "key").read_bytes() == data and not (tmp_path / "key.new").exists()
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packet(6, b"\x04" + b"x" * 300) + USER,
+        KEY + USER + packet(6, b"\x04" + b"x" * 300),
+        armoured(WHOLE) + armoured(packet(6, b"\x04" + b"x" * 300)),
+        KEY + packet(11, b"what is this"),
+        packet(6, b"\x05" + b"k" * 300),
+        KEY[:-1],
+        USER,
+        b"",
+        b"<html>502</html>",
+        b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n%%%\n-----END PGP PUBLIC KEY BLOCK-----\n",
+    ],
+    ids=["another", "two", "two blocks", "other data", "version", "cut off", "no key", "empty", "a page", "no base64"],
+)
+def test_another_key_or_more_than_the_key_is_not_trusted(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "key").write_bytes(b"the one before")
+    done = trust(tmp_path, data)
+    assert done.returncode != 0 and f"{FINGERPRINT} is expected" in done.stderr
+    assert (tmp_path / "key").read_bytes() == b"the one before" and not (tmp_path / "key.new").exists()
+
+
+@given(st.binary(max_size=60))
+def test_whatever_is_downloaded_is_a_key_or_a_plain_error(data: bytes) -> None:
+    for text in (data, bytes([0xC6]) + data, bytes([0x99]) + data, armoured(data)):
+        try:
+            assert len(fingerprint_of(text)) == 40
+        except ValueError:
+            continue
+
+
+@given(st.sampled_from([0, 1, 191, 192, 8383, 8384, 70_000]))
+def test_lengths_of_packets_are_read_in_each_form(length: int) -> None:
+    body = b"x" * length
+    forms = [bytes([0xC2, 255]) + length.to_bytes(4, "big"), bytes([0x80 | 2 << 2 | 2]) + length.to_bytes(4, "big")]
+    if length < 192:
+        forms += [bytes([0xC2, length]), bytes([0x88, length])]
+    elif length < 8384:
+        forms += [bytes([0xC2, (length - 192 >> 8) + 192, length - 192 & 255])]
+    for form in forms:
+        assert list(packets(form + body)) == [(2, body)]
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg makes the key that this compares with")
+def test_a_fingerprint_is_that_which_gpg_says(tmp_path: Path) -> None:
+    home = {**os.environ, "GNUPGHOME": str(tmp_path)}
+    tmp_path.chmod(0o700)
+    quiet = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+    subprocess.run([*quiet, "--quick-gen-key", "Test <t@example.org>", "rsa2048"], env=home, check=True)
+    listed = subprocess.run(
+        [*quiet, "--list-keys", "--with-colons"], env=home, capture_output=True, text=True, check=True
+    )
+    fingerprint = next(line.split(":")[9] for line in listed.stdout.splitlines() if line.startswith("fpr"))
+    for armour in ([], ["--armor"]):
+        key = subprocess.run([*quiet, "--export", *armour], env=home, capture_output=True, check=True).stdout
+        assert fingerprint_of(key) == fingerprint
+    subprocess.run(["gpgconf", "--kill", "all"], env=home, check=True)
+
+
+def test_the_fingerprint_of_nodesource_is_one_of_version_4() -> None:
+    assert len(NODESOURCE_KEY) == 40 and int(NODESOURCE_KEY, 16) and NODESOURCE_KEY.upper() == NODESOURCE_KEY
+
+
+NPM = """#!/bin/sh
+echo "$*" >> "{folder}/asked"
+case $1 in
+pack) echo pnpm > "$5/pnpm-10.33.0.tgz" ;;
+esac
+exit {status}
+"""
+DIGEST = hashlib.sha512(b"pnpm\n").hexdigest()
+
+
+def install(tmp_path: Path, digest: str | None, status: int = 0) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    (tmp_path / "npm").write_text(NPM.format(folder=tmp_path, status=status))
+    (tmp_path / "npm").chmod(0o755)
+    words = [
+        sys.executable,
+        "-I",
+        "-c",
+        program_text("machine.install_pnpm"),
+        json.dumps({"version": "10.33.0", "digest": digest}),
+    ]
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
+    return done, (tmp_path / "asked").read_text().splitlines()
+
+
+def test_pnpm_is_installed_without_its_scripts_where_the_project_names_no_digest(tmp_path: Path) -> None:
+    done, asked = install(tmp_path, None)
+    assert done.returncode == 0 and asked == ["install --global --ignore-scripts --no-audit --no-fund pnpm@10.33.0"]
+
+
+@pytest.mark.parametrize("digest", [f"sha512.{DIGEST}", f"sha512.{DIGEST.upper()}"])
+def test_pnpm_with_the_right_digest_is_installed_from_the_file_that_was_checked(tmp_path: Path, digest: str) -> None:
+    done, asked = install(tmp_path, digest)
+    assert done.returncode == 0, done.stderr
+    assert asked[0].startswith("pack --ignore-scripts") and asked[1].startswith("install --global --ignore-scripts")
+    assert asked[1].endswith("/pnpm-10.33.0.tgz")
+
+
+@pytest.mark.parametrize("digest", ["sha512." + "0" * 128, f"sha1.{'0' * 40}", f"md5.{'0' * 32}"])
+def test_pnpm_with_another_digest_is_not_installed(tmp_path: Path, digest: str) -> None:
+    done, asked = install(tmp_path, digest)
+    assert done.returncode != 0 and len(asked) == 1 and "packageManager names" in done.stderr
+
+
+def test_an_npm_that_fails_is_seen(tmp_path: Path) -> None:
+    assert install(tmp_path, None, status=3)[0].returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pnpm@10.33.0", ("10.33.0", None)),
+        ("pnpm@10.33.0+sha512.abCD12", ("10.33.0", "sha512.abCD12")),
+        ("pnpm@10.33.0-rc.1+sha224.ab", ("10.33.0-rc.1", "sha224.ab")),
+        ("pnpm@10.33.0+sha512", (None, None)),
+        ("pnpm@10.33.0+sha512.xyz", (None, None)),
+        ("yarn@4.0.0", (None, None)),
+    ],
+)
+def test_a_project_names_a_version_and_a_digest(
+    tmp_path: Path, text: str, expected: tuple[str | None, str | None]
+) -> None:
+    (tmp_path / "package.json").write_text(json.dumps({"packageManager": text}))
+    assert pinned(str(tmp_path)) == expected
+
+
+def test_no_program_has_npm_run_scripts_of_what_it_installs_for_all() -> None:
+    for path in sorted(PROGRAMS.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert '"npm"' not in text or path.name == "install_pnpm.py" or '"install"' not in text, path.name

@@ -1,0 +1,145 @@
+"""What an earlier attempt has left of v2 is put aside, and only that."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.common.dotenv import FROM_V1
+from files.pods.migration import archive_attempt as migration_aside
+from tasks.command import program_argv
+from tests.unit.trees.trees import A, needs_root
+
+ENV = f"A=1\n\n{FROM_V1}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
+
+
+class V2:
+    """The project root of a v2 that was switched to before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("v2/data/v2-sessions/ag-1", "v2/groups/main", "view"):
+            (folder / name).mkdir(parents=True)
+        (folder / "v2/data/v2.db").write_text("")
+        self.trees = {"v2-sessions": folder / "v2/data/v2-sessions", "groups": folder / "v2/groups"}
+        (folder / "v2/.env").write_text(ENV)
+        (folder / "view/.env").write_text("TOKEN=of-v1\nSET=v1s\n")
+
+    def aside(self, uid: int | None = None, **journal: Any) -> list[str]:
+        (self.folder / "journal.json").write_text(json.dumps({"attempt": 2, "aside": True, **journal}))
+        root, me = self.folder / "v2", pwd.getpwuid(os.getuid())
+        asked = {
+            "root": str(root),
+            "journal": str(self.folder / "journal.json"),
+            "trees": {name: str(tree) for name, tree in self.trees.items()},
+            "view": str(self.folder / "view"),
+            "env_set": ["SET"],
+            "user": me.pw_name,
+            "uid": me.pw_uid if uid is None else uid,
+            "gid": me.pw_gid if uid is None else uid,
+        }
+        _python, *words = program_argv("migration.archive_attempt", asked)
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=True)
+        moved: list[str] = json.loads(done.stdout)["moved"]
+        return [os.path.relpath(path, root) for path in moved]
+
+
+@pytest.fixture
+def v2(tmp_path: Path) -> V2:
+    return V2(tmp_path)
+
+
+def test_all_but_what_others_wrote_into_env_is_put_aside(v2: V2) -> None:
+    aside = "nanoclaw-pods-aside-1"
+    moved = {f"data/{aside}/v2-sessions", f"{aside}/groups", f"data/{aside}"}
+    assert set(v2.aside()) == moved
+    assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
+    kept = v2.folder / f"v2/data/{aside}/.env"
+    assert kept.read_text() == ENV and kept.stat().st_mode & 0o777 == 0o600
+    assert v2.aside() == []
+
+
+def test_nothing_is_without_an_earlier_attempt(v2: V2) -> None:
+    assert v2.aside(attempt=1) == []
+    assert (v2.folder / "v2/.env").read_text() == ENV and (v2.folder / "v2/data/v2.db").exists()
+
+
+def test_what_was_made_ready_is_gone_on_with_but_for_what_v1_may_have_otherwise_by_now(v2: V2) -> None:
+    assert v2.aside(aside=False) == []
+    assert (v2.folder / "v2/data/v2.db").exists() and (v2.folder / "v2/groups/main").exists()
+    assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
+
+
+@needs_root
+def test_a_disk_of_the_machine_whose_directories_are_roots_will_do(v2: V2) -> None:
+    for place in (v2.folder, *v2.folder.parents):  # another user has to get here
+        place.chmod(place.stat().st_mode | 0o011)
+    pods = v2.folder / "pods"
+    pods.mkdir()
+    v2.trees = {name: tree.rename(pods / name) for name, tree in v2.trees.items()}
+    subprocess.run(["chown", "-hR", f"{A}:{A}", str(v2.folder / "v2"), *map(str, v2.trees.values())], check=True)
+    v2.aside(uid=A)
+    assert not (v2.folder / "v2/data/v2.db").exists() and not (pods / "groups/main").exists()
+    assert (pods / "nanoclaw-pods-aside-1/groups/main").stat().st_uid == A
+
+
+@needs_root
+def test_a_link_that_takes_the_place_of_the_new_directory_is_not_chowned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, victim = tmp_path / "data", tmp_path / "victim"
+    parent.mkdir()
+    victim.mkdir()
+    really = os.mkdir
+
+    def swapped(path: str, *more: int, dir_fd: int | None = None) -> None:
+        really(path, *more, dir_fd=dir_fd)
+        os.rmdir(path, dir_fd=dir_fd)
+        os.symlink(victim, path, dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.mkdir", swapped)
+    with pytest.raises(OSError):
+        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+    assert victim.stat().st_uid == 0
+
+
+@needs_root
+def test_a_directory_that_takes_the_place_of_the_new_one_is_not_chowned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, victim = tmp_path / "data", tmp_path / "victim"
+    parent.mkdir()
+    (victim / "of-root").mkdir(parents=True)
+    really = os.mkdir
+
+    def swapped(path: str, *more: int, dir_fd: int | None = None) -> None:
+        really(path, *more, dir_fd=dir_fd)
+        os.rmdir(path, dir_fd=dir_fd)
+        os.rename(victim, path, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.mkdir", swapped)
+    with pytest.raises(SystemExit, match="was replaced while it was made"):
+        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+    assert (parent / "aside").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "large"])
+def test_an_env_that_is_no_small_file_is_not_rewritten(v2: V2, kind: str) -> None:
+    place = v2.folder / "v2/.env"
+    place.unlink()
+    if kind == "link":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.write_bytes(b"A=1\n" * (1 << 20))
+    with pytest.raises(subprocess.CalledProcessError):
+        v2.aside()
+    assert (v2.folder / "v2/data/v2.db").exists()

@@ -1,0 +1,246 @@
+"""The plan of a migration and its account judge .env by one rule: that of NanoClaw, which reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from files.pods.common.dotenv import FROM_V1, carried, labels, unread
+from files.pods.v1.audit.entries import Below
+from files.pods.v1.audit.files import Files
+from files.pods.v1.audit.ledger import Ledger
+from files.pods.v1.database import UnreadError
+from files.pods.v1.extract import copy_env
+from files.pods.v1.files import env_of
+from files.pods.v1.fix_up import settle_env
+from tasks.model.migration.plan import plan_migration
+from tasks.model.migration.refusals import refusals
+from tests.unit.v1.v1_found import INSTALL, SPACES, host
+
+SECRET = "wK3rT9zQ"
+BASE64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + SECRET
+
+
+def nanoclaws_step(view: Path, root: Path) -> None:
+    """setup/migrate-v2/env.ts of NanoClaw 2.0.64."""
+
+    def parsed(text: str) -> dict[str, str]:
+        found = {}
+        for raw in text.split("\n"):
+            line = raw.rstrip()
+            name, equals, _value = line.partition("=")
+            known = re.fullmatch("[A-Z_][A-Z0-9_]*", name.strip(), re.IGNORECASE | re.ASCII)
+            if not line.startswith("#") and equals and known:
+                found[name.strip()] = line
+        return found
+
+    if not (view / ".env").exists():
+        return
+    before = (root / ".env").read_text() if (root / ".env").exists() else ""
+    there = parsed(before)
+    missing = [line for name, line in parsed((view / ".env").read_text()).items() if name not in there]
+    if missing:
+        text = before + ("\n" if before and not before.endswith("\n") else "")
+        text += "" if FROM_V1 in before else f"\n{FROM_V1}\n"
+        (root / ".env").write_text(text + "\n".join(missing) + "\n")
+
+
+class Case:
+    """A v1, its view and its v2."""
+
+    def __init__(self, folder: Path, v2s: str | None = None) -> None:
+        self.v1, self.view, self.root = folder / "v1", folder / "view", folder / "v2"
+        for place in (self.v1, self.view, self.root):
+            place.mkdir()
+        if v2s is not None:
+            (self.root / ".env").write_text(v2s)
+
+    def migrate(self, text: str, kept: Sequence[str] = ()) -> None:
+        (self.v1 / ".env").write_text(text)
+        (self.view / ".env").unlink(missing_ok=True)
+        top = os.open(self.v1, os.O_RDONLY)
+        copy_env(top, str(self.view / ".env"))
+        os.close(top)
+        nanoclaws_step(self.view, self.root)
+        settle_env(str(self.view), str(self.root), set(kept))
+        if (self.root / ".env").exists():
+            (self.root / ".env").chmod(0o600)
+
+    def account(self, kept: Sequence[str] = ()) -> dict[str, Any]:
+        ledger, me = Ledger([]), {"uid": os.getuid(), "gid": os.getgid()}
+        v1, v2 = (Below(os.open(place, os.O_RDONLY)) for place in (self.v1, self.root))
+        files = Files({"agent": me, "host": me, "deep": False}, v2, {}, {}, ledger)
+        files.env(v1, list(kept))
+        for below in (v1, v2):
+            below.directory([])
+            os.close(below.chain[0][1] or -1)
+        return ledger.answer()
+
+
+LINES = st.sampled_from(
+    [
+        "A_TOKEN=1",
+        "A_TOKEN=2",
+        "A_TOKEN=",
+        "  A_TOKEN = 'x y' ",
+        "export A_TOKEN=3",
+        "export B_TOKEN=4",
+        "=====",
+        "-----",
+        "# A_TOKEN=5",
+        "  # c",
+        "",
+        "x-y=1",
+        "B_KEY={",
+        '  "a": "b=c",',
+        "}",
+        "lower=1",
+        'Q_Q="a=b"',
+        "Q_Q=\"'x'\"",
+        "TZ=Europe/Oslo\r",
+        BASE64 + "==",
+        "\ufeffC_KEY=1",
+        'C_KEY=""',
+        "no equals",
+        f"ANTHROPIC_API_KEY={SECRET}",
+    ]
+)
+TEXTS = st.lists(LINES, max_size=8).map("\n".join)
+
+
+@given(TEXTS, TEXTS, st.none() | TEXTS)
+@example("", "A_TOKEN=1", "A_TOKEN=\nlower=1")
+def test_nothing_is_lost_of_what_the_plan_says_is_carried(text: str, later: str, v2s: str | None) -> None:
+    """Also where v1 changes its .env between staging and the switch, and v2 has entries of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = Case(Path(folder), v2s)
+        case.migrate(text)
+        case.migrate(later)
+        answer = case.account()
+        if not carried(later) and not (case.root / ".env").exists():
+            return
+        assert answer["lost"] == []
+        assert answer["counts"]["env"]["v1"] == len(env_of(str(case.v1))["env"])
+        own = carried((v2s or "").partition(FROM_V1)[0])
+        now = carried((case.root / ".env").read_text())
+        assert now == {**now, **carried(later), **own}
+
+
+@given(TEXTS)
+def test_what_is_neither_a_comment_nor_has_a_name_is_unread(text: str) -> None:
+    lines = text.split("\n")
+    odd = ("export ", "=====", "-----", "x-y", '  "a"', "}", "no equals")
+    assert unread(text) == [number for number, line in enumerate(lines, 1) if line.startswith(odd)]
+
+
+def test_an_entry_that_the_role_sets_may_say_something_else(tmp_path: Path) -> None:
+    case = Case(tmp_path, "TZ=Europe/Rome\n")
+    case.migrate("TZ=Europe/Oslo\nA_TOKEN=1\n", kept=["TZ"])
+    assert case.account(kept=["TZ"])["lost"] == [] and case.account(kept=["TZ"])["left"] == []
+    assert carried((case.root / ".env").read_text()) == {"TZ": "Europe/Rome", "A_TOKEN": "1"}
+
+
+def test_an_entry_of_v2s_own_stays_and_is_named(tmp_path: Path) -> None:
+    case = Case(tmp_path, "A_TOKEN=of-v2\n")
+    case.migrate("A_TOKEN=of-v1\n")
+    answer = case.account()
+    assert answer["lost"] == [] and [one["what"] for one in answer["left"]] == ["env A_TOKEN"]
+
+
+def test_a_value_that_v2_lacks_or_has_otherwise_is_lost_and_not_shown(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    case.migrate(f"A_TOKEN={SECRET}\nB_TOKEN={SECRET}\n")
+    (case.root / ".env").write_text(f"{FROM_V1}\nA_TOKEN=other\n")
+    (case.root / ".env").chmod(0o600)
+    answer = case.account()
+    assert {one["what"]: one["why"] for one in answer["lost"]} == {
+        "env A_TOKEN": "has another value",
+        "env B_TOKEN": "not there",
+    }
+    assert SECRET not in json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"-----BEGIN PRIVATE KEY-----\n{BASE64}\n{SECRET}_X=\n{SECRET}==\n-----END PRIVATE KEY-----\n",
+        f'KEY_FILE="-----BEGIN PRIVATE KEY-----\n{BASE64}=\nWK_{SECRET.upper()}=x\n-----END PRIVATE KEY-----"\n',
+        f'GOOGLE_JSON={{\n  "private_key": "{SECRET}=",\n{SECRET}=x\nAB_{SECRET.upper()}=x\n}}\n',
+        f"{BASE64}=\n",
+        f"export {SECRET}=1\n{SECRET} {SECRET}=1\n",
+        f"{SECRET.upper()}=\n{SECRET.upper()}=1\n",
+    ],
+)
+def test_no_part_of_a_value_is_shown_as_a_name(tmp_path: Path, text: str) -> None:
+    case = Case(tmp_path)
+    case.migrate(text)
+    seen = json.dumps([env_of(str(case.v1)), case.account()])
+    (case.root / ".env").write_text("")
+    seen += json.dumps(case.account())
+    assert SECRET.upper() not in seen.upper() and BASE64[:20] not in seen
+    assert case.account()["counts"]["env"]["v1"] == len(carried(text))
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "large", "directory"])
+def test_an_env_that_is_no_small_file_is_refused_while_v1_serves(tmp_path: Path, kind: str) -> None:
+    case = Case(tmp_path)
+    place = case.v1 / ".env"
+    if kind == "link":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "large":
+        place.write_bytes(b"A=1\n" * (1 << 20))
+    else:
+        place.mkdir()
+    assert env_of(str(case.v1)) == {"env": None, "env_unread": []}
+    top = os.open(case.v1, os.O_RDONLY)
+    with pytest.raises(UnreadError, match=r"\.env is a link, no file, or too large"):
+        copy_env(top, str(case.view / ".env"))
+    os.close(top)
+    install, plan = replace(INSTALL, env=None), host()
+    against = refusals(install, plan_migration(install, SPACES, plan), plan)
+    assert any("/.env is a link, no file" in one.why for one in against)
+
+
+def test_the_plan_names_the_lines_that_nanoclaw_does_not_read() -> None:
+    install, plan = replace(INSTALL, env_unread=[2, 7]), host()
+    (item,) = [item for item in plan_migration(install, SPACES, plan).items if item.of == ("env lines",)]
+    assert (item.fate, item.what) == ("left", "2 lines of .env (2, 7)")
+
+
+def test_a_label_is_a_conventional_name_or_a_number() -> None:
+    text = "ANTHROPIC_API_KEY=1\nTZ=2\nlower=3\nABCDEF=4\nWITH_QUOTE='a\nNOT_A_NAME=x\n'\nEMPTY_ONE=\n"
+    assert labels(text) == {
+        "ANTHROPIC_API_KEY": "ANTHROPIC_API_KEY",
+        "TZ": "TZ",
+        "lower": "line 3",
+        "ABCDEF": "line 4",
+        "WITH_QUOTE": "WITH_QUOTE",
+        "NOT_A_NAME": "line 6",
+    }
+
+
+@pytest.mark.parametrize("value", ['"x"  # of Discord', "'x' #", '""', "'", '{"a": 1}'])
+def test_a_value_that_ends_in_its_line_hides_no_name_after_it(value: str) -> None:
+    text = f"A_KEY={value}\nDISCORD_BOT_TOKEN=1\n"
+    assert labels(text)["DISCORD_BOT_TOKEN"] == ("line 2" if value == "'" else "DISCORD_BOT_TOKEN")
+
+
+@pytest.mark.parametrize(("start", "end"), [('"""', '"""'), ("'''", "'''"), ("`", "`"), ('"x" y', '"'), ("[", "]")])
+def test_a_name_within_a_value_of_several_lines_is_not_shown(start: str, end: str) -> None:
+    assert labels(f"A_KEY={start}\nNOT_A_NAME=x\n{end}\nB_KEY=1") == {
+        "A_KEY": "A_KEY",
+        "NOT_A_NAME": "line 2",
+        "B_KEY": "B_KEY",
+    }

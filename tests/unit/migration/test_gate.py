@@ -1,0 +1,127 @@
+"""The gate: v2 counts only if a container has written, the operator's command ends well, and the service answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.migration import gate as migration_gate
+from files.pods.migration.gate import main
+from tests.unit.lab.standin_install import wait_for
+from tests.unit.trees.trees import needs_root
+
+GOOD: dict[str, Any] = {"steps": [{"who": "host", "what": "make a session", "error": None, "text": ""}]}
+GOOD |= {"missing": [], "relied": ["agent", "container"], "seconds": 3.5}
+BAD_STEP = {"who": "agent", "what": "write outbound.db", "error": "EACCES", "text": "Permission denied"}
+
+
+@pytest.fixture
+def serves(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the service is asked for, and what it says."""
+    seen: dict[str, Any] = {"answer": {"answers": True, "why": ""}}
+
+    def wait(unit: str, root: str, user: tuple[int, int], seconds: float) -> dict[str, Any]:
+        seen["asked"] = (unit, root, user, seconds)
+        answer: dict[str, Any] = seen["answer"]
+        return answer
+
+    monkeypatch.setattr(migration_gate, "wait_until_serving", wait)
+    return seen
+
+
+def ask(
+    root: Path, probe: Any = GOOD, command: list[str] | None = None, status: int = 0, **more: Any
+) -> dict[str, Any]:
+    text = probe if isinstance(probe, str) else json.dumps(probe)
+    me = pwd.getpwuid(os.getuid())
+    user = {"user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
+    script = (
+        f"import sys; print('waiting'); print({text!r}); print('why it failed', file=sys.stderr); sys.exit({status})"
+    )
+    argv = [sys.executable, "-c", script]
+    asked = {"probe": argv, "unit": "n.service", "root": str(root), "command": command, "seconds": 20, **user, **more}
+    return main(asked)
+
+
+def test_a_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]) -> None:
+    assert ask(tmp_path) == {"probe": 3.5, "command": None}
+    assert serves["asked"][:3] == ("n.service", str(tmp_path), (os.getuid(), os.getgid()))
+
+
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ({"steps": [BAD_STEP]}, "the probe of v2: agent: write outbound.db: Permission denied"),
+        ({"missing": ["/pods"]}, "the probe of v2: nothing is mounted at /pods"),
+        ({"relied": ["agent"], "container": {"state": "no image"}}, "no container has written: {'state': 'no image'}"),
+        ({"relied": []}, "no container has written: None"),
+    ],
+)
+def test_a_probe_that_saw_something_wrong_fails(
+    tmp_path: Path, serves: dict[str, Any], differs: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(SystemExit) as failure:
+        ask(tmp_path, {**GOOD, **differs})
+    assert words in str(failure.value.code) and "asked" not in serves
+
+
+def test_a_probe_that_ends_badly_fails_with_its_words(tmp_path: Path, serves: dict[str, Any]) -> None:
+    with pytest.raises(SystemExit, match="the probe of v2 did not end well: why it failed"):
+        ask(tmp_path, status=3)
+
+
+@pytest.mark.parametrize("said", ["", "no document", '{"steps": []}', "[]"])
+def test_a_probe_that_says_nothing_fails(tmp_path: Path, serves: dict[str, Any], said: str) -> None:
+    with pytest.raises(SystemExit, match="the probe of v2 did not say what it saw"):
+        ask(tmp_path, said)
+
+
+def test_the_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path: Path, serves: dict[str, Any]) -> None:
+    command = ["sh", "-c", "pwd; echo first; printf 'echo: \\033hello\\n' >&2"]
+    assert ask(tmp_path, command=command) == {"probe": 3.5, "command": "echo: \\x1bhello"}
+    assert ask(tmp_path, command=["sh", "-c", "pwd"])["command"] == str(tmp_path)
+    assert ask(tmp_path, command=["true"])["command"] == ""
+
+
+@needs_root
+def test_the_command_is_the_host_users(tmp_path: Path, serves: dict[str, Any]) -> None:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.getuid() and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+    command = ["sh", "-c", "echo $(id -u):$(id -g) $(id -G) $HOME"]
+    home = pwd.getpwnam("nobody").pw_dir
+    answer = ask(tmp_path, command=command, user="nobody", uid=65534, gid=65534)
+    assert answer["command"] == f"65534:65534 65534 {home}"
+    assert serves["asked"][2] == (65534, 65534)
+
+
+def test_a_command_with_another_status_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+    with pytest.raises(SystemExit, match=r"no answer \(status 7\) from sh -c .*: nobody there"):
+        ask(tmp_path, command=["sh", "-c", "echo nobody there; exit 7"])
+    assert "asked" not in serves
+
+
+def test_a_command_without_an_end_is_ended_with_all_that_it_started(tmp_path: Path, serves: dict[str, Any]) -> None:
+    command = ["sh", "-c", "sleep 100 & echo $! > child; wait"]
+    with pytest.raises(SystemExit, match="no answer within 1 s: sh -c"):
+        ask(tmp_path, command=command, seconds=1)
+    child = int((tmp_path / "child").read_text())
+    state = Path(f"/proc/{child}/stat")
+    wait_for(lambda: not state.exists() or state.read_text().split()[2] in "ZX")
+
+
+def test_a_command_that_is_not_there_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+    with pytest.raises(SystemExit, match=r"no answer from no-such-program: .*No such file"):
+        ask(tmp_path, command=["no-such-program"])
+
+
+def test_a_service_that_does_not_answer_afterwards_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+    serves["answer"] = {"answers": False, "why": "n.service is failed (exit-code)"}
+    with pytest.raises(SystemExit, match=r"n\.service is failed \(exit-code\)"):
+        ask(tmp_path, command=["true"])

@@ -1,0 +1,24 @@
+"""Accidents happen in each step that a host whose sessions the server squashes goes through, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.model.migration.steps import steps
+from tests.e2e.interruptions import AGAIN, STEPS, has_begun
+from tests.unit.v1.v1_found import INSTALL, host
+
+
+def test_accidents_happen_in_each_step_of_a_migration_in_its_order() -> None:
+    names = [step.name for part in ("staging", "switching") for step in steps(part, host(), INSTALL, ["probe"])]
+    assert list(STEPS) == [name + AGAIN * (name in names[:at]) for at, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "again"), [([], False, False), (["db"], True, False), (["db", "copy", "db"], True, True)]
+)
+def test_a_step_that_runs_twice_begins_twice(names: list[str], first: bool, again: bool) -> None:
+    noted: list[dict[str, Any]] = [{"name": name} for name in names]
+    assert has_begun(noted, "db") is first and has_begun(noted, f"db{AGAIN}") is again

@@ -1,0 +1,280 @@
+"""What becomes of each part of a NanoClaw v1, what that needs, and how it is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.migration.channels import channel_of
+from tasks.model.migration.chats import task_fate
+from tasks.model.migration.journal import Journal
+from tasks.model.migration.paths import Progress, chats_of
+from tasks.model.migration.plan import MigrationPlan, plan_migration
+from tasks.model.migration.plan_item import Fate, covered
+from tasks.model.migration.plan_text import duration, lines, size
+from tasks.model.migration.v1_state import Group, Mounts, Senders, Space, Task, Tree
+from tests.unit.v1.v1_found import (
+    DATABASE,
+    GIB,
+    INSTALL,
+    PATH,
+    SPACES,
+    TREE,
+    UNIT,
+    found,
+    host,
+    installs,
+    with_database,
+    with_lists,
+)
+
+HOST, ON_PODS = host(), host(nanoclaw_root="/pods/nanoclaw-v2")
+LOCAL = host(pods_server="local")
+FATES: tuple[Fate, ...] = ("carried", "attend", "left")
+
+
+def planned(install: Any = INSTALL) -> MigrationPlan:
+    return plan_migration(install, SPACES, HOST)
+
+
+def said(install: Any = INSTALL) -> str:
+    return "\n".join(lines(found(install), install, planned(install)))
+
+
+@given(installs)
+def test_every_part_has_one_fate(install: Any) -> None:
+    items = planned(install).items
+    assert [part for part, times in Counter(part for item in items for part in item.of).items() if times > 1] == []
+    every = set().union(*(covered(items, fate) for fate in FATES))
+    assert {f"group {group.jid}" for group in install.database.groups} <= every
+    assert {f"task {number}" for number in range(len(install.database.tasks))} <= every
+    assert {f"conversations {folder}" for folder in install.conversations} <= every
+
+
+@given(installs)
+def test_what_is_not_carried_says_why_and_lines_are_single(install: Any) -> None:
+    plan = planned(install)
+    assert all(bool(item.why) == (item.fate != "carried") and item.of for item in plan.items)
+    assert all(line.isprintable() and line for line in lines(found(install), install, plan))
+
+
+@given(installs)
+def test_no_task_and_no_conversation_is_carried_whose_chat_is_not(install: Any) -> None:
+    carried = covered(planned(install).items, "carried")
+    folders = {group.folder for group in install.database.groups if f"group {group.jid}" in carried}
+    for number, task in enumerate(install.database.tasks):
+        assert f"task {number}" not in carried or f"group {task.jid}" in carried
+    assert {part.removeprefix("conversations ") for part in carried if part.startswith("conv")} <= folders
+
+
+@given(installs)
+def test_a_group_that_never_had_a_conversation_is_named(install: Any) -> None:
+    items = planned(install).items
+    named = {part.removeprefix("first conversation ") for item in items for part in item.of if "first conv" in part}
+    going = {group.folder for group in install.database.groups if f"group {group.jid}" not in covered(items, "left")}
+    assert named == going - set(install.conversations)
+
+
+_amounts = st.none() | st.integers(0, 10**14)
+
+
+@given(
+    installs,
+    st.sampled_from([HOST, ON_PODS, LOCAL]),
+    st.lists(st.builds(Space, st.just(""), st.none() | st.integers(1, 2), _amounts, _amounts), min_size=2, max_size=2),
+)
+def test_what_is_needed_is_never_less_than_what_there_is(install: Any, plan: Any, spaces: list[Space]) -> None:
+    places = [replace(spaces[0], path=plan.root), replace(spaces[1], path=plan.settings.pods_path)]
+    needed = plan_migration(install, places, plan).needs
+    assert sum(need.bytes for need in needed) >= sum(tree.bytes for tree in install.trees.values())
+    assert sum(need.entries for need in needed) >= sum(tree.entries for tree in install.trees.values())
+    for need in needed:
+        known = need.free is None or need.free >= need.bytes
+        assert need.fits == (known and (need.free_entries is None or need.free_entries >= need.entries))
+
+
+def test_places_on_one_file_system_need_their_sum() -> None:
+    state = Space(STATE_DIRECTORY, 3, 10**12, 10**9)
+    apart = plan_migration(INSTALL, [*SPACES, state], LOCAL).needs
+    together = plan_migration(
+        INSTALL, [SPACES[0], *(replace(one, device=1) for one in (SPACES[1], state))], LOCAL
+    ).needs
+    assert [need.paths for need in apart] == [("/opt/nanoclaw",), (STATE_DIRECTORY,), ("/pods",)]
+    assert [need.paths for need in together] == [("/opt/nanoclaw", STATE_DIRECTORY, "/pods")]
+    assert together[0].bytes < sum(need.bytes for need in apart) <= together[0].bytes + (128 << 20)
+
+
+def test_what_is_staged_needs_no_room_a_second_time() -> None:
+    needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
+    assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
+    mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_of(INSTALL))
+    journals = {
+        "": mine,
+        "v1": replace(mine, v1="/other"),
+        "chats": replace(mine, chats="x"),
+        "state": replace(mine, state="staging"),
+        "aside": replace(mine, aside=True),
+    }
+    is_staged = {
+        change: Progress(one, False, False, False, True).is_staged(INSTALL) for change, one in journals.items()
+    }
+    assert [change for change, staged in is_staged.items() if staged] == [""]
+
+
+def test_all_goes_to_the_pods_where_the_root_is_there() -> None:
+    need, _backup = plan_migration(INSTALL, [Space("/pods/nanoclaw-v2", None, None, None)], ON_PODS).needs
+    assert (need.paths, need.free, need.fits) == (("/pods/nanoclaw-v2",), None, True)
+
+
+@pytest.mark.parametrize(
+    ("jid", "channel"),
+    [
+        ("4790000001@s.whatsapp.net", "whatsapp"),
+        ("1203@g.us", "whatsapp"),
+        ("99@LID", "whatsapp"),
+        ("tg:-100", "telegram"),
+        ("DC:1", "discord"),
+        ("slack:C01", "slack"),
+        ("gmail:a@b", "gmail"),
+        ("a@b", None),
+        ("main", None),
+        ("tg:", None),
+        (":1", None),
+    ],
+)
+def test_the_shape_of_a_chats_name_tells_its_channel(jid: str, channel: str | None) -> None:
+    assert channel_of(jid) == channel
+
+
+@pytest.mark.parametrize(
+    ("task", "fate", "why"),
+    [
+        (Task("main", "tg:1", "cron", "0 7 * * *", "active", True), "carried", ""),
+        (Task("main", "tg:1", "cron", "0 7 * * * *", "active", True), "carried", ""),
+        (Task("main", "tg:1", "cron", "@daily", "active", True), "attend", "cron expression"),
+        (Task("main", "tg:1", "once", "2027-01-01T09:00:00", "active", True), "carried", ""),
+        (Task("main", "tg:1", "interval", "3600000", "active", True), "attend", "milliseconds"),
+        (Task("main", "tg:1", "interval", "59m", "active", True), "carried", ""),
+        (Task("main", "tg:1", "interval", "60m", "active", True), "attend", "milliseconds"),
+        (Task("main", "tg:1", "interval", "30s", "active", True), "attend", "milliseconds"),
+        (Task("main", "tg:1", "cron", "0 7 * * *", "paused", True), "attend", "active ones alone"),
+        (Task("main", "tg:1", "once", "2020-01-01", "completed", True), "left", "done"),
+        (Task("main", "tg:1", "cron", "0 7 * * *", "", True), "left", "v1 itself does not run them"),
+        (Task("main", "tg:1", "never", "0 7 * * *", "paused", True), "left", "v2 does not know"),
+        (Task("main", "tg:1", "interval", "soon", "active", True), "left", "v1 itself could not tell"),
+        (Task("main", "tg:1", "cron", "1 2 3 4 5 6 7", "active", True), "left", "v1 itself could not tell"),
+        (Task("gone", "tg:1", "cron", "0 7 * * *", "active", True), "left", "no registered group"),
+        (Task("main", "tg:9", "cron", "0 7 * * *", "active", True), "left", "no registered group"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", True), "attend", "direct chats of Discord"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", None), "attend", "direct chats of Discord"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", False), "attend", "with their groups"),
+        (Task("mail", "gmail:a", "cron", "0 7 * * *", "active", False), "left", "v2 has no channel gmail"),
+    ],
+)
+def test_what_becomes_of_a_task(task: Task, fate: Fate, why: str) -> None:
+    more = [Group("dm", "dc:1", False, task.direct, []), Group("mail", "gmail:a", False, True, [])]
+    database = replace(DATABASE, groups=[*DATABASE.groups, *more])
+    assert task_fate(task, database)[0] == fate and why in task_fate(task, database)[1]
+
+
+def test_an_old_schema_carries_no_group_by_itself() -> None:
+    plan = planned(with_database(is_main=False))
+    assert {"group tg:1", "group 1@g.us", "task 0", "conversations main"} <= covered(plan.items, "attend")
+
+
+CLUB = [*DATABASE.groups, Group("dm", "dc:1", False, True, []), Group("papers", "tg:2", False, True, ["/srv/papers"])]
+
+
+@pytest.mark.parametrize(
+    ("install", "fate", "part"),
+    [
+        (INSTALL, "carried", "group tg:1"),
+        (INSTALL, "carried", "files of groups"),
+        (INSTALL, "carried", "env"),
+        (INSTALL, "attend", "rights of secrets"),
+        (INSTALL, "attend", "times and owners"),
+        (INSTALL, "attend", "memory of main"),
+        (INSTALL, "attend", "memory of global"),
+        (INSTALL, "attend", "skills of groups"),
+        (INSTALL, "left", "owner"),
+        (INSTALL, "left", "history"),
+        (replace(INSTALL, env=None), "attend", "env"),
+        (replace(INSTALL, auth=3), "attend", "whatsapp"),
+        (replace(INSTALL, conversations={"main": 2}), "attend", "conversations main"),
+        (with_database(sessions=[]), "attend", "conversations main"),
+        (with_database(groups=[Group("../x", "tg:1", True, True, [])]), "left", "group tg:1"),
+        (replace(INSTALL, conversations={"old": 1}), "left", "conversations old"),
+        (replace(INSTALL, units=[replace(UNIT, manager="system")]), "attend", "system unit"),
+        (with_lists(senders=Senders("/s", True, True, False, 0)), "attend", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 1)), "attend", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 0)), "left", "senders"),
+        (with_lists(senders=Senders("/s", True, False, True, 0)), "left", "senders"),
+        (with_lists(mounts=Mounts("/m", True, True, 1)), "attend", "mount allow-list"),
+        (with_database(groups=CLUB), "attend", "mounts tg:2"),
+        (with_database(groups=CLUB), "attend", "group dc:1"),
+        (with_database(groups=CLUB), "attend", "discord keys"),
+        (with_database(wal=4096), "attend", "wal"),
+        (with_database(journal=512), "attend", "journal"),
+    ],
+)
+def test_what_becomes_of_a_part(install: Any, fate: Fate, part: str) -> None:
+    assert part in covered(planned(install).items, fate)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fate"), [("link", "attend"), (".git", "attend"), ("memory", "attend"), ("node_modules", "left")]
+)
+def test_what_nanoclaws_own_copy_passes_over(kind: str, fate: Fate) -> None:
+    groups = Tree("there", 1, 1, {kind: 2}, {kind: ["main/a", "main/b"]})
+    assert f"{kind} in groups" in covered(
+        planned(replace(INSTALL, trees={**INSTALL.trees, "groups": groups})).items, fate
+    )
+    assert f"{kind} in groups" not in str(planned().items)
+
+
+def test_a_plan_in_words() -> None:
+    text = said(replace(INSTALL, containers=["nanoclaw-main-1"]))
+    for line in (
+        "plan of its migration to v2:",
+        "NanoClaw v1 1.2.53 in /home/andy/nanoclaw, of andy (1001:1001), user unit nanoclaw.service (active, enabled), "
+        "1 agent running",
+        "carried over by NanoClaw's own steps: 2 groups (family on whatsapp, main on telegram)",
+        "carried over by NanoClaw's own steps: 1 task (cron active)",
+        "the migration has to see to: rights of secrets; NanoClaw's own step writes .env and data/env/env for everybody"
+        " to read",
+        "not carried over: changed agent runners (agent-runner-src); v2 has another",
+        "size: store 9.8 KiB, groups 9.8 KiB, data 9.8 KiB, 30 entries",
+        "space: 64.1 MiB for /opt/nanoclaw, 50.0 GiB free",
+        "time: less than a minute for copies, at assumed rates",
+    ):
+        assert line in text.split("\n"), text
+
+
+def test_what_is_not_known_is_said() -> None:
+    install = replace(with_database(checked=False), containers=None, units=[], processes=[], version=None)
+    text = "\n".join(lines(found(install, unseen=["/home"]), install, planned(install)))
+    assert "NanoClaw v1 of unknown version in" in text and "not running, no unit" in text
+    assert text.count("not known: ") == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1 << 20, "1.0 MiB"), (5 * GIB, "5.0 GiB")]
+)
+def test_sizes_are_said_as_a_person_says_them(number: int, text: str) -> None:
+    assert size(number) == text
+
+
+def test_the_time_grows_with_what_there_is_to_copy() -> None:
+    large = replace(INSTALL, trees=dict.fromkeys(INSTALL.trees, replace(TREE, bytes=5 * GIB, entries=100_000)))
+    assert planned(large).seconds > plan_migration(large, SPACES, LOCAL).seconds > planned().seconds
+    assert [duration(seconds) for seconds in (0, 59, 60, 300)] == [
+        *["less than a minute"] * 2,
+        "about 1 minute",
+        "about 5 minutes",
+    ]

@@ -1,0 +1,126 @@
+"""The journal of a migration and the page that is made of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.model.migration.audit_report import Account, Count, More, Named
+from tasks.model.migration.journal import Journal, Step
+from tasks.model.migration.markdown import code, plain, table
+from tasks.model.migration.record import Record, page
+from tasks.model.sanitize import printable
+
+NOON = 1_772_366_400.0  # 2026-03-01 12:00:00 UTC
+JOURNAL = Journal(
+    host="oslo",
+    v1="/home/andy/nanoclaw",
+    root="/opt/nanoclaw",
+    unit="nanoclaw.service",
+    versions={"v1": "1.2.53", "v2": "2.0.64"},
+    attempt=2,
+    state="finished",
+    steps=[
+        Step("first copy", "done", NOON - 60, NOON - 10.5, ""),
+        Step("stop v1", "done", NOON - 1, NOON, "nanoclaw.service is inactive"),
+        Step("gate", "running", NOON + 20, None, ""),
+    ],
+    stopped=NOON,
+    serving=NOON + 23.4,
+)
+ACCOUNT = Account(
+    counts={"groups": Count(2, 2), "tasks": Count(3, 2)},
+    lost=[],
+    left=[Named("task done", "of no registered group")],
+    more=More(0, 4),
+    digest="ab" * 32,
+)
+RECORD = Record(JOURNAL, ACCOUNT, "/var/backups/nanoclaw-v1.tar")
+
+
+def test_a_page_says_what_was_done_and_how_to_go_back() -> None:
+    assert page(RECORD) == (
+        "# Migration of oslo from NanoClaw v1 to v2\n\n"
+        "It is finished, and NanoClaw v2 serves (attempt 2).\n\n"
+        "- NanoClaw v1 1.2.53 in `/home/andy/nanoclaw`, run by `nanoclaw.service`\n"
+        "- NanoClaw v2 2.0.64 in `/opt/nanoclaw`\n"
+        "- backup of v1: `/var/backups/nanoclaw-v1.tar`\n"
+        "- without service: 23.4 s, from 2026-03-01 12:00:00 UTC (v1 was stopped) to 2026-03-01 12:00:23 UTC"
+        " (gate passed)\n\n"
+        "## Steps\n\n"
+        "| step | state | start | end | time |\n"
+        "| --- | --- | --- | --- | --- |\n"
+        "| first copy | done | 2026-03-01 11:59:00 UTC | 2026-03-01 11:59:49 UTC | 49.5 s |\n"
+        "| stop v1 | done | 2026-03-01 11:59:59 UTC | 2026-03-01 12:00:00 UTC | 1.0 s |\n"
+        "| gate | running | 2026-03-01 12:00:20 UTC |  |  |\n\n"
+        "- stop v1 said: `nanoclaw.service is inactive`\n\n"
+        "## Before and after\n\n"
+        "| what | in v1 | right in v2 |\n"
+        "| --- | --- | --- |\n"
+        "| groups | 2 | 2 |\n"
+        "| tasks | 3 | 2 |\n\n"
+        "## Lost\n\nNothing.\n\n"
+        "## Left behind\n\n"
+        "- `task done`: of no registered group\n"
+        "- and 4 more\n\n"
+        "## Digests\n\n"
+        f"- v1, at rest: `{'ab' * 32}`\n\n"
+        "## The way back\n\n"
+        "Put `nanoclaw_v1_rollback = True` into the host's data and run the role once more. It stops v2, keeps v2's"
+        " state\n"
+        "aside, and starts v1 as it was, in `/home/andy/nanoclaw` by `nanoclaw.service`.\n"
+        "What was said to v2 stays with v2.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ({"account": None, "backup": None}, ["It did not come to an account.", "none was made", "at rest: not taken"]),
+        ({"journal": replace(JOURNAL, serving=None)}, ["without service: since 2026-03-01 12:00:00 UTC"]),
+        ({"journal": replace(JOURNAL, state="staging", stopped=None)}, ["v1 was not stopped", "None is needed"]),
+        ({"journal": replace(JOURNAL, state="rolled back")}, ["v1 serves again", "Take `nanoclaw_v1_rollback` out"]),
+        ({"journal": replace(JOURNAL, versions={})}, ["NanoClaw v1 of unknown version in"]),
+        (
+            {"account": replace(ACCOUNT, lost=[Named("env TZ", "not there")], more=More(1, 0))},
+            ["- `env TZ`: not there\n- and 1 more"],
+        ),
+    ],
+)
+def test_a_page_says_what_is_not_as_it_should_be(differs: dict[str, Any], words: list[str]) -> None:
+    text = page(replace(RECORD, **differs))
+    assert [word for word in words if word not in text] == []
+
+
+@given(st.text())
+def test_a_name_in_a_page_is_shown_and_nothing_else(text: str) -> None:
+    shown = code(text)
+    assert "\n" not in shown
+    fence = re.match("`*", shown)
+    assert fence
+    if fence[0]:
+        inner = shown[len(fence[0]) : -len(fence[0])]
+        assert inner.split() == printable(" ".join(text.split())).split() and fence[0] not in re.findall("`+", inner)
+    said = plain(text)
+    assert "\n" not in said and not re.findall(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|&~#]", said)
+
+
+def test_a_cell_cannot_end_its_table() -> None:
+    assert table(("a",), [(plain("x | y\n\n# z"),)]) == ["| a |", "| --- |", r"| x \| y \# z |"]
+
+
+def test_what_is_written_as_json_is_read_again() -> None:
+    assert Journal.from_json(json.dumps(asdict(JOURNAL))) == JOURNAL
+    assert Account.from_json(json.dumps(asdict(ACCOUNT))) == ACCOUNT
+
+
+@pytest.mark.parametrize("differs", [{"state": "elsewhere"}, {"versions": {"v3": "3"}}, {"steps": [{}]}, {"v1": None}])
+def test_a_journal_of_another_shape_is_refused(differs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(differs))):
+        Journal.from_json(json.dumps({**asdict(JOURNAL), **differs}))

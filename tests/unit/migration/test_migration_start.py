@@ -1,0 +1,123 @@
+"""What starts a part of a migration: it says what came of it, and how to get out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.migration.start import failure
+from tasks.command import program_argv
+
+SYSTEMD_RUN = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
+RUNNER = """
+import json, sys, time
+with open(sys.argv[1] + "/work.json") as file:
+    goal = json.load(file)["goal"]
+step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "said": ""}
+with open(sys.argv[1] + "/journal.json", "w") as file:
+    json.dump({"state": goal, "steps": [step]}, file)
+"""
+
+
+@pytest.fixture
+def bin(tmp_path: Path) -> Path:
+    """Stand-ins for systemd: nothing is under way, and a transient unit is a process."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    for name, text in {"systemd-run": SYSTEMD_RUN, "systemctl": "#!/bin/sh\necho ${STATE:-inactive}\n"}.items():
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    return place
+
+
+def start(folder: Path, bin: Path, work: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
+    asked = {"directory": str(folder), "service": "x.service", "seconds": 30}
+    _python, *words = program_argv("migration.start", asked)
+    path = f"{bin}:{os.environ['PATH']}"
+    fed = json.dumps({"program": RUNNER, "work": work})
+    return subprocess.run(
+        [sys.executable, *words],
+        input=fed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": path, **more},
+        check=False,
+    )
+
+
+def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
+    assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
+    assert folder.stat().st_mode & 0o777 == 0o700 and (folder / "work.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:
+    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "rolled back", "trying": "/run/x.trying"})
+    assert done.returncode != 0 and "v1 is back as it was" in done.stderr
+
+
+def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
+    (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    done = start(folder, bin, {"part": "staging", "goal": "staged"})
+    assert done.returncode != 0 and "nothing has begun: no bus" in done.stderr
+
+
+def test_a_v1_that_may_be_stopped_is_said_to_be_so_with_the_way_out(tmp_path: Path, bin: Path) -> None:
+    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "switching", "trying": "/run/x.trying"})
+    assert done.returncode != 0 and "v1 was not touched" not in done.stderr
+    assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
+
+
+def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"}, STATE="active")
+    assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("part", "state"), [("staging", "new"), ("staging", "staging"), ("switching", "staged")])
+def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
+    tmp_path: Path, bin: Path, part: str, state: str
+) -> None:
+    done = start(tmp_path / "state", bin, {"part": part, "goal": state, "trying": "/run/x.trying"})
+    assert done.returncode == 1 and "v1 was not touched" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
+    steps = [{"name": "copy", "state": "done", "said": "x"}, {"name": "view v1", "state": state, "said": ""}]
+    said = failure({"state": "staging", "steps": steps}, "/run/x.trying")
+    assert said == "view v1: it was ended from outside\nv1 was not touched"
+    steps[1]["said"] = "no room"
+    assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith("view v1: no room\nv1 is back")
+
+
+def test_where_nothing_failed_it_did_not_start() -> None:
+    assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not touched"
+
+
+def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
+    steps = [
+        {"name": "stop v1", "state": "failed", "said": "busy"},
+        {"name": "put v1 back", "state": "failed", "said": "no unit"},
+    ]
+    said = failure({"state": "switching", "steps": steps}, "/x.trying")
+    assert "stop v1: busy" in said and "could not be put back: no unit" in said and "remove /x.trying" in said

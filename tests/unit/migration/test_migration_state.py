@@ -1,0 +1,163 @@
+"""How far a migration has come, and the decision for v2: what is not known is no "no"."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.migration.state import NEWER, main
+from tasks.command import program_text
+from tasks.facts.migration import MigrationProgress
+from tasks.model.migration.paths import Progress
+
+JOURNAL = {"state": "finished", "steps": [], "attempt": 1, "chats": "ab", "aside": False}
+
+
+class Machine:
+    """A migration's directory, and a systemctl that says what a test wants."""
+
+    def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.directory, self.root, self.marker = base / "migration", base / "v2", base / "etc/u.migrated"
+        self.bin = base / "bin"
+        for folder in (self.directory, self.root / "data", self.marker.parent, self.bin):
+            folder.mkdir(parents=True)
+        monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
+        self.systemctl("echo inactive")
+
+    def systemctl(self, script: str) -> None:
+        (self.bin / "systemctl").write_text(f'#!/bin/sh\necho "$*" > {self.bin}/asked\n{script}\n')
+        (self.bin / "systemctl").chmod(0o755)
+
+    def write(self, name: str, content: Any) -> None:
+        (self.directory / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+    def look(self) -> dict[str, Any]:
+        return main(str(self.directory), "x.service", str(self.root), str(self.marker))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+NOTHING = {"journal": None, "under_way": False, "decided": False, "recorded": False, "v2_has_state": False}
+
+
+def test_a_machine_without_a_migration_says_so(machine: Machine) -> None:
+    assert machine.look() == NOTHING
+    assert (machine.bin / "asked").read_text() == "show --property=ActiveState --value x.service\n"
+    machine.directory.rmdir()
+    assert machine.look() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("state", "under_way"),
+    [("inactive", False), ("failed", False), ("active", True), ("activating", True), ("deactivating", True)],
+)
+def test_a_unit_that_has_not_ended_is_under_way(machine: Machine, state: str, under_way: bool) -> None:
+    machine.systemctl(f"echo {state}")
+    assert machine.look() == {**NOTHING, "under_way": under_way}
+
+
+@pytest.mark.parametrize("script", ["exit 1", "true", "echo inactive; exit 1"])
+def test_a_systemd_that_does_not_answer_is_no_end(machine: Machine, script: str) -> None:
+    machine.systemctl(script)
+    with pytest.raises(SystemExit, match=r"systemd does not say whether x\.service runs"):
+        machine.look()
+
+
+def test_the_marker_decides_and_v2s_database_is_its_state(machine: Machine) -> None:
+    machine.marker.touch()
+    assert machine.look() == {**NOTHING, "decided": True}
+    (machine.root / "data/v2.db").symlink_to("nowhere")
+    assert machine.look() == {**NOTHING, "decided": True, "v2_has_state": True}
+
+
+def test_a_record_is_one_only_if_it_is_of_the_journal_and_has_its_page(machine: Machine) -> None:
+    machine.write("journal.json", JOURNAL)
+    assert machine.look() == {**NOTHING, "journal": JOURNAL}
+    machine.write("record.json", JOURNAL)
+    assert machine.look()["recorded"] is False
+    machine.write("record.md", "")
+    assert machine.look()["recorded"] is True
+    machine.write("record.json", {**JOURNAL, "attempt": 2})
+    assert machine.look()["recorded"] is False
+    machine.write("record.json", "[]")
+    assert machine.look()["recorded"] is False
+
+
+def test_a_journal_of_an_earlier_version_is_filled_up(machine: Machine) -> None:
+    old = {key: value for key, value in JOURNAL.items() if key not in NEWER}
+    machine.write("journal.json", old)
+    machine.write("record.json", old)
+    machine.write("record.md", "")
+    assert machine.look() == {**NOTHING, "journal": {**old, **NEWER}, "recorded": True}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])
+def test_a_journal_that_cannot_be_read_is_not_none(machine: Machine, text: str) -> None:
+    """Else a migration that is not finished would begin again."""
+    (machine.directory / "journal.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(SystemExit, match=r"journal\.json cannot be read, .*: restore it, or move it"):
+        machine.look()
+
+
+def test_a_v2_that_was_decided_for_needs_no_journal(machine: Machine) -> None:
+    machine.marker.touch()
+    machine.write("journal.json", "{")
+    machine.write("record.md", "")
+    assert machine.look() == {**NOTHING, "decided": True}
+
+
+def test_a_record_that_cannot_be_read_is_written_again(machine: Machine) -> None:
+    machine.write("journal.json", JOURNAL)
+    machine.write("record.md", "")
+    machine.write("record.json", "{")
+    assert machine.look()["recorded"] is False
+
+
+def test_the_whole_program_answers_what_the_fact_reads(machine: Machine) -> None:
+    told = {
+        "directory": str(machine.directory),
+        "service": "x",
+        "root": str(machine.root),
+        "marker": str(machine.marker),
+    }
+    words = [sys.executable, "-I", "-c", program_text("migration.state"), json.dumps(told)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    found = MigrationProgress().process(done.stdout.splitlines())
+    assert isinstance(found, Progress) and asdict(found) == NOTHING
+
+
+def finish(folder: Path) -> subprocess.CompletedProcess[str]:
+    names = {name: str(folder / name) for name in ("trying", "ran")}
+    told = {**names, "marker": str(folder / "etc/u.migrated"), "text": "v2 has taken over\n"}
+    words = [sys.executable, "-I", "-c", program_text("migration.commit"), json.dumps(told)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_decision_is_the_marker_and_takes_what_stood_for_the_attempt(tmp_path: Path) -> None:
+    for name in ("trying", "ran"):
+        (tmp_path / name).touch()
+    done = finish(tmp_path)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"v2": "starts from here on"}), done.stderr
+    marker = tmp_path / "etc/u.migrated"
+    assert marker.read_text() == "v2 has taken over\n" and marker.stat().st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["etc"]
+    assert finish(tmp_path).returncode == 0  # repeats safely
+
+
+def test_without_the_marker_the_attempt_stays_one(tmp_path: Path) -> None:
+    """v1 may start again then: nothing has been decided."""
+    for name in ("trying", "ran"):
+        (tmp_path / name).touch()
+    (tmp_path / "etc").touch()  # no directory
+    done = finish(tmp_path)
+    assert done.returncode != 0 and done.stdout == ""
+    assert (tmp_path / "trying").exists() and (tmp_path / "ran").exists()

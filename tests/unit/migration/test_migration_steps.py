@@ -1,0 +1,279 @@
+"""The steps of a migration: in which order, with what, and that v1 is none of the places that they write."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tasks.command import program_file, program_text
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.migration.channels import CHANNELS
+from tasks.model.migration.disk_space import Need
+from tasks.model.migration.steps import ACCOUNT, Step, back, channels, steps
+from tasks.model.migration.v1_state import Group, Install
+from tasks.model.ownership.trees import duty
+from tests.fake.kinds import SECRET
+from tests.unit.v1.v1_found import INSTALL, PATH, host, installs, with_database
+
+PROBE = ["python3", "-I", "-c", "text", "{}"]
+ENTRIES = {"nanoclaw_env": {"DISCORD_BOT_TOKEN": SECRET}}
+HOSTS = {
+    "root, with its root on the pods": host(nanoclaw_user="root", nanoclaw_root="/pods/nanoclaw-v2", **ENTRIES),
+    "uid 1000": host(**ENTRIES),
+    "uid 1500": host(nanoclaw_uid=1500, **ENTRIES),
+    "root, local pods": host(pods_server="local", nanoclaw_user="root", pods_access="chown", **ENTRIES),
+    "uid 1000, local pods": host(pods_server="local", **ENTRIES),
+}
+every_host = pytest.mark.parametrize("plan", HOSTS.values(), ids=HOSTS)
+
+
+def staging(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
+    return steps("staging", plan, install, PROBE)
+
+
+def switching(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
+    return steps("switching", plan, install, PROBE)
+
+
+def every(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
+    return [*staging(plan, install), *switching(plan, install), back(plan, install)]
+
+
+def programs(some: list[Step]) -> list[str]:
+    """The programs of steps; of NanoClaw's own steps their names."""
+    return [step.arguments["step"] if step.program == "migration.upstream_step" else step.program for step in some]
+
+
+def one(some: list[Step], program: str) -> Step:
+    (step,) = (step for step in some if step.program == program)
+    return step
+
+
+def texts(thing: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text in arguments, with the keys that lead to it."""
+    if isinstance(thing, dict):
+        for key, value in thing.items():
+            yield from texts(value, *keys, str(key))
+    elif isinstance(thing, (list, tuple)):
+        for item in thing:
+            yield from texts(item, *keys)
+    elif isinstance(thing, str):
+        yield keys, thing
+
+
+@every_host
+def test_staging_is_in_order(plan: HostPlan) -> None:
+    """The backup before v1's own files are read for v2; the units before anything of v2 could be started; the marker
+    without which v2 does not start while v1 serves."""
+    own = ["trees.main"] if duty(plan) == "change" else []
+    begin = ["migration.archive_attempt", "v1.backup", "migration.unit_conditions", "v1.extract"]
+    assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1.copy", *own, "source.upgrade_marker"]
+
+
+@every_host
+def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan) -> None:
+    need = Need(("/pods",), 5000, 7, None, None)
+    listed = steps("staging", plan, INSTALL, PROBE, [need])
+    assert listed[0] == Step(
+        "look for room", "migration.check_space", {"needs": [{"paths": ["/pods"], "bytes": 5000, "entries": 7}]}
+    )
+    assert listed[1:] == staging(plan)
+
+
+@pytest.mark.parametrize(
+    ("size", "entries", "says"),
+    [(1, 1, ""), (1 << 60, 1, "would need 1152921504606 MB and 1 inodes"), (1, 1 << 60, f"and {1 << 60} inodes, and")],
+)
+def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, entries: int, says: str) -> None:
+    needs = [{"paths": [str(tmp_path / "not" / "there"), "/other"], "bytes": size, "entries": entries}]
+    words = [sys.executable, "-I", "-c", program_text("migration.check_space"), json.dumps({"needs": needs})]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, says in done.stderr) == (1 if says else 0, True), done.stderr
+
+
+@every_host
+def test_switching_is_in_order(plan: HostPlan) -> None:
+    own = ["trees.main"] if duty(plan) == "change" else []
+    convert = ["v1.extract", "env", "db", "groups", "sessions", "tasks", "channel-auth", "v1.copy", "v1.fix_up", *own]
+    prove = ["v1.audit.main", "service.start", "migration.gate", "migration.commit"]
+    assert programs(switching(plan)) == ["v1.stop", *convert, *prove]
+
+
+@every_host
+def test_v1_is_not_stopped_and_v2_not_started_while_v1_serves(plan: HostPlan) -> None:
+    assert not {"v1.stop", "service.start", "migration.commit"} & set(programs(staging(plan)))
+
+
+@every_host
+def test_the_steps_that_the_runner_knows_by_their_names_are_there(plan: HostPlan) -> None:
+    """files/pods/migration/runner.py notes times by them, and the record is made of one."""
+    runner = program_file("migration.runner").read_text(encoding="utf-8")
+    names = {step.program: step.name for step in switching(plan)}
+    for program in ("v1.stop", "migration.gate", "migration.commit"):
+        assert f'== "{names[program]}"' in runner
+    assert names["v1.audit.main"] == ACCOUNT and f'"{back(plan, INSTALL).name}"' in runner
+
+
+@every_host
+def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> None:
+    for part in (staging(plan), switching(plan)):
+        names = [step.name for step in part]
+        assert len(set(names)) == len(names) and all(names)
+    for step in every(plan):
+        assert program_file(step.program).is_file()
+        assert step.seconds > 0
+        assert 0 < step.arguments.get("seconds", 1) < step.seconds
+        assert json.loads(json.dumps(step.arguments)) == step.arguments
+
+
+@every_host
+def test_no_secret_is_in_the_arguments(plan: HostPlan) -> None:
+    """They stand in the command line of a process, and in a file of the machine."""
+    assert plan.settings.nanoclaw_env["DISCORD_BOT_TOKEN"] == SECRET
+    assert SECRET not in json.dumps([step.arguments for step in every(plan)])
+    names = [step.program for step in every(plan) if "env_set" in step.arguments]
+    assert names == ["migration.archive_attempt", "v1.fix_up", "v1.audit.main"]
+
+
+READ = {("v1",), ("v1.stop", "root")}
+"""Where a path of v1 is given: as what is read, and to see whose processes run from it."""
+
+
+@every_host
+def test_no_path_of_v1_is_given_as_one_to_write(plan: HostPlan) -> None:
+    found = set()
+    for step in every(plan):
+        for keys, text in texts(step.arguments):
+            if text == PATH or text.startswith(f"{PATH}/"):
+                found.add(keys if keys == ("v1",) else (step.program, *keys))
+    assert found == READ
+
+
+@every_host
+def test_v1s_tree_and_v2s_own_are_told_apart(plan: HostPlan) -> None:
+    for step in every(plan):
+        if step.program != "v1.stop" and "root" in step.arguments:
+            assert step.arguments["root"] == plan.root
+
+
+@pytest.mark.parametrize("plan", [host(), *HOSTS.values()])
+def test_whom_v2_answers_is_said_for_each_chat_where_it_is_set(plan: HostPlan) -> None:
+    assert one(switching(plan), "v1.fix_up").arguments["unknown_senders"] is None
+
+
+@pytest.mark.parametrize("policy", ["public", "strict", "request_approval"])
+def test_a_policy_holds_for_all_chats(policy: str) -> None:
+    correct = one(switching(host(nanoclaw_v1_unknown_senders=policy)), "v1.fix_up")
+    assert correct.arguments["unknown_senders"] == policy
+
+
+def test_the_channels_step_is_there_where_v1_has_channels() -> None:
+    assert switching(host())[7].arguments["words"] == ["telegram", "whatsapp"]
+    for groups in ([], [Group("x", "nothing", False, None, [])], [Group("x", "gmail:a", False, None, [])]):
+        assert "channel-auth" not in programs(switching(host(), with_database(groups=groups)))
+
+
+@given(installs)
+def test_channels_are_named_once_and_in_order(install: Install) -> None:
+    names = channels(install)
+    assert names == sorted(set(names)) and set(names) <= CHANNELS
+    asked = [step for step in switching(HOSTS["uid 1000"], install) if step.arguments.get("step") == "channel-auth"]
+    assert [step.arguments["words"] for step in asked] == ([names] if names else [])
+
+
+@every_host
+def test_secrets_are_made_for_their_owner_alone(plan: HostPlan) -> None:
+    masks = {
+        step.arguments["step"]: step.arguments["mask"]
+        for step in every(plan)
+        if step.program == "migration.upstream_step"
+    }
+    assert {name for name, mask in masks.items() if mask == "077"} == {"env", "channel-auth"}
+
+
+@every_host
+def test_sessions_and_groups_are_given_to_the_agent_where_that_is_the_hosts_part(plan: HostPlan) -> None:
+    for part in (staging(plan), switching(plan)):
+        given_away = [step for step in part if step.program == "trees.main"]
+        assert bool(given_away) == (duty(plan) == "change")
+        for step in given_away:
+            assert [tree["path"] for tree in step.arguments["trees"]] == [plan.sessions, plan.groups]
+            assert step.arguments["apply"] is True
+
+
+def test_both_kinds_of_duty_are_among_the_hosts() -> None:
+    assert {name: duty(plan) == "change" for name, plan in HOSTS.items()} == {
+        "root, with its root on the pods": False,
+        "uid 1000": False,
+        "uid 1500": False,
+        "root, local pods": True,
+        "uid 1000, local pods": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "agent", "owner"),
+    [
+        ("root, with its root on the pods", 1000, 1000),
+        ("uid 1000", 1000, 1000),
+        ("uid 1500", 1500, 1500),
+        ("root, local pods", 1000, 0),
+    ],
+)
+def test_the_account_expects_the_owners_that_the_server_shows(name: str, agent: int, owner: int) -> None:
+    arguments = one(switching(HOSTS[name]), "v1.audit.main").arguments
+    assert (arguments["agent"]["uid"], arguments["host"]["uid"]) == (agent, owner)
+    assert arguments["must"] is True and arguments["lists"] == {
+        "v1_home": "/home/andy",
+        "user": HOSTS[name].settings.nanoclaw_user,
+    }
+
+
+@every_host
+def test_what_an_earlier_attempt_left_is_where_sessions_and_groups_really_lie(plan: HostPlan) -> None:
+    """A bind mount shows a directory of the pods, and nothing is renamed out of a mount."""
+    trees = one(staging(plan), "migration.archive_attempt").arguments["trees"]
+    home = plan.root if plan.root_on_pods else plan.settings.pods_path
+    inside = "/data/v2-sessions" if plan.root_on_pods else "/v2-sessions"
+    assert trees == {"v2-sessions": home + inside, "groups": f"{home}/groups"}
+
+
+@every_host
+def test_the_same_two_files_decide_everywhere(plan: HostPlan) -> None:
+    for key, several in (("marker", 3), ("trying", 4)):
+        values = [step.arguments[key] for step in every(plan) if key in step.arguments]
+        assert len(values) == several and len(set(values)) == 1
+
+
+def test_the_gate_asks_what_the_operator_says() -> None:
+    asked = one(switching(host(nanoclaw_v1_gate=["node", "ask.mjs"])), "migration.gate")
+    assert asked.arguments["command"] == ["node", "ask.mjs"] and asked.arguments["probe"] == PROBE
+    assert one(switching(host()), "migration.gate").arguments["command"] is None
+
+
+@pytest.mark.parametrize("state", ["active", "inactive", "failed", "unknown"])
+def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: str) -> None:
+    install = replace(INSTALL, units=[replace(INSTALL.units[0], active=state)])
+    unit = {"manager": "user", "name": "nanoclaw.service", "uid": 1001}
+    assert back(host(), install).arguments["v1"] == unit
+    assert back(host(), install).arguments["start"] is False
+    stop = one(steps("switching", host(), install, PROBE), "v1.stop").arguments
+    finish = one(steps("switching", host(), install, PROBE), "migration.commit").arguments
+    assert stop["ran"] == back(host(), install).arguments["ran"] == finish["ran"]
+    assert back(host(), replace(install, units=[])).arguments["v1"] is None
+
+
+@pytest.mark.parametrize("part", ["staging", "switching"])
+def test_a_v1_without_a_home_has_no_lists(part: Any) -> None:
+    listed = steps(part, host(), replace(INSTALL, homes=[]), PROBE)
+    assert one(listed, "v1.copy").arguments["v1_home"] is None
+    if part == "switching":
+        assert one(listed, "v1.audit.main").arguments["lists"] is None

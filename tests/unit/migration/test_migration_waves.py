@@ -1,0 +1,37 @@
+"""The order in which hosts are migrated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.migration.waves import waves
+from tests.unit.v1.v1_found import host
+
+_SOME = [
+    (canary, batch, host(nanoclaw_v1_canary=canary, nanoclaw_v1_batch=batch))
+    for canary in (True, False)
+    for batch in (1, 2, 10)
+]
+
+
+def named(kinds: list[tuple[bool, int, HostPlan]]) -> list[HostPlan]:
+    return [replace(plan, name=f"h{number}") for number, (_canary, _batch, plan) in enumerate(kinds)]
+
+
+@given(st.lists(st.sampled_from(_SOME), max_size=20))
+def test_every_host_is_in_one_wave_canaries_first_and_in_order(kinds: list[tuple[bool, int, HostPlan]]) -> None:
+    hosts = named(kinds)
+    found = waves(hosts)
+    flat = [name for wave in found for name in wave]
+    canaries = [plan.name for plan, (canary, _batch, _plan) in zip(hosts, kinds, strict=True) if canary]
+    others = [plan.name for plan in hosts if plan.name not in canaries]
+    assert flat == canaries + others and all(found)
+    if canaries:
+        assert found[0] == canaries
+    batch = {plan.name: size for plan, (_canary, size, _plan) in zip(hosts, kinds, strict=True)}
+    for wave in found[1 if canaries else 0 :]:
+        assert len(wave) <= batch[wave[0]]

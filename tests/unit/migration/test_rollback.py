@@ -1,0 +1,113 @@
+"""The way back to v1, with stand-ins for systemd and Docker: v1 comes first, whatever these do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import program_argv
+
+V1 = {"manager": "system", "name": "nanoclaw.service", "uid": 0}
+
+
+class Host:
+    """A host in the middle of a switch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "etc").mkdir()
+        for name in ("etc/marker", "trying", "ran"):
+            (folder / name).write_text("")
+        self.says("systemctl", 'echo "$@" >> calls; echo ActiveState=active; echo MainPID=7')
+        self.says("docker", "exit 0")
+
+    def says(self, program: str, script: str) -> None:
+        path = self.folder / program
+        path.write_text(f"#!/bin/sh\ncd {self.folder}\n{script}\n")
+        path.chmod(0o755)
+
+    def back(self, **more: Any) -> subprocess.CompletedProcess[str]:
+        places = {"marker": "etc/marker", "trying": "trying", "ran": "ran"}
+        given = {key: str(self.folder / place) for key, place in places.items()}
+        asked = {
+            "v1": V1,
+            "v2": "v2.service",
+            "label": "x",
+            "start": False,
+            "serves": False,
+            "journal": None,
+            **given,
+            **more,
+        }
+        _python, *words = program_argv("migration.rollback", asked)
+        env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        return subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, timeout=120, env=env, check=False
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_v2_is_stopped_and_v1_runs_if_it_ran(host: Host) -> None:
+    done = host.back()
+    assert done.returncode == 0, done.stderr
+    assert host.calls.index("stop v2.service") < host.calls.index("start nanoclaw.service")
+    assert not [name for name in ("etc/marker", "trying", "ran") if (host.folder / name).exists()]
+
+
+def test_a_v1_that_did_not_run_is_not_started_unless_it_is_asked_for(host: Host) -> None:
+    (host.folder / "ran").unlink()
+    assert host.back().returncode == 0 and "start nanoclaw.service" not in host.calls
+    assert host.back(start=True).returncode == 0 and "start nanoclaw.service" in host.calls
+
+
+@pytest.mark.parametrize("docker", ["exit 1", '[ "$1" = ps ] && echo abc && exit 0; exit 1'])
+def test_what_docker_does_is_noted_and_v1_is_started(host: Host, docker: str) -> None:
+    host.says("docker", docker)
+    done = host.back()
+    assert done.returncode == 0, done.stderr
+    assert "agents of v2 may still run" in json.loads(done.stdout)["notes"][0]
+    assert "start nanoclaw.service" in host.calls
+
+
+def test_a_v2_that_does_not_stop_is_killed(host: Host) -> None:
+    host.says("systemctl", 'echo "$@" >> calls; [ "$1" != stop ] || exit 1; echo ActiveState=active; echo MainPID=7')
+    assert host.back().returncode == 0
+    assert "kill --signal=KILL v2.service" in host.calls and "start nanoclaw.service" in host.calls
+
+
+def test_a_v1_that_does_not_start_is_an_error_and_stays_noted(host: Host) -> None:
+    host.says("systemctl", 'echo "$@" >> calls; [ "$1" != start ] || { echo no such unit; exit 5; }')
+    done = host.back()
+    assert done.returncode != 0 and "no such unit" in done.stderr
+    assert (host.folder / "ran").exists()
+
+
+def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host) -> None:
+    host.says(
+        "systemctl",
+        'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active; echo MainPID=7',
+    )
+    done = host.back(start=True, serves=True)
+    assert done.returncode != 0 and "v2 serves on" in done.stderr
+    assert (host.folder / "etc/marker").exists() and "start v2.service" in host.calls[-20:]
+
+
+def test_a_journal_is_told(host: Host) -> None:
+    journal = host.folder / "journal.json"
+    journal.write_text(json.dumps({"state": "finished", "steps": []}))
+    assert host.back(journal=str(journal)).returncode == 0
+    assert json.loads(journal.read_text()) == {"state": "rolled back", "steps": []}

@@ -1,0 +1,128 @@
+"""One of NanoClaw's own steps: its lines decide, not its exit status; it runs as the host user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.trees.trees import needs_root
+
+PNPM = """#!/bin/bash
+printf '%s\\n' "$PWD" "$*" "$(umask)" "$HOME" "$(id -u):$(id -g)" > seen
+git status --porcelain > git 2>&1
+. ./says
+"""
+
+DRIVER = """
+import json, sys
+from files.pods.common import run_as_host_user as host_user
+from files.pods.migration import upstream_step as nanoclaw_step
+host_user.PATH = sys.argv[2]
+print(json.dumps(nanoclaw_step.main(json.loads(sys.argv[1]))))
+"""
+
+
+class Project:
+    """A project root with a pnpm that says what a test wants."""
+
+    def __init__(self, base: Path) -> None:
+        self.root = base / "root"
+        self.root.mkdir()
+        program = base / "bin/pnpm"
+        program.parent.mkdir()
+        program.write_text(PNPM)
+        program.chmod(0o755)
+        subprocess.run(["git", "init", "--quiet", str(self.root)], check=True)
+        self.path = f"{program.parent}:{os.environ['PATH']}"
+
+    def try_step(self, says: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        (self.root / "says").write_text(says)
+        me = pwd.getpwuid(os.getuid())
+        asked = {"root": str(self.root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
+        asked |= {"step": "db", "words": [], "view": "/view", "mask": "022", **more}
+        words = [sys.executable, "-c", DRIVER, json.dumps(asked), self.path]
+        return subprocess.run(
+            words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def step(self, says: str, **more: Any) -> dict[str, Any]:
+        done = self.try_step(says, **more)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def seen(self) -> list[str]:
+        return (self.root / "seen").read_text().splitlines()
+
+
+@pytest.fixture
+def project() -> Iterator[Project]:
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path: another user has to get in
+        Path(folder).chmod(0o755)
+        yield Project(Path(folder))
+
+
+def test_the_step_gets_the_view_in_the_project_root(project: Project) -> None:
+    answer = project.step("echo OK:copied=1", step="channel-auth", words=["telegram", "whatsapp"], mask="077")
+    assert answer == {"ok": "OK:copied=1", "errors": [], "missing": []}
+    arguments = "exec tsx setup/migrate-v2/channel-auth.ts /view telegram whatsapp"
+    assert project.seen()[:3] == [str(project.root), arguments, "0077"]
+
+
+@needs_root
+def test_the_step_runs_as_the_host_user_in_a_checkout_of_another(project: Project) -> None:
+    project.root.chmod(0o777)
+    project.step("echo OK:", user="nobody", uid=65534, gid=65534)
+    assert project.seen()[2:] == ["0022", pwd.getpwnam("nobody").pw_dir, "65534:65534"]
+    assert "dubious" not in (project.root / "git").read_text()
+
+
+@pytest.mark.parametrize("line", ["OK:created=1", "SKIPPED:no v1 .env"])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_line_that_says_so_is_a_good_end_whatever_the_status(project: Project, line: str, status: int) -> None:
+    assert project.step(f"echo one; echo {line}; exit {status}")["ok"] == line
+
+
+def test_what_is_about_single_chats_and_tasks_is_passed_on(project: Project) -> None:
+    says = "echo OK:active=2; echo MISSING:slack:TOKEN; echo ERROR:dc:1; echo TASK_ERROR:t1 >&2; echo ' ERROR:two'"
+    answer = project.step(says)
+    assert answer == {
+        "ok": "OK:active=2",
+        "errors": ["ERROR:dc:1", "ERROR:two", "TASK_ERROR:t1"],
+        "missing": ["MISSING:slack:TOKEN"],
+    }
+
+
+def test_what_is_printed_is_printable(project: Project) -> None:
+    assert project.step("printf 'OK:\\033[31mred\\n'")["ok"] == "OK:\\x1b[31mred"
+    assert project.step("printf 'OK:\\377\\n'")["ok"].startswith("OK:")
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("echo OK:groups=1; echo FAIL:groups=1; exit 0", "(status 0): FAIL:groups=1"),
+        ("echo FAIL:groups=1; echo ERROR:why; exit 1", "(status 1): FAIL:groups=1; ERROR:why"),
+        ("echo ERROR:why; exit 1", "(status 1): ERROR:why"),
+        ("exit 3", "(status 3): it printed nothing"),
+        (
+            "echo \"Error: Cannot find module 'better-sqlite3'\"; echo '    at node:internal/x:1:1'; echo Node.js v20",
+            "Error: Cannot find module 'better-sqlite3'",
+        ),
+        ("echo one; echo two", "(status 0): one; two"),
+    ],
+)
+def test_a_step_without_a_good_end_has_failed_and_its_cause_is_shown(project: Project, says: str, words: str) -> None:
+    done = project.try_step(says)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("NanoClaw's step db failed (status ")
+    assert words in done.stderr and "node:internal" not in done.stderr

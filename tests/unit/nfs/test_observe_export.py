@@ -1,0 +1,185 @@
+"""The program that looks at an export, run on a local directory: what it makes, follows, and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import PROGRAMS
+from tasks.model.fleet.plan import Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.observe_servers import places
+from tests.unit.trees.trees import needs_root
+
+A = 1000
+Load = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """The functions of the program, for these arguments."""
+
+    def load(**more: Any) -> dict[str, Any]:
+        asked = {
+            "address": "10.0.0.9",
+            "path": "/vol/pods",
+            "version": "4.2",
+            "transport": "tcp",
+            "places": ["v2-sessions", "data/groups", "."],
+            "host": [A, A],
+            "agent": [A, A],
+            "seconds": 20,
+            **more,
+        }
+        monkeypatch.setattr(sys, "argv", ["observe", json.dumps(asked)])
+        return runpy.run_path(str(PROGRAMS / "nfs/observe_export.py"))
+
+    return load
+
+
+@pytest.fixture
+def export() -> Iterator[Path]:
+    """A directory that everybody reaches, and only root may write into, as a fresh export is."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        export = Path(place) / "export"
+        export.mkdir()
+        yield export
+
+
+def everything(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
+
+
+@needs_root
+def test_who_makes_what_is_seen_and_nothing_stays(load: Load, export: Path) -> None:
+    (export / "v2-sessions").mkdir()
+    os.chown(export / "v2-sessions", A, A)
+    seen = load()["look_at"](str(export))
+    assert seen == {
+        "made": {"host": [A, A], "agent": [A, A], "root": [0, 0]},
+        "mount_point": None,
+        "chown": None,
+        "given": True,
+        "left": [],
+    }
+    assert everything(export) == ["v2-sessions"]
+
+
+@needs_root
+@pytest.mark.parametrize(("writer", "maker"), [(A, "host"), (0, "root")])
+def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_nothing(
+    load: Load, export: Path, writer: int, maker: str
+) -> None:
+    (export / "v2-sessions").mkdir()
+    os.chown(export / "v2-sessions", writer, writer)
+    program = load()
+    program["look_at"].__globals__["give"] = lambda _root, scratch: "/".join(scratch)
+    assert program["look_at"](str(export))["chown"] == f"v2-sessions/{program['NAME']}-{maker}"
+
+
+@needs_root
+def test_who_may_make_nothing_is_named_by_the_errno(load: Load, export: Path) -> None:
+    seen = load()["look_at"](str(export))
+    assert seen["made"] == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
+    assert everything(export) == []
+
+
+@needs_root
+@pytest.mark.parametrize("planted", ["v2-sessions", "data"])
+def test_a_link_of_the_export_is_not_followed(load: Load, export: Path, planted: str) -> None:
+    """Not to make anything behind it, not to remove what looks like scratch there."""
+    program = load(places=["v2-sessions", "data/groups"])
+    elsewhere = export.parent / "elsewhere"
+    for directory in (elsewhere, elsewhere / "groups"):
+        old = directory / f"{program['PREFIX']}old"
+        old.mkdir(parents=True, exist_ok=True)
+        os.chown(directory, A, A)
+        os.utime(old, (0, 0))
+    before = everything(elsewhere)
+    (export / planted).symlink_to(elsewhere)
+    seen = program["look_at"](str(export))
+    assert all(isinstance(made, str) for made in seen["made"].values())
+    assert everything(elsewhere) == before
+
+
+@needs_root
+def test_what_a_killed_observation_left_is_removed_and_what_is_beside_it_not(load: Load, export: Path) -> None:
+    program = load()
+    old, new = export / f"{program['PREFIX']}old", export / f"{program['PREFIX']}new"
+    (old / "agent").mkdir(parents=True)
+    new.mkdir()
+    os.utime(old, (0, 0))
+    program["look_at"](str(export))
+    assert everything(export) == [new.name]
+
+
+@needs_root
+def test_what_was_made_is_removed_when_a_look_fails(load: Load, export: Path) -> None:
+    program = load()
+
+    def broken(*_words: Any) -> None:
+        raise RuntimeError("broken")
+
+    look_at = program["look_at"]
+    real = look_at.__globals__["as_ids"]
+    calls: list[float] = []
+
+    def as_ids(ids: Any, end: float, work: Any) -> Any:
+        calls.append(end)
+        return broken() if len(calls) == 4 else real(ids, end, work)
+
+    look_at.__globals__["as_ids"] = as_ids
+    with pytest.raises(RuntimeError):
+        look_at(str(export))
+    assert len(calls) > 4 and everything(export) == []
+
+
+@needs_root
+def test_a_look_without_end_ends(load: Load) -> None:
+    as_ids, begun = load()["as_ids"], time.monotonic()
+    assert as_ids((0, 0), begun + 0.3, lambda: time.sleep(10**6)) == "ETIMEDOUT"
+    assert as_ids((0, 0), begun, lambda: 1) == "ETIMEDOUT"
+
+
+@needs_root
+def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
+    program = load(seconds=1)
+    program["observe"].__globals__["look"] = lambda: time.sleep(30)
+    answer = program["observe"]()
+    assert (answer["state"], answer["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"version": "4.2"}, ["proto=tcp", "clientaddr=0.0.0.0"]),
+        ({"address": "fd00::9", "transport": "tcp6"}, ["addr=fd00::9", "proto=tcp6", "clientaddr=::"]),
+        ({"address": "fd00::9", "transport": "tcp6", "version": "3"}, ["proto=tcp6", "mountproto=tcp6"]),
+    ],
+)
+def test_a_server_is_mounted_by_its_kind_of_address(load: Load, more: dict[str, str], expected: list[str]) -> None:
+    assert set(expected) <= set(load(**more)["mount_options"]())
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("/opt/nanoclaw", ["v2-sessions", "groups", "."]),
+        ("/pods/one", ["one/data/v2-sessions", "one/groups", "."]),
+    ],
+)
+def test_it_looks_where_sessions_and_groups_are(root: str, expected: list[str]) -> None:
+    data = {"pods_server": "10.0.0.9", "pods_export": "/vol/pods", "pods_address": "10.0.0.2", "nanoclaw_root": root}
+    data["pods_export_options"] = ["all_squash", "anonuid=1000", "anongid=1000"]  # type: ignore[assignment]
+    plan = plan_fleet([Machine("oslo", ("nanoclaw_hosts",), data)]).hosts["oslo"]
+    assert places(plan) == expected

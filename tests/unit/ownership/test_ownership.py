@@ -1,0 +1,138 @@
+"""Which trees are whose, who brings that about, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.model.access.identity import Ids
+from tasks.model.fleet.plan import FleetPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.ownership.trees import (
+    MOST_REMARKS,
+    TreeReport,
+    duty,
+    host_trees,
+    obstacle,
+    remarks,
+    server_trees,
+    wrong,
+)
+
+SERVER = Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
+UNMANAGED = {"pods_server": "10.0.0.9", "pods_export": "/export/h"}
+SQUASH = ["all_squash", "anonuid=1000", "anongid=1000"]
+
+
+def fleet(**data: Any) -> FleetPlan:
+    return plan_fleet([SERVER, Machine("h", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, "server"),
+        ({"nanoclaw_uid": 1500, "pods_access": "native"}, "server"),
+        ({"nanoclaw_user": "root", "pods_access": "chown"}, "change"),
+        ({**UNMANAGED, "pods_export_options": SQUASH}, "report"),
+        ({**UNMANAGED, "pods_export_options": ["root_squash", "anonuid=1000"]}, "report"),
+        ({**UNMANAGED}, "report"),
+        ({**UNMANAGED, "nanoclaw_user": "root"}, "change"),
+        ({**UNMANAGED, "nanoclaw_user": "root", "pods_export_options": ["no_root_squash"]}, "change"),
+        ({**UNMANAGED, "pods_export_options": ["no_root_squash"]}, "change"),
+        ({"pods_server": "local"}, "change"),
+        ({"pods_server": "local", "nanoclaw_user": "root"}, "change"),
+    ],
+)
+def test_trees_are_changed_where_that_is_cheap_and_allowed(data: dict[str, Any], expected: str) -> None:
+    assert duty(fleet(**data).hosts["h"]) == expected
+
+
+def test_the_server_owns_sessions_and_groups_and_none_of_hosts_that_chown() -> None:
+    trees = server_trees(fleet(nanoclaw_uid=1500).servers["server"])
+    assert [tree.path for tree in trees] == ["/srv/pods/h/v2-sessions", "/srv/pods/h/groups"]
+    for tree in trees:
+        assert (tree.owner, tree.arguments()["uids"]) == (Ids(1500, 1500), [0, 65534])
+    assert server_trees(fleet(nanoclaw_user="root", pods_access="chown").servers["server"]) == ()
+
+
+def test_files_of_an_earlier_arrangement_are_taken_over() -> None:
+    """The host was 1000 and its agent 1001 before the export gave everything to one of them."""
+    for tree in server_trees(fleet(nanoclaw_image_uid=1001, nanoclaw_image_gid=1001).servers["server"]):
+        assert (tree.owner, tree.arguments()["uids"]) == (Ids(1001, 1001), [0, 1000, 65534])
+
+
+def test_an_export_that_holds_a_project_root_is_walked_whole() -> None:
+    (tree,) = server_trees(fleet(nanoclaw_root="/pods/nc").servers["server"])
+    assert (tree.path, tree.owner) == ("/srv/pods/h", Ids(1000, 1000))
+
+
+def test_an_export_for_two_hosts_is_walked_once() -> None:
+    shared = {"pods_export": "/srv/pods/both"}
+    hosts = [
+        Machine(name, ("nanoclaw_hosts",), {"pods_address": address, "nanoclaw_root": f"/pods/{name}", **shared})
+        for name, address in (("a", "10.0.0.2"), ("b", "10.0.0.3"))
+    ]
+    assert len(server_trees(plan_fleet([SERVER, *hosts]).servers["server"])) == 1
+
+
+def test_a_tree_needs_the_mount_that_it_lies_on() -> None:
+    bound, _ = host_trees(fleet().hosts["h"])
+    assert (bound.path, bound.mount, bound.anchor) == ("/opt/nanoclaw/data/v2-sessions",) * 2 + ("/pods",)
+    inside, groups = host_trees(fleet(nanoclaw_root="/pods/nc").hosts["h"])
+    assert (inside.path, inside.mount, groups.path) == ("/pods/nc/data/v2-sessions", "/pods", "/pods/nc/groups")
+    local, _ = host_trees(fleet(pods_server="local", nanoclaw_root="/pods/nc").hosts["h"])
+    assert (local.mount, local.anchor) == (None, None)
+
+
+def test_an_owner_is_never_among_those_that_are_replaced() -> None:
+    for tree in host_trees(fleet(nanoclaw_user="root").hosts["h"]):
+        assert tree.arguments()["uids"] == [0, 65534]
+        assert tree.arguments()["uid"] == 1000
+
+
+def report(state: Any = "there", **counts: int) -> TreeReport:
+    named = {name.replace("_", " ").replace("-", ":"): number for name, number in counts.items()}
+    return TreeReport("/t", state, sum(counts.values()), named, {"give": ["a", "b"]})
+
+
+def test_what_differs_is_said_with_names() -> None:
+    found = report(right=7, give=3)
+    assert wrong(found) == 3
+    assert remarks(found, Ids(1000, 1000)) == ["/t: to be given to 1000:1000: 3 of 10 (a, b, …)"]
+    assert remarks(found, Ids(1000, 1000), can_change=False) == ["/t: do not belong to 1000:1000: 3 of 10 (a, b, …)"]
+    assert remarks(report(right=7), Ids(1000, 1000)) == []
+
+
+def test_what_is_left_alone_is_said_with_the_reason() -> None:
+    found = TreeReport("/t", "there", 9, {"foreign 33:33": 2, "linked": 1, "special": 1, "EPERM": 1}, {"linked": ["l"]})
+    said = remarks(found, Ids(1000, 1000))
+    assert said == [
+        "/t: left alone, for they failed with EPERM: 1",
+        "/t: left alone, for NanoClaw runs nothing as 33:33: 2",
+        "/t: left alone, for they have several names, one of which may lie elsewhere: 1 (l)",
+        "/t: left alone, for they are devices, sockets, pipes or set-id files, which NanoClaw does not make: 1",
+    ]
+
+
+def test_broken_id_mapping_is_refused_and_not_chased() -> None:
+    text = obstacle(report("nobody", give=3), Ids(1000, 1000))
+    assert text is not None and "idmapd.conf" in text and "Nothing is given" in text
+    assert obstacle(report("unreadable", ELOOP=1), Ids(1000, 1000)) is not None
+    assert obstacle(report("absent"), Ids(1000, 1000)) is None
+
+
+def test_forged_owners_are_few_lines() -> None:
+    counts = {f"foreign {number}:5": 1 for number in range(1000)}
+    lines = remarks(TreeReport("/t", "there", 1000, {"give": 1, **counts}), Ids(1000, 1000))
+    assert len(lines) <= MOST_REMARKS + 1
+    assert lines[0].startswith("/t: to be given to") and lines[-1].endswith(
+        "and more kinds of entries that were left alone"
+    )
+
+
+def test_a_walk_that_was_ended_is_told_with_the_way_out() -> None:
+    lines = remarks(TreeReport("/t", "unfinished", 7, {"right": 7}, seconds=1500), Ids(1000, 1000))
+    assert len(lines) == 1 and lines[0].startswith("/t: no end of it after 7 entries and 1500 s: ")
+    assert "Stop the service and its agents" in lines[0]

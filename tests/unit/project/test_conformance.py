@@ -1,0 +1,355 @@
+"""Rules that the code keeps everywhere, read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api.arguments import all_argument_meta
+
+from tasks.command import program_file, program_name
+
+PROJECT = Path(__file__).resolve().parents[3]
+DEPLOY = PROJECT / "deploy.py"
+TASKS = sorted((PROJECT / "tasks").rglob("*.py"))
+CAPABILITIES = sorted((PROJECT / "tasks").glob("[!_]*.py"))
+MODEL = sorted((PROJECT / "tasks/model").rglob("*.py"))
+PROGRAMS = sorted((PROJECT / "files/pods").rglob("*.py"))
+
+LINES, DEPLOY_LINES = 250, 60
+"""What a file, and deploy.py, may have of lines: one that wants more is two things."""
+
+NOT_IN_MODEL = {"pyinfra", "gevent", "os", "pathlib", "subprocess", "socket", "shutil", "tempfile", "requests"}
+LAYERS = {"model": ("model",), "facts": ("model", "facts", "command"), "operations": ("model", "facts", "operations")}
+"""What of the role each part of tasks/ imports; operations also the helpers beside them."""
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
+
+
+def tree(path: Path, version: tuple[int, int] | None = None) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), named(path), feature_version=version)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules that a file imports, by their full names."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "."
+
+
+def operations() -> dict[str, Any]:
+    """The role's operations and deploys, by the name of their module and their own."""
+    found = {}
+    for path in [*CAPABILITIES, *(PROJECT / "tasks/operations").glob("[!_]*.py")]:
+        module = import_module(named(path).removesuffix(".py").replace("/", "."))
+        for name, thing in vars(module).items():
+            if hasattr(thing, "_inner") and inspect.unwrap(thing).__module__ == module.__name__:
+                found[f"{module.__name__}.{name}"] = thing
+    return found
+
+
+def operation_calls(path: Path) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+    """The calls of operations in a file, each with what stands around it."""
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tasks.operations.")
+        for alias in node.names
+    }
+
+    def walk(node: ast.AST, around: list[ast.AST]) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+            yield node, around
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, [*around, node])
+
+    yield from walk(tree(path), [])
+
+
+CALLS = [(path, call, around) for path in CAPABILITIES for call, around in operation_calls(path)]
+CALL_IDS = [f"{named(path)}:{call.lineno}" for path, call, _around in CALLS]
+
+
+def test_the_role_is_found() -> None:
+    """Else every rule below would hold of nothing."""
+    assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
+
+
+@pytest.mark.parametrize("name", operations())
+def test_no_parameter_hides_a_global_argument_of_pyinfra(name: str) -> None:
+    assert not set(inspect.signature(operations()[name]._inner).parameters) & set(all_argument_meta)
+
+
+@pytest.mark.parametrize(("path", "call", "around"), CALLS, ids=CALL_IDS)
+def test_an_operation_is_called_with_a_name_and_a_time_limit_and_once(
+    path: Path, call: ast.Call, around: list[ast.AST]
+) -> None:
+    """pyinfra knows an operation by its line; without a name it shows the arguments.
+
+    In `for … in host.loop(…):` it knows it by its line and its turn, and each turn has a name of its own.
+    """
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+    loops = [node for node in around if isinstance(node, _LOOPS)]
+    turn = turn_of(loops[0]) if loops else None
+    if turn:
+        assert names_in(keywords.get("name")) == {turn}, "a name= that is not each turn's own"
+    else:
+        assert isinstance(keywords.get("name"), ast.Constant), "no name="
+    assert "_timeout" in keywords, "no _timeout=: a server that is gone would hang the run"
+    assert len(loops) == (1 if turn else 0), "called in a loop"
+
+
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def turn_of(loop: ast.AST) -> str | None:
+    """The variable of a loop that is pyinfra's own, `for VARIABLE in host.loop(…):`; None for any other."""
+    if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name) or not isinstance(loop.iter, ast.Call):
+        return None
+    return loop.target.id if ast.unparse(loop.iter.func) == "host.loop" else None
+
+
+def names_in(name: ast.expr | None) -> set[str]:
+    """The variables in an f-string; none for anything else."""
+    nodes = ast.walk(name) if isinstance(name, ast.JoinedStr) else ()
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+@pytest.mark.parametrize(
+    ("loop", "turn"),
+    [
+        ("for n in host.loop(range(3)): pass", "n"),
+        ("for n in range(3): pass", None),
+        ("for n in other.loop(range(3)): pass", None),
+        ("for n in host.loop: pass", None),
+        ("for n, m in host.loop(pairs): pass", None),
+        ("while host.loop(x): pass", None),
+        ("[n for n in host.loop(range(3))]", None),
+    ],
+)
+def test_a_loop_of_pyinfra_is_told_from_others(loop: str, turn: str | None) -> None:
+    (node,) = (node for node in ast.walk(ast.parse(loop)) if isinstance(node, _LOOPS))
+    assert turn_of(node) == turn
+
+
+def test_names_of_operations_are_each_of_one_call() -> None:
+    words = [keyword for _path, call, _around in CALLS for keyword in call.keywords]
+    names = [ast.unparse(word.value) for word in words if word.arg == "name"]
+    assert len(set(names)) == len(names)
+
+
+def test_looks_of_the_deploy_code_have_a_time_limit() -> None:
+    looks = [
+        (named(path), node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in CAPABILITIES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_fact"
+    ]
+    assert looks and not [(path, line) for path, line, keywords in looks if "_timeout" not in keywords]
+
+
+@pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
+def test_a_file_is_short_and_asserts_nothing(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= (DEPLOY_LINES if path == DEPLOY else LINES)
+    assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)], "python -O drops it"
+
+
+@pytest.mark.parametrize("path", MODEL, ids=named)
+def test_the_model_is_pure(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_MODEL
+    calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert not [func.id for func in calls if isinstance(func, ast.Name) and func.id in ("open", "print", "input")]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=named)
+def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
+    part = path.relative_to(PROJECT / "tasks").parts[0]
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("tasks.")}
+    if part in LAYERS:
+        helpers = {"command", "report"} if part == "operations" else set()
+        assert used <= {*LAYERS[part], *helpers}
+    assert not [name for name in imports(path) if name.startswith(("tests", "files", "deploy"))]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_a_program_runs_on_any_machine(path: Path) -> None:
+    """Python 3.9 and its library; annotations are never evaluated."""
+    words = tree(path, version=(3, 9))
+    used = [name for name in imports(path) if not name.startswith("files.pods.")]
+    assert "__future__" in used
+    assert {name.split(".")[0] for name in used} <= set(sys.stdlib_module_names) - {"tomllib"}
+    later = [
+        node.lineno
+        for node in ast.walk(words)
+        if isinstance(node, ast.Call)
+        and {keyword.arg for keyword in node.keywords} & {"slots", "kw_only", "strict", "process_group", "root_dir"}
+    ]
+    assert not later, "a keyword that Python 3.9 does not know"
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_programs_that_become_one_text_define_no_name_twice(path: Path) -> None:
+    """They are put together without their files (tasks/command.py), so that the last one would count for all."""
+    assert collisions(parts(program_name(path))) == []
+
+
+def parts(name: str) -> dict[str, ast.Module]:
+    """The files that become one text, by their names: a program, what it imports, and what that imports."""
+    found: dict[str, ast.Module] = {}
+    todo = [name]
+    while todo:
+        if (each := todo.pop()) not in found:
+            found[each] = tree(program_file(each))
+            words = imports(program_file(each))
+            todo += [word.removeprefix("files.pods.") for word in words if word.startswith("files.pods.")]
+    return found
+
+
+def collisions(files: Mapping[str, ast.Module]) -> list[str]:
+    """Names that two of these files define, or that one defines and another imports from elsewhere."""
+    origins: defaultdict[str, set[str]] = defaultdict(set)
+    for file, module in files.items():
+        for name, origin in defined(module.body):
+            origins[name].add(origin or file)
+    twice = [name for name, found in origins.items() if len(found) > 1]
+    again = [
+        name
+        for module in files.values()
+        for name, count in Counter(name for name, origin in defined(module.body, deep=False) if not origin).items()
+        if count > 1
+    ]
+    return sorted({*twice, *again})
+
+
+def defined(body: list[ast.stmt], *, deep: bool = True) -> Iterator[tuple[str, str | None]]:
+    """The names that statements bind in their module, each with where it comes from (None: from here).
+
+    + deep: also those of loops, branches and the like
+    """
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name, None
+        elif isinstance(node, ast.Import):
+            yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if not (node.module or "").startswith(("files.pods", "__future__")):
+                yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+            yield from ((alias.asname, f"{node.module}, renamed") for alias in node.names if alias.asname)
+        else:
+            fields = ("body", "orelse", "finalbody", "handlers")
+            inner = [child for field in fields for child in getattr(node, field, [])]
+            yield from ((name, None) for name in stored(node, inner) if deep or not inner)
+            blocks = [each.body if isinstance(each, ast.ExceptHandler) else [each] for each in inner] if deep else []
+            for block in blocks:
+                yield from defined(block)
+
+
+def stored(node: ast.stmt, inner: list[ast.AST]) -> Iterator[str]:
+    """The names that a statement assigns, but for what is in its blocks and in functions' own scopes."""
+    todo: list[ast.AST] = [node]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        own = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+        todo += [child for child in ast.iter_child_nodes(each) if child not in inner and not isinstance(child, own)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ("A, B = 1, 2", "B, C = 3, 4", ["B"]),
+        ("(A, [B, *C]) = x", "for C in y: pass", ["C"]),
+        ("A: int = 1", "A = 2", ["A"]),
+        ("with x as A: pass", "def A(): pass", ["A"]),
+        ("try:\n  A = 1\nexcept E:\n  B = 2", "class B: pass", ["B"]),
+        ("if x: A = 1\nelse: A = 2", "B = 1", []),
+        ("import os", "os = 1", ["os"]),
+        ("from time import time", "import time", ["time"]),
+        ("from json import dumps as d", "def d(): pass", ["d"]),
+        ("import os, json", "import json, os", []),
+        ("def f():\n  A = 1", "A = 2", []),
+        ("A = [x for x in y]", "x = 1", []),
+        ("A = 1\nA = 2", "B = 1", ["A"]),
+        ("if (A := 1): pass", "A = 1", ["A"]),
+    ],
+)
+def test_a_collision_is_seen_however_a_name_is_bound(one: str, other: str, names: list[str]) -> None:
+    assert collisions({"one": ast.parse(one), "other": ast.parse(other)}) == names
+
+
+def test_no_name_of_another_program_is_renamed_where_it_is_imported() -> None:
+    """The import is replaced by the text, which knows nothing of the new name."""
+    renamed = [
+        (named(path), alias.asname)
+        for path in PROGRAMS
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("files.pods.")
+        for alias in node.names
+        if alias.asname
+    ]
+    assert renamed == []
+
+
+@pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
+def test_what_is_public_says_what_it_is_for(path: Path) -> None:
+    module = tree(path)
+    assert ast.get_docstring(module), "the file"
+    if path not in TASKS:
+        return
+    public = [
+        node
+        for node in module.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
+    assert not [node.name for node in public if not ast.get_docstring(node)]
+
+
+def environments(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """The lines on which a child gets an environment of its own, and the variables that stand in it."""
+    module = tree(path)
+    dicts: dict[str, set[str]] = {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and isinstance(node.targets[0], ast.Name):
+            dicts.setdefault(node.targets[0].id, set()).update(keys_of(node.value))
+    places = [
+        (node.lineno, keyword.value) for node in calls(module) for keyword in node.keywords if keyword.arg == "env"
+    ]
+    for node in ast.walk(module):
+        if isinstance(node, ast.Dict) and "subprocess" in imports(path):
+            pairs = zip(node.keys, node.values, strict=True)
+            places += [(node.lineno, value) for key, value in pairs if key is not None and ast.unparse(key) == "'env'"]
+    for line, value in places:
+        yield line, keys_of(value) if isinstance(value, ast.Dict) else dicts.get(ast.unparse(value), set())
+
+
+def calls(module: ast.Module) -> list[ast.Call]:
+    return [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+
+
+def keys_of(node: ast.Dict) -> set[str]:
+    """The names in a dict; those of os.environ, which the start of each program sets, where it is taken over."""
+    named = {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+    inherited = [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
+    return named | ({"LC_ALL"} if any(ast.unparse(value) == "os.environ" for value in inherited) else set())
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=named)
+def test_a_child_with_an_environment_of_its_own_has_the_c_locale(path: Path) -> None:
+    """Others have that of their program, which starts with it (tasks/command.py)."""
+    assert not [line for line, names in environments(path) if "LC_ALL" not in names]
+
+
+def test_environments_of_children_are_found() -> None:
+    assert sum(len(list(environments(path))) for path in PROGRAMS) >= 4

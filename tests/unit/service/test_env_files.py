@@ -1,0 +1,215 @@
+"""The entries of .env: what is compared, and the programs that look and write, run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from files.pods.common.dotenv import entries, with_entries
+from tasks.command import program_text
+from tasks.model.access.identity import Ids
+from tasks.model.host.env_files import EnvState, differing, digest, open_places, places, refusals
+
+ME = Ids(os.getuid(), os.getgid())
+
+names = st.from_regex(r"[A-Z_][A-Z0-9_]{0,3}", fullmatch=True)
+values = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]))
+wanted_entries = st.dictionaries(names, values, max_size=4)
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.builds("{}={}".format, names, values)).map(
+    "\n".join
+)
+
+READER = """
+require("readline").createInterface({ input: process.stdin }).on("line", (asked) => {
+  const found = {};
+  for (const line of JSON.parse(asked).split("\\n")) {
+    const trimmed = line.trim();
+    if (!trimmed || trimmed.startsWith("#")) continue;
+    const at = trimmed.indexOf("=");
+    if (at === -1) continue;
+    let value = trimmed.slice(at + 1).trim();
+    if (value.length >= 2 && ['"', "'"].some((quote) => value.startsWith(quote) && value.endsWith(quote)))
+      value = value.slice(1, -1);
+    if (value) found[trimmed.slice(0, at).trim()] = value;
+  }
+  console.log(JSON.stringify(found));
+});
+"""
+"""What NanoClaw's own reader does, in its own language: each line is a text, and is answered."""
+
+Reader = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def reads() -> Iterator[Reader]:
+    if shutil.which("node") is None:
+        pytest.skip("needs Node")
+    node = subprocess.Popen(["node", "-e", READER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert node.stdin and node.stdout
+    with node:
+        ask, answers = node.stdin, node.stdout
+
+        def read(text: str) -> dict[str, str]:
+            ask.write(json.dumps(text) + "\n")
+            ask.flush()
+            return dict(json.loads(answers.readline()))
+
+        yield read
+        ask.close()
+
+
+@given(texts, wanted_entries)
+def test_nanoclaw_reads_what_was_wanted_and_what_it_read_before(
+    reads: Reader, text: str, wanted: dict[str, str]
+) -> None:
+    before, after = reads(text), reads(with_entries(text, wanted))
+    assert before == {name: value for name, value in entries(text).items() if value}
+    for name, value in wanted.items():
+        assert after.get(name, "") == value
+    assert {name: value for name, value in after.items() if name not in wanted} == {
+        name: value for name, value in before.items() if name not in wanted
+    }
+
+
+@given(texts, wanted_entries)
+def test_what_is_set_is_found_and_setting_it_again_changes_nothing(text: str, wanted: dict[str, str]) -> None:
+    once = with_entries(text, wanted)
+    found = entries(once)
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert with_entries(once, wanted) == once
+
+
+def test_other_lines_and_their_order_stay() -> None:
+    text = "# keys\nA=1\n\nB = 'two'\r\n  # end\nA=3"
+    assert with_entries(text, {"A": "4", "C": "5 "}) == "# keys\nA=4\n\nB = 'two'\r\n  # end\nC=\"5 \"\n"
+    assert with_entries("A=1\n", {}) == "A=1\n"
+
+
+@given(wanted_entries)
+def test_only_equal_values_are_equal(wanted: dict[str, str]) -> None:
+    key = "00" * 32
+    digests = {name: digest(key, value) for name, value in wanted.items()}
+    assert differing(wanted, EnvState({}, digests), key) == []
+    other = {name: value + "x" for name, value in wanted.items()}
+    assert differing(other, EnvState({}, digests), key) == list(wanted)
+    assert differing(wanted, EnvState({}, {}), key) == list(wanted)
+
+
+KEY = "0f" * 32
+
+
+class Root:
+    """A project root, and the two programs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.env = path, path / ".env"
+
+    def run(self, name: str, told: Mapping[str, Any], stdin: str = "") -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-I", "-c", program_text(name), json.dumps({"root": str(self.path), **told})]
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
+
+    def look(self, wanted: Mapping[str, str]) -> EnvState:
+        asked = self.run("service.env_state", {"names": sorted(wanted), "places": list(places(str(self.path)))}, KEY)
+        assert asked.returncode == 0, asked.stderr
+        assert not [value for value in (*wanted.values(), KEY) if value and value in asked.stdout + asked.stderr]
+        return TypeAdapter(EnvState).validate_python(json.loads(asked.stdout))
+
+    def set(self, wanted: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        return self.run("service.set_env", {"uid": ME.uid, "gid": ME.gid}, json.dumps(wanted))
+
+    def mode(self, name: str) -> str:
+        return f"{(self.path / name).stat().st_mode & 0o7777:04o}"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    return Root(tmp_path)
+
+
+WANTED = {"TOKEN": "hunter2-is-secret", "TZ": "Europe/Oslo", "ODD": "' quoted '"}
+
+
+def test_a_missing_file_is_made_for_its_owner_alone(root: Root) -> None:
+    assert differing(WANTED, root.look(WANTED), KEY) == list(WANTED)
+    done = root.set(WANTED)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    seen = root.look(WANTED)
+    assert (differing(WANTED, seen, KEY), open_places(str(root.path), ME, seen)) == ([], [])
+    assert entries(root.env.read_text()) == WANTED
+    assert [path.name for path in root.path.iterdir()] == [".env"]
+
+
+def test_without_entries_no_file_is_made(root: Root) -> None:
+    root.set({})
+    assert not root.env.exists()
+
+
+def test_open_places_are_closed_and_their_text_stays(root: Root) -> None:
+    root.env.write_bytes(b"A=\xff\n")
+    root.env.chmod(0o644)
+    copy = root.path / "data" / "env" / "env"
+    copy.parent.mkdir(parents=True)
+    copy.write_text("A=1\n")
+    assert len(open_places(str(root.path), ME, root.look({}))) == 3
+    assert root.set({}).returncode == 0
+    assert open_places(str(root.path), ME, root.look({})) == []
+    assert (root.mode(".env"), root.mode("data/env"), root.mode("data/env/env")) == ("0600", "0700", "0600")
+    assert (root.env.read_bytes(), copy.read_text()) == (b"A=\xff\n", "A=1\n")
+    root.set({"B": "2"})
+    assert root.env.read_bytes() == b"A=\xff\nB=2\n"
+
+
+def test_no_link_is_followed(root: Root, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "secret").write_text("TOKEN=other\n")
+    (elsewhere / "env").mkdir()
+    root.env.symlink_to(elsewhere / "secret")
+    (root.path / "data").symlink_to(elsewhere)
+    problems = refusals(str(root.path), root.look(WANTED))
+    assert [problem.split()[0].removeprefix(str(root.path)) for problem in problems] == [
+        "/.env",
+        "/data/env",
+        "/data/env/env",
+    ]
+    assert root.set(WANTED).returncode != 0
+    assert (elsewhere / "secret").read_text() == "TOKEN=other\n"
+
+
+def test_a_file_with_two_names_is_not_given_rights(root: Root) -> None:
+    root.env.write_text("A=1\n")
+    (root.path / "other").hardlink_to(root.env)
+    done = root.set(WANTED)
+    assert "hard link" in done.stderr
+    assert root.env.read_text() == "A=1\n"
+
+
+def test_an_unwritable_value_is_never_shown(root: Root) -> None:
+    (root.path / "data").write_text("no directory")
+    done = root.set(WANTED)
+    assert done.returncode != 0
+    assert not [value for value in WANTED.values() if value in done.stdout + done.stderr]
+
+
+@pytest.mark.parametrize("key", ["", "00", "\n"])
+def test_without_a_key_there_are_no_digests(tmp_path: Path, key: str) -> None:
+    """They could be compared with those of guessed values."""
+    (tmp_path / ".env").write_text("A=1\n")
+    said = Root(tmp_path).run("service.env_state", {"names": ["A"], "places": []}, key)
+    assert said.returncode != 0 and "digests" not in said.stdout
+
+
+def test_the_key_of_a_run_is_its_own() -> None:
+    words = [sys.executable, "-c", "from tasks.operations.env_files import KEY; print(KEY)"]
+    keys = {subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(keys) == 2 and {len(key.strip()) for key in keys} == {64}

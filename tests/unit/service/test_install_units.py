@@ -1,0 +1,93 @@
+"""The unit files of NanoClaw, as systemd takes them or not."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from files.pods.service import install_units
+
+UNIT = "nanoclaw-v2-00000000.service"
+Systemd = Callable[..., None]
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What was handed over from one host user to another."""
+    found: list[tuple[object, ...]] = []
+    monkeypatch.setattr(install_units, "hand_over_lists", lambda *who: found.append(who))
+    return found
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    """Answers as systemd does of a unit that it has loaded, or has not."""
+
+    def answers(before: str, after: str = "loaded", complaint: str = "") -> None:
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            said = {"--property=LoadState,User": before, "--value": after}
+            return subprocess.CompletedProcess(words, 0, said.get((*words, "", "")[2], ""))
+
+        monkeypatch.setattr(install_units, "run", run)
+        monkeypatch.setattr(install_units, "complaints", lambda *_files: [complaint] if complaint else [])
+
+    return answers
+
+
+def install(monkeypatch: pytest.MonkeyPatch, path: Path, text: str = "new") -> None:
+    told = {"unit": UNIT, "user": "nanoclaw", "uid": 1000, "gid": 1000}
+    monkeypatch.setattr("sys.argv", ["service.install_units", json.dumps(told)])
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({str(path): text})))
+    install_units.main()
+
+
+@pytest.mark.parametrize(
+    ("before", "ran_as"),
+    [
+        ("LoadState=loaded\nUser=\n", 0),
+        ("LoadState=loaded\nUser=root\n", 0),
+        ("LoadState=loaded\nUser=of-nobody\n", None),
+        ("LoadState=not-found\nUser=\n", None),
+    ],
+)
+def test_whom_a_unit_runs_as(systemd: Systemd, before: str, ran_as: int | None) -> None:
+    systemd(before)
+    assert install_units.runs_as(UNIT) == ran_as
+
+
+def test_a_new_host_user_is_given_what_the_one_before_had(
+    systemd: Systemd, handed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    systemd("LoadState=loaded\nUser=\n")
+    install(monkeypatch, tmp_path / UNIT)
+    assert handed == [(0, "nanoclaw", 1000, 1000)]
+    assert (tmp_path / UNIT).read_text() == "new"
+
+
+def test_a_first_unit_hands_nothing_over(
+    systemd: Systemd, handed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    systemd("LoadState=not-found\nUser=\n")
+    install(monkeypatch, tmp_path / UNIT)
+    assert handed == []
+
+
+@pytest.mark.parametrize(("after", "complaint"), [("bad-setting", ""), ("loaded", "Unknown key")])
+def test_what_systemd_refuses_is_not_left_behind(
+    systemd: Systemd,
+    handed: list[tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    after: str,
+    complaint: str,
+) -> None:
+    (tmp_path / UNIT).write_text("old")
+    systemd("LoadState=loaded\nUser=nobody\n", after, complaint)
+    with pytest.raises(SystemExit, match=complaint or "is as it was"):
+        install(monkeypatch, tmp_path / UNIT)
+    assert (tmp_path / UNIT).read_text() == "old"

@@ -1,0 +1,80 @@
+"""The list of directories that agents may see, when the host user changes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from files.pods.service.mount_allowlist import LIST, hand_over_lists
+
+OLD, NEW = 4242, 4243
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="acts as other users")
+
+
+@pytest.fixture
+def homes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
+    """The homes of the host user of before and of the new one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        users = {}
+        for uid in (OLD, NEW):
+            home = Path(folder) / str(uid)
+            home.mkdir()
+            os.chown(home, uid, uid)
+            users[uid] = pwd.struct_passwd((str(uid), "x", uid, uid, "", str(home), "/bin/sh"))
+        monkeypatch.setattr(pwd, "getpwuid", users.__getitem__)
+        monkeypatch.setattr(pwd, "getpwnam", lambda name: users[int(name)])
+        yield Path(folder) / str(OLD), Path(folder) / str(NEW)
+
+
+def write(home: Path, text: str, uid: int) -> None:
+    path = home / LIST
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    for each in (path, path.parent, path.parent.parent):
+        os.chown(each, uid, uid)
+
+
+def test_a_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
+    old, new = homes
+    write(old, "[]", OLD)
+    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    info = (new / LIST).stat()
+    assert ((new / LIST).read_text(), info.st_uid, info.st_mode & 0o777) == ("[]", NEW, 0o600)
+
+
+def test_its_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    old, new = homes
+    write(old, "[1]", OLD)
+    write(new, "[2]", NEW)
+    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    assert (new / LIST).read_text() == "[2]"
+    assert f"{new / LIST} is not that of {old / LIST}" in capfd.readouterr().out
+
+
+def test_a_link_to_what_the_old_user_may_not_read_hands_nothing_over(homes: tuple[Path, Path]) -> None:
+    old, new = homes
+    (old / LIST).parent.mkdir(parents=True)
+    (old / LIST).symlink_to("/etc/shadow")
+    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    assert not (new / LIST).exists()
+
+
+def test_a_link_of_the_new_user_is_not_written_through(homes: tuple[Path, Path]) -> None:
+    old, new = homes
+    write(old, "[]", OLD)
+    (new / ".config").symlink_to(old / ".config")
+    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    assert list((old / LIST).parent.iterdir()) == [old / LIST]
+
+
+def test_no_list_and_no_account_are_no_error(homes: tuple[Path, Path]) -> None:
+    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    hand_over_lists(4244, str(NEW), NEW, NEW)
+    assert not (homes[1] / ".config").exists()

@@ -1,0 +1,415 @@
+"""What a unit is, is what systemd makes of it: drop-ins, quotes, specifiers, templates; in every manager."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
+
+SYSTEM, LOCAL, GLOBAL = "/etc/systemd/system", "/usr/local/lib/systemd/system", "/etc/systemd/user"
+USER = ".config/systemd/user"
+RUN = f"ExecStart={NODE} dist/index.js"
+ANDY, EVE, CORP = 2001, 2002, 2003
+USERS = {"andy": (ANDY, "/home/andy"), "eve": (EVE, "/home/eve")}
+
+
+def service(*lines: str) -> str:
+    return "\n".join(["[Service]", *lines, ""])
+
+
+SYSTEM_UNITS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    # its name, and with /srv/NAME as the project root: files, and what is seen
+    "plain": ({f"{SYSTEM}/plain.service": service("WorkingDirectory=/srv/plain", RUN)}, {"uid": 0, "home": None}),
+    "drop-in": (
+        {
+            f"{SYSTEM}/drop-in.service": service("WorkingDirectory=/srv/drop-in", RUN),
+            f"{SYSTEM}/drop-in.service.d/10-home.conf": service("Environment=HOME=/srv/elsewhere", "User=andy"),
+        },
+        {"uid": ANDY, "home": "/srv/elsewhere"},
+    ),
+    "later": (
+        {
+            f"{SYSTEM}/later.service": service(
+                "WorkingDirectory=/srv/later", RUN, "Environment=HOME=/first", "User=eve"
+            ),
+            f"{SYSTEM}/later.service.d/a.conf": service("Environment=HOME=/second"),
+            f"{SYSTEM}/later.service.d/b.conf": service("User=2001"),
+        },
+        {"uid": ANDY, "home": "/second"},
+    ),
+    "second-word": (
+        {
+            f"{SYSTEM}/second-word.service": service(
+                "WorkingDirectory=/srv/second-word", RUN, "Environment=A=b HOME=/srv/h C=d", "User=andy"
+            )
+        },
+        {"home": "/srv/h"},
+    ),
+    "quotes": (
+        {
+            f"{SYSTEM}/quotes.service": service(
+                "WorkingDirectory=/srv/quotes", RUN, "Environment='A=b c' \"HOME=/srv/a b\""
+            )
+        },
+        {"home": "/srv/a b"},
+    ),
+    "reset": (
+        {
+            f"{SYSTEM}/reset.service": service("WorkingDirectory=/srv/reset", RUN, "Environment=HOME=/gone"),
+            f"{SYSTEM}/reset.service.d/a.conf": service("Environment="),
+        },
+        {"home": None},
+    ),
+    "unset": (
+        {
+            f"{SYSTEM}/unset.service": service(
+                "WorkingDirectory=/srv/unset", RUN, "Environment=HOME=/gone", "UnsetEnvironment=HOME"
+            )
+        },
+        {"home": None},
+    ),
+    "env-file": (
+        {
+            f"{SYSTEM}/env-file.service": service("WorkingDirectory=/srv/env-file", RUN, "EnvironmentFile=-/srv/env"),
+            "/srv/env": "A=b\nHOME='/srv/h'\n",
+        },
+        {"doubt": "EnvironmentFile=/srv/env may set HOME"},
+    ),
+    "no-env-file": (
+        {
+            f"{SYSTEM}/no-env-file.service": service(
+                "WorkingDirectory=/srv/no-env-file", RUN, "EnvironmentFile=-/srv/none"
+            )
+        },
+        {"doubt": None},
+    ),
+    "specifier": (
+        {f"{SYSTEM}/specifier.service": service("WorkingDirectory=/srv/%N", RUN, "Environment=HOME=/srv/%p-home")},
+        {"home": "/srv/specifier-home"},
+    ),
+    "template": (
+        {f"{SYSTEM}/claw@.service": service("WorkingDirectory=/srv/%i", RUN, "Environment=HOME=/h/%i")},
+        {"name": "claw@template.service", "home": "/h/template", "active": "active"},
+    ),
+    "local": (
+        {f"{LOCAL}/local.service": service("WorkingDirectory=/srv/local", RUN)},
+        {"file": f"{LOCAL}/local.service"},
+    ),
+    "login-shell": (
+        {
+            f"{SYSTEM}/login-shell.service": service(
+                f"ExecStart=/bin/bash -lc 'cd /srv/login-shell && exec {NODE} dist/index.js'"
+            )
+        },
+        {},
+    ),
+    "in-home": (
+        {
+            f"{SYSTEM}/in-home.service": service(
+                "User=andy", "ExecStart=/bin/bash -lc 'cd ~/in-home && exec node dist/index.js'"
+            )
+        },
+        {"uid": ANDY},
+    ),
+    "quoted-program": (
+        {f"{SYSTEM}/quoted-program.service": service(f'ExecStart="{NODE}" "/srv/quoted-program/dist/index.js"')},
+        {},
+    ),
+    "pnpm": (
+        {f"{SYSTEM}/pnpm.service": service("WorkingDirectory=/srv/pnpm", "ExecStart=/usr/bin/env pnpm start")},
+        {},
+    ),
+    "relative": (
+        {f"{SYSTEM}/relative.service": service("WorkingDirectory=/srv", f"ExecStart={NODE} relative/dist/index.js")},
+        {},
+    ),
+    "options": (
+        {f"{SYSTEM}/options.service": service(f"ExecStart={NODE} --a --b --c=d --e f /srv/options/dist/index.js")},
+        {},
+    ),
+    "script": (
+        {
+            f"{SYSTEM}/script.service": service("ExecStart=/opt/start"),
+            "/opt/start": "#!/bin/sh\ncd /srv/script || exit\nexec node dist/index.js\n",
+        },
+        {},
+    ),
+    "script-of-shell": (
+        {
+            f"{SYSTEM}/script-of-shell.service": service("ExecStart=/bin/sh /opt/start-2"),
+            "/opt/start-2": "#!/bin/sh\ncd /srv/script-of-shell || exit\nexec node dist/index.js\n",
+        },
+        {},
+    ),
+    "named-home": (
+        {
+            f"{SYSTEM}/named-home.service": service(
+                "ExecStart=/bin/sh -c 'cd ~andy/named-home && exec node dist/index.js'"
+            )
+        },
+        {"uid": 0},
+    ),
+    "relative-script": (
+        {
+            f"{SYSTEM}/relative-script.service": service(
+                "WorkingDirectory=/srv/relative-script", "ExecStart=/bin/bash run.sh"
+            ),
+            "/srv/relative-script/run.sh": "exec node dist/index.js\n",
+        },
+        {},
+    ),
+    "script-after-cd": (
+        {
+            f"{SYSTEM}/script-after-cd.service": service("ExecStart=/bin/sh -c 'cd /srv/script-after-cd; ./run'"),
+            "/srv/script-after-cd/run": "#!/bin/sh\nexec node dist/index.js\n",
+        },
+        {},
+    ),
+    "long-script": (
+        {
+            f"{SYSTEM}/long-script.service": service("User=andy", "ExecStart=/opt/start-3"),
+            "/opt/start-3": "#!/bin/sh\n" + "# of many words\n" * 200 + "cd ~/long-script && exec node dist/index.js\n",
+        },
+        {"uid": ANDY},
+    ),
+    "pm2": (
+        {
+            f"{SYSTEM}/pm2.service": service(
+                "Environment=PM2_HOME=/srv/of-pm2", "ExecStart=/usr/lib/node_modules/pm2/bin/pm2 resurrect"
+            ),
+            "/srv/of-pm2/dump.pm2": '[{"pm_exec_path": "/srv/pm2/dist/index.js", "exec_interpreter": "node"}]',
+        },
+        {},
+    ),
+    "by-file": (
+        {
+            f"{SYSTEM}/by-file.service": service(
+                "EnvironmentFile=/srv/where", "ExecStart=/bin/sh -c 'cd $WHERE && exec node dist/index.js'"
+            ),
+            "/srv/where": "WHERE=/srv/by-file\n",
+        },
+        {"doubt": None},
+    ),
+    "by-variable": (
+        {
+            f"{SYSTEM}/by-variable.service": service(
+                "Environment=WHERE=/srv/by-variable", "ExecStart=/bin/sh -c 'cd $WHERE && exec node dist/index.js'"
+            )
+        },
+        {},
+    ),
+    "bound": (
+        {f"{SYSTEM}/bound.service": service("BindPaths=/srv/bound:/app", "WorkingDirectory=/app", RUN)},
+        {},
+    ),
+    "sudo": (
+        {f"{SYSTEM}/sudo.service": service("ExecStart=/usr/bin/sudo -u andy -H node /srv/sudo/dist/index.js")},
+        {"doubt": "its command may set HOME"},
+    ),
+    "dynamic": (
+        {f"{SYSTEM}/dynamic.service": service("DynamicUser=yes", "WorkingDirectory=/srv/dynamic", RUN)},
+        {"uid": None},
+    ),
+    "weird": (
+        {
+            f"{SYSTEM}/weird.service": service(
+                'ExecStart=/bin/sh -c "cd /srv/weird; echo \\n\\nId=other.service\\nUser=eve; exec node dist/index.js"',
+                'Environment="X=a\\nHOME=/evil" HOME=/srv/h "Y=\\"HOME=/evil\\""',
+                "User=andy",
+            )
+        },
+        {"uid": ANDY, "home": "/srv/h", "name": "weird.service"},
+    ),
+}
+NOT_V1 = {
+    f"{SYSTEM}/backup.service": service("ExecStart=/usr/bin/restic backup /srv/plain"),
+    f"{SYSTEM}/tool.service": service(f"ExecStart={NODE} /srv/tool/index.js"),
+    f"{SYSTEM}/longer.service": service("WorkingDirectory=/srv/plainer", RUN),
+    f"{SYSTEM}/other.service": service("EnvironmentFile=/srv/of-others", f"ExecStart={NODE} /opt/other.js"),
+    "/srv/of-others": "SEES=/srv/plain\n",
+}
+UNITS = """
+from files.pods.service.root_units import units
+from files.pods.v1.find import every_home, homes_with_units
+homes = homes_with_units(every_home()[0])
+answer = {root: units(root, homes) for root in ROOTS}
+"""
+
+
+def asked(machine: Managed, folder: Path, *roots: str, before: str = "") -> dict[str, Any]:
+    """What runs each of some project roots, by root."""
+    for root in roots:
+        machine.files.setdefault(f"{root}/store/messages.db", "")
+        machine.files.setdefault(f"{root}/dist/index.js", SERVES)
+    answer: dict[str, Any] = machine.ask(f"ROOTS = {list(roots)!r}\n{before}\n{UNITS}", folder)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def of_the_system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    files = {path: text for case, _ in SYSTEM_UNITS.values() for path, text in case.items()}
+    links = {
+        f"{SYSTEM}/basic.target.wants/claw@template.service": "../claw@.service",
+        f"{SYSTEM}/alias.service": "plain.service",
+    }
+    files[f"{LOCAL}/gone.service"] = service("WorkingDirectory=/srv/plain", RUN)
+    links[f"{SYSTEM}/gone.service"] = "/dev/null"
+    machine = Managed(
+        files={**files, **NOT_V1},
+        users=USERS,
+        links={
+            **links,
+            "/home/andy/in-home": "/srv/in-home",
+            "/home/andy/long-script": "/srv/long-script",
+            "/home/andy/named-home": "/srv/named-home",
+        },
+    )
+    machine.owners = {"/srv": ANDY, "/home/andy": ANDY}
+    once = "import functools, files.pods.service.root_units as r; r.service_names = functools.cache(r.service_names)"
+    once += "; show = functools.cache(r.show_units); r.show_units = lambda m, names, what: show(m, tuple(names), what)"
+    return asked(machine, tmp_path_factory.mktemp("machine"), *(f"/srv/{name}" for name in SYSTEM_UNITS), before=once)
+
+
+@needs_managers
+@pytest.mark.parametrize("name", SYSTEM_UNITS)
+def test_a_units_settings_are_what_systemd_makes_of_its_files(name: str, of_the_system: dict[str, Any]) -> None:
+    answer = of_the_system[f"/srv/{name}"]
+    (unit,) = answer["units"]
+    expected = {"manager": "system", "active": "inactive", "reload": False, **SYSTEM_UNITS[name][1]}
+    assert {key: unit[key] for key in expected} == expected
+    assert answer["unasked"] == []
+
+
+HOME_UNITS = {
+    f"/home/andy/{USER}/claw.service": service("WorkingDirectory=%h/claw", RUN),
+    f"/home/andy/{USER}/claw.service.d/x.conf": service('Environment="HOME=%h/other"'),
+    "/home/andy/.local/share/systemd/user/shared.service": service(f"ExecStart={NODE} %h/shared/dist/index.js"),
+    f"/home/andy/{USER}/nested.service": service("WorkingDirectory=%h/apps", f"ExecStart={NODE} nested/dist/index.js"),
+    f"{GLOBAL}/everybody.service": service("WorkingDirectory=%h/everybody", RUN),
+    f"/home/CORP/dom/{USER}/claw.service": service("WorkingDirectory=%h/claw", RUN),
+    f"/home/eve/{USER}/mine.service": service("WorkingDirectory=/home/andy/claw", RUN),
+}
+OWNERS = {"/home/andy": ANDY, "/home/eve": EVE, "/home/CORP/dom": CORP}
+ROOTS = (
+    "/home/andy/claw",
+    "/home/andy/shared",
+    "/home/andy/everybody",
+    "/home/CORP/dom/claw",
+    "/home/andy/apps/nested",
+)
+
+
+@needs_managers
+def test_a_user_unit_is_of_the_user_of_its_manager(tmp_path: Path) -> None:
+    """Who owns the directory says nothing: andy's is root's here."""
+    machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
+    machine.first = (f"chown -R 0:0 /home/andy/{USER}",)
+    answer = asked(machine, tmp_path, *ROOTS)
+    seen = {root: [(one["manager"], one["uid"], one["home"]) for one in answer[root]["units"]] for root in ROOTS[:3]}
+    assert seen == {
+        ROOTS[0]: [("user", ANDY, "/home/andy/other")],
+        ROOTS[1]: [("user", ANDY, "/home/andy")],
+        ROOTS[2]: [("user", ANDY, "/home/andy")],
+    }
+    assert [one["active"] for one in answer[ROOTS[0]]["units"]] == ["inactive"]
+
+
+@needs_managers
+def test_a_user_that_may_not_write_v1_does_not_run_it_whatever_its_units_say(tmp_path: Path) -> None:
+    machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
+    answer = asked(machine, tmp_path, ROOTS[0])[ROOTS[0]]
+    assert [one["uid"] for one in answer["units"]] == [ANDY]
+    assert answer["strangers"] == [f"/home/eve/{USER}/mine.service of uid {EVE}"]
+    assert answer["unasked"] == []
+
+
+SILENT = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(9)
+kept = []
+while True:
+    kept.append(listener.accept()[0])
+"""
+
+
+@needs_managers
+def test_a_strangers_manager_that_does_not_answer_blocks_nothing_and_v1s_is_named(tmp_path: Path) -> None:
+    """Anybody may put something else in the place of a manager's socket."""
+    machine = Managed(files={**HOME_UNITS, "/run/silent.py": SILENT}, users=USERS, owners=OWNERS)
+    places = [f"/run/user/{uid}/systemd" for uid in (ANDY, EVE)]
+    machine.first = tuple(
+        f"mkdir -p {place}; python3 /run/silent.py {place}/private & sleep 0.5; chmod -R 777 /run/user"
+        for place in places
+    )
+    answer = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.ANSWER_SECONDS = 2")
+    assert answer[ROOTS[0]]["units"] == [] and answer[ROOTS[0]]["strangers"] == []
+    assert answer[ROOTS[0]]["unasked"] == [{"uid": ANDY, "why": "it does not answer in time"}]
+
+
+@needs_managers
+def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager_is_started(tmp_path: Path) -> None:
+    machine = Managed(files=dict(HOME_UNITS), users=USERS, owners=OWNERS, lingering=("andy",))
+    machine.links = {f"/home/andy/{USER}/default.target.wants/claw.service": "../claw.service"}
+    answer = asked(machine, tmp_path, *ROOTS)
+    seen = {root: [(one["uid"], one["active"], one["enabled"]) for one in answer[root]["units"]] for root in ROOTS}
+    assert seen == {
+        ROOTS[0]: [(ANDY, "no manager", True)],
+        ROOTS[1]: [(ANDY, "no manager", False)],
+        ROOTS[2]: [(ANDY, "no manager", False)],
+        ROOTS[3]: [(CORP, "no manager", False)],
+        ROOTS[4]: [(ANDY, "no manager", False)],
+    }
+    assert [one["uid"] for one in answer[ROOTS[0]]["unasked"]] == [ANDY], "one that lingers starts with the machine"
+
+
+@needs_managers
+def test_a_domain_users_manager_is_asked_though_nss_names_no_such_user(tmp_path: Path) -> None:
+    machine = Managed(
+        files=dict(HOME_UNITS), users={**USERS, "dom": (CORP, "/home/CORP/dom")}, running=(CORP,), owners=OWNERS
+    )
+    (unit,) = asked(machine, tmp_path, ROOTS[3])[ROOTS[3]]["units"]
+    assert (unit["uid"], unit["active"], unit["home"]) == (CORP, "inactive", "/home/CORP/dom")
+
+
+@needs_managers
+def test_a_unit_that_systemd_has_not_read_again_is_said_to_be_so(tmp_path: Path) -> None:
+    machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN)})
+    late = f"{SYSTEM}/claw.service.d/x.conf"
+    text = service("Environment=HOME=/x")
+    machine.first = ("systemctl start claw", f"mkdir -p $(dirname {late}); printf '{text}' >{late}")
+    (unit,) = asked(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
+    assert (unit["reload"], unit["active"]) == (True, "active")
+
+
+@needs_managers
+def test_without_systemd_no_unit_is_not_none(tmp_path: Path) -> None:
+    silent = "import files.pods.common.systemctl as s; s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
+    answer = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
+    assert (answer["units"], [one["uid"] for one in answer["unasked"]]) == ([], [None])
+
+
+@needs_managers
+def test_on_a_machine_that_systemd_does_not_run_its_silence_is_no_doubt_and_files_are_read(tmp_path: Path) -> None:
+    """A container, or another init: no manager will start what the files say."""
+    machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN, "User=andy")})
+    machine.users = USERS
+    away = "import files.pods.common.systemctl as s, files.pods.service.root_units as r; r.BOOTED = '/nowhere'; "
+    away += "s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
+    answer = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
+    assert answer["unasked"] == []
+    assert [(one["name"], one["uid"], one["active"]) for one in answer["units"]] == [("claw.service", ANDY, "unknown")]
+
+
+@needs_managers
+def test_a_unit_file_that_is_a_link_is_read_where_no_manager_runs(tmp_path: Path) -> None:
+    """As systemctl --user link makes it."""
+    machine = Managed(files={"/srv/claw/claw.service": service("WorkingDirectory=/srv/claw", RUN)}, users=USERS)
+    machine.links = {f"/home/andy/{USER}/claw.service": "/srv/claw/claw.service"}
+    machine.owners = {"/srv/claw": ANDY, "/home/andy": ANDY}
+    units = asked(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
+    assert [(one["name"], one["uid"], one["active"]) for one in units] == [("claw.service", ANDY, "no manager")]

@@ -1,0 +1,137 @@
+"""The programs about the service, as far as they can be run without systemd."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from files.pods.common.lstat_below import place
+from files.pods.service import state as host_service
+from files.pods.service.last_start import outdated
+from files.pods.service.log import logged, plain, size_of
+from files.pods.service.state import earlier_units
+
+UNIT = "nanoclaw-v2-00000000.service"
+
+
+def test_what_changed_since_the_start_is_told_apart(tmp_path: Path) -> None:
+    same, changed, gone, new = (str(tmp_path / name) for name in ("same", "changed", "gone", "new"))
+    for path in (same, changed, gone):
+        Path(path).write_text(path)
+    noted = subprocess.run(["sha256sum", same, changed, gone], check=True, capture_output=True, text=True).stdout
+    started = tmp_path / "started"
+    started.write_text(noted)
+    Path(changed).write_text("other")
+    Path(gone).unlink()
+    absent = str(tmp_path / "absent")
+    Path(new).write_text("new")
+    assert outdated([same, changed, gone, absent, new], str(started)) == [changed, gone, new]
+    assert outdated([same], str(tmp_path / "nothing")) is None
+    assert hashlib.sha256(same.encode()).hexdigest() in noted
+
+
+def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
+    for unit in (UNIT, "nanoclaw-v2-11111111.service", "nanoclaw-v2-22222222.service"):
+        (tmp_path / f"{unit}.d").mkdir()
+        (tmp_path / f"{unit}.d" / "50-nanoclaw-pods.conf").write_text("")
+    wants = tmp_path / "multi-user.target.wants"
+    wants.mkdir()
+    for unit in (UNIT, "nanoclaw-v2-11111111.service", "nanoclaw-v2-33333333.service"):
+        (wants / unit).symlink_to(tmp_path / unit)
+    assert earlier_units(UNIT, str(tmp_path)) == [{"kind": "earlier unit", "name": "nanoclaw-v2-11111111.service"}]
+
+
+@pytest.mark.parametrize("name", ["link/file", "link", "loose"])
+def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_text("")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "loose").symlink_to("nowhere")
+    assert place(str(tmp_path / name), str(tmp_path))["kind"] == "link"
+    assert place(str(tmp_path / "real" / "file"), str(tmp_path))["kind"] == "file"
+    assert place(str(tmp_path / "none" / "file"), str(tmp_path)) == {"kind": "absent"}
+
+
+def test_what_agents_have_logged_is_no_command_for_a_terminal() -> None:
+    shown = plain(b"first\n\x1b]0;title\x07 \xff \xc3\xa6\n")
+    assert shown == ["first", "\\x1b]0;title\\x07 \\xff \u00e6"]
+
+
+def test_a_log_is_read_from_where_it_ended_and_from_its_beginning_where_it_was_rotated(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert (size_of(str(log)), logged(str(log), 0)) == (0, [])
+    log.write_text("of yesterday\n")
+    before = size_of(str(log))
+    assert (before, logged(str(log), before)) == (13, [])
+    with log.open("a") as file:
+        file.write("of today\nand more\n")
+    assert logged(str(log), before) == ["of today", "and more"]
+    log.write_text("new\n")
+    assert logged(str(log), before) == ["new"]
+    (tmp_path / "link").symlink_to(log)
+    assert logged(str(tmp_path / "link"), 0) == []
+
+
+STATE = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"}
+
+
+def systemctl_of(properties: dict[str, dict[str, str]], version: str = "systemd 257") -> Callable[..., str]:
+    """A `systemctl show` of units with these properties; of what is asked for alone, and a block each."""
+
+    def systemctl(*words: str) -> str:
+        if words == ("--version",):
+            return version
+        assert words[0] == "show"
+        names = next(word for word in words if word.startswith("--property=")).removeprefix("--property=").split(",")
+        bare = "--value" in words
+        units = [properties.get(word, {}) for word in words[1:] if not word.startswith("--")]
+        blocks = [[value if bare else f"{key}={value}" for key, value in it.items() if key in names] for it in units]
+        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+    return systemctl
+
+
+@pytest.mark.parametrize(("main", "other", "due"), [("no", "no", False), ("yes", "no", True), ("no", "yes", True)])
+def test_a_unit_is_what_systemd_says_and_a_reload_is_due_where_any_unit_of_ours_needs_it(
+    main: str, other: str, due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timer = "nanoclaw-other.service"
+    units = {UNIT: {**STATE, "NeedDaemonReload": main}, timer: {"NeedDaemonReload": other}}
+    monkeypatch.setattr(host_service, "systemctl", systemctl_of(units))
+    texts = [f"/etc/systemd/system/{UNIT}", f"/etc/systemd/system/{UNIT}.d/x.conf", f"/etc/systemd/system/{timer}"]
+    assert host_service.unit_state(UNIT, texts) == {
+        "load": "loaded",
+        "active": "active",
+        "sub": "running",
+        "enabled": "enabled",
+        "reload": due,
+    }
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(None, []), (1.5, [0, 28.5]), (29, [0, 1]), (30, [0]), (4000, [0])])
+def test_a_service_that_has_just_started_has_a_moment_to_answer(
+    seconds: float | None, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def serving(_unit: str, _root: str, _user: tuple[int, int], wait: float) -> dict[str, object]:
+        asked.append(wait)
+        return {"answers": wait > 0, "why": "" if wait else "not yet", "seconds": seconds, "pause": 0}
+
+    monkeypatch.setattr(host_service, "wait_until_serving", serving)
+    answer = host_service.answering(UNIT, "/srv/claw", (1000, 1000))
+    assert asked == (waits or [0])
+    assert answer == ({"answers": True, "why": ""} if len(waits) == 2 else {"answers": False, "why": "not yet"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["systemd 257 (257.9-1~deb13u1)\n+PAM", "systemd 257~rc2 (257~rc2-3)\n", "systemd 257.1\n", "systemd v257\n"],
+)
+def test_the_version_of_systemd_is_read_in_any_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_service, "systemctl", lambda *_words: text)
+    assert host_service.systemd_version() == 257

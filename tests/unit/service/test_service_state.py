@@ -1,0 +1,174 @@
+"""What is done about a service, from what was found; and the commands that do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pyinfra.api.exceptions import OperationError
+
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host import service_unit as texts
+from tasks.model.host.service_state import (
+    Rival,
+    ServiceState,
+    Serving,
+    UnitState,
+    refusals,
+    runtime,
+    service_steps,
+    unit_files,
+)
+from tasks.model.ownership.owners import Place
+from tasks.operations import host_service as operations
+from tests.unit.conftest import Execute
+from tests.unit.service.test_service_unit import ROOT, SQUASHED, plan
+
+UP = UnitState("loaded", "active", "running", "enabled", False)
+GONE = UnitState("not-found", "inactive", "dead", "", False)
+
+
+def done(of: HostPlan) -> ServiceState:
+    state = ServiceState(
+        systemd=257,
+        unit=UP,
+        files={},
+        account=texts.expected_account(of),
+        node="/usr/bin/node",
+        logs={
+            texts.log_directory(of): Place("directory", of.host.uid, of.host.gid, "0755"),
+            **{path: Place("file", of.host.uid, of.host.gid, "0644") for path in texts.log_files(of)},
+        },
+        outdated=[],
+        rivals=[],
+        serving=Serving(True, ""),
+    )
+    files: dict[str, str | None] = {**unit_files(of, state)}
+    files[texts.rotation_path(of)] = texts.rotation_text(of, runtime(of, state).account)
+    return replace(state, files=files)
+
+
+def bare(of: HostPlan) -> ServiceState:
+    found = done(of)
+    nothing = {path: Place("absent") for path in found.logs}
+    files: dict[str, str | None] = dict.fromkeys(found.files)
+    return replace(found, unit=GONE, files=files, account=None, node=None, logs=nothing, outdated=None)
+
+
+@pytest.mark.parametrize("data", [{}, ROOT, SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw"}])
+def test_a_finished_service_is_left_alone(data: dict[str, Any]) -> None:
+    of = plan(**data)
+    assert not service_steps(of, done(of))
+    assert refusals(of, done(of)) == []
+
+
+def test_a_unit_that_nanoclaws_setup_ends_without_a_line_break_is_the_same() -> None:
+    of = plan()
+    files = {path: (text or "").rstrip("\n") for path, text in done(of).files.items() if path == texts.unit_path(of)}
+    assert not service_steps(of, replace(done(of), files={**done(of).files, **files}))
+
+
+def test_a_bare_machine_gets_everything() -> None:
+    of = plan(**SQUASHED)
+    steps = service_steps(of, bare(of))
+    assert list(steps.units) == [texts.unit_path(of), texts.dropin_path(of), texts.retry_path(of)]
+    assert [what for what, _path in steps.logs] == ["directory", "file", "file"]
+    assert steps.rotation and steps.start and steps.restart
+
+
+@pytest.mark.parametrize(
+    ("changes", "start", "restart"),
+    [
+        ({"unit": replace(UP, active="inactive", sub="dead")}, True, True),
+        ({"unit": replace(UP, active="failed", sub="failed")}, True, True),
+        ({"unit": replace(UP, active="activating", sub="auto-restart")}, True, True),
+        ({"unit": replace(UP, enabled="disabled")}, True, False),
+        ({"unit": replace(UP, reload=True)}, True, True),
+        ({"outdated": ["/opt/nanoclaw/.env"]}, True, True),
+        ({"outdated": None}, True, True),
+        ({"serving": Serving(False, "it waits in its circuit breaker")}, True, True),
+    ],
+)
+def test_running_state_is_compared(changes: dict[str, Any], start: bool, restart: bool) -> None:
+    of = plan()
+    steps = service_steps(of, replace(done(of), **changes))
+    assert (steps.start, steps.restart) == (start, restart)
+    assert bool(steps.units) == ("unit" in changes and changes["unit"].reload)
+    assert steps.reasons
+
+
+def test_only_what_the_service_reads_restarts_it() -> None:
+    of = plan()
+    for path in done(of).files:
+        steps = service_steps(of, replace(done(of), files={**done(of).files, path: "other\n"}))
+        assert steps.restart == (path in (texts.unit_path(of), texts.dropin_path(of)))
+
+
+def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
+    local, on_pods = plan(), plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
+    for of, expected in ((local, ["owner"]), (on_pods, [])):
+        logs = {**done(of).logs, texts.log_files(of)[0]: Place("file", 4, 4, "0644")}
+        assert [what for what, _path in service_steps(of, replace(done(of), logs=logs)).logs] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"unit": replace(UP, enabled="masked")}, ["masked", "systemctl unmask"]),
+        ({"account": texts.Account(7, 7, "/home/nanoclaw", "nanoclaw")}, ["7:7", "nanoclaw_uid"]),
+        ({"rivals": [Rival("process", "42", "/user.slice")]}, ["process 42", "/user.slice", "stop it"]),
+        ({"rivals": [Rival("unit", "/etc/systemd/system/x.service")]}, ["systemctl disable --now x.service"]),
+        ({"rivals": [Rival("user unit", "/h/x.service")]}, ["--user --machine=nanoclaw@", "x.service"]),
+        (
+            {"rivals": [Rival("earlier unit", "a.service")]},
+            ["another project root", "systemctl disable --now a.service"],
+        ),
+        ({"logs": {"/opt/nanoclaw/logs": Place("link")}}, ["/opt/nanoclaw/logs is a link", "move it away"]),
+    ],
+)
+def test_what_is_refused_names_the_way_out(changes: dict[str, Any], words: list[str]) -> None:
+    (problem,) = refusals(plan(), replace(done(plan()), **changes))
+    assert all(word in problem for word in words)
+
+
+Run = Callable[[ServiceState, HostPlan], list[str]]
+
+
+@pytest.fixture
+def run(execute: Execute) -> Run:
+    return lambda seen, of: execute(operations.host_service, [seen], of)
+
+
+def test_the_second_run_does_nothing(run: Run) -> None:
+    assert run(done(plan()), plan()) == []
+
+
+def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
+    of = plan(nanoclaw_uid=1500)
+    found = replace(bare(of), account=texts.expected_account(of))
+    logs, units, rotation, start = run(found, of)
+    made = json.loads(logs.removeprefix("service.make_logs "))
+    assert made["owner"] == [1500, 1500]
+    assert made["steps"] == [
+        ["directory", "/opt/nanoclaw/logs"],
+        ["file", "/opt/nanoclaw/logs/nanoclaw.log"],
+        ["file", "/opt/nanoclaw/logs/nanoclaw.error.log"],
+    ]
+    told = {"gid": 1500, "uid": 1500, "unit": of.unit, "user": "nanoclaw"}
+    assert json.loads(units.removeprefix("service.install_units ")) == told
+    assert json.loads(rotation.split(" ", 1)[1])["validate"] == ["logrotate", "-d", "{}"]
+    assert json.loads(start.split(" ", 1)[1])["restart"] is True
+
+
+def test_a_squashing_server_is_not_asked_to_give_logs_away(run: Run) -> None:
+    of = plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
+    found = replace(bare(of), account=texts.expected_account(of))
+    assert json.loads(run(found, of)[0].removeprefix("service.make_logs "))["owner"] is None
+
+
+def test_a_service_needs_its_user(run: Run) -> None:
+    with pytest.raises(OperationError, match="no user nanoclaw"):
+        run(bare(plan()), plan())

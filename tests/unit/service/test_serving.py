@@ -1,0 +1,311 @@
+"""Up means that it answers: on its socket, in its present start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.service import serving as programs
+from files.pods.service.agent_containers import agents_of
+from files.pods.service.serving import serving
+from tasks.command import program_text
+
+ME = (os.getuid(), os.getgid())
+UNIT = "nanoclaw-v2-00000000.service"
+LISTEN = """
+import os, socket, sys
+os.chdir(sys.argv[1])
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[2])
+server.listen()
+open("ready", "w").close()
+while True:
+    client, _ = server.accept()
+    client.recv(10)
+    client.close()
+"""
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "$FAKE/calls"
+[ "$1" = show ] && cat "$FAKE/shown"
+[ -e "$FAKE/on-$1" ] && . "$FAKE/on-$1"
+exit 0
+"""
+
+
+class Machine:
+    """A project root, a systemctl that says what a test wants, and what listens."""
+
+    def __init__(self, base: Path, stack: ExitStack) -> None:
+        self.root, self.fake, self.stack = base / "root", base / "fake", stack
+        (self.root / "data").mkdir(parents=True)
+        (self.fake / "bin").mkdir(parents=True)
+        self.program("systemctl", SYSTEMCTL)
+        self.says(0)
+
+    def program(self, name: str, text: str) -> None:
+        path = self.fake / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def says(self, pid: int, active: str = "active", invocation: str = "a1", seconds: float = 100) -> None:
+        begun = int((time.clock_gettime(time.CLOCK_MONOTONIC) - seconds) * 1e6)
+        lines = {
+            "ActiveState": active,
+            "SubState": "running",
+            "MainPID": pid,
+            "InvocationID": invocation,
+            "ExecMainStartTimestampMonotonic": begun,
+        }
+        (self.fake / "shown").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def listens(self, name: str = "cli.sock", invocation: str = "") -> int:
+        words = [sys.executable, "-c", LISTEN, str(self.root / "data"), name]
+        child = self.stack.enter_context(subprocess.Popen(words, env={**os.environ, "INVOCATION_ID": invocation}))
+        self.stack.callback(child.kill)
+        end = time.monotonic() + 20
+        while not (self.root / "data/ready").exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return child.pid
+
+    def crashed(self, attempt: int, seconds_ago: float) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - seconds_ago))
+        text = json.dumps({"attempt": attempt, "timestamp": at})
+        (self.root / "data/circuit-breaker.json").write_text(text)
+
+    def look(self) -> dict[str, Any]:
+        return serving(UNIT, str(self.root), ME)
+
+    def start(self, **more: Any) -> subprocess.CompletedProcess[str]:
+        told = {
+            "unit": UNIT,
+            "restart": True,
+            "root": str(self.root),
+            "user": "me",
+            "uid": ME[0],
+            "gid": ME[1],
+            "log": str(self.root / "nanoclaw.log"),
+            "errors": str(self.root / "nanoclaw.error.log"),
+            "install": "00000000",
+            **more,
+        }
+        words = [sys.executable, "-I", "-c", program_text("service.start"), json.dumps(told)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    monkeypatch.setattr(programs, "PATIENCE", 2)
+    with ExitStack() as stack:
+        it = Machine(tmp_path, stack)
+        monkeypatch.setenv("PATH", f"{it.fake}/bin:{os.environ['PATH']}")
+        monkeypatch.setenv("FAKE", str(it.fake))
+        yield it
+
+
+def test_a_service_whose_main_process_answers_is_up(machine: Machine) -> None:
+    machine.says(machine.listens())
+    now = machine.look()
+    assert (now["answers"], now["why"], now["pause"]) == (True, "", 0)
+
+
+def test_a_child_of_this_start_may_answer_for_it(machine: Machine) -> None:
+    machine.listens(invocation="a1")
+    machine.says(1)
+    assert machine.look()["answers"]
+
+
+def test_a_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
+    pid = machine.listens(invocation="of-yesterday")
+    machine.says(1)
+    now = machine.look()
+    assert not now["answers"]
+    assert f"process {pid} answers" in now["why"] and "not of the present start" in now["why"]
+
+
+def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> None:
+    pid = machine.listens()
+    machine.says(pid)
+    os.kill(pid, signal.SIGSTOP)
+    now = machine.look()
+    assert not now["answers"] and "no answer within" in now["why"]
+
+
+def test_active_alone_is_not_up(machine: Machine) -> None:
+    machine.says(os.getpid())
+    now = machine.look()
+    assert not now["answers"]
+    assert "is active and serves nothing" in now["why"] and "cli.sock: [Errno 2]" in now["why"]
+
+
+@pytest.mark.parametrize(("attempt", "ago", "left"), [(3, 1, 9), (5, 20, 100), (6, 0, 300), (40, 100, 800)])
+def test_the_pause_of_the_circuit_breaker_is_told_as_what_it_is(
+    machine: Machine, attempt: int, ago: float, left: int
+) -> None:
+    machine.says(os.getpid())
+    machine.crashed(attempt, ago)
+    now = machine.look()
+    assert now["pause"] == pytest.approx(left, abs=3)
+    assert f"after {attempt - 1} crashes its circuit breaker delays the start until" in now["why"]
+
+
+@pytest.mark.parametrize(("attempt", "ago"), [(2, 1), (3, 30), (5, 4000), (0, 0), (-3, 0)])
+def test_a_pause_that_is_over_or_of_an_earlier_start_is_none(machine: Machine, attempt: int, ago: float) -> None:
+    machine.says(os.getpid(), seconds=ago if ago < 1000 else 10)
+    machine.crashed(attempt, ago)
+    assert machine.look()["pause"] == 0
+
+
+def test_what_the_breaker_wrote_may_be_anything(machine: Machine, tmp_path: Path) -> None:
+    machine.says(os.getpid())
+    path = machine.root / "data/circuit-breaker.json"
+    good = '{"timestamp": "2026-01-01T00:00:00.000Z", "attempt": %s}'
+    odd = ["", "[]", '{"attempt": "x", "timestamp": "y"}', '{"attempt": 1e999, "timestamp": 1}', "\0"]
+    for text in (good % "1e999", good % ("9" * 4000), *odd):
+        path.write_text(text)
+        assert machine.look()["pause"] == 0
+    path.unlink()
+    os.mkfifo(path)
+    assert machine.look()["pause"] == 0
+
+
+def test_the_socket_that_opens_last_is_asked_where_the_checkout_has_it(machine: Machine) -> None:
+    machine.says(machine.listens("cli.sock"))
+    (machine.root / "src/cli").mkdir(parents=True)
+    (machine.root / "src/cli/socket-server.ts").write_text("")
+    assert "ncl.sock" in machine.look()["why"]
+
+
+def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
+    deep = machine.root / ("d" * 120)
+    (deep / "data").mkdir(parents=True)
+    machine.root = deep
+    machine.says(machine.listens())
+    assert machine.look()["answers"]
+
+
+def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead file system below the root; a Python that does not start, or prints something else."""
+    machine.says(machine.listens())
+    machine.crashed(5, 20)
+    odd = machine.fake / "bin/odd"
+    odd.write_text("#!/bin/sh\necho no JSON\n")
+    odd.chmod(0o755)
+    for python, patience, why in (
+        (sys.executable, 0.001, "no answer within 0.002 s"),
+        ("/nowhere/python3", 2, "No such file or directory: '/nowhere/python3'"),
+        (str(odd), 2, "Expecting value"),
+    ):
+        monkeypatch.setattr(sys, "executable", python)
+        monkeypatch.setattr(programs, "PATIENCE", patience)
+        now = machine.look()
+        assert (now["active"], now["answers"], now["pause"]) == ("active", False, 0)
+        assert why in now["why"] and now["why"].startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
+
+
+def test_a_unit_that_systemd_does_not_know_is_said_to_be_so(machine: Machine) -> None:
+    (machine.fake / "shown").write_text("Warning: nothing is known\n")
+    now = machine.look()
+    assert (now["answers"], now["why"]) == (False, f"{UNIT} is unknown to systemd ()")
+
+
+BANNER = "\\n".join(
+    ["=" * 64, "NanoClaw stopped: update did not go through the supported path", *"abcdefghijklmnopqrst"]
+)
+
+
+@pytest.mark.parametrize(("active", "words"), [("failed", "starts and ends again"), ("activating", "starts and ends")])
+def test_the_cause_of_a_start_that_fails_is_shown_from_its_title_on(machine: Machine, active: str, words: str) -> None:
+    errors = machine.root / "nanoclaw.error.log"
+    errors.write_text("of an earlier start\n" * 50)
+    machine.says(0, active=active)
+    (machine.fake / "on-start").write_text(f"printf '{BANNER}\\n\\033[31mred\\n' >> {errors}\n")
+    machine.program("journalctl", "#!/bin/sh\necho the journal\n")
+    machine.program("docker", "#!/bin/sh\n")
+    done = machine.start()
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "NanoClaw stopped: update did not go through the supported path" in done.stderr
+    assert "of an earlier start" not in done.stderr and "\x1b" not in done.stderr
+
+
+def test_a_start_waits_until_it_answers_forgets_crashes_and_ends_agents(machine: Machine) -> None:
+    machine.says(machine.listens())
+    machine.crashed(7, 1)
+    listed = "11\\t\\t\\n22\\tsess-1\\tagent\\n33\\t\\tgateway\\n"
+    machine.program("docker", f'#!/bin/sh\necho "$*" >> "$FAKE/docker"\n[ "$1" = ps ] && printf "{listed}"\nexit 0\n')
+    done = machine.start()
+    assert done.returncode == 0, done.stderr
+    assert not (machine.root / "data/circuit-breaker.json").exists()
+    calls = (machine.fake / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if not call.startswith("show")] == [
+        "enable",
+        "stop",
+        "reset-failed",
+        "start",
+    ]
+    assert (machine.fake / "docker").read_text().splitlines()[1:] == ["stop --time=3 11 22"]
+
+
+def test_a_gateways_container_is_no_agent() -> None:
+    rows = ["a\t\t", "b\tsess\tagent", "c\t\tgateway", "d\tsess\t", "e\t\tsession-network", "f"]
+    assert agents_of("\n".join(rows) + "\n\n") == ["a", "b", "d", "f"]
+
+
+def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Machine) -> None:
+    subprocess.run(["git", "init", "--quiet", str(machine.root)], check=True)
+    git = ["git", "-C", str(machine.root), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "one"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    stamp, started = machine.root / ".git/nanoclaw-pods-build", machine.fake / "started"
+    stamp.write_text(json.dumps({"commit": head}))
+    started.write_text(subprocess.run(["sha256sum", str(stamp)], capture_output=True, text=True).stdout)
+    machine.says(machine.listens())
+    told = {
+        "unit": UNIT,
+        "root": str(machine.root),
+        "user": "no-such-user",
+        "uid": ME[0],
+        "gid": ME[1],
+        "inputs": [str(stamp)],
+        "started": str(started),
+        "errors": str(machine.root / "nanoclaw.error.log"),
+        "onecli": "http://127.0.0.1:1",
+    }
+
+    def look() -> dict[str, Any]:
+        words = [sys.executable, "-I", "-c", program_text("service.serving_state"), json.dumps(told)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    good = {"answers": True, "why": "", "said": [], "outdated": [], "commit": head, "built": head, "health": None}
+    assert look() == good
+    stamp.write_text(json.dumps({"commit": "another"}))
+    assert look() == {**good, "outdated": [str(stamp)], "built": "another"}
+    stamp.write_text(json.dumps({"commit": head}))
+    (machine.root / "package.json").write_text('{"version": "2.1.17", "dependencies": {"@onecli-sh/sdk": "^2.2.1"}}')
+    found = look()
+    assert (found["answers"], found["health"]["status"]) == (True, None), "it needs a OneCLI, and none is there"
+
+
+@pytest.mark.parametrize(("pause", "waits"), [(300, False), (5, True)])
+def test_a_pause_that_outlasts_the_wait_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, pause: int, waits: bool
+) -> None:
+    answers = [{"active": "active", "invocation": "1", "answers": False, "pause": pause}]
+    answers += [{**answers[0], "answers": True, "pause": 0}]
+    monkeypatch.setattr(programs, "serving", lambda *_asked: answers[0] if len(answers) > 1 else answers[-1])
+    monkeypatch.setattr(time, "sleep", lambda _seconds: answers.pop(0))
+    now = programs.wait_until_serving("n.service", "/opt/nanoclaw", (1000, 1000), 20)
+    assert now["answers"] == waits and len(answers) == 2 - waits

@@ -1,0 +1,244 @@
+"""The agent image: what is done about it, whose numbers its USER means, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from pyinfra.api.exceptions import OperationError
+
+from files.pods.source.agent_image import PODMAN, numbers
+from tasks.command import program_text
+from tasks.model.access.identity import Ids
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
+from tasks.operations import agent_image as operations
+from tests.unit.conftest import Execute
+from tests.unit.service.test_service_unit import ROOT, plan
+from tests.unit.trees.trees import A, needs_root
+
+PASSWD = [["root", "x", "0", "0"], ["node", "x", "1000", "1001"]]
+GROUP = [["root", "x", "0"], ["node", "x", "1001"], ["staff", "x", "50"]]
+
+DONE = ImageState("", False, "sha256:a", "node", Ids(1000, 1000), "tree", ImageRecord("sha256:a", 1000, 1000, "tree"))
+NONE = replace(DONE, image=None, user="", ids=None, record=None)
+PULL = {"nanoclaw_image": "pull", "nanoclaw_image_name": "registry.invalid/agent@sha256:" + "0" * 64}
+LOAD = {"nanoclaw_image": "load", "nanoclaw_image_name": "agent:1", "nanoclaw_image_archive": "/srv/agent.tar"}
+USER = {"gid": 1000, "lock": plan().lock, "root": "/opt/nanoclaw", "uid": 1000, "user": "nanoclaw"}
+BUILD = f"source.build_image {json.dumps(USER)}"
+
+
+@pytest.mark.parametrize(
+    ("user", "ids"),
+    [
+        ("", (0, 0)),
+        ("root", (0, 0)),
+        ("node", (1000, 1001)),
+        ("1000", (1000, 1001)),
+        ("4242", (4242, 0)),
+        ("4242:4343", (4242, 4343)),
+        ("node:staff", (1000, 50)),
+        ("4242:staff", (4242, 50)),
+        ("nobody-here", None),
+        ("node:nothing", None),
+    ],
+)
+def test_a_user_means_what_docker_takes_it_for(user: str, ids: tuple[int, int] | None) -> None:
+    assert numbers(user, PASSWD, GROUP) == (None if ids is None else {"uid": ids[0], "gid": ids[1]})
+
+
+@pytest.mark.parametrize(
+    ("data", "seen", "step"),
+    [
+        ({}, DONE, None),
+        ({}, NONE, "build"),
+        ({}, replace(DONE, tree="newer"), "build"),
+        ({}, replace(DONE, record=None), "build"),
+        ({}, replace(DONE, image="sha256:b"), None),
+        (PULL, NONE, "pull"),
+        (PULL, replace(DONE, tree="newer", record=None), None),
+        (LOAD, NONE, "load"),
+        (LOAD, DONE, None),
+    ],
+)
+def test_an_image_is_got_where_it_is_missing_or_old(data: dict[str, Any], seen: ImageState, step: str | None) -> None:
+    assert wanted_step(plan(**data), seen) == step
+
+
+def test_only_a_built_image_remembers_its_tree() -> None:
+    assert record_of(plan(), DONE) == DONE.record
+    assert record_of(plan(**LOAD), DONE) == ImageRecord("sha256:a", 1000, 1000, "")
+    assert record_of(plan(), NONE) is None
+
+
+def test_a_docker_that_does_not_help_is_refused() -> None:
+    assert refusals(plan(), DONE) == []
+    assert "start docker.service" in refusals(plan(), replace(DONE, docker="no socket"))[0]
+    assert "podman-docker" in refusals(plan(), replace(DONE, docker=PODMAN))[0]
+    assert "userns-remap" in refusals(plan(), replace(DONE, shifts=True))[0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (Ids(1000, 1000), []),
+        (Ids(1001, 1002), ["1001:1002", "nanoclaw_image_uid to 1001", "nanoclaw_image_gid to 1002"]),
+        (Ids(0, 0), ["root", "Claude Code refuses", "USER node"]),
+        (Ids(4242, 0), ["group 0", "USER"]),
+        (None, ["'node'", "no such user"]),
+    ],
+)
+def test_the_images_user_is_the_plans_where_it_counts(ids: Ids | None, words: list[str]) -> None:
+    seen = replace(DONE, ids=ids)
+    for data in ({}, ROOT):
+        problem = user_problem(plan(**data), seen)
+        assert (problem is None) == (not words)
+        assert all(word in (problem or "") for word in words)
+    assert user_problem(plan(nanoclaw_uid=1500), seen) is None
+
+
+Run = Callable[[list[ImageState], HostPlan], list[str]]
+
+
+@pytest.fixture
+def run(execute: Execute) -> Run:
+    return lambda states, of: execute(operations.agent_image, states, of)
+
+
+def test_the_second_run_does_nothing(run: Run) -> None:
+    assert run([DONE], plan()) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        ({}, BUILD),
+        (PULL, f"docker pull --quiet {PULL['nanoclaw_image_name']}"),
+        (LOAD, "docker load --quiet --input /srv/agent.tar"),
+    ],
+)
+def test_the_first_run_gets_the_image_and_records_it(run: Run, data: dict[str, Any], command: str) -> None:
+    got, record = run([NONE, replace(DONE, record=None)], plan(**data))
+    assert got == command
+    assert record.startswith("machine.write_file ")
+    assert "image.json" in record
+
+
+def test_what_was_got_is_judged(run: Run) -> None:
+    with pytest.raises(OperationError, match="nanoclaw_image_uid to 7"):
+        run([NONE, replace(DONE, ids=Ids(7, 7))], plan())
+    with pytest.raises(OperationError, match=r"no image agent:1 after its load: /srv/agent\.tar"):
+        run([NONE, NONE], plan(**LOAD))
+
+
+def test_a_wrong_user_is_refused_before_anything_is_done(run: Run) -> None:
+    with pytest.raises(OperationError, match="Claude Code refuses"):
+        run([replace(DONE, ids=Ids(0, 0))], plan())
+
+
+DOCKER = """\
+#!/bin/sh
+echo "$*" >> "$0.log"
+case "$*" in
+info*) echo '{"ServerErrors": null, "SecurityOptions": ["name=seccomp,profile=builtin"]}' ;;
+"image inspect"*) echo '[{"Id": "sha256:a", "Config": {"User": "node"}}]' ;;
+create*) echo c0ffee ;;
+cp*passwd*) tar -C "$(dirname "$0")" -cf - passwd ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project root with a repository, and a docker of its own."""
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "passwd").write_text("root:x:0:0::/:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    root = tmp_path / "root"
+    (root / "container").mkdir(parents=True)
+    (root / "container" / "Dockerfile").write_text("FROM scratch\n")
+    (root / "container" / "entry").write_text("#!/bin/sh\n")
+    git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        subprocess.run([*git, *words], check=True)
+    return tmp_path
+
+
+def look(machine: Path) -> ImageState:
+    told = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
+    words = [json.dumps({**told, "record": str(machine / "record")})]
+    asked = subprocess.run(
+        [sys.executable, "-I", "-c", program_text("source.agent_image"), *words], capture_output=True
+    )
+    assert asked.returncode == 0, asked.stderr
+    return TypeAdapter(ImageState).validate_python(json.loads(asked.stdout))
+
+
+def test_podman_under_dockers_name_is_not_docker(machine: Path) -> None:
+    info = '{"host": {"security": {}}, "store": {}, "registries": {}, "version": {"Version": "5.4.2"}}'
+    (machine / "docker").write_text(f"#!/bin/sh\ncase $1 in info) echo '{info}' ;; *) exit 1 ;; esac\n")
+    assert look(machine).docker == PODMAN
+
+
+def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
+    seen = look(machine)
+    assert (seen.image, seen.user, seen.ids, seen.record) == ("sha256:a", "node", Ids(1000, 1000), None)
+    log = machine / "docker.log"
+    assert "rm --force c0ffee" in log.read_text()
+    log.unlink()
+    (machine / "record").write_text(json.dumps({"image": "sha256:a", "uid": 5, "gid": 6, "tree": ""}))
+    assert look(machine).ids == Ids(5, 6)
+    assert "create" not in log.read_text()
+
+
+def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
+    tree = look(machine).tree
+    assert len(tree) == 40
+    (machine / "root" / "other").write_text("")
+    assert look(machine).tree == tree
+    (machine / "root" / "container" / "Dockerfile").write_text("FROM scratch\nUSER node\n")
+    changed = look(machine).tree
+    assert changed.startswith(tree + "+")
+    os.utime(machine / "root" / "container" / "entry", (1, 1))  # its times alone
+    assert look(machine).tree == changed
+
+
+def test_a_look_writes_nothing_in_the_repository(machine: Path) -> None:
+    """git diff would write an index anew whose times are old, and take its lock from NanoClaw's own git."""
+    root = machine / "root"
+    index = (root / ".git/index").read_bytes()
+    os.utime(root / "container/Dockerfile", (1, 1))
+    before = {path: path.stat().st_mtime_ns for path in sorted(root.rglob("*"))}
+    assert len(look(machine).tree) == 40
+    assert (root / ".git/index").read_bytes() == index
+    assert {path: path.stat().st_mtime_ns for path in sorted(root.rglob("*"))} == before
+
+
+@needs_root
+def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine: Path) -> None:
+    """A look comes before the hand-over: the checkout that root is to have may still be somebody else's."""
+    root, evil, told = machine / "root", machine / "evil", machine / "told"
+    for above in (machine, *machine.parents):
+        if above.name.startswith(("test_", "pytest-", "popen-")):
+            above.chmod(0o755)
+    evil.write_text(f"#!/bin/sh\nid -u >> {told}\nexec cat\n")
+    evil.chmod(0o755)
+    told.touch()
+    told.chmod(0o666)
+    (root / ".git/info/attributes").write_text("Dockerfile filter=evil\n")
+    for name in ("core.fsmonitor", "filter.evil.clean"):
+        subprocess.run(["git", "-C", str(root), "config", name, str(evil)], check=True)
+    (root / "container/Dockerfile").write_text("FROM scratch\nUSER node\n")
+    subprocess.run(["chown", "-R", f"{A}:{A}", str(root)], check=True)
+    assert "+" in look(machine).tree
+    assert set(told.read_text().split()) == {str(A)}

@@ -1,0 +1,168 @@
+"""What is done about a checkout, and about a machine's programs, from what was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyinfra.api.exceptions import OperationError
+
+from tasks.model.fleet.plan import HostPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.checkout import (
+    CheckoutState,
+    build_drift,
+    checkout_drift,
+    checkout_problem,
+    same_repository,
+    without_password,
+)
+from tasks.operations import checkout as operations
+from tests.unit.conftest import Execute
+
+URL = "https://git.invalid/nanoclaw.git"
+SOURCE: dict[str, str | None] = {"commit": "a" * 40, "lock": "l", "package": "p", "node": "22"}
+
+
+def plan(**data: Any) -> HostPlan:
+    wanted = {"pods_server": "local", "nanoclaw_repository": URL, "nanoclaw_ref": "v2", **data}
+    return plan_fleet([Machine("one", ("nanoclaw_hosts",), wanted)]).hosts["one"]
+
+
+DONE = CheckoutState(
+    git=True,
+    link=False,
+    owners={".": (1000, 1000), "data": (1000, 1000), ".git": (1000, 1000)},
+    foreign=[],
+    remote=URL,
+    commit="a" * 40,
+    wanted="a" * 40,
+    unresolved=None,
+    changed=[],
+    pnpm_pin="10.33.0",
+    pnpm_digest=None,
+    pnpm="10.33.0",
+    tools_missing=False,
+    built={**SOURCE, "finished": 1.0},
+    source=SOURCE,
+    outputs=True,
+)
+BARE = replace(
+    DONE,
+    owners={".": None, "data": None, ".git": None},
+    remote=None,
+    commit=None,
+    wanted=None,
+    built=None,
+    outputs=False,
+)
+OLD = replace(DONE, commit="b" * 40)
+
+
+def test_a_finished_checkout_is_left_alone() -> None:
+    assert (checkout_problem(DONE, plan()), checkout_drift(DONE, plan()), build_drift(DONE)) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("found", "data", "words"),
+    [
+        (replace(BARE, link=True), {}, ["symbolic link", "nanoclaw_root"]),
+        (replace(BARE, foreign=["notes.txt"]), {}, ["notes.txt", "move that away"]),
+        (replace(DONE, wanted=None, unresolved="no answer"), {}, ["no answer", "nanoclaw_ref"]),
+        (replace(OLD, remote="https://git.invalid/fork.git"), {}, ["fork.git", "remote set-url"]),
+        (replace(OLD, changed=["src/index.ts"]), {}, ["src/index.ts", '"stash"']),
+    ],
+)
+def test_what_is_refused_names_the_way_out(found: CheckoutState, data: dict[str, Any], words: list[str]) -> None:
+    problem = checkout_problem(found, plan(**data))
+    assert problem is not None
+    assert all(word in problem for word in words)
+
+
+def test_a_remote_alone_is_repaired() -> None:
+    found = replace(DONE, remote="https://git.invalid/fork.git")
+    assert checkout_problem(found, plan()) is None
+    assert len(checkout_drift(found, plan())) == 1
+
+
+def test_owners_on_nfs_are_the_servers_matter() -> None:
+    assert checkout_drift(replace(DONE, owners={}), plan()) == []
+    assert checkout_drift(replace(DONE, owners={**DONE.owners, "data": (0, 0)}), plan())
+
+
+@pytest.mark.parametrize("name", SOURCE)
+def test_whatever_the_build_came_from_counts(name: str) -> None:
+    assert len(build_drift(replace(DONE, source={**SOURCE, name: "other"}))) == 1
+    assert build_drift(replace(DONE, outputs=False))
+    assert build_drift(replace(DONE, built=None))
+
+
+names = st.text("abcdefgh0123456789-", min_size=1)
+
+
+@given(names, names, names)
+def test_a_password_is_never_shown_and_never_matters(user: str, password: str, path: str) -> None:
+    bare = f"https://git.invalid/{path}"
+    assert without_password(f"https://{user}:{password}@git.invalid/{path}") == bare
+    assert same_repository(bare, f"https://{user}:{password}@git.invalid/{path}.git")
+    assert not same_repository(None, bare)
+
+
+Run = Callable[..., list[str]]
+
+
+@pytest.fixture
+def run(execute: Execute) -> Run:
+    return lambda operation, states, **data: execute(operation, states, plan(**data))
+
+
+def test_the_second_run_does_nothing(run: Run) -> None:
+    assert run(operations.checkout, [DONE]) == []
+    assert run(operations.build, [DONE]) == []
+
+
+def test_the_first_run_fetches_then_writes(run: Run) -> None:
+    fetch, move = run(operations.checkout, [BARE, replace(BARE, wanted="a" * 40)])
+    program, told = fetch.split(" ", 1)
+    assert program == "source.fetch"
+    assert json.loads(told)["fetch"] is True
+    assert json.loads(told)["mounts"] == ["/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"]
+    assert move.startswith("source.switch_commit ")
+    assert json.loads(move.split(" ", 1)[1])["stash"] is None
+
+
+def test_only_the_remote_is_set_without_a_fetch(run: Run) -> None:
+    (fetch,) = run(operations.checkout, [replace(DONE, remote="https://git.invalid/fork.git"), DONE])
+    assert json.loads(fetch.split(" ", 1)[1])["fetch"] is False
+
+
+def test_changes_that_a_fetch_shows_end_it_or_are_stashed(run: Run) -> None:
+    fetched = replace(OLD, changed=["src/index.ts"])
+    with pytest.raises(OperationError, match=r"src/index\.ts"):
+        run(operations.checkout, [OLD, fetched])
+    _fetch, move = run(operations.checkout, [OLD, fetched], nanoclaw_local_changes="stash")
+    assert "before v2" in json.loads(move.split(" ", 1)[1])["stash"]
+
+
+def test_pnpm_is_the_projects(run: Run) -> None:
+    other = replace(DONE, pnpm="9.0.0")
+    install = 'machine.install_pnpm {"digest": null, "version": "10.33.0"}'
+    assert run(operations.build, [other, DONE]) == [install]
+    with pytest.raises(OperationError, match="remove that one"):
+        run(operations.build, [other, other])
+    with pytest.raises(OperationError, match="packageManager"):
+        run(operations.build, [replace(DONE, pnpm=None, pnpm_pin=None)])
+    assert run(operations.build, [replace(DONE, pnpm_pin=None)]) == []
+
+
+def test_a_compiler_is_installed_where_something_may_need_it(run: Run) -> None:
+    update, install, build = run(operations.build, [replace(DONE, built=None, tools_missing=True)])
+    assert "update" in update
+    assert install.endswith("g++ make")
+    assert build.startswith("source.build ")
+    assert run(operations.build, [replace(DONE, tools_missing=True)]) == []

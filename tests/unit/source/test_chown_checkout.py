@@ -1,0 +1,194 @@
+"""A checkout that goes from one user to another: the old owner, who may still be at it, gets nothing by that."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.source.chown_checkout import give_to_host, make_directories
+from tasks.command import program_text
+from tests.lab.standin import make_repository
+from tests.unit.source.source_host import NEW, OLD, Host
+from tests.unit.trees.swapper import swapping
+from tests.unit.trees.trees import needs_root
+
+pytestmark = needs_root
+BEFORE, AFTER = 4242, 4343
+UNIT = "nanoclaw-pods-no-such.service"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as made:  # others have to get here, and pytest's own is root's alone
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def host(folder: Path) -> Host:
+    """A checkout of BEFORE."""
+    made = Host(folder / "root", folder / "remote.git")
+    make_repository(made.repository)
+    made.check_out(OLD)
+    chown(made.root, BEFORE)
+    return made
+
+
+def chown(path: Path, uid: int) -> None:
+    subprocess.run(["chown", "-hR", f"{uid}:{uid}", str(path)], check=True)
+
+
+def test_an_old_owner_who_swaps_a_directory_for_a_link_has_nothing_else_chowned(folder: Path) -> None:
+    root, victim = folder / "root", folder / "victim"
+    for number in range(40):
+        (root / f"notes/{number}").mkdir(parents=True)
+        (root / f"notes/{number}/shadow").write_text("mine")
+        (victim / f"{number}").mkdir(parents=True)
+        (victim / f"{number}/shadow").write_text("root's")
+    (root / ".git").mkdir()
+    with swapping(root, victim):
+        for _ in range(6):
+            subprocess.run(["chown", "-h", f"{BEFORE}:{BEFORE}", str(root), str(root / ".git")], check=True)
+            give_to_host(str(root), BEFORE, AFTER, AFTER)
+            assert {path.lstat().st_uid for path in (victim, *victim.rglob("*"))} == {0}
+    assert (root / ".git").stat().st_uid == AFTER
+
+
+def test_sessions_groups_and_the_repository_s_name_come_last_or_not_at_all(folder: Path) -> None:
+    root = folder / "root"
+    for name in ("groups/main", "data/v2-sessions/x", "data/env", ".git/objects", "src/groups", "src/.git"):
+        (root / name).mkdir(parents=True)
+    chown(root, BEFORE)
+    give_to_host(str(root), BEFORE, AFTER, AFTER)
+    kept = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.stat().st_uid == BEFORE}
+    assert kept == {"groups", "groups/main", "data/v2-sessions", "data/v2-sessions/x"}
+
+
+def test_an_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
+    (folder / "root/.git").mkdir(parents=True)
+    stays = folder / "root/stays"
+    stays.write_text("")
+    chown(folder / "root", BEFORE)
+    if subprocess.run(["chattr", "+i", str(stays)], check=False, capture_output=True).returncode != 0:
+        stays.unlink()
+        pytest.skip("this file system has no immutable files")
+    try:
+        with pytest.raises(SystemExit, match=r"chown failed \(stays: EPERM\)"):
+            give_to_host(str(folder / "root"), BEFORE, AFTER, AFTER)
+    finally:
+        subprocess.run(["chattr", "-i", str(stays)], check=True)
+    assert (folder / "root/.git").stat().st_uid == BEFORE  # so that the next run does it again
+
+
+@pytest.mark.parametrize("where", ["data", "root"])
+def test_nothing_is_made_or_chowned_behind_a_link_of_the_old_owner(folder: Path, where: str) -> None:
+    (folder / "etc").mkdir()
+    if where == "root":
+        (folder / "root").symlink_to(folder / "etc")
+    else:
+        (folder / "root").mkdir()
+        (folder / "root/data").symlink_to(folder / "etc")
+        chown(folder / "root", BEFORE)
+    with pytest.raises((SystemExit, OSError)):
+        make_directories(str(folder / "root"), (AFTER, AFTER))
+    assert (folder / "etc").stat().st_uid == 0 and list((folder / "etc").iterdir()) == []
+
+
+def plant(host: Host) -> Path:
+    """Has the old owner's configuration and hooks start a program; returns where that says as whom it runs."""
+    chown(host.root, 0)
+    told, evil = host.root.parent / "told", host.root.parent / "evil"
+    told.mkdir()
+    told.chmod(0o777)
+    evil.write_text(f"#!/bin/sh\nid -u >> {told}/uids\nexit 1\n")
+    evil.chmod(0o755)
+    blob = host.git("rev-parse", "HEAD:groups/main/CLAUDE.md")
+    for name, value in {
+        "core.fsmonitor": str(evil),
+        "core.sshCommand": str(evil),
+        "extensions.partialClone": "evil",
+        "core.repositoryFormatVersion": "1",
+        "remote.evil.url": str(host.repository),
+        "remote.evil.promisor": "true",
+        "remote.evil.uploadpack": str(evil),
+        "url.ssh://x.invalid/.insteadOf": str(host.repository.parent) + "/",
+    }.items():
+        host.git("config", name, value)
+    for hook in ("post-checkout", "reference-transaction", "post-index-change"):
+        (host.root / ".git/hooks" / hook).parent.mkdir(exist_ok=True)
+        (host.root / ".git/hooks" / hook).write_text(evil.read_text())
+        (host.root / ".git/hooks" / hook).chmod(0o755)
+    chown(host.root, BEFORE)
+    loose = host.root / f".git/objects/{blob[:2]}/{blob[2:]}"
+    loose.unlink(missing_ok=True)
+    return told / "uids"
+
+
+def test_what_the_old_owner_configured_is_never_run_as_root(host: Host) -> None:
+    uids = plant(host)
+    host.run("source.checkout", repository=str(host.repository), ref="main", gives=True)
+    done = host.run(
+        "source.fetch", repository=str(host.repository), ref=NEW, mounts=[], fetch=True, gives=True, unit=UNIT
+    )
+    assert done.returncode == 0, done.stderr
+    assert host.move(NEW).returncode == 0
+    assert set(uids.read_text().split() if uids.exists() else []) <= {str(BEFORE)}
+    assert (host.root / ".git/config.before-nanoclaw-pods").exists()
+    assert "evil" not in (host.root / ".git/config").read_text()
+
+
+LOGGER = """#!/bin/sh
+for word; do
+  case $word in --git-dir) at=in;; ls-remote|fetch|init|rev-parse|diff-index|config) verb=$word; break;; esac
+done
+echo "$(/usr/bin/id -u) ${at:-nowhere} ${verb:-other}" >> LOG
+exec /usr/bin/git "$@"
+"""
+
+
+def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
+    """As whom git ran, in which repository, for what."""
+    place, log = host.root.parent / "bin", host.root.parent / "log"
+    place.mkdir(exist_ok=True)
+    log.write_text("")
+    log.chmod(0o666)
+    (place / "git").write_text(LOGGER.replace("LOG", str(log)))
+    (place / "git").chmod(0o755)
+    text, number = re.subn('^PATH = "', f'PATH = "{place}:', program_text(name), flags=re.MULTILINE)
+    assert number == 1
+    told = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
+    told |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
+    words = [sys.executable, "-I", "-c", text, json.dumps({**told, **more})]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return {tuple(line.split()) for line in log.read_text().splitlines()}
+
+
+def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users_network(host: Host) -> None:
+    ran = logged(host, "source.checkout", ref="main", onecli=None, peek=False)
+    assert (str(AFTER), "nowhere", "ls-remote") in ran and (str(BEFORE), "in", "rev-parse") in ran
+    assert {uid for uid, where, _verb in ran if where == "in"} == {str(BEFORE)}
+    assert {verb for _uid, where, verb in ran if where == "nowhere"} == {"ls-remote"}
+
+
+def test_git_and_the_network_run_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:
+    chown(host.repository, AFTER)
+    ran = logged(host, "source.fetch", ref=NEW)
+    assert {uid for uid, _where, _verb in ran} == {str(AFTER)}
+    assert {(str(AFTER), "nowhere", "ls-remote"), (str(AFTER), "in", "fetch"), (str(AFTER), "in", "init")} <= ran
+    chown(host.root, AFTER)
+    ran = logged(host, "source.checkout", ref="main", onecli=None, peek=False)
+    assert {uid for uid, _where, _verb in ran} == {str(AFTER)} and (str(AFTER), "in", "ls-remote") in ran
+
+
+def test_git_refuses_a_repository_of_another_user(host: Host) -> None:
+    done = host.move(OLD)
+    assert done.returncode != 0 and f".git belongs to uid {BEFORE}, and git runs as uid 0" in done.stderr

@@ -1,0 +1,216 @@
+"""The programs for the checkout, run for real on repositories under tmp_path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from files.pods.source.git_worktree import MOVING
+from tasks.model.fleet.plan import Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.checkout import checkout_problem
+from tests.lab.standin import make_repository
+from tests.unit.source.source_host import NEW, OLD, Host
+
+
+def test_first_checkout_is_complete_and_detached(host: Host) -> None:
+    assert host.look(OLD).commit is None
+    host.check_out(OLD)
+    found = host.look(OLD)
+    assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.wanted, str(host.repository))
+    assert host.git("rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
+    assert (host.root / "data").is_dir()
+    assert not (host.root / ".git" / MOVING).exists()
+    assert os.access(host.root / "container/build.sh", os.X_OK)
+
+
+def test_first_checkout_keeps_what_agents_wrote(host: Host) -> None:
+    written = host.root / "groups/main/CLAUDE.md"
+    written.parent.mkdir(parents=True)
+    written.write_text("what an agent remembers")
+    host.check_out(OLD)
+    assert written.read_text() == "what an agent remembers"
+    assert (host.root / "groups/global/CLAUDE.md").exists()
+    assert host.status == [" M groups/main/CLAUDE.md"]
+
+
+def test_first_checkout_does_not_follow_an_agents_link(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("")
+    link = host.root / "groups/main/CLAUDE.md"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "secret")
+    host.check_out(OLD)
+    assert link.is_symlink()
+    assert (tmp_path / "secret").read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".env"])
+def test_other_things_in_the_project_root_are_refused(host: Host, name: str) -> None:
+    host.root.mkdir()
+    (host.root / name).touch()
+    assert host.look(OLD).foreign == [name]
+    assert host.fetch(OLD).returncode != 0
+    assert [path.name for path in host.root.iterdir()] == [name]
+
+
+def test_a_repository_above_the_project_root_is_not_taken_for_it(host: Host, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    host.root.mkdir()
+    assert host.look(OLD).commit is None
+
+
+def test_moving_keeps_changes_elsewhere(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "groups/global/CLAUDE.md").unlink()
+    (host.root / "groups/main/CLAUDE.md").rename(host.root / "groups/main/CLAUDE.local.md")
+    (host.root / "src/index.js").write_text("// a channel\n")
+    host.check_out(NEW)
+    assert (host.head, host.version) == (NEW, "2.0.65")
+    assert (host.root / "src/index.js").read_text() == "// a channel\n"
+    assert host.status == [" D groups/global/CLAUDE.md", " D groups/main/CLAUDE.md", " M src/index.js"]
+
+
+def test_files_changed_on_both_sides_are_named_and_kept(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "src/config.js").write_text("// mine\n")
+    (host.root / "packages/release-notes").mkdir()
+    (host.root / "packages/release-notes/index.js").write_text("// mine too\n")
+    assert host.look(NEW).changed == ["packages/release-notes/index.js", "src/config.js"]
+    assert host.move(NEW).returncode != 0
+    assert host.head == OLD
+    assert (host.root / "src/config.js").read_text() == "// mine\n"
+
+
+def test_stash_puts_them_aside(host: Host) -> None:
+    host.check_out(OLD)
+    (host.root / "src/config.js").write_text("// mine\n")
+    (host.root / "src/new.js").write_text("// new\n")
+    host.check_out(NEW, stash="nanoclaw-pods, today")
+    assert (host.head, host.status) == (NEW, [])
+    assert "nanoclaw-pods, today" in host.git("stash", "list")
+    assert "// mine" in host.git("show", "stash@{0}:src/config.js")
+    assert "// new" in host.git("show", "stash@{0}^3:src/new.js")
+
+
+def test_groups_are_left_to_the_agents(host: Host) -> None:
+    host.check_out(NEW)
+    groups = host.root / "groups"
+    (groups / "global/CLAUDE.md").unlink()
+    (groups / "main/CLAUDE.md").write_text("composed\n")
+    (groups / "main/notes.md").write_text("an agent's\n")
+    (groups / "team").mkdir()
+    (groups / "team/CLAUDE.md").write_text("a group of its own\n")
+    written = {f"groups/{name}/CLAUDE.md": f"of the release: {name}\n" for name in ("global", "main", "team")}
+    host.release("v2.0.66", {**written, "src/index.js": "// newer\n"})
+    host.release("v2.0.67", {"groups/main/CLAUDE.md": None, ".gitignore": "node_modules\n"})
+    assert host.look("v2.0.66").changed == []
+    (host.root / "src/index.js").write_text("// mine\n")
+    for ref in ("v2.0.66", "v2.0.67"):
+        host.check_out(ref, stash="mine")
+        assert host.head == ref
+        assert not (groups / "global/CLAUDE.md").exists()
+        assert (groups / "main/CLAUDE.md").read_text() == "composed\n"
+        assert (groups / "main/notes.md").read_text() == "an agent's\n"
+        assert (groups / "team/CLAUDE.md").read_text() == "a group of its own\n"
+    assert "groups" not in host.git("stash", "show", "--include-untracked", "--name-only")
+    assert (host.root / "src/index.js").read_text() == "// newer\n"
+    (host.root / "package.json").write_text("mine")
+    host.check_out(OLD, stash="mine")
+    assert (groups / "main/notes.md").read_text() == "an agent's\n"
+    assert host.git("diff", "--cached", "--name-only") == ""
+
+
+def test_a_missing_mount_is_refused(host: Host) -> None:
+    done = host.run("source.fetch", repository=str(host.repository), ref=OLD, mounts=[str(host.root)], fetch=True)
+    assert "nothing is mounted" in done.stderr
+    assert not host.root.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
+@pytest.mark.parametrize(("runs_as", "stopped"), [(0, True), (4242, False), (None, False)])
+def test_a_checkout_of_another_user_is_given_to_the_host_user(
+    runs_as: int | None, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that runs as the other user is stopped before that: while its files are still its own."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        Path(folder).chmod(0o755)
+        service = stack.enter_context(subprocess.Popen(["sleep", "100"], user=runs_as)) if runs_as is not None else None
+        if service:
+            stack.callback(service.kill)
+        calls = Path(folder) / "calls"
+        systemctl = Path(folder) / "bin/systemctl"
+        systemctl.parent.mkdir()
+        pid, data = service.pid if service else 0, f"{folder}/root/data"
+        answer = f'[ "$1" = stop ] && stat -c %u {data} >> {calls} || echo {pid}'
+        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{answer}\n')
+        systemctl.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
+        make_repository(Path(folder) / "remote.git")
+        _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
+        asked = "show --property=MainPID --value n.service"
+        assert calls.read_text().splitlines() == [asked, *(["stop n.service", "0"] if stopped else [])]
+
+
+def _check_giving(host: Host) -> None:
+    host.check_out(OLD)
+    agents = host.root / "groups/main/CLAUDE.md"
+    os.chown(agents, 4321, 4321)
+    several, foreign = host.root / "several", host.root / "foreign"
+    several.write_text("")
+    (host.root.parent / "store").hardlink_to(several)
+    foreign.write_text("")
+    os.chown(foreign, 33, 33)
+    told = {"user": "no-such-user", "uid": 4242, "gid": 4243}
+    nowhere = str(host.root.with_name("nowhere.git"))
+    done = host.run("source.fetch", **told, repository=nowhere, ref=NEW, mounts=[], fetch=True)
+    assert "nothing was stopped" in done.stderr, done.stderr
+    assert host.root.stat().st_uid == os.getuid()
+    more = {"repository": str(host.repository), "ref": OLD, "mounts": [], "fetch": False}
+    done = host.run("source.fetch", **told, **more)
+    assert done.returncode == 0, done.stderr
+    owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
+    assert {owners.pop(path) for path in (several, foreign)} == {0, 33}
+    assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}
+    assert owners[agents] == 4321
+
+
+def test_a_worktree_of_another_repository_is_named_as_one(host: Host, tmp_path: Path) -> None:
+    """Its .git is a file, and what it names lies in a place that others own."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(host.repository), str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "worktree", "add", "--quiet", "--detach", str(host.root)], check=True)
+    found = host.look(OLD)
+    assert found.foreign[-1] == ".git"
+    plan = plan_fleet([Machine("one", ("nanoclaw_hosts",), {"pods_server": "local"})]).hosts["one"]
+    problem = checkout_problem(found, plan) or ""
+    assert "/opt/nanoclaw is a linked worktree or a submodule" in problem and "git clone" in problem
+
+
+@pytest.mark.parametrize("command", [["gitea"], ["git", "fsmonitor--daemon"], ["github-mcp-server"]])
+def test_a_long_lived_program_whose_name_begins_with_git_is_not_waited_for(
+    host: Host, tmp_path: Path, command: list[str]
+) -> None:
+    host.check_out(OLD)
+    waiting = tmp_path / "wait"
+    waiting.write_text("import sys, time\nprint(flush=True)\ntime.sleep(60)\n")
+    copy = tmp_path / "bin" / command[0]
+    copy.parent.mkdir()
+    shutil.copy2(os.path.realpath(sys.executable), copy)
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    words = [str(copy), str(waiting), *command[1:]]
+    running = subprocess.Popen(words, cwd=host.root, stdout=subprocess.PIPE, env=environment)
+    try:
+        assert running.stdout and running.stdout.readline() == b"\n"
+        assert Path(f"/proc/{running.pid}/comm").read_text().strip() == command[0][:15]
+        done = host.fetch(NEW)
+        assert done.returncode == 0, done.stderr
+    finally:
+        running.kill()
+        running.wait()

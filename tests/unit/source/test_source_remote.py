@@ -1,0 +1,65 @@
+"""What the checkout asks of the remote, and what it says of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from files.pods.source import wanted_commit
+from files.pods.source.git_worktree import Tree
+from tests.unit.source.source_host import NEW, OLD, Host
+
+
+def test_what_is_checked_out_needs_no_network(host: Host) -> None:
+    host.check_out(OLD)
+    host.repository.rename(host.repository.with_name("gone"))
+    commit = host.git("rev-parse", "HEAD")
+    for ref in (OLD, commit, commit[:10]):
+        found = host.look(ref)
+        assert (found.wanted, found.unresolved) == (found.commit, None)
+    assert host.look("main").unresolved
+    assert host.look(NEW).unresolved is None  # main's history was fetched with its tags
+    assert host.fetch("main").returncode != 0
+
+
+def test_a_branch_follows_the_remote(host: Host) -> None:
+    host.check_out("main")
+    found = host.look("main")
+    assert found.commit == found.wanted
+    subprocess.run(["git", "-C", str(host.repository), "update-ref", "refs/heads/main", OLD], check=True)
+    found = host.look("main")
+    assert found.commit != found.wanted
+    host.check_out("main")
+    assert host.head == OLD
+
+
+@pytest.mark.parametrize("ref", ["v9", "no/such", "deadbeef"])
+def test_a_ref_that_is_nowhere(host: Host, ref: str) -> None:
+    host.check_out(OLD)
+    found = host.look(ref)
+    assert found.wanted is None
+    assert bool(found.unresolved) == (ref != "deadbeef")
+    done = host.fetch(ref)
+    assert done.returncode != 0
+    assert host.head == OLD
+
+
+def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
+    host.check_out(OLD)
+    host.git("remote", "set-url", "origin", "https://me:secret@git.invalid/nanoclaw.git")
+    assert host.look(OLD).remote == "https://git.invalid/nanoclaw.git"
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_remote_that_is_silent_costs_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool
+) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 20\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(wanted_commit, "REMOTE_SECONDS", 1)
+    tree = Tree(str(tmp_path)) if within else None
+    assert wanted_commit.remote_commit(tree, "https://git.invalid/claw", "v1") == (None, "no answer within 1 s")

@@ -1,0 +1,360 @@
+"""The walk over trees that an agent writes in: what it decides, and what it does to real files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posix
+import stat
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from files.pods.trees import entry as tree_entry
+from files.pods.trees.entry import DIRECTORY, Rule, decide, new_ids, open_below, open_directory
+from files.pods.trees.find_mismatches import differing
+from files.pods.trees.walk import DEEPEST, Walk
+from tests.unit.trees.trees import A, needs_root
+
+RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
+IDS = st.sampled_from([0, 33, A, 1500, 65534])
+KINDS = st.sampled_from(
+    [stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFBLK, stat.S_IFCHR]
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closes_at_once() -> Iterator[None]:
+    """gevent's close, where another file's imports have patched the process, closes later: too late for umount."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "close", posix.close)
+        yield
+
+
+@given(KINDS, st.integers(0, 0o7777), st.integers(1, 3), IDS, IDS)
+def test_only_replaceable_owners_of_plain_entries_are_given(
+    kind: int, mode: int, links: int, uid: int, gid: int
+) -> None:
+    verdict = decide(kind | mode, links, uid, gid, RULE)
+    if verdict == "give":
+        assert uid in RULE.uids or uid == A
+        assert kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
+        assert kind == stat.S_IFDIR or links == 1
+        assert kind != stat.S_IFREG or not mode & 0o6000
+    if verdict == "right":
+        assert uid == A
+
+
+@given(KINDS, st.integers(0, 0o1777), st.integers(1, 3), IDS, IDS)
+def test_an_entry_that_was_given_is_right(kind: int, mode: int, links: int, uid: int, gid: int) -> None:
+    if decide(kind | mode, links, uid, gid, RULE) == "give":
+        new_uid, new_gid = new_ids(gid, RULE)
+        assert decide(kind | mode, links, new_uid, new_gid, RULE) == "right"
+
+
+def walk(root: Path, apply: bool = True) -> Counter[str]:
+    return Counter(verdict for verdict, _name in Walk(open_directory(str(root)), RULE, apply))
+
+
+def owner(path: Path | str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_uid, found.st_gid
+
+
+@needs_root
+def test_everything_is_given_once_and_the_root_last(tree: Path) -> None:
+    names = [name for _verdict, name in Walk(open_directory(str(tree)), RULE, True)]
+    assert names[-1] == ""
+    assert {owner(path) for path in (tree, *tree.rglob("*"))} == {(A, A)}
+    changed = os.lstat(tree / "ag").st_ctime_ns
+    assert walk(tree) == {"right": 5}
+    assert os.lstat(tree / "ag").st_ctime_ns == changed
+
+
+@needs_root
+def test_a_count_changes_nothing(tree: Path) -> None:
+    assert walk(tree, apply=False) == {"give": 5}
+    assert owner(tree / "ag") == (0, 0)
+
+
+@needs_root
+def test_links_are_given_and_not_followed(tree: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    (secret / "inner").mkdir(parents=True)
+    (tree / "to-directory").symlink_to(secret)
+    (tree / "to-file").symlink_to("/etc/passwd")
+    (tree / "dangling").symlink_to("/app/skills/none")
+    walk(tree)
+    assert owner(secret) == owner(secret / "inner") == owner("/etc/passwd") == (0, 0)
+    assert {owner(tree / name) for name in ("to-directory", "to-file", "dangling")} == {(A, A)}
+
+
+@needs_root
+def test_what_nanoclaw_does_not_make_is_left_alone(tree: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "shadow"
+    outside.write_text("secret")
+    os.link(outside, tree / "linked")
+    os.mkfifo(tree / "pipe")
+    os.mknod(tree / "device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    (tree / "setuid").write_text("")
+    (tree / "setuid").chmod(0o4755)
+    (tree / "other").write_text("")
+    os.chown(tree / "other", 33, 33)
+    (tree / "lost+found").mkdir()
+    verdicts = walk(tree)
+    assert verdicts == {"give": 5, "linked": 1, "special": 3, "foreign 33:33": 1}
+    assert owner(outside) == (0, 0)
+    assert stat.S_IMODE(os.lstat(tree / "setuid").st_mode) == 0o4755
+    assert owner(tree / "other") == (33, 33)
+    assert owner(tree / "lost+found") == (0, 0)
+
+
+@needs_root
+def test_a_file_that_was_linked_into_a_tree_is_not_given_once_its_other_name_is_gone(
+    tree: Path, tmp_path: Path
+) -> None:
+    """Root's file, replaced outside as passwd(1) does it: what the tree holds is the old one, with its content."""
+    tree_entry.LINKED.clear()
+    outside = tmp_path / "shadow"
+    outside.write_text("secret")
+    os.link(outside, tree / "kept")
+    assert walk(tree)["linked"] == 1
+    (tmp_path / "new").write_text("secret")
+    (tmp_path / "new").rename(outside)
+    assert os.lstat(tree / "kept").st_nlink == 1
+    assert walk(tree) == {"right": 5, "linked": 1}
+    assert owner(tree / "kept") == (0, 0)
+
+
+@needs_root
+def test_a_new_file_with_the_number_of_one_that_was_linked_is_given(tree: Path, tmp_path: Path) -> None:
+    tree_entry.LINKED.clear()
+    (tree / "one").write_text("")
+    os.link(tree / "one", tmp_path / "other")
+    assert walk(tree)["linked"] == 1
+    (key,) = tree_entry.LINKED
+    (tree / "two").write_text("")
+    tree_entry.LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
+    assert walk(tree) == {"right": 5, "linked": 1, "give": 1}
+    assert owner(tree / "two") == (A, A)
+
+
+def test_no_more_than_so_many_are_remembered(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_entry, "MOST_LINKED", 3)
+    tree_entry.LINKED.clear()
+    for number in range(9):
+        (tree / f"f{number}").write_text("")
+        os.link(tree / f"f{number}", tree / f"g{number}")
+    walk(tree, apply=False)
+    assert len(tree_entry.LINKED) <= 3
+    tree_entry.LINKED.clear()
+
+
+@needs_root
+def test_a_group_that_may_not_be_replaced_stays(tree: Path) -> None:
+    os.chown(tree / "ag", 0, 998)
+    walk(tree)
+    assert owner(tree / "ag") == (A, 998)
+    assert walk(tree) == {"right": 5}
+
+
+@needs_root
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"a\nb", b"-rf", b" ", "ü".encode(), b"$(reboot)", b"x" * 255])
+def test_hostile_names(tree: Path, name: bytes) -> None:
+    path = os.fsencode(tree) + b"/" + name
+    Path(os.fsdecode(path)).mkdir()
+    Path(os.fsdecode(path), "file").write_text("")
+    walk(tree)
+    assert os.lstat(path).st_uid == os.lstat(path + b"/file").st_uid == A
+
+
+def nest(root: Path, depth: int) -> None:
+    handle = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+
+
+@needs_root
+def test_no_file_stays_open(tree: Path) -> None:
+    nest(tree, 300)
+    try:
+        assert walk(tree) == {"give": 305}
+        open_files = len(list(Path("/proc/self/fd").iterdir()))
+        assert walk(tree) == {"right": 305}
+        assert len(list(Path("/proc/self/fd").iterdir())) <= open_files
+    finally:
+        subprocess.run(["rm", "-rf", tree], check=True)
+
+
+@needs_root
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_an_error_that_nobody_foresaw_ends_a_walk_and_leaves_nothing_open(tree: Path, level: int) -> None:
+    """It is no verdict on an entry: a walk that went on would call a tree finished that is not."""
+
+    def entered(_handle: int, parts: list[str]) -> None:
+        if len(parts) == level:
+            raise RuntimeError("a fault")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    verdicts = []
+    with pytest.raises(RuntimeError, match="a fault"):
+        verdicts += list(Walk(open_directory(str(tree)), RULE, True, entered))
+    assert verdicts == []
+    assert owner(tree) == (0, 0)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+@needs_root
+def test_an_errno_is_the_verdict_on_one_entry_and_the_walk_goes_on(tree: Path) -> None:
+    def entered(_handle: int, parts: list[str]) -> None:
+        if parts == ["ag", "sess"]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    seen = list(Walk(open_directory(str(tree)), RULE, True, entered))
+    assert ("EIO", "sess") in seen and ("give", "") in seen
+    assert owner(tree / "ag" / "sess") == (0, 0)
+
+
+@needs_root
+def test_a_directory_that_is_moved_away_meanwhile_leads_nowhere_else(tree: Path, tmp_path: Path) -> None:
+    nest(tree / "ag", 100)
+    (tree / "zz").mkdir()
+    depth = 0
+
+    def entered(_handle: int, parts: list[str]) -> None:
+        nonlocal depth
+        depth = max(depth, len(parts))
+        if len(parts) == 90:
+            (tree / "ag" / "/".join("d" * 89)).rename(tmp_path / "moved")
+
+    (tmp_path / "beside").mkdir()
+    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, entered))
+    assert depth == 101
+    assert verdicts == {"give": 5 + 100 + 1}
+    assert owner(tree) == owner(tree / "zz") == owner(tree / "ag" / "sess") == (A, A)
+    assert owner(tmp_path) == owner(tmp_path / "beside") == (0, 0)
+
+
+@needs_root
+def test_no_step_is_long_and_no_nest_endless(tree: Path) -> None:
+    """Who looks at other things between two steps does not wait until a nest has an end."""
+    nest(tree / "ag", DEEPEST + 10)
+    try:
+        depth, deepest = 0, 0
+
+        def entered(_handle: int, _parts: list[str]) -> None:
+            nonlocal depth
+            depth += 1
+
+        verdicts: Counter[str] = Counter()
+        for step in Walk(open_directory(str(tree)), RULE, True, entered).steps():
+            deepest, depth = max(deepest, depth), 0
+            if step:
+                verdicts[step[0]] += 1
+        assert deepest <= 2  # the root, and the first directory in it
+        assert verdicts == {"give": 5 + DEEPEST - 2, "deep": 1}
+    finally:
+        subprocess.run(["rm", "-rf", tree], check=True)
+
+
+@needs_root
+def test_an_entry_that_becomes_a_link_meanwhile_is_not_followed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The swap comes between the look at a name and its use, for a directory and for a file."""
+    real = os.stat
+
+    def swap(path: Any, **options: Any) -> os.stat_result:
+        found = real(path, **options)
+        if path in ("outbox", "outbound.db") and not stat.S_ISLNK(found.st_mode):
+            (tree / "ag" / "sess" / path).rename(tree / f"old-{path}")
+            (tree / "ag" / "sess" / path).symlink_to("/etc" if path == "outbox" else "/etc/passwd")
+        return found
+
+    monkeypatch.setattr(os, "stat", swap)
+    walk(tree)
+    assert owner("/etc") == owner("/etc/passwd") == (0, 0)
+
+
+@pytest.fixture
+def other_file_system(tree: Path) -> Iterator[Path]:
+    point = tree / "ag" / "mounted"
+    point.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", point], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount here: {mounted.stderr}")
+    yield point
+    subprocess.run(["umount", point], check=True)
+
+
+@needs_root
+def test_other_file_systems_are_not_entered(tree: Path, other_file_system: Path) -> None:
+    (other_file_system / "file").write_text("")
+    assert walk(tree) == {"give": 5, "elsewhere": 1}
+    assert owner(other_file_system) == owner(other_file_system / "file") == (0, 0)
+
+
+@needs_root
+def test_what_is_bound_into_a_tree_is_not_entered(tree: Path, tmp_path: Path) -> None:
+    """A bind of the same file system has its device number."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("")
+    bound = {tree / "ag" / "directory": tmp_path / "elsewhere", tree / "ag" / "file": tmp_path / "elsewhere" / "file"}
+    (tree / "ag" / "directory").mkdir()
+    (tree / "ag" / "file").write_text("")
+    done = []
+    try:
+        for point, source in bound.items():
+            if subprocess.run(["mount", "--bind", source, point], capture_output=True).returncode != 0:
+                pytest.skip("cannot mount here")
+            done.append(point)
+        assert walk(tree, apply=False) == walk(tree) == {"give": 5, "elsewhere": 2}
+        with pytest.raises(OSError) as caught:
+            open_below(open_directory(str(tree)), ["ag", "directory"])
+        assert caught.value.errno == errno.EXDEV
+        assert owner(tmp_path / "elsewhere") == owner(tmp_path / "elsewhere" / "file") == (0, 0)
+    finally:
+        for point in done:
+            subprocess.run(["umount", point], check=True)
+
+
+def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(OSError) as caught:
+        open_directory(str(tmp_path / "link"))
+    assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
+
+
+def test_a_directory_below_is_opened_without_a_link(tree: Path) -> None:
+    handle = open_below(open_directory(str(tree)), ["ag", "sess"])
+    assert os.fstat(handle).st_ino == (tree / "ag" / "sess").stat().st_ino
+    os.close(handle)
+    (tree / "link").symlink_to("ag")
+    with pytest.raises(OSError):
+        open_below(open_directory(str(tree)), ["link", "sess"])
+
+
+def test_who_gives_is_told_of_a_session_after_what_is_in_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client asks a server again for each name in a directory that was given before them."""
+    for name in ("inbox/msg/note", "outbox/file"):
+        (tree / "ag" / "sess" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "ag" / "sess" / name).write_text("")
+    monkeypatch.chdir(tree)  # which a look changes
+    rule = Rule(A, A, frozenset({os.getuid()}), frozenset({os.getgid(), A}))
+    root = os.open(tree, DIRECTORY)
+    try:
+        told = [seen.name for seen in differing(root, rule, at_once=4, apply=True) if seen.name.startswith("ag/sess/")]
+    finally:
+        os.close(root)
+    assert {"ag/sess/inbox/msg/note", "ag/sess/outbox/file"} <= {*told}
+    for name in told:
+        above = name.rpartition("/")[0]
+        assert above not in told or told.index(name) < told.index(above)

@@ -1,0 +1,336 @@
+"""What a migration lost is named in its account, and that alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from files.pods.common.run_as_ids import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, acting, checked
+from files.pods.v1.audit.walk import whole_pass
+from tests.lab.v1_tree import WHEN
+from tests.unit.trees.trees import needs_root
+from tests.unit.v1.test_v1_inspect import left_as_it_is
+from tests.unit.v1.v1_migrated import AGENT, HOST, Migrated, ask, change, lost, rewrite
+
+pytestmark = needs_root
+
+
+def v2_db(it: Migrated, statement: str) -> None:
+    change(it.root / "data/v2.db", statement)
+
+
+def inbound(it: Migrated, statement: str) -> None:
+    change(it.session("main") / "inbound.db", statement)
+
+
+def state(it: Migrated, statement: str) -> None:
+    change(it.session("main") / "outbound.db", statement)
+
+
+def link_instead(path: Path) -> None:
+    """A link to where it is now."""
+    away = path.with_name("moved")
+    path.rename(away)
+    path.symlink_to("moved")
+    os.chown(path, AGENT, AGENT, follow_symlinks=False)
+
+
+def retarget(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+    os.chown(path, AGENT, AGENT, follow_symlinks=False)
+
+
+CASES = [
+    pytest.param(
+        lambda it: v2_db(it, "UPDATE messaging_groups SET channel_type = 'slack' WHERE id = 'mg-mother'"),
+        "group 4790000001@s.whatsapp.net",
+        "no messaging group is its chat",
+        id="a chat on another channel",
+    ),
+    pytest.param(
+        lambda it: v2_db(it, "DELETE FROM messaging_group_agents WHERE id = 'mga-main'"),
+        "group tg:1001",
+        "its chat is not wired to its agent",
+        id="a group that is not wired",
+    ),
+    pytest.param(
+        lambda it: v2_db(it, "DELETE FROM sessions WHERE id = 'sess-mother'"),
+        "group 4790000001@s.whatsapp.net",
+        "it has no session",
+        id="a group without a session",
+    ),
+    pytest.param(
+        lambda it: (it.session("mother") / "inbound.db").unlink(),
+        "group 4790000001@s.whatsapp.net",
+        "its session sess-mother has no inbound.db",
+        id="a session without a database",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "DELETE FROM messages_in WHERE id = 'reminder'"),
+        "task reminder",
+        "not there",
+        id="a task that is not there",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET kind = 'chat' WHERE id = 'morning'"),
+        "task morning",
+        "not there",
+        id="a task of another kind",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET status = 'pending' WHERE id = 'asleep'"),
+        "task asleep",
+        "is pending instead of paused",
+        id="a task that was paused and runs",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET status = 'paused' WHERE id = 'morning'"),
+        "task morning",
+        "is paused instead of active",
+        id="a task that ran and is paused",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET content = '{\"prompt\": \"x\"}' WHERE id = 'morning'"),
+        "task morning",
+        "has another prompt",
+        id="a task with another prompt",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET content = '[]' WHERE id = 'morning'"),
+        "task morning",
+        "its content cannot be read",
+        id="a task whose content is no object",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET recurrence = '0 8 * * *' WHERE id = 'morning'"),
+        "task morning",
+        "recurs at 0 8 * * * instead of 0 7 * * *",
+        id="a task at other times",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET recurrence = NULL WHERE id = 'heartbeat'"),
+        "task heartbeat",
+        "recurs at None instead of 0 */1 * * *",
+        id="an interval that is none any more",
+    ),
+    pytest.param(
+        lambda it: inbound(it, "UPDATE messages_in SET process_after = '2026-03-01T10:00:00Z' WHERE id = 'reminder'"),
+        "task reminder",
+        f"is due at 2026-03-01T10:00:00Z instead of {WHEN}",
+        id="a task of one time at another",
+    ),
+    pytest.param(
+        lambda it: state(it, "UPDATE session_state SET value = 'main-0'"),
+        "continuation main",
+        "goes on with main-0 instead of main-1",
+        id="another conversation goes on",
+    ),
+    pytest.param(
+        lambda it: state(it, "DELETE FROM session_state"),
+        "continuation main",
+        "goes on with none instead of main-1",
+        id="no conversation goes on",
+    ),
+    pytest.param(
+        lambda it: (it.claude("main") / "projects/-workspace-agent/main-0.jsonl").unlink(),
+        "conversation main/main-0.jsonl",
+        "not there",
+        id="a conversation that is not there",
+    ),
+    pytest.param(
+        lambda it: os.utime(it.claude("main") / "projects/-workspace-agent/main-0.jsonl", (1, 1)),
+        "conversation main/main-0.jsonl",
+        "has another time of change",
+        id="a conversation of another time",
+    ),
+    pytest.param(
+        lambda it: os.chown(it.claude("main") / "projects/-workspace-agent/main-0.jsonl", HOST, AGENT),
+        "conversation main/main-0.jsonl",
+        f"belongs to {HOST}:{AGENT} instead of {AGENT}:{AGENT}",
+        id="a conversation that is somebody else's",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/family/CLAUDE.local.md").unlink(),
+        "memory family",
+        "CLAUDE.local.md is not there",
+        id="a memory that is not there",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/main/CLAUDE.local.md").write_text("You are Andy\n"),
+        "memory main",
+        "CLAUDE.local.md says something else",
+        id="a memory that is the template's",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/club/CLAUDE.global.md").unlink(),
+        "memory global of club",
+        "CLAUDE.global.md is not there",
+        id="the memory of all, not given to one",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/main/latest").unlink(),
+        "file groups/main/latest",
+        "not there",
+        id="a link that is not there",
+    ),
+    pytest.param(
+        lambda it: ((it.root / "groups/main/latest").unlink(), (it.root / "groups/main/latest").mkdir()),
+        "file groups/main/latest",
+        "is a directory instead of a link",
+        id="a link that was followed",
+    ),
+    pytest.param(
+        lambda it: retarget(it.root / "groups/main/latest", "code"),
+        "file groups/main/latest",
+        "leads elsewhere",
+        id="a link to something else",
+    ),
+    pytest.param(
+        lambda it: link_instead(it.root / "groups/main/code"),
+        "file groups/main/code",
+        "is a link instead of a directory",
+        id="a directory that is a link",
+    ),
+    pytest.param(
+        lambda it: shutil.rmtree(it.root / "groups/main/code/app/.git"),
+        "file groups/main/code/app/.git",
+        "not there",
+        id="a directory that is not there",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/main/code/app/CLAUDE.md").unlink(),
+        "file groups/main/code/app/CLAUDE.md",
+        "not there",
+        id="a nested memory that is not there",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/main/notes/today.md").write_text("tomorrow\n"),
+        "file groups/main/notes/today.md",
+        "has 9 bytes instead of 6",
+        id="a file of another size",
+    ),
+    pytest.param(
+        lambda it: os.utime(it.root / "groups/main/notes/today.md", (1, 1)),
+        "file groups/main/notes/today.md",
+        "has another time of change",
+        id="a file of another time",
+    ),
+    pytest.param(
+        lambda it: (it.root / "groups/main/notes/today.md").chmod(0o744),
+        "file groups/main/notes/today.md",
+        "has rights 0744 instead of 0644",
+        id="a file with other rights",
+    ),
+    pytest.param(
+        lambda it: os.chown(it.root / "groups/main/notes/today.md", 0, 0),
+        "file groups/main/notes/today.md",
+        f"belongs to 0:0 instead of {AGENT}:{AGENT}",
+        id="a file that is root's",
+    ),
+    pytest.param(
+        lambda it: (it.claude("main") / "debug").unlink(),
+        "file data/sessions/main/.claude/debug",
+        "not there",
+        id="a link of a group's .claude",
+    ),
+    pytest.param(
+        lambda it: (it.root / "store/auth/creds.json").unlink(),
+        "auth creds.json",
+        "not there",
+        id="a file of the pairing",
+    ),
+    pytest.param(
+        lambda it: (it.v1 / "store/auth/app").mkdir(),
+        "auth app",
+        "not there",
+        id="a directory of the pairing",
+    ),
+    pytest.param(
+        lambda it: rewrite(it.root / "store/auth/creds.json", "{}"),
+        "auth creds.json",
+        "has other content",
+        id="other content of the pairing",
+    ),
+    pytest.param(
+        lambda it: (it.root / "store/auth/creds.json").chmod(0o640),
+        "auth creds.json",
+        "has rights 0640 instead of 0600",
+        id="a pairing that others may read",
+    ),
+    pytest.param(
+        lambda it: os.chown(it.root / "store/auth/creds.json", 0, 0),
+        "auth creds.json",
+        f"belongs to 0:0 instead of {HOST}:{HOST}",
+        id="a pairing that is root's",
+    ),
+    pytest.param(
+        lambda it: rewrite(it.root / ".env", (it.root / ".env").read_text().replace("TZ=", "TX=")),
+        "env TZ",
+        "not there",
+        id="an entry of .env",
+    ),
+    pytest.param(
+        lambda it: rewrite(it.root / ".env", (it.root / ".env").read_text().replace("Oslo", "Rome")),
+        "env TZ",
+        "has another value",
+        id="another value in .env",
+    ),
+    pytest.param(
+        lambda it: (it.root / ".env").chmod(0o644),
+        "file .env",
+        "has rights 0644 instead of 0600",
+        id="an .env that others may read",
+    ),
+    pytest.param(
+        lambda it: os.chown(it.root / ".env", 0, 0),
+        "file .env",
+        f"belongs to 0:0 instead of {HOST}:{HOST}",
+        id="an .env that is root's",
+    ),
+    pytest.param(
+        lambda it: shutil.rmtree(it.root / "container/skills/weather"),
+        "skill weather",
+        "not there",
+        id="a skill",
+    ),
+]
+
+
+@pytest.mark.parametrize(("do", "what", "why"), CASES)
+def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], object], what: str, why: str) -> None:
+    do(it)
+    with left_as_it_is(it.v1):
+        assert lost(it) == {what: why}
+    known = {"what": what, "why": "known"}
+    answer = ask(it, left=[known])
+    assert (answer["lost"], known in answer["left"]) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("where", "lost"),
+    [("groups/main/mnt", [("file groups/main/mnt", "is another file system's, or lies too deep")]), ("groups", [])],
+)
+def test_what_another_file_system_holds_inside_of_a_tree_is_named(
+    it: Migrated, where: str, lost: list[tuple[str, str]]
+) -> None:
+    """A subvolume of Btrfs, of which the mount table says nothing; a mount of its own stands for it here."""
+    (it.v1 / where).mkdir(exist_ok=True)
+    told: list[tuple[str, str]] = []
+    ledger: Any = SimpleNamespace(lose=lambda *words: told.append(words))
+
+    def looked() -> list[tuple[str, str]]:
+        checked(LIBC.unshare(NEW_MOUNTS))
+        checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+        checked(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
+        whole_pass(str(it.v1), False, ledger, lambda _seen: None)
+        return told
+
+    answer = acting(ROOT, 20, looked)
+    assert {tuple(one) for one in answer["value"]} == set(lost)

@@ -1,0 +1,98 @@
+"""The backup of a v1's database: whole, checked, and nothing of v1 is written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import program_argv
+from tests.lab.v1_tree import make_tree
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for mounts of its own")
+
+
+def backup(v1: Path, to: Path) -> subprocess.CompletedProcess[str]:
+    _python, *words = program_argv("v1.backup", {"v1": str(v1), "to": str(to)})
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+
+
+def groups(database: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return {folder for (folder,) in connection.execute("SELECT folder FROM registered_groups")}
+
+
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in root.rglob("*")
+        if not path.is_symlink()
+    }
+
+
+@pytest.mark.parametrize(
+    ("traits", "there", "not_there"),
+    [((), {"main"}, set()), (("wal",), {"main", "late"}, set()), (("journal",), {"main"}, {"phantom-0"})],
+    ids=["plain", "wal", "journal"],
+)
+def test_it_is_whole_and_v1_is_as_before(tmp_path: Path, traits: Any, there: set[str], not_there: set[str]) -> None:
+    v1, to = tmp_path / "claw", tmp_path / "backup"
+    make_tree(v1, "1.2.53", traits)
+    before = everything(v1)
+    for _ in range(2):
+        done = backup(v1, to)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout.splitlines()[-1])
+        assert answer["bytes"] == (to / "messages.db").stat().st_size
+        assert (to / "messages.db").stat().st_mode & 0o777 == 0o600
+        found = groups(to / "messages.db")
+        assert there <= found and not not_there & found
+        assert everything(v1) == before
+        assert sorted(path.name for path in to.parent.iterdir() if path.name.startswith("backup")) == ["backup"]
+
+
+def test_a_corrupt_database_is_no_backup(tmp_path: Path) -> None:
+    v1, to = tmp_path / "claw", tmp_path / "backup"
+    make_tree(v1)
+    with (v1 / "store" / "messages.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(3 * 4096))
+    done = backup(v1, to)
+    assert done.returncode != 0 and "cannot be backed up" in done.stderr
+    assert list(to.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory"])
+def test_what_an_end_left_beside_the_backup_blocks_no_later_run(tmp_path: Path, kind: str) -> None:
+    v1, to, new = tmp_path / "claw", tmp_path / "backup", tmp_path / "backup.new"
+    make_tree(v1)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("")
+    if kind == "file":
+        new.write_text("half")
+    elif kind == "link":
+        new.symlink_to(tmp_path / "kept")
+    else:
+        (new / "copy").mkdir(parents=True)
+        (new / "messages.db").write_text("half")
+    done = backup(v1, to)
+    assert done.returncode == 0, done.stderr
+    assert groups(to / "messages.db") >= {"main"} and not os.path.lexists(new)
+    assert (tmp_path / "kept/file").exists()
+
+
+def test_a_failed_backup_leaves_nothing_beside_and_the_next_one_works(tmp_path: Path) -> None:
+    v1, to = tmp_path / "claw", tmp_path / "backup"
+    make_tree(v1)
+    (v1 / "store/messages.db").rename(v1 / "away.db")
+    assert backup(v1, to).returncode != 0
+    assert not (tmp_path / "backup.new").exists()
+    (v1 / "away.db").rename(v1 / "store/messages.db")
+    assert backup(v1, to).returncode == 0

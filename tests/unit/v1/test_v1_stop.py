@@ -1,0 +1,146 @@
+"""v1 is stopped, and dead: with systemd's own managers, and stand-ins for Docker's daemons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.command import program_argv
+from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
+
+pytestmark = needs_managers
+
+ROOT, ANDY, EVE = "/home/andy/claw", 2001, 2002
+SYSTEM_UNIT = "/etc/systemd/system/nanoclaw.service"
+UNIT = f"[Service]\nUser=andy\nWorkingDirectory={ROOT}\nExecStart={NODE} dist/index.js\n"
+V1 = {"manager": "system", "name": "nanoclaw.service", "uid": ANDY}
+FILES = {f"{ROOT}/dist/index.js": SERVES, f"{ROOT}/store/messages.db": "", SYSTEM_UNIT: UNIT}
+LOOSE = f"cd {ROOT}; setsid setpriv --reuid=UID WORDS </dev/null >/dev/null 2>&1 & sleep 0.5"
+DOCKER = """#!/bin/sh
+echo "$@" >>/run/asked
+case "$*" in
+*inspect*) echo MOUNT ;;
+*stop*) touch /run/stopped ;;
+*ps*) [ -e /run/stopped ] || printf 'nanoclaw-main-1\\t\\nnanoclaw-v2-x\\tlabel\\nmy-nanoclaw-y\\t\\n' ;;
+esac
+"""
+STOP = """
+import json, os, subprocess
+done = subprocess.run(ARGV, capture_output=True, text=True, timeout=50)
+state = subprocess.run(["systemctl", "show", "-P", "ActiveState", "nanoclaw"], capture_output=True, text=True).stdout
+files = {name: os.path.exists("/run/" + name) for name in ("trying", "ran")}
+asked = open("/run/asked").read().splitlines() if os.path.exists("/run/asked") else []
+answer = {"status": done.returncode, "out": done.stdout, "err": done.stderr, "state": state.strip(), "asked": asked}
+answer.update(files)
+"""
+
+
+def named(program: str, words: str, user: int = 0) -> str:
+    """A shell command that has a process of a name run, with these words."""
+    run = f"cp /usr/bin/python3 /opt/bin/{program} && setsid setpriv --reuid={user} /opt/bin/{program}"
+    return f"{run} -c 'import time; time.sleep(1000)' {words} </dev/null >/dev/null 2>&1 & sleep 0.5"
+
+
+def stop(folder: Path, *first: str, v1: Any = V1, docker: str = "") -> dict[str, Any]:
+    asked = {"v1": v1, "root": ROOT, "trying": "/run/trying", "ran": "/run/ran"}
+    argv = program_argv("v1.stop", asked)
+    argv = [word.replace("PATIENCE = 30", "PATIENCE = 1") for word in argv]
+    files = {**FILES, **({"/opt/bin/docker": docker} if docker else {})}
+    machine = Managed(files, users={"andy": (ANDY, "/home/andy"), "eve": (EVE, "/home/eve")})
+    machine.owners, machine.first = {ROOT: ANDY}, first
+    answer: dict[str, Any] = machine.ask(f"ARGV = {argv!r}\n{STOP}", folder)
+    return answer
+
+
+def test_a_v1_that_runs_is_stopped_and_cannot_start_before_it_is_said_so(tmp_path: Path) -> None:
+    done = stop(tmp_path, "systemctl start nanoclaw")
+    assert (done["status"], json.loads(done["out"])) == (0, {"dead": True}), done
+    assert (done["state"], done["trying"], done["ran"]) == ("inactive", True, True)
+    assert done["asked"] == [], "no daemon runs, and none is started by asking"
+
+
+def test_a_v1_that_did_not_run_is_not_noted_to_have(tmp_path: Path) -> None:
+    done = stop(tmp_path)
+    assert (done["status"], done["trying"], done["ran"]) == (0, True, False)
+    done = stop(tmp_path, v1=None)
+    assert (done["status"], done["trying"], done["ran"]) == (0, True, False)
+
+
+def test_a_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
+    done = stop(tmp_path, v1={**V1, "name": "none.service"})
+    assert done["status"] == 1 and "systemctl stop none.service (system)" in done["err"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"{NODE} -I -B -E dist/index.js",
+        f"{NODE} -I {ROOT}/dist/index.js",
+        f"{NODE} -I dist/../dist/index.js",
+        f'bash -c \'exec -a claw {NODE} -c "import time; f = open(\\"store/messages.db\\", \\"a\\"); time.sleep(99)"\'',
+    ],
+)
+def test_v1_is_not_dead_while_anything_of_it_runs(tmp_path: Path, words: str) -> None:
+    """Whatever options Node has, by whatever path, and under whatever name: it has its database open."""
+    done = stop(tmp_path, LOOSE.replace("UID", str(ANDY)).replace("WORDS", words))
+    assert done["status"] == 1 and "v1 is not dead: process" in done["err"], done
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        (ANDY, "vim dist/index.js"),
+        (EVE, f"{NODE} -I -B -E dist/index.js"),
+        (EVE, f"{NODE} -c 'f = open(\"store/messages.db\"); import time; time.sleep(99)'"),
+    ],
+)
+def test_who_reads_v1_or_may_not_write_it_does_not_keep_it_alive(tmp_path: Path, user: int, words: str) -> None:
+    command = LOOSE.replace("UID", str(user)).replace("WORDS", words)
+    if words.startswith("vim"):
+        command = f"ln -s {NODE} /opt/bin/vim; " + command.replace("vim dist", "vim -I dist")
+    assert stop(tmp_path, command)["status"] == 0
+
+
+def test_agents_are_stopped_that_have_a_directory_of_this_v1(tmp_path: Path) -> None:
+    done = stop(tmp_path, named("dockerd", ""), docker=DOCKER.replace("MOUNT", f"{ROOT}/groups/main"))
+    assert done["status"] == 0, done
+    assert "stop --time=10 nanoclaw-main-1" in done["asked"]
+
+
+def test_containers_of_others_are_left_alone(tmp_path: Path) -> None:
+    done = stop(tmp_path, named("dockerd", ""), docker=DOCKER.replace("MOUNT", f"{ROOT}-other/groups"))
+    assert done["status"] == 0 and not [line for line in done["asked"] if "stop" in line]
+
+
+def test_agents_of_a_users_own_docker_are_stopped_there(tmp_path: Path) -> None:
+    """Rootless Docker has no /run/docker.pid."""
+    done = stop(tmp_path, named("dockerd", "", ANDY), docker=DOCKER.replace("MOUNT", f"{ROOT}/groups/main"))
+    where = f"--host unix:///run/user/{ANDY}/docker.sock"
+    assert done["status"] == 0 and f"{where} stop --time=10 nanoclaw-main-1" in done["asked"], done
+
+
+@pytest.mark.parametrize(
+    ("first", "docker", "why"),
+    [
+        (named("dockerd", ""), "#!/bin/sh\nexit 1\n", "Docker does not say which agents run"),
+        (named("dockerd", "", ANDY), "#!/bin/sh\nexit 1\n", "Docker does not say which agents run"),
+        (named("containerd-shim", "-namespace moby -id x"), "#!/bin/sh\n", "Docker does not say which agents run"),
+        (named("conmon", "-n nanoclaw-main-1", ANDY), "#!/bin/sh\n", "agents of v1 do not stop: nanoclaw-main-1"),
+        (
+            named("dockerd", ""),
+            DOCKER.replace("MOUNT", f"{ROOT}/x").replace("touch /run/stopped", "exit 1"),
+            "agents of v1 do not stop: nanoclaw-main-1",
+        ),
+    ],
+)
+def test_agents_that_are_unknown_or_do_not_stop_are_an_error(tmp_path: Path, first: str, docker: str, why: str) -> None:
+    done = stop(tmp_path, first, docker=docker)
+    assert done["status"] == 1 and why in done["err"], done
+
+
+def test_a_strangers_docker_is_nobodys_trouble(tmp_path: Path) -> None:
+    done = stop(tmp_path, named("dockerd", "", EVE), docker="#!/bin/sh\nexit 1\n")
+    assert done["status"] == 0, done

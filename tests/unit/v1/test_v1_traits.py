@@ -1,0 +1,103 @@
+"""From a tree on a disk to the plan: each trait of a NanoClaw v1 is found, and has the fate that it should."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tasks.facts.v1_install import V1Install
+from tasks.model.migration.plan import plan_migration
+from tasks.model.migration.plan_item import Fate, covered
+from tasks.model.migration.refusals import refusals, unplanned
+from tasks.model.migration.v1_state import V1State
+from tests.lab.v1_schema import Version
+from tests.lab.v1_tree import TRAITS, make_tree, unit_text
+from tests.unit.trees.trees import needs_root
+from tests.unit.v1.test_v1_inspect import ask
+from tests.unit.v1.v1_found import HOME, host
+
+pytestmark = needs_root
+
+
+def look(root: Path, version: Version, *traits: str) -> V1State:
+    make_tree(root, version, traits)
+    answer = ask(root)
+    state = V1Install().process([json.dumps(answer)])
+    assert json.loads(json.dumps(asdict(state))) == answer
+    return state
+
+
+@pytest.mark.parametrize(
+    ("trait", "fate", "part"),
+    [
+        ("whatsapp", "attend", "whatsapp"),
+        ("whatsapp", "carried", "group 120363000000000001@g.us"),
+        ("telegram", "carried", "group tg:-1001234567890"),
+        ("telegram", "carried", "task 1"),
+        ("discord dm", "attend", "task 1"),
+        ("discord dm", "attend", "group dc:1190000000000000001"),
+        ("interval", "attend", "task 1"),
+        ("tasks", "carried", "task 1"),
+        ("tasks", "attend", "task 2"),
+        ("tasks", "left", "task 3"),
+        ("link", "attend", "link in groups"),
+        ("link", "attend", "link in data"),
+        ("git", "attend", ".git in groups"),
+        ("git", "attend", "memory in groups"),
+        ("mounts", "attend", "mounts tg:2002"),
+        ("orphan", "left", "conversations forgotten"),
+        ("conversations", "attend", "conversations main"),
+        ("silent", "carried", "group tg:2222"),
+        ("silent", "attend", "first conversation silent"),
+        ("skill", "attend", "skills of groups"),
+        ("wal", "attend", "wal"),
+        ("wal", "carried", "group tg:3003"),
+        ("journal", "attend", "journal"),
+    ],
+)
+def test_a_trait_has_its_fate(tmp_path: Path, trait: str, fate: Fate, part: str) -> None:
+    state = look(tmp_path / "claw", "1.2.53", trait)
+    assert unplanned(state, host()) is None and state.install
+    plan = plan_migration(state.install, state.spaces, host())
+    assert part in covered(plan.items, fate)
+    assert list(refusals(state.install, plan, host(nanoclaw_v1_unknown_senders="strict"))) == []
+
+
+def test_a_version_before_1_2_0_has_nothing_that_is_carried_by_itself_but_files(tmp_path: Path) -> None:
+    state = look(tmp_path / "claw", "1.1.6", "telegram")
+    assert state.install
+    plan = plan_migration(state.install, state.spaces, host())
+    assert covered(plan.items, "carried") == {"files of groups", "env", "skills"}
+    assert {"group tg:1001", "task 0", "conversations main"} <= covered(plan.items, "attend")
+
+
+@pytest.mark.parametrize(("trait", "part"), [("senders", "senders"), ("mounts", "mount allow-list")])
+def test_allow_lists_are_those_of_the_home_that_the_unit_names(tmp_path: Path, trait: str, part: str) -> None:
+    """The unit lies where a machine's are, in mounts of the program's own."""
+    root, home, unit = tmp_path / "claw", tmp_path / "home", tmp_path / "nanoclaw.service"
+    make_tree(root, traits=[trait], home=home)
+    unit.write_text(unit_text(root, home))
+    there = f"mount -t tmpfs t /run && mkdir -p /run/systemd/system && cp {unit} /run/systemd/system"
+    wrapped = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{there} && exec "$@"', "sh")
+    state = V1Install().process([json.dumps(ask(root, wrapped=wrapped))])
+    assert state.install and state.install.home == str(home)
+    assert [(one.manager, one.name, one.enabled) for one in state.install.units] == [("system", unit.name, False)]
+    plan = plan_migration(state.install, state.spaces, host())
+    assert {part, "system unit"} <= covered(plan.items, "attend")
+
+
+def test_there_is_a_fate_for_every_trait() -> None:
+    """Else a trait would be made by the lab and be lost unseen."""
+    marks = [mark for test in (test_a_trait_has_its_fate,) for mark in getattr(test, "pytestmark", [])]
+    tried = {case[0] for mark in marks if mark.name == "parametrize" for case in mark.args[1]}
+    assert tried | {"senders"} == set(TRAITS)
+
+
+def test_a_home_without_lists_has_none(tmp_path: Path) -> None:
+    state = look(tmp_path / "claw", "1.2.53")
+    assert state.install
+    bare = replace(state.install, homes=[replace(HOME, path=str(tmp_path))])
+    assert not {"senders", "mount allow-list"} & covered(plan_migration(bare, state.spaces, host()).items, "attend")

@@ -1,0 +1,47 @@
+"""The program that makes the view of a NanoClaw v1, run as a machine runs it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tasks.command import program_text
+from tests.lab.v1_tree import SECRET
+from tests.unit.trees.trees import A
+
+
+def run(name: str, **told: Any) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-I", "-c", program_text(name), json.dumps(told)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert SECRET not in done.stdout + done.stderr
+    return done
+
+
+def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    line = done.stdout.splitlines()[-1]
+    assert line.isprintable()
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def try_extract(root: Path, to: Path, owner: int = A) -> subprocess.CompletedProcess[str]:
+    return run("v1.extract", v1=str(root), to=str(to), user="andy", uid=owner, gid=owner)
+
+
+def extract(root: Path, to: Path, owner: int = A) -> dict[str, Any]:
+    return answer_of(try_extract(root, to, owner))
+
+
+def rows(path: Path, table: str) -> list[dict[str, Any]]:
+    """What a table of a database says."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    database.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
+    finally:
+        database.close()
