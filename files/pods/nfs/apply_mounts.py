@@ -26,6 +26,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.mountinfo import mount_table
+from files.pods.common.sanitize import shown
 from files.pods.service.agent_containers import agents_of, list_agents
 
 REASONS = (
@@ -34,7 +35,6 @@ REASONS = (
     ("No such file or directory", "the server has no {path}, or does not export it to this address"),
     ("not supported", "the server does not speak this NFS version or transport"),
     ("incorrect mount option", "a mount option is wrong"),
-    ("an incorrect mount option", "a mount option is wrong"),
     ("timed out", "the server does not answer"),
     ("refused", "no NFS server listens there"),
     ("No route", "the server cannot be reached"),
@@ -89,6 +89,14 @@ def listening(address: str, port: int) -> None:
         raise FailedError(f"{address} port {port}: {why} ({error or 'no answer'})") from error
 
 
+def target_of(link: str) -> str:
+    """Where a link leads; empty where it is gone: a process closes files while it is looked at."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
 def holders(path: str) -> str:
     """Processes that have something open below a path. Reading links in /proc asks no server."""
     found = []
@@ -96,9 +104,9 @@ def holders(path: str) -> str:
         try:
             links = [f"/proc/{pid}/cwd", f"/proc/{pid}/root"]
             links += [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
-            targets = [os.readlink(link) for link in links]
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                name = file.read().strip()
+            targets = [target for link in links if (target := target_of(link))]
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="backslashreplace") as file:
+                name = shown(file.read().strip())  # what it calls itself
         except OSError:
             continue
         if any(target == path or target.startswith(path + "/") for target in targets):
