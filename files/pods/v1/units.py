@@ -41,11 +41,10 @@ def systemctl(unit: dict[str, Any], *words: str, seconds: int = 60) -> tuple[int
     return done.returncode, done.stdout.strip()
 
 
-def must(unit: dict[str, Any], *words: str, seconds: int = 60) -> str:
+def must(unit: dict[str, Any], *words: str, seconds: int = 60) -> None:
     status, said = systemctl(unit, *words, seconds=seconds)
     if status != 0:
         raise ServiceError(f"systemctl {' '.join(words)} ({unit['manager']}): {said or f'status {status}'}")
-    return said
 
 
 def state(unit: dict[str, Any]) -> str:

@@ -230,6 +230,26 @@ def test_a_person_is_who_nss_says(
 
 
 @pytest.mark.parametrize(
+    ("user", "shell", "found"),
+    [
+        ("ada", "/bin/bash", True),
+        ("ada", "/usr/sbin/nologin", False),
+        ("ada", "/bin/false", False),
+        ("root", "/bin/bash", False),
+        ("nobody-here", "/bin/bash", False),
+    ],
+)
+def test_an_account_is_a_person_or_is_not_and_nothing_between(
+    user: str, shell: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an answer in JSON: null would be no answer."""
+    entries = {name: pwd.struct_passwd((name, "x", 1, 1, "", "/nonexistent", shell)) for name in ("ada", "root")}
+    monkeypatch.setattr(pwd, "getpwnam", entries.__getitem__)
+    monkeypatch.setattr(account, "password_of", lambda _entry: "$y$j9T$a$b")
+    assert account.is_person(user) is found
+
+
+@pytest.mark.parametrize(
     ("said", "found"),
     [
         ((0, "port 22\nauthorizedkeysfile {keys}/%u .ssh/authorized_keys\n"), True),
