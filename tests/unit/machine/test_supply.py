@@ -96,6 +96,20 @@ def test_lengths_of_packets_are_read_in_each_form(length: int) -> None:
         assert list(packets(form + body)) == [(2, body)]
 
 
+@pytest.mark.parametrize("first", [bytes([0xC2, 255]), bytes([0x80 | 2 << 2 | 2])], ids=["new form", "old form"])
+@pytest.mark.parametrize("octet", range(4))
+def test_each_octet_of_a_length_counts(first: bytes, octet: int) -> None:
+    """A packet that says more than there is ends the file, however little its last octets say."""
+    length = bytearray(4)
+    length[octet] = 1
+    length[3] |= 1
+    claimed = int.from_bytes(length, "big")
+    if claimed < 1 << 16:
+        assert [len(body) for _kind, body in packets(first + bytes(length) + b"x" * claimed)] == [claimed]
+    with pytest.raises(ValueError, match="cut off"):
+        list(packets(first + bytes(length) + b"x" * min(claimed - 1, 1 << 16)))
+
+
 @pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg makes the key that this compares with")
 def test_a_fingerprint_is_that_which_gpg_says(tmp_path: Path) -> None:
     home = {**os.environ, "GNUPGHOME": str(tmp_path)}
