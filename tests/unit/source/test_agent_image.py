@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -242,3 +243,14 @@ def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine
     subprocess.run(["chown", "-R", f"{A}:{A}", str(root)], check=True)
     assert "+" in look(machine).tree
     assert set(told.read_text().split()) == {str(A)}
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_image_is_built_by_the_checkouts_own_script_and_ends_as_that_does(machine: Path, status: int) -> None:
+    root = machine / "root"
+    (root / "container/build.sh").write_text(f"pwd; echo building; exit {status}\n")
+    me = pwd.getpwuid(os.getuid())
+    told = {"root": str(root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "lock": f"{machine}/lock"}
+    words = [sys.executable, "-I", "-c", program_text("source.build_image"), json.dumps(told)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (status, f"{root}\nbuilding\n"), done.stderr

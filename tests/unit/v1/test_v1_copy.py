@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from files.pods.v1.confine import SOURCE, confine, directory_below, needs_of
+from files.pods.v1.copy import write
 from files.pods.v1.rsync_confined import last_of, only_vanished
 from tasks.command import program_argv
 from tests.unit.trees.swapper import swapping
@@ -363,3 +364,10 @@ def test_an_error_that_is_no_absence_is_not_taken_for_one(
     with pytest.raises(OSError, match=re.escape(os.strerror(number))):
         directory_below(str(case.v1), "groups", "main")
     assert directory_below(str(case.v1), "groups", "other") is None
+
+
+def test_an_allow_list_is_for_its_user_alone(tmp_path: Path) -> None:
+    """It says which directories of the machine agents may see."""
+    path = tmp_path / "mount-allowlist.json"
+    write(str(path), "{}")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("{}", 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import WHEN, make_tree
 from tests.unit.trees.trees import needs_root
 from tests.unit.v1.test_v1_inspect import EVERYTHING
-from tests.unit.v1.v1_extracted import answer_of, extract, run
+from tests.unit.v1.v1_extracted import answer_of, extract, rows, run
 from tests.unit.v1.v2_made import INBOUND, V2
 
 pytestmark = needs_root
@@ -121,6 +122,15 @@ def test_a_task_is_inserted_as_the_step_would(move: Move) -> None:
         "channel_type": "discord",
         "thread_id": None,
     }
+
+
+def test_a_conversation_is_noted_with_a_time_as_nanoclaw_writes_it(move: Move) -> None:
+    """Date.toISOString()."""
+    move.steps()
+    move.correct()
+    path = move.root / "data/v2-sessions/ag-club/sess-club/outbound.db"
+    noted = {row["key"]: row["updated_at"] for row in rows(path, "session_state")}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", noted["continuation:claude"])
 
 
 def test_what_a_task_says_is_written_as_nanoclaw_writes_it(move: Move) -> None:
