@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import socket
 import sqlite3
 import subprocess
@@ -157,7 +158,7 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
 
 
 @contextmanager
-def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[None]:
+def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[subprocess.Popen[str]]:
     """A guard of one tree at work."""
     ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
     tree = {"path": str(root), "within": str(inside), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
@@ -167,9 +168,18 @@ def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterat
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert manager.hears("READY=1")
-            yield
+            yield process
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+def test_what_was_given_is_in_the_journal_at_once(tmp_path: Path, manager: Manager) -> None:
+    root = tmp_path / "v2-sessions"
+    (root / "ag").mkdir(parents=True)
+    with guarding(manager, root, root, sweep=600) as process:
+        assert process.stdout and select.select([process.stdout], [], [], SECONDS)[0]
+        assert process.stdout.readline() == f"{root}: given 2\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
