@@ -105,7 +105,7 @@ def test_what_differs_in_a_checkout_is_said(found: CheckoutState, drift: list[st
 @pytest.mark.parametrize(
     ("owners", "whose"),
     [
-        ({".git": (1700, 1700), ".": (5, 5)}, {1700, 0, NOBODY, 1000}),
+        ({".git": (1700, 1800), ".": (5, 5)}, {1700, 0, NOBODY, 1000}),
         ({".git": (0, 0)}, {0, NOBODY, 1000}),
         ({".git": None, ".": (5, 5)}, set()),
         ({}, set()),

@@ -167,8 +167,12 @@ def test_what_only_some_hosts_need_is_installed_there_alone(program: str, packag
 def test_an_engine_without_a_client_is_refused_where_no_package_brings_one(candidates: dict[str, str]) -> None:
     found = without("docker", candidates=candidates)
     if candidates.get("docker.io"):
-        with pytest.raises(UnfitError, match="no docker that the host user finds in its PATH"):
+        with pytest.raises(UnfitError) as raised:
             missing(found)
+        assert str(raised.value) == (
+            "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, "
+            "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+        )
     else:
         assert missing(found) == tuple(candidates)
     assert missing(replace(found, docker_io=True)) == tuple(name for name in candidates if name == "docker-cli")
