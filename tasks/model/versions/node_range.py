@@ -25,7 +25,7 @@ def accepts(text: str, version: str) -> bool | None:
 
 def _in_all(text: str, number: Version) -> bool | None:
     if hyphen := _HYPHEN.fullmatch(text):
-        low, high = _span(hyphen.groups()[:3])[0], _span(hyphen.groups()[4:7])[1]
+        low, high = _span(_numbers(hyphen.groups()[:3]))[0], _span(_numbers(hyphen.groups()[4:7]))[1]
         return None if hyphen[8] else low <= number < high
     rest, inside = text.strip(), True
     while rest:
@@ -35,40 +35,43 @@ def _in_all(text: str, number: Version) -> bool | None:
         operator = found[1] or ""
         if found[5] and operator in ("", ">", "<="):  # a release comes after its candidates
             return None
-        low, high = _bounds(operator, found.groups()[1:4])
+        low, high = _bounds(operator, _numbers(found.groups()[1:4]))
         inside = inside and low <= number < high
         rest = rest[found.end() :].strip()
     return inside
 
 
-def _span(parts: tuple[str | None, ...]) -> tuple[Version, Version]:
+def _numbers(parts: tuple[str | None, ...]) -> list[int]:
+    """The numbers of a partial version; an x stands for any and ends them."""
+    return [int(part) for part in parts if part and part.isdigit()]
+
+
+def _version(numbers: list[int]) -> Version:
+    """The first version that begins with these numbers."""
+    major, minor, patch = [*numbers, *[0] * (3 - len(numbers))]
+    return major, minor, patch
+
+
+def _span(numbers: list[int]) -> tuple[Version, Version]:
     """The first version that a partial one stands for, and the first one after those."""
-    numbers = []
-    for part in parts:
-        if part is None or part in "xX*":
-            break
-        numbers.append(int(part))
     if not numbers:
-        return (0, 0, 0), _END
-    low = (*numbers, 0, 0)[:3]
-    high = (*numbers[:-1], numbers[-1] + 1, 0, 0)[:3]
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        return _version([]), _END
+    return _version(numbers), _version([*numbers[:-1], numbers[-1] + 1])
 
 
-def _bounds(operator: str, parts: tuple[str | None, ...]) -> tuple[Version, Version]:
-    low, high = _span(parts)
+def _bounds(operator: str, numbers: list[int]) -> tuple[Version, Version]:
+    low, high = _span(numbers)
     if operator == ">=":
         return low, _END
     if operator == ">":
         return high, _END
     if operator == "<":
-        return (0, 0, 0), low
+        return _version([]), low
     if operator == "<=":
-        return (0, 0, 0), high
-    if operator.startswith("~"):
-        return low, (low[0], low[1] + 1, 0) if parts[1] and parts[1] not in "xX*" else high
-    if operator == "^" and high != _END:
-        if low[0] > 0 or not parts[1] or parts[1] in "xX*":
-            return low, (low[0] + 1, 0, 0)
-        return low, (0, low[1] + 1, 0) if low[1] > 0 or not parts[2] or parts[2] in "xX*" else high
+        return _version([]), high
+    if operator == "^":  # the first number that is not 0 stays
+        kept = next((place for place, number in enumerate(numbers, 1) if number), len(numbers))
+        return low, _span(numbers[:kept])[1]
+    if operator:  # ~ and ~>: the second number stays
+        return low, _span(numbers[:2])[1]
     return low, high

@@ -10,7 +10,7 @@ from pyinfra.api.command import FunctionCommand, StringCommand
 from pyinfra.api.exceptions import OperationError
 
 from tasks.operations import base
-from tasks.operations.base import Commands, pods_operation
+from tasks.operations.base import Commands, lasting_operation, pods_operation
 
 
 @pods_operation
@@ -73,3 +73,33 @@ def test_a_refusal_in_mid_run_fails_its_machine_alone(
     state: Any = SimpleNamespace()
     assert failing.function(state, host, *failing.args, **failing.kwargs) is False
     assert host.lines == [text]
+
+
+@lasting_operation
+def repeated(command: StringCommand | FunctionCommand) -> Commands:
+    """Would do the same at every run."""
+    yield command
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (StringCommand("chattr +i /pods"), "chattr +i /pods"),
+        (StringCommand("x" * 80), "x" * 80),
+        (StringCommand("x" * 79 + "yz"), "x" * 79 + "y"),
+        (StringCommand("python3 -I -c '# nanoclaw-pods nfs.exports\nimport os' '{}'"), "nfs.exports"),
+        (FunctionCommand(print, (), {}), "a step on the controller"),
+    ],
+)
+def test_a_change_without_effect_names_the_beginning_of_what_would_come_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch, command: StringCommand | FunctionCommand, shown: str
+) -> None:
+    at(monkeypatch, executing=True)
+    sent, failing = repeated._inner(command)
+    assert sent is command and isinstance(failing, FunctionCommand)
+    assert failing.args == (
+        "The change has no effect: something else on the machine overrules it or undoes it. "
+        f"it would do this again: {shown}",
+    )
+    at(monkeypatch, executing=False)
+    assert list(repeated._inner(command)) == [command]
