@@ -102,7 +102,11 @@ OLD = replace(
     auth=1,
     trees={
         **INSTALL.trees,
-        "groups": replace(TREE, counts={"link": 2, ".git": 1}, samples={"link": ["a", "b"], ".git": ["main/.git"]}),
+        "groups": replace(
+            TREE,
+            counts={"link": 2, ".git": 1, "logs": 1},
+            samples={"link": ["a", "b"], ".git": ["main/.git"], "logs": ["a/logs"]},
+        ),
     },
 )
 STATES = {
