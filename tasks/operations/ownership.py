@@ -38,7 +38,8 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     arguments = [tree.arguments() for tree in trees]
     reports = look(TreeOwners, trees=arguments).trees
     found, unfinished = 0, False
-    for tree, report in zip(trees, reports, strict=True):
+    pairs = list(zip(trees, reports, strict=True))
+    for tree, report in pairs:
         if report.state == "unmounted" and state.is_executing:
             raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is not the real one")
         if problem := obstacle(report, tree.owner):
@@ -49,7 +50,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         unfinished |= report.state == "unfinished"
         if report.state == "unfinished" and not can_change and state.is_executing:
             raise OperationError(f"{report.path}: {endless(report)}")
-    later = [tree for tree, report in zip(trees, reports, strict=True) if report.state == "unmounted"]
+    later = [tree for tree, report in pairs if report.state == "unmounted"]
     for tree in later:
         say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
     coming = foreseen("source") and any(tree.born not in (None, tree.owner) for tree in later)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ import pytest
 import yaml
 
 from tasks.model.access.identity import Ids, Squash, parse_squash
-from tasks.model.access.strategy import AccessError, anonymous, choose, squash_for
+from tasks.model.access.session_lifecycle import Action
+from tasks.model.access.strategy import (
+    CANNOT,
+    NEEDED,
+    AccessError,
+    anonymous,
+    choose,
+    expected_life,
+    obstacle,
+    squash_for,
+)
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "fixtures/access.yaml").read_text(encoding="utf-8")
@@ -39,3 +50,47 @@ def test_the_role_exports_with_what_an_access_needs() -> None:
     assert squash_for("chown", agent) == Squash("none")
     assert squash_for("squash", of_root) == Squash("all", Ids(1000, 1000))
     assert anonymous(agent) == agent
+
+
+TEXTS: dict[Action, str] = {
+    "host creates the session directory": "the host process cannot make a session",
+    "host creates and writes inbound.db": "the host process cannot make inbound.db",
+    "host creates outbound.db": "the host process cannot make outbound.db",
+    "dockerd makes the mount points": "dockerd cannot make /workspace/agent, and no container starts",
+    "agent reads inbound.db": "the agent cannot read its messages",
+    "agent writes outbound.db": "the agent's container exits with code 1: attempt to write a readonly database",
+    "agent touches .heartbeat": "the agent cannot show that it lives",
+    "agent writes into the group directory": "the agent cannot keep its memory",
+    "agent writes into .claude-shared": "Claude Code cannot keep its sessions, and messages end without an answer",
+    "host cleans claims in outbound.db": "the host process cannot clean up after an agent that died",
+    "host writes inbound.db again": "the host process cannot add a message to a session",
+    "host deletes .heartbeat": "the host process cannot remove the sign of life of an agent that ended",
+}
+
+
+@pytest.mark.parametrize("action", TEXTS)
+def test_what_a_session_needs_and_may_not_is_named_with_what_an_operator_meets(action: Action) -> None:
+    agent = Ids(1000, 1000)
+    life = expected_life("native", agent, agent, None)
+    assert obstacle(life) is None
+    denied = replace(life[action], outcome="denied", reason="the rule")
+    assert obstacle({**life, action: denied}) == f"the rule: {TEXTS[action]}"
+    unknown = replace(life[action], outcome="unknown", reason="not known")
+    assert obstacle({**life, action: unknown}) == f"not known: {TEXTS[action]}"
+
+
+def test_all_needs_have_a_text_and_who_chowns_has_one_too() -> None:
+    assert set(NEEDED) == set(TEXTS)
+    assert {action: text for action, text in CANNOT.items() if action not in TEXTS} == {
+        f"{who} chowns the tree to the agent": f"the {long} cannot give sessions to the agent"
+        for who, long in (("host", "host process"), ("guard", "guard"), ("server", "server"))
+    }
+
+
+def test_the_life_under_chown_begins_in_a_tree_of_roots_with_a_guard() -> None:
+    root, agent = Ids(0, 0), Ids(1000, 1000)
+    guarded: Action = "guard chowns the tree to the agent"
+    for squash in (None, Squash("none")):
+        life = expected_life("chown", root, agent, squash)
+        assert (life[guarded].outcome, obstacle(life)) == ("allowed", None)
+    assert obstacle(expected_life("native", root, agent, None)) is not None
