@@ -8,6 +8,7 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
+from tasks.facts.base import ask_machine
 from tasks.facts.v2_installs import V2Installs
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.host.adoption import Installs, adoption_problems
@@ -33,5 +34,5 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[P
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    found: Installs | None = member.get_fact(V2Installs, root=plan.root, uid=plan.host.uid, _timeout=_TIMEOUT)
+    found: Installs | None = ask_machine(member, V2Installs, root=plan.root, uid=plan.host.uid, timeout=_TIMEOUT)
     return found

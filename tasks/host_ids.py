@@ -12,6 +12,7 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
+from tasks.facts.base import ask_machine
 from tasks.facts.exports import Exports, export_questions
 from tasks.facts.machine import MachineFact
 from tasks.model.access.identity import Ids
@@ -57,10 +58,10 @@ class Looks:
 
     def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
         def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
-            machine = member.get_fact(MachineFact, **self._question(fleet, member), _timeout=_TIMEOUT)
+            machine = ask_machine(member, MachineFact, **self._question(fleet, member), timeout=_TIMEOUT)
             exports = self.exports.get(member.name)
             if machine and member.name in fleet.servers and exports is None:
-                exports = member.get_fact(Exports, **export_questions(fleet.servers[member.name]), _timeout=_TIMEOUT)
+                exports = ask_machine(member, Exports, **export_questions(fleet.servers[member.name]), timeout=_TIMEOUT)
             return machine, exports
 
         for member, found in at_once(due, self.run_config, look):

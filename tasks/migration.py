@@ -14,6 +14,7 @@ from pyinfra.api.host import Host
 
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
+from tasks.facts.base import ask_machine
 from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
@@ -119,11 +120,12 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
 
 
 def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
-    progress: Progress | None = member.get_fact(MigrationProgress, **progress_of(plan), _timeout=60)
+    progress: Progress | None = ask_machine(member, MigrationProgress, **progress_of(plan), timeout=60)
     if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
         return progress, None
     mount = plan.settings.pods_path if plan.source else None
-    found: V1State | None = member.get_fact(
+    found: V1State | None = ask_machine(
+        member,
         V1Install,
         dir=plan.settings.nanoclaw_v1_dir,
         root=plan.root,
@@ -134,7 +136,7 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
             {"path": STATE_DIRECTORY, "mount": None},
         ],
         seconds=_SECONDS,
-        _timeout=_TIMEOUT,
+        timeout=_TIMEOUT,
     )
     return progress, found
 

@@ -10,6 +10,7 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
+from tasks.facts.base import ask_machine
 from tasks.facts.observation import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
@@ -37,7 +38,7 @@ def observe(
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:
-        return member.get_fact(ServerObservationFact, **_question(plans[member.name]), _timeout=_TIMEOUT)
+        return ask_machine(member, ServerObservationFact, **_question(plans[member.name]), timeout=_TIMEOUT)
 
     observed: dict[str, Squash] = {}
     problems: list[Problem] = []

@@ -13,8 +13,10 @@ from pydantic import TypeAdapter
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
+from pyinfra.api.host import Host
 
-from tasks.command import BEGIN, END, run_program
+from tasks.bundle import BEGIN, END
+from tasks.command import Unseen, run_program
 
 Document = TypeVar("Document")
 
@@ -35,12 +37,13 @@ class ProgramFact(FactBase[Document | None], Generic[Document]):
     def default() -> None:
         return None
 
-    def requires_command(self, *args: Any, **kwargs: Any) -> str:
-        return "python3"
-
-    def ask(self, **arguments: Any) -> StringCommand:
-        """The command that runs the program with these arguments."""
-        return run_program(self.program, arguments, marked=True)
+    def ask(self, **request: Any) -> StringCommand:
+        """The command that runs the program with this request. pyinfra ignores its standard input: see `question`."""
+        run = run_program(self.program, request, mark=True)
+        # Without python3 there is no output, which is unknown; what is sent is read, else sending it fails.
+        stdin = run.connector_arguments["_stdin"]
+        tested = ("if command -v python3 >/dev/null 2>&1; then", run, "; else cat >/dev/null; fi")
+        return StringCommand(*tested, _stdin=stdin)
 
     def process(self, output: list[str]) -> Document:
         """The document: whatever shells print before, after and around it (profiles, logout, escapes) is not it."""
@@ -73,3 +76,22 @@ def _documents(text: str) -> Iterator[Any]:
                 break
             except (ValueError, RecursionError):
                 place = line.find("{", place + 1)
+
+
+def question(fact: type[ProgramFact[Any]], payload: str = "", **request: Any) -> dict[str, Any]:
+    """The arguments of `get_fact` for a fact: its own, and the standard input that pyinfra takes of a fact only so.
+
+    + payload: what the program itself reads from its standard input
+    """
+    command = fact().command(**request)
+    (stdin,) = command.connector_arguments["_stdin"] if isinstance(command, StringCommand) else ("",)
+    return {**request, "_stdin": Unseen([stdin + payload])}
+
+
+def ask_machine(member: Host, fact: type[ProgramFact[Document]], *, timeout: int, **request: Any) -> Document | None:
+    """What a fact says of a machine, from deploy code; None where that is unknown.
+
+    + timeout: seconds
+    """
+    answer: Document | None = member.get_fact(fact, **question(fact, **request), _timeout=timeout)
+    return answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -14,7 +13,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
-from tasks.facts.base import ProgramFact
+from tasks.bundle import entry_of
+from tasks.facts.base import ProgramFact, question
 from tasks.model.sanitize import printable
 from tasks.report import kept_back
 
@@ -24,9 +24,12 @@ P = ParamSpec("P")
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
-def look(fact: type[ProgramFact[Document]], **arguments: Any) -> Document:
-    """What a fact says of the machine; an OperationError where it is unknown, for unknown is not absent."""
-    answer: Document | None = host.get_fact(fact, **arguments)
+def look(fact: type[ProgramFact[Document]], payload: str = "", **request: Any) -> Document:
+    """What a fact says of the machine; an OperationError where it is unknown, for unknown is not absent.
+
+    + payload: what the fact's program itself reads from its standard input
+    """
+    answer: Document | None = host.get_fact(fact, **question(fact, payload, **request))
     if answer is None:
         raise OperationError(
             f"could not learn the state of the machine ({fact.program}): see to what is said above, or to its "
@@ -86,12 +89,10 @@ def _refuse_repetition(again: Commands) -> None:
 
 
 def _short(command: StringCommand | FunctionCommand) -> str:
-    """The beginning of a command; the role's own programs are named in their first line."""
+    """The beginning of a command; a program of the role by its name."""
     if isinstance(command, FunctionCommand):
         return "a step on the controller"
-    text = str(command)
-    program = re.search(r"# nanoclaw-pods ([\w.]+)", text)
-    return program[1] if program else text[:80]
+    return entry_of(str(command)) or str(command)[:80]
 
 
 def _fail(state: State, host: Host, reason: str) -> bool:

@@ -18,14 +18,6 @@ from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import chowned, foresee
 from tasks.report import say
 
-
-class Unseen(list[str]):
-    """Lines of standard input that pyinfra does not show: it prints the arguments of a fact."""
-
-    def __repr__(self) -> str:
-        return "[not shown]"
-
-
 KEY = secrets.token_hex(32)
 """Of this run: digests that are made with it, and may be printed, tell nothing without it."""
 
@@ -42,7 +34,7 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), _stdin=Unseen([KEY]))
+    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), payload=f"{KEY}\n")
     seen = replace(seen, places=chowned(seen.places))
     refused = refusals(plan.root, seen)
     if refused:
@@ -57,4 +49,4 @@ def env_files(plan: HostPlan) -> Commands:
     if names:
         foresee("environment")
     ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
-    yield run_program("service.set_env", {"root": plan.root, **ids}, stdin=json.dumps(entries))
+    yield run_program("service.set_env", {"root": plan.root, **ids}, json.dumps(entries))

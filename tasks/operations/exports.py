@@ -136,4 +136,4 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
         "wanted": table_entries(plan.exports),
         "unset": [list(key) for key in removed_exports(plan, state)],
     }
-    yield run_program("nfs.exports", {"change": DROPIN}, stdin=json.dumps(change))
+    yield run_program("nfs.exports", {"change": DROPIN}, json.dumps(change))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pyinfra import host
 
-from tasks.command import argv, program_text, write_file
+from tasks.bundle import bundle
+from tasks.command import argv, write_file
 from tasks.facts.guard import GuardFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import (
-    PROGRAM,
     UNIT_PREFIX,
     GuardState,
     guard_unit,
+    program_file,
     steps,
     unit_file,
     unit_text,
@@ -26,13 +27,14 @@ from tasks.report import show_diff
 def guard(plan: HostPlan) -> Commands:
     """Runs the guard where the host is root and gives its sessions away; removes it where it does not.
 
-    Owns: /usr/local/lib/nanoclaw-pods/guard.py and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
+    Owns: /usr/local/lib/nanoclaw-pods/guard-*.pyz and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
     Changes: when the program, the unit, what systemd has read of it, or the command line of the running process
     differs, or when a guard of another project root is there. Sources: systemd.unit(5), systemd.exec(5).
 
     + plan: the host's plan
     """
-    state = look(GuardFact, unit=guard_unit(plan), unit_file=unit_file(plan), program=PROGRAM, prefix=UNIT_PREFIX)
+    program = program_file(bundle("guard.main"))
+    state = look(GuardFact, unit=guard_unit(plan), unit_file=unit_file(plan), program=program, prefix=UNIT_PREFIX)
     yield from _remove(state, plan)
     if wanted(plan):
         yield from _install(state, plan)
@@ -45,28 +47,30 @@ def _remove(state: GuardState, plan: HostPlan) -> Commands:
         yield argv("rm", "-f", f"{UNITS}/{unit}")
     if wanted(plan):
         return
-    if state.program is not None:
-        yield argv("rm", "-f", PROGRAM)
+    if programs := [*state.older, *([program_file(bundle("guard.main"))] if state.program is not None else [])]:
+        yield argv("rm", "-f", *programs)
     if units:
         yield argv("systemctl", "daemon-reload")
-    elif state.program is None:
+    elif not programs:
         host.noop(f"no guard is needed with {plan.access.access}")
 
 
 def _install(state: GuardState, plan: HostPlan) -> Commands:
-    text = program_text("guard.main")
-    todo = steps(state, plan, text)
-    if not todo and not state.others:
+    program = bundle("guard.main")
+    todo = steps(state, plan, program)
+    if not todo and not state.others and not state.older:
         host.noop(f"{guard_unit(plan)} runs")
         return
     if "program" in todo:
-        yield write_file(PROGRAM, text)
+        yield write_file(program_file(program), program)
     if "unit" in todo:
-        show_diff(unit_file(plan), state.unit, unit_text(plan, text))
-        yield write_file(unit_file(plan), unit_text(plan, text))
+        show_diff(unit_file(plan), state.unit, unit_text(plan, program))
+        yield write_file(unit_file(plan), unit_text(plan, program))
     if "reload" in todo or state.others:
         yield argv("systemctl", "daemon-reload")
     if "enable" in todo:
         yield argv("systemctl", "reenable", guard_unit(plan))
     if "restart" in todo:
         yield argv("systemctl", "restart", guard_unit(plan))
+    if state.older:
+        yield argv("rm", "-f", *state.older)

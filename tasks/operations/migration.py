@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from pyinfra import host, inventory, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import program_argv, program_text, run_program, write_file
+from tasks.bundle import bundle, file_argv, request_line
+from tasks.command import run_program, write_file
 from tasks.facts.migration import MigrationProgress
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.audit_report import Account
@@ -168,24 +171,32 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "chats": chats_of(install),
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
-    listed = steps(part, plan, install, program_argv("probe.main", probe_arguments(plan)), unseen)
+    undo = back(plan, install)
+    programs = {step.program for step in [*steps(part, plan, install, {}, unseen), undo]}
+    archive = bundle(*sorted({*programs, "migration.runner", "probe.main"}))
+    file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
+    listed = steps(part, plan, install, _run_of(file, "probe.main", probe_arguments(plan)), unseen)
     work = {
         "part": part,
         "head": head,
-        "steps": [_step(step) for step in listed],
-        "back": _step(back(plan, install))["argv"],
+        "steps": [_step(file, step) for step in listed],
+        "back": _run_of(file, undo.program, undo.arguments),
         "marker": marker(plan),
         "trying": trying(plan),
     }
     seconds = sum(step.seconds for step in listed)
     asked = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
-    fed = {"program": program_text("migration.runner"), "work": work}
-    return run_program("migration.start", asked, stdin=json.dumps(fed))
+    fed = {"archive": base64.b64encode(archive).decode(), "file": file, "work": work}
+    return run_program("migration.start", asked, json.dumps(fed))
 
 
-def _step(step: Step) -> dict[str, Any]:
-    argv = program_argv(step.program, step.arguments)
-    return {"name": step.name, "argv": argv, "seconds": step.seconds}
+def _step(file: str, step: Step) -> dict[str, Any]:
+    return {"name": step.name, **_run_of(file, step.program, step.arguments), "seconds": step.seconds}
+
+
+def _run_of(file: str, entry: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """How the machine itself runs a program of the archive: argv, and standard input."""
+    return {"argv": file_argv(file, entry), "input": request_line(request)}
 
 
 def _records(document: str, text: str, plan: HostPlan) -> Commands:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.command import program_argv
 from tests.lab.errors import LabError
 from tests.lab.machine import Machine
 from tests.lab.shell import environment
+from tests.programs import machine_argv
 
 AGENT = 1000
 ACCOUNT = "bench"
@@ -41,7 +41,7 @@ def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None
     where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
     asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
     asked |= {"names": names} if names is not None else {}
-    return program_argv("trees.main", {"apply": apply, "trees": [asked]})
+    return machine_argv("trees.main", {"apply": apply, "trees": [asked]})
 
 
 def find(tree: str) -> list[str]:

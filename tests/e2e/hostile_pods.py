@@ -6,12 +6,13 @@ program with the arguments that the role gives it. Victims lie on the same expor
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 from pathlib import Path
 from typing import Any
 
-from tasks.command import program_text
+from tasks.bundle import bundle
 from tasks.model.fleet.plan import BOUND
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees
@@ -35,13 +36,14 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     for module in MODULES:
         text = Path(__file__).parents[1].joinpath("hostile", f"{module}.py").read_text(encoding="utf-8")
         host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
-    host.put(f"{FOLDER}/own_trees.py", program_text("trees.main"))
+    archive = base64.b64encode(bundle("trees.main")).decode()
+    host.run(f"base64 --decode >{FOLDER}/own_trees.pyz", input=archive)
     # All by the paths of one mount, for links lead from it to no other; the guard has its own.
     sessions, groups = (plan.sessions, plan.groups) if plan.root_on_pods else (f"{pods}/{each}" for each in BOUND)
     paths = {plan.sessions: sessions, plan.groups: groups}
     at = {"within": pods, "mount": pods}
     trees = [{**tree.arguments(), **at, "path": paths[tree.path]} for tree in host_trees(plan)]
-    own = ["python3", "-I", f"{FOLDER}/own_trees.py"]
+    own = ["python3", "-I", f"{FOLDER}/own_trees.pyz", "trees.main"]
     order = {
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
         "repeated": [looked_and_given(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],

@@ -43,7 +43,7 @@ def one_in(number: int, first: int = 0) -> pytest.MarkDecorator:
     return pytest.mark.one_in(number, first)
 
 
-EVEN_SEEDS, ODD_SEEDS = one_in(2), one_in(2, first=1)
+FIRST_THIRD, SECOND_THIRD, LAST_THIRD = one_in(3), one_in(3, first=1), one_in(3, first=2)
 """For single tests, so that each sample has its share of the long ones."""
 
 

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 
-from tasks.model.ownership.guard import PROGRAM, UNIT_PREFIX, guard_unit
+from tasks.bundle import bundle
+from tasks.model.ownership.guard import PROGRAMS, UNIT_PREFIX, guard_unit, program_file
 from tests.e2e.fleet import Fleet
 from tests.lab.errors import CommandFailedError
 
@@ -196,8 +197,8 @@ def assert_guard(fleet: Fleet, name: str) -> None:
     plan, host = fleet.host(name), fleet.lab[name]
     units = host.succeed(f"find /etc/systemd/system -maxdepth 1 -name '{UNIT_PREFIX}*' -printf '%f\\n'").split()
     active = host.run(f"systemctl is-active {guard_unit(plan)}", check=False).stdout.strip()
-    program = host.run(f"test -e {PROGRAM}", check=False).returncode == 0
+    program = host.succeed(f"find {PROGRAMS} -name 'guard*' 2>/dev/null || true").split()
     if plan.access.access == "chown":
-        assert (active, units, program) == ("active", [guard_unit(plan)], True)
+        assert (active, units, program) == ("active", [guard_unit(plan)], [program_file(bundle("guard.main"))])
     else:
-        assert (active, units, program) == ("inactive", [], False)
+        assert (active, units, program) == ("inactive", [], [])

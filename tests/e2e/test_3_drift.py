@@ -80,7 +80,7 @@ DRIFTS = {
 }
 
 
-@one_in(2)
+@one_in(3)
 @pytest.mark.parametrize("case", DRIFTS)
 def test_drift_is_repaired_and_nothing_else(fleet: Fleet, case: str) -> None:
     drift = DRIFTS[case]

@@ -6,10 +6,10 @@ import hashlib
 import json
 import shlex
 
-from tasks.command import run_program
 from tasks.model.nfs.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import EVEN_SEEDS, ODD_SEEDS
+from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD
+from tests.programs import shell_command
 
 MOUNT = "Pods mount | Mount the pods"
 
@@ -21,7 +21,7 @@ def _reaches_server(fleet: Fleet, name: str) -> bool:
     return fleet.lab[name].run(command, check=False, timeout=120).returncode == 0
 
 
-@EVEN_SEEDS
+@SECOND_THIRD
 def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
     """Proved from inside one, and that the proof can fail: without the role's table it does reach it."""
     host = fleet.lab["host-1000"]
@@ -32,6 +32,7 @@ def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
     assert not _reaches_server(fleet, "host-1000")
 
 
+@FIRST_THIRD
 def test_stale_handle_is_repaired(fleet: Fleet) -> None:
     """The export directory was restored from a copy behind the host's back: its handles are stale."""
     fleet.lab["host-1500"].succeed(f"systemctl stop {fleet.host('host-1500').unit}")
@@ -43,6 +44,7 @@ def test_stale_handle_is_repaired(fleet: Fleet) -> None:
     assert fleet.ask("host-1500", "after the stale handle") == "echo: after the stale handle"
 
 
+@LAST_THIRD
 def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> None:
     """A line that would be an outage for mounted hosts never comes into force."""
     server = fleet.lab["server"]
@@ -51,12 +53,12 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
         change = json.dumps({"text": text, "before": digest, "wanted": wanted, "unset": []})
-        command = run_program("nfs.exports", {"change": DROPIN}).get_raw_value()
+        command = shell_command("nfs.exports", {"change": DROPIN})
         assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 
 
-@ODD_SEEDS
+@FIRST_THIRD
 def test_what_only_a_new_mount_changes(fleet: Fleet) -> None:
     """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
     mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.

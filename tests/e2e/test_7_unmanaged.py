@@ -6,9 +6,9 @@ import json
 import time
 from typing import Any
 
-from tasks.command import run_program
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import EVEN_SEEDS, ODD_SEEDS
+from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD
+from tests.programs import shell_command
 
 NAME = "host-1500"
 
@@ -32,12 +32,12 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
     export = f"/srv/pods/{NAME}"
     ids = {"host": [1500, 1500], "agent": [1500, 1500]}
     place = {"address": address, "path": export, "transport": "tcp", "places": ["v2-sessions", "groups", "."]}
-    command = run_program("nfs.observe_export", {**place, "version": "4.2", "seconds": 15, **ids})
-    seen: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command.get_raw_value(), timeout=60))
+    command = shell_command("nfs.observe_export", {**place, "version": "4.2", "seconds": 15, **ids})
+    seen: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command, timeout=60))
     return seen
 
 
-@ODD_SEEDS
+@LAST_THIRD
 def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     """A squash to the agent is seen, and taken; a plain root_squash is seen, and refused with the way out."""
     alone = _alone(fleet)
@@ -62,7 +62,7 @@ def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     assert "is not observed in a dry run" in alone.dry().log
 
 
-@EVEN_SEEDS
+@SECOND_THIRD
 def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
     """Domains that differ are named as such, before anything is changed."""
     machines = {"nfsd": fleet.lab["server"], "nfs": fleet.lab[NAME]}
@@ -83,6 +83,7 @@ def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
         machines["nfsd"].succeed("systemctl restart nfs-idmapd")
 
 
+@FIRST_THIRD
 def test_a_dead_server_is_given_up(fleet: Fleet) -> None:
     """Within the time that it is given, and with nothing of it left mounted."""
     begun = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.e2e.fleet import Fleet, Run
-from tests.e2e.sample import ODD_SEEDS
+from tests.e2e.sample import LAST_THIRD
 
 NAME, OLD, NEW = "host-1500", "v2.0.64", "v2.1.17"
 TITLE = "NanoClaw stopped: this version was not reached through a supported update"
@@ -45,7 +45,7 @@ def marker(fleet: Fleet) -> dict[str, str]:
     return found
 
 
-@ODD_SEEDS
+@LAST_THIRD
 def test_a_later_version_and_back(fleet: Fleet) -> None:
     root, lab = fleet.host(NAME).root, fleet.lab[NAME]
     assert fleet.ask(NAME, "before", session="kept") == "echo: before"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from pyinfra import host
 
+from tasks.bundle import BOOT, entry_of
+
 Requests = Mapping[str, list[dict[str, Any]]]
 """By the name of a program: requests that are answered, each as the arguments that it must have."""
 
+_BOOT = re.escape(shlex.quote(BOOT) + " ")
 _EVERYTHING = re.compile("")
 _LISTS = re.compile("apt-get update ")
 
@@ -81,13 +85,21 @@ def _is_mapping(document: dict[str, Any], key: str) -> bool:
 
 
 def fact_pattern(program: str, request: Mapping[str, Any] | None = None) -> re.Pattern[str]:
-    r"""Matches a command that only looks, by one of the role's programs: pyinfra asks for python3 first.
+    """Matches a command that only looks, by one of the role's programs (see `with_request`).
 
-    + request: arguments that it must have. They stand in the last line, as JSON in quotes of the shell.
+    + request: arguments that it must have. They stand in the last line, as JSON.
     """
-    head = rf"^if command -v python3 .*?# nanoclaw-pods ({program})\n"
+    head = rf"^if command -v python3 [^\n]*{_BOOT}({program}) "
     asked = "".join(
         rf"(?=[^\n]*{re.escape(json.dumps(key))}: {re.escape(json.dumps(value, sort_keys=True))}[,}}])"
         for key, value in (request or {}).items()
     )
-    return re.compile(rf"{head}(?:.*\n)?{asked}[^\n]*\Z" if asked else head, re.DOTALL)
+    return re.compile(rf"{head}[^\n]*\n{asked}[^\n]*\Z" if asked else head)
+
+
+def with_request(command: str, stdin: Any) -> str:
+    """A command, and on another line the request that goes to a program of the role by standard input."""
+    if entry_of(command) is None:
+        return command
+    lines = "".join(stdin).split("\n")
+    return f"{command}\n{lines[1]}"

@@ -101,7 +101,7 @@ def bare_host(plan: HostPlan) -> Documents:
         "trees.main": TreeReports(
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
-        "guard.state": GuardState(None, None, False, False, False, [], []),
+        "guard.state": GuardState(None, [], None, False, False, False, [], []),
         "service.v2_installs": Installs([]),
         "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
         "source.agent_image": ImageState("docker is not there", False, None, "", None, "", None),

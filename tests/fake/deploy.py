@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from tasks.command import program_file
+from tasks.bundle import entry_file, entry_of
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tests.fake.answers import fact_pattern
@@ -25,7 +24,6 @@ from tests.fake.requests import requests
 PROJECT = Path(__file__).resolve().parents[2]
 
 _FACT = fact_pattern(r"[\w.]+")
-_PROGRAM = re.compile(r"# nanoclaw-pods ([\w.]+)\n")
 
 _INVENTORY = '''\
 """Machines of the @fake connector."""
@@ -83,7 +81,7 @@ class Outcome:
     def commands(self, machine: str) -> list[str]:
         """What was sent beside facts, each in short: a program's name, or the command itself."""
         others = [command for command in self.sent[machine] if not _FACT.search(command)]
-        return [found[1] if (found := _PROGRAM.search(command)) else command for command in others]
+        return [entry_of(command) or command for command in others]
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def deploy(
     except FleetError:
         said, asked = [{}, {}], {}  # The run is to say so itself.
     for facts in [*(instead or {}).values(), *(then or {}).values()]:
-        assert all(program_file(program).exists() for program in facts), "a program that is not there"
+        assert all(entry_file(program).exists() for program in facts), "a program that is not there"
     for name, facts in (instead or {}).items():
         for answer in said:
             answer[name].update(facts)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from files.pods.machine.runtime import PROGRAMS
-from tasks.command import program_text
+from tasks.bundle import bundle
 from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
@@ -168,10 +168,10 @@ def _fenced(plan: HostPlan) -> FirewallState:
 
 def _guarded(plan: HostPlan) -> GuardState:
     if not wanted(plan):
-        return GuardState(None, None, False, False, False, [], [])
-    program = program_text("guard.main")
-    digest_of = hashlib.sha256(program.encode()).hexdigest()
-    return GuardState(digest_of, guard_text(plan, program), True, True, False, command_line(plan, program), [])
+        return GuardState(None, [], None, False, False, False, [], [])
+    program = bundle("guard.main")
+    digest_of = hashlib.sha256(program).hexdigest()
+    return GuardState(digest_of, [], guard_text(plan, program), True, True, False, command_line(plan, program), [])
 
 
 def _running(plan: HostPlan) -> ServiceState:

@@ -12,7 +12,7 @@ from tasks.facts.exports import Exports
 from tasks.facts.machine import MachineFact
 from tasks.facts.runtime import RuntimeFact
 from tasks.model.nfs.nfs_versions import TRIED
-from tests.fake.answers import Answers, _as_responses
+from tests.fake.answers import Answers, _as_responses, with_request
 from tests.fake.deploy import answers, fleet, planned
 from tests.fake.kinds import KINDS
 from tests.fake.requests import requests
@@ -35,8 +35,8 @@ def said(machine: str, command: str) -> Any:
 
 
 def as_sent(command: Any) -> str:
-    """A fact's command as pyinfra sends it: after a look for python3."""
-    return f"if command -v python3 >/dev/null; then ( {command.get_raw_value()} ); else echo no; fi"
+    """A fact's command as the record of a run has it."""
+    return with_request(command.get_raw_value(), command.connector_arguments["_stdin"])
 
 
 def test_a_right_question_is_answered() -> None:

@@ -100,7 +100,14 @@ def test_the_servers_operations_come_first(first: Outcome) -> None:
 
 def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
     """On a host that has its mounts: between the two nobody would give away what the host process makes as root."""
-    nothing = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
+    nothing: dict[str, Any] = {
+        "program": None,
+        "older": [],
+        "unit": None,
+        "enabled": False,
+        "active": False,
+        "needs_reload": False,
+    }
     instead: dict[str, Any] = {"@fake/chown": {"guard.state": {**nothing, "running": [], "others": []}}}
     then = {"@fake/chown": {"guard.state": answers(DATA, "finished")["@fake/chown"]["guard.state"]}}
     run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then=then)

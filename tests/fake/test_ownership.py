@@ -78,7 +78,14 @@ def test_broken_id_mapping_is_not_chased(tmp_path: Path) -> None:
 
 
 def guard(**change: Any) -> dict[str, Any]:
-    absent = {"program": None, "unit": None, "enabled": False, "active": False, "needs_reload": False}
+    absent: dict[str, Any] = {
+        "program": None,
+        "older": [],
+        "unit": None,
+        "enabled": False,
+        "active": False,
+        "needs_reload": False,
+    }
     return {**absent, "running": [], "others": [], **change}
 
 
@@ -112,7 +119,7 @@ def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
     removed = " ".join(done.commands(SQUASH))
     for unit in ("pods-guard-00000000.service", "pods-guard-3282970f.service"):
         assert f"disable --now {unit}" in removed and f"rm -f /etc/systemd/system/{unit}" in removed
-    assert "rm -f /usr/local/lib/nanoclaw-pods/guard.py" in removed and removed.endswith("daemon-reload")
+    assert "rm -f /usr/local/lib/nanoclaw-pods/guard" in removed and removed.endswith("daemon-reload")
 
 
 def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ def attack(program: str, latency: float, order: Order) -> Outcome:
         else:
             fault = givers.broken(known) if known else str
             slowed = givers.slowly(latency)
-            order.services.append(givers.guard(*trees, lambda text: slowed(fault(text))))
-            order.repeated.extend(givers.own_trees(*trees, lambda text: slowed(fault(text))))
+            change = (lambda text: slowed(fault(text))) if known or latency else None
+            order.services.append(givers.guard(*trees, change))
+            order.repeated.extend(givers.own_trees(*trees, change))
         try:
             return engage(place, order, base)
         finally:

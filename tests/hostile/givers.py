@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.command import program_text
 from tasks.model.ownership.guard import FLOOD, WATCHED
 from tests.hostile.place import AGENT
-
-Change = Callable[[str], str]
+from tests.programs import Change, entry_argv, program_argv, replaced
 
 IDS = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, 65534, AGENT]}
 SWEEP = 2  # seconds: often, so that sweeps are attacked too
@@ -51,13 +48,15 @@ BROKEN = {
     "gives set-id files": Broken("mode & (stat.S_ISUID | stat.S_ISGID)", "False"),
     "gives a name and not what was looked at": Broken(
         'os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))',
-        "time.sleep(0.001); os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",  # a round trip of NFS
+        # The pause is a round trip of NFS.
+        "__import__('time').sleep(0.001); os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",
         moves=("hammer", "discard"),
     ),
 }
 
 
-FUTURE = "from __future__ import annotations\n"
+PLACE = "def place_of("
+"""Stands in one source that all programs here import."""
 SLOWLY = """
 import os, time
 def _slowed(call):
@@ -72,28 +71,21 @@ for _name in ("open", "stat", "fstat", "chown", "fchown", "scandir"):
 
 def slowly(seconds: float) -> Change:
     """The change that makes system calls take as long as over NFS, where each is a round trip: wider gaps to aim at."""
-    return lambda text: text.replace(FUTURE, FUTURE + SLOWLY.format(seconds=seconds), 1) if seconds else text
+    return lambda text: text.replace(PLACE, SLOWLY.format(seconds=seconds) + PLACE, 1) if seconds else text
 
 
 def broken(fault: Broken) -> Change:
-    """The change that brings a fault in; an error where the text is not there any more."""
-
-    def change(text: str) -> str:
-        if fault.old not in text:
-            raise ValueError(f"the programs hold no {fault.old!r} any more")
-        return text.replace(fault.old, fault.new)
-
-    return change
+    """The change that brings a fault in; `entry_argv` raises ValueError where the text is not there any more."""
+    return replaced(fault.old, fault.new)
 
 
 def place(path: Path) -> dict[str, str]:
     return {"path": str(path), "within": str(path)}
 
 
-def guard(sessions: Path, groups: Path, change: Change = str) -> list[str]:
+def guard(sessions: Path, groups: Path, change: Change | None = None) -> list[str]:
     trees = [{**place(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
-    text = change(program_text("guard.main"))
-    return [sys.executable, "-I", "-c", text, json.dumps({"sweep": SWEEP, "flood": FLOOD, "trees": trees})]
+    return program_argv("guard.main", {"sweep": SWEEP, "flood": FLOOD, "trees": trees}, change)
 
 
 LOOK_AND_GIVE = """
@@ -107,12 +99,12 @@ sys.exit(subprocess.run([*words, json.dumps({"apply": True, "trees": told})]).re
 """What the operation does: it has that given which a look has named."""
 
 
-def own_trees(sessions: Path, groups: Path, change: Change = str) -> list[list[str]]:
+def own_trees(sessions: Path, groups: Path, change: Change | None = None) -> list[list[str]]:
     """Both ways: by the names of a look, and without any."""
     trees: list[dict[str, object]] = [
         {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
     ]
-    words = [sys.executable, "-I", "-c", change(program_text("trees.main"))]
+    words = entry_argv("trees.main", change)
     return [looked_and_given(words, trees), [*words, json.dumps({"apply": True, "trees": trees})]]
 
 

@@ -40,7 +40,7 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
         for place in (module, report):
             monkeypatch.setattr(place, "host", host)
         monkeypatch.setattr(module, "look", lambda *_args, **_named: next(answers))
-        commands = [short(command.get_raw_value()) for command in unguarded(plan)]
+        commands = [short(command) for command in unguarded(plan)]
         assert next(answers, None) is None
         return commands
 

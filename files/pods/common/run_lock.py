@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sys
 import time
 
@@ -20,13 +21,19 @@ def holders(lock: str) -> list[str]:
         try:
             files = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
             with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-                words = file.read().replace("\0", " ")
+                words = file.read()
         except OSError:
             continue  # gone
         if lock in files and int(pid) != os.getpid():
-            what = words.partition("# nanoclaw-pods ")[2].partition("\n")[0] or words[:60].strip()
+            what = entry_of(words.split("\0")) or " ".join(words.split("\0"))[:60].strip()
             found.append(f"{pid} ({what})")
     return found
+
+
+def entry_of(argv: list[str]) -> str | None:
+    """The entry that a process runs of this package: its words begin with python3's own (files/pods/__main__.py)."""
+    words = argv[4:5] if argv[1:3] == ["-I", "-c"] else argv[3:4] if argv[1:2] == ["-I"] else []
+    return words[0] if words and re.fullmatch(r"\w+(\.\w+)+", words[0]) else None
 
 
 def alone(lock: str) -> None:

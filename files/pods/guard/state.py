@@ -23,6 +23,14 @@ def read(path: str) -> bytes | None:
         return None
 
 
+def older(program: str) -> list[str]:
+    """Other versions of the guard's program: those of an earlier role were named guard.py."""
+    folder = os.path.dirname(program)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    found = [name for name in names if name == "guard.py" or (name.startswith("guard-") and name.endswith(".pyz"))]
+    return sorted(f"{folder}/{name}" for name in found if f"{folder}/{name}" != program)
+
+
 properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
 asked = subprocess.run(
     ["systemctl", "show", f"--property={','.join(properties)}", arguments["unit"]],
@@ -47,6 +55,7 @@ print(
             "needs_reload": shown.get("NeedDaemonReload") == "yes",
             "running": line.decode("utf-8", "replace").split("\0")[:-1],
             "others": sorted(set(others) - {arguments["unit"]}),
+            "older": older(arguments["program"]),
         }
     )
 )

@@ -1,12 +1,14 @@
 """Writes one file atomically: its content arrives on standard input, its place and rights in argv.
 
-Argument: {"path", "mode" (octal string), "uid", "gid", "validate" (argv with {} for the new file, or [])}.
+Argument: {"path", "mode" (octal string), "uid", "gid", "validate" (argv with {} for the new file, or []), and "base64":
+true where the content is that}.
 The file is 0600 from its first byte; it takes the place of the old one in one rename, after `validate` passed.
 A link at the path is replaced, never followed.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -26,4 +28,5 @@ def write(path: str, mode: str, uid: int, gid: int, validate: list[str], content
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
-    write(content=sys.stdin.buffer.read(), **arguments)
+    content = sys.stdin.buffer.read()
+    write(content=base64.b64decode(content) if arguments.pop("base64", False) else content, **arguments)

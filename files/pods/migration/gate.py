@@ -1,8 +1,8 @@
 """Proves that v2 works before it is decided for: a probe as host and agent, and a real message that is answered.
 
-Argument: {"probe": argv of files/pods/probe/main.py, "unit", "root", "user", "uid", "gid", "command": argv or null,
-"seconds": for the command}. The command runs as the host user in the project root, and has to end with status 0.
-Answer: {"probe": seconds, "command": its last line of output, or null where none is asked for}.
+Argument: {"probe": {"argv", "input"} of files/pods/probe/main.py, "unit", "root", "user", "uid", "gid", "command": argv
+or null, "seconds": for the command}. The command runs as the host user in the project root, and has to end with status
+0. Answer: {"probe": seconds, "command": its last line of output, or null where none is asked for}.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from files.pods.common.sanitize import shown
 from files.pods.service.serving import wait_until_serving
 
 
-def probed(argv: list[str]) -> float:
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+def probed(probe: dict[str, Any]) -> float:
+    done = subprocess.run(probe["argv"], input=probe["input"], capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 did not end well: {shown(done.stderr.strip()[-500:])}")
     try:

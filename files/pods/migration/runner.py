@@ -1,7 +1,7 @@
 """Runs the steps of a migration, whatever becomes of the run that asked for it; puts v1 back where they fail.
 
-Arguments: DIRECTORY and, for systemd's ExecStopPost=, "back". DIRECTORY/work.json says what to do:
-{"part": "staging" or "switching", "head": {…}, "steps": [{"name", "argv", "seconds"}…], "back": argv,
+Argument: {"directory", "back": true for systemd's ExecStopPost=}. DIRECTORY/work.json says what to do:
+{"part": "staging" or "switching", "head": {…}, "steps": [{"name", "argv", "input", "seconds"}…], "back": {…},
 "marker": path}. Each step is noted in DIRECTORY/journal.json before and after
 (tasks.model.migration.journal.Journal), each time in one rename. Steps repeat safely.
 
@@ -56,12 +56,12 @@ class Notes:
         self.keep()
 
 
-def run(argv: list[str], seconds: int) -> tuple[bool, str]:
+def run(argv: list[str], said: str, seconds: int) -> tuple[bool, str]:
     """Whether a program ended well within its time, and its last words; none of what it started is left."""
     try:
         child = subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -71,7 +71,7 @@ def run(argv: list[str], seconds: int) -> tuple[bool, str]:
     except OSError as error:
         return False, f"{argv[0]}: {error}"
     try:
-        out, err = child.communicate(timeout=seconds)
+        out, err = child.communicate(said, timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         return False, f"no end within {seconds} s"
@@ -93,7 +93,7 @@ def put_back(notes: Notes, work: dict[str, Any]) -> None:
         notes.begin("put v1 back")
     step = notes.all["steps"][-1]
     for _ in range(TRIES):
-        good, said = run(work["back"], BACK)
+        good, said = run(work["back"]["argv"], work["back"]["input"], BACK)
         if good:
             break
     with suppress(OSError):
@@ -123,7 +123,7 @@ def main(directory: str, back: bool) -> None:
         step = notes.begin(planned["name"])
         if planned["name"] == "stop v1":
             notes.keep(stopped=step["started"])
-        good, said = run(planned["argv"], planned["seconds"])
+        good, said = run(planned["argv"], planned["input"], planned["seconds"])
         notes.end(step, good, said)
         if not good:
             sys.exit(f"{planned['name']}: {said[-PIPE:]}")
@@ -138,4 +138,5 @@ def main(directory: str, back: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:] == ["back"])
+    asked = json.loads(sys.argv[1])
+    main(asked["directory"], asked["back"])

@@ -1,12 +1,14 @@
 """Has the machine itself run a part of a migration, and follows it.
 
-Argument: {"directory", "service": name of a transient unit, "seconds"}. Standard input: {"program": text of
-migration_run.py, "work": its work.json}. The unit goes on when this program, its connection or its controller ends
-(systemd-run(1)). Answer: the journal. Fails with the words of the step that failed, and says whether v1 runs.
+Argument: {"directory", "service": name of a transient unit, "seconds"}. Standard input: {"archive": in base64, of
+files/pods/migration/runner.py and the steps' programs, "file": where it is written, "work": its work.json}. The unit
+goes on when this program, its connection or its controller ends (systemd-run(1)). Answer: the journal. Fails with the
+words of the step that failed, and says whether v1 runs.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -69,18 +71,28 @@ def failure(found: dict[str, Any], trying: str) -> str:
     return f"{why}\nv1 was not touched"
 
 
+def keep_archive(directory: str, file: str, archive: bytes) -> None:
+    """Write the programs of a migration once; remove those of an earlier role, which no migration runs any more."""
+    if not os.path.exists(file):
+        replace(file, archive, 0o600)
+    for name in os.listdir(directory):
+        if name == "run.py" or (name.startswith("programs-") and f"{directory}/{name}" != file):
+            os.unlink(f"{directory}/{name}")
+
+
 def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
     directory, service = asked["directory"], asked["service"]
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
-    replace(f"{directory}/run.py", fed["program"].encode(), 0o600)
+    keep_archive(directory, fed["file"], base64.b64decode(fed["archive"]))
     replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
-    run = ["/usr/bin/env", "python3", "-I", f"{directory}/run.py", directory]
+    run = ["/usr/bin/env", "python3", "-I", fed["file"], "migration.runner"]
+    request, back_request = (json.dumps({"directory": directory, "back": back}) for back in (False, True))
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
-    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} back"]
+    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
     before = journal(directory)
     child = subprocess.Popen(
-        [*unit, *back, "--", *run],
+        [*unit, *back, "--", *run, request],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -40,11 +40,11 @@ class Step:
 
 
 def steps(
-    part: Part, plan: HostPlan, install: Install, probe: Sequence[str], unseen: Sequence[Need] = ()
+    part: Part, plan: HostPlan, install: Install, probe: Mapping[str, Any], unseen: Sequence[Need] = ()
 ) -> list[Step]:
     """The steps of a part, in their order.
 
-    + probe: the argv of files/pods/probe/main.py
+    + probe: how the machine runs files/pods/probe/main.py: `argv` and `input`
     + unseen: what could not be judged before the run, since nothing was mounted there yet
     """
     return list(_staging(plan, install, unseen) if part == "staging" else _switching(plan, install, probe))
@@ -95,7 +95,7 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
     )
 
 
-def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterator[Step]:
+def _switching(plan: HostPlan, install: Install, probe: Mapping[str, Any]) -> Iterator[Step]:
     yield Step("stop v1", "v1.stop", _stop(plan, install))
     yield Step("view v1 at rest", "v1.extract", {"v1": install.path, "to": view(plan), **_user(plan)})
     yield _own(plan, "env", mask=SECRETS)
@@ -111,7 +111,7 @@ def _switching(plan: HostPlan, install: Install, probe: Sequence[str]) -> Iterat
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
     yield Step("start v2", "service.start", start_arguments(plan, restart=True))
-    gate = {"probe": list(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
+    gate = {"probe": dict(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
     command = plan.settings.nanoclaw_v1_gate
     yield Step("prove v2", "migration.gate", {**gate, "command": command, "seconds": 300}, 1500)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"

@@ -12,7 +12,8 @@ from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.trees import host_trees
 from tasks.model.systemd_names import UNITS, unit_name
 
-PROGRAM = "/usr/local/lib/nanoclaw-pods/guard.py"
+PROGRAMS = "/usr/local/lib/nanoclaw-pods"
+"""The directory of the guard's program."""
 UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
@@ -40,6 +41,8 @@ class GuardState:
 
     program: str | None
     """SHA-256 of the program."""
+    older: list[str]
+    """Paths of other versions of the program."""
     unit: str | None
     """The text of the unit."""
     enabled: bool
@@ -67,19 +70,23 @@ def unit_file(plan: HostPlan) -> str:
     return f"{UNITS}/{guard_unit(plan)}"
 
 
-def command_line(plan: HostPlan, program: str) -> list[str]:
-    """What the guard's process is: what it watches, and a digest of the texts that it was started from."""
+def program_file(program: bytes) -> str:
+    """Where a version of the guard's program lies: named by its digest, it is written once."""
+    return f"{PROGRAMS}/guard-{hashlib.sha256(program).hexdigest()[:12]}.pyz"
+
+
+def command_line(plan: HostPlan, program: bytes) -> list[str]:
+    """What the guard's process is: what it watches, and a digest of the unit that it was started from."""
     trees = [
         {**{key: tree.arguments()[key] for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
         for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
     ]
     arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}
-    texts = program + _unit(plan, "")
-    arguments["version"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
-    return ["/usr/bin/python3", "-I", "-B", PROGRAM, json.dumps(arguments, sort_keys=True)]
+    arguments["version"] = hashlib.sha256(_unit(plan, "").encode()).hexdigest()[:12]
+    return ["/usr/bin/python3", "-I", program_file(program), "guard.main", json.dumps(arguments, sort_keys=True)]
 
 
-def unit_text(plan: HostPlan, program: str) -> str:
+def unit_text(plan: HostPlan, program: bytes) -> str:
     """The guard's unit. Paths hold no character that systemd or JSON would read as anything else."""
     *words, arguments = command_line(plan, program)
     return _unit(plan, f"{' '.join(words)} '{arguments.replace('%', '%%').replace('$', '$$')}'")
@@ -143,10 +150,10 @@ WantedBy=multi-user.target{f" {mounts}" if mounts else ""}
 """
 
 
-def steps(state: GuardState, plan: HostPlan, program: str) -> frozenset[str]:
+def steps(state: GuardState, plan: HostPlan, program: bytes) -> frozenset[str]:
     """What is to be done for the guard to run as it should: among program, unit, reload, enable and restart."""
     found = set()
-    if state.program != hashlib.sha256(program.encode()).hexdigest():
+    if state.program != hashlib.sha256(program).hexdigest():
         found.add("program")
     if state.unit != unit_text(plan, program):
         found |= {"unit", "reload", "enable"}  # it may want to be started with other mounts

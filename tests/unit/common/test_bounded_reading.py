@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +22,8 @@ from files.pods.service.last_start import digest
 from files.pods.v1.database import UnreadError
 from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
 from files.pods.v1.snapshot_dir import view
-from tasks.command import program_argv
 from tests.lab.v1_tree import make_tree
+from tests.programs import program_argv
 from tests.unit.trees.swapper import swapping
 from tests.unit.trees.trees import needs_root
 
@@ -32,8 +31,8 @@ Plant = Callable[[Path], None]
 
 
 def run(name: str, told: dict[str, Any], feed: str = "") -> subprocess.CompletedProcess[str]:
-    _python, *words = program_argv(name, told)
-    words = [sys.executable, *words]
+    words = program_argv(name, told)
+    words = words
     return subprocess.run(words, input=feed, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -17,7 +17,7 @@ import pytest
 from files.pods.common import run_as_host_user as host_user
 from files.pods.common.atomic_write import replace
 from files.pods.common.mountinfo import Mounted, carrier, is_remote, may_hang, mount_table
-from tasks.command import PROGRAMS
+from tasks.bundle import entry_file
 
 TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 30 21 0:5 / /pods rw,nosuid - nfs4 [fd00::1]:/srv/a\040b rw,vers=4.2,addr=fd00::1
@@ -130,7 +130,7 @@ def test_what_lies_beneath_a_mount_point_on_a_dead_server_is_not_looked_at(
     places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
     question = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": places}
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
-    runpy.run_path(str(PROGRAMS / "machine/preflight.py"), run_name="__main__")
+    runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["beneath"], answer["free"]) == ({"/srv/pods": None}, {"/srv/nanoclaw": None})
     assert "/srv/pods" not in asked

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from files.pods.common.run_as_host_user import flush, forget_errors
 from files.pods.source import fetch as fetch_source
-from tasks.command import program_text
+from tests.programs import program_argv
 from tests.unit.trees.trees import needs_root
 
 
@@ -42,12 +41,15 @@ AS_THE_HOST = (
     ),
 )
 """Programs that work with NanoClaw's own files, programs and remotes."""
-BECOMES = """
-def become(*who):
-    print(who, flush=True)
-    __import__("os")._exit(7)
+BECOMES = '''    """Says who it would become, and ends."""
+    print((user, uid, gid), flush=True)
+    os._exit(7)
+'''
 
-"""
+
+def _becoming(text: str) -> str:
+    """Has `become` of files/pods/common/run_as_host_user.py end the program."""
+    return re.sub(r"(?m)(^def become\(user: str, uid: int, gid: int\) -> None:\n)", rf"\1{BECOMES}", text)
 
 
 @pytest.mark.parametrize("name", AS_THE_HOST)
@@ -55,12 +57,11 @@ def test_what_is_nanoclaws_own_is_run_as_the_host_user(name: str, tmp_path: Path
     """The program ends where it becomes another: it has to do that before anything that needs what is not here."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/systemctl").symlink_to("/bin/true")
-    before, start, after = program_text(name).rpartition('\nif __name__ == "__main__":')
     asked = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
     asked |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
     asked |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
     done = subprocess.run(
-        [sys.executable, "-I", "-c", before + BECOMES + start + after, json.dumps(asked)],
+        program_argv(name, asked, _becoming),
         env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

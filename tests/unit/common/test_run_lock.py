@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -10,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.command import program_text
+from tests.programs import program_argv, replaced
 
-HOLD = program_text("common.run_lock") + "\nalone(sys.argv[1])\nprint('mine', flush=True)\n"
+HOLD = f"""
+import os, sys, time
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from files.pods.common.run_lock import alone
+alone(sys.argv[1])
+print('mine', flush=True)
+"""
 WORK = HOLD + "os.execvp('sleep', ['sleep', sys.argv[2]])\n"
 
 
@@ -39,10 +44,10 @@ def test_the_next_one_waits_for_what_goes_on_without_its_program_and_says_so(tmp
 def test_a_program_fails_with_who_is_at_work(tmp_path: Path, program: str) -> None:
     lock = str(tmp_path / "lock")
     told = {"root": str(tmp_path), "uid": 0, "gid": 0, "mounts": [], "source": {}, "lock": lock}
-    text = program_text(program).replace("WAIT = 300", "WAIT = 0")
+    words = program_argv(program, told, replaced("WAIT = 300", "WAIT = 0"))
     with start(WORK, lock, "60") as work:
         assert first_line(work) == "mine"
-        done = subprocess.run([sys.executable, "-I", "-c", text, json.dumps(told)], capture_output=True, text=True)
+        done = subprocess.run(words, capture_output=True, text=True)
         work.kill()
     assert done.returncode == 1
     assert f"process {work.pid} (sleep 60) has {lock}" in done.stderr
@@ -50,7 +55,7 @@ def test_a_program_fails_with_who_is_at_work(tmp_path: Path, program: str) -> No
 
 def test_a_program_of_the_role_is_shown_by_its_name(tmp_path: Path) -> None:
     lock = str(tmp_path / "lock")
-    with start(f"# nanoclaw-pods source.build\n{HOLD}time.sleep(60)", lock) as work:
+    with start(f"import sys; del sys.argv[1]\n{HOLD}time.sleep(60)", "source.build", lock) as work:
         assert first_line(work) == "mine"
         with start(HOLD, lock) as following:
             assert f"{work.pid} (source.build)" in first_line(following)

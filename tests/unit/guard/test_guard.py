@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from tasks.command import program_text
 from tasks.model.fleet.plan import HostPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text, wanted
+from tests.programs import entry_argv
 
-PROGRAM = "print()\n"
+PROGRAM = b"a program"
 
 
 def plan(**data: Any) -> HostPlan:
@@ -41,7 +41,8 @@ def plan(**data: Any) -> HostPlan:
 
 def right(of: HostPlan) -> GuardState:
     return GuardState(
-        program=hashlib.sha256(PROGRAM.encode()).hexdigest(),
+        program=hashlib.sha256(PROGRAM).hexdigest(),
+        older=[],
         unit=unit_text(of, PROGRAM),
         enabled=True,
         active=True,
@@ -81,7 +82,7 @@ def test_each_thing_that_differs_is_mended(change: dict[str, Any], todo: set[str
 
 
 def test_a_new_program_or_another_tree_restarts_it() -> None:
-    assert "restart" in steps(right(plan()), plan(), PROGRAM + "#\n")
+    assert "restart" in steps(right(plan()), plan(), PROGRAM + b"#")
     assert "restart" in steps(right(plan()), plan(nanoclaw_image_uid=1001), PROGRAM)
 
 
@@ -163,7 +164,7 @@ def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterat
     ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
     tree = {"path": str(root), "within": str(inside), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
     arguments = json.dumps({"sweep": sweep, "flood": 100, "trees": [tree]})
-    words = [sys.executable, "-I", "-c", program_text("guard.main"), arguments]
+    words = [*entry_argv("guard.main"), arguments]
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

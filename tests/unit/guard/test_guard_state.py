@@ -6,17 +6,18 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.command import program_text
 from tasks.model.ownership.guard import GuardState
+from tests.programs import entry_argv
 
-NOTHING = GuardState(program=None, unit=None, enabled=False, active=False, needs_reload=False, running=[], others=[])
+NOTHING = GuardState(
+    program=None, older=[], unit=None, enabled=False, active=False, needs_reload=False, running=[], others=[]
+)
 
 
 class Machine:
@@ -25,7 +26,7 @@ class Machine:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.units = place / "units"
-        self.program = place / "guard.py"
+        self.program = place / "programs/guard-2.pyz"
         (place / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {place}/asked\ncat {place}/shown 2>/dev/null\n')
         (place / "systemctl").chmod(0o755)
 
@@ -40,7 +41,7 @@ class Machine:
             "prefix": "pods-guard-",
         }
         done = subprocess.run(
-            [sys.executable, "-I", "-c", program_text("guard.state"), json.dumps(asked)],
+            [*entry_argv("guard.state"), json.dumps(asked)],
             env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
@@ -72,9 +73,17 @@ def test_a_machine_without_a_guard(machine: Machine) -> None:
 def test_files_are_what_they_hold(machine: Machine) -> None:
     machine.units.mkdir()
     (machine.units / "pods-guard-x.service").write_bytes(b"[Unit]\n\xff")
+    machine.program.parent.mkdir()
     machine.program.write_bytes(b"print()\n")
     seen = machine.look()
     assert (seen.unit, seen.program) == ("[Unit]\n\ufffd", hashlib.sha256(b"print()\n").hexdigest())
+
+
+def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
+    machine.program.parent.mkdir()
+    for name in ("guard.py", "guard-1.pyz", "guard-2.pyz", "firewall.py", "guard-3.txt"):
+        (machine.program.parent / name).touch()
+    assert machine.look().older == [f"{machine.program.parent}/{name}" for name in ("guard-1.pyz", "guard.py")]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from files.pods.service import v2_installs
-from tasks.command import program_argv
 from tasks.model.host.adoption import Installed, Installs, Service, adoption_problems
 from tasks.model.host.service_unit import dropin_path, image_record, name_of
+from tests.programs import machine_argv
 from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
 from tests.unit.service.test_service_unit import plan
 
@@ -131,7 +131,7 @@ def test_every_v2_that_runs_or_would_is_found_and_a_strangers_is_not(tmp_path: P
         f"setpriv --reuid={EVE} env XDG_RUNTIME_DIR=/run/user/{EVE} systemctl --user start nanoclaw-v2-x",
         f"cd /srv/loose; setsid {NODE} -I dist/index.js </dev/null >/dev/null 2>&1 & sleep 1",
     )
-    argv = program_argv("service.v2_installs", {"root": "/opt/nanoclaw", "uid": HOST})
+    argv = machine_argv("service.v2_installs", {"root": "/opt/nanoclaw", "uid": HOST})
     found = machine.ask(f"ARGV = {argv!r}\n{LOOK}", tmp_path)
     live = {one["root"]: one for one in found if one["units"] or one["loose"]}
     assert {
@@ -166,7 +166,7 @@ def test_a_service_of_the_host_users_own_is_a_rival_until_it_is_adopted(tmp_path
     machine.owners = {"/home/andy": ANDY}
     enable = f"setpriv --reuid={ANDY} env XDG_RUNTIME_DIR=/run/user/{ANDY} HOME=/home/andy systemctl --user"
     machine.first = (f"{enable} enable --now {name}",)
-    argv = program_argv("service.adopt_units", {"uid": ANDY, "names": [name]})
+    argv = machine_argv("service.adopt_units", {"uid": ANDY, "names": [name]})
     code = f"ROOT, ARGV = {root!r}, {argv!r}\n{ADOPT}"
     before, status, text, after = machine.ask(code, tmp_path)
     assert before == [{"kind": "user unit", "name": file, "detail": str(ANDY)}]
@@ -175,7 +175,7 @@ def test_a_service_of_the_host_users_own_is_a_rival_until_it_is_adopted(tmp_path
 
 @needs_managers
 def test_one_that_cannot_be_disabled_is_an_error(tmp_path: Path) -> None:
-    argv = program_argv("service.adopt_units", {"uid": ANDY, "names": ["none.service"]})
+    argv = machine_argv("service.adopt_units", {"uid": ANDY, "names": ["none.service"]})
     machine = Managed(users={"andy": (ANDY, "/home/andy")}, running=(ANDY,))
     _, status, text, _ = machine.ask(f"ROOT, ARGV = '/srv', {argv!r}\n{ADOPT}", tmp_path)
     assert status == 1 and "systemctl disable none.service (user)" in text and "Traceback" not in text

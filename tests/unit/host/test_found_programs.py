@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,8 +15,8 @@ import pytest
 from files.pods.machine import runtime
 from files.pods.service import state as host_service
 from files.pods.source import checkout
-from tasks.command import program_text
 from tasks.model.host.runtime import UnfitError
+from tests.programs import entry_argv
 from tests.unit.host.test_runtime import DEBIAN_12, DONE, missing, without
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
@@ -133,7 +132,7 @@ def test_pnpm_takes_the_place_of_corepacks_by_the_users_npm(folders: Path) -> No
         (folders / folder / "npm").chmod(0o755)
     theirs = f"{folders}/system:/usr/bin:/bin"
     told = json.dumps({"version": "10.33.0", "digest": None, "force": True, "path": theirs})
-    words = [sys.executable, "-I", "-c", program_text("machine.install_pnpm"), told]
+    words = [*entry_argv("machine.install_pnpm"), told]
     subprocess.run(words, check=True, env={**os.environ, "PATH": f"{folders}/local:{os.environ['PATH']}"}, timeout=60)
     assert not (folders / "local/npm.asked").exists()
     asked = (folders / "system/npm.asked").read_text()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from files.pods.machine import account
-from tasks.command import PROGRAMS
+from tasks.bundle import entry_file
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.preflight import MountPoint, guarded_first, persons, refuse, unguarded
@@ -334,7 +334,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
         "places": {"look": ["/pods", "/pods/nanoclaw-v2"], "marks": {}, "enter": ["/pods/nanoclaw-v2"]},
     }
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
-    runpy.run_path(str(PROGRAMS / "machine/preflight.py"), run_name="__main__")
+    runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
     answer = json.loads(capsys.readouterr().out)
     assert not [path for path in asked if path.startswith("/pods")]
     assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0

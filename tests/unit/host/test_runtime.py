@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tasks.command import program_text
 from tasks.model.fleet.plan import HostPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.runtime import (
@@ -28,6 +26,7 @@ from tasks.model.host.runtime import (
     nodesource_major,
 )
 from tests.fake.bare_host import NO_ACCOUNT
+from tests.programs import entry_argv
 
 PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
 ACCOUNT = AccountState(
@@ -154,7 +153,7 @@ def test_accounts_that_are_made_or_left() -> None:
 
 def test_the_program_says_all_of_it() -> None:
     told = json.dumps({"user": "no-such-user", "uid": 54321, "gid": 54321})
-    words = [sys.executable, "-I", "-c", program_text("machine.runtime"), told]
+    words = [*entry_argv("machine.runtime"), told]
     said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     found = TypeAdapter(RuntimeState).validate_python(json.loads(said.stdout))
     assert set(found.programs) == set(PROGRAMS)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
 from tests.lab.v1_tree import make_tree
+from tests.programs import program_argv
 from tests.unit.lab.standin_install import Install, made
 from tests.unit.trees.trees import needs_root
 
@@ -31,8 +30,8 @@ def install(tmp_path: Path) -> Iterator[Install]:
 
 
 def run(name: str, **told: Any) -> dict[str, Any]:
-    _python, *words = program_argv(name, told)
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+    words = program_argv(name, told)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{name}: {done.stderr}"
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,9 @@ from hypothesis import strategies as st
 
 from files.pods.machine.trust_key import fingerprint_of, packets
 from files.pods.source.checkout import pinned
-from tasks.command import PROGRAMS, program_text
+from tasks.bundle import PODS
 from tasks.model.host.runtime import NODESOURCE_KEY
+from tests.programs import entry_argv, program_argv
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -40,7 +40,7 @@ def armoured(data: bytes) -> bytes:
 def trust(tmp_path: Path, data: bytes, fingerprint: str = FINGERPRINT) -> subprocess.CompletedProcess[str]:
     (tmp_path / "key.new").write_bytes(data)
     asked = {"new": str(tmp_path / "key.new"), "path": str(tmp_path / "key"), "fingerprint": fingerprint}
-    words = [sys.executable, "-I", "-c", program_text("machine.trust_key"), json.dumps(asked)]
+    words = [*entry_argv("machine.trust_key"), json.dumps(asked)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -143,13 +143,7 @@ DIGEST = hashlib.sha512(b"pnpm\n").hexdigest()
 def install(tmp_path: Path, digest: str | None, status: int = 0) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     (tmp_path / "npm").write_text(NPM.format(folder=tmp_path, status=status))
     (tmp_path / "npm").chmod(0o755)
-    words = [
-        sys.executable,
-        "-I",
-        "-c",
-        program_text("machine.install_pnpm"),
-        json.dumps({"version": "10.33.0", "digest": digest}),
-    ]
+    words = program_argv("machine.install_pnpm", {"version": "10.33.0", "digest": digest})
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
     return done, (tmp_path / "asked").read_text().splitlines()
@@ -197,6 +191,6 @@ def test_a_project_names_a_version_and_a_digest(
 
 
 def test_no_program_has_npm_run_scripts_of_what_it_installs_for_all() -> None:
-    for path in sorted(PROGRAMS.rglob("*.py")):
+    for path in sorted(PODS.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert '"npm"' not in text or path.name == "install_pnpm.py" or '"install"' not in text, path.name

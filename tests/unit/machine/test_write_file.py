@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.command import program_text
+from tests.programs import entry_argv, program_argv
 
 
 def write(path: Path, content: bytes, **more: Any) -> subprocess.CompletedProcess[bytes]:
     me = {"uid": os.getuid(), "gid": os.getgid()}
     told = json.dumps({"path": str(path), "mode": "0640", "validate": [], **me, **more})
-    words = [sys.executable, "-I", "-c", program_text("machine.write_file"), told]
+    words = [*entry_argv("machine.write_file"), told]
     return subprocess.run(words, input=content, capture_output=True, timeout=60)
 
 
@@ -104,14 +104,14 @@ def test_a_file_goes_to_its_owner_before_it_has_its_name(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
 def test_a_full_disk_leaves_the_old_file_and_no_piece_of_the_new(tmp_path: Path) -> None:
-    told = json.dumps({"path": f"{tmp_path}/file", "mode": "0644", "uid": 0, "gid": 0, "validate": []})
+    told = {"path": f"{tmp_path}/file", "mode": "0644", "uid": 0, "gid": 0, "validate": []}
+    write = shlex.join(program_argv("machine.write_file", told))
     script = (
         f"mount -t tmpfs -o size=64k tmpfs {tmp_path} && echo old > {tmp_path}/file && "
-        f'head -c 1000000 /dev/zero | python3 -I -c "$TEXT" "$TOLD"; echo "status $?"; ls -A {tmp_path}; '
+        f'head -c 1000000 /dev/zero | {write}; echo "status $?"; ls -A {tmp_path}; '
         f"cat {tmp_path}/file"
     )
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-    environment = {**os.environ, "TEXT": program_text("machine.write_file"), "TOLD": told}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["status", "1", "file", "old"], done.stderr
     assert "No space left on device" in done.stderr

@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from files.pods.common.dotenv import FROM_V1
 from files.pods.migration import archive_attempt as migration_aside
-from tasks.command import program_argv
+from tests.programs import program_argv
 from tests.unit.trees.trees import A, needs_root
 
 ENV = f"A=1\n\n{FROM_V1}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
@@ -45,8 +44,8 @@ class V2:
             "uid": me.pw_uid if uid is None else uid,
             "gid": me.pw_gid if uid is None else uid,
         }
-        _python, *words = program_argv("migration.archive_attempt", asked)
-        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=True)
+        words = program_argv("migration.archive_attempt", asked)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
         moved: list[str] = json.loads(done.stdout)["moved"]
         return [os.path.relpath(path, root) for path in moved]
 

@@ -45,7 +45,15 @@ def ask(
         f"import sys; print('waiting'); print({text!r}); print('why it failed', file=sys.stderr); sys.exit({status})"
     )
     argv = [sys.executable, "-c", script]
-    asked = {"probe": argv, "unit": "n.service", "root": str(root), "command": command, "seconds": 20, **user, **more}
+    asked = {
+        "probe": {"argv": argv, "input": ""},
+        "unit": "n.service",
+        "root": str(root),
+        "command": command,
+        "seconds": 20,
+        **user,
+        **more,
+    }
     return main(asked)
 
 

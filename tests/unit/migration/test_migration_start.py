@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from files.pods.migration.start import failure
-from tasks.command import program_argv
+from tasks.bundle import archive
+from tests.programs import program_argv
 
 SYSTEMD_RUN = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
@@ -22,10 +23,11 @@ exec "$@"
 
 RUNNER = """
 import json, sys, time
-with open(sys.argv[1] + "/work.json") as file:
+directory = json.loads(sys.argv[1])["directory"]
+with open(directory + "/work.json") as file:
     goal = json.load(file)["goal"]
 step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "said": ""}
-with open(sys.argv[1] + "/journal.json", "w") as file:
+with open(directory + "/journal.json", "w") as file:
     json.dump({"state": goal, "steps": [step]}, file)
 """
 
@@ -41,13 +43,19 @@ def bin(tmp_path: Path) -> Path:
     return place
 
 
+def archive_of(text: str) -> bytes:
+    """An archive whose migration.runner is this text."""
+    return archive({"files/pods/migration/runner.py": text})
+
+
 def start(folder: Path, bin: Path, work: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
     asked = {"directory": str(folder), "service": "x.service", "seconds": 30}
-    _python, *words = program_argv("migration.start", asked)
+    words = program_argv("migration.start", asked)
     path = f"{bin}:{os.environ['PATH']}"
-    fed = json.dumps({"program": RUNNER, "work": work})
+    archive = base64.b64encode(archive_of(RUNNER)).decode()
+    fed = json.dumps({"archive": archive, "file": f"{folder}/programs-1.pyz", "work": work})
     return subprocess.run(
-        [sys.executable, *words],
+        words,
         input=fed,
         capture_output=True,
         text=True,
@@ -64,6 +72,17 @@ def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: 
     assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
     assert folder.stat().st_mode & 0o777 == 0o700 and (folder / "work.json").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in folder.iterdir()) == ["journal.json", "programs-1.pyz", "work.json"]
+
+
+def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    for name in ("run.py", "programs-0.pyz", "record.json"):
+        (folder / name).touch()
+    start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"})
+    assert sorted(path.name for path in folder.glob("*.p*")) == ["programs-1.pyz"]
+    assert (folder / "record.json").exists()
 
 
 def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:

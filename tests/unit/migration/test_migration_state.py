@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import pytest
 
 from files.pods.migration.state import NEWER, main
-from tasks.command import program_text
 from tasks.facts.migration import MigrationProgress
 from tasks.model.migration.paths import Progress
+from tests.programs import entry_argv
 
 JOURNAL = {"state": "finished", "steps": [], "attempt": 1, "chats": "ab", "aside": False}
 
@@ -129,7 +128,7 @@ def test_the_whole_program_answers_what_the_fact_reads(machine: Machine) -> None
         "root": str(machine.root),
         "marker": str(machine.marker),
     }
-    words = [sys.executable, "-I", "-c", program_text("migration.state"), json.dumps(told)]
+    words = [*entry_argv("migration.state"), json.dumps(told)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     found = MigrationProgress().process(done.stdout.splitlines())
     assert isinstance(found, Progress) and asdict(found) == NOTHING
@@ -138,7 +137,7 @@ def test_the_whole_program_answers_what_the_fact_reads(machine: Machine) -> None
 def finish(folder: Path) -> subprocess.CompletedProcess[str]:
     names = {name: str(folder / name) for name in ("trying", "ran")}
     told = {**names, "marker": str(folder / "etc/u.migrated"), "text": "v2 has taken over\n"}
-    words = [sys.executable, "-I", "-c", program_text("migration.commit"), json.dumps(told)]
+    words = [*entry_argv("migration.commit"), json.dumps(told)]
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tasks.command import program_file, program_text
+from tasks.bundle import entry_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.channels import CHANNELS
 from tasks.model.migration.disk_space import Need
@@ -21,9 +20,10 @@ from tasks.model.migration.steps import ACCOUNT, Step, back, channels, steps
 from tasks.model.migration.v1_state import Group, Install
 from tasks.model.ownership.trees import duty
 from tests.fake.kinds import SECRET
+from tests.programs import entry_argv
 from tests.unit.v1.v1_found import INSTALL, PATH, host, installs, with_database
 
-PROBE = ["python3", "-I", "-c", "text", "{}"]
+PROBE = {"argv": ["python3", "-I", "/programs.pyz", "probe.main"], "input": "{}"}
 ENTRIES = {"nanoclaw_env": {"DISCORD_BOT_TOKEN": SECRET}}
 HOSTS = {
     "root, with its root on the pods": host(nanoclaw_user="root", nanoclaw_root="/pods/nanoclaw-v2", **ENTRIES),
@@ -94,7 +94,7 @@ def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan
 )
 def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, entries: int, says: str) -> None:
     needs = [{"paths": [str(tmp_path / "not" / "there"), "/other"], "bytes": size, "entries": entries}]
-    words = [sys.executable, "-I", "-c", program_text("migration.check_space"), json.dumps({"needs": needs})]
+    words = [*entry_argv("migration.check_space"), json.dumps({"needs": needs})]
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, says in done.stderr) == (1 if says else 0, True), done.stderr
 
@@ -115,10 +115,10 @@ def test_v1_is_not_stopped_and_v2_not_started_while_v1_serves(plan: HostPlan) ->
 @every_host
 def test_the_steps_that_the_runner_knows_by_their_names_are_there(plan: HostPlan) -> None:
     """files/pods/migration/runner.py notes times by them, and the record is made of one."""
-    runner = program_file("migration.runner").read_text(encoding="utf-8")
+    runner = entry_file("migration.runner").read_text(encoding="utf-8")
     names = {step.program: step.name for step in switching(plan)}
-    for program in ("v1.stop", "migration.gate", "migration.commit"):
-        assert f'== "{names[program]}"' in runner
+    for each in ("v1.stop", "migration.gate", "migration.commit"):
+        assert f'== "{names[each]}"' in runner
     assert names["v1.audit.main"] == ACCOUNT and f'"{back(plan, INSTALL).name}"' in runner
 
 
@@ -128,7 +128,7 @@ def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> N
         names = [step.name for step in part]
         assert len(set(names)) == len(names) and all(names)
     for step in every(plan):
-        assert program_file(step.program).is_file()
+        assert entry_file(step.program).is_file()
         assert step.seconds > 0
         assert 0 < step.arguments.get("seconds", 1) < step.seconds
         assert json.loads(json.dumps(step.arguments)) == step.arguments

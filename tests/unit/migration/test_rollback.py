@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
+from tests.programs import program_argv
 
 V1 = {"manager": "system", "name": "nanoclaw.service", "uid": 0}
 
@@ -45,11 +44,9 @@ class Host:
             **given,
             **more,
         }
-        _python, *words = program_argv("migration.rollback", asked)
+        words = program_argv("migration.rollback", asked)
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
-        return subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, timeout=120, env=env, check=False
-        )
+        return subprocess.run(words, capture_output=True, text=True, timeout=120, env=env, check=False)
 
     @property
     def calls(self) -> list[str]:

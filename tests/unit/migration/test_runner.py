@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 
 from files.pods.migration import runner as migration_run
-from tasks.command import program_text
 from tasks.model.migration.journal import Journal
+from tests.programs import program_argv
 
 HEAD = {
     "host": "h",
@@ -35,25 +34,28 @@ class Runner:
         self.folder = folder / "state"
         self.folder.mkdir()
         self.marker, self.head = folder / "marker", dict(HEAD)
-        (self.folder / "run.py").write_text(program_text("migration.runner"), encoding="utf-8")
+
+    def words(self, *, back: bool) -> list[str]:
+        """Its command line; as ExecStopPost= has it where `back`."""
+        return program_argv("migration.runner", {"directory": str(self.folder), "back": back})
 
     def asks(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> list[str]:
         """Its command line, to run steps that are given as name and shell command."""
-        listed = [{"name": name, "argv": ["sh", "-c", command], "seconds": 20} for name, command in steps]
+        listed = [{"name": name, "argv": ["sh", "-c", command], "input": "", "seconds": 20} for name, command in steps]
         work = {
             "part": part,
             "head": self.head,
             "steps": listed,
-            "back": ["sh", "-c", back],
+            "back": {"argv": ["sh", "-c", back], "input": ""},
             "marker": str(self.marker),
         }
         (self.folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
-        return [sys.executable, "-I", str(self.folder / "run.py"), str(self.folder)]
+        return self.words(back=False)
 
     def run(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
         words = self.asks(part, *steps, back=back)
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-        subprocess.run([*words, "back"], timeout=60, check=True)  # as ExecStopPost= does, however it ended
+        subprocess.run(self.words(back=True), timeout=60, check=True)  # as ExecStopPost= does, however it ended
         return done
 
     @property
@@ -134,7 +136,7 @@ def test_a_runner_that_is_killed_is_put_back(runner: Runner, moment: str) -> Non
         time.sleep(0.05)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    subprocess.run([*words, "back"], timeout=60, check=True)
+    subprocess.run(runner.words(back=True), timeout=60, check=True)
     assert runner.state == "rolled back" and runner.states()["put v1 back"] == "done"
 
 
@@ -150,7 +152,7 @@ def test_what_a_crash_of_the_machine_left_is_noted_by_the_next_call(runner: Runn
 def test_once_it_is_decided_nothing_is_put_back(runner: Runner) -> None:
     words = runner.asks("switching", ("decide for v2", f"touch {runner.marker}; kill -9 $PPID"), back="false")
     subprocess.run(words, timeout=60, check=False)
-    subprocess.run([*words, "back"], timeout=60, check=True)
+    subprocess.run(runner.words(back=True), timeout=60, check=True)
     assert runner.state == "finished"
 
 
@@ -171,7 +173,9 @@ def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(migration_run, "replace", full)
-    migration_run.put_back(notes, {"marker": str(runner.marker), "back": ["touch", str(tmp_path / "v1-runs")]})
+    migration_run.put_back(
+        notes, {"marker": str(runner.marker), "back": {"argv": ["touch", str(tmp_path / "v1-runs")], "input": ""}}
+    )
     assert (tmp_path / "v1-runs").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
+from tests.programs import machine_argv
 from tests.unit.service.managers import Managed, needs_managers
 
 pytestmark = needs_managers
@@ -55,7 +55,7 @@ def tie(folder: Path, v1: Any, *first: str, **links: str) -> dict[str, Any]:
     machine.owners, machine.first = {"/home/andy": ANDY}, first
     user = bool(v1) and v1["manager"] == "user"
     answer: dict[str, Any] = machine.ask(
-        f"ARGV, USER = {program_argv('migration.unit_conditions', asked)!r}, {user}\n{TIE}", folder
+        f"ARGV, USER = {machine_argv('migration.unit_conditions', asked)!r}, {user}\n{TIE}", folder
     )
     return answer
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.command import run_program
 from tasks.model.nfs.container_firewall import (
     CHAIN,
     RULES,
@@ -27,6 +26,7 @@ from tasks.model.nfs.container_firewall import (
     unit_text,
 )
 from tests.fake.nft import listing
+from tests.programs import shell_command
 
 BARE = FirewallState("nft", True, None, None, False, False, False, None, None, [], {})
 SERVERS = ["10.0.0.1", "fd00::1"]
@@ -108,7 +108,7 @@ def _fact(server: str, folder: Path) -> str:
     stub.write_text("#!/bin/sh\necho ActiveState=active\n")
     stub.chmod(0o755)
     path = f"export PATH={folder}:{Path(sys.executable).parent}:$PATH\n"
-    return f"{path}{run_program('nfs.container_firewall', {**told, **NONE, 'ipv6': ':' in server}).get_raw_value()}\n"
+    return f"{path}{shell_command('nfs.container_firewall', {**told, **NONE, 'ipv6': ':' in server})}\n"
 
 
 def _state(said: str) -> FirewallState:

@@ -19,8 +19,8 @@ from pydantic import TypeAdapter
 from files.pods.common import read_text as reading
 from files.pods.nfs import export_change, export_entries
 from files.pods.nfs import server as nfs_service
-from tasks.command import run_program
 from tasks.model.nfs.export_state import ExportState
+from tests.programs import shell_command
 from tests.unit.nfs.nfs_tools import EXPORTFS, NFSCONF
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
@@ -82,7 +82,7 @@ class Server:
 
     def look(self, *directories: str) -> ExportState:
         asked = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": list(directories)}
-        done = self.run(str(run_program("nfs.exports", asked).get_raw_value()))
+        done = self.run(shell_command("nfs.exports", asked))
         assert done.returncode == 0, done.stderr
         return TypeAdapter(ExportState).validate_json(done.stdout.splitlines()[0])
 
@@ -93,7 +93,7 @@ class Server:
         return self.send(asked)
 
     def send(self, asked: Mapping[str, Any]) -> str:
-        command = run_program("nfs.exports", {"change": DROPIN}).get_raw_value()
+        command = shell_command("nfs.exports", {"change": DROPIN})
         done = self.run(f"printf %s {shlex.quote(json.dumps(asked))} | {command}")
         assert (done.returncode == 0) == (done.stderr == ""), (done.returncode, done.stderr)
         return done.stderr
@@ -252,7 +252,7 @@ def test_a_drop_in_that_another_run_wrote_meanwhile_is_not_overwritten() -> None
 def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     server = Server(setup=f"mkdir {DROPIN}")
     asked = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": []}
-    assert "IsADirectoryError" in server.run(str(run_program("nfs.exports", asked).get_raw_value())).stderr
+    assert "IsADirectoryError" in server.run(shell_command("nfs.exports", asked)).stderr
 
 
 @NEEDS_ROOT

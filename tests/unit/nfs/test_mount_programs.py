@@ -22,9 +22,9 @@ from files.pods.common.mountinfo import mount_table
 from files.pods.nfs import apply_mounts as mount_units
 from files.pods.nfs import make_directories, mounts
 from files.pods.nfs import seal_mount_point as guard_directory
-from tasks.command import run_program
 from tasks.model.nfs.mount_state import MountState
 from tasks.mounts import MOUNT_SECONDS
+from tests.programs import shell_command
 
 
 def _namespace(script: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ NEEDS_ROOT = pytest.mark.skipif(
 
 
 def command(program: str, **told: Any) -> str:
-    return str(run_program(program, told).get_raw_value())
+    return shell_command(program, told)
 
 
 def look(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tasks.command import PROGRAMS
+from tasks.bundle import entry_file
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.observe_servers import places
@@ -41,7 +41,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
             **more,
         }
         monkeypatch.setattr(sys, "argv", ["observe", json.dumps(asked)])
-        return runpy.run_path(str(PROGRAMS / "nfs/observe_export.py"))
+        return runpy.run_path(str(entry_file("nfs.observe_export")))
 
     return load
 

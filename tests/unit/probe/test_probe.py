@@ -12,7 +12,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,8 +22,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.command import program_text
 from tasks.model.ownership.probe_report import Container, Observations
+from tests.programs import entry_argv
 
 A = 1000
 
@@ -93,7 +92,7 @@ class Machine:
             "slug": "test",
             **more,
         }
-        return [*OWN_RUN, sys.executable, "-I", "-c", program_text("probe.main"), json.dumps(asked)]
+        return [*OWN_RUN, *entry_argv("probe.main"), json.dumps(asked)]
 
     def environ(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}", **self.environment}

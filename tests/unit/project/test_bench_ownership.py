@@ -101,7 +101,7 @@ def test_a_plan_says_what_it_leaves_out() -> None:
 def test_the_program_of_the_role_is_measured_as_the_role_sends_it() -> None:
     words = contestants.ours("/mnt/t", apply=True, anchor="/mnt")
     assert words[:3] == ["python3", "-I", "-c"]
-    arguments = json.loads(words[4])
+    arguments = json.loads(words[5])
     assert arguments["apply"] is True and arguments["trees"][0]["mount"] == "/mnt"
 
 

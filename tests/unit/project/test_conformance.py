@@ -5,16 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyinfra.api.arguments import all_argument_meta
-
-from tasks.command import program_file, program_name
 
 PROJECT = Path(__file__).resolve().parents[3]
 DEPLOY = PROJECT / "deploy.py"
@@ -27,7 +24,11 @@ LINES, DEPLOY_LINES = 250, 60
 """What a file, and deploy.py, may have of lines: one that wants more is two things."""
 
 NOT_IN_MODEL = {"pyinfra", "gevent", "os", "pathlib", "subprocess", "socket", "shutil", "tempfile", "requests"}
-LAYERS = {"model": ("model",), "facts": ("model", "facts", "command"), "operations": ("model", "facts", "operations")}
+LAYERS = {
+    "model": ("model",),
+    "facts": ("model", "facts", "command", "bundle"),
+    "operations": ("model", "facts", "operations"),
+}
 """What of the role each part of tasks/ imports; operations also the helpers beside them."""
 
 
@@ -154,9 +155,10 @@ def test_looks_of_the_deploy_code_have_a_time_limit() -> None:
         (named(path), node.lineno, {keyword.arg for keyword in node.keywords})
         for path in CAPABILITIES
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get_fact"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "ask_machine"
     ]
-    assert looks and not [(path, line) for path, line, keywords in looks if "_timeout" not in keywords]
+    assert len(looks) > 4 and not [(path, line) for path, line, keywords in looks if "timeout" not in keywords]
+    assert not [named(path) for path in CAPABILITIES if "get_fact(" in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
@@ -177,7 +179,7 @@ def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
     part = path.relative_to(PROJECT / "tasks").parts[0]
     used = {name.split(".")[1] for name in imports(path) if name.startswith("tasks.")}
     if part in LAYERS:
-        helpers = {"command", "report"} if part == "operations" else set()
+        helpers = {"command", "bundle", "report"} if part == "operations" else set()
         assert used <= {*LAYERS[part], *helpers}
     assert not [name for name in imports(path) if name.startswith(("tests", "files", "deploy"))]
 
@@ -196,110 +198,6 @@ def test_a_program_runs_on_any_machine(path: Path) -> None:
         and {keyword.arg for keyword in node.keywords} & {"slots", "kw_only", "strict", "process_group", "root_dir"}
     ]
     assert not later, "a keyword that Python 3.9 does not know"
-
-
-@pytest.mark.parametrize("path", PROGRAMS, ids=named)
-def test_programs_that_become_one_text_define_no_name_twice(path: Path) -> None:
-    """They are put together without their files (tasks/command.py), so that the last one would count for all."""
-    assert collisions(parts(program_name(path))) == []
-
-
-def parts(name: str) -> dict[str, ast.Module]:
-    """The files that become one text, by their names: a program, what it imports, and what that imports."""
-    found: dict[str, ast.Module] = {}
-    todo = [name]
-    while todo:
-        if (each := todo.pop()) not in found:
-            found[each] = tree(program_file(each))
-            words = imports(program_file(each))
-            todo += [word.removeprefix("files.pods.") for word in words if word.startswith("files.pods.")]
-    return found
-
-
-def collisions(files: Mapping[str, ast.Module]) -> list[str]:
-    """Names that two of these files define, or that one defines and another imports from elsewhere."""
-    origins: defaultdict[str, set[str]] = defaultdict(set)
-    for file, module in files.items():
-        for name, origin in defined(module.body):
-            origins[name].add(origin or file)
-    twice = [name for name, found in origins.items() if len(found) > 1]
-    again = [
-        name
-        for module in files.values()
-        for name, count in Counter(name for name, origin in defined(module.body, deep=False) if not origin).items()
-        if count > 1
-    ]
-    return sorted({*twice, *again})
-
-
-def defined(body: list[ast.stmt], *, deep: bool = True) -> Iterator[tuple[str, str | None]]:
-    """The names that statements bind in their module, each with where it comes from (None: from here).
-
-    + deep: also those of loops, branches and the like
-    """
-    for node in body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield node.name, None
-        elif isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if not (node.module or "").startswith(("files.pods", "__future__")):
-                yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
-            yield from ((alias.asname, f"{node.module}, renamed") for alias in node.names if alias.asname)
-        else:
-            fields = ("body", "orelse", "finalbody", "handlers")
-            inner = [child for field in fields for child in getattr(node, field, [])]
-            yield from ((name, None) for name in stored(node, inner) if deep or not inner)
-            blocks = [each.body if isinstance(each, ast.ExceptHandler) else [each] for each in inner] if deep else []
-            for block in blocks:
-                yield from defined(block)
-
-
-def stored(node: ast.stmt, inner: list[ast.AST]) -> Iterator[str]:
-    """The names that a statement assigns, but for what is in its blocks and in functions' own scopes."""
-    todo: list[ast.AST] = [node]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-            yield each.id
-        own = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-        todo += [child for child in ast.iter_child_nodes(each) if child not in inner and not isinstance(child, own)]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "names"),
-    [
-        ("A, B = 1, 2", "B, C = 3, 4", ["B"]),
-        ("(A, [B, *C]) = x", "for C in y: pass", ["C"]),
-        ("A: int = 1", "A = 2", ["A"]),
-        ("with x as A: pass", "def A(): pass", ["A"]),
-        ("try:\n  A = 1\nexcept E:\n  B = 2", "class B: pass", ["B"]),
-        ("if x: A = 1\nelse: A = 2", "B = 1", []),
-        ("import os", "os = 1", ["os"]),
-        ("from time import time", "import time", ["time"]),
-        ("from json import dumps as d", "def d(): pass", ["d"]),
-        ("import os, json", "import json, os", []),
-        ("def f():\n  A = 1", "A = 2", []),
-        ("A = [x for x in y]", "x = 1", []),
-        ("A = 1\nA = 2", "B = 1", ["A"]),
-        ("if (A := 1): pass", "A = 1", ["A"]),
-    ],
-)
-def test_a_collision_is_seen_however_a_name_is_bound(one: str, other: str, names: list[str]) -> None:
-    assert collisions({"one": ast.parse(one), "other": ast.parse(other)}) == names
-
-
-def test_no_name_of_another_program_is_renamed_where_it_is_imported() -> None:
-    """The import is replaced by the text, which knows nothing of the new name."""
-    renamed = [
-        (named(path), alias.asname)
-        for path in PROGRAMS
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("files.pods.")
-        for alias in node.names
-        if alias.asname
-    ]
-    assert renamed == []
 
 
 @pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)

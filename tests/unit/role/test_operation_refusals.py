@@ -9,6 +9,7 @@ import pytest
 from pyinfra.api.command import FunctionCommand, StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from tasks.command import run_program
 from tasks.operations import base
 from tasks.operations.base import Commands, lasting_operation, pods_operation
 
@@ -87,7 +88,7 @@ def repeated(command: StringCommand | FunctionCommand) -> Commands:
         (StringCommand("chattr +i /pods"), "chattr +i /pods"),
         (StringCommand("x" * 80), "x" * 80),
         (StringCommand("x" * 79 + "yz"), "x" * 79 + "y"),
-        (StringCommand("python3 -I -c '# nanoclaw-pods nfs.exports\nimport os' '{}'"), "nfs.exports"),
+        (run_program("nfs.exports", {}), "nfs.exports"),
         (FunctionCommand(print, (), {}), "a step on the controller"),
     ],
 )

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from files.pods.common.dotenv import entries, with_entries
-from tasks.command import program_text
 from tasks.model.access.identity import Ids
 from tasks.model.host.env_files import EnvState, differing, digest, open_places, places, refusals
+from tests.programs import entry_argv
 
 ME = Ids(os.getuid(), os.getgid())
 
@@ -116,7 +116,7 @@ class Root:
         self.path, self.env = path, path / ".env"
 
     def run(self, name: str, told: Mapping[str, Any], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-I", "-c", program_text(name), json.dumps({"root": str(self.path), **told})]
+        words = [*entry_argv(name), json.dumps({"root": str(self.path), **told})]
         return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
 
     def look(self, wanted: Mapping[str, str]) -> EnvState:

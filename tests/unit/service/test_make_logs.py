@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.command import program_argv
+from tests.programs import program_argv
 from tests.unit.trees.trees import A, needs_root
 
 NAMES = ("nanoclaw.log", "nanoclaw.error.log")

@@ -18,7 +18,7 @@ import pytest
 from files.pods.service import serving as programs
 from files.pods.service.agent_containers import agents_of
 from files.pods.service.serving import serving
-from tasks.command import program_text
+from tests.programs import entry_argv
 
 ME = (os.getuid(), os.getgid())
 UNIT = "nanoclaw-v2-00000000.service"
@@ -99,7 +99,7 @@ class Machine:
             "install": "00000000",
             **more,
         }
-        words = [sys.executable, "-I", "-c", program_text("service.start"), json.dumps(told)]
+        words = [*entry_argv("service.start"), json.dumps(told)]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
@@ -284,7 +284,7 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     }
 
     def look() -> dict[str, Any]:
-        words = [sys.executable, "-I", "-c", program_text("service.serving_state"), json.dumps(told)]
+        words = [*entry_argv("service.serving_state"), json.dumps(told)]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
         return found

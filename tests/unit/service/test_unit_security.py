@@ -49,7 +49,7 @@ def exposure(folder: Path, unit: str, files: dict[str, str]) -> float:
 )
 def test_the_guard_has_next_to_nothing(data: dict[str, Any], tmp_path: Path) -> None:
     of = plan(**data)
-    text = guard_text(of, "print()\n")
+    text = guard_text(of, b"a program")
     assert exposure(tmp_path, guard_unit(of), {guard_unit(of): text}) <= GUARD
     homes = of.root.startswith(("/root", "/home"))
     assert f"ProtectHome={'read-only' if homes else 'yes'}\n" in text, "a tree in a home stays reachable"

@@ -6,15 +6,14 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from tasks.command import program_text
 from tasks.model.host.checkout import CheckoutState
+from tests.programs import entry_argv
 
 OLD, NEW = "v2.0.64", "v2.0.65"
 
@@ -42,7 +41,7 @@ class Host:
             "unit": "n.service",
             **more,
         }
-        words = [sys.executable, "-I", "-c", program_text(name), json.dumps(told)]
+        words = [*entry_argv(name), json.dumps(told)]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
     def look(

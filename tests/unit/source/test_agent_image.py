@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.agent_image import PODMAN, numbers
-from tasks.command import program_text
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
 from tasks.operations import agent_image as operations
+from tests.programs import entry_argv, program_argv
 from tests.unit.conftest import Execute
 from tests.unit.service.test_service_unit import ROOT, plan
 from tests.unit.trees.trees import A, needs_root
@@ -178,9 +177,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def look(machine: Path) -> ImageState:
     told = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
     words = [json.dumps({**told, "record": str(machine / "record")})]
-    asked = subprocess.run(
-        [sys.executable, "-I", "-c", program_text("source.agent_image"), *words], capture_output=True
-    )
+    asked = subprocess.run([*entry_argv("source.agent_image"), *words], capture_output=True)
     assert asked.returncode == 0, asked.stderr
     return TypeAdapter(ImageState).validate_python(json.loads(asked.stdout))
 
@@ -251,6 +248,6 @@ def test_the_image_is_built_by_the_checkouts_own_script_and_ends_as_that_does(ma
     (root / "container/build.sh").write_text(f"pwd; echo building; exit {status}\n")
     me = pwd.getpwuid(os.getuid())
     told = {"root": str(root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "lock": f"{machine}/lock"}
-    words = [sys.executable, "-I", "-c", program_text("source.build_image"), json.dumps(told)]
+    words = program_argv("source.build_image", told)
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (status, f"{root}\nbuilding\n"), done.stderr

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import Any
 import pytest
 
 from files.pods.source.chown_checkout import give_to_host, make_directories
-from tasks.command import program_text
 from tests.lab.standin import make_repository
+from tests.programs import program_argv
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.trees.swapper import swapping
 from tests.unit.trees.trees import needs_root
@@ -162,11 +160,9 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
     log.chmod(0o666)
     (place / "git").write_text(LOGGER.replace("LOG", str(log)))
     (place / "git").chmod(0o755)
-    text, number = re.subn('^PATH = "', f'PATH = "{place}:', program_text(name), flags=re.MULTILINE)
-    assert number == 1
     told = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
     told |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
-    words = [sys.executable, "-I", "-c", text, json.dumps({**told, **more})]
+    words = program_argv(name, {**told, **more}, lambda text: re.sub('(?m)^PATH = "', f'PATH = "{place}:', text))
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return {tuple(line.split()) for line in log.read_text().splitlines()}

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,7 @@ from files.pods.common.run_as_ids import ROOT, acting
 from files.pods.trees import main as own_trees
 from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import LONGEST, packed, unpacked
-from tasks.command import program_text
+from tests.programs import entry_argv
 from tests.unit.trees.trees import A, needs_root
 
 
@@ -32,7 +31,7 @@ def ask(tree: Path, **more: Any) -> dict[str, Any]:
     asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
     seconds = {"seconds": more["seconds"]} if "seconds" in more else {}
     arguments = json.dumps({"apply": more.pop("apply", False), "trees": [asked], **seconds})
-    words = [sys.executable, "-I", "-c", program_text("trees.main"), arguments]
+    words = [*entry_argv("trees.main"), arguments]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["trees"][0]
     return report
@@ -54,7 +53,7 @@ def test_the_program_counts_and_then_changes(tree: Path) -> None:
 def test_the_program_complains_of_nothing_where_all_went_well(tree: Path, apply: bool) -> None:
     told = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0]}
     asked = json.dumps({"apply": apply, "trees": [{**told, "gids": [0, A]}]})
-    done = subprocess.run([sys.executable, "-I", "-c", program_text("trees.main"), asked], capture_output=True)
+    done = subprocess.run([*entry_argv("trees.main"), asked], capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -190,7 +189,7 @@ def test_the_names_of_all_trees_fit_in_one_command(tree: Path) -> None:
             (tree / name / os.urandom(16).hex()).touch()
     places = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
     asked = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in places]}
-    words = [sys.executable, "-I", "-c", program_text("trees.main"), json.dumps(asked)]
+    words = [*entry_argv("trees.main"), json.dumps(asked)]
     reports = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)["trees"]
     assert [len(unpacked(report["names"])) if report["names"] else None for report in reports] == [901, None]
     assert len(reports[0]["names"]) < LONGEST < 2 * len(reports[0]["names"])
@@ -281,7 +280,7 @@ def test_a_mount_in_the_tree_is_left_to_the_walk(tree: Path) -> None:
     (other / "file").write_text("")
     places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
     asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    words = [sys.executable, "-I", "-c", program_text("trees.main"), json.dumps({"apply": False, "trees": [asked]})]
+    words = [*entry_argv("trees.main"), json.dumps({"apply": False, "trees": [asked]})]
     mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(words)}"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["trees"][0]["counts"]["elsewhere"] == 1

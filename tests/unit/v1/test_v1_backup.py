@@ -7,21 +7,20 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
 from tests.lab.v1_tree import make_tree
+from tests.programs import program_argv
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for mounts of its own")
 
 
 def backup(v1: Path, to: Path) -> subprocess.CompletedProcess[str]:
-    _python, *words = program_argv("v1.backup", {"v1": str(v1), "to": str(to)})
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, check=False)
+    words = program_argv("v1.backup", {"v1": str(v1), "to": str(to)})
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
 
 
 def groups(database: Path) -> set[str]:

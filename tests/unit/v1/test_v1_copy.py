@@ -9,7 +9,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from files.pods.v1.confine import SOURCE, confine, directory_below, needs_of
 from files.pods.v1.copy import write
 from files.pods.v1.rsync_confined import last_of, only_vanished
-from tasks.command import program_argv
+from tests.programs import program_argv
 from tests.unit.trees.swapper import swapping
 
 pytestmark = pytest.mark.skipif(
@@ -53,10 +52,10 @@ class Case(NamedTuple):
         for place in (self.v1, self.v2, self.home):
             subprocess.run(["chown", "-hR", f"{UID}:{UID}", str(place)], check=True)
         asked = {"v1": str(self.v1), "root": str(self.v2), "user": "x", "uid": UID, "gid": UID}
-        _python, *words = program_argv(
+        words = program_argv(
             "v1.copy", {**asked, "v1_home": None, "hard_links": links, "final": final, "seconds": 60, **more}
         )
-        return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
 
 
 @pytest.fixture

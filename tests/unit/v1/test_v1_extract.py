@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import pytest
 
 from files.pods.common.dotenv import carried
 from files.pods.v1.database import UnreadError, unchanged
-from tasks.command import program_text
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, WHEN, make_tree
+from tests.programs import entry_argv
 from tests.unit.trees.trees import A, needs_root
 from tests.unit.v1.test_v1_inspect import EVERYTHING, left_as_it_is
 from tests.unit.v1.v1_extracted import extract, rows, try_extract
@@ -322,7 +321,7 @@ def test_an_end_in_the_middle_leaves_the_old_view(root: Path, to: Path) -> None:
     database = sqlite3.connect(root / "store/messages.db", isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
     told = json.dumps({"v1": str(root), "to": str(to), "user": "andy", "uid": A, "gid": A})
-    words = [sys.executable, "-I", "-c", program_text("v1.extract"), told]
+    words = [*entry_argv("v1.extract"), told]
     with subprocess.Popen(words, start_new_session=True) as program:
         end = time.monotonic() + 20
         while not (to.parent / ".view.new/store/scratch").exists():

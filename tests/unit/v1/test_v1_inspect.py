@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 import pytest
 
 from files.pods.v1.files import lists
-from tasks.command import program_text
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
+from tests.programs import entry_argv
 from tests.unit.trees.trees import needs_root
 
 pytestmark = needs_root
@@ -36,7 +35,7 @@ def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()
     root = v2 or Path(where).parent / "v2"
     places = [{"path": str(root), "mount": None}, {"path": "/no/such/pods", "mount": "/no/such/pods"}]
     told = json.dumps({"dir": str(where), "root": str(root), "uid": 1000, "space": places, "seconds": 60})
-    words = [*wrapped, sys.executable, "-I", "-c", program_text("v1.inspect"), told]
+    words = [*wrapped, *entry_argv("v1.inspect"), told]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert SECRET not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
+from tests.programs import machine_argv, replaced
 from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
 
 pytestmark = needs_managers
@@ -46,8 +46,7 @@ def named(program: str, words: str, user: int = 0) -> str:
 
 def stop(folder: Path, *first: str, v1: Any = V1, docker: str = "") -> dict[str, Any]:
     asked = {"v1": v1, "root": ROOT, "trying": "/run/trying", "ran": "/run/ran"}
-    argv = program_argv("v1.stop", asked)
-    argv = [word.replace("PATIENCE = 30", "PATIENCE = 1") for word in argv]
+    argv = machine_argv("v1.stop", asked, replaced("PATIENCE = 30", "PATIENCE = 1"))
     files = {**FILES, **({"/opt/bin/docker": docker} if docker else {})}
     machine = Managed(files, users={"andy": (ANDY, "/home/andy"), "eve": (EVE, "/home/eve")})
     machine.owners, machine.first = {ROOT: ANDY}, first

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.command import program_argv
+from tests.programs import machine_argv, replaced
 from tests.unit.service.managers import Managed, needs_managers
 
 pytestmark = needs_managers
@@ -31,10 +31,7 @@ def put_back(folder: Path, *lines: str, user: bool = False, **more: Any) -> list
     v1 = {"manager": "user" if user else "system", "name": "nanoclaw.service", "uid": ANDY if user else 0}
     places = {"marker": "/run/etc/marker", "trying": "/run/trying", "ran": "/run/ran", "journal": "/run/journal"}
     asked = {"v1": v1, "v2": "v2.service", "label": "x", "start": False, "serves": False, **places, **more}
-    argv = [
-        word.replace("start_and_stay(v1, 60)", "start_and_stay(v1, 12)")
-        for word in program_argv("migration.rollback", asked)
-    ]
+    argv = machine_argv("migration.rollback", asked, replaced("start_and_stay(v1, 60)", "start_and_stay(v1, 12)"))
     files = {USER_UNIT if user else SYSTEM_UNIT: "\n".join(["[Service]", *lines, ""])}
     files["/etc/systemd/system/v2.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
     machine = Managed(files, users={"andy": (ANDY, "/home/andy")}, running=(ANDY,) if user else ())

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tasks.command import program_text
 from tests.lab.v1_tree import SECRET
+from tests.programs import entry_argv
 from tests.unit.trees.trees import A
 
 
 def run(name: str, **told: Any) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-I", "-c", program_text(name), json.dumps(told)]
+    words = [*entry_argv(name), json.dumps(told)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert SECRET not in done.stdout + done.stderr
     return done

@@ -8,15 +8,14 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from files.pods.common.dotenv import FROM_V1
-from tasks.command import program_text
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
+from tests.programs import entry_argv
 
 AGENT, HOST = 1000, 1001
 """Whose v2 is: uid and gid of the agent and of the host process."""
@@ -199,7 +198,7 @@ def run(it: Migrated, **more: Any) -> subprocess.CompletedProcess[str]:
         "lists": None,
         **more,
     }
-    words = [sys.executable, "-I", "-c", program_text("v1.audit.main"), json.dumps(told)]
+    words = [*entry_argv("v1.audit.main"), json.dumps(told)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 

@@ -1,0 +1,61 @@
+"""Programs of files/pods, run by tests without a machine: as a machine runs them, from their archive."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from tasks.bundle import archive, sources
+
+Change = Callable[[str], str]
+"""What a test does to the text of each source of a program."""
+
+_RUN = (
+    "import base64,os,runpy,zlib;a=zlib.decompress(base64.b64decode({line!r}));f=os.memfd_create('nanoclaw-pods');"
+    "open(f,'wb',closefd=False).write(a);runpy.run_path(f'/proc/self/fd/{{f}}',run_name='__main__')"
+)
+
+
+def entry_argv(entry: str, change: Change | None = None) -> list[str]:
+    """The argv that runs a program; its request follows as one JSON document. Standard input is the program's own.
+
+    The archive is a part of argv, so that the program also runs where this project is not to be seen.
+    """
+    return [sys.executable, "-I", "-c", _RUN.format(line=_line(entry, change)), entry]
+
+
+def program_argv(entry: str, request: Mapping[str, Any], change: Change | None = None) -> list[str]:
+    """The argv that runs a program with this request."""
+    return [*entry_argv(entry, change), json.dumps(request, sort_keys=True)]
+
+
+def machine_argv(entry: str, request: Mapping[str, Any], change: Change | None = None) -> list[str]:
+    """The same, for any machine with python3."""
+    return ["python3", *program_argv(entry, request, change)[1:]]
+
+
+def shell_command(entry: str, request: Mapping[str, Any]) -> str:
+    """The same as a shell command."""
+    return shlex.join(machine_argv(entry, request))
+
+
+def replaced(old: str, new: str) -> Change:
+    """The change that puts one text in the place of another."""
+    return lambda text: text.replace(old, new)
+
+
+@cache
+def _line(entry: str, change: Change | None) -> str:
+    files = sources(entry)
+    if change:
+        changed = {name: change(text) for name, text in files.items()}
+        if changed == files:
+            raise ValueError(f"{entry} has nothing of what a test would change")
+        files = changed
+    return base64.b64encode(zlib.compress(archive(files))).decode()
