@@ -2,7 +2,7 @@
 
 The unit itself is what NanoClaw's own setup writes for root, so that a later run of that setup changes nothing;
 all that is ours stands in the drop-in. Sources: systemd.unit(5), systemd.service(5), systemd.exec(5),
-systemd.syntax(7) for quoting, logrotate(8).
+systemd.syntax(7) for quoting, logrotate(8), open(2).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from tasks.model.access.identity import ROOT
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.unit_hardening import HARDENING, logged
-from tasks.model.nfs.container_firewall import UNIT as FENCE
+from tasks.model.nfs.container_firewall import UNIT as FIREWALL
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.systemd_names import unit_name
+from tasks.model.templates import render
 
 UNITS = "/etc/systemd/system"
 STATE_DIRECTORY = "/var/lib/nanoclaw-pods"
@@ -23,11 +23,16 @@ STARTED_DIRECTORY = "/run/nanoclaw-pods"
 BUILD_STAMP = ".git/nanoclaw-pods-build"
 """Written in the checkout after each build: a new build is one reason to restart the service."""
 
-_BACKOFF = 254
-"""The first systemd that knows RestartSteps= and RestartMaxDelaySec=."""
-
-_RETRY = 30
-"""Seconds between two attempts to start a service whose mounts failed."""
+LOGGED = (
+    "import os, sys; "
+    "d = os.open(sys.argv[1], os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW); "
+    "f = [os.open(n, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644, dir_fd=d) "
+    "for n in sys.argv[2:4]]; "
+    "[os.dup2(n, 1 + i) for i, n in enumerate(f)]; "
+    "os.execv(sys.argv[4], sys.argv[4:])"
+)
+"""Runs a command that writes its logs, opened as the unit's user and through no link: systemd's own append: opens them
+as root, and follows links (systemd.exec(5)); whoever can write in logs/ would choose what root writes to."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@=+,-]+")
 
@@ -132,67 +137,29 @@ def quoted(word: str) -> str:
 def unit_text(plan: HostPlan, runtime: Runtime) -> str:
     """What NanoClaw's own setup writes for root; for another user only HOME differs."""
     home = runtime.account.home
-    log, errors = log_files(plan)
-    return f"""\
-[Unit]
-Description=NanoClaw Personal Assistant
-After=network.target
-
-[Service]
-Type=simple
-ExecStart={quoted(runtime.node)} {plan.root}/dist/index.js
-WorkingDirectory={plan.root}
-Restart=always
-RestartSec=5
-KillMode=process
-Environment={quoted(f"HOME={home}")}
-Environment={quoted(f"PATH=/usr/local/bin:/usr/bin:/bin:{home}/.local/bin")}
-StandardOutput=append:{log}
-StandardError=append:{errors}
-
-[Install]
-WantedBy=multi-user.target
-"""
+    path = f"PATH=/usr/local/bin:/usr/bin:/bin:{home}/.local/bin"
+    words = {"node": runtime.node, "home": f"HOME={home}", "path": path}
+    return render("units/nanoclaw.service", plan=plan, **{name: quoted(word) for name, word in words.items()})
 
 
 def dropin_text(plan: HostPlan, runtime: Runtime) -> str:
     """All that the role adds to the unit."""
-    mounts = " ".join(unit_name(path) for path in mount_points(plan))
-    lines = [
-        "# Written by nanoclaw-pods. Local changes belong in another file of this directory.",
-        "[Unit]",
-        "Wants=network-online.target docker.service",
-        f"After=network-online.target docker.service {mounts}".rstrip(),
-        f"RequiresMountsFor={plan.root} {plan.sessions} {plan.groups}",
-    ]
-    if mounts:
-        lines += [
-            "# Without its mounts the service would write under the mount points.",
-            f"BindsTo={mounts}",
-            *(f"AssertPathIsMountPoint={path}" for path in mount_points(plan)),
-            f"OnFailure={retry_unit(plan)}",
-        ]
-    if plan.source:
-        lines += ["# Without it agents could reach the NFS server.", f"Requires={FENCE}", f"After={FENCE}"]
-    lines += ["StartLimitIntervalSec=0", "", "[Service]"]
-    if plan.host != ROOT:
-        lines += [
-            f"User={plan.settings.nanoclaw_user}",
-            f"Group={plan.host.gid}",
-            "SupplementaryGroups=docker",
-            *HARDENING.splitlines(),
-        ]
-    lines += logged(f"{quoted(runtime.node)} {plan.root}/dist/index.js", log_files(plan))
-    lines += ["UMask=0022", "Restart=always", "RestartSec=5"]
-    if runtime.systemd >= _BACKOFF:
-        lines += ["RestartSteps=5", "RestartMaxDelaySec=60"]
-    lines += [f"Environment={quoted(f'{name}={value}')}" for name, value in environment(plan).items()]
-    digests = f"timeout 30 sha256sum {' '.join(inputs(plan))} 2>/dev/null >{started_record(plan)}"
-    lines += [
-        "# What this start takes in; the next run of the role compares.",
-        f"ExecStartPre=+-/bin/sh -c 'umask 077; mkdir -p {STARTED_DIRECTORY}; {digests}'",
-    ]
-    return "\n".join(lines) + "\n"
+    return render(
+        "units/nanoclaw.service.d/50-nanoclaw-pods.conf",
+        plan=plan,
+        mounts=" ".join(map(unit_name, mount_points(plan))),
+        mount_points=mount_points(plan),
+        retry_unit=retry_unit(plan),
+        firewall=FIREWALL,
+        as_root=plan.host == ROOT,
+        logged=LOGGED,
+        node=quoted(runtime.node),
+        systemd=runtime.systemd,
+        environment=[quoted(f"{name}={value}") for name, value in environment(plan).items()],
+        started_directory=STARTED_DIRECTORY,
+        inputs=" ".join(inputs(plan)),
+        started=started_record(plan),
+    )
 
 
 def environment(plan: HostPlan) -> dict[str, str]:
@@ -204,39 +171,10 @@ def environment(plan: HostPlan) -> dict[str, str]:
 
 
 def retry_text(plan: HostPlan) -> str:
-    """A unit that starts a service whose mounts failed, again and again until they are there.
-
-    systemd does not retry a mount: after a boot without the NFS server nothing else would start the service.
-    Starts only where a mount is missing (`|` is OR); ends when the service is up, stopped (PartOf=) or disabled.
-    """
-    missing = "\n".join(f"ConditionPathIsMountPoint=|!{path}" for path in mount_points(plan))
-    again = f"while systemctl -q is-enabled {plan.unit}; do systemctl start {plan.unit} && exit; sleep {_RETRY}; done"
-    return f"""\
-# Written by nanoclaw-pods.
-[Unit]
-Description=Start {plan.unit} when its mounts are there
-PartOf={plan.unit}
-{missing}
-
-[Service]
-Type=simple
-ExecStart=/bin/sh -c '{again}'
-"""
+    """A unit that starts a service whose mounts failed, again and again until they are there."""
+    return render("units/nanoclaw-pods-retry.service", plan=plan, mount_points=mount_points(plan))
 
 
 def rotation_text(plan: HostPlan, account: Account) -> str:
     """Log rotation: NanoClaw holds its logs open, so they are copied and truncated in place."""
-    settings = plan.settings
-    return f"""\
-# Written by nanoclaw-pods.
-{" ".join(log_files(plan))} {{
-    su {settings.nanoclaw_user} {account.group}
-    size {settings.nanoclaw_log_size}
-    rotate {settings.nanoclaw_log_keep}
-    nodateext
-    missingok
-    notifempty
-    compress
-    copytruncate
-}}
-"""
+    return render("nanoclaw.logrotate", plan=plan, group=account.group)

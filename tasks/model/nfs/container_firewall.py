@@ -1,10 +1,7 @@
-"""The rules that keep containers from the NFS server, in the words of nft(8), and of iptables(8) where a kernel
-has no nf_tables.
+"""The rules that keep containers from the NFS server, in the words of nft(8) (files/firewall.nft says why), and of
+iptables(8) where a kernel has no nf_tables.
 
-A container can bind a low port and, behind the machine's address, forge any uid: the server's list of addresses
-does not keep it out. So whatever the machine forwards to the server is dropped, and what comes from Docker's bridges
-for NFS wherever it goes, for a server may have other addresses; the machine's own mount is no forwarded packet. Both
-backends hook into a place of their own, so that neither Docker's rules nor its backend matter: a drop in any table
+Both backends hook into a place of their own, so that neither Docker's rules nor its backend matter: a drop in any table
 is final.
 """
 
@@ -15,6 +12,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from tasks.model.templates import render
 
 UNIT = "nanoclaw-pods-firewall.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
@@ -63,18 +62,7 @@ def rules_text(backend: Backend, server: str) -> str:
         first, *others = _iptables_rules(server)
         rules = "\n".join([f"-{version} {first}", *others])
         return f"*mangle\n:{CHAIN} - [0:0]\n{rules}\nCOMMIT\n"
-    rules = "\n".join(f'\t\tiifname "{name}*" {protocol} dport {port} drop' for name, protocol, port in _BRIDGES)
-    return f"""\
-table inet {TABLE}
-delete table inet {TABLE}
-table inet {TABLE} {{
-	chain forward {{
-		type filter hook forward priority -10; policy accept;
-		{_family(server)} daddr {server} drop
-{rules}
-	}}
-}}
-"""
+    return render("firewall.nft", table=TABLE, family=_family(server), server=server, bridges=_BRIDGES)
 
 
 def unit_text(backend: Backend, legacy: Sequence[str] = ()) -> str:
@@ -90,32 +78,12 @@ def unit_text(backend: Backend, legacy: Sequence[str] = ()) -> str:
                 f"/usr/sbin/{tool}-restore --wait --noflush {RULES[backend]}",
                 f"/bin/sh -c '{table} --check {jump} || exec {table} --insert {jump}'",
             ]
-    starts = "\n".join(f"ExecStart={command}" for command in commands)
-    reloads = "\n".join(f"ExecReload={command}" for command in commands)
-    return f"""\
-[Unit]
-Description=Keep containers from the NFS server of the NanoClaw pods
-After=nftables.service
-Before=docker.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-{starts}
-{reloads}
-
-[Install]
-WantedBy=multi-user.target
-"""
+    return render("units/nanoclaw-pods-firewall.service", commands=commands)
 
 
 def nftables_dropin() -> str:
-    """What nftables.service runs besides: it flushes all rules when it starts, reloads or stops, and these come back.
-
-    The unit's own state is then the same as before, so that nothing that requires it is stopped or started again.
-    """
-    apply = f"-/usr/sbin/nft -f {RULES['nft']}"
-    return f"[Service]\nExecStartPost={apply}\nExecReload={apply}\nExecStopPost={apply}\n"
+    """What nftables.service runs besides, so that the rules come back whenever it flushes all."""
+    return render("units/nftables.service.d/nanoclaw-pods.conf", rules=RULES["nft"])
 
 
 def in_force(state: FirewallState, server: str) -> bool:

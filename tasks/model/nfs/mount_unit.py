@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.systemd_names import UNITS, unit_name
+from tasks.model.templates import render
 
 DOCKER_DROPIN = f"{UNITS}/docker.service.d/nanoclaw-pods.conf"
-
-_START_SECONDS = 90
-"""How long mount(8) may take before systemd gives up: a server that boots with its hosts is waited for."""
 
 
 def unit_path(path: str) -> str:
@@ -43,55 +41,22 @@ def _quoted(option: str) -> str:
 
 
 def pods_unit(source: Source, path: str, options: Sequence[str]) -> str:
-    """The mount unit of the pods. No automount: a service would start on a trigger that cannot be mounted."""
-    return f"""\
-[Unit]
-Description=NanoClaw pods
-Wants=network-online.target
-After=network-online.target
-
-[Mount]
-What={_value(str(source))}
-Where={_value(path)}
-Type=nfs
-Options={_value(",".join(options))}
-TimeoutSec={_START_SECONDS}
-
-[Install]
-WantedBy=remote-fs.target
-"""
+    """The mount unit of the pods."""
+    return _unit("pods.mount", what=str(source), where=path, options=",".join(options))
 
 
 def bind_unit(source: str, target: str, pods: str, flags: Sequence[str], *, remote: bool) -> str:
-    """The mount unit that shows a directory of the pods inside a local project root.
-
-    It follows the pods' own unit where that is a remote mount: `_netdev` keeps the bind, too, out of
-    local-fs.target, which would have to wait for the network that waits for it.
-    """
-    bound = f"BindsTo={_value(unit_name(pods))}\nAfter={_value(unit_name(pods))}\n" if remote else ""
-    return f"""\
-[Unit]
-Description=NanoClaw pods at {_value(target)}
-RequiresMountsFor={_value(pods)}
-{bound}
-[Mount]
-What={_value(source)}
-Where={_value(target)}
-Type=none
-Options={_value(",".join(["bind", *flags, *(["_netdev"] if remote else [])]))}
-TimeoutSec=30
-
-[Install]
-WantedBy={"remote-fs.target" if remote else "local-fs.target"}
-"""
+    """The mount unit that shows a directory of the pods inside a local project root."""
+    options = ["bind", *flags, *(["_netdev"] if remote else [])]
+    follows = unit_name(pods) if remote else ""
+    return _unit("bind.mount", what=source, where=target, pods=pods, follows=follows, options=",".join(options))
 
 
 def docker_dropin(units: Sequence[str]) -> str:
-    """Docker's drop-in: it starts after the mounts, and without them where they fail (agents of others go on)."""
-    names = " ".join(_value(unit) for unit in units)
-    return f"[Unit]\nWants={names}\nAfter={names}\n"
+    """Docker's drop-in: it starts after these units."""
+    return _unit("docker.service.d/nanoclaw-pods.conf", units=" ".join(units))
 
 
-def _value(text: str) -> str:
-    """A value in a unit file: `%` begins a specifier there (systemd.unit(5), SPECIFIERS)."""
-    return text.replace("%", "%%")
+def _unit(name: str, **values: str) -> str:
+    """A unit file with these values: `%` begins a specifier in one (systemd.unit(5), SPECIFIERS)."""
+    return render(f"units/{name}", **{key: value.replace("%", "%%") for key, value in values.items()})

@@ -11,15 +11,13 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.trees import host_trees
 from tasks.model.systemd_names import UNITS, unit_name
+from tasks.model.templates import render
 
 PROGRAMS = "/usr/local/lib/nanoclaw-pods"
 """The directory of the guard's program."""
 UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
-_LIMIT = "/proc/sys/fs/inotify/max_user_watches"
-_HARD_LINKS = "/proc/sys/fs/protected_hardlinks"
-"""Without it anybody links root's files into a tree; once such a file is replaced, the tree's name is its only one."""
 FLOOD = 1000
 """Events a second from what one agent can write, beyond which it is not listened to until a sweep."""
 
@@ -29,10 +27,6 @@ WATCHED: tuple[dict[str, list[str]], ...] = (
 )
 """Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents. Not
 those of messages, of which there is no end: each is looked at again a moment after it was made."""
-
-WATCHES = 524288
-"""How many directories a machine's inotify is to allow at least (inotify(7), max_user_watches). A kernel with 2 GiB of
-memory allows 16,000 by itself; one takes memory when it is used."""
 
 
 @dataclass(frozen=True)
@@ -98,56 +92,15 @@ def _unit(plan: HostPlan, command: str) -> str:
         f"{plan.settings.pods_path} {plan.sessions} {plan.groups}" if plan.source else f"{plan.sessions} {plan.groups}"
     )
     written = plan.settings.pods_path if plan.root_on_pods else f"{plan.sessions} {plan.groups}"
-    # A tree that lies in a home has to be reached.
-    homes = "read-only" if re.search(r"(^| )/(home|root|run/user)(/| |$)", f"{paths} {written}") else "yes"
-    bound = f"BindsTo={mounts}\nAfter={mounts}\n" if mounts else ""
-    return f"""\
-# Written by nanoclaw-pods.
-[Unit]
-Description=Give new NanoClaw sessions of {plan.root} to their agents
-Before={plan.unit}
-RequiresMountsFor={paths}
-{bound}StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-ExecStartPre=-+/bin/sh -c '[ "$$(cat {_LIMIT})" -ge {WATCHES} ] || echo {WATCHES} > {_LIMIT}'
-ExecStartPre=-+/bin/sh -c '[ "$$(cat {_HARD_LINKS})" = 1 ] || echo 1 > {_HARD_LINKS}'
-ExecStart={command}
-Restart=always
-RestartSec=1
-TimeoutStopSec=10
-LimitNOFILE=65536
-CapabilityBoundingSet=CAP_CHOWN CAP_DAC_READ_SEARCH
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths={written}
-PrivateDevices=yes
-PrivateNetwork=yes
-PrivateTmp=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectHome={homes}
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectProc=invisible
-ProcSubset=pid
-IPAddressDeny=any
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@resources
-UMask=0077
-
-[Install]
-WantedBy=multi-user.target{f" {mounts}" if mounts else ""}
-"""
+    return render(
+        "units/pods-guard.service",
+        plan=plan,
+        paths=paths,
+        mounts=mounts,
+        command=command,
+        written=written,
+        in_home=bool(re.search(r"(^| )/(home|root|run/user)(/| |$)", f"{paths} {written}")),
+    )
 
 
 def steps(state: GuardState, plan: HostPlan, program: bytes) -> frozenset[str]:

@@ -179,22 +179,3 @@ def test_logs_rotate_as_the_user_who_owns_them() -> None:
     for line in ("su nanoclaw agents", "size 7M", "rotate 3", "copytruncate", "missingok"):
         assert f"    {line}\n" in text
     assert "/opt/nanoclaw/logs/nanoclaw.log /opt/nanoclaw/logs/nanoclaw.error.log {" in text
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-@pytest.mark.parametrize("data", [{}, ROOT, SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw"}])
-def test_systemd_finds_nothing_wrong_with_the_texts(tmp_path: Path, data: dict[str, Any]) -> None:
-    of = plan(**data, nanoclaw_environment={"ODD": 'a "b" \\n 100% $HOME'})
-    machine = Runtime(expected_account(of), shutil.which("true") or "/bin/true", 257)
-    (tmp_path / f"{of.unit}.d").mkdir()
-    (tmp_path / of.unit).write_text(unit_text(of, machine))
-    version = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True).stdout.split()[1]
-    known = Runtime(machine.account, machine.node, int(version.split(".")[0]))
-    (tmp_path / f"{of.unit}.d" / "50-nanoclaw-pods.conf").write_text(dropin_text(of, known))
-    (tmp_path / "retry.service").write_text(retry_text(of))
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / of.unit), str(tmp_path / "retry.service")],
-        capture_output=True,
-        text=True,
-    )
-    assert [line for line in checked.stderr.splitlines() if str(tmp_path) in line] == []

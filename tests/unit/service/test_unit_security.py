@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_unit import Runtime, expected_account
-from tasks.model.host.unit_hardening import LOGGED
+from tasks.model.host.service_unit import LOGGED, Runtime, expected_account
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.guard import unit_text as guard_text
 from tests.unit.service.test_service_unit import NFS, SQUASHED, plan
