@@ -51,7 +51,7 @@ soak: setup ## what CI runs a sample of, whole
 bench: setup ## measures and writes build/bench.json
 	@$(BIN)/python -m tests.bench
 
-docs: .venv/.ready ## writes the README's generated tables
+docs: .venv/.ready ## writes the generated tables of docs/, and group_data/all.py
 	$(BIN)/python -m tests.docs
 
 lock: ## writes requirements.lock anew from requirements.in

@@ -1,8 +1,7 @@
-"""What is written from the model: the README's tables and group_data/all.py. `make docs` writes them."""
+"""What is written from the model: tables in docs/ and group_data/all.py. `make docs` writes them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +11,9 @@ from tasks.model.fleet.settings import SETTINGS
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = PROJECT / "README.md"
+PAGES = sorted((PROJECT / "docs").glob("*.md"))
+SETTINGS_PAGE = PROJECT / "docs" / "settings.md"
+STRATEGIES_PAGE = PROJECT / "docs" / "strategies.md"
 GROUP_DATA = PROJECT / "group_data" / "all.py"
 
 GROUPS = {
@@ -66,7 +68,7 @@ def _literal(default: Any) -> str:
 
 
 def settings_table() -> str:
-    """The README's tables of settings, one for each group."""
+    """The tables of settings, one for each group."""
     parts = []
     for prefix, title in GROUPS.items():
         parts.append(f"**{title}**\n\n| setting | default | what it is |\n| --- | --- | --- |\n")
@@ -115,24 +117,27 @@ def _decision(host: Ids, squash: Squash) -> str:
     return ", ".join(works) or refused
 
 
-_BLOCKS = {"settings": settings_table, "decisions": decision_table}
+_BLOCKS = {SETTINGS_PAGE: ("settings", settings_table), STRATEGIES_PAGE: ("decisions", decision_table)}
+"""The pages with a generated table, the name of its place there, and its text."""
+
+GENERATED = tuple(_BLOCKS)
 
 
-def readme(text: str) -> str:
-    """The README with its tables as they should be."""
-    for name, table in _BLOCKS.items():
-        begin, end = f"<!-- {name}: written by make docs -->", f"<!-- /{name} -->"
-        pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
-        if len(pattern.findall(text)) != 1:
-            raise ValueError(f"README.md must hold {begin} and {end} once")
-        wanted = table()
-        text = pattern.sub(lambda found, wanted=wanted: f"{found[1]}\n{wanted}\n{found[2]}", text)  # type: ignore[misc]
-    return text
+def page(path: Path) -> str:
+    """Return the text of a page with its table as it should be."""
+    name, table = _BLOCKS[path]
+    begin, end = f"<!-- {name}: written by make docs -->", f"<!-- /{name} -->"
+    text = path.read_text(encoding="utf-8")
+    head, begins, rest = text.partition(f"{begin}\n")
+    _old, ends, tail = rest.partition(end)
+    if not begins or not ends or begin in rest or end in tail:
+        raise ValueError(f"{path.name} must hold {begin} and {end} once")
+    return f"{head}{begin}\n\n{table()}\n{end}{tail}"
 
 
 def main() -> None:
     GROUP_DATA.parent.mkdir(exist_ok=True)
-    for path, text in ((GROUP_DATA, group_data()), (README, readme(README.read_text(encoding="utf-8")))):
+    for path, text in ((GROUP_DATA, group_data()), *((path, page(path)) for path in GENERATED)):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path.relative_to(PROJECT)}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +16,32 @@ from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.fleet.settings import SETTINGS
 from tests import docs
 
-TEXT = docs.README.read_text(encoding="utf-8")
-CODE = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
+README_LINES, SENTENCE_WORDS = 150, 25
+
+PAGES = [docs.README, *docs.PAGES, docs.PROJECT / "CONTRIBUTING.md", docs.PROJECT / "SECURITY.md"]
+TOPICS = {
+    *("settings", "strategies", "disk-layout", "filers", "rollout", "migration-from-v1", "guard", "firewall"),
+    *("security-model", "troubleshooting", "design", "testing", "glossary"),
+}
+README = docs.README.read_text(encoding="utf-8")
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+_CODE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+CODE = _CODE.findall(TEXT)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(docs.PROJECT)))
 
 
 def test_group_data_all_is_what_make_docs_writes() -> None:
     assert docs.GROUP_DATA.read_text(encoding="utf-8") == docs.group_data(), "run make docs"
 
 
-def test_the_readmes_settings_are_what_make_docs_writes() -> None:
-    assert docs.readme(TEXT) == TEXT, "run make docs"
+@pytest.mark.parametrize("path", docs.GENERATED, ids=lambda path: str(path.name))
+def test_generated_tables_are_what_make_docs_writes(path: Path) -> None:
+    assert docs.page(path) == path.read_text(encoding="utf-8"), "run make docs"
+
+
+def test_the_generated_pages_are_those_of_settings_and_strategies() -> None:
+    assert [path.name for path in docs.GENERATED] == ["settings.md", "strategies.md"]
 
 
 def test_group_data_all_states_every_setting_with_its_default_and_nothing_else() -> None:
@@ -44,7 +62,7 @@ def test_every_setting_has_one_line_of_description(name: str) -> None:
 
 
 def test_the_readmes_fleet_is_accepted() -> None:
-    (example,) = [code for language, code in CODE if language == "python"]
+    (example,) = [code for language, code in _CODE.findall(README) if language == "python"]
     assert len(example.strip().splitlines()) <= 12
     groups: dict[str, Any] = {}
     exec(example, groups)  # the README's own text
@@ -54,7 +72,7 @@ def test_the_readmes_fleet_is_accepted() -> None:
     assert fleet.hosts["legacy"].root_on_pods and not fleet.hosts["oslo"].root_on_pods
 
 
-def test_the_readme_names_settings_targets_and_files_that_exist() -> None:
+def test_the_pages_name_settings_targets_and_files_that_exist() -> None:
     words = set(re.findall(rf"`\"?((?:{'|'.join(PREFIXES)})[a-z_0-9]+)", TEXT))
     assert words - {"nfs_servers", "nanoclaw_hosts", "nanoclaw_pods"} <= set(SETTINGS) | {"nfs4_disable_idmapping"}
     makefile = (docs.PROJECT / "Makefile").read_text(encoding="utf-8")
@@ -62,27 +80,83 @@ def test_the_readme_names_settings_targets_and_files_that_exist() -> None:
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
     for path in re.findall(r"`((?:tasks|tests|files|group_data)/[\w/.*]+)`", TEXT):
         fleet_specific = path in ("group_data/nanoclaw_hosts.py", "group_data/nfs_servers.py")
-        assert fleet_specific or list(docs.PROJECT.glob(path.rstrip("/"))), path
+        assert fleet_specific or list(docs.PROJECT.glob(re.sub("ROOM|NAME", "*", path).rstrip("/"))), path
 
 
-def test_the_readme_names_files_on_machines_that_the_code_writes() -> None:
-    section = TEXT.partition("## What it changes")[2].partition("\n## ")[0]
-    ours = [path for path in re.findall(r"`(/[\w/.-]+)`", section) if "nanoclaw-pods" in path]
+@each_page
+def test_a_page_names_files_on_machines_that_the_code_writes(page: Path) -> None:
+    ours = [path for path in re.findall(r"`(/[\w/.-]+)`", page.read_text(encoding="utf-8")) if "nanoclaw-pods" in path]
     sources = [path.read_text(encoding="utf-8") for path in (docs.PROJECT / "tasks").rglob("*.py")]
-    assert ours
+    assert ours or page.name not in ("README.md", "design.md")
     for path in ours:
-        assert any(path.rstrip("/") in source for source in sources), path
+        known = re.split("UNIT|nanoclaw-v2-SLUG|SLUG", path)[0]  # what follows differs between machines
+        assert any(known.rstrip("/") in source for source in sources), path
 
 
-def test_links_within_the_project_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)", TEXT):
-        assert (docs.PROJECT / target).exists(), target
+def test_the_readme_says_what_the_role_changes() -> None:
+    section = README.partition("## What it changes")[2].partition("\n## ")[0]
+    assert [path for path in re.findall(r"`(/[\w/.-]+)`", section) if "nanoclaw-pods" in path]
 
 
-def test_lines_of_prose_are_not_long() -> None:
-    for path in (docs.README, docs.PROJECT / "CHANGELOG.md"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        assert [line for line in lines if len(line) > 130 and not line.startswith("|")] == []
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    """Within the project: to a file, and to a heading that this file has."""
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file.read_text(encoding="utf-8")), f"{target}#{anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    assert {page.stem for page in docs.PAGES} == TOPICS
+    for page in PAGES[1:]:
+        assert f"]({page.relative_to(docs.PROJECT)})" in README, page.name
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= README_LINES
+
+
+@each_page
+def test_the_first_line_of_a_page_is_its_title(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.match(r"# \S", text)
+    assert len(re.findall(r"^# ", _CODE.sub("", text), re.MULTILINE)) == 1
+
+
+@each_page
+def test_sentences_of_prose_are_short(page: Path) -> None:
+    long = [sentence for sentence in _sentences(page.read_text(encoding="utf-8")) if _length(sentence) > SENTENCE_WORDS]
+    assert long == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("# Title\n\nOne two.\nThree\nfour. Five", ["One two.", "Three four.", "Five"]),
+        ("- one\n  two\n- three\n1. four", ["one two", "three", "four"]),
+        ("intro:\n- one", ["intro:", "one"]),
+        ("| a | b |\n\n```\ncode here\n```\n\nOne.", ["One."]),
+        ("See `a b. C d` and [a link](x.md). Two", ["See X and a link.", "Two"]),
+    ],
+)
+def test_sentences_are_told_apart(text: str, sentences: list[str]) -> None:
+    assert list(_sentences(text)) == sentences
+
+
+@each_page
+def test_lines_of_prose_are_not_long(page: Path) -> None:
+    _assert_short_lines(page)
+
+
+def test_lines_of_the_changelog_are_not_long() -> None:
+    _assert_short_lines(docs.PROJECT / "CHANGELOG.md")
+
+
+def _assert_short_lines(path: Path) -> None:
+    """Those of tables and of pasted output aside."""
+    lines = _CODE.sub("", path.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 130 and not line.startswith("|")] == []
 
 
 def test_the_changelog_is_kept_for_this_version() -> None:
@@ -94,3 +168,22 @@ def test_the_changelog_is_kept_for_this_version() -> None:
 
 def _inline() -> list[str]:
     return re.findall(r"`([^`\n]+)`", TEXT)
+
+
+def _anchors(text: str) -> set[str]:
+    """The headings of a page as GitHub names them in links."""
+    titles = re.findall(r"^#+ (.+)$", _CODE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The sentences of a page's prose: what is in code blocks, tables and headings is none; inline code is one word."""
+    prose = re.sub(r"<!--.*?-->", "", _CODE.sub("", text), flags=re.DOTALL)
+    prose = re.sub(r"^(?:\||#).*$", "", prose, flags=re.MULTILINE)
+    prose = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "X", prose))
+    for block in re.split(r"\n\s*\n|^\s*(?:-|\d+\.) ", prose, flags=re.MULTILINE):
+        yield from (sentence for sentence in re.split(r"(?<=[.!?]) ", " ".join(block.split())) if sentence)
+
+
+def _length(sentence: str) -> int:
+    return len([word for word in sentence.split() if re.search(r"\w", word)])
