@@ -1,6 +1,6 @@
 """Every setting of the role: its type, its default and its one-line description.
 
-`group_data/all.py` and the README's table show the same; a test keeps the three equal.
+`group_data/all.py` and docs/settings.md show the same; a test keeps the three equal.
 """
 
 from __future__ import annotations

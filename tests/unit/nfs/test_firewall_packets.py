@@ -216,7 +216,7 @@ def test_what_is_no_nfs_is_not_kept_out(fenced: tuple[Net, int]) -> None:
     for container in ("0", "2"):
         for version in (4, 6):
             assert net.reaches(container, "tcp", OTHER[version], 80)
-    assert net.reaches("2", "tcp", OTHER[4], 2049), "a bridge of another name: README says so"
+    assert net.reaches("2", "tcp", OTHER[4], 2049), "a bridge of another name: docs/firewall.md says so"
 
 
 def test_the_machine_itself_mounts_as_before(fenced: tuple[Net, int]) -> None:
