@@ -8,10 +8,10 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts.base import ask_machine
-from tasks.facts.v2_installs import V2Installs
+from tasks.facts.v2_installs import V2Installs, installs_request
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.host.adoption import Installs, adoption_problems
+from tasks.replies import ask_machine
 
 _TIMEOUT = 240
 _KEY = "nanoclaw_root"
@@ -34,5 +34,5 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[P
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    found: Installs | None = ask_machine(member, V2Installs, root=plan.root, uid=plan.host.uid, timeout=_TIMEOUT)
+    found: Installs | None = ask_machine(member, V2Installs, timeout=_TIMEOUT, **installs_request(plan))
     return found

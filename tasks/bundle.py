@@ -13,7 +13,7 @@ import json
 import shlex
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,9 @@ def bundle(*entries: str) -> bytes:
 
 
 @cache
-def _line(entry: str) -> str:
-    """The archive of an entry as one line of text: pyinfra sends standard input line by line."""
-    return base64.b64encode(zlib.compress(bundle(entry), 9)).decode()
+def _line(*entries: str) -> str:
+    """The archive of entries as one line of text: pyinfra sends standard input line by line."""
+    return base64.b64encode(zlib.compress(bundle(*entries), 9)).decode()
 
 
 def boot_argv(entry: str) -> list[str]:
@@ -105,13 +105,16 @@ def entry_of(command: str) -> str | None:
     return after.split(maxsplit=1)[0] if found and after else None
 
 
-def boot_input(entry: str, request: Mapping[str, Any], payload: str = "", *, mark: bool = False) -> str:
+def boot_input(
+    entry: str, request: Mapping[str, Any], payload: str = "", *, mark: bool = False, more: Sequence[str] = ()
+) -> str:
     """The standard input of such a run.
 
     + payload: what the entry itself reads from its standard input
     + mark: whether the entry's output stands between BEGIN and END
+    + more: entries that this one runs itself
     """
-    return f"{_line(entry)}\n{request_line(request, mark=mark)}{payload}"
+    return f"{_line(entry, *more)}\n{request_line(request, mark=mark)}{payload}"
 
 
 def file_argv(file: str, entry: str) -> list[str]:

@@ -7,7 +7,7 @@ begins with `-` where an option could be read into it. Nothing secret stands in 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyinfra.api.command import QuoteString, StringCommand
@@ -31,7 +31,9 @@ def value(word: str) -> str:
     return word
 
 
-def run_program(entry: str, request: Mapping[str, Any], payload: str = "", *, mark: bool = False) -> StringCommand:
+def run_program(
+    entry: str, request: Mapping[str, Any], payload: str = "", *, mark: bool = False, more: Sequence[str] = ()
+) -> StringCommand:
     """Runs files/pods/ROOM/NAME.py, `ROOM.NAME`, on the machine. Its archive, request and payload go by standard input.
 
     Nothing is copied to the machine, and argv holds no more than the entry's name. The program answers with one JSON
@@ -39,9 +41,10 @@ def run_program(entry: str, request: Mapping[str, Any], payload: str = "", *, ma
 
     + payload: what the program itself reads from its standard input
     + mark: whether its output stands between BEGIN and END (tasks/bundle.py)
+    + more: programs that this one runs itself
     """
     program, *words = boot_argv(entry)
-    stdin = Unseen([boot_input(entry, request, payload, mark=mark)])
+    stdin = Unseen([boot_input(entry, request, payload, mark=mark, more=more)])
     return StringCommand(program, *map(QuoteString, words), _stdin=stdin)
 
 

@@ -12,8 +12,8 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts.base import ask_machine
 from tasks.facts.exports import Exports, export_questions
+from tasks.facts.look import Question
 from tasks.facts.machine import MachineFact
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
@@ -22,6 +22,7 @@ from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remem
 from tasks.model.host.preflight import MachineState
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.sanitize import printable
+from tasks.replies import ask_machine, ask_together
 
 _TIMEOUT = 60
 _TURNS = 4
@@ -58,6 +59,10 @@ class Looks:
 
     def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
         def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
+            questions = [Question(MachineFact, self._question(fleet, member))]
+            if member.name in fleet.servers:
+                questions.append(Question(Exports, export_questions(fleet.servers[member.name])))
+            ask_together(member, questions, _TIMEOUT)
             machine = ask_machine(member, MachineFact, **self._question(fleet, member), timeout=_TIMEOUT)
             exports = self.exports.get(member.name)
             if machine and member.name in fleet.servers and exports is None:

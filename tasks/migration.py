@@ -14,7 +14,6 @@ from pyinfra.api.host import Host
 
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
-from tasks.facts.base import ask_machine
 from tasks.facts.migration import MigrationProgress
 from tasks.facts.v1_install import V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
@@ -29,6 +28,7 @@ from tasks.model.migration.waves import waves
 from tasks.model.sanitize import printable
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch
+from tasks.replies import ask_machine
 from tasks.source import WORK_SECONDS
 
 _SECONDS = 240

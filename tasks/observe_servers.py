@@ -10,7 +10,6 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts.base import ask_machine
 from tasks.facts.observation import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
@@ -18,6 +17,7 @@ from tasks.model.access.observed_squash import ServerObservation, in_words, squa
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.nfs.mount_unit import transport
 from tasks.model.sanitize import printable
+from tasks.replies import ask_machine
 
 _TIMEOUT = 60
 _SERVER_TIMEOUT = 20

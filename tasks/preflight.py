@@ -31,6 +31,8 @@ from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable
 from tasks.observe_servers import observe
+from tasks.ownership import WALK
+from tasks.questions import ask_machines
 
 Answer = TypeVar("Answer")
 
@@ -155,6 +157,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     looks.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
+    ask_machines(fleet, members, run_config, WALK)
     if problems := look_at_v2(fleet, members, run_config):
         raise PreflightError(problems)
     migrations, problems = look_at_v1(fleet, members, run_config, only_reads=only_reads())

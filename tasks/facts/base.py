@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
-from pyinfra.api.host import Host
 
 from tasks.bundle import BEGIN, END
 from tasks.command import Unseen, run_program
@@ -37,9 +36,12 @@ class ProgramFact(FactBase[Document | None], Generic[Document]):
     def default() -> None:
         return None
 
-    def ask(self, **request: Any) -> StringCommand:
-        """The command that runs the program with this request. pyinfra ignores its standard input: see `question`."""
-        run = run_program(self.program, request, mark=True)
+    def ask(self, *more: str, **request: Any) -> StringCommand:
+        """The command that runs the program with this request. pyinfra ignores its standard input: see `arguments`.
+
+        + more: programs that this one runs itself
+        """
+        run = run_program(self.program, request, mark=True, more=more)
         # Without python3 there is no output, which is unknown; what is sent is read, else sending it fails.
         stdin = run.connector_arguments["_stdin"]
         tested = ("if command -v python3 >/dev/null 2>&1; then", run, "; else cat >/dev/null; fi")
@@ -78,7 +80,7 @@ def _documents(text: str) -> Iterator[Any]:
                 place = line.find("{", place + 1)
 
 
-def question(fact: type[ProgramFact[Any]], payload: str = "", **request: Any) -> dict[str, Any]:
+def arguments(fact: type[ProgramFact[Any]], payload: str = "", **request: Any) -> dict[str, Any]:
     """The arguments of `get_fact` for a fact: its own, and the standard input that pyinfra takes of a fact only so.
 
     + payload: what the program itself reads from its standard input
@@ -86,12 +88,3 @@ def question(fact: type[ProgramFact[Any]], payload: str = "", **request: Any) ->
     command = fact().command(**request)
     (stdin,) = command.connector_arguments["_stdin"] if isinstance(command, StringCommand) else ("",)
     return {**request, "_stdin": Unseen([stdin + payload])}
-
-
-def ask_machine(member: Host, fact: type[ProgramFact[Document]], *, timeout: int, **request: Any) -> Document | None:
-    """What a fact says of a machine, from deploy code; None where that is unknown.
-
-    + timeout: seconds
-    """
-    answer: Document | None = member.get_fact(fact, **question(fact, **request), _timeout=timeout)
-    return answer

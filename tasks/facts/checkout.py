@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import CheckoutState
+from tasks.model.ownership.owners import gives_on_pods
 
 
 class Checkout(ProgramFact[CheckoutState]):
@@ -28,3 +32,22 @@ class Checkout(ProgramFact[CheckoutState]):
     ) -> StringCommand:
         source = {"repository": repository, "ref": ref, "onecli": onecli, "peek": peek}
         return self.ask(root=root, user=user, uid=uid, gid=gid, gives=gives, **source)
+
+
+def checkout_request(plan: HostPlan, *, peek: bool = False) -> dict[str, Any]:
+    """What is asked of a host.
+
+    + peek: whether a commit that is not there yet is looked at as well
+    """
+    settings = plan.settings
+    return {
+        "root": plan.root,
+        "user": settings.nanoclaw_user,
+        "uid": plan.host.uid,
+        "gid": plan.host.gid,
+        "repository": settings.nanoclaw_repository,
+        "ref": settings.nanoclaw_ref,
+        "gives": gives_on_pods(plan),
+        "onecli": settings.nanoclaw_environment.get("ONECLI_URL"),
+        "peek": peek,
+    }

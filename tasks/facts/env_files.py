@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.host.env_files import EnvState
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.env_files import EnvState, places
 
 
 class EnvFiles(ProgramFact[EnvState]):
@@ -16,3 +19,8 @@ class EnvFiles(ProgramFact[EnvState]):
 
     def command(self, root: str, names: list[str], places: list[str]) -> StringCommand:
         return self.ask(root=root, names=names, places=places)
+
+
+def env_request(plan: HostPlan) -> dict[str, Any]:
+    """What is asked of a host."""
+    return {"root": plan.root, "names": sorted(plan.settings.nanoclaw_env), "places": list(places(plan.root))}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.runtime import RuntimeState
 
 
@@ -16,3 +19,8 @@ class RuntimeFact(ProgramFact[RuntimeState]):
 
     def command(self, user: str, uid: int, gid: int) -> StringCommand:
         return self.ask(user=user, uid=uid, gid=gid)
+
+
+def runtime_request(plan: HostPlan) -> dict[str, Any]:
+    """What is asked of a host."""
+    return {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.service_unit import inputs, log_files, started_record
 from tasks.model.host.serving import ServingState
 
 
@@ -28,3 +32,18 @@ class ServingFact(ProgramFact[ServingState]):
     ) -> StringCommand:
         where = {"unit": unit, "root": root, "inputs": inputs, "started": started, "errors": errors}
         return self.ask(**where, user=user, uid=uid, gid=gid, onecli=onecli)
+
+
+def serving_request(plan: HostPlan) -> dict[str, Any]:
+    """What is asked of a host."""
+    return {
+        "unit": plan.unit,
+        "root": plan.root,
+        "user": plan.settings.nanoclaw_user,
+        "uid": plan.host.uid,
+        "gid": plan.host.gid,
+        "inputs": list(inputs(plan)),
+        "started": started_record(plan),
+        "errors": log_files(plan)[1],
+        "onecli": plan.settings.nanoclaw_environment.get("ONECLI_URL"),
+    }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.adoption import Installs
 
 
@@ -16,3 +19,8 @@ class V2Installs(ProgramFact[Installs]):
 
     def command(self, root: str, uid: int) -> StringCommand:
         return self.ask(root=root, uid=uid)
+
+
+def installs_request(plan: HostPlan) -> dict[str, Any]:
+    """What is asked of a host."""
+    return {"root": plan.root, "uid": plan.host.uid}

@@ -9,7 +9,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, value, write_file
-from tasks.facts.agent_image import AgentImage
+from tasks.facts.agent_image import AgentImage, image_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageState, record_of, refusals, user_problem, wanted_step
 from tasks.model.host.service_unit import image_record
@@ -19,14 +19,7 @@ from tasks.report import say
 
 
 def _look(plan: HostPlan) -> ImageState:
-    return look(
-        AgentImage,
-        image=plan.image,
-        root=plan.root,
-        uid=plan.host.uid,
-        gid=plan.host.gid,
-        record=image_record(plan),
-    )
+    return look(AgentImage, **image_request(plan))
 
 
 @pods_operation

@@ -14,8 +14,9 @@ from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
 from tasks.bundle import entry_of
-from tasks.facts.base import ProgramFact, question
+from tasks.facts.base import ProgramFact
 from tasks.model.sanitize import printable
+from tasks.replies import ask_machine, replies
 from tasks.report import kept_back
 
 Document = TypeVar("Document")
@@ -29,7 +30,7 @@ def look(fact: type[ProgramFact[Document]], payload: str = "", **request: Any) -
 
     + payload: what the fact's program itself reads from its standard input
     """
-    answer: Document | None = host.get_fact(fact, **question(fact, payload, **request))
+    answer = ask_machine(host, fact, payload, **request)
     if answer is None:
         raise OperationError(
             f"could not learn the state of the machine ({fact.program}): see to what is said above, or to its "
@@ -61,9 +62,12 @@ def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperat
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
         try:
+            if state.is_executing:
+                replies().own.add((host.name, host.executing_op_hash))
             changed = False
             for command in function(*args, **kwargs):
                 changed = True
+                replies().forget(host)
                 yield command
             if changed and lasts and state.is_executing:
                 _refuse_repetition(function(*args, **kwargs))

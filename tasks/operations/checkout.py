@@ -9,7 +9,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
-from tasks.facts.checkout import Checkout
+from tasks.facts.checkout import Checkout, checkout_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
 from tasks.model.ownership.owners import gives_on_pods
@@ -29,16 +29,7 @@ def _worker(plan: HostPlan) -> dict[str, Any]:
 
 
 def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    settings = plan.settings
-    return look(
-        Checkout,
-        **_user(plan),
-        repository=settings.nanoclaw_repository,
-        ref=settings.nanoclaw_ref,
-        gives=gives_on_pods(plan),
-        onecli=settings.nanoclaw_environment.get("ONECLI_URL"),
-        peek=peek,
-    )
+    return look(Checkout, **checkout_request(plan, peek=peek))
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:

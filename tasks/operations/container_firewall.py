@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import replace
 
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, write_file
-from tasks.facts.container_firewall import ContainerFirewall
+from tasks.facts.container_firewall import ContainerFirewall, firewall_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.container_firewall import (
     NFTABLES_DROPIN,
@@ -42,7 +41,7 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     server = plan.source.address if plan.source else None
-    seen = look(ContainerFirewall, ipv6=bool(server and ipaddress.ip_address(server).version == 6))
+    seen = look(ContainerFirewall, **firewall_request(plan))
     if not seen.tools and not state.is_executing:
         seen = replace(seen, backend="nft")  # nft comes with an earlier operation
     mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]

@@ -10,9 +10,9 @@ from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
-from tasks.facts.env_files import EnvFiles
+from tasks.facts.env_files import EnvFiles, env_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.env_files import differing, open_places, places, refusals
+from tasks.model.host.env_files import differing, open_places, refusals
 from tasks.model.ownership.owners import owner_in_root
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import chowned, foresee
@@ -34,7 +34,7 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, root=plan.root, names=sorted(entries), places=list(places(plan.root)), payload=f"{KEY}\n")
+    seen = look(EnvFiles, f"{KEY}\n", **env_request(plan))
     seen = replace(seen, places=chowned(seen.places))
     refused = refusals(plan.root, seen)
     if refused:

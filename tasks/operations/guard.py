@@ -6,10 +6,9 @@ from pyinfra import host
 
 from tasks.bundle import bundle
 from tasks.command import argv, write_file
-from tasks.facts.guard import GuardFact
+from tasks.facts.guard import GuardFact, guard_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import (
-    UNIT_PREFIX,
     GuardState,
     guard_unit,
     program_file,
@@ -33,8 +32,7 @@ def guard(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    program = program_file(bundle("guard.main"))
-    state = look(GuardFact, unit=guard_unit(plan), unit_file=unit_file(plan), program=program, prefix=UNIT_PREFIX)
+    state = look(GuardFact, **guard_request(plan))
     yield from _remove(state, plan)
     if wanted(plan):
         yield from _install(state, plan)

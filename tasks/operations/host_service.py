@@ -9,7 +9,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program, write_file
-from tasks.facts.host_service import HostService
+from tasks.facts.host_service import HostService, service_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
@@ -20,18 +20,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: HostPlan) -> ServiceState:
-    return look(
-        HostService,
-        unit=plan.unit,
-        user=plan.settings.nanoclaw_user,
-        uid=plan.host.uid,
-        gid=plan.host.gid,
-        root=plan.root,
-        texts=[texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
-        logs=[texts.log_directory(plan), *texts.log_files(plan)],
-        inputs=list(texts.inputs(plan)),
-        started=texts.started_record(plan),
-    )
+    return look(HostService, **service_request(plan))
 
 
 @pods_operation

@@ -11,7 +11,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.mounts import Mounts
+from tasks.facts.mounts import Mounts, mounts_request
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_options import without_sizes
 from tasks.model.nfs.mount_plan import (
@@ -36,15 +36,7 @@ from tasks.report import log, say, show_diff
 
 
 def _look(plan: HostPlan) -> MountState:
-    wanted = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
-    return look(
-        Mounts,
-        pods=plan.settings.pods_path,
-        binds=[list(bind) for bind in plan.binds],
-        units={mount.path: mount.unit for mount in wanted},
-        stamp=STAMP,
-        tried=TRIED,
-    )
+    return look(Mounts, **mounts_request(plan))
 
 
 @lasting_operation

@@ -8,7 +8,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
-from tasks.facts.ownership import TreeOwners
+from tasks.facts.ownership import TreeOwners, trees_request
 from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, wrong
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.dry_run import foreseen
@@ -35,8 +35,8 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     if not trees:
         host.noop("no tree belongs to an agent here")
         return
-    arguments = [tree.arguments() for tree in trees]
-    reports = look(TreeOwners, trees=arguments).trees
+    request = trees_request(trees)
+    reports = look(TreeOwners, **request).trees
     found, unfinished = 0, False
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:
@@ -59,5 +59,5 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
         return
     named = [{"names": report.names} if report.names is not None else {} for report in reports]
-    told = [{**tree, **names} for tree, names in zip(arguments, named, strict=True)]
+    told = [{**tree, **names} for tree, names in zip(request["trees"], named, strict=True)]
     yield run_program("trees.main", {"apply": True, "trees": told})

@@ -6,7 +6,7 @@ from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.runtime import RuntimeFact
+from tasks.facts.runtime import RuntimeFact, runtime_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.runtime import (
     NODESOURCE,
@@ -28,7 +28,7 @@ _SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
 
 
 def _look(plan: HostPlan) -> RuntimeState:
-    return look(RuntimeFact, user=plan.settings.nanoclaw_user, uid=plan.host.uid, gid=plan.host.gid)
+    return look(RuntimeFact, **runtime_request(plan))
 
 
 def _missing(found: RuntimeState, plan: HostPlan) -> tuple[str, ...]:

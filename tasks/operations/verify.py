@@ -5,15 +5,16 @@ from __future__ import annotations
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
+from tasks.facts.look import Question
 from tasks.facts.probe import Probe
-from tasks.facts.serving import ServingFact
+from tasks.facts.serving import ServingFact, serving_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.service_unit import inputs, log_files, started_record
 from tasks.model.host.serving import serving_problem
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit, wanted
 from tasks.model.ownership.trees import host_trees
 from tasks.operations.base import Commands, look, pods_operation
+from tasks.replies import ask_together
 from tasks.report import log
 
 GUARD_SECONDS = 10
@@ -35,18 +36,10 @@ def agent_writes(plan: HostPlan) -> Commands:
     if not state.is_executing:
         host.noop("verified at the end of a real run")
         return
-    serving = look(
-        ServingFact,
-        unit=plan.unit,
-        root=plan.root,
-        user=plan.settings.nanoclaw_user,
-        uid=plan.host.uid,
-        gid=plan.host.gid,
-        inputs=list(inputs(plan)),
-        started=started_record(plan),
-        errors=log_files(plan)[1],
-        onecli=plan.settings.nanoclaw_environment.get("ONECLI_URL"),
+    ask_together(
+        host, [Question(ServingFact, serving_request(plan)), Question(Probe, {"arguments": probe_arguments(plan)})]
     )
+    serving = look(ServingFact, **serving_request(plan))
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")
     seen = look(Probe, arguments=probe_arguments(plan))

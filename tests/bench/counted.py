@@ -13,9 +13,9 @@ from tests.fake.kinds import KINDS
 WHAT = (
     "one run of deploy.py over a server and one host of each kind, on pyinfra's @fake connector. operations: those "
     "that the deploy has for the machine; in a dry run, those that it says would change. facts: commands that only "
-    "look (one round trip each), with the probe of the last operation. commands: everything else that is sent to the "
-    "machine. changes: operations that change it. first: each operation finds its part undone (a Debian 13 with apt, "
-    "what packages bring is not counted); second and dry: everything is done."
+    "look, with the probe of the last operation. trips: round trips to the machine. commands: everything else that is "
+    "sent to the machine. changes: operations that change it. first: each operation finds its part undone (a Debian 13 "
+    "with apt, what packages bring is not counted); second and dry: everything is done."
 )
 
 Costs = dict[str, dict[str, Cost]]
@@ -41,13 +41,16 @@ def document(counted: Costs) -> dict[str, Any]:
 
 
 def table(counted: Costs) -> str:
-    """The counts in a table for people: operations, facts and commands of each run."""
+    """The counts in a table for people: operations, facts, round trips and commands of each run."""
     runs = list(counted)
-    rows = [["", *(f"{run} run" for run in runs)], ["machine", *["operations  facts  commands"] * len(runs)]]
+    rows = [["", *(f"{run} run" for run in runs)], ["machine", *["operations  facts  trips  commands"] * len(runs)]]
     for name in next(iter(counted.values())):
         cells = [counted[run][name] for run in runs]
         rows.append(
-            [name.removeprefix("@fake/"), *(f"{c.operations:>10}  {c.facts:>5}  {c.commands:>8}" for c in cells)]
+            [
+                name.removeprefix("@fake/"),
+                *(f"{c.operations:>10}  {c.facts:>5}  {c.trips:>5}  {c.commands:>8}" for c in cells),
+            ]
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyinfra import host
 
-from tasks.bundle import BOOT, entry_of
+from tasks.bundle import BOOT, boot_argv, entry_of, request_line
 
 Requests = Mapping[str, list[dict[str, Any]]]
 """By the name of a program: requests that are answered, each as the arguments that it must have."""
@@ -31,15 +31,15 @@ class Answers(dict[Any, Any]):
     def __init__(self, before: Mapping[str, Any], after: Mapping[str, Any], requests: Requests) -> None:
         super().__init__()
         self._before, self._after = _as_responses(before, requests), _as_responses(after, requests)
-        self._operation: str | None = None
+        self.operation: str | None = None
         self.acted = False
 
     def __bool__(self) -> bool:
         return True
 
     def items(self) -> Any:
-        if host.executing_op_hash != self._operation:
-            self._operation, self.acted = host.executing_op_hash, False
+        if host.executing_op_hash != self.operation:
+            self.operation, self.acted = host.executing_op_hash, False
         facts = self._after if self.acted else self._before
         return {**facts, _LISTS: "", _EVERYTHING: _Done(self)}.items()
 
@@ -95,6 +95,14 @@ def fact_pattern(program: str, request: Mapping[str, Any] | None = None) -> re.P
         for key, value in (request or {}).items()
     )
     return re.compile(rf"{head}[^\n]*\n{asked}[^\n]*\Z" if asked else head)
+
+
+def asked_alone(entry: str, request: Any) -> str:
+    """The command, with its request, of a fact that is asked alone."""
+    run = f"{shlex.join(boot_argv(entry)[:-1])} {entry}"
+    return with_request(
+        f"if command -v python3 >/dev/null 2>&1; then {run} ; else", ["\n", request_line(request, mark=True)]
+    )
 
 
 def with_request(command: str, stdin: Any) -> str:

@@ -75,13 +75,26 @@ class Outcome:
         return [(op["name"], defaultdict(list, op)) for op in found]
 
     def facts(self, machine: str) -> list[str]:
-        """The programs that only looked, in order."""
-        return [found[1] for command in self.sent[machine] if (found := _FACT.search(command))]
+        """The programs that only looked, in order: those of one look each by itself."""
+        return [entry for command in self.sent[machine] for entry in _looks(command)]
+
+    def trips(self, machine: str) -> int:
+        """Round trips to a machine."""
+        return len(self.sent[machine])
 
     def commands(self, machine: str) -> list[str]:
         """What was sent beside facts, each in short: a program's name, or the command itself."""
         others = [command for command in self.sent[machine] if not _FACT.search(command)]
         return [entry_of(command) or command for command in others]
+
+
+def _looks(command: str) -> list[str]:
+    """The programs that a command has look."""
+    found = _FACT.search(command)
+    if found and found[1] == "machine.look":
+        questions = json.loads(command.rpartition("\n")[2])["request"]["questions"]
+        return [question["entry"] for question in questions]
+    return [found[1]] if found else []
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,7 @@ class Cost:
 
     operations: int
     facts: int
+    trips: int
     commands: int
     changes: int
 
@@ -201,6 +215,7 @@ def _cost(outcome: Outcome, data: Iterable[str]) -> dict[str, Cost]:
         name: Cost(
             operations=len(outcome.operations(name)),
             facts=len(outcome.facts(name)),
+            trips=outcome.trips(name),
             commands=len(outcome.commands(name)),
             changes=len(outcome.changed(name)),
         )

@@ -14,8 +14,8 @@ from tests.fake.bare_host import KEY, NO_ACCOUNT
 from tests.fake.deploy import Outcome, answers, costs, deploy, fleet
 from tests.fake.kinds import KINDS, SECRET
 
-OPERATIONS, FACTS = 12, 15
-"""What a finished machine may cost at most."""
+OPERATIONS, TRIPS, DRY_TRIPS = 12, 3, 2
+"""What a finished machine may cost at most: operations, and round trips of a real run and of a dry one."""
 
 DATA = fleet(**KINDS)
 MACHINES = list(DATA)
@@ -42,9 +42,10 @@ def test_a_finished_fleet_is_verified_and_nothing_is_sent_but_looks(second: Outc
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_finished_machine_costs_little(second: Outcome, machine: str) -> None:
-    operations, facts = second.operations(machine), second.facts(machine)
+    operations = second.operations(machine)
     assert len(operations) <= OPERATIONS, operations
-    assert len(facts) <= FACTS, facts
+    assert second.trips(machine) <= TRIPS, second.facts(machine)
+    assert len(set(second.facts(machine))) == len(second.facts(machine)), "asked twice"
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -60,6 +61,36 @@ def test_a_dry_run_over_a_finished_fleet_predicts_nothing(tmp_path: Path) -> Non
     assert [dry.changed(machine) for machine in MACHINES] == [[]] * len(MACHINES)
     assert [dry.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
     assert not re.search(r"^\s*\[.*\] [+-]", dry.log, re.MULTILINE), "a diff of nothing"
+    assert {machine: dry.trips(machine) for machine in MACHINES if dry.trips(machine) > DRY_TRIPS} == {}
+
+
+def test_a_machine_is_asked_anew_once_something_has_changed_on_it(tmp_path: Path, second: Outcome) -> None:
+    """A mount that has to be made anew: what lies below it was another directory when the machine was first asked."""
+    finished = answers(DATA, "finished")["@fake/squash"]["nfs.mounts"]
+    gone = {**finished, "points": {**finished["points"], "/pods": {**finished["points"]["/pods"], "mounts": []}}}
+    run = deploy(
+        tmp_path,
+        DATA,
+        "finished",
+        "-y",
+        instead={"@fake/squash": {"nfs.mounts": gone}},
+        then={"@fake/squash": {"nfs.mounts": finished}},
+    )
+    assert "Pods mount | Mount the pods" in run.changed("@fake/squash"), run.log
+    asked = run.facts("@fake/squash")
+    for program in ("source.checkout", "guard.state", "source.agent_image", "service.env_state", "service.state"):
+        assert asked.count(program) == 2, program
+    assert asked.count("machine.runtime") == 1, "nothing had changed before it"
+    assert run.facts("@fake/native") == second.facts("@fake/native"), "another host"
+
+
+def test_hosts_are_asked_anew_once_something_has_changed_on_a_server(tmp_path: Path, second: Outcome) -> None:
+    finished = answers(DATA, "finished")["@fake/server"]["nfs.exports"]
+    instead = {"@fake/server": {"nfs.exports": {**finished, "dropin": None}}}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then={"@fake/server": {"nfs.exports": finished}})
+    assert run.changed("@fake/server") == ["NFS server | Export the pods"], run.log
+    for name in ("@fake/squash", "@fake/native"):
+        assert run.facts(name).count("nfs.mounts") == 2 > second.facts(name).count("nfs.mounts")
 
 
 def test_a_dry_run_over_bare_machines_predicts_everything_and_sends_nothing(tmp_path: Path, first: Outcome) -> None:

@@ -13,23 +13,23 @@ from tests.docs import PROJECT
 from tests.fake.deploy import Cost
 
 COUNTS = {
-    "first": {"@fake/a": Cost(12, 20, 39, 10), "@fake/longer": Cost(5, 7, 11, 4)},
-    "second": {"@fake/a": Cost(12, 13, 0, 0), "@fake/longer": Cost(5, 7, 0, 0)},
+    "first": {"@fake/a": Cost(12, 20, 60, 39, 10), "@fake/longer": Cost(5, 7, 18, 11, 4)},
+    "second": {"@fake/a": Cost(12, 13, 3, 0, 0), "@fake/longer": Cost(5, 7, 2, 0, 0)},
 }
 
 
 def test_the_table_has_a_row_for_each_machine() -> None:
     assert counted.table(COUNTS).splitlines() == [
-        "          first run                     second run",
-        "machine   operations  facts  commands   operations  facts  commands",
-        "a                 12     20        39           12     13         0",
-        "longer             5      7        11            5      7         0",
+        "          first run                            second run",
+        "machine   operations  facts  trips  commands   operations  facts  trips  commands",
+        "a                 12     20     60        39           12     13      3         0",
+        "longer             5      7     18        11            5      7      2         0",
     ]
 
 
 def test_the_counts_are_by_machine_then_by_run() -> None:
     machines = counted.document(COUNTS)["machines"]
-    assert machines["a"]["second"] == {"operations": 12, "facts": 13, "commands": 0, "changes": 0}
+    assert machines["a"]["second"] == {"operations": 12, "facts": 13, "trips": 3, "commands": 0, "changes": 0}
     assert list(machines) == ["a", "longer"]
 
 

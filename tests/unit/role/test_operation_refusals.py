@@ -12,6 +12,7 @@ from pyinfra.api.exceptions import OperationError
 from tasks.command import run_program
 from tasks.operations import base
 from tasks.operations.base import Commands, lasting_operation, pods_operation
+from tasks.replies import Replies
 
 
 @pods_operation
@@ -31,6 +32,8 @@ class Host:
     """A machine that keeps what is logged."""
 
     name = "oslo"
+    groups: tuple[str, ...] = ()
+    executing_op_hash = None
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -49,6 +52,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def at(monkeypatch: pytest.MonkeyPatch, *, executing: bool) -> None:
     monkeypatch.setattr(base, "state", SimpleNamespace(is_executing=executing))
+    known = Replies()
+    monkeypatch.setattr(base, "replies", lambda: known)
 
 
 @pytest.mark.parametrize(("error", "text"), ERRORS)

@@ -1,0 +1,54 @@
+"""Answers many questions of the role in one round trip: each by its own program, in a process of its own.
+
+Argument: {"questions": [{"entry", "request"}…]}. Standard input: a JSON list of what each program reads from its own.
+Answer: {"replies": [what it printed, or null where it failed…]}. A program that fails says why on standard error only;
+whoever needs its answer asks it alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import runpy
+import sys
+from typing import Any
+
+
+def answer(entry: str, request: Any, payload: str) -> str | None:
+    """What a program prints, or None where it does not end well."""
+    out = os.memfd_create("answer")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.dup2(out, 1)
+            sys.argv, sys.stdin = [entry, json.dumps(request)], io.TextIOWrapper(io.BytesIO(payload.encode()))
+            runpy.run_module(f"files.pods.{entry}", run_name="__main__", alter_sys=True)
+            status = 0
+        except SystemExit as error:
+            status = 0 if error.code in (None, 0) else 1
+            print(f"{entry}: {error.code}", file=sys.stderr)
+        except BaseException as error:  # whatever it is, the others answer
+            print(f"{entry}: {error!r}", file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    with open(out, encoding="utf-8", errors="surrogateescape") as file:
+        file.seek(0)
+        text = file.read()
+    return text if status == 0 else None
+
+
+def main(questions: list[dict[str, Any]], payloads: list[str]) -> dict[str, list[str | None]]:
+    """The answers, in the order of their questions."""
+    sys.stdout.flush()
+    pairs = zip(questions, payloads)  # noqa: B905 - Python 3.9 has no strict=
+    return {"replies": [answer(each["entry"], each["request"], payload) for each, payload in pairs]}
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    print(json.dumps(main(asked["questions"], json.load(sys.stdin))))
