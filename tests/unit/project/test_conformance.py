@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from pyinfra.api.arguments import all_argument_meta
 
+from tasks.bundle import PODS
+
 PROJECT = Path(__file__).resolve().parents[3]
 DEPLOY = PROJECT / "deploy.py"
 TASKS = sorted((PROJECT / "tasks").rglob("*.py"))
@@ -186,6 +188,40 @@ def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
         helpers = {"command", "bundle", "replies", "report"} if part == "operations" else set()
         assert used <= {*LAYERS[part], *helpers}
     assert not [name for name in imports(path) if name.startswith(("tests", "files", "deploy"))]
+
+
+BENEATH = {
+    "access": (),
+    "fleet": ("access",),
+    "nfs": ("access", "fleet"),
+    "ownership": ("access", "fleet", "nfs"),
+    "versions": ("access", "fleet", "nfs", "ownership"),
+    "host": ("access", "fleet", "nfs", "ownership", "versions"),
+    "migration": ("access", "fleet", "nfs", "ownership", "versions", "host"),
+}
+"""The rooms of the model: each imports those beneath it, and the files beside the rooms."""
+
+
+@pytest.mark.parametrize("path", [path for path in MODEL if path.parent.name in BENEATH], ids=named)
+def test_a_room_of_the_model_imports_only_rooms_beneath_it(path: Path) -> None:
+    used = {name for name in imports(path) if name.startswith("tasks.model.")}
+    rooms = {name.split(".")[2] for name in used if (PROJECT / "tasks/model" / name.split(".")[2]).is_dir()}
+    assert rooms <= {path.parent.name, *BENEATH[path.parent.name]}
+
+
+def test_every_room_of_the_model_has_its_place() -> None:
+    folders = {path.parent.name for path in MODEL if path.parent != PROJECT / "tasks/model"}
+    assert folders == set(BENEATH)
+
+
+def test_rooms_of_programs_use_v1_only_to_find_and_to_migrate() -> None:
+    """`common` uses no other room; v1 is nothing that NFS, trees, the guard or the probe know of."""
+    rooms = {room: set[str]() for room in sorted({path.relative_to(PODS).parts[0] for path in PROGRAMS})}
+    for path in PROGRAMS:
+        names = [name.split(".") for name in imports(path) if name.startswith("files.pods.")]
+        rooms[path.relative_to(PODS).parts[0]] |= {name[2] for name in names}
+    assert rooms["common"] <= {"common"}
+    assert [room for room, used in rooms.items() if "v1" in used and room in ("nfs", "trees", "guard", "probe")] == []
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
