@@ -59,8 +59,8 @@ def v1_is_as_it_was(fleet: Fleet, name: str) -> bool:
     The same program says it again, as it was called then; of v2, which has gone on, it has other things to say by now.
     """
     work = json.loads(fleet.lab[name].succeed(f"cat {directory(fleet.host(name))}/work.json"))
-    argv = next(step["argv"] for step in work["steps"] if step["name"] == ACCOUNT)
-    again = fleet.lab[name].run(shlex.join(argv), check=False, timeout=600).stdout
+    step = next(step for step in work["steps"] if step["name"] == ACCOUNT)
+    again = fleet.lab[name].run(shlex.join(step["argv"]), input=step["input"], check=False, timeout=600).stdout
     return bool(json.loads(again.splitlines()[-1])["digest"] == account(journal(fleet, name))["digest"])
 
 
