@@ -184,7 +184,7 @@ def test_nothing_of_the_role_writes_past_the_filter() -> None:
     """It stands at sys.stdout and sys.stderr: nothing writes to a descriptor, or to the streams' buffers."""
     for path in CAPABILITIES:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"os\.write\(|std(out|err)\.buffer\b|__std(out|err)__|/dev/tty", text), path
+        assert not re.search(r"os\.write\(|(?<!stdin)\.buffer\b|__std(out|err)__|/dev/tty", text), path
 
 
 @given(st.text())
