@@ -129,7 +129,7 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
         V1Install,
         dir=plan.settings.nanoclaw_v1_dir,
         root=plan.root,
-        uid=plan.host.uid,
+        uid=plan.host_ids.uid,
         space=[
             {"path": plan.root, "mount": mount if plan.root_on_pods else None},
             {"path": plan.settings.pods_path, "mount": mount},

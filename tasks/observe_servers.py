@@ -48,7 +48,7 @@ def observe(
         if seen is None:
             continue
         logger.info("    %s: %s: %s", member.name, plan.source, printable(in_words(seen)))
-        if squash := squash_seen(seen, plan.host, plan.agent):
+        if squash := squash_seen(seen, plan.host_ids, plan.agent):
             observed[member.name] = squash
     return observed, problems
 
@@ -56,7 +56,7 @@ def observe(
 def _wish(plan: HostPlan) -> Wish:
     stated = plan.squash if plan.settings.pods_export_options is not None else None
     export = plan.source.path if plan.source else ""
-    return Wish(export, plan.settings.pods_access, plan.host, plan.agent, stated)
+    return Wish(export, plan.settings.pods_access, plan.host_ids, plan.agent, stated)
 
 
 def places(plan: HostPlan) -> list[str]:
@@ -74,7 +74,7 @@ def _question(plan: HostPlan) -> dict[str, Any]:
         "version": plan.settings.pods_nfs_version,
         "transport": transport(plan.source.address),
         "places": places(plan),
-        "host": [plan.host.uid, plan.host.gid],
+        "host": [plan.host_ids.uid, plan.host_ids.gid],
         "agent": [plan.agent.uid, plan.agent.gid],
         "seconds": _SERVER_TIMEOUT,
     }

@@ -24,5 +24,5 @@ class AgentImage(ProgramFact[ImageState]):
 
 def image_request(plan: HostPlan) -> dict[str, Any]:
     """What is asked of a host."""
-    ids = {"uid": plan.host.uid, "gid": plan.host.gid}
+    ids = {"uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
     return {"image": plan.image, "root": plan.root, **ids, "record": image_record(plan)}

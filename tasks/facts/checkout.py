@@ -43,8 +43,8 @@ def checkout_request(plan: HostPlan, *, peek: bool = False) -> dict[str, Any]:
     return {
         "root": plan.root,
         "user": settings.nanoclaw_user,
-        "uid": plan.host.uid,
-        "gid": plan.host.gid,
+        "uid": plan.host_ids.uid,
+        "gid": plan.host_ids.gid,
         "repository": settings.nanoclaw_repository,
         "ref": settings.nanoclaw_ref,
         "gives": gives_on_pods(plan),

@@ -40,8 +40,8 @@ def service_request(plan: HostPlan) -> dict[str, Any]:
     return {
         "unit": plan.unit,
         "user": plan.settings.nanoclaw_user,
-        "uid": plan.host.uid,
-        "gid": plan.host.gid,
+        "uid": plan.host_ids.uid,
+        "gid": plan.host_ids.gid,
         "root": plan.root,
         "texts": [texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
         "logs": [texts.log_directory(plan), *texts.log_files(plan)],

@@ -23,4 +23,4 @@ class V2Installs(ProgramFact[Installs]):
 
 def installs_request(plan: HostPlan) -> dict[str, Any]:
     """What is asked of a host."""
-    return {"root": plan.root, "uid": plan.host.uid}
+    return {"root": plan.root, "uid": plan.host_ids.uid}

@@ -21,7 +21,7 @@ from tasks.report import log, say, show_diff
 
 
 def _user(plan: HostPlan) -> dict[str, Any]:
-    return {"root": plan.root, "user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    return {"root": plan.root, "user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
 
 
 def _worker(plan: HostPlan) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def checkout(plan: HostPlan) -> Commands:
             say(note)
         if found.version.container_changed is not False:
             foresee("container")
-    if found.owners.get(".git") not in (None, (plan.host.uid, plan.host.gid)):
-        foresee_chown(handed_over(found, plan), plan.host)
+    if found.owners.get(".git") not in (None, (plan.host_ids.uid, plan.host_ids.gid)):
+        foresee_chown(handed_over(found, plan), plan.host_ids)
     if copy:
         foresee("database")
         say(

@@ -76,12 +76,17 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         ids = [owner.uid, owner.gid] if owner else None
         yield run_program("service.make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
     if steps.units:
-        told = {"unit": plan.unit, "user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+        told = {
+            "unit": plan.unit,
+            "user": plan.settings.nanoclaw_user,
+            "uid": plan.host_ids.uid,
+            "gid": plan.host_ids.gid,
+        }
         yield run_program("service.install_units", told, json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if adopted:
         names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
-        yield run_program("service.adopt_units", {"uid": plan.host.uid, "names": names})
+        yield run_program("service.adopt_units", {"uid": plan.host_ids.uid, "names": names})
     if steps.start:
         yield run_program("service.start", start_arguments(plan, restart=steps.restart))

@@ -53,7 +53,7 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
     if not wanted or _look(plan).decided:
         host.noop("no channel is to be installed")
         return
-    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
     yield run_program("migration.install_channels", {"root": plan.root, "lock": plan.lock, "channels": wanted, **user})
 
 

@@ -188,7 +188,7 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources
         yield run_program("nfs.make_directories", arguments)
     guards = [wanted.path for wanted, decision in decided if decision.guard]
     if guards:
-        inside, ids = None if plan.root_on_pods else plan.root, [plan.host.uid, plan.host.gid]
+        inside, ids = None if plan.root_on_pods else plan.root, [plan.host_ids.uid, plan.host_ids.gid]
         yield run_program("nfs.seal_mount_point", {"paths": guards, "root": inside, "owner": ids})
 
 

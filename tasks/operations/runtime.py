@@ -90,7 +90,7 @@ def _nodesource(major: int, found: RuntimeState) -> Commands:
 
 
 def _account(found: AccountState, plan: HostPlan) -> Commands:
-    name, ids = plan.settings.nanoclaw_user, plan.host
+    name, ids = plan.settings.nanoclaw_user, plan.host_ids
     if not found.ids:
         if found.gid_group is None:
             yield argv("groupadd", "--gid", str(ids.gid), name)

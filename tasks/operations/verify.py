@@ -52,7 +52,7 @@ def agent_writes(plan: HostPlan) -> Commands:
 
 def probe_arguments(plan: HostPlan) -> dict[str, object]:
     """The argument of files/pods/probe/main.py for a host."""
-    host_ids, agent = plan.host, plan.agent
+    host_ids, agent = plan.host_ids, plan.agent
     return {
         "sessions": plan.sessions,
         "groups": plan.groups,

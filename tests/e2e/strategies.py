@@ -176,10 +176,10 @@ def assert_owners(fleet: Fleet, name: str) -> None:
     if plan.root_on_pods:
         root = export + plan.root.removeprefix(plan.settings.pods_path)
         sessions, groups = f"{root}/data/v2-sessions", f"{root}/groups"
-        owner, machine = plan.squash.seen(plan.host), server
+        owner, machine = plan.squash.seen(plan.host_ids), server
     else:
         root, sessions, groups = plan.root, f"{export}/v2-sessions", f"{export}/groups"
-        owner, machine = plan.host, host
+        owner, machine = plan.host_ids, host
     agent = plan.stored_agent
     # The guard has a moment for what dockerd makes in a session.
     wrong = f"find {sessions} {groups} ! -uid {agent.uid} -o ! -gid {agent.gid}"
@@ -189,7 +189,7 @@ def assert_owners(fleet: Fleet, name: str) -> None:
     assert machine.succeed(others, timeout=300) == ""
     assert host.succeed(f"stat -c %a {plan.root}/.env 2>/dev/null || echo none").strip() in ("600", "none")
     process = f"ps -o uid= -p $(systemctl show --property=MainPID --value {plan.unit})"
-    assert int(host.succeed(process)) == plan.host.uid
+    assert int(host.succeed(process)) == plan.host_ids.uid
 
 
 def assert_guard(fleet: Fleet, name: str) -> None:

@@ -39,12 +39,12 @@ _IMAGE = "sha256:" + "ab" * 32
 
 def _installed(plan: HostPlan) -> Installed:
     path = service_unit.unit_path(plan)
-    unit = Service("system", plan.unit, path, plan.host.uid, "active")
-    return Installed(plan.root, plan.host.uid, plan.settings.nanoclaw_user, True, [unit], [])
+    unit = Service("system", plan.unit, path, plan.host_ids.uid, "active")
+    return Installed(plan.root, plan.host_ids.uid, plan.settings.nanoclaw_user, True, [unit], [])
 
 
 def finished_host(plan: HostPlan) -> Documents:
-    ids = (plan.host.uid, plan.host.gid)
+    ids = (plan.host_ids.uid, plan.host_ids.gid)
     pin = {"commit": _COMMIT, "lock": _LOCK, "package": _PACKAGE, "node": "20"}
     name = plan.settings.nanoclaw_user
     account = AccountState(ids, service_unit.expected_account(plan).home, True, name, name, ids[1], True, True)
@@ -175,7 +175,7 @@ def _guarded(plan: HostPlan) -> GuardState:
 
 
 def _running(plan: HostPlan) -> ServiceState:
-    owner = plan.stored_agent if plan.root_on_pods and plan.access.access == "squash" else plan.host
+    owner = plan.stored_agent if plan.root_on_pods and plan.access.access == "squash" else plan.host_ids
     logs = {
         path: Place("file" if path.endswith(".log") else "directory", owner.uid, owner.gid) for path in logs_of(plan)
     }

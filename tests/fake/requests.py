@@ -36,8 +36,8 @@ TAKEN = 850
 def of_host(plan: HostPlan) -> Requests:
     """What a host is asked: with its own ids, or with those that it takes instead."""
     plans = [plan]
-    if plan.settings.nanoclaw_uid is None and plan.host.uid != 0:
-        plans.append(replace(plan, host=Ids(TAKEN, TAKEN), squash=_taken(plan)))
+    if plan.settings.nanoclaw_uid is None and plan.host_ids.uid != 0:
+        plans.append(replace(plan, host_ids=Ids(TAKEN, TAKEN), squash=_taken(plan)))
     asked = [_of(one) for one in plans]
     return {name: [request for one in asked for request in one[name]] for name in asked[0]}
 
@@ -49,11 +49,11 @@ def _taken(plan: HostPlan) -> Squash | None:
 
 def _of(plan: HostPlan) -> Requests:
     settings, root, pods = plan.settings, plan.root, plan.settings.pods_path
-    whom = {"user": settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    whom = {"user": settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
     on_pods = f"{root}/".startswith(f"{pods}/")
     sessions, groups = f"{root}/data/v2-sessions", f"{root}/groups"
     binds = [] if on_pods else [[f"{pods}/v2-sessions", sessions], [f"{pods}/groups", groups]]
-    ids = {"host": [plan.host.uid, plan.host.gid], "agent": [plan.agent.uid, plan.agent.gid]}
+    ids = {"host": [plan.host_ids.uid, plan.host_ids.gid], "agent": [plan.agent.uid, plan.agent.gid]}
     unit = f"nanoclaw-v2-{plan.slug}.service"
     secrets = sorted(settings.nanoclaw_env)
     source = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
@@ -71,8 +71,8 @@ def _of(plan: HostPlan) -> Requests:
         "nfs.mounts": [{"binds": binds, "pods": pods}],
         "source.checkout": [{**whom, **source, "root": root}],
         "guard.state": [{"unit": guard}],
-        "service.v2_installs": [{"root": root, "uid": plan.host.uid}],
-        "source.agent_image": [{"image": plan.image, "root": root, "uid": plan.host.uid, "gid": plan.host.gid}],
+        "service.v2_installs": [{"root": root, "uid": plan.host_ids.uid}],
+        "source.agent_image": [{"image": plan.image, "root": root, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}],
         "service.env_state": [{"names": secrets, "root": root}],
         "service.state": [{**whom, "root": root, "unit": unit}],
         "probe.main": [{**ids, "image": plan.image, "sessions": sessions, "groups": groups}],

@@ -87,7 +87,7 @@ class HostPlan:
 
     name: str
     settings: HostSettings
-    host: Ids
+    host_ids: Ids
     """The ids of the host process."""
     image_user: Ids
     access: Choice
@@ -103,7 +103,7 @@ class HostPlan:
     @property
     def agent(self) -> Ids:
         """The ids of the agent's processes."""
-        return agent_of(self.host, self.image_user)
+        return agent_of(self.host_ids, self.image_user)
 
     @property
     def stored_agent(self) -> Ids:

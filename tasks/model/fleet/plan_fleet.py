@@ -75,7 +75,7 @@ def plan_fleet(
 
 
 _HOST_QUESTIONS: tuple[Callable[[HostDraft], object], ...] = (
-    lambda host: host.host,
+    lambda host: host.host_ids,
     lambda host: host.source,
     lambda host: host.address,
     lambda host: host.stated_squash,
@@ -101,7 +101,7 @@ def _server_plan(server: ServerDraft, hosts: list[HostPlan]) -> ServerPlan:
             options=("rw", "sync", "no_subtree_check", "sec=sys", "secure", *host.squash.options()),
             owner=ROOT if host.access.access == "chown" else host.stored_agent,
             host=host.name,
-            writers=(host.host, host.agent),
+            writers=(host.host_ids, host.agent),
             holds_root=host.root_on_pods,
         )
         for host in hosts

@@ -49,7 +49,7 @@ class HostDraft:
         return RefusedError(self.name, key, text)
 
     @cached_property
-    def host(self) -> Ids:
+    def host_ids(self) -> Ids:
         """The ids of the host process."""
         settings, user = self.settings, self.settings.nanoclaw_user
         root = user == "root"
@@ -76,7 +76,7 @@ class HostDraft:
     @cached_property
     def agent(self) -> Ids:
         """The ids of the agent's processes."""
-        return agent_of(self.host, self.image_user)
+        return agent_of(self.host_ids, self.image_user)
 
     @cached_property
     def server_name(self) -> str | None:
@@ -203,7 +203,9 @@ class HostDraft:
         managed = self.server_name is not None
         wanted = self.settings.pods_access
         try:
-            return choose(wanted, self.host, self.agent, managed=managed, squash=self.known_squash, local=self.local)
+            return choose(
+                wanted, self.host_ids, self.agent, managed=managed, squash=self.known_squash, local=self.local
+            )
         except AccessError as error:
             stated = wanted == "auto" and self.settings.pods_export_options is not None
             raise self._refused("pods_export_options" if stated else "pods_access", str(error)) from None
@@ -226,7 +228,7 @@ class HostDraft:
         return HostPlan(
             name=self.name,
             settings=self.settings,
-            host=self.host,
+            host_ids=self.host_ids,
             image_user=self.image_user,
             access=self.access,
             squash=self.squash,

@@ -69,11 +69,11 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
         if is_the_plans and one.ours:
             continue
         if is_the_plans or unit.manager == "user":
-            if unit.uid != plan.host.uid:
+            if unit.uid != plan.host_ids.uid:
                 adopt = _as_user(one, unit.uid, plan).replace(" and", "to adopt it, set", 1)
                 yield (
-                    f"{unit.file} runs {one.root} as uid {unit.uid}, and the role would run it as uid {plan.host.uid}: "
-                    f"{adopt}; or {_stop(one)}, then run again"
+                    f"{unit.file} runs {one.root} as uid {unit.uid}, and the role would run it as uid "
+                    f"{plan.host_ids.uid}: {adopt}; or {_stop(one)}, then run again"
                 )
             elif unit.active == "no manager":
                 yield (
@@ -96,7 +96,7 @@ def _runner(one: Installed) -> int | None:
 
 def _as_user(one: Installed, uid: int | None, plan: HostPlan) -> str:
     """The settings with which an install goes on as the user that runs it: its files may be another's."""
-    if uid == plan.host.uid:
+    if uid == plan.host_ids.uid:
         return ""
     if uid == 0:
         return " and nanoclaw_user to root"

@@ -72,7 +72,7 @@ def user_problem(plan: HostPlan, seen: ImageState) -> str | None:
 
     Only where it counts: NanoClaw starts the agent as the host process's ids unless that is root or uid 1000.
     """
-    if seen.image is None or agent_of(plan.host, plan.image_user) != plan.image_user:
+    if seen.image is None or agent_of(plan.host_ids, plan.image_user) != plan.image_user:
         return None
     if seen.ids is None:
         return f"the agent image {plan.image} has USER {seen.user!r}, and no such user: build it with one"

@@ -105,17 +105,17 @@ def checkout_drift(found: CheckoutState, plan: HostPlan) -> list[str]:
         drift.append(f"{(found.commit or 'nothing')[:12]} is checked out, {plan.settings.nanoclaw_ref} is wanted")
     if found.commit and not same_repository(found.remote, plan.settings.nanoclaw_repository):
         drift.append(f"the remote origin is {found.remote or 'missing'}, and only that differs: it is set")
-    ids = (plan.host.uid, plan.host.gid)
+    ids = (plan.host_ids.uid, plan.host_ids.gid)
     for path, owner in found.owners.items():
         if owner != ids and not (owner is None and path == ".git"):
-            drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, wanted {plan.host}")
+            drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, wanted {plan.host_ids}")
     return drift
 
 
 def handed_over(found: CheckoutState, plan: HostPlan) -> frozenset[int]:
     """Whose files of a checkout of another user become the host user's (files/pods/source/fetch.py)."""
     before = found.owners.get(".git")
-    return frozenset({before[0], 0, NOBODY, plan.host.uid}) if before else frozenset()
+    return frozenset({before[0], 0, NOBODY, plan.host_ids.uid}) if before else frozenset()
 
 
 def build_drift(found: CheckoutState) -> list[str]:

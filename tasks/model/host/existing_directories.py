@@ -45,7 +45,7 @@ def questions(plan: HostPlan) -> dict[str, object]:
     """What a host is asked about its places."""
     paths = [plan.root, *_trees(plan)]
     marks = {unit_path(target): f"What={source}\n" for source, target in plan.binds} if plan.source is None else {}
-    enter = [] if plan.host.uid == 0 else [plan.root, plan.settings.pods_path]
+    enter = [] if plan.host_ids.uid == 0 else [plan.root, plan.settings.pods_path]
     return {"look": sorted({plan.settings.pods_path, *paths}), "marks": marks, "enter": enter}
 
 

@@ -94,10 +94,10 @@ def unserved(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> I
     for name, plan in fleet.hosts.items():
         state = machines.get(name)
         is_new = state is not None and state.account is not None and state.account.ids is None
-        if is_new and states_none(plan) and plan.host != DEFAULT and _is_left_out(plan.server, machines):
+        if is_new and states_none(plan) and plan.host_ids != DEFAULT and _is_left_out(plan.server, machines):
             text = (
-                f"its user gets uid {plan.host.uid} here, and {plan.server} has to export for that: take it into the "
-                f"run (--limit {plan.server}), or set nanoclaw_uid"
+                f"its user gets uid {plan.host_ids.uid} here, and {plan.server} has to export for that: take it into "
+                f"the run (--limit {plan.server}), or set nanoclaw_uid"
             )
             yield Problem(name, "nanoclaw_uid", text)
 

@@ -174,7 +174,7 @@ def _known(found: RuntimeState, package: str) -> list[str]:
 
 def account_problem(found: AccountState, plan: HostPlan) -> str | None:
     """Why the host user cannot be what is wanted, and the way out. An account that is there is never changed."""
-    name, ids = plan.settings.nanoclaw_user, plan.host
+    name, ids = plan.settings.nanoclaw_user, plan.host_ids
     if found.ids is not None and found.ids != (ids.uid, ids.gid):
         uid, gid = found.ids
         return (

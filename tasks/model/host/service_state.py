@@ -81,7 +81,7 @@ class ServiceSteps:
 def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
     """The argument of files/pods/service/start.py."""
     log, errors = texts.log_files(plan)
-    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
     return {
         "unit": plan.unit,
         "restart": restart,
@@ -98,9 +98,11 @@ def refusals(plan: HostPlan, seen: ServiceState) -> list[str]:
     found = []
     if seen.unit.enabled.startswith("masked"):
         found.append(f"{plan.unit} is masked: systemctl unmask {plan.unit}, if it is to run")
-    if seen.account and (seen.account.uid, seen.account.gid) != (plan.host.uid, plan.host.gid):
+    if seen.account and (seen.account.uid, seen.account.gid) != (plan.host_ids.uid, plan.host_ids.gid):
         user, ids = plan.settings.nanoclaw_user, f"{seen.account.uid}:{seen.account.gid}"
-        found.append(f"{user} is {ids} on this machine and {plan.host} in the plan: set nanoclaw_uid and nanoclaw_gid")
+        found.append(
+            f"{user} is {ids} on this machine and {plan.host_ids} in the plan: set nanoclaw_uid and nanoclaw_gid"
+        )
     for path, entry in seen.logs.items():
         wanted = "directory" if path == texts.log_directory(plan) else "file"
         if entry.kind not in (wanted, "absent"):
@@ -111,7 +113,7 @@ def refusals(plan: HostPlan, seen: ServiceState) -> list[str]:
 
 def adoptable(plan: HostPlan, seen: ServiceState) -> list[Rival]:
     """Services of the host user's own manager that run the project root: the system's takes their place."""
-    return [rival for rival in seen.rivals if rival.kind == "user unit" and rival.detail == str(plan.host.uid)]
+    return [rival for rival in seen.rivals if rival.kind == "user unit" and rival.detail == str(plan.host_ids.uid)]
 
 
 def _rival(plan: HostPlan, rival: Rival) -> str:

@@ -59,7 +59,7 @@ class Runtime:
 def expected_account(plan: HostPlan) -> Account:
     """The account that a machine without one is going to have."""
     user = plan.settings.nanoclaw_user
-    return Account(plan.host.uid, plan.host.gid, "/root" if plan.host == ROOT else f"/home/{user}", user)
+    return Account(plan.host_ids.uid, plan.host_ids.gid, "/root" if plan.host_ids == ROOT else f"/home/{user}", user)
 
 
 def name_of(plan: HostPlan) -> str:
@@ -151,7 +151,7 @@ def dropin_text(plan: HostPlan, runtime: Runtime) -> str:
         mount_points=mount_points(plan),
         retry_unit=retry_unit(plan),
         firewall=FIREWALL,
-        as_root=plan.host == ROOT,
+        as_root=plan.host_ids == ROOT,
         logged=LOGGED,
         node=quoted(runtime.node),
         systemd=runtime.systemd,

@@ -138,7 +138,7 @@ def _files(plan: HostPlan) -> dict[str, str]:
 
 
 def _user(plan: HostPlan) -> dict[str, Any]:
-    return {"user": plan.settings.nanoclaw_user, "uid": plan.host.uid, "gid": plan.host.gid}
+    return {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
 
 
 def _units(plan: HostPlan, install: Install) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
 
 def _account(plan: HostPlan, install: Install) -> Step:
     agent = plan.stored_agent
-    host = plan.squash.seen(plan.host) if plan.squash and plan.root_on_pods else plan.host
+    host = plan.squash.seen(plan.host_ids) if plan.squash and plan.root_on_pods else plan.host_ids
     arguments = {
         "v1": install.path,
         "root": plan.root,

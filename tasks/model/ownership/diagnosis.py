@@ -38,7 +38,7 @@ def summary(seen: Observations, plan: HostPlan) -> str:
     guard = f" | guard took {seen.waited} s ({seen.guard_says})" if seen.waited is not None else ""
     flushed = " | after dropping remembered permissions" if seen.flushed else ""
     return (
-        f"verified | {plan.access.access:6} | host {plan.host} | agent {plan.agent} wrote in "
+        f"verified | {plan.access.access:6} | host {plan.host_ids} | agent {plan.agent} wrote in "
         f"{' and '.join(seen.relied)} | {survey.sessions} sessions, {survey.groups} groups writable"
         f"{'' if survey.complete else ' of those there was time for'}{guard}{flushed} | {seen.seconds} s"
     )
@@ -93,7 +93,7 @@ def _squash(seen: Observations, plan: HostPlan) -> str | None:
         denied = step.error in ("EACCES", "EPERM")
         if denied and step.who == "host" and not seen.born:
             return (
-                f"the host process ({plan.host}) may not make a session in {plan.sessions} ({step.text}): "
+                f"the host process ({plan.host_ids}) may not make a session in {plan.sessions} ({step.text}): "
                 f"{_export(plan)}, or the directory is not {wanted}'s"
                 f"{_as_if(plan, 'host creates the session directory')}"
             )
@@ -215,7 +215,7 @@ def _as_if(plan: HostPlan, action: Action) -> str:
         return ""
     tree = Node(ROOT if plan.access.access == "chown" else plan.stored_agent, 0o755)
     for squash in (Squash("root"), Squash("all")):
-        answer = live(Case(plan.host, plan.agent, Storage("nfs4", squash), tree))[action]
+        answer = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), tree))[action]
         if squash != plan.squash and answer.errno in ("EACCES", "EPERM"):
             return f". With {squash.options()[0]} it is so: {answer.reason}: {CANNOT[action]}"
     return ""
@@ -226,8 +226,8 @@ def _as_if_made_by(plan: HostPlan, other: Ids) -> str:
     if plan.source is None:
         return ""
     for squash in (Squash("none"), Squash("root"), Squash("all"), Squash("root", other), Squash("all", other)):
-        if squash != plan.squash and squash.seen(plan.host) == other:
-            life = live(Case(plan.host, plan.agent, Storage("nfs4", squash), Node(other, 0o755)))
+        if squash != plan.squash and squash.seen(plan.host_ids) == other:
+            life = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), Node(other, 0o755)))
             denied = obstacle(life)
             return f". With {','.join(squash.options())} it is so: {denied}" if denied else ""
     return ""

@@ -26,12 +26,12 @@ def gives_on_pods(plan: HostPlan) -> bool:
 
 def owner_on_pods(plan: HostPlan) -> Ids | None:
     """Who owns what the host process creates on the pods; None where the server decides that."""
-    return None if plan.access.access == "squash" or plan.squash is None else plan.squash.seen(plan.host)
+    return None if plan.access.access == "squash" or plan.squash is None else plan.squash.seen(plan.host_ids)
 
 
 def owner_in_root(plan: HostPlan) -> Ids | None:
     """Who owns what the host process creates in the project root; None where the server decides that."""
-    return owner_on_pods(plan) if plan.root_on_pods else plan.host
+    return owner_on_pods(plan) if plan.root_on_pods else plan.host_ids
 
 
 def creator_on_pods(plan: HostPlan) -> Ids | None:
@@ -40,4 +40,4 @@ def creator_on_pods(plan: HostPlan) -> Ids | None:
     None where root's own belong to that owner, or root can chown them.
     """
     squash = plan.squash
-    return None if squash is None or squash.seen(ROOT) in (ROOT, squash.seen(plan.host)) else plan.host
+    return None if squash is None or squash.seen(ROOT) in (ROOT, squash.seen(plan.host_ids)) else plan.host_ids

@@ -90,11 +90,11 @@ def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
         Tree(
             path=path,
             owner=plan.stored_agent,
-            replaceable=(ROOT, NOBODY_IDS, plan.host, plan.agent),
+            replaceable=(ROOT, NOBODY_IDS, plan.host_ids, plan.agent),
             within=pods if plan.root_on_pods else path,
             mount=anchor if plan.root_on_pods else path,
             anchor=anchor,
-            born=plan.squash.seen(plan.host) if plan.squash else plan.host,
+            born=plan.squash.seen(plan.host_ids) if plan.squash else plan.host_ids,
         )
         for path in (plan.sessions, plan.groups)
     )

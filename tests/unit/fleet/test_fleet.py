@@ -27,7 +27,7 @@ def plan(**data: Any) -> HostPlan:
 def test_a_host_that_states_nothing() -> None:
     fleet = plan_fleet([SERVER, host()])
     a = fleet.hosts["a"]
-    assert (a.host, a.agent, a.stored_agent) == (Ids(1000, 1000), Ids(1000, 1000), Ids(1000, 1000))
+    assert (a.host_ids, a.agent, a.stored_agent) == (Ids(1000, 1000), Ids(1000, 1000), Ids(1000, 1000))
     assert (a.access.access, a.squash) == ("squash", Squash("all", Ids(1000, 1000)))
     assert (a.server, a.source, a.address) == ("nfs1", Source("10.0.0.10", "/srv/pods/a"), "10.0.0.11")
     assert (a.root, a.root_on_pods, a.slug) == ("/opt/nanoclaw", False, "3282970f")
@@ -189,7 +189,7 @@ def test_an_accepted_fleet_keeps_the_promises_of_the_plan(a: Any, b: Any) -> Non
     for one in fleet.hosts.values():
         assert one.agent.uid != 0 and one.stored_agent.uid != 0
         assert one.root != one.settings.pods_path
-        assert (one.access.access != "chown") or one.host.uid == 0
+        assert (one.access.access != "chown") or one.host_ids.uid == 0
     for export in fleet.servers["nfs1"].exports:
         assert export.client in ("10.0.0.11", "10.0.0.12")
         assert "root_squash" not in export.options or any(word.startswith("anonuid=") for word in export.options)

@@ -50,7 +50,7 @@ def test_a_stock_image_of_a_cloud_gets_ids_that_nobody_has(data: dict[str, Any])
     assert choice.hosts["oslo"].ids == Ids(850, 850)
     assert choice.hosts["oslo"].reason == "uid 1000 is debian's on oslo"
     plan = plan_fleet(machines, chosen=choice.ids)
-    assert (plan.hosts["oslo"].host, plan.hosts["oslo"].stored_agent) == (Ids(850, 850), Ids(850, 850))
+    assert (plan.hosts["oslo"].host_ids, plan.hosts["oslo"].stored_agent) == (Ids(850, 850), Ids(850, 850))
     assert [export.owner for server in plan.servers.values() for export in server.exports] in ([], [Ids(850, 850)])
     assert refuse(plan, {"oslo": state}) == persons(plan, {"oslo": state}) == []
 
@@ -68,7 +68,7 @@ def test_a_uid_that_the_operator_states_is_never_chosen() -> None:
 def test_a_stated_gid_stays() -> None:
     machines = fleet(oslo={"nanoclaw_gid": 2000})
     choice = choose_host_ids(plan_fleet(machines), {"oslo": host(STOCK)})
-    assert plan_fleet(machines, chosen=choice.ids).hosts["oslo"].host == Ids(850, 2000)
+    assert plan_fleet(machines, chosen=choice.ids).hosts["oslo"].host_ids == Ids(850, 2000)
 
 
 SHARED = {"pods_export": "/srv/pods/shared"}

@@ -39,8 +39,8 @@ def done(of: HostPlan) -> ServiceState:
         account=texts.expected_account(of),
         node="/usr/bin/node",
         logs={
-            texts.log_directory(of): Place("directory", of.host.uid, of.host.gid, "0755"),
-            **{path: Place("file", of.host.uid, of.host.gid, "0644") for path in texts.log_files(of)},
+            texts.log_directory(of): Place("directory", of.host_ids.uid, of.host_ids.gid, "0755"),
+            **{path: Place("file", of.host_ids.uid, of.host_ids.gid, "0644") for path in texts.log_files(of)},
         },
         outdated=[],
         rivals=[],
