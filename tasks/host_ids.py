@@ -84,7 +84,7 @@ class Looks:
         user = plan.settings.nanoclaw_user
         return {
             "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
-            "account": {"user": user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid},
+            "account": plan.host_user,
             "agent": plan.stored_agent.uid,
             "space": ["/var", plan.root],
             "places": questions(plan),

@@ -42,9 +42,7 @@ def checkout_request(plan: HostPlan, *, peek: bool = False) -> dict[str, Any]:
     settings = plan.settings
     return {
         "root": plan.root,
-        "user": settings.nanoclaw_user,
-        "uid": plan.host_ids.uid,
-        "gid": plan.host_ids.gid,
+        **plan.host_user,
         "repository": settings.nanoclaw_repository,
         "ref": settings.nanoclaw_ref,
         "gives": gives_on_pods(plan),

@@ -39,9 +39,7 @@ def service_request(plan: HostPlan) -> dict[str, Any]:
     """What is asked of a host."""
     return {
         "unit": plan.unit,
-        "user": plan.settings.nanoclaw_user,
-        "uid": plan.host_ids.uid,
-        "gid": plan.host_ids.gid,
+        **plan.host_user,
         "root": plan.root,
         "texts": [texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
         "logs": [texts.log_directory(plan), *texts.log_files(plan)],

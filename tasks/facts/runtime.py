@@ -23,4 +23,4 @@ class RuntimeFact(ProgramFact[RuntimeState]):
 
 def runtime_request(plan: HostPlan) -> dict[str, Any]:
     """What is asked of a host."""
-    return {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
+    return plan.host_user

@@ -39,9 +39,7 @@ def serving_request(plan: HostPlan) -> dict[str, Any]:
     return {
         "unit": plan.unit,
         "root": plan.root,
-        "user": plan.settings.nanoclaw_user,
-        "uid": plan.host_ids.uid,
-        "gid": plan.host_ids.gid,
+        **plan.host_user,
         "inputs": list(inputs(plan)),
         "started": started_record(plan),
         "errors": log_files(plan)[1],

@@ -49,8 +49,7 @@ def agent_image(plan: HostPlan) -> Commands:
         return
     foresee("image")
     if step == "build":
-        user = {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
-        yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **user})
+        yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **plan.host_user})
     elif step == "pull":
         yield argv("docker", "pull", "--quiet", value(plan.image))
     elif step == "load":

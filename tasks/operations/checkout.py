@@ -20,12 +20,8 @@ from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_diff
 
 
-def _user(plan: HostPlan) -> dict[str, Any]:
-    return {"root": plan.root, "user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
-
-
 def _worker(plan: HostPlan) -> dict[str, Any]:
-    return {**_user(plan), "lock": plan.lock}
+    return {"root": plan.root, "lock": plan.lock, **plan.host_user}
 
 
 def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:

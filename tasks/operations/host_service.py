@@ -76,13 +76,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         ids = [owner.uid, owner.gid] if owner else None
         yield run_program("service.make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
     if steps.units:
-        told = {
-            "unit": plan.unit,
-            "user": plan.settings.nanoclaw_user,
-            "uid": plan.host_ids.uid,
-            "gid": plan.host_ids.gid,
-        }
-        yield run_program("service.install_units", told, json.dumps(steps.units))
+        yield run_program("service.install_units", {"unit": plan.unit, **plan.host_user}, json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if adopted:

@@ -53,8 +53,8 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
     if not wanted or _look(plan).decided:
         host.noop("no channel is to be installed")
         return
-    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
-    yield run_program("migration.install_channels", {"root": plan.root, "lock": plan.lock, "channels": wanted, **user})
+    request = {"root": plan.root, "lock": plan.lock, "channels": wanted, **plan.host_user}
+    yield run_program("migration.install_channels", request)
 
 
 @pods_operation

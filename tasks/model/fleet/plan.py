@@ -101,6 +101,11 @@ class HostPlan:
     """The address of this machine as the server sees it; None where nothing is mounted."""
 
     @property
+    def host_user(self) -> dict[str, str | int]:
+        """The user of the host process, as programs on the machine take it."""
+        return {"user": self.settings.nanoclaw_user, "uid": self.host_ids.uid, "gid": self.host_ids.gid}
+
+    @property
     def agent(self) -> Ids:
         """The ids of the agent's processes."""
         return agent_of(self.host_ids, self.image_user)

@@ -81,7 +81,6 @@ class ServiceSteps:
 def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
     """The argument of files/pods/service/start.py."""
     log, errors = texts.log_files(plan)
-    user = {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
     return {
         "unit": plan.unit,
         "restart": restart,
@@ -89,7 +88,7 @@ def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
         "log": log,
         "errors": errors,
         "install": plan.slug,
-        **user,
+        **plan.host_user,
     }
 
 

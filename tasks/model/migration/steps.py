@@ -79,11 +79,11 @@ def channels(install: Install) -> list[str]:
 def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterator[Step]:
     if unseen:
         yield Step("look for room", "migration.check_space", {"needs": [_need(need) for need in unseen]})
-    files = {"v1": install.path, "to": f"{directory(plan)}/backup", **_user(plan)}
+    files = {"v1": install.path, "to": f"{directory(plan)}/backup", **plan.host_user}
     yield Step("put an earlier attempt aside", "migration.archive_attempt", _aside(plan), LONG)
     yield Step("back up v1's database", "v1.backup", files, LONG)
     yield Step("tie the start of v1 and v2 together", "migration.unit_conditions", _units(plan, install))
-    yield Step("view v1", "v1.extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield Step("view v1", "v1.extract", {"v1": install.path, "to": view(plan), **plan.host_user})
     yield _own(plan, "env", mask=SECRETS)  # db asks a channel's server with v1's token
     yield _own(plan, "db")
     yield _own(plan, "sessions")
@@ -91,13 +91,15 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
     yield from _ownership(plan, LONG)
     # While v1 serves: without it a version from 2.1.0 on ends at its start.
     yield Step(
-        "set the marker of the upgrade", "source.upgrade_marker", {"root": plan.root, "lock": plan.lock, **_user(plan)}
+        "set the marker of the upgrade",
+        "source.upgrade_marker",
+        {"root": plan.root, "lock": plan.lock, **plan.host_user},
     )
 
 
 def _switching(plan: HostPlan, install: Install, probe: Mapping[str, Any]) -> Iterator[Step]:
     yield Step("stop v1", "v1.stop", _stop(plan, install))
-    yield Step("view v1 at rest", "v1.extract", {"v1": install.path, "to": view(plan), **_user(plan)})
+    yield Step("view v1 at rest", "v1.extract", {"v1": install.path, "to": view(plan), **plan.host_user})
     yield _own(plan, "env", mask=SECRETS)
     for name in ("db", "groups", "sessions", "tasks"):
         yield _own(plan, name)
@@ -106,12 +108,12 @@ def _switching(plan: HostPlan, install: Install, probe: Mapping[str, Any]) -> It
     yield _copy(plan, install, final=True)
     policy = plan.settings.nanoclaw_v1_unknown_senders
     kept = sorted(plan.settings.nanoclaw_env)
-    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **_user(plan)}
+    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **plan.host_user}
     yield Step("correct what NanoClaw's own steps lose", "v1.fix_up", correct)
     yield from _ownership(plan, STEP)
     yield _account(plan, install)
     yield Step("start v2", "service.start", start_arguments(plan, restart=True))
-    gate = {"probe": dict(probe), "unit": plan.unit, "root": plan.root, **_user(plan)}
+    gate = {"probe": dict(probe), "unit": plan.unit, "root": plan.root, **plan.host_user}
     command = plan.settings.nanoclaw_v1_gate
     yield Step("prove v2", "migration.gate", {**gate, "command": command, "seconds": 300}, 1500)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
@@ -137,10 +139,6 @@ def _files(plan: HostPlan) -> dict[str, str]:
     return {"marker": marker(plan), "trying": trying(plan)}
 
 
-def _user(plan: HostPlan) -> dict[str, Any]:
-    return {"user": plan.settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
-
-
 def _units(plan: HostPlan, install: Install) -> dict[str, Any]:
     return {"v1": _v1(install), "v2": plan.unit, **_files(plan)}
 
@@ -149,7 +147,7 @@ def _aside(plan: HostPlan) -> dict[str, Any]:
     sources = {target.rpartition("/")[2]: source for source, target in plan.binds}
     places = {name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()}
     notes, kept = f"{directory(plan)}/journal.json", sorted(plan.settings.nanoclaw_env)
-    return {"root": plan.root, "journal": notes, "trees": places, "view": view(plan), "env_set": kept, **_user(plan)}
+    return {"root": plan.root, "journal": notes, "trees": places, "view": view(plan), "env_set": kept, **plan.host_user}
 
 
 _TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
@@ -157,7 +155,7 @@ _TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
 
 def _own(plan: HostPlan, step: str, *words: str, mask: str = PLAIN) -> Step:
     arguments = {"root": plan.root, "view": view(plan), "step": step, "words": list(words), "mask": mask}
-    return Step(f"NanoClaw's step {step}", "migration.upstream_step", {**arguments, **_user(plan)})
+    return Step(f"NanoClaw's step {step}", "migration.upstream_step", {**arguments, **plan.host_user})
 
 
 def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
@@ -170,7 +168,7 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
         "final": final,
         "seconds": seconds - 30,
     }
-    return Step("copy what has changed" if final else "copy", "v1.copy", {**arguments, **_user(plan)}, seconds)
+    return Step("copy what has changed" if final else "copy", "v1.copy", {**arguments, **plan.host_user}, seconds)
 
 
 def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
