@@ -1,63 +1,108 @@
 """Makes directories of the pods, for whom they are to belong to.
 
 Argument: {"pods": path, "mounted": bool, "paths": [path…], "owner": [uid, gid] or null, "creator": [uid, gid]
-or none}. With `mounted`, nothing is made unless something is mounted at `pods`. With `owner`, a new directory is given
-to it before it has its name, or created by `creator`, the host process, where root is squashed and may give nothing;
+or none}. With `mounted`, nothing is made unless something is mounted at `pods`. With `owner`, a new directory is
+chowned before it has its name, or created by `creator`, the host process, where root is squashed and may chown nothing;
 without `owner`, it belongs to whom the server makes it. One that is there is left alone. Answer: {"made": [path…]}.
+
+The owner of what lies above may write there meanwhile. Every step goes from a directory that is held open to a name in
+it, and what is chowned is held open and empty: links that he puts in the way are not followed.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
 import stat
 import sys
+from contextlib import suppress
+
+from files.pods.trees.entry import DIRECTORY, open_directory
+
+SWAPPED = (errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.ENOTEMPTY)
 
 
 def make(path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
+    """Make one directory; False where it is there. Ends the program where it cannot be made, and leaves none then."""
+    above, name = os.path.split(path)
     try:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
+        parent = open_directory(above)
+    except OSError as error:
+        sys.exit(f"{above} cannot be opened without following a link: {error.strerror}")
+    try:
+        return make_in(parent, name, path, owner, creator)
+    except OSError as error:
+        if error.errno not in SWAPPED:
+            raise
+        sys.exit(f"{path} was not made: something else changes {above} ({error.strerror}). Look at it, then run again.")
+    finally:
+        os.close(parent)
+
+
+def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             return False
         sys.exit(f"{path} is to be a directory of the pods and is a link or a file; move it away")
-    except FileNotFoundError:
-        pass
-    parent, name = os.path.split(path)
-    new = os.path.join(parent, f".{name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    os.mkdir(new, 0o755)
-    os.chmod(new, 0o755)
+    new = f".{name}.new"
+    with suppress(FileNotFoundError):
+        os.rmdir(new, dir_fd=parent)  # of a run that was interrupted
+    handle = create(parent, new)
     try:
-        if owner and owner_of(new) != owner:
-            os.chown(new, *owner, follow_symlinks=False)
+        if owner and owner_of(handle) != owner:
+            os.fchown(handle, *owner)
     except OSError as error:
-        os.rmdir(new)
-        if not owner or not creator or not created_by(creator, new, owner):
+        os.close(handle)
+        os.rmdir(new, dir_fd=parent)
+        created = created_by(creator, parent, new, owner) if owner and creator else None
+        if created is None:
             sys.exit(
                 f"{path} cannot be given to {owner}: {error.strerror}. The server does not let this "
                 "machine's root give files away (EPERM: it squashes root; EINVAL: its NFSv4 id mapping is broken, see "
                 "nfsidmap(8)); use pods_access squash"
             )
-    os.rename(new, path)
+        handle = created
+    try:
+        os.rename(new, name, src_dir_fd=parent, dst_dir_fd=parent)
+        if not os.path.samestat(os.fstat(handle), os.stat(name, dir_fd=parent, follow_symlinks=False)):
+            raise OSError(errno.EEXIST, "another entry has its name")
+    finally:
+        os.close(handle)
     return True
 
 
-def owner_of(path: str) -> list[int]:
-    info = os.lstat(path)
+def create(parent: int, name: str) -> int:
+    """Create a directory and open it. Raises OSError where somebody has put something else in its place."""
+    os.mkdir(name, 0o755, dir_fd=parent)
+    handle = os.open(name, DIRECTORY, dir_fd=parent)
+    try:
+        if os.listdir(handle):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), name)
+        os.fchmod(handle, 0o755)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def owner_of(handle: int) -> list[int]:
+    info = os.fstat(handle)
     return [info.st_uid, info.st_gid]
 
 
-def created_by(creator: list[int], path: str, owner: list[int]) -> bool:
-    """Creates a directory with these ids; leaves none where it is not the owner's then."""
+def created_by(creator: list[int], parent: int, name: str, owner: list[int]) -> int | None:
+    """Create a directory with these ids and open it; None, and no directory, where it is not the owner's then."""
     umask, groups = os.umask(0o022), os.getgroups()
     os.setgroups([])
     os.setegid(creator[1])
     os.seteuid(creator[0])
     try:
-        os.mkdir(path, 0o755)
-        if owner_of(path) == owner:
-            return True
-        os.rmdir(path)
+        handle = create(parent, name)
+        if owner_of(handle) == owner:
+            return handle
+        os.close(handle)
+        os.rmdir(name, dir_fd=parent)
     except OSError:
         pass
     finally:
@@ -65,12 +110,13 @@ def created_by(creator: list[int], path: str, owner: list[int]) -> bool:
         os.setegid(0)
         os.setgroups(groups)
         os.umask(umask)
-    return False
+    return None
 
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
     if asked["mounted"] and not os.path.ismount(asked["pods"]):
         sys.exit(f"nothing is mounted at {asked['pods']}: no directory is made there")
+    os.umask(0o022)
     made = [path for path in asked["paths"] if make(path, asked["owner"], asked.get("creator"))]
     print(json.dumps({"made": made}))

@@ -401,7 +401,7 @@ def test_a_squashed_root_has_the_host_process_create_directories(monkeypatch: py
 
     with tempfile.TemporaryDirectory() as pods:  # which others may enter, as tmp_path they may not
         os.chown(pods, 1500, 1500)
-        monkeypatch.setattr(os, "chown", refused)
+        monkeypatch.setattr(os, "fchown", refused)
         assert make_directories.make(f"{pods}/groups", [1500, 1500], [1500, 1500])
         made = Path(pods, "groups").stat()
         assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1500, 1500, 0o755)
