@@ -88,12 +88,12 @@ def candidates(where: str, root: str, uid: int, homes: list[tuple[int, str]]) ->
 
 def others_installs(uid: int, homes: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
     """Installs that users other than root and the host user run, or seem to."""
-    users = sorted({user for user, _ in homes} | set(running_users()))
-    found = [one for user, home in homes if user not in (0, uid) for one in by_pid_file(home)]
-    for user in users:
-        if user not in (0, uid):
-            found += by_units(user, [home for owner, home in homes if owner == user])
-    found += by_processes(set(users))
+    users = {user for user, _ in homes} | set(running_users())
+    users -= {0, uid}
+    found = [one for user, home in homes if user in users for one in by_pid_file(home)]
+    for user in sorted(users):
+        found += by_units(user, [home for owner, home in homes if owner == user])
+    found += by_processes(users)
     return [one for one in gathered(found, set(known), trusted=False) if one["kind"] in ("v1", "absent")]
 
 

@@ -138,6 +138,32 @@ def test_auto_takes_what_root_or_the_host_user_leads_to_and_lists_what_others_pl
     assert found["/home/eve/claw"][2:] == [f"by /home/eve/{USER}/nanoclaw.service"]
 
 
+OTHERS = """
+from files.pods.v1.find import every_home, others_installs
+answer = [one["path"] for one in others_installs(1000, every_home()[0], [])]
+"""
+
+
+@needs_managers
+@pytest.mark.parametrize("way", ["pid file", "unit", "process"])
+def test_what_root_or_the_host_user_runs_is_no_install_of_others(tmp_path: Path, way: str) -> None:
+    """Not even where nothing else has led to it yet: to list it as somebody's would refuse the operator's own."""
+    homes = {"/root": 0, "/home/host": 1000, "/home/eve": 2002}
+    files = {path: text for home in homes for path, text in claw(f"{home}/claw").items()}
+    users = {"host": (1000, "/home/host"), "eve": (2002, "/home/eve")}
+    machine = Managed(files, users=users, running=(1000, 2002))
+    machine.owners = {home: uid for home, uid in homes.items() if uid}
+    start = f"setsid setpriv --reuid=UID {NODE} -I -B -E dist/index.js </dev/null >/dev/null 2>&1 & sleep 0.3"
+    for home, uid in homes.items():
+        if way == "pid file":
+            machine.files[f"{home}/claw/nanoclaw.pid"] = "1"
+        elif way == "unit":
+            machine.files[f"{home}/{USER}/nanoclaw.service"] = unit("WorkingDirectory=%h/claw", RUN)
+        else:
+            machine.first = (*machine.first, f"cd {home}/claw; {start.replace('UID', str(uid))}")
+    assert machine.ask(OTHERS, tmp_path) == ["/home/eve/claw"]
+
+
 @needs_managers
 def test_an_install_that_is_found_twice_is_one_and_one_that_is_gone_is_named(tmp_path: Path) -> None:
     files = claw("/opt/claw")
