@@ -11,15 +11,21 @@ import hashlib
 import io
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tarfile
+import time
+from contextlib import suppress
 from typing import Any
 
 from files.pods.common.run_as_host_user import on_network, within
 from files.pods.source.git_worktree import NO_PROGRAMS
 
 PODMAN = "docker is Podman, which has no docker.service"
+MOST_COPIED, COPY_SECONDS = 1 << 20, 30
+IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 
 
 def docker(*words: str) -> subprocess.CompletedProcess[bytes]:
@@ -52,14 +58,50 @@ def inspect(image: str) -> dict[str, Any] | None:
 
 
 def lines_in(container: str, path: str) -> list[list[str]]:
-    copied = docker("cp", "--follow-link", f"{container}:{path}", "-")
-    if copied.returncode != 0:
+    """The fields of each line of passwd(5) or group(5); none where there is no such file. Ends the program where what
+    is there is no file, or too long: the image decides what that is."""
+    copied = copy_of(container, path)
+    if copied is None:
         return []
-    with tarfile.open(fileobj=io.BytesIO(copied.stdout)) as archive:
-        member = next((entry for entry in archive if entry.isfile()), None)
-        file = archive.extractfile(member) if member else None
-        text = file.read().decode(errors="replace") if file else ""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(copied)) as archive:
+            member = archive.next()
+            plain = member is not None and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+            file = archive.extractfile(member) if member and plain else None
+            text = file.read(MOST_COPIED).decode(errors="replace") if file else None
+    except tarfile.TarError as error:
+        sys.exit(f"{path} of the image cannot be read: {error}. {IN_NUMBERS}")
+    if text is None:
+        sys.exit(f"{path} of the image is no regular file. {IN_NUMBERS}")
     return [line.split(":") for line in text.splitlines() if line.count(":") >= 2]
+
+
+def copy_of(container: str, path: str) -> bytes | None:
+    """The tar archive that `docker cp` makes of a file, no link followed; None where there is none."""
+    reader, writer = os.pipe()
+    child = subprocess.Popen(
+        ["docker", "cp", f"{container}:{path}", "-"],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(writer)
+    data, end, more = b"", time.monotonic() + COPY_SECONDS, None
+    try:
+        while more != b"" and select.select([reader], [], [], max(0, end - time.monotonic()))[0]:
+            more = os.read(reader, 1 << 16)
+            data += more
+            if len(data) > MOST_COPIED:
+                sys.exit(f"{path} of the image is longer than {MOST_COPIED >> 20} MiB. {IN_NUMBERS}")
+        return data if child.wait(max(0, end - time.monotonic())) == 0 else None
+    except subprocess.TimeoutExpired:
+        sys.exit(f"docker cp of {path} of the image took more than {COPY_SECONDS} s. Run again, or: {IN_NUMBERS}")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        os.close(reader)
 
 
 def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[str, int] | None:

@@ -20,7 +20,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
 from tasks.operations import agent_image as operations
-from tests.programs import entry_argv, program_argv
+from tests.programs import Change, entry_argv, program_argv, replaced
 from tests.unit.conftest import Execute
 from tests.unit.service.test_service_unit import ROOT, plan
 from tests.unit.trees.trees import A, needs_root
@@ -174,10 +174,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def look(machine: Path) -> ImageState:
+def ask(machine: Path, change: Change | None = None) -> subprocess.CompletedProcess[str]:
     told = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
     words = [json.dumps({**told, "record": str(machine / "record")})]
-    asked = subprocess.run([*entry_argv("source.agent_image"), *words], capture_output=True)
+    return subprocess.run([*entry_argv("source.agent_image", change), *words], capture_output=True, text=True)
+
+
+def look(machine: Path) -> ImageState:
+    asked = ask(machine)
     assert asked.returncode == 0, asked.stderr
     return TypeAdapter(ImageState).validate_python(json.loads(asked.stdout))
 
@@ -197,6 +201,31 @@ def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
     (machine / "record").write_text(json.dumps({"image": "sha256:a", "uid": 5, "gid": 6, "tree": ""}))
     assert look(machine).ids == Ids(5, 6)
     assert "create" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("cp", "words"),
+    [
+        ("exec cat /dev/zero", "longer than 1 MiB"),
+        ("head -c 4000 /dev/zero; sleep 600", "took more than 1 s"),
+        ('ln -s /etc/shadow "$HERE/link/passwd"; exec tar -C "$HERE/link" -cf - passwd', "no regular file"),
+        ('mkfifo "$HERE/link/passwd"; exec tar -C "$HERE/link" -cf - passwd', "no regular file"),
+        ("echo no archive", "cannot be read"),
+    ],
+)
+def test_what_an_image_has_as_its_passwd_costs_a_bounded_time_and_length(machine: Path, cp: str, words: str) -> None:
+    """Who makes the image decides what is there: a file without end, a pipe, a link."""
+    (machine / "link").mkdir()
+    (machine / "docker").write_text(DOCKER.replace('tar -C "$(dirname "$0")" -cf - passwd', f"HERE={machine}; {cp}"))
+    done = ask(machine, replaced("COPY_SECONDS = 1 << 20, 30", "COPY_SECONDS = 1 << 20, 1"))
+    assert done.returncode == 1 and words in done.stderr and "USER in numbers" in done.stderr, done.stderr
+    assert "rm --force c0ffee" in (machine / "docker.log").read_text()
+    assert "--follow-link" not in (machine / "docker.log").read_text()
+
+
+def test_an_image_without_a_passwd_has_no_names(machine: Path) -> None:
+    (machine / "passwd").unlink()
+    assert look(machine).ids is None
 
 
 def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
