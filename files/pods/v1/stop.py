@@ -20,30 +20,49 @@ from files.pods.service.root_agents import PODMAN, docker_at
 from files.pods.v1.processes import containers, processes
 from files.pods.v1.units import ServiceError, must, state
 
-PATIENCE = 30  # seconds
+PATIENCE, DOCKER_PATIENCE = 30, 60  # seconds
 
 
 def agents(root: str) -> list[tuple[str | None, str]]:
-    """The running containers of this v1, by what they have mounted: others may have such names."""
-    found = containers(root)
-    if found is None:
-        raise ServiceError("Docker does not say which agents run: see systemctl status docker")
-    return [(where, name) for where, name in found if where == PODMAN or has_mounted(where, name, root)]
+    """The running containers of this v1, by what they have mounted: others may have such names.
+
+    A daemon that does not answer is asked again for DOCKER_PATIENCE: it may be busy. Then what runs is unknown, which
+    is an error.
+    """
+    end = time.monotonic() + DOCKER_PATIENCE
+    while True:
+        if (found := agents_now(root)) is not None:
+            return found
+        if time.monotonic() > end:
+            raise ServiceError("Docker does not say which agents run: see systemctl status docker")
+        time.sleep(0.5)
 
 
-def has_mounted(where: str | None, name: str, root: str) -> bool:
-    """Whether a container has a directory of the root; not one that has ended meanwhile."""
+def agents_now(root: str) -> list[tuple[str | None, str]] | None:
+    """The same, asked once; None where a daemon does not answer, or not about each of them."""
+    if (found := containers(root)) is None:
+        return None
+    mounted = [(one, one[0] == PODMAN or has_mounted(*one, root)) for one in found]
+    return None if any(has is None for _, has in mounted) else [one for one, has in mounted if has]
+
+
+def has_mounted(where: str | None, name: str, root: str) -> bool | None:
+    """Whether a container has a directory of the root; None where it has ended meanwhile, or nobody says."""
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    paths = (docker_at(where, "inspect", "--format", shape, name, seconds=30) or "").splitlines()
-    return any(f"{path}/".startswith(f"{root}/") for path in paths)
+    said = docker_at(where, "inspect", "--format", shape, name, seconds=30)
+    return None if said is None else any(f"{path}/".startswith(f"{root}/") for path in said.splitlines())
 
 
 def stop_agents(root: str) -> None:
-    found = agents(root)
-    for where in {where for where, _ in found} - {PODMAN}:
-        docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), seconds=180)
-    if found and (left := agents(root)):
-        raise ServiceError(f"agents of v1 do not stop: {', '.join(name for _, name in left)}")
+    """Stop the agents of this v1, again for PATIENCE where that did not stop them all. Raises ServiceError."""
+    end = time.monotonic() + PATIENCE
+    while found := agents(root):
+        for where in {where for where, _ in found} - {PODMAN}:
+            docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), seconds=180)
+        if (left := agents(root)) and time.monotonic() > end:
+            raise ServiceError(f"agents of v1 do not stop: {', '.join(name for _, name in left)}")
+        if left:
+            time.sleep(0.5)
 
 
 def alive(asked: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def named(program: str, words: str, user: int = 0) -> str:
 
 def stop(folder: Path, *first: str, v1: Any = V1, docker: str = "") -> dict[str, Any]:
     asked = {"v1": v1, "root": ROOT, "trying": "/run/trying", "ran": "/run/ran"}
-    argv = machine_argv("v1.stop", asked, replaced("PATIENCE = 30", "PATIENCE = 1"))
+    argv = machine_argv("v1.stop", asked, replaced("PATIENCE = 30, 60", "PATIENCE = 1, 3"))
     files = {**FILES, **({"/opt/bin/docker": docker} if docker else {})}
     machine = Managed(files, users={"andy": (ANDY, "/home/andy"), "eve": (EVE, "/home/eve")})
     machine.owners, machine.first = {ROOT: ANDY}, first
@@ -130,6 +130,11 @@ def test_agents_of_a_users_own_docker_are_stopped_there(tmp_path: Path) -> None:
         (named("conmon", "-n nanoclaw-main-1", ANDY), "#!/bin/sh\n", "agents of v1 do not stop: nanoclaw-main-1"),
         (
             named("dockerd", ""),
+            DOCKER.replace("echo MOUNT", "exit 1"),
+            "Docker does not say which agents run",
+        ),
+        (
+            named("dockerd", ""),
             DOCKER.replace("MOUNT", f"{ROOT}/x").replace("touch /run/stopped", "exit 1"),
             "agents of v1 do not stop: nanoclaw-main-1",
         ),
@@ -138,6 +143,16 @@ def test_agents_of_a_users_own_docker_are_stopped_there(tmp_path: Path) -> None:
 def test_agents_that_are_unknown_or_do_not_stop_are_an_error(tmp_path: Path, first: str, docker: str, why: str) -> None:
     done = stop(tmp_path, first, docker=docker)
     assert done["status"] == 1 and why in done["err"], done
+
+
+@pytest.mark.parametrize("slow", ["ps", "inspect", "stop"])
+def test_a_docker_that_is_slow_at_first_ends_no_switch(tmp_path: Path, slow: str) -> None:
+    """Its first answer fails as one does that takes too long; then it answers, and the agents are stopped."""
+    once = f'case "$*" in *{slow}*) [ -e /run/was-slow ] || {{ touch /run/was-slow; exit 1; }} ;; esac\n'
+    docker = DOCKER.replace("MOUNT", f"{ROOT}/groups/main").replace('case "$*" in\n', f'{once}case "$*" in\n', 1)
+    done = stop(tmp_path, named("dockerd", ""), docker=docker)
+    assert (done["status"], json.loads(done["out"] or "null")) == (0, {"dead": True}), done
+    assert "stop --time=10 nanoclaw-main-1" in done["asked"]
 
 
 def test_a_strangers_docker_is_nobodys_trouble(tmp_path: Path) -> None:
