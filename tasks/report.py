@@ -38,6 +38,15 @@ def show_diff(path: str, old: str | None, new: str | None) -> None:
         host.log(printable(line.rstrip("\n"), "\t"))
 
 
+def show_reasons(title: str, reasons: list[str]) -> None:
+    """Print under `--diff` why something changes. Where output is kept, keep each reason."""
+    kept = _kept.get()
+    if kept is not None:
+        kept.extend(reasons)
+        return
+    show_diff(title, None, "".join(f"{reason}\n" for reason in reasons))
+
+
 def say(line: str) -> None:
     """Prints a line once a run: in the check phase where there is one, else when the operation executes."""
     kept = _kept.get()

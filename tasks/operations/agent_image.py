@@ -11,9 +11,9 @@ from pyinfra.api.exceptions import OperationError
 from tasks.command import argv, run_program, value, write_file
 from tasks.facts.agent_image import AgentImage, image_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import ImageState, record_of, refusals, user_problem, wanted_step
+from tasks.model.host.agent_image import ImageState, record_of, refusals, user_missing, user_problem, wanted_step
 from tasks.model.host.service_unit import image_record
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import foresee, foreseen
 from tasks.report import say
 
@@ -22,7 +22,7 @@ def _look(plan: HostPlan) -> ImageState:
     return look(AgentImage, **image_request(plan))
 
 
-@pods_operation
+@lasting_operation
 def agent_image(plan: HostPlan) -> Commands:
     """Gets the agent image and makes sure that its USER is the one that the plan counts on.
 
@@ -56,7 +56,7 @@ def agent_image(plan: HostPlan) -> Commands:
         yield argv("docker", "load", "--quiet", "--input", str(plan.settings.nanoclaw_image_archive))
     if step:
         seen = _look(plan)
-        problem = user_problem(plan, seen) or (None if seen.image else _missing(plan, step))
+        problem = user_problem(plan, seen) or _after_step(plan, step, seen)
         if problem:
             raise OperationError(problem)
     record = record_of(plan, seen)
@@ -64,6 +64,9 @@ def agent_image(plan: HostPlan) -> Commands:
         yield write_file(image_record(plan), json.dumps(dataclasses.asdict(record)) + "\n")
 
 
-def _missing(plan: HostPlan, step: str) -> str:
-    source = {"load": plan.settings.nanoclaw_image_archive, "build": f"{plan.root}/container/build.sh"}.get(step)
-    return f"there is no image {plan.image} after its {step}: {source or 'the registry'} has another name for it"
+def _after_step(plan: HostPlan, step: str, seen: ImageState) -> str | None:
+    """Why the next run would get the image again: it has another name, or a user that no record can name."""
+    if seen.image is None:
+        source = {"load": plan.settings.nanoclaw_image_archive, "build": f"{plan.root}/container/build.sh"}.get(step)
+        return f"there is no image {plan.image} after its {step}: {source or 'the registry'} has another name for it"
+    return user_missing(plan, seen) if step == "build" and seen.ids is None else None

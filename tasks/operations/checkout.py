@@ -14,10 +14,10 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
 from tasks.model.ownership.owners import gives_on_pods
 from tasks.model.versions.version_needs import restores, version_notes
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import foresee, foresee_chown, foreseen
 from tasks.operations.packages import apt_install, apt_update
-from tasks.report import log, say, show_diff
+from tasks.report import log, say, show_reasons
 
 
 def _worker(plan: HostPlan) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _look_and_refuse(plan: HostPlan) -> CheckoutState:
     return found
 
 
-@pods_operation
+@lasting_operation
 def checkout(plan: HostPlan) -> Commands:
     """Checks out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
 
@@ -75,7 +75,7 @@ def checkout(plan: HostPlan) -> Commands:
         )
     for path in found.leftovers:
         say(f"{path} of the host user before is removed, for NanoClaw writes it again")
-    show_diff(plan.root, None, "".join(f"{line}\n" for line in drift))
+    show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
     repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
     gives = {"gives": gives_on_pods(plan), "unit": plan.unit}
@@ -100,7 +100,7 @@ def checkout(plan: HostPlan) -> Commands:
         yield run_program("source.restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
 
 
-@pods_operation
+@lasting_operation
 def build(plan: HostPlan) -> Commands:
     """Installs NanoClaw's dependencies by its lock file and builds it, with the pnpm that its package.json names.
 
@@ -122,7 +122,7 @@ def build(plan: HostPlan) -> Commands:
         return
     if drift:
         foresee("build")
-    show_diff(f"{plan.root}: build", None, "".join(f"{line}\n" for line in drift))
+    show_reasons(f"{plan.root}: build", drift)
     if unmarked:
         say(unmarked)
     if found.tools_missing:

@@ -14,7 +14,7 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
 from tasks.model.ownership.owners import owner_in_root
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import chowned, foreseen
 from tasks.report import say, show_diff
 
@@ -23,7 +23,7 @@ def _look(plan: HostPlan) -> ServiceState:
     return look(HostService, **service_request(plan))
 
 
-@pods_operation
+@lasting_operation
 def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     """Runs NanoClaw as a system service that lives and dies with its mounts, and rotates its logs.
 

@@ -25,7 +25,7 @@ from tasks.model.migration.paths import Progress, chats_of, directory, marker, p
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
 from tasks.model.migration.v1_state import Install
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.operations.dry_run import foresee, foreseen
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
@@ -76,7 +76,7 @@ def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Comm
     yield _run("staging", plan, install, unseen)
 
 
-@pods_operation
+@lasting_operation
 def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: str) -> Commands:
     """Stops v1, converts what it has, starts v2 and proves it; puts v1 back where any of that fails.
 
@@ -112,7 +112,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         _strike(left, plan.name)
 
 
-@pods_operation
+@lasting_operation
 def roll_back(plan: HostPlan, install: Install) -> Commands:
     """Puts the v1 of a host that was migrated back: v2 is stopped and kept, v1 runs.
 
@@ -137,7 +137,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     yield run_program(step.program, arguments)
 
 
-@pods_operation
+@lasting_operation
 def record(plan: HostPlan) -> Commands:
     """Keeps the record of a migration that came to its end, or of the way back: as JSON, and as a page to be read.
 

@@ -31,7 +31,7 @@ from tasks.model.nfs.mount_refusals import MountError, refuse_local
 from tasks.model.nfs.mount_state import MountState
 from tasks.model.nfs.mount_unit import unit_path
 from tasks.model.ownership.owners import creator_on_pods, owner_on_pods
-from tasks.operations.base import Commands, lasting_operation, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import log, say, show_diff
 
 
@@ -63,7 +63,7 @@ def pods_directory(plan: HostPlan) -> Commands:
     yield argv("install", "-d", "-m", "0755", path)
 
 
-@pods_operation
+@lasting_operation
 def pods_mount(plan: HostPlan) -> Commands:
     """Mounts the export at pods_path, now and at boot, over a guarded mount point.
 
@@ -110,7 +110,7 @@ def pods_mount(plan: HostPlan) -> Commands:
         raise OperationError(f"{plan.settings.pods_path} is still not as it should be: {reasons}")
 
 
-@pods_operation
+@lasting_operation
 def pods_binds(plan: HostPlan) -> Commands:
     """Shows the pods' session and group directories inside a local project root, by bind mounts.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra import host
+from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
@@ -20,7 +20,7 @@ from tasks.model.host.runtime import (
     node_problem,
     nodesource_major,
 )
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.packages import apt_install, apt_update
 
 _KEY = "/etc/apt/keyrings/nanoclaw-pods-nodesource.asc"
@@ -38,7 +38,7 @@ def _missing(found: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
         raise OperationError(str(error)) from error
 
 
-@pods_operation
+@lasting_operation
 def runtime(plan: HostPlan) -> Commands:
     """Installs what is missing of Docker, git, Node and the NFS client, starts Docker, and makes the host user.
 
@@ -69,6 +69,11 @@ def runtime(plan: HostPlan) -> Commands:
         found = _look(plan)
         if problem := node_problem(found, plan.settings):
             raise OperationError(problem)
+        if state.is_executing and (missing := _missing(found, plan)):
+            raise OperationError(
+                f"still missing after apt-get installed it: {', '.join(missing)}. Something on the machine hides or "
+                "removes it (PATH, dpkg-divert(1), /etc/dpkg/dpkg.cfg.d). Remove that, then run again."
+            )
     if not found.docker_runs:
         yield argv("systemctl", "enable", "--now", "docker.service")
     if account_drift(found.account, plan):

@@ -76,9 +76,16 @@ def give(directory: int, name: str, rule: Rule, place: tuple[int, bytes], apply:
             return "linked"
         if verdict == "give" and apply:
             os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))  # reaches a link itself
+            return verdict_after(handle, new_ids(now.st_gid, rule))
         return verdict
     finally:
         os.close(handle)
+
+
+def verdict_after(handle: int, ids: tuple[int, int]) -> str:
+    """`give` where chown(2) took effect, else `kept`: some file systems report success and keep the owner."""
+    now = os.fstat(handle)
+    return "give" if (now.st_uid, now.st_gid) == ids else "kept"
 
 
 def was_linked(handle: int, now: os.stat_result, verdict: str) -> bool:
@@ -108,6 +115,7 @@ def give_open(handle: int, rule: Rule, apply: bool = True) -> str:
             os.fchown(handle, *new_ids(now.st_gid, rule))
         except OSError as error:
             return errno.errorcode.get(error.errno or 0, str(error.errno))
+        return verdict_after(handle, new_ids(now.st_gid, rule))
     return f"foreign {now.st_uid}:{now.st_gid}" if verdict == "foreign" else verdict
 
 

@@ -138,7 +138,7 @@ class Found:
     @property
     def forbidden(self) -> bool:
         """Whether the rest would fail as well."""
-        return not self.counts["give"] and self.counts["EPERM"] + self.counts["EINVAL"] >= GIVE_UP
+        return not self.counts["give"] and sum(self.counts[why] for why in ("EPERM", "EINVAL", "kept")) >= GIVE_UP
 
 
 def most_entries(root: int) -> float:
@@ -210,6 +210,7 @@ def failures(report: dict[str, Any]) -> list[str]:
     why = {"EPERM": "the server or the file forbids it", "EINVAL": "ids are not mapped over NFSv4"}
     why |= {"ELOOP": "a link is in its place", "ENOTDIR": "a link or a file is in its place"}
     why |= {"EXDEV": "another file system is mounted there"}
+    why |= {"kept": "the file system reports success and keeps the owner: its mount options decide who owns its files"}
     endless = (
         f"{report['path']}: no end of it after {report['entries']} entries: {report['counts'].get('give', 0)} were "
         "given, and something adds or moves others; run again to go on, with the agents stopped if it is so again"
@@ -218,7 +219,7 @@ def failures(report: dict[str, Any]) -> list[str]:
         f"{report['path']}: {number} entries, {verdict} ({why.get(verdict, 'see dmesg')}): "
         + ", ".join(report["samples"].get(verdict, ["the tree itself"]))
         for verdict, number in report["counts"].items()
-        if verdict.startswith("E") and verdict != "EACCES"
+        if verdict == "kept" or (verdict.startswith("E") and verdict != "EACCES")
     ]
 
 

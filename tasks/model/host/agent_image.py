@@ -75,7 +75,7 @@ def user_problem(plan: HostPlan, seen: ImageState) -> str | None:
     if seen.image is None or agent_of(plan.host_ids, plan.image_user) != plan.image_user:
         return None
     if seen.ids is None:
-        return f"the agent image {plan.image} has USER {seen.user!r}, and no such user: build it with one"
+        return user_missing(plan, seen)
     if seen.ids.uid == 0:
         return (
             f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, "
@@ -89,3 +89,8 @@ def user_problem(plan: HostPlan, seen: ImageState) -> str | None:
             f"set nanoclaw_image_uid to {seen.ids.uid} and nanoclaw_image_gid to {seen.ids.gid} for this host"
         )
     return None
+
+
+def user_missing(plan: HostPlan, seen: ImageState) -> str:
+    """What is wrong with an image whose USER is not in its passwd(5)."""
+    return f"the agent image {plan.image} has USER {seen.user!r}, and no such user: build it with one"

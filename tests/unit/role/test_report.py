@@ -77,3 +77,14 @@ def test_a_diff_shows_no_control_character(lines: list[str], monkeypatch: pytest
     at(monkeypatch)
     report.show_diff("/etc/x", "a\x1b[8m\n", "\tb\x07\n")
     assert lines[3:] == ["-a\\x1b[8m", "+\tb\\x07"]
+
+
+def test_reasons_are_shown_as_a_diff_and_kept_where_an_operation_is_decided_anew(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch)
+    report.show_reasons("/opt/nanoclaw", ["it was not built yet"])
+    assert lines[3:] == ["+it was not built yet"]
+    with report.kept_back() as kept:
+        report.show_reasons("/opt/nanoclaw", ["it was not built yet"])
+    assert kept == ["it was not built yet"] and len(lines) == 4

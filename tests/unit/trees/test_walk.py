@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from files.pods.trees import entry as tree_entry
 from files.pods.trees.entry import DIRECTORY, Rule, decide, new_ids, open_below, open_directory
 from files.pods.trees.find_mismatches import differing
+from files.pods.trees.main import Found, failures
 from files.pods.trees.walk import DEEPEST, Walk
 from tests.unit.trees.trees import A, needs_root
 
@@ -75,6 +76,27 @@ def test_everything_is_given_once_and_the_root_last(tree: Path) -> None:
     changed = os.lstat(tree / "ag").st_ctime_ns
     assert walk(tree) == {"right": 5}
     assert os.lstat(tree / "ag").st_ctime_ns == changed
+
+
+@needs_root
+def test_a_chown_that_succeeds_without_effect_is_no_success(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FAT with the option quiet: each run would report the same change again."""
+    for name in ("chown", "fchown"):
+        monkeypatch.setattr(os, name, lambda *_arguments: None)
+    assert walk(tree) == {"kept": 5}
+    report = {"path": "/pods", "state": "there", "entries": 5, "counts": {"kept": 5}, "samples": {"kept": ["ag"]}}
+    assert failures(report) == [
+        "/pods: 5 entries, kept (the file system reports success and keeps the owner: its mount options decide who "
+        "owns its files): ag"
+    ]
+
+
+@needs_root
+@pytest.mark.parametrize(("kept", "ends"), [(19, False), (20, True)])
+def test_a_file_system_that_keeps_owners_ends_the_walk(tree: Path, kept: int, ends: bool) -> None:
+    found = Found(open_directory(str(tree)), end=float("inf"))
+    found.add("kept", "ag", kept)
+    assert found.forbidden is ends
 
 
 @needs_root
