@@ -14,6 +14,7 @@ from pyinfra import host, inventory, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.migration.step_ids import StepId
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_program, write_file
 from tasks.facts.migration import MigrationProgress
@@ -23,7 +24,7 @@ from tasks.model.migration.disk_space import Need
 from tasks.model.migration.journal import Journal
 from tasks.model.migration.paths import Progress, chats_of, directory, marker, progress_of, service, trying
 from tasks.model.migration.record import Record, page
-from tasks.model.migration.steps import ACCOUNT, Part, Step, back, channels, steps
+from tasks.model.migration.steps import Part, Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.operations.dry_run import foresee, foreseen
@@ -131,7 +132,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
-    step = back(plan, install)
+    step = rollback(plan, install)
     arguments = {**step.arguments, "start": True, "serves": found.decided, "journal": f"{directory(plan)}/journal.json"}
     foresee("record")
     yield run_program(step.program, arguments)
@@ -171,7 +172,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "chats": chats_of(install),
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
-    undo = back(plan, install)
+    undo = rollback(plan, install)
     programs = {step.program for step in [*steps(part, plan, install, {}, unseen), undo]}
     archive = bundle(*sorted({*programs, "migration.runner", "probe.main"}))
     file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
@@ -180,7 +181,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "part": part,
         "head": head,
         "steps": [_step(file, step) for step in listed],
-        "back": _run_of(file, undo.program, undo.arguments),
+        "back": {"id": undo.id, "name": undo.name, **_run_of(file, undo.program, undo.arguments)},
         "marker": marker(plan),
         "trying": trying(plan),
     }
@@ -191,7 +192,9 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
 
 
 def _step(file: str, step: Step) -> dict[str, Any]:
-    return {"name": step.name, **_run_of(file, step.program, step.arguments), "seconds": step.seconds}
+    marks = sorted(step.marks)
+    timed = {"marks": marks, **_run_of(file, step.program, step.arguments), "seconds": step.seconds}
+    return {"id": step.id, "name": step.name, **timed}
 
 
 def _run_of(file: str, entry: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,8 +208,8 @@ def _records(document: str, text: str, plan: HostPlan) -> Commands:
 
 
 def _record(journal: Journal, plan: HostPlan) -> Record:
-    said = {step.name: step.said for step in journal.steps}
-    account = Account.from_json(said[ACCOUNT]) if ACCOUNT in said else None
+    outputs = {step.id: step.said for step in journal.steps}
+    account = Account.from_json(outputs[StepId.AUDIT]) if StepId.AUDIT in outputs else None
     return Record(journal, account, backup=f"{directory(plan)}/backup/messages.db")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from files.pods.migration.step_ids import StepId
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import journal
 from tests.e2e.migrations import install_all
@@ -64,12 +65,12 @@ def _switch(fleet: Fleet, size: int) -> dict[str, Any]:
     machine.succeed(fill, timeout=FILL)
     fleet.deploy(timeout=RUN)
     found = journal(fleet, HOST)
-    took = {step["name"]: step["ended"] - step["started"] for step in found["steps"]}
+    took = {step["id"]: step["ended"] - step["started"] for step in found["steps"]}
     return {
         "megabytes": size,
         "without_service": round(found["serving"] - found["stopped"], 1),
-        "staged": round(took["copy"], 1),
-        "copy_in_the_switch": round(took["copy what has changed"], 1),
+        "staged": round(took[StepId.COPY], 1),
+        "copy_in_the_switch": round(took[StepId.FINAL_COPY], 1),
     }
 
 

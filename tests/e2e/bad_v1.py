@@ -95,7 +95,7 @@ def refused_for_room_that_a_first_run_finds_out(fleet: Fleet, name: str) -> None
     old, machine = old_of(name), fleet.lab[name]
     machine.succeed(f"truncate -s 90G {old.root}/groups/main/huge")
     run = fleet.run("-y", "--limit", name)
-    assert run.exit != 0 and "look for room: /pods would need 9" in run.log, run.log
+    assert run.exit != 0 and "check disk space: /pods would need 9" in run.log, run.log
     assert v1_answers(fleet, name, "no room")
     machine.succeed(f"rm {old.root}/groups/main/huge")
 

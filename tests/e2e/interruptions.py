@@ -14,33 +14,33 @@ from tests.e2e.fleet import PROJECT, Fleet
 
 Kind = Literal["the controller is killed", "the host loses its power", "the server loses its power"]
 KINDS: tuple[Kind, ...] = ("the host loses its power", "the server loses its power", "the controller is killed")
-AGAIN = ", again"
+AGAIN = "-again"
 STEPS = (
-    "put an earlier attempt aside",
-    "back up v1's database",
-    "tie the start of v1 and v2 together",
-    "view v1",
-    "NanoClaw's step env",
-    "NanoClaw's step db",
-    "NanoClaw's step sessions",
+    "archive-attempt",
+    "back-up",
+    "set-conditions",
+    "snapshot",
+    "upstream-env",
+    "upstream-db",
+    "upstream-sessions",
     "copy",
-    "set the marker of the upgrade",
-    "stop v1",
-    "view v1 at rest",
-    f"NanoClaw's step env{AGAIN}",
-    f"NanoClaw's step db{AGAIN}",
-    "NanoClaw's step groups",
-    f"NanoClaw's step sessions{AGAIN}",
-    "NanoClaw's step tasks",
-    "NanoClaw's step channel-auth",
-    "copy what has changed",
-    "correct what NanoClaw's own steps lose",
-    "account for all that v1 had",
-    "start v2",
-    "prove v2",
-    "decide for v2",
+    "upgrade-marker",
+    "stop-v1",
+    "final-snapshot",
+    f"upstream-env{AGAIN}",
+    f"upstream-db{AGAIN}",
+    "upstream-groups",
+    f"upstream-sessions{AGAIN}",
+    "upstream-tasks",
+    "upstream-channel-auth",
+    "final-copy",
+    "fix-up",
+    "audit",
+    "start-v2",
+    "gate",
+    "commit",
 )
-"""The steps in which it happens, in their order; those that run while v1 serves and once more in the switch are two."""
+"""The ids of the steps in which it happens, in order; a step that runs while v1 serves and in the switch is two."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def journal(fleet: Fleet, name: str) -> dict[str, Any]:
 
 def has_begun(steps: Sequence[dict[str, Any]], step: str) -> bool:
     """Whether one of STEPS is among the steps of a journal."""
-    name = step.removesuffix(AGAIN)
-    return [found["name"] for found in steps].count(name) > (name != step)
+    identity = step.removesuffix(AGAIN)
+    return [entry["id"] for entry in steps].count(identity) > (identity != step)
 
 
 def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:

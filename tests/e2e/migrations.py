@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from files.pods.migration.step_ids import StepId
 from tasks.model.migration.paths import directory, marker
-from tasks.model.migration.steps import ACCOUNT
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal
 from tests.e2e.v1_hosts import GATE, install_v1, old_of
@@ -49,7 +49,7 @@ def v1_is_down(fleet: Fleet, name: str) -> bool:
 
 def account(found: dict[str, Any]) -> dict[str, Any]:
     """What the account of a migration came to."""
-    said: dict[str, Any] = json.loads(next(step["said"] for step in found["steps"] if step["name"] == ACCOUNT))
+    said: dict[str, Any] = json.loads(next(step["said"] for step in found["steps"] if step["id"] == StepId.AUDIT))
     return said
 
 
@@ -59,7 +59,7 @@ def v1_is_as_it_was(fleet: Fleet, name: str) -> bool:
     The same program says it again, as it was called then; of v2, which has gone on, it has other things to say by now.
     """
     work = json.loads(fleet.lab[name].succeed(f"cat {directory(fleet.host(name))}/work.json"))
-    step = next(step for step in work["steps"] if step["name"] == ACCOUNT)
+    step = next(step for step in work["steps"] if step["id"] == StepId.AUDIT)
     again = fleet.lab[name].run(shlex.join(step["argv"]), input=step["input"], check=False, timeout=600).stdout
     return bool(json.loads(again.splitlines()[-1])["digest"] == account(journal(fleet, name))["digest"])
 

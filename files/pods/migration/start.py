@@ -17,17 +17,15 @@ import time
 from typing import Any
 
 from files.pods.common.atomic_write import replace
+from files.pods.migration.journal import read_journal
+from files.pods.migration.step_ids import StepId
 
 GOAL = {"staging": "staged", "switching": "finished"}
 
 
 def journal(directory: str) -> dict[str, Any]:
-    try:
-        with open(f"{directory}/journal.json", encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
-            return found
-    except FileNotFoundError:
-        return {"state": "new", "steps": []}
+    """Return the journal, or that of a migration which has not begun."""
+    return read_journal(directory) or {"state": "new", "steps": []}
 
 
 def refuse_if_under_way(service: str, directory: str) -> None:
@@ -62,7 +60,7 @@ def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
 def failure(found: dict[str, Any], trying: str) -> str:
     failed = next((step for step in found["steps"] if step["state"] in ("failed", "running")), None)
     why = f"{failed['name']}: {failed['said'] or 'it was ended from outside'}" if failed else "it did not start"
-    back = found["steps"][-1] if found["steps"] and found["steps"][-1]["name"] == "put v1 back" else None
+    back = found["steps"][-1] if found["steps"] and found["steps"][-1]["id"] == StepId.ROLL_BACK else None
     if found["state"] == "rolled back":
         return f"{why}\nv1 is back as it was; what v2 has so far is kept; the next run begins again"
     if found["state"] == "switching":

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from files.pods.common.run_as_host_user import within
+from files.pods.migration.journal import with_ids
 
 
 def read(path: str) -> Any:
@@ -46,7 +47,7 @@ def main(directory: str, service: str, root: str, marker: str) -> dict[str, obje
     if journal is False and not decided:
         why = f"{directory}/journal.json cannot be read, and says how far a migration has come"
         sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to begin anew")
-    journal, record = ({**NEWER, **one} if one else None for one in (journal, record))
+    journal, record = ({**NEWER, **with_ids(one)} if one else None for one in (journal, record))
     return {
         "journal": journal,
         "under_way": is_under_way(service),

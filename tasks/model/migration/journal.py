@@ -1,7 +1,7 @@
-"""The journal of one host's migration: what was done of it, and when. It is kept on the host, as JSON.
+"""The journal of one host's migration: its steps and their times, as JSON on the host.
 
-It owns the shape alone. Whoever migrates writes it before and after each step, so that the next run knows where one
-that was killed had come to.
+This is the shape alone. files/pods/migration/runner.py writes it before and after each step, so that the next run knows
+how far a run that was killed had come.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import TypeAdapter
+
+from files.pods.migration.step_ids import StepId
 
 State = Literal["new", "staging", "staged", "switching", "finished", "rolled back"]
 """staging and staged: v1 serves. switching: nobody does. finished: v2 serves. rolled back: v1 serves again."""
@@ -24,7 +26,9 @@ class Step:
     started: float
     ended: float | None
     said: str
-    """What it had to say, printable; empty for nothing."""
+    """Its last output, printable; empty for none."""
+    id: StepId | None = None
+    """None for a step that this version does not know."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The steps of a migration: which programs run on the machine, with what, in which order.
+"""The steps of a migration: which programs run on the machine, with which requests, in which order.
 
-Staging while v1 serves, then the switch. NanoClaw's own steps read a view of v1 (files/pods/v1/extract.py), and
-what is large goes past them (files/pods/v1/copy.py), so that most of it is done while v1 serves.
+Staging while v1 serves, then the switch. NanoClaw's own steps read a snapshot of v1 (files/pods/v1/extract.py). The
+role copies the large trees itself (files/pods/v1/copy.py), so that most of it is done while v1 serves.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from files.pods.migration.step_ids import Mark, StepId
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_arguments
 from tasks.model.migration.channels import channel_of
@@ -22,7 +23,6 @@ from tasks.model.ownership.trees import duty, host_trees
 Part = Literal["staging", "switching"]
 STEP = 600
 """Seconds for a step that does not grow with what v1 has."""
-ACCOUNT = "account for all that v1 had"
 LONG = 6 * 3600
 """Seconds for one that does, and runs while v1 serves."""
 SECRETS, PLAIN = "077", "022"
@@ -31,27 +31,30 @@ SECRETS, PLAIN = "077", "022"
 
 @dataclass(frozen=True)
 class Step:
-    """One program that runs on the machine."""
+    """One program that runs on the machine. The runner and the journal go by id and marks."""
 
+    id: StepId
     name: str
+    """Shown to the operator, and nothing else."""
     program: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     seconds: int = STEP
+    marks: frozenset[Mark] = frozenset()
 
 
 def steps(
     part: Part, plan: HostPlan, install: Install, probe: Mapping[str, Any], unseen: Sequence[Need] = ()
 ) -> list[Step]:
-    """The steps of a part, in their order.
+    """Return the steps of a part, in their order.
 
     + probe: how the machine runs files/pods/probe/main.py: `argv` and `input`
-    + unseen: what could not be judged before the run, since nothing was mounted there yet
+    + unseen: space that could not be checked before the run, since nothing was mounted there yet
     """
     return list(_staging(plan, install, unseen) if part == "staging" else _switching(plan, install, probe))
 
 
-def back(plan: HostPlan, install: Install) -> Step:
-    """What puts v1 back, at any moment and repeatedly."""
+def rollback(plan: HostPlan, install: Install) -> Step:
+    """Return the step that rolls back to v1, at any moment and repeatedly."""
     arguments = {
         "v1": _v1(install),
         "v2": plan.unit,
@@ -61,16 +64,16 @@ def back(plan: HostPlan, install: Install) -> Step:
         "journal": None,
     }
     arguments |= {"ran": ran(plan), **_files(plan)}
-    return Step("put v1 back", "migration.rollback", arguments)
+    return Step(StepId.ROLL_BACK, "roll back to v1", "migration.rollback", arguments)
 
 
-def view(plan: HostPlan) -> str:
-    """The view of v1 that NanoClaw's own steps read. Not below the journal's directory, which is root's alone."""
+def snapshot(plan: HostPlan) -> str:
+    """Return where the snapshot of v1 is. NanoClaw's own steps read it, and the journal's directory is root's alone."""
     return f"/var/lib/nanoclaw-pods-view/{plan.slug}"
 
 
 def channels(install: Install) -> list[str]:
-    """The channels of v1's chats, but for chats that are left behind: v2 may have no such channel."""
+    """Return the channels of v1's chats, but for chats that are skipped: v2 may have no such channel."""
     database = install.database
     groups = [group for group in database.groups if group_fate(group, database)[0] != "left"]
     return sorted({channel for group in groups if (channel := channel_of(group.jid))})
@@ -78,46 +81,65 @@ def channels(install: Install) -> list[str]:
 
 def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterator[Step]:
     if unseen:
-        yield Step("look for room", "migration.check_space", {"needs": [_need(need) for need in unseen]})
+        yield Step(StepId.CHECK_SPACE, "check disk space", "migration.check_space", {"needs": list(map(_need, unseen))})
     files = {"v1": install.path, "to": f"{directory(plan)}/backup", **plan.host_user}
-    yield Step("put an earlier attempt aside", "migration.archive_attempt", _aside(plan), LONG)
-    yield Step("back up v1's database", "v1.backup", files, LONG)
-    yield Step("tie the start of v1 and v2 together", "migration.unit_conditions", _units(plan, install))
-    yield Step("view v1", "v1.extract", {"v1": install.path, "to": view(plan), **plan.host_user})
-    yield _own(plan, "env", mask=SECRETS)  # db asks a channel's server with v1's token
-    yield _own(plan, "db")
-    yield _own(plan, "sessions")
+    yield Step(
+        StepId.ARCHIVE_ATTEMPT,
+        "archive an earlier attempt",
+        "migration.archive_attempt",
+        _archive(plan),
+        LONG,
+        frozenset({Mark.ARCHIVES_ATTEMPT}),
+    )
+    yield Step(StepId.BACK_UP, "back up v1's database", "v1.backup", files, LONG)
+    units = _units(plan, install)
+    yield Step(StepId.SET_CONDITIONS, "set the start conditions of v1 and v2", "migration.unit_conditions", units)
+    yield _snapshot(StepId.SNAPSHOT, "snapshot v1", plan, install)
+    yield _upstream(plan, StepId.ENV, mask=SECRETS)  # db asks a channel's server with v1's token
+    yield _upstream(plan, StepId.DB)
+    yield _upstream(plan, StepId.SESSIONS)
     yield _copy(plan, install, final=False)
     yield from _ownership(plan, LONG)
     # While v1 serves: without it a version from 2.1.0 on ends at its start.
-    yield Step(
-        "set the marker of the upgrade",
-        "source.upgrade_marker",
-        {"root": plan.root, "lock": plan.lock, **plan.host_user},
-    )
+    marker_request = {"root": plan.root, "lock": plan.lock, **plan.host_user}
+    yield Step(StepId.UPGRADE_MARKER, "set the upgrade marker", "source.upgrade_marker", marker_request)
 
 
 def _switching(plan: HostPlan, install: Install, probe: Mapping[str, Any]) -> Iterator[Step]:
-    yield Step("stop v1", "v1.stop", _stop(plan, install))
-    yield Step("view v1 at rest", "v1.extract", {"v1": install.path, "to": view(plan), **plan.host_user})
-    yield _own(plan, "env", mask=SECRETS)
-    for name in ("db", "groups", "sessions", "tasks"):
-        yield _own(plan, name)
+    yield Step(StepId.STOP_V1, "stop v1", "v1.stop", _stop(plan, install), marks=frozenset({Mark.STOPS_V1}))
+    yield _snapshot(StepId.FINAL_SNAPSHOT, "snapshot the stopped v1", plan, install)
+    yield _upstream(plan, StepId.ENV, mask=SECRETS)
+    for step in (StepId.DB, StepId.GROUPS, StepId.SESSIONS, StepId.TASKS):
+        yield _upstream(plan, step)
     if names := channels(install):
-        yield _own(plan, "channel-auth", *names, mask=SECRETS)
+        yield _upstream(plan, StepId.CHANNEL_AUTH, *names, mask=SECRETS)
     yield _copy(plan, install, final=True)
     policy = plan.settings.nanoclaw_v1_unknown_senders
     kept = sorted(plan.settings.nanoclaw_env)
-    correct = {"view": view(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **plan.host_user}
-    yield Step("correct what NanoClaw's own steps lose", "v1.fix_up", correct)
+    fix_up = {"view": snapshot(plan), "root": plan.root, "unknown_senders": policy, "env_set": kept, **plan.host_user}
+    yield Step(StepId.FIX_UP, "fix up what NanoClaw's own steps lose", "v1.fix_up", fix_up)
     yield from _ownership(plan, STEP)
-    yield _account(plan, install)
-    yield Step("start v2", "service.start", start_arguments(plan, restart=True))
-    gate = {"probe": dict(probe), "unit": plan.unit, "root": plan.root, **plan.host_user}
-    command = plan.settings.nanoclaw_v1_gate
-    yield Step("prove v2", "migration.gate", {**gate, "command": command, "seconds": 300}, 1500)
+    yield _audit(plan, install)
+    yield Step(StepId.START_V2, "start v2", "service.start", start_arguments(plan, restart=True))
+    yield _gate(plan, probe)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
-    yield Step("decide for v2", "migration.commit", {**_files(plan), "ran": ran(plan), "text": text})
+    yield Step(
+        StepId.COMMIT,
+        "commit to v2",
+        "migration.commit",
+        {**_files(plan), "ran": ran(plan), "text": text},
+        marks=frozenset({Mark.POINT_OF_NO_RETURN}),
+    )
+
+
+def _gate(plan: HostPlan, probe: Mapping[str, Any]) -> Step:
+    command: dict[str, Any] = {"command": plan.settings.nanoclaw_v1_gate, "seconds": 300}
+    request = {"probe": dict(probe), "unit": plan.unit, "root": plan.root, **plan.host_user, **command}
+    return Step(StepId.GATE, "run the gate", "migration.gate", request, 1500, frozenset({Mark.PROVES_V2}))
+
+
+def _snapshot(step: StepId, name: str, plan: HostPlan, install: Install) -> Step:
+    return Step(step, name, "v1.extract", {"v1": install.path, "to": snapshot(plan), **plan.host_user})
 
 
 def _need(need: Need) -> dict[str, Any]:
@@ -143,19 +165,27 @@ def _units(plan: HostPlan, install: Install) -> dict[str, Any]:
     return {"v1": _v1(install), "v2": plan.unit, **_files(plan)}
 
 
-def _aside(plan: HostPlan) -> dict[str, Any]:
-    sources = {target.rpartition("/")[2]: source for source, target in plan.binds}
-    places = {name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()}
-    notes, kept = f"{directory(plan)}/journal.json", sorted(plan.settings.nanoclaw_env)
-    return {"root": plan.root, "journal": notes, "trees": places, "view": view(plan), "env_set": kept, **plan.host_user}
-
-
 _TREES = {"v2-sessions": "data/v2-sessions", "groups": "groups"}
 
 
-def _own(plan: HostPlan, step: str, *words: str, mask: str = PLAIN) -> Step:
-    arguments = {"root": plan.root, "view": view(plan), "step": step, "words": list(words), "mask": mask}
-    return Step(f"NanoClaw's step {step}", "migration.upstream_step", {**arguments, **plan.host_user})
+def _archive(plan: HostPlan) -> dict[str, Any]:
+    sources = {target.rpartition("/")[2]: source for source, target in plan.binds}
+    trees = {name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()}
+    journal, kept = f"{directory(plan)}/journal.json", sorted(plan.settings.nanoclaw_env)
+    return {
+        "root": plan.root,
+        "journal": journal,
+        "trees": trees,
+        "view": snapshot(plan),
+        "env_set": kept,
+        **plan.host_user,
+    }
+
+
+def _upstream(plan: HostPlan, step: StepId, *words: str, mask: str = PLAIN) -> Step:
+    name = step.value.removeprefix("upstream-")
+    arguments = {"root": plan.root, "view": snapshot(plan), "step": name, "words": list(words), "mask": mask}
+    return Step(step, f"NanoClaw's step {name}", "migration.upstream_step", {**arguments, **plan.host_user})
 
 
 def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
@@ -168,22 +198,24 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
         "final": final,
         "seconds": seconds - 30,
     }
-    return Step("copy what has changed" if final else "copy", "v1.copy", {**arguments, **plan.host_user}, seconds)
+    step, name = (StepId.FINAL_COPY, "copy what has changed") if final else (StepId.COPY, "copy")
+    return Step(step, name, "v1.copy", {**arguments, **plan.host_user}, seconds)
 
 
 def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
     if duty(plan) == "change":
         trees = [tree.arguments() for tree in host_trees(plan)]
-        yield Step("give sessions and groups to the agent", "trees.main", {"apply": True, "trees": trees}, seconds)
+        request = {"apply": True, "trees": trees}
+        yield Step(StepId.CHOWN, "chown sessions and groups to the agent", "trees.main", request, seconds)
 
 
-def _account(plan: HostPlan, install: Install) -> Step:
+def _audit(plan: HostPlan, install: Install) -> Step:
     agent = plan.stored_agent
     host = plan.squash.seen(plan.host_ids) if plan.squash and plan.root_on_pods else plan.host_ids
     arguments = {
         "v1": install.path,
         "root": plan.root,
-        "view": view(plan),
+        "view": snapshot(plan),
         "agent": {"uid": agent.uid, "gid": agent.gid},
         "host": {"uid": host.uid, "gid": host.gid},
         "deep": False,
@@ -193,4 +225,4 @@ def _account(plan: HostPlan, install: Install) -> Step:
         "env_set": sorted(plan.settings.nanoclaw_env),
         "lists": {"v1_home": install.home, "user": plan.settings.nanoclaw_user} if install.home else None,
     }
-    return Step(ACCOUNT, "v1.audit.main", arguments)
+    return Step(StepId.AUDIT, "audit v2 against v1", "v1.audit.main", arguments)

@@ -12,13 +12,13 @@ from tests.unit.v1.v1_found import INSTALL, host
 
 
 def test_accidents_happen_in_each_step_of_a_migration_in_its_order() -> None:
-    names = [step.name for part in ("staging", "switching") for step in steps(part, host(), INSTALL, {})]
-    assert list(STEPS) == [name + AGAIN * (name in names[:at]) for at, name in enumerate(names)]
+    ids = [step.id.value for part in ("staging", "switching") for step in steps(part, host(), INSTALL, {})]
+    assert list(STEPS) == [identity + AGAIN * (identity in ids[:at]) for at, identity in enumerate(ids)]
 
 
 @pytest.mark.parametrize(
-    ("names", "first", "again"), [([], False, False), (["db"], True, False), (["db", "copy", "db"], True, True)]
+    ("ids", "first", "again"), [([], False, False), (["db"], True, False), (["db", "copy", "db"], True, True)]
 )
-def test_a_step_that_runs_twice_begins_twice(names: list[str], first: bool, again: bool) -> None:
-    noted: list[dict[str, Any]] = [{"name": name} for name in names]
+def test_a_step_that_runs_twice_begins_twice(ids: list[str], first: bool, again: bool) -> None:
+    noted: list[dict[str, Any]] = [{"id": identity} for identity in ids]
     assert has_begun(noted, "db") is first and has_begun(noted, f"db{AGAIN}") is again

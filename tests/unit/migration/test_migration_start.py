@@ -122,11 +122,16 @@ def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
 
 @pytest.mark.parametrize("state", ["failed", "running"])
 def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
-    steps = [{"name": "copy", "state": "done", "said": "x"}, {"name": "view v1", "state": state, "said": ""}]
+    steps = [
+        {"id": "copy", "name": "copy", "state": "done", "said": "x"},
+        {"id": "snapshot", "name": "snapshot v1", "state": state, "said": ""},
+    ]
     said = failure({"state": "staging", "steps": steps}, "/run/x.trying")
-    assert said == "view v1: it was ended from outside\nv1 was not touched"
-    steps[1]["said"] = "no room"
-    assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith("view v1: no room\nv1 is back")
+    assert said == "snapshot v1: it was ended from outside\nv1 was not touched"
+    steps[1]["said"] = "no space"
+    assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith(
+        "snapshot v1: no space\nv1 is back"
+    )
 
 
 def test_where_nothing_failed_it_did_not_start() -> None:
@@ -135,8 +140,8 @@ def test_where_nothing_failed_it_did_not_start() -> None:
 
 def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
     steps = [
-        {"name": "stop v1", "state": "failed", "said": "busy"},
-        {"name": "put v1 back", "state": "failed", "said": "no unit"},
+        {"id": "stop-v1", "name": "stop v1", "state": "failed", "said": "busy"},
+        {"id": "roll-back", "name": "roll back to v1", "state": "failed", "said": "no unit"},
     ]
     said = failure({"state": "switching", "steps": steps}, "/x.trying")
     assert "stop v1: busy" in said and "could not be put back: no unit" in said and "remove /x.trying" in said

@@ -92,11 +92,16 @@ def test_a_record_is_one_only_if_it_is_of_the_journal_and_has_its_page(machine: 
 
 
 def test_a_journal_of_an_earlier_version_is_filled_up(machine: Machine) -> None:
-    old = {key: value for key, value in JOURNAL.items() if key not in NEWER}
+    step = {"name": "account for all that v1 had", "state": "done", "started": 1.0, "ended": 2.0, "said": ""}
+    old = {**{key: value for key, value in JOURNAL.items() if key not in NEWER}, "steps": [step]}
     machine.write("journal.json", old)
     machine.write("record.json", old)
     machine.write("record.md", "")
-    assert machine.look() == {**NOTHING, "journal": {**old, **NEWER}, "recorded": True}
+    assert machine.look() == {
+        **NOTHING,
+        "journal": {**old, **NEWER, "steps": [{**step, "id": "audit"}]},
+        "recorded": True,
+    }
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])

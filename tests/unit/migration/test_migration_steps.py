@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from files.pods.migration.step_ids import Mark, StepId
 from tasks.bundle import entry_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.channels import CHANNELS
 from tasks.model.migration.disk_space import Need
-from tasks.model.migration.steps import ACCOUNT, Step, back, channels, steps
+from tasks.model.migration.steps import Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Group, Install
 from tasks.model.ownership.trees import duty
 from tests.fake.kinds import SECRET
@@ -44,7 +45,7 @@ def switching(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
 
 
 def every(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
-    return [*staging(plan, install), *switching(plan, install), back(plan, install)]
+    return [*staging(plan, install), *switching(plan, install), rollback(plan, install)]
 
 
 def programs(some: list[Step]) -> list[str]:
@@ -83,7 +84,10 @@ def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan
     need = Need(("/pods",), 5000, 7, None, None)
     listed = steps("staging", plan, INSTALL, PROBE, [need])
     assert listed[0] == Step(
-        "look for room", "migration.check_space", {"needs": [{"paths": ["/pods"], "bytes": 5000, "entries": 7}]}
+        StepId.CHECK_SPACE,
+        "check disk space",
+        "migration.check_space",
+        {"needs": [{"paths": ["/pods"], "bytes": 5000, "entries": 7}]},
     )
     assert listed[1:] == staging(plan)
 
@@ -113,13 +117,23 @@ def test_v1_is_not_stopped_and_v2_not_started_while_v1_serves(plan: HostPlan) ->
 
 
 @every_host
-def test_the_steps_that_the_runner_knows_by_their_names_are_there(plan: HostPlan) -> None:
-    """files/pods/migration/runner.py notes times by them, and the record is made of one."""
-    runner = entry_file("migration.runner").read_text(encoding="utf-8")
-    names = {step.program: step.name for step in switching(plan)}
-    for each in ("v1.stop", "migration.gate", "migration.commit"):
-        assert f'== "{names[each]}"' in runner
-    assert names["v1.audit.main"] == ACCOUNT and f'"{back(plan, INSTALL).name}"' in runner
+def test_each_mark_is_on_one_step_of_its_part(plan: HostPlan) -> None:
+    """files/pods/migration/runner.py goes by them, and by nothing else of a step."""
+    marks = {step.program: set(step.marks) for step in every(plan) if step.marks}
+    assert marks == {
+        "migration.archive_attempt": {Mark.ARCHIVES_ATTEMPT},
+        "v1.stop": {Mark.STOPS_V1},
+        "migration.gate": {Mark.PROVES_V2},
+        "migration.commit": {Mark.POINT_OF_NO_RETURN},
+    }
+    assert [step.id for step in every(plan) if step.marks] == [
+        StepId.ARCHIVE_ATTEMPT,
+        StepId.STOP_V1,
+        StepId.GATE,
+        StepId.COMMIT,
+    ]
+    assert rollback(plan, INSTALL).id == StepId.ROLL_BACK
+    assert one(switching(plan), "v1.audit.main").id == StepId.AUDIT
 
 
 @every_host
@@ -127,6 +141,7 @@ def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> N
     for part in (staging(plan), switching(plan)):
         names = [step.name for step in part]
         assert len(set(names)) == len(names) and all(names)
+        assert len({step.id for step in part}) == len(part)
     for step in every(plan):
         assert entry_file(step.program).is_file()
         assert step.seconds > 0
@@ -263,12 +278,12 @@ def test_the_gate_asks_what_the_operator_says() -> None:
 def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: str) -> None:
     install = replace(INSTALL, units=[replace(INSTALL.units[0], active=state)])
     unit = {"manager": "user", "name": "nanoclaw.service", "uid": 1001}
-    assert back(host(), install).arguments["v1"] == unit
-    assert back(host(), install).arguments["start"] is False
+    assert rollback(host(), install).arguments["v1"] == unit
+    assert rollback(host(), install).arguments["start"] is False
     stop = one(steps("switching", host(), install, PROBE), "v1.stop").arguments
     finish = one(steps("switching", host(), install, PROBE), "migration.commit").arguments
-    assert stop["ran"] == back(host(), install).arguments["ran"] == finish["ran"]
-    assert back(host(), replace(install, units=[])).arguments["v1"] is None
+    assert stop["ran"] == rollback(host(), install).arguments["ran"] == finish["ran"]
+    assert rollback(host(), replace(install, units=[])).arguments["v1"] is None
 
 
 @pytest.mark.parametrize("part", ["staging", "switching"])

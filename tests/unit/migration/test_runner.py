@@ -1,4 +1,4 @@
-"""The runner of a migration's steps: what it notes, and that what came to no end is put back."""
+"""The runner of a migration's steps: its journal, and the rollback of a switch that did not end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from files.pods.migration import runner as migration_run
+from files.pods.migration import journal as migration_journal
+from files.pods.migration import runner as migration_runner
+from files.pods.migration.step_ids import STEP_TEXTS_BEFORE_IDS, Mark, StepId
 from tasks.model.migration.journal import Journal
 from tests.programs import program_argv
 
@@ -25,6 +27,14 @@ HEAD = {
     "versions": {"v1": "1", "v2": "2"},
     "chats": "ab",
 }
+MARKS = {
+    StepId.ARCHIVE_ATTEMPT: [Mark.ARCHIVES_ATTEMPT],
+    StepId.STOP_V1: [Mark.STOPS_V1],
+    StepId.GATE: [Mark.PROVES_V2],
+    StepId.COMMIT: [Mark.POINT_OF_NO_RETURN],
+}
+Command = tuple[StepId, str]
+"""A step, and the shell command that stands for its program."""
 
 
 class Runner:
@@ -35,27 +45,37 @@ class Runner:
         self.folder.mkdir()
         self.marker, self.head = folder / "marker", dict(HEAD)
 
-    def words(self, *, back: bool) -> list[str]:
-        """Its command line; as ExecStopPost= has it where `back`."""
+    def argv(self, *, back: bool) -> list[str]:
+        """Return its argv; with `back` that of ExecStopPost=."""
         return program_argv("migration.runner", {"directory": str(self.folder), "back": back})
 
-    def asks(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> list[str]:
-        """Its command line, to run steps that are given as name and shell command."""
-        listed = [{"name": name, "argv": ["sh", "-c", command], "input": "", "seconds": 20} for name, command in steps]
+    def prepare(self, part: str, *steps: Command, back: str = "echo '{}'") -> list[str]:
+        """Write work.json; return the argv that runs it."""
+        listed = [
+            {
+                "id": step,
+                "name": f"text of {step.value}",
+                "marks": MARKS.get(step, []),
+                "argv": ["sh", "-c", command],
+                "input": "",
+                "seconds": 20,
+            }
+            for step, command in steps
+        ]
         work = {
             "part": part,
             "head": self.head,
             "steps": listed,
-            "back": {"argv": ["sh", "-c", back], "input": ""},
+            "back": {"id": StepId.ROLL_BACK, "name": "roll back", "argv": ["sh", "-c", back], "input": ""},
             "marker": str(self.marker),
         }
         (self.folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
-        return self.words(back=False)
+        return self.argv(back=False)
 
-    def run(self, part: str, *steps: tuple[str, str], back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
-        words = self.asks(part, *steps, back=back)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-        subprocess.run(self.words(back=True), timeout=60, check=True)  # as ExecStopPost= does, however it ended
+    def run(self, part: str, *steps: Command, back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
+        argv = self.prepare(part, *steps, back=back)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        subprocess.run(self.argv(back=True), timeout=60, check=True)  # as ExecStopPost= does, however it ended
         return done
 
     @property
@@ -66,8 +86,8 @@ class Runner:
     def state(self) -> str:
         return str(self.journal.state)
 
-    def states(self) -> dict[str, str]:
-        return {step.name: step.state for step in self.journal.steps}
+    def states(self) -> dict[StepId | None, str]:
+        return {step.id: step.state for step in self.journal.steps}
 
 
 @pytest.fixture
@@ -75,120 +95,146 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
-def test_both_parts_to_their_end(runner: Runner) -> None:
-    assert runner.run("staging", ("view", "echo noise; echo '{\"a\": 1}'")).returncode == 0
+def test_runs_both_parts_to_their_end(runner: Runner) -> None:
+    assert runner.run("staging", (StepId.SNAPSHOT, "echo noise; echo '{\"a\": 1}'")).returncode == 0
     assert runner.state == "staged" and runner.journal.attempt == 1
     assert runner.journal.steps[0].said == '{"a": 1}'
-    switch = (("stop v1", "true"), ("prove v2", "sleep 0.2"), ("decide for v2", f"touch {runner.marker}"))
+    switch = ((StepId.STOP_V1, "true"), (StepId.GATE, "sleep 0.2"), (StepId.COMMIT, f"touch {runner.marker}"))
     assert runner.run("switching", *switch).returncode == 0
     found = runner.journal
     assert found.state == "finished" and set(runner.states().values()) == {"done"}
     assert found.seconds_without_service is not None and found.seconds_without_service >= 0.2
 
 
-def test_a_step_that_fails_with_many_words_does_not_have_the_end_wait_for_a_reader(runner: Runner) -> None:
-    words = runner.asks("switching", ("stop v1", "true"), ("copy", "head -c 150000 /dev/zero | tr '\\0' x >&2; exit 3"))
-    with subprocess.Popen(words, stderr=subprocess.PIPE) as child:
+def test_long_output_of_a_failed_step_does_not_block_the_end(runner: Runner) -> None:
+    argv = runner.prepare(
+        "switching", (StepId.STOP_V1, "true"), (StepId.COPY, "head -c 150000 /dev/zero | tr '\\0' x >&2; exit 3")
+    )
+    with subprocess.Popen(argv, stderr=subprocess.PIPE) as child:
         assert child.wait(20) == 1
     assert len(runner.journal.steps[-1].said) == 150_000
 
 
-def test_a_failed_step_ends_the_switch_and_v1_is_put_back(runner: Runner) -> None:
-    runner.run("staging", ("view", "true"))
-    done = runner.run("switching", ("stop v1", "true"), ("copy", "echo disk full >&2; exit 3"), ("never", "true"))
-    assert done.returncode == 1 and "copy: disk full" in done.stderr
+def test_a_failed_step_ends_the_switch_and_rolls_back(runner: Runner) -> None:
+    runner.run("staging", (StepId.SNAPSHOT, "true"))
+    done = runner.run(
+        "switching", (StepId.STOP_V1, "true"), (StepId.COPY, "echo disk full >&2; exit 3"), (StepId.FIX_UP, "true")
+    )
+    assert done.returncode == 1 and "text of copy: disk full" in done.stderr
     states = runner.states()
-    assert states["copy"] == "failed" and states["put v1 back"] == "done" and "never" not in states
+    assert states[StepId.COPY] == "failed" and states[StepId.ROLL_BACK] == "done" and StepId.FIX_UP not in states
     assert runner.state == "rolled back"
-    runner.run("staging", ("view", "true"))
-    assert runner.state == "staged" and runner.journal.attempt == 2 and "copy" not in runner.states()
+    runner.run("staging", (StepId.SNAPSHOT, "true"))
+    assert runner.state == "staged" and runner.journal.attempt == 2 and StepId.COPY not in runner.states()
 
 
-def test_what_was_made_ready_is_gone_on_with_unless_it_was_interrupted_or_switched_to(runner: Runner) -> None:
-    aside = ("put an earlier attempt aside", f"grep -o '\"aside\": [a-z]*' {runner.folder}/journal.json")
+def test_resume_reuses_staging_unless_it_was_interrupted_or_switched_to(runner: Runner) -> None:
+    aside = (StepId.ARCHIVE_ATTEMPT, f"grep -o '\"aside\": [a-z]*' {runner.folder}/journal.json")
     runner.run("staging", aside)
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": false'
     runner.head["chats"] = "others"
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": true'
-    runner.run("staging", aside, ("view", "false"))
-    runner.run("staging", ("put an earlier attempt aside", "false"))
-    runner.run("staging", aside, ("view", "true"))
+    runner.run("staging", aside, (StepId.SNAPSHOT, "false"))
+    runner.run("staging", (StepId.ARCHIVE_ATTEMPT, "false"))
+    runner.run("staging", aside, (StepId.SNAPSHOT, "true"))
     assert runner.journal.steps[0].said == '"aside": true' and not runner.journal.aside
-    runner.run("switching", ("stop v1", "false"))
+    runner.run("switching", (StepId.STOP_V1, "false"))
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": true'
 
 
-def test_a_failure_while_v1_serves_puts_nothing_back(runner: Runner) -> None:
-    assert runner.run("staging", ("view", "false"), back="touch /never; false").returncode == 1
-    assert runner.states() == {"view": "failed"} and runner.state == "staging"
+def test_a_failure_while_v1_serves_rolls_nothing_back(runner: Runner) -> None:
+    assert runner.run("staging", (StepId.SNAPSHOT, "false"), back="touch /never; false").returncode == 1
+    assert runner.states() == {StepId.SNAPSHOT: "failed"} and runner.state == "staging"
 
 
-@pytest.mark.parametrize("moment", ["stop v1", "copy"])
-def test_a_runner_that_is_killed_is_put_back(runner: Runner, moment: str) -> None:
-    words = runner.asks(
-        "switching", *((name, "sleep 20" if name == moment else "true") for name in ("stop v1", "copy"))
+@pytest.mark.parametrize("moment", [StepId.STOP_V1, StepId.COPY])
+def test_a_killed_runner_is_rolled_back(runner: Runner, moment: StepId) -> None:
+    argv = runner.prepare(
+        "switching", *((step, "sleep 20" if step == moment else "true") for step in (StepId.STOP_V1, StepId.COPY))
     )
-    child = subprocess.Popen(words, start_new_session=True)
+    child = subprocess.Popen(argv, start_new_session=True)
     while not (runner.folder / "journal.json").exists() or runner.states().get(moment) != "running":
         time.sleep(0.05)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    subprocess.run(runner.words(back=True), timeout=60, check=True)
-    assert runner.state == "rolled back" and runner.states()["put v1 back"] == "done"
+    subprocess.run(runner.argv(back=True), timeout=60, check=True)
+    assert runner.state == "rolled back" and runner.states()[StepId.ROLL_BACK] == "done"
 
 
-def test_what_a_crash_of_the_machine_left_is_noted_by_the_next_call(runner: Runner) -> None:
+def test_the_next_call_ends_a_switch_that_a_crash_interrupted(runner: Runner) -> None:
     """No ExecStopPost= ran: v1 has started by itself, and the journal says that a switch is under way."""
-    words = runner.asks("switching", ("stop v1", "exit 1"))
-    subprocess.run(words, timeout=60, check=False)
+    argv = runner.prepare("switching", (StepId.STOP_V1, "exit 1"))
+    subprocess.run(argv, timeout=60, check=False)
     assert runner.state == "switching"
-    runner.run("staging", ("view", "true"))
+    runner.run("staging", (StepId.SNAPSHOT, "true"))
     assert runner.state == "staged"
 
 
-def test_once_it_is_decided_nothing_is_put_back(runner: Runner) -> None:
-    words = runner.asks("switching", ("decide for v2", f"touch {runner.marker}; kill -9 $PPID"), back="false")
-    subprocess.run(words, timeout=60, check=False)
-    subprocess.run(runner.words(back=True), timeout=60, check=True)
+def test_nothing_is_rolled_back_after_the_commit(runner: Runner) -> None:
+    argv = runner.prepare("switching", (StepId.COMMIT, f"touch {runner.marker}; kill -9 $PPID"), back="false")
+    subprocess.run(argv, timeout=60, check=False)
+    subprocess.run(runner.argv(back=True), timeout=60, check=True)
     assert runner.state == "finished"
 
 
-def test_a_step_that_takes_too_long_fails_with_all_that_it_started(runner: Runner) -> None:
-    words = runner.asks("staging", ("copy", "sleep 300 & sleep 300"))
+def test_a_step_without_an_end_is_killed_with_its_children(runner: Runner) -> None:
+    argv = runner.prepare("staging", (StepId.COPY, "sleep 300 & sleep 300"))
     work: dict[str, Any] = json.loads((runner.folder / "work.json").read_text())
     work["steps"][0]["seconds"] = 1
     (runner.folder / "work.json").write_text(json.dumps(work))
-    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert "no end within 1 s" in done.stderr
 
 
 def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subprocess.run(runner.asks("switching", ("stop v1", "exit 1")), timeout=60, check=False)
-    notes = migration_run.Notes(str(runner.folder))
+    subprocess.run(runner.prepare("switching", (StepId.STOP_V1, "exit 1")), timeout=60, check=False)
+    journal = migration_journal.JournalFile(str(runner.folder))
 
     def full(*_args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(migration_run, "replace", full)
-    migration_run.put_back(
-        notes, {"marker": str(runner.marker), "back": {"argv": ["touch", str(tmp_path / "v1-runs")], "input": ""}}
-    )
+    monkeypatch.setattr(migration_journal, "replace", full)
+    back = {"id": "roll-back", "name": "roll back", "argv": ["touch", str(tmp_path / "v1-runs")], "input": ""}
+    migration_runner.finish_interrupted(journal, {"marker": str(runner.marker), "back": back})
     assert (tmp_path / "v1-runs").exists()
 
 
-def test_v1_is_put_back_at_the_second_try_too(runner: Runner, tmp_path: Path) -> None:
+def test_the_rollback_is_tried_twice(runner: Runner, tmp_path: Path) -> None:
     once = f"mkdir {tmp_path}/tried || exit 0; echo Docker is silent >&2; exit 1"
-    runner.run("switching", ("stop v1", "exit 1"), back=once)
+    runner.run("switching", (StepId.STOP_V1, "exit 1"), back=once)
     assert runner.state == "rolled back"
 
 
-def test_a_v1_that_cannot_be_put_back_ends_the_next_run_before_it_does_anything(runner: Runner) -> None:
-    words = runner.asks("switching", ("stop v1", "exit 1"))
-    subprocess.run(words, timeout=60, check=False)
-    words = runner.asks("staging", ("view", "true"), back="echo no bus >&2; exit 1")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode != 0 and "v1 could not be put back: no bus" in done.stderr
-    assert runner.state == "switching" and "view" not in runner.states()
+def test_a_failed_rollback_ends_the_next_run_before_its_first_step(runner: Runner) -> None:
+    argv = runner.prepare("switching", (StepId.STOP_V1, "exit 1"))
+    subprocess.run(argv, timeout=60, check=False)
+    argv = runner.prepare("staging", (StepId.SNAPSHOT, "true"), back="echo no bus >&2; exit 1")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "could not roll back to v1: no bus" in done.stderr
+    assert runner.state == "switching" and StepId.SNAPSHOT not in runner.states()
+
+
+def test_resumes_a_switch_that_a_version_without_ids_left_half_done(runner: Runner) -> None:
+    """The role was upgraded while the machine was down: its journal knows steps by their texts alone."""
+    texts = ("stop v1", "copy what has changed", "a step of no version")
+    steps = [{"name": name, "state": "done", "started": 1.0, "ended": 2.0, "said": ""} for name in texts]
+    old = {**HEAD, "attempt": 1, "state": "switching", "steps": steps, "stopped": 1.0, "serving": None}
+    (runner.folder / "journal.json").write_text(json.dumps(old), encoding="utf-8")
+    runner.prepare("staging")
+    subprocess.run(runner.argv(back=True), timeout=60, check=True)
+    ids = [step.id for step in runner.journal.steps]
+    assert ids == [StepId.STOP_V1, StepId.FINAL_COPY, None, StepId.ROLL_BACK] and runner.state == "rolled back"
+    assert runner.run("staging", (StepId.SNAPSHOT, "true")).returncode == 0
+    assert runner.state == "staged" and runner.journal.attempt == 2 and runner.journal.aside
+
+
+def test_every_step_of_a_version_without_ids_has_its_id() -> None:
+    assert set(STEP_TEXTS_BEFORE_IDS.values()) == set(StepId)
+
+
+def test_a_step_of_a_newer_version_has_no_id() -> None:
+    step = {"id": "warp", "name": "stop v1"}
+    assert migration_journal.with_ids({"steps": [step]})["steps"] == [{**step, "id": None}]
