@@ -43,6 +43,7 @@ def machine(name: str, account: AccountState | None = None) -> MachineState:
         version="13",
         hostname=name.rpartition("/")[2],
         systemd=True,
+        protected_hardlinks=1,
         mounts=[],
         beneath={},
         account=account,

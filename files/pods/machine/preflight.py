@@ -32,6 +32,12 @@ def os_release() -> dict[str, str]:
     return {key: value.strip("\"'") for key, value in pairs}
 
 
+def protected_hardlinks() -> int | None:
+    """What the kernel allows of hard links (proc_sys_fs(5)); None where it does not say."""
+    text = (read("/proc/sys/fs/protected_hardlinks") or "").strip()
+    return int(text) if text.isdecimal() else None
+
+
 def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
     """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
     if any(mount.point == path for mount in mounted) or may_hang(path, mounted):
@@ -64,6 +70,7 @@ print(
             "distribution": release.get("ID", ""),
             "version": release.get("VERSION_ID", ""),
             "hostname": socket.gethostname(),
+            "protected_hardlinks": protected_hardlinks(),
             "systemd": os.path.isdir("/run/systemd/system"),
             "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
             "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},

@@ -56,6 +56,8 @@ class MachineState:
     hostname: str
     systemd: bool
     """Whether systemd is the init of the machine (sd_booted(3))."""
+    protected_hardlinks: int | None
+    """What its kernel allows of hard links (proc_sys_fs(5)); None where it does not say."""
     mounts: list[MountPoint]
     """What is mounted at the paths asked for, oldest first."""
     beneath: dict[str, list[str] | None]
@@ -133,6 +135,13 @@ def _system(state: MachineState) -> Iterable[str]:
         yield f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
     if not state.systemd:
         yield "systemd is not its init"
+    if state.protected_hardlinks != 1:
+        found = "unknown" if state.protected_hardlinks is None else state.protected_hardlinks
+        yield (
+            f"fs.protected_hardlinks is {found} and has to be 1: else a user can link another's file into a tree, and "
+            "root would chown it to the tree's owner. Set it now and for each boot: echo fs.protected_hardlinks=1 "
+            ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
+        )
     if not _is_supported(state.distribution, state.version):
         found = f"{state.distribution or 'an unknown system'} {state.version}".strip()
         yield f"is {found}; Debian 12 and Ubuntu 22.04 or newer are supported"

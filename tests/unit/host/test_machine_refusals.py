@@ -15,6 +15,11 @@ from tasks.model.host.runtime import account_problem
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
 OSLO = machine("oslo", NO_ACCOUNT)
+HARD_LINKS = (
+    "fs.protected_hardlinks is {} and has to be 1: else a user can link another's file into a tree, and root would "
+    "chown it to the tree's owner. Set it now and for each boot: echo fs.protected_hardlinks=1 "
+    ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
+)
 
 
 def fleet(*names: str, **data: Any) -> FleetPlan:
@@ -38,6 +43,9 @@ def refused(state: MachineState | None, **data: Any) -> list[tuple[str, str]]:
         ({"python": (3, 8)}, "python3 is 3.8; 3.9 or newer is needed"),
         ({"python": (4, 0)}, None),
         ({"systemd": False}, "systemd is not its init"),
+        ({"protected_hardlinks": 1}, None),
+        ({"protected_hardlinks": 0}, HARD_LINKS.format(0)),
+        ({"protected_hardlinks": None}, HARD_LINKS.format("unknown")),
         ({"distribution": "ubuntu", "version": "22.04"}, None),
         (
             {"distribution": "ubuntu", "version": "22.03"},
@@ -76,6 +84,13 @@ def test_all_that_is_wrong_with_a_machine_is_said_at_once() -> None:
 def test_a_machine_that_does_not_answer_is_refused_with_the_ways_out() -> None:
     text = "did not answer, or has no python3: install it (apt-get install python3), or leave the machine out"
     assert refused(None) == [("machine", f"{text} with --exclude oslo")]
+
+
+def test_hard_links_count_on_every_machine_on_which_root_chowns_trees() -> None:
+    """The host walks its own trees, the server those of its exports."""
+    open_to_all = {name: replace(machine(name, NO_ACCOUNT), protected_hardlinks=0) for name in ("oslo", "nfs1")}
+    problems = refuse(fleet(), open_to_all)
+    assert {problem.machine for problem in problems if "protected_hardlinks" in problem.text} == {"oslo", "nfs1"}
 
 
 def test_a_machine_that_is_no_host_is_judged_as_a_system_alone() -> None:
