@@ -19,7 +19,7 @@ nfs_v3 = None
 # restart nfs-server.service for nfs_v3 although other machines use it
 nfs_restart_shared = False
 
-# directories whose exports to hosts that are not in this inventory go, if no client mounts them
+# directories to stop exporting to hosts outside this inventory, if no client mounts them
 nfs_remove_exports: list[str] = []
 
 # the same, even while clients have them mounted: those lose their files
@@ -137,5 +137,5 @@ nanoclaw_v1_canary = False
 # hosts that are migrated at once, after the canaries
 nanoclaw_v1_batch = 10
 
-# put v1 back on a host that was migrated: v2 is stopped and kept, v1 runs again
+# roll a migrated host back to v1: v2 is stopped and kept, v1 runs again
 nanoclaw_v1_rollback = False

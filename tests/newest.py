@@ -29,10 +29,10 @@ class UnknownError(Exception):
 
 def pinned(lock: str) -> str:
     """The version of pyinfra in the text of requirements.lock."""
-    found = re.search(r"^pyinfra==(\S+)", lock, re.MULTILINE)
-    if not found:
+    match = re.search(r"^pyinfra==(\S+)", lock, re.MULTILINE)
+    if not match:
         raise UnknownError("requirements.lock names no pyinfra")
-    return found[1]
+    return match[1]
 
 
 def reported(report: str) -> str:
@@ -54,10 +54,10 @@ def last_line(text: str) -> str:
     return next((line.strip("= ") for line in reversed(text.splitlines()) if line.strip("= ")), "no word of why")
 
 
-def run(words: Sequence[str], seconds: float) -> str:
+def run(argv: Sequence[str], seconds: float) -> str:
     """The output of a command; an UnknownError with its last line where it fails."""
     try:
-        done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnknownError(str(error)) from None
     if done.returncode != 0:
@@ -69,8 +69,8 @@ def prepare(version: str) -> str:
     """An environment with this pyinfra; returns its Python."""
     python = str(ENVIRONMENT / "bin" / "python")
     run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], INSTALL_SECONDS)
-    wanted = requirements((PROJECT / "requirements.in").read_text(encoding="utf-8"), version)
-    run([python, *PIP, "install", *wanted], INSTALL_SECONDS)
+    requirements_in = requirements((PROJECT / "requirements.in").read_text(encoding="utf-8"), version)
+    run([python, *PIP, "install", *requirements_in], INSTALL_SECONDS)
     return python
 
 

@@ -42,7 +42,7 @@ def _counted(_divide: int, _keep: Keep) -> dict[str, Any]:
 
 
 PARTS: dict[str, tuple[Callable[[int, Keep], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
-    "counted": (_counted, lambda _found: ""),
+    "counted": (_counted, lambda _figures: ""),
     "lab": (lambda _n, _keep: timed.measure(os.environ), timed.sentence),
     "migration": (lambda _n, keep: switch.measure(keep), switch.sentence),
     "ownership_local": (lambda n, k: ownership.measure_local(_smaller(ownership.LOCAL, n), k), ownership.sentence),
@@ -57,23 +57,23 @@ def measured(name: str, divide: int) -> dict[str, Any]:
     """One part. One that cannot be measured says why, keeps what it had come to, and the others go on."""
     so_far: dict[str, Any] = {}
 
-    def keep(found: dict[str, Any]) -> None:
-        so_far.update(found)
+    def keep(figures: dict[str, Any]) -> None:
+        so_far.update(figures)
         write(name, {**so_far, "not_measured": "it has not ended"})
 
     try:
-        found = PARTS[name][0](divide, keep)
+        figures = PARTS[name][0](divide, keep)
     except (LabError, OSError, AssertionError, subprocess.SubprocessError) as error:
         say(traceback.format_exc())
-        found = {**so_far, "not_measured": str(error)[-2000:] or type(error).__name__}
-    return found if divide == 1 else {**found, "sizes_divided_by": divide}
+        figures = {**so_far, "not_measured": str(error)[-2000:] or type(error).__name__}
+    return figures if divide == 1 else {**figures, "sizes_divided_by": divide}
 
 
-def write(name: str, found: dict[str, Any]) -> None:
+def write(name: str, figures: dict[str, Any]) -> None:
     """Puts one part into the document; the others stay as they are there."""
     document: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     document |= {"pyinfra": version("pyinfra"), "python": platform.python_version(), "processors": os.cpu_count()}
-    document[name] = found
+    document[name] = figures
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
@@ -83,14 +83,16 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
     parser.add_argument("--divide", type=int, default=1)
-    asked = parser.parse_args(arguments)
-    if unknown := set(asked.parts) - set(PARTS):
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    for name in asked.parts or PARTS:
-        found = measured(name, asked.divide)
-        said = f"{name}: not measured: {found['not_measured']}" if "not_measured" in found else PARTS[name][1](found)
-        print(said, flush=True)
-        write(name, found)
+    for name in options.parts or PARTS:
+        figures = measured(name, options.divide)
+        sentence = (
+            f"{name}: not measured: {figures['not_measured']}" if "not_measured" in figures else PARTS[name][1](figures)
+        )
+        print(sentence, flush=True)
+        write(name, figures)
     print(f"wrote {RESULT}")
 
 

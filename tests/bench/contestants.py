@@ -39,9 +39,9 @@ WHAT = {
 def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None) -> list[str]:
     """The role's program over one tree, with the arguments that a host's sessions have, and what a look has named."""
     where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
-    asked = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
-    asked |= {"names": names} if names is not None else {}
-    return machine_argv("trees.main", {"apply": apply, "trees": [asked]})
+    request = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
+    request |= {"names": names} if names is not None else {}
+    return machine_argv("trees.main", {"apply": apply, "trees": [request]})
 
 
 def find(tree: str) -> list[str]:
@@ -91,8 +91,8 @@ class Controller:
         data = {"ssh_hostname": self.machine.address, "ssh_user": "root", "ssh_key": str(key)}
         inventory = self.folder / "inventory.py"
         inventory.write_text(f"hosts = [('machine', {data | {'ssh_known_hosts_file': str(known)}!r})]\n")
-        words = [f"path={tree}", f"user={ACCOUNT}", f"group={ACCOUNT}", "recursive=True"]
-        return [str(Path(sys.executable).parent / "pyinfra"), str(inventory), "files.directory", *words, "-y"]
+        args = [f"path={tree}", f"user={ACCOUNT}", f"group={ACCOUNT}", "recursive=True"]
+        return [str(Path(sys.executable).parent / "pyinfra"), str(inventory), "files.directory", *args, "-y"]
 
     def install_ansible(self) -> str:
         """Installs ansible-core from the package index that pip is set to, for a while; returns its version."""
@@ -101,25 +101,25 @@ class Controller:
             venv.create(target, with_pip=True)
             pip = [str(target / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "ansible-core"]
             subprocess.run(pip, check=True, capture_output=True, text=True, timeout=300)
-            said = subprocess.run(
+            output = subprocess.run(
                 [str(target / "bin" / "ansible"), "--version"], check=True, capture_output=True, text=True, timeout=60
             )
         except subprocess.CalledProcessError as error:
             raise LabError(f"ansible-core could not be installed: {(error.stderr or '').strip()[-500:]}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise LabError(f"ansible-core could not be installed: {error}") from error
-        return said.stdout.splitlines()[0]
+        return output.stdout.splitlines()[0]
 
     def ansible(self, tree: str) -> list[str]:
         """Ansible's module over ssh, with its defaults."""
         key, known = self._keys
         options = f"-F none -o UserKnownHostsFile={known} -o StrictHostKeyChecking=accept-new"
-        words = f"path={tree} state=directory recurse=yes owner={ACCOUNT} group={ACCOUNT}"
+        args = f"path={tree} state=directory recurse=yes owner={ACCOUNT} group={ACCOUNT}"
         return [
             str(self.folder / "ansible" / "bin" / "ansible"),
             *("all", "-i", f"{self.machine.address},", "-u", "root", "--private-key", str(key)),
             *("--ssh-common-args", options, "-e", "ansible_python_interpreter=/usr/bin/python3"),
-            *("-m", "ansible.builtin.file", "-a", words),
+            *("-m", "ansible.builtin.file", "-a", args),
         ]
 
     def environment(self) -> Mapping[str, str]:

@@ -34,7 +34,7 @@ def document(counted: Costs) -> dict[str, Any]:
     return {
         "what": WHAT,
         "machines": {
-            name.removeprefix("@fake/"): {run: asdict(found[name]) for run, found in counted.items()}
+            name.removeprefix("@fake/"): {run: asdict(trips[name]) for run, trips in counted.items()}
             for name in machines
         },
     }

@@ -1,4 +1,4 @@
-"""From when entries were born and last changed on the server: how long new sessions were not the agent's."""
+"""From when entries were created and last changed on the server: how long new sessions were not the agent's."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ class Entry:
     """An entry of a session, by the server's clock. Its owner was set at `changed` or before."""
 
     session: str
-    born: float
+    created: float
     changed: float
     right: bool
 
 
 def entries(listing: str, agent: int) -> list[Entry]:
     """From lines of `stat --printf '%.9W %.9Z %u %n\\n'` of all that is below `.`, where each session is."""
-    found = []
+    listed = []
     for line in listing.splitlines():
-        born, changed, uid, path = line.split(" ", 3)
-        found.append(Entry(path.split("/")[1], float(born), float(changed), int(uid) == agent))
-    return found
+        created, changed, uid, path = line.split(" ", 3)
+        listed.append(Entry(path.split("/")[1], float(created), float(changed), int(uid) == agent))
+    return listed
 
 
 def is_late(entry: Entry, made: float) -> bool:
-    """Whether an entry was not the agent's WINDOW after its birth.
+    """Whether an entry was not the agent's WINDOW after its creation.
 
     Only what was set after all of its session had been made counts: before that, the last change may be of the one who
-    makes it, whose agent cannot run yet.
+    makes it, and its agent cannot run yet.
     """
-    return not entry.right or entry.changed > max(entry.born + WINDOW, made)
+    return not entry.right or entry.changed > max(entry.created + WINDOW, made)
 
 
-def delays(found: Iterable[Entry], made: Mapping[str, float], *, moved: bool = False) -> dict[str, Any]:
+def delays(entries: Iterable[Entry], made: Mapping[str, float], *, moved: bool = False) -> dict[str, Any]:
     """What the sessions in `made` (when each was whole) went through.
 
     failed_sessions: has an entry that is late (is_late). failed_after_made: has one that was not the agent's WINDOW
     after the whole session had been made, before which NanoClaw starts no container.
 
-    + moved: they were moved in, whole; for the guard they were born then
+    + moved: they were moved in, whole; for the guard they were created then
     """
     by_session: dict[str, list[Entry]] = {}
-    for entry in found:
-        born = made.get(entry.session, entry.born) if moved else entry.born
-        by_session.setdefault(entry.session, []).append(replace(entry, born=born))
+    for entry in entries:
+        created = made.get(entry.session, entry.created) if moved else entry.created
+        by_session.setdefault(entry.session, []).append(replace(entry, created=created))
     sessions = {name: by_session[name] for name in made}
     ends = {name: max(entry.changed for entry in of) for name, of in sessions.items()}
-    begins = {name: min(entry.born for entry in of) for name, of in sessions.items()}
+    begins = {name: min(entry.created for entry in of) for name, of in sessions.items()}
     late = {name: sum(is_late(entry, made[name]) for entry in of) for name, of in sessions.items()}
     wrong = {name: not all(entry.right for entry in of) for name, of in sessions.items()}
     return {

@@ -9,17 +9,17 @@ from typing import Any
 
 def rpcs(mountstats: str, mount: str) -> dict[str, int]:
     """RPCs by operation since a mount was made, from the text of /proc/self/mountstats; without those never sent."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     inside = counting = False
     for line in mountstats.splitlines():
-        words = line.split()
+        fields = line.split()
         if line.startswith("device "):
             inside, counting = f" mounted on {mount} with " in line, False
-        elif inside and words[:1] == ["per-op"]:
+        elif inside and fields[:1] == ["per-op"]:
             counting = True
-        elif inside and counting and len(words) > 2 and words[0].endswith(":"):
-            found[words[0].rstrip(":")] = int(words[2])  # transmissions: what went over the wire, repeats too
-    return {name: number for name, number in found.items() if number}
+        elif inside and counting and len(fields) > 2 and fields[0].endswith(":"):
+            counts[fields[0].rstrip(":")] = int(fields[2])  # transmissions: what went over the wire, repeats too
+    return {name: number for name, number in counts.items() if number}
 
 
 def between(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
@@ -37,8 +37,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """The middle, the 99th percentile and the worst of some seconds."""
-    found = {"p50": percentile(values, 0.5), "p99": percentile(values, 0.99), "worst": max(values)}
-    return {name: round(value, 3) for name, value in found.items()}
+    percentiles = {"p50": percentile(values, 0.5), "p99": percentile(values, 0.99), "worst": max(values)}
+    return {name: round(value, 3) for name, value in percentiles.items()}
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
@@ -60,23 +60,23 @@ def ratios(cases: Mapping[str, Any], wrong: int) -> dict[str, float | None]:
     """
     right = cases.get("nothing", {})
     extra = [at(cases.get(case), "ours", "run", "rpcs", "total") for case in ("some", "nothing")]
-    found: dict[str, float | None] = {}
+    quotients: dict[str, float | None] = {}
     for limit in ("find", "find_owners"):
         for what, keys in (("seconds", ("seconds",)), ("rpcs", ("rpcs", "total"))):
             ours = at(right, "ours", "run", *keys)
-            found[f"nothing: ours / {limit}, {what}"] = ratio(ours, at(right, limit, *keys))
+            quotients[f"nothing: ours / {limit}, {what}"] = ratio(ours, at(right, limit, *keys))
     for other in ("ours/run", "find"):  # the second is what the first could come to
         for what, keys in (("seconds", ("seconds",)), ("rpcs", ("rpcs", "total"))):
             against = at(right, *other.split("/"), *keys)
-            found[f"nothing: chown / {other.split('/')[0]}, {what}"] = ratio(at(right, "chown", *keys), against)
+            quotients[f"nothing: chown / {other.split('/')[0]}, {what}"] = ratio(at(right, "chown", *keys), against)
     for case in ("nothing", "all"):
         served = at(cases.get(case), "served", "run", "seconds")
-        found[f"{case}: chown / served, seconds"] = ratio(at(cases.get(case), "chown", "seconds"), served)
+        quotients[f"{case}: chown / served, seconds"] = ratio(at(cases.get(case), "chown", "seconds"), served)
     for case in ("nothing", "some", "all"):
         ours = at(cases.get(case), "ours", "run", "seconds")
         for other in ("chown", "pyinfra", "ansible"):
-            found[f"{case}: {other} / ours, seconds"] = ratio(at(cases.get(case), other, "seconds"), ours)
-    found["some: extra rpcs of ours for each wrong entry"] = (
+            quotients[f"{case}: {other} / ours, seconds"] = ratio(at(cases.get(case), other, "seconds"), ours)
+    quotients["some: extra rpcs of ours for each wrong entry"] = (
         None if None in extra else ratio(extra[0] - extra[1], wrong)
     )
-    return found
+    return quotients

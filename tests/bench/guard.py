@@ -103,19 +103,19 @@ class Bench:
     def _rate(self, label: str, rate: int, count: int, staging: str | None) -> dict[str, Any]:
         # what is moved stays within one mount, and NanoClaw's own path is another than the one of the pods (rename(2))
         root = f"{self.pods}/{Path(self.stored).name}" if staging else self.sessions_path
-        asked = {"root": root, "marks": f"{self.pods}/marks", "label": label, "count": max(1, count)}
-        words = shlex.quote(json.dumps({**asked, "rate": rate, "staging": staging}))
-        done = json.loads(self.machine.succeed(f"python3 {FOLDER}/make_sessions.py {words}", timeout=2400))
+        request = {"root": root, "marks": f"{self.pods}/marks", "label": label, "count": max(1, count)}
+        argument = shlex.quote(json.dumps({**request, "rate": rate, "staging": staging}))
+        done = json.loads(self.machine.succeed(f"python3 {FOLDER}/make_sessions.py {argument}", timeout=2400))
         self.machine.succeed(f"sleep {SETTLE}", timeout=SETTLE + 120)
         listing = self._listing(self.stored, f"{label}-*")
         whole = {entry.session: entry.born for entry in self._listing(f"/srv/pods/{HOST}/marks", f"{label}-*")}
-        found = {"reached": done["reached"], **delays(listing, whole, moved=staging is not None)}
-        say(f"guard: {label}: {json.dumps(found)}")
-        return found
+        figures = {"reached": done["reached"], **delays(listing, whole, moved=staging is not None)}
+        say(f"guard: {label}: {json.dumps(figures)}")
+        return figures
 
     def _listing(self, folder: str, names: str) -> list[Any]:
-        told = "stat --printf '%.9W %.9Z %u %n\\n'"  # find's own -printf knows no birth on Linux
-        command = f"cd {folder} && find . -mindepth 1 -path './{names}' -exec {told} {{}} +"
+        command = "stat --printf '%.9W %.9Z %u %n\\n'"  # find's own -printf knows no birth on Linux
+        command = f"cd {folder} && find . -mindepth 1 -path './{names}' -exec {command} {{}} +"
         return entries(self.disk.succeed(command, timeout=300), self.agent)
 
     def idle(self, divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -127,15 +127,15 @@ class Bench:
             f"chown -R {self.agent}:{self.agent} {below} && mv {below}/tree/* {self.stored}/ && rm -r {below}",
             timeout=1800,
         )
-        found: dict[str, Any] = {"directories": made}
-        found["max_user_watches"] = int(self.machine.succeed("sysctl -n fs.inotify.max_user_watches"))
-        found["guard, limited"] = self._guard(0)
+        figures: dict[str, Any] = {"directories": made}
+        figures["max_user_watches"] = int(self.machine.succeed("sysctl -n fs.inotify.max_user_watches"))
+        figures["guard, limited"] = self._guard(0)
         self.machine.succeed("sysctl -q fs.inotify.max_user_watches=1000000")
-        found["guard"] = self._guard(IDLE)
-        keep(found)
-        found["inotifywait"] = self._inotifywait()
+        figures["guard"] = self._guard(IDLE)
+        keep(figures)
+        figures["inotifywait"] = self._inotifywait()
         self.machine.succeed(f"systemctl start {self.unit}")
-        return found
+        return figures
 
     def _slab(self) -> int:
         """Kernel objects of the machine after its caches were emptied, as those of the server were."""
@@ -144,8 +144,8 @@ class Bench:
         return int(self.machine.succeed("awk '/^Slab:/ {print $2}' /proc/meminfo"))
 
     def _watch(self, pid: str, idle: int) -> dict[str, Any]:
-        asked = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "idle": idle}))
-        looked = self.machine.succeed(f"python3 {FOLDER}/watcher.py {asked}", timeout=LIMIT + idle + 120)
+        request = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "idle": idle}))
+        looked = self.machine.succeed(f"python3 {FOLDER}/watcher.py {request}", timeout=LIMIT + idle + 120)
         answer: dict[str, Any] = json.loads(looked)
         return answer
 
@@ -153,12 +153,12 @@ class Bench:
         before = self._slab()
         self.machine.succeed(f"systemctl start {self.unit}")
         pid = self.machine.succeed(f"systemctl show -P MainPID {self.unit}").strip()
-        found = self._watch(pid, idle)
-        said = self.machine.succeed(f"journalctl -q --no-pager -o cat _PID={pid} | wc -l", timeout=300)
+        usage = self._watch(pid, idle)
+        output = self.machine.succeed(f"journalctl -q --no-pager -o cat _PID={pid} | wc -l", timeout=300)
         self.machine.succeed(f"systemctl stop {self.unit}")
-        found |= {"slab_kb_before": before, "lines_in_the_journal": int(said)}
-        say(f"guard: over the large tree: {json.dumps(found)}")
-        return found
+        usage |= {"slab_kb_before": before, "lines_in_the_journal": int(output)}
+        say(f"guard: over the large tree: {json.dumps(usage)}")
+        return usage
 
     def _inotifywait(self) -> dict[str, Any]:
         if self.machine.run("command -v inotifywait", check=False).returncode != 0:
@@ -166,25 +166,25 @@ class Bench:
         before = self._slab()
         command = f"inotifywait -m -r -e create,moved_to {self.sessions_path}"
         pid = self.machine.succeed(f"setsid {command} > /run/told 2>&1 < /dev/null & echo $!").strip()
-        found = self._watch(pid, IDLE)
-        said = self.machine.succeed(f"kill {pid}; cat /run/told")
-        return {**found, "slab_kb_before": before, "command": command, "established": "Watches established" in said}
+        usage = self._watch(pid, IDLE)
+        output = self.machine.succeed(f"kill {pid}; cat /run/told")
+        return {**usage, "slab_kb_before": before, "command": command, "established": "Watches established" in output}
 
 
-def sentence_of_sessions(found: dict[str, Any]) -> str:
+def sentence_of_sessions(figures: dict[str, Any]) -> str:
     """The result in one line."""
     each = [
         f"{rate}/s (reached {of['reached']}): p50 {of['from_mkdir_to_last_chown']['p50']} s, p99 "
         f"{of['from_mkdir_to_last_chown']['p99']} s, worst {of['from_mkdir_to_last_chown']['worst']} s"
-        for rate, of in found["rate"].items()
+        for rate, of in figures["rate"].items()
     ]
-    return f"guard: {'; '.join(each)}; {found['failed_sessions']} of {found['sessions']} would have failed"
+    return f"guard: {'; '.join(each)}; {figures['failed_sessions']} of {figures['sessions']} would have failed"
 
 
-def sentence_of_idle(found: dict[str, Any]) -> str:
+def sentence_of_idle(figures: dict[str, Any]) -> str:
     """The result in one line."""
-    guard = found["guard"]
+    guard = figures["guard"]
     return (
-        f"guard: idle over {found['directories']} directories: {guard['rss_kb']} kB, {guard['idle_cpu']} s of CPU "
-        f"in {IDLE} s, {guard['watches']} watches after {guard['seconds']} s; inotifywait: {found['inotifywait']}"
+        f"guard: idle over {figures['directories']} directories: {guard['rss_kb']} kB, {guard['idle_cpu']} s of CPU "
+        f"in {IDLE} s, {guard['watches']} watches after {guard['seconds']} s; inotifywait: {figures['inotifywait']}"
     )

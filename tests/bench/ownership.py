@@ -76,7 +76,7 @@ WHAT = (
     "trees like NanoClaw's: agent groups of 12 sessions, each with inbox and outbox of 10 files; made by the agent. "
     "nothing: all is right. some: one in a hundred entries is root's, everywhere. all: all are root's. seconds: on the "
     "machine itself, for pyinfra and Ansible on the controller. cold: the caches of host and server were emptied "
-    "before. touched: entries whose ctime is newer than the start. left_wrong: entries that were not the agent's "
+    "before. touched: entries with a ctime newer than the start. left_wrong: entries that were not the agent's "
     "afterwards. rpcs: sent by the NFS client (mountstats). largest_kb: the peak memory of the largest process, "
     "tree_kb: of all together. The lab's machines are slow in system calls: compare within one tree only"
 )
@@ -114,27 +114,27 @@ def _prepare(machine: Machine, disk: Machine, folder: str, entries: int) -> None
 
 def _document(trees: Sequence[tuple[Plan, Tree]], lab: Lab, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """All trees, one after the other; `keep` is given what there is after each case."""
-    found: dict[str, Any] = {}
-    document: dict[str, Any] = {"what": WHAT, "contestants": contestants.WHAT, "trees": found}
+    figures: dict[str, Any] = {}
+    document: dict[str, Any] = {"what": WHAT, "contestants": contestants.WHAT, "trees": figures}
     with _controller(lab) as (controller, ansible):
         document["ansible"] = ansible
         for plan, tree in trees:
             tree.disk.succeed(f"rm -rf {tree.stored} {tree.stored}.*", timeout=3600)
             tree.make(plan.entries)
-            of = found[str(plan.entries)] = {"entries": tree.entries, "wrong_in_some": tree.wrong}
+            of = figures[str(plan.entries)] = {"entries": tree.entries, "wrong_in_some": tree.wrong}
             of["left_out"] = _left_out(plan)
             cases: dict[str, Any] = {}
             for case in CASES:
                 of[case] = cases[case] = _case(tree, plan, case, controller, ansible)
                 of["ratios"] = ratios(cases, tree.wrong)
                 keep(document)
-    return {**document, "memory_kb": _memory(found)}
+    return {**document, "memory_kb": _memory(figures)}
 
 
 def _memory(trees: dict[str, Any]) -> dict[str, Any]:
     """The peak of the fact and of the operation, by the size of the tree."""
-    asked = {"look": ("nothing", "ours", "look"), "apply": ("all", "ours", "apply")}
-    return {size: {what: at(of, *keys, "tree_kb") for what, keys in asked.items()} for size, of in trees.items()}
+    requests = {"look": ("nothing", "ours", "look"), "apply": ("all", "ours", "apply")}
+    return {size: {what: at(of, *keys, "tree_kb") for what, keys in requests.items()} for size, of in trees.items()}
 
 
 @contextmanager
@@ -157,18 +157,18 @@ def _left_out(plan: Plan) -> dict[str, Any]:
 
 def _case(tree: Tree, plan: Plan, case: str, controller: Controller, ansible: str) -> dict[str, Any]:
     """All contestants in one case; one that fails is said, and the next is measured."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for who in getattr(plan, case):
         try:
             tree.bring_to(case)
             if who == "ansible" and ansible.startswith("not measured"):
-                found[who] = {"not_measured": ansible}
+                figures[who] = {"not_measured": ansible}
                 continue
-            found[who] = _one(tree, who, case, controller, look_after=who in plan.look_after)
+            figures[who] = _one(tree, who, case, controller, look_after=who in plan.look_after)
         except (LabError, OSError, subprocess.SubprocessError) as error:
-            found[who], tree.state = {"not_measured": str(error)[-1000:]}, ""
-        tree.tell(case, who, found[who])
-    return found
+            figures[who], tree.state = {"not_measured": str(error)[-1000:]}, ""
+        tree.tell(case, who, figures[who])
+    return figures
 
 
 def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after: bool) -> dict[str, Any]:
@@ -177,9 +177,9 @@ def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after:
         return _ours(tree, case, look_after=look_after)
     if who == "served":
         served = tree.served()
-        found = _ours(served, case, look_after=look_after)
+        figures = _ours(served, case, look_after=look_after)
         tree.state = served.state
-        return found
+        return figures
     if who in ("pyinfra", "ansible"):
         argv = getattr(controller, who)(tree.path)
 
@@ -191,21 +191,21 @@ def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after:
         def run() -> dict[str, Any]:
             return tree.on_machine(argv)
 
-    found = tree.watched(run, cold=True, look_after=look_after and who not in ("find", "find_owners"))
+    figures = tree.watched(run, cold=True, look_after=look_after and who not in ("find", "find_owners"))
     if case != "nothing":
-        tree.state = "nothing" if found.get("left_wrong") == 0 else ""
-    return found
+        tree.state = "nothing" if figures.get("left_wrong") == 0 else ""
+    return figures
 
 
 def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
     """The look alone, and what a run is: the look, and what it makes necessary."""
-    asked = contestants.ours(tree.path, apply=False, anchor=tree.mount)
-    look = tree.watched(lambda: tree.on_machine(asked), cold=True, look_after=look_after and case == "nothing")
+    look_argv = contestants.ours(tree.path, apply=False, anchor=tree.mount)
+    look = tree.watched(lambda: tree.on_machine(look_argv), cold=True, look_after=look_after and case == "nothing")
     if case == "nothing":
         return {"look": look, "run": look}
-    names = json.loads(tree.said[-1])["trees"][0]["names"]
-    told = contestants.ours(tree.path, apply=True, anchor=tree.mount, names=names)
-    apply = tree.watched(lambda: tree.on_machine(told), cold=False, look_after=look_after)
+    names = json.loads(tree.output[-1])["trees"][0]["names"]
+    apply_argv = contestants.ours(tree.path, apply=True, anchor=tree.mount, names=names)
+    apply = tree.watched(lambda: tree.on_machine(apply_argv), cold=False, look_after=look_after)
     apply["named"] = names is not None
     tree.state = "nothing" if apply.get("left_wrong") == 0 else ""
     run: dict[str, Any] = {key: apply[key] for key in ("touched", "left_wrong") if key in apply}
@@ -217,12 +217,12 @@ def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
     return {"look": look, "apply": apply, "run": run}
 
 
-def sentence(found: dict[str, Any]) -> str:
+def sentence(document: dict[str, Any]) -> str:
     """The ratios in some lines."""
-    if "not_measured" in found:
-        return f"ownership: not measured: {found['not_measured']}"
+    if "not_measured" in document:
+        return f"ownership: not measured: {document['not_measured']}"
     lines = []
-    for size, document in found["trees"].items():
-        said = ", ".join(f"{name} {value}" for name, value in document["ratios"].items() if value is not None)
-        lines.append(f"ownership of {size} entries: {said}")
-    return "\n".join([*lines, f"peak memory in kB: {found['memory_kb']}"])
+    for size, tree in document["trees"].items():
+        ratios = ", ".join(f"{name} {value}" for name, value in tree["ratios"].items() if value is not None)
+        lines.append(f"ownership of {size} entries: {ratios}")
+    return "\n".join([*lines, f"peak memory in kB: {document['memory_kb']}"])

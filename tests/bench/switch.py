@@ -42,14 +42,14 @@ def measure(keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
             lab[HOST].succeed("mkfs.ext4 -q /dev/ubdb && mount /dev/ubdb /srv", timeout=FILL)
             fleet.data[HOST] |= {"pods_server": "local", "pods_path": "/srv/pods", "nanoclaw_root": "/srv/nanoclaw"}
             install_all(fleet, [HOST], Path(folder))
-            found: list[dict[str, Any]] = []
+            runs: list[dict[str, Any]] = []
             for size in SIZES:
-                found.append(_switch(fleet, size))
-                keep({"what": WHAT, "runs": found})
+                runs.append(_switch(fleet, size))
+                keep({"what": WHAT, "runs": runs})
     except LabError as error:
         return {"not_measured": str(error)}
-    without = [each["without_service"] for each in found]
-    return {"what": WHAT, "runs": found, "factor": round(max(without) / min(without), 2)}
+    without = [each["without_service"] for each in runs]
+    return {"what": WHAT, "runs": runs, "factor": round(max(without) / min(without), 2)}
 
 
 def _switch(fleet: Fleet, size: int) -> dict[str, Any]:
@@ -64,19 +64,19 @@ def _switch(fleet: Fleet, size: int) -> dict[str, Any]:
     )
     machine.succeed(fill, timeout=FILL)
     fleet.deploy(timeout=RUN)
-    found = journal(fleet, HOST)
-    took = {step["id"]: step["ended"] - step["started"] for step in found["steps"]}
+    steps = journal(fleet, HOST)
+    took = {step["id"]: step["ended"] - step["started"] for step in steps["steps"]}
     return {
         "megabytes": size,
-        "without_service": round(found["serving"] - found["stopped"], 1),
+        "without_service": round(steps["serving"] - steps["stopped"], 1),
         "staged": round(took[StepId.COPY], 1),
         "copy_in_the_switch": round(took[StepId.FINAL_COPY], 1),
     }
 
 
-def sentence(found: dict[str, Any]) -> str:
+def sentence(figures: dict[str, Any]) -> str:
     """The result in one line."""
-    if "not_measured" in found:
-        return f"switch: not measured: {found['not_measured']}"
-    each = ", ".join(f"{run['without_service']} s with {run['megabytes']} MB" for run in found["runs"])
-    return f"a migration's time without service: {each}; factor {found['factor']}"
+    if "not_measured" in figures:
+        return f"switch: not measured: {figures['not_measured']}"
+    each = ", ".join(f"{run['without_service']} s with {run['megabytes']} MB" for run in figures["runs"])
+    return f"a migration's time without service: {each}; factor {figures['factor']}"

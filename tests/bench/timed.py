@@ -49,15 +49,15 @@ class Timing:
 
 def queued_seconds(schedstat: str) -> float | None:
     """The second number of a schedstat file: nanoseconds on a run queue."""
-    words = schedstat.split()
-    return int(words[1]) / 1e9 if len(words) == 3 and any(word != "0" for word in words) else None
+    fields = schedstat.split()
+    return int(fields[1]) / 1e9 if len(fields) == 3 and any(word != "0" for word in fields) else None
 
 
-def timed(words: list[str], limit: float) -> tuple[Timing, int, str, str]:
+def timed(argv: list[str], limit: float) -> tuple[Timing, int, str, str]:
     """Runs a command and returns its timing, exit code, output and errors."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begun = time.monotonic()
-        child = subprocess.Popen(words, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True)
+        child = subprocess.Popen(argv, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=out, stderr=err, text=True)
         while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
             if time.monotonic() - begun > limit:
                 child.kill()
@@ -127,16 +127,16 @@ def not_measured(why: str) -> dict[str, Any]:
 def last_line(text: str) -> str:
     """The last line that says something; pyinfra's own headlines only if there is no other."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith("-->")]
-    return ["it said nothing", *(said or lines)][-1]
+    output_lines = [line for line in lines if not line.startswith("-->")]
+    return ["it said nothing", *(output_lines or lines)][-1]
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(figures: Mapping[str, Any]) -> str:
     """The measurement in a line for people."""
-    if not found["measured"]:
-        return f"second run on the lab: not measured: {found['why']}"
-    seconds = found["seconds"]
+    if not figures["measured"]:
+        return f"second run on the lab: not measured: {figures['why']}"
+    seconds = figures["seconds"]
     return (
-        f"second run on lab {found['lab']} ({found['machines']} machines): {seconds['wall']} s, of which the "
-        f"controller worked {seconds['cpu']} s and waited for machines {seconds['waiting']} s ({found['share']:.0%})"
+        f"second run on lab {figures['lab']} ({figures['machines']} machines): {seconds['wall']} s, of which the "
+        f"controller worked {seconds['cpu']} s and waited for machines {seconds['waiting']} s ({figures['share']:.0%})"
     )

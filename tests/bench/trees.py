@@ -40,7 +40,7 @@ class Tree:
     mount: str | None = None
     """Where `machine` has it mounted over NFS; None where both are the same."""
     entries: int = 0
-    said: Sequence[str] = ()
+    output: Sequence[str] = ()
     """The last lines of what ran last on the machine."""
     state: str = ""
     """The case that the tree is in, as far as is known: a contestant may have changed it."""
@@ -100,28 +100,28 @@ class Tree:
         if cold:
             self.forget()
         before = self.sent()
-        found = run()
+        figures = run()
         if self.mount:
-            found["rpcs"] = between(before, self.sent())
+            figures["rpcs"] = between(before, self.sent())
         if look_after:
             owned = f"! -uid {AGENT} -o ! -gid {AGENT}"
             looked = f"find {self.stored} -xdev \\( -cnewer {mark} -printf t \\) , \\( \\( {owned} \\) -printf w \\)"
             marks = self.disk.succeed(f"{looked} | sed 's/[^tw]//g' | fold -w 1 | sort | uniq -c", timeout=3600)
             counts = {word: int(number) for number, word in (line.split() for line in marks.splitlines())}
-            found |= {"touched": counts.get("t", 0), "left_wrong": counts.get("w", 0)}
-        return {"cold": cold, **found}
+            figures |= {"touched": counts.get("t", 0), "left_wrong": counts.get("w", 0)}
+        return {"cold": cold, **figures}
 
     def on_machine(self, argv: list[str]) -> dict[str, Any]:
         """Runs a command on the machine, which says itself how long that took."""
-        asked = json.dumps({"argv": argv, "limit": LIMIT})
-        done = self.machine.run(f"python3 {FOLDER}/measured.py", input=asked, timeout=LIMIT + 120)
-        found: dict[str, Any] = json.loads(done.stdout)
-        if found["exit"] not in (0, None):
-            raise LabError(f"`{argv[0]}` ended with {found['exit']}: {found['said']}")
-        if found.pop("exit") is None:
-            return {"not_measured": f"it was ended after {LIMIT} s", "largest_kb": found["largest_kb"]}
-        self.said = found.pop("said")
-        return found
+        request = json.dumps({"argv": argv, "limit": LIMIT})
+        done = self.machine.run(f"python3 {FOLDER}/measured.py", input=request, timeout=LIMIT + 120)
+        figures: dict[str, Any] = json.loads(done.stdout)
+        if figures["exit"] not in (0, None):
+            raise LabError(f"`{argv[0]}` ended with {figures['exit']}: {figures['said']}")
+        if figures.pop("exit") is None:
+            return {"not_measured": f"it was ended after {LIMIT} s", "largest_kb": figures["largest_kb"]}
+        self.output = figures.pop("said")
+        return figures
 
     def from_controller(self, argv: list[str], environment: Mapping[str, str], folder: Path) -> dict[str, Any]:
         """Runs a command of the controller, with its start."""
@@ -142,6 +142,6 @@ class Tree:
             raise LabError(f"`{Path(argv[0]).name}` ended with {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
         return {"seconds": round(time.monotonic() - begun, 2)}
 
-    def tell(self, case: str, who: str, found: Mapping[str, Any]) -> None:
+    def tell(self, case: str, who: str, figures: Mapping[str, Any]) -> None:
         """One progress line."""
-        say(f"{self.entries} entries, {case} wrong, {who}: {json.dumps(found)}")
+        say(f"{self.entries} entries, {case} wrong, {who}: {json.dumps(figures)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def lap(start: Strategy) -> tuple[Strategy, ...]:
 
 
 def settle(fleet: Fleet, name: str, strategy: Strategy) -> None:
-    """Brings a host to a strategy, whatever it had, without looking at how."""
+    """Bring a host to a strategy, from any other; do not check how."""
     _say(fleet, name, strategy)
     fleet.deploy("--limit", "server", "--limit", name)
 
@@ -63,13 +64,14 @@ def change(fleet: Fleet, name: str, to: Strategy) -> None:
     assert fleet.ask(name, before, session="kept") == f"echo: {before}"
     _as_host_user(fleet, name, f"mkdir -p {_LISTS} && echo '{_NOTHING_ALLOWED}' > {_LISTS}/mount-allowlist.json")
     _say(fleet, name, to)
-    talk, spoiled = Talk(fleet, name, stamp), _spoiled(fleet, name)
+    talk, failures = Talk(fleet, name, stamp), _failures(fleet, name)
     dry = fleet.dry("--limit", "server", "--limit", name)
     with talk.going_on():
         run = fleet.deploy("--limit", "server", "--limit", name, timeout=1800)
     talk.ends_well()
     assert run.changed == dry.predicted
-    assert _spoiled(fleet, name) == spoiled, "a session that the agent could not write"
+    more = list((_failures(fleet, name) - failures).elements())
+    assert not more, f"agents or the host process failed: {more}"
     for session in ("kept", f"after-{stamp}"):
         assert fleet.ask(name, after, session=session) == f"echo: {after}"
     assert_owners(fleet, name)
@@ -87,16 +89,16 @@ def _as_host_user(fleet: Fleet, name: str, command: str) -> str:
     return fleet.lab[name].succeed(f"runuser --login {user} --command {shlex.quote(command)}")
 
 
-def _spoiled(fleet: Fleet, name: str) -> int:
-    """How often an agent or the host process met a database that it could not write, by NanoClaw's logs."""
-    count = (
-        f"grep -hE 'readonly database|Container exited .*code=[1-9]' {fleet.host(name).root}/logs/nanoclaw*.log | wc -l"
-    )
-    return int(fleet.lab[name].succeed(count))
+def _failures(fleet: Fleet, name: str) -> Counter[str]:
+    """The lines of NanoClaw's logs about agents that failed and databases that could not be written, with causes."""
+    pattern = "readonly database|Fatal error|Container exited .*code=[1-9]"
+    listing = f"grep -hE '{pattern}' {fleet.host(name).root}/logs/nanoclaw*.log || test $? = 1"
+    return Counter(fleet.lab[name].succeed(listing).splitlines())
 
 
 def _say(fleet: Fleet, name: str, strategy: Strategy) -> None:
     fleet.data[name] |= {"pods_access": strategy.access, "nanoclaw_user": strategy.user}
+    fleet.data[name]["nanoclaw_environment"] |= {"LOG_LEVEL": "debug"}  # NanoClaw logs an agent's errors at debug
 
 
 class Talk:

@@ -67,13 +67,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--depth", type=int, default=2500, help="levels of a nest in each hostile session")
     parser.add_argument("--latency", type=float, default=0, help="ms that each system call of theirs takes longer")
     parser.add_argument("--mounting", action="store_true", help="mount victims on new directories meanwhile, too")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         parser.error("gives files away, which only root may")
     order = Order(
-        asked.attempts, asked.seed, asked.seconds, huge=asked.huge, depth=asked.depth, mounting=asked.mounting
+        options.attempts,
+        options.seed,
+        options.seconds,
+        huge=options.huge,
+        depth=options.depth,
+        mounting=options.mounting,
     )
-    outcome = attack(asked.program, asked.latency / 1000, order)
+    outcome = attack(options.program, options.latency / 1000, order)
     waits = ", ".join(f"{name} {value}" for name, value in outcome.fairness.items())
     print(
         f"hostile: {outcome.attempts} attempts in {outcome.seconds} s, {len(outcome.violations)} violations, "

@@ -84,7 +84,7 @@ class Attacker(Foothold):
         """A chain comes where events tell of it, and while it is walked a part of it is moved up, out of the tree, or
         swapped with a link: the walker comes back by `..`.
         """
-        head = f"chain-{self.told['seed']}"
+        head = f"chain-{self.order['seed']}"
         os.rename(head, head, src_dir_fd=self.session, dst_dir_fd=self.boxes[1])
         try:
             for _ in range(4):
@@ -147,7 +147,7 @@ class Attacker(Foothold):
             os.unlink(f"{self.own}-{number % 10}", dir_fd=self.boxes[1])
 
     def huge(self) -> None:
-        name = f"huge-{self.told['seed']}"
+        name = f"huge-{self.order['seed']}"
         os.rename(name, name, src_dir_fd=self.common, dst_dir_fd=self.boxes[1])
         time.sleep(self.chance.random() * 0.02)
         os.rename(name, name, src_dir_fd=self.boxes[1], dst_dir_fd=self.common)
@@ -171,12 +171,12 @@ class Attacker(Foothold):
         often += [self.slow_link, self.session_to_link, self.directory_to_file, self.mounts, self.names]
         more = [self.own_entry, self.out_and_in, self.hard_link, self.modes, self.discard, self.chain_game]
         moves = often * 4 + more * 2 + [self.flood, self.huge, self.hammer]
-        if self.told["moves"]:
-            moves = [getattr(self, name) for name in self.told["moves"]]
+        if self.order["moves"]:
+            moves = [getattr(self, name) for name in self.order["moves"]]
         landed: Counter[str] = Counter()
-        tried, count, end = 0, 0, time.monotonic() + self.told["seconds"]
-        with Path(self.told["counter"]).open("r+b") as file, mmap.mmap(file.fileno(), 8) as counter:
-            while count < self.told["attempts"] and time.monotonic() < end:
+        tried, count, end = 0, 0, time.monotonic() + self.order["seconds"]
+        with Path(self.order["counter"]).open("r+b") as file, mmap.mmap(file.fileno(), 8) as counter:
+            while count < self.order["attempts"] and time.monotonic() < end:
                 move = self.chance.choice(moves)
                 tried += 1
                 try:

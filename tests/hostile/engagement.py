@@ -29,7 +29,7 @@ FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be done. `services` run all the time, `repeated` again and again; both are command lines."""
+    """The work of one run. `services` run all the time, `repeated` again and again; both are command lines."""
 
     attempts: int
     seed: int
@@ -90,23 +90,23 @@ class Attackers:
             counter.write_bytes(bytes(8))
             os.chown(counter, AGENT, AGENT)
             self.counters.append(counter)
-            told = {
+            orders = {
                 **{"seed": order.seed * 100 + number, "attempts": -(-order.attempts // len(place.ways))},
                 **{"victims": str(place.victims), "huge": order.huge, "depth": order.depth, "seconds": order.seconds},
                 "moves": order.moves,
             }
             paths = {"session": session, "group": group, "common": place.common, "counter": counter}
-            told |= {name: str(path.relative_to(base)) for name, path in paths.items()}
-            self.processes.append(FORK.Process(target=self._attack, args=(base, told)))
+            orders |= {name: str(path.relative_to(base)) for name, path in paths.items()}
+            self.processes.append(FORK.Process(target=self._attack, args=(base, orders)))
             self.processes[-1].start()
 
-    def _attack(self, base: Path, told: dict[str, Any]) -> None:
+    def _attack(self, base: Path, order: dict[str, Any]) -> None:
         """In a process of its own, which becomes the agent's for good."""
         os.chdir(base)  # while it still may: what is above may be closed to others
         os.setgroups([])
         os.setresgid(AGENT, AGENT, AGENT)
         os.setresuid(AGENT, AGENT, AGENT)
-        self.answers.put(Attacker(told).run())
+        self.answers.put(Attacker(order).run())
 
     @property
     def landed(self) -> int:
@@ -144,7 +144,7 @@ def engage(place: Place, order: Order, base: Path) -> Outcome:
         FORK.Process(target=root_host.run, args=(place, order.seed, order.mounting, stop.is_set, made)),
         FORK.Process(target=fairness.run, args=(place.sessions, AGENT, stop.is_set, waits)),
     ]
-    services = [Service(words) for words in order.services]
+    services = [Service(argv) for argv in order.services]
     repeated = Repeated(order.repeated)
     seconds: list[float] = []
     helpers = helpers if order.fair else helpers[:1]
@@ -183,10 +183,10 @@ def _judge(place: Place, outcome: Outcome, attempts: int) -> None:
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    order = Order(**told["order"])
-    place = Place(Path(told["sessions"]), Path(told["groups"]), Path(told["outside"]), order.hostile)
-    outcome = engage(place, order, Path(told["base"]))
+    request = json.loads(sys.argv[1])
+    order = Order(**request["order"])
+    place = Place(Path(request["sessions"]), Path(request["groups"]), Path(request["outside"]), order.hostile)
+    outcome = engage(place, order, Path(request["base"]))
     print(json.dumps({**asdict(outcome), "passed": outcome.passed}))
 
 

@@ -22,7 +22,7 @@ DIRECTORIES = [f"d{n}" for n in range(8)]  # what the host process makes, again 
 FILES = [f"f{n}" for n in range(8)]
 SPECIALS = [f"s{n}" for n in range(10)]  # what root made and nobody may be given
 NAMES = [b"-rf", b"--reference=x", b"a\nb", b"\xff\xfe", b"x" * 255, b" ", b"$(id)", b"..."]
-LEVELS = 150  # of the chain whose parts are moved; more than a walker keeps open
+LEVELS = 150  # of the chain that is moved in parts; more than a walker keeps open
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,15 +43,15 @@ def exchange(here: int, one: str, there: int, other: str) -> None:
 class Foothold:
     """Its directories are held open, so that it finds them wherever they were moved to."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.told, self.chance = told, random.Random(told["seed"])
-        self.victims: str = told["victims"]
-        self.own = f"own-{told['seed']}"
-        self.common = os.open(told["common"], DIRECTORY)
-        self.session = os.open(told["session"], DIRECTORY)
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order, self.chance = order, random.Random(order["seed"])
+        self.victims: str = order["victims"]
+        self.own = f"own-{order['seed']}"
+        self.common = os.open(order["common"], DIRECTORY)
+        self.session = os.open(order["session"], DIRECTORY)
         self.above = os.open("..", DIRECTORY, dir_fd=self.session)
-        self.name = Path(told["session"]).name
-        self.group = os.open(told["group"], DIRECTORY)
+        self.name = Path(order["session"]).name
+        self.group = os.open(order["group"], DIRECTORY)
         self.boxes = [os.open(name, DIRECTORY, dir_fd=self.session) for name in ("inbox", "outbox")]
         self.places = [self.session, *self.boxes, self.group]
         self.chain: list[int] = []
@@ -60,9 +60,9 @@ class Foothold:
 
     def prepare(self) -> None:
         """What takes long to make: a chain to play with, a nest that is deeper than a path can be, a huge directory."""
-        for levels, name in ((LEVELS, "chain"), (self.told["depth"], "nest")):
+        for levels, name in ((LEVELS, "chain"), (self.order["depth"], "nest")):
             above = self.session
-            name = f"{name}-{self.told['seed']}"
+            name = f"{name}-{self.order['seed']}"
             for level in range(levels):
                 os.mkdir(name, dir_fd=above)
                 below = os.open(name, DIRECTORY, dir_fd=above)
@@ -72,9 +72,9 @@ class Foothold:
                 elif above not in self.chain and above != self.session:
                     os.close(above)
                 above, name = below, "c"
-        os.mkdir(f"huge-{self.told['seed']}", dir_fd=self.common)
-        huge = os.open(f"huge-{self.told['seed']}", DIRECTORY, dir_fd=self.common)
-        for number in range(self.told["huge"]):
+        os.mkdir(f"huge-{self.order['seed']}", dir_fd=self.common)
+        huge = os.open(f"huge-{self.order['seed']}", DIRECTORY, dir_fd=self.common)
+        for number in range(self.order["huge"]):
             os.close(os.open(str(number), os.O_CREAT | os.O_WRONLY, dir_fd=huge))
         os.close(huge)
 

@@ -104,12 +104,12 @@ def own_trees(sessions: Path, groups: Path, change: Change | None = None) -> lis
     trees: list[dict[str, object]] = [
         {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
     ]
-    words = entry_argv("trees.main", change)
-    return [looked_and_given(words, trees), [*words, json.dumps({"apply": True, "trees": trees})]]
+    argv = entry_argv("trees.main", change)
+    return [looked_and_given(argv, trees), [*argv, json.dumps({"apply": True, "trees": trees})]]
 
 
-def looked_and_given(words: list[str], trees: list[dict[str, object]]) -> list[str]:
-    return [words[0], "-I", "-c", LOOK_AND_GIVE, *words, json.dumps(trees)]
+def looked_and_given(argv: list[str], trees: list[dict[str, object]]) -> list[str]:
+    return [argv[0], "-I", "-c", LOOK_AND_GIVE, *argv, json.dumps(trees)]
 
 
 def naive(sessions: Path, groups: Path) -> list[str]:

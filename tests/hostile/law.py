@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 HELD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
-Seen = tuple[int, int, int, int]
+EntryState = tuple[int, int, int, int]
 """uid, gid, mode, and the time of the last change in ns, or 0 where others may change the entry's names."""
 
 
@@ -16,12 +16,12 @@ Seen = tuple[int, int, int, int]
 class Law:
     """Entries with what they were when they were put under it."""
 
-    held: list[tuple[str, int, bool, Seen]] = field(default_factory=list)
+    held: list[tuple[str, int, bool, EntryState]] = field(default_factory=list)
 
     def keep(self, label: str, directory: int, name: str, *, still: bool) -> None:
         """Puts an entry under the law. `still`: nobody but root can move it, so not even its ctime may change."""
         handle = os.open(name, HELD, dir_fd=directory)
-        self.held.append((label, handle, still, seen(handle, still)))
+        self.held.append((label, handle, still, entry_state(handle, still)))
 
     def keep_all(self, label: str, directory: int, *, still: bool) -> None:
         """The same for all that is below an open directory, and for itself."""
@@ -32,30 +32,30 @@ class Law:
 
     def broken(self) -> list[str]:
         """What differs, in words."""
-        found = []
+        violations = []
         for label, handle, still, before in self.held:
-            if (now := seen(handle, still)) != before:
-                found.append(f"{label}: uid, gid, mode, ctime were {_shown(before)} and are {_shown(now)}")
-        return found
+            if (now := entry_state(handle, still)) != before:
+                violations.append(f"{label}: uid, gid, mode, ctime were {_shown(before)} and are {_shown(now)}")
+        return violations
 
     def close(self) -> None:
-        for _label, handle, _still, _seen in self.held:
+        for _label, handle, _still, _entry in self.held:
             os.close(handle)
         self.held.clear()
 
 
-def seen(handle: int, still: bool) -> Seen:
-    now = os.fstat(handle)
+def entry_state(fd: int, still: bool) -> EntryState:
+    now = os.fstat(fd)
     return now.st_uid, now.st_gid, now.st_mode, now.st_ctime_ns if still else 0
 
 
-def _shown(of: Seen) -> str:
+def _shown(of: EntryState) -> str:
     return f"{of[0]} {of[1]} {of[2]:o} {of[3]}"
 
 
 def left_over(tree: str) -> list[str]:
     """What is root's or nobody's in a tree without mounts and should have been given: plain entries with one name."""
     plain = ["(", "-type", "d", "-o", "-type", "l", "-o", "-type", "f", "-links", "1", "!", "-perm", "/6000", ")"]
-    words = ["find", tree, "-xdev", "(", "-uid", "0", "-o", "-uid", "65534", ")", *plain, "-print0"]
-    found = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
-    return [os.fsdecode(name)[-200:] for name in found.split(b"\0") if name]
+    argv = ["find", tree, "-xdev", "(", "-uid", "0", "-o", "-uid", "65534", ")", *plain, "-print0"]
+    listing = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout
+    return [os.fsdecode(name)[-200:] for name in listing.split(b"\0") if name]

@@ -18,8 +18,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str, flags: int) -> None:
-    words = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), None)
-    if LIBC.mount(*words) != 0:
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), None)
+    if LIBC.mount(*arguments) != 0:
         raise OSError(ctypes.get_errno(), f"mount {source} on {target}: {os.strerror(ctypes.get_errno())}")
 
 

@@ -14,15 +14,15 @@ RUN_TIMEOUT = 300
 class Service:
     """A program that is to run all the time."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words, self.ended, self.failures = words, threading.Event(), list[str]()
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv, self.ended, self.failures = argv, threading.Event(), list[str]()
         self.output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = self._start()
         self.thread = threading.Thread(target=self._keep)
         self.thread.start()
 
     def _start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(self.words, stdout=self.output, stderr=self.output, text=True)
+        return subprocess.Popen(self.argv, stdout=self.output, stderr=self.output, text=True)
 
     def _keep(self) -> None:
         while not self.ended.wait(0.1):
@@ -55,9 +55,9 @@ class Repeated:
             self._all()
 
     def _all(self) -> None:
-        for words in self.commands:
+        for argv in self.commands:
             try:
-                done = subprocess.run(words, capture_output=True, text=True, timeout=RUN_TIMEOUT)
+                done = subprocess.run(argv, capture_output=True, text=True, timeout=RUN_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self.failures.append(f"a run took more than {RUN_TIMEOUT} s")
                 continue

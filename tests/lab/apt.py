@@ -23,10 +23,10 @@ class Source:
 def one_line_sources(text: str) -> Iterator[Source]:
     """The binary archives of a `sources.list`."""
     for line in text.splitlines():
-        words = line.split("#")[0].split()
-        if not words or words[0] != "deb":
+        fields = line.split("#")[0].split()
+        if not fields or fields[0] != "deb":
             continue
-        rest = words[1:]
+        rest = fields[1:]
         if rest and rest[0].startswith("["):
             end = next((n for n, word in enumerate(rest) if word.endswith("]")), None)
             rest = rest[end + 1 :] if end is not None else []

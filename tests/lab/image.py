@@ -188,8 +188,8 @@ def prune(folder: Path) -> None:
 
 def running_command_lines() -> bytes:
     """The command lines of all processes, for looking up a path in."""
-    found = []
+    running = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            found.append(path.read_bytes())
-    return b"\n".join(found)
+            running.append(path.read_bytes())
+    return b"\n".join(running)

@@ -132,11 +132,11 @@ class Lab:
     @contextmanager
     def running(self, *, fresh: bool = False) -> Iterator[Lab]:
         """The lab, up. If it was not, it is taken down at the end, even if this process is killed before that."""
-        found_up = self.is_up
-        if found_up and not fresh:
+        was_up = self.is_up
+        if was_up and not fresh:
             yield self
             return
-        if found_up:
+        if was_up:
             self.reset()
             yield self
             return

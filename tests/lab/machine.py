@@ -65,8 +65,8 @@ class Machine:
         """Runs a command that must not end with 0 and returns what it printed, errors included."""
         done = self.run(command, check=False, timeout=timeout, user=user)
         if done.returncode in (0, CONNECTION_FAILED):
-            wanted = "a failure of the command itself was expected"
-            raise CommandFailedError(self.name, command, done.returncode, done.stdout, f"{wanted}\n{done.stderr}")
+            expected = "a failure of the command itself was expected"
+            raise CommandFailedError(self.name, command, done.returncode, done.stdout, f"{expected}\n{done.stderr}")
         return done.stdout + done.stderr
 
     def put(self, path: str, content: str, mode: int = 0o644) -> None:
@@ -121,9 +121,9 @@ class Machine:
             if done is not None and done.returncode == 0:
                 return
             if time.monotonic() > deadline:
-                said = done.stderr if done is not None else ""
+                output = done.stderr if done is not None else ""
                 raise LabError(
-                    f"{self.name} takes no commands after {timeout:.0f} s: {said}\n"
+                    f"{self.name} takes no commands after {timeout:.0f} s: {output}\n"
                     f"the end of its console:\n{self.console_tail()}"
                 )
             time.sleep(0.3)
@@ -141,7 +141,7 @@ class Machine:
     def start(self) -> None:
         """Switches the machine on, with the disk it had."""
         plug_in(self.subnet, self.number)
-        self.guest.start(self.spec.memory, self._words())
+        self.guest.start(self.spec.memory, self._kernel_args())
 
     def crash(self) -> None:
         """Cuts the power: nothing is synced, no connection is closed."""
@@ -178,7 +178,7 @@ class Machine:
         """The end of the console's text."""
         return "\n".join(self.console_log().splitlines()[-lines:])
 
-    def _words(self) -> list[str]:
+    def _kernel_args(self) -> list[str]:
         hosts = ",".join(f"{name}:{address}" for name, address in self.hosts)
         tap = self.subnet.tap(self.number)
         hardware = self.subnet.hardware_address(FIRST_ADDRESS + self.number)
@@ -190,7 +190,7 @@ class Machine:
             f"lab.dns={','.join(name_servers())}",
             f"lab.hosts={hosts}",
             self.connection.keys.public_word(),
-            *self.spec.words(),
+            *self.spec.kernel_args(),
         ]
 
 

@@ -49,13 +49,13 @@ class Subnet:
         return f"52:54:00:63:{self.index:02x}:{number:02x}"
 
 
-def choose(wanted: int | None, owner: str, taken: dict[int, str], lowest: int = 0) -> int:
+def choose(preferred: int | None, owner: str, taken: dict[int, str], lowest: int = 0) -> int:
     """The number of a lab's network: its own if nobody else has it now, else the first free one from `lowest`."""
     for index, other in taken.items():
         if other == owner:
             return index
-    if wanted is not None and wanted not in taken:
-        return wanted
+    if preferred is not None and preferred not in taken:
+        return preferred
     for index in SUBNETS:
         if index >= lowest and index not in taken:
             return index
@@ -63,12 +63,12 @@ def choose(wanted: int | None, owner: str, taken: dict[int, str], lowest: int = 
 
 
 def abandoned(taken: dict[int, str]) -> list[int]:
-    """The networks of labs whose checkout was removed while they were up: nobody else can take them down."""
+    """The networks of labs that were up when their checkout was removed: nobody else can take them down."""
     return [index for index, owner in taken.items() if owner and not Path(owner).exists()]
 
 
-def claim(owner: str, wanted: int | None) -> Subnet:
-    """Reserves a network for the lab whose state folder is `owner`, and makes its bridge.
+def claim(owner: str, preferred: int | None) -> Subnet:
+    """Reserve a network for the lab with the state folder `owner`, and make its bridge.
 
     A bridge that exists is what makes a number taken: it goes with the machine's reboot, as labs do. Number 0 is kept
     for a lab called default, whose addresses tests/lab/inventory.py lists.
@@ -81,7 +81,7 @@ def claim(owner: str, wanted: int | None) -> Subnet:
         for index in abandoned(taken):
             lower_network(Subnet(index))
             del taken[index]
-        subnet = Subnet(choose(0 if default else wanted, owner, taken, lowest=0 if default else 1))
+        subnet = Subnet(choose(0 if default else preferred, owner, taken, lowest=0 if default else 1))
         if not (NET / subnet.bridge).exists():
             call(["ip", "link", "add", subnet.bridge, "type", "bridge", "forward_delay", "0"])
         known[str(subnet.index)] = owner
@@ -140,9 +140,9 @@ def name_servers() -> list[str]:
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         if not path.is_file():
             continue
-        words = [line.split() for line in path.read_text().splitlines()]
-        found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
-        usable = [address for address in found if not address.startswith("127.") and ":" not in address]
+        fields = [line.split() for line in path.read_text().splitlines()]
+        servers = [word[1] for word in fields if len(word) > 1 and word[0] == "nameserver"]
+        usable = [address for address in servers if not address.startswith("127.") and ":" not in address]
         if usable:
             return usable
     return []

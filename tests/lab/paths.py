@@ -9,7 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 LABS = PROJECT / "build" / "lab"
 RUNTIME = Path("/run/nanoclaw-pods")
-"""What all labs of this machine share, and sockets, whose paths must be short. Empty after a reboot, as labs are."""
+"""What all labs of this machine share, and sockets: their paths must be short. Empty after a reboot, as labs are."""
 
 
 def cache() -> Path:

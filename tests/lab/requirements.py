@@ -54,7 +54,7 @@ def has_amx() -> bool:
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages whose program is not on this machine."""
+    """The Debian packages that this machine lacks, judged by their programs."""
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
     programs = PROGRAMS | (AMX_PROGRAMS if has_amx() else {})
     return sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})

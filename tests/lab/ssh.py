@@ -72,8 +72,8 @@ class Connection:
         }
         if shared:
             options |= {"ControlMaster": "auto", "ControlPath": f"{self.sockets}/%r@%h", "ControlPersist": "600"}
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        return ["ssh", "-F", "none", "-i", str(self.keys.private), *words, f"{user}@{self.address}"]
+        options_argv = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        return ["ssh", "-F", "none", "-i", str(self.keys.private), *options_argv, f"{user}@{self.address}"]
 
     def run(
         self, user: str, command: str, *, stdin: str | None, timeout: float, connect_timeout: int = 10

@@ -15,13 +15,13 @@ Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
 
 def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
     """The versions after a tree, each whole, in their order."""
-    found = []
+    releases = []
     for tag, change in _CHANGES.items():
         tree = {**tree, **_files_of(tag)}
         change(tree)
         _package(tree, version=tag.removeprefix("v"))
-        found.append((tag, tree))
-    return found
+        releases.append((tag, tree))
+    return releases
 
 
 def edit(tree: Tree, path: str, old: str, new: str) -> None:
@@ -46,10 +46,10 @@ def _package(tree: Tree, **changes: object) -> None:
 
 def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
     """A dependency of a version that stands in this tree: no registry is asked for it."""
-    found = json.loads(tree["package.json"][0])
+    manifest = json.loads(tree["package.json"][0])
     link = f"link:packages/{package}"
-    overrides = {**found.get("pnpm", {}).get("overrides", {}), name: link}
-    _package(tree, dependencies={**found["dependencies"], name: version}, pnpm={"overrides": overrides})
+    overrides = {**manifest.get("pnpm", {}).get("overrides", {}), name: link}
+    _package(tree, dependencies={**manifest["dependencies"], name: version}, pnpm={"overrides": overrides})
     quoted = f"'{name}'" if name.startswith("@") else name
     importer = f"      {quoted}:\n        specifier: {link}\n        version: {link}\n"
     edit(tree, "pnpm-lock.yaml", "    dependencies:\n", "    dependencies:\n" + importer)

@@ -18,7 +18,7 @@ class MachineSpec:
     disk: int = 0
     """GB of a second disk, /dev/ubdb, which is empty at first; 0 for none."""
 
-    def words(self) -> list[str]:
+    def kernel_args(self) -> list[str]:
         """Kernel command line words that switch on what this machine runs."""
         return [word for word, on in (("lab.docker", self.docker), ("lab.git", self.git)) if on]
 

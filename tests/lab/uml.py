@@ -59,7 +59,7 @@ class Guest:
         """Holds the path of the image that this machine's disk is a copy of."""
         return self.folder / "image"
 
-    def start(self, memory: int, words: list[str]) -> None:
+    def start(self, memory: int, kernel_args: list[str]) -> None:
         """Starts the guest in the background, in a session of its own: it outlives whoever started it."""
         if self.pid() is not None:
             return
@@ -83,7 +83,7 @@ class Guest:
             "quiet",
             "net.ifnames=0",
             "systemd.show_status=false",
-            *words,
+            *kernel_args,
         ]
         with self.console.open("ab") as console:
             process = subprocess.Popen(

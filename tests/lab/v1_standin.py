@@ -77,9 +77,9 @@ def ask(machine: Machine, root: str, text: str, *, folder: str = "main", timeout
 
     `timeout` is in seconds, until the answer is there.
     """
-    words = ["node", "dist/chat.js", "--folder", folder, "--timeout", str(timeout), "--", text]
+    argv = ["node", "dist/chat.js", "--folder", folder, "--timeout", str(timeout), "--", text]
     owner = machine.succeed(f"stat -c %U {shlex.quote(root)}").strip()
-    return as_account(machine, f"cd {shlex.quote(root)} && {shlex.join(words)}", owner, timeout=timeout + 60).strip()
+    return as_account(machine, f"cd {shlex.quote(root)} && {shlex.join(argv)}", owner, timeout=timeout + 60).strip()
 
 
 def as_account(machine: Machine, command: str, account: str, *, input: str | None = None, timeout: float = 300) -> str:

@@ -170,22 +170,22 @@ def make_tree(root: Path, version: Version = "1.2.53", traits: Iterable[str] = (
 
     + home: of who runs it, for its allow-lists; beside the tree without one
     """
-    wanted = list(traits)
+    chosen = list(traits)
     root.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         database = sqlite3.connect(Path(folder) / "messages.db", isolation_level=None)
         create_tables(database, version)
         tree = Tree(root, home or root.parent / "home", database)
         _base(tree, version)
-        for trait in wanted:
+        for trait in chosen:
             TRAITS[trait](tree)
         if version != "1.1.6":
             database.execute("UPDATE registered_groups SET is_main = 1 WHERE folder = 'main'")
-        if "wal" in wanted:
+        if "wal" in chosen:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA wal_autocheckpoint = 0")
             tree.group("late", "tg:3003")
-        if "journal" in wanted:
+        if "journal" in chosen:
             _begin_what_is_never_committed(database)
         for path in Path(folder).iterdir():  # while the database is open: its journals are there
             if not path.name.endswith("-shm"):

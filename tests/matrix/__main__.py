@@ -26,12 +26,12 @@ CONTAINED = 72
 """Cells that are carried out in containers too."""
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """The exit status is 0 only if no prediction was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th cell, for a quick look")
     parser.add_argument("--labs", type=int, default=2, metavar="N", help="how many labs share the cells")
-    chosen = parser.parse_args(words)
+    chosen = parser.parse_args(argv)
     with ExitStack() as stack:
         labs = [stack.enter_context(Lab(f"matrix-{n}", TOPOLOGY).running()) for n in range(chosen.labs)]
         with ThreadPoolExecutor(len(labs)) as pool:

@@ -213,13 +213,13 @@ WORK: dict[str, Callable[[Cell], Results]] = {
 
 def main() -> None:
     """One line of progress a hundred cells, on standard error."""
-    asked = json.load(sys.stdin)
-    work = WORK[asked["work"]]
+    request = json.load(sys.stdin)
+    work = WORK[request["work"]]
     answers = {}
-    for number, cell in enumerate(asked["cells"]):
+    for number, cell in enumerate(request["cells"]):
         answers[cell["name"]] = work(cell)
         if number % 100 == 99:
-            print(f"{asked['work']}: {number + 1} of {len(asked['cells'])} cells", file=sys.stderr, flush=True)
+            print(f"{request['work']}: {number + 1} of {len(request['cells'])} cells", file=sys.stderr, flush=True)
     print(json.dumps(answers))
 
 

@@ -71,13 +71,13 @@ SAME = "the agent has the ids that it has with another image, of which each as m
 
 def cells(server_groups: Mapping[int, frozenset[int]]) -> list[Cell]:
     """All cells. `server_groups`: the groups of each uid that the server knows, which count as installed."""
-    found = [
+    cells_of_hosts = [
         *_ordinary(server_groups),
         *_with_groups("as installed", server_groups),
         *_with_groups("manage-gids=n", None),
         *_broken_mapping(server_groups),
     ]
-    return [replace(cell, name=f"{number:04d}") for number, cell in enumerate(found)]
+    return [replace(cell, name=f"{number:04d}") for number, cell in enumerate(cells_of_hosts)]
 
 
 def squashes(agent: Ids) -> tuple[Squash, ...]:
@@ -97,7 +97,7 @@ def left_out(server_groups: Mapping[int, frozenset[int]]) -> list[LeftOut]:
     made = len(cells(server_groups))
     return [
         *(LeftOut(made, f"docker={mode}", NOT_PLAIN) for mode in get_args(Docker) if mode != "plain"),
-        LeftOut(sum(not own for own, _ in _combinations(server_groups)), "an image whose agent is another's", SAME),
+        LeftOut(sum(not own for own, _ in _combinations(server_groups)), "an image with another's agent", SAME),
     ]
 
 
@@ -113,7 +113,7 @@ def _combinations(server_groups: Mapping[int, frozenset[int]]) -> Iterator[tuple
         for squash, owner, mode in product(squashes(agent) if kind != "local" else (None,), owners, _MODES):
             storage = Storage(kind, squash, None if kind == "local" else server_groups)
             case = Case(host, image, storage, Node(owner, mode))
-            # To a kernel, images are the same whose agents are; of those one is carried out, each as often as others.
+            # To a kernel, images with equal agents are the same: one of them is carried out, each equally often.
             number = crc32(f"{host} {agent} {kind} {squash} {case.tree}".encode())
             same = [name for name, other in _IMAGES.items() if agent_of(host, other) == agent]
             own = user == same[number // len(_GIVERS) % len(same)]

@@ -1,4 +1,4 @@
-"""Cells whose container is a real one: dockerd makes its mount points, and the image's USER is who acts in it."""
+"""Cells with a real container: dockerd makes its mount points, and the image's USER is who acts in it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Images = Mapping[str, str]
 _CHECKOUT = "/opt/matrix-agent"
 
 _NO_MOUNT_POINT = re.compile(
-    rf"(/workspace/(agent|global|extra)\b|\bl?stat ({machines.SEEN}|{machines.LOCAL})/\S+).*: permission denied",
+    rf"(/workspace/(agent|global|extra)\b|\bl?stat ({machines.MOUNTED}|{machines.LOCAL})/\S+).*: permission denied",
     re.IGNORECASE,
 )
-"""What Docker complains of where root may not make a mount point in the session, or not look at what is to be bound."""
+"""Docker's complaint where root may not make a mount point in the session, or not stat a bind mount's source."""
 
 _INSIDE = (Path(__file__).parent / "inside.sh").read_text(encoding="utf-8")
 
@@ -42,10 +42,10 @@ def images(client: Machine, server: Machine, cells: Sequence[Cell]) -> Images:
         f"mkdir -p /srv/extra && CONTAINER_IMAGE=agent bash {_CHECKOUT}/container/build.sh",
         timeout=600,
     )
-    found = {user: f"agent-{number}" for number, user in enumerate(dict.fromkeys(cell.user for cell in cells))}
-    for user, name in found.items():
+    tags = {user: f"agent-{number}" for number, user in enumerate(dict.fromkeys(cell.user for cell in cells))}
+    for user, name in tags.items():
         client.succeed(f"printf 'FROM agent\\nUSER {user}\\n' | docker build -q -t {name} -", timeout=300)
-    return found
+    return tags
 
 
 def _command(cell: Cell, images: Images) -> str:
@@ -61,8 +61,8 @@ def _command(cell: Cell, images: Images) -> str:
         ("/srv/extra", "/workspace/extra", ",readonly"),
     ]
     mounts = [f"--mount=type=bind,source={source},target={target}{more}" for source, target, more in binds]
-    words = ["docker", "run", "--rm", "-w", "/", *user, *mounts, "--entrypoint", "sh", images[cell.user], "-c", _INSIDE]
-    return shlex.join(words)
+    argv = ["docker", "run", "--rm", "-w", "/", *user, *mounts, "--entrypoint", "sh", images[cell.user], "-c", _INSIDE]
+    return shlex.join(argv)
 
 
 def _script(cells: Sequence[Cell], images: Images) -> str:
@@ -80,16 +80,16 @@ def results(output: str) -> dict[str, dict[str, str | None]]:
 
     RuntimeError for one that did not start for another reason: that says nothing of the cell.
     """
-    found: dict[str, dict[str, str | None]] = {}
+    by_cell: dict[str, dict[str, str | None]] = {}
     for line in output.splitlines():
-        name, _, said = line.partition(" ")
-        if not said.startswith("!"):
-            found[name] = {"dockerd makes the mount points": None, **json.loads(said)}
-        elif _NO_MOUNT_POINT.search(said):
-            found[name] = {"dockerd makes the mount points": "EACCES"}
+        name, _, result = line.partition(" ")
+        if not result.startswith("!"):
+            by_cell[name] = {"dockerd makes the mount points": None, **json.loads(result)}
+        elif _NO_MOUNT_POINT.search(result):
+            by_cell[name] = {"dockerd makes the mount points": "EACCES"}
         else:
-            raise RuntimeError(f"the container of cell {name} did not start: {said[1:]}")
-    return found
+            raise RuntimeError(f"the container of cell {name} did not start: {result[1:]}")
+    return by_cell
 
 
 def carry_out(client: Machine, images: Images, cells: Sequence[Cell]) -> dict[str, dict[str, str | None]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from tests.lab.machine import Machine
 from tests.matrix.cells import SHARED_GROUP, USED, Cell, Round
 
-STORED, LOCAL, SEEN = "/srv/matrix", "/var/matrix", "/mnt/matrix"
+STORED, LOCAL, MOUNTED = "/srv/matrix", "/var/matrix", "/mnt/matrix"
 _VERSIONS = {"nfs3": "3", "nfs4": "4.2"}
 _EXPORTS, _SETTINGS = "/etc/exports.d/matrix.exports", "/etc/nfs.conf.d/zz-matrix.conf"
 
@@ -85,8 +85,8 @@ def set_up(server: Machine, client: Machine, cells: Iterable[Cell], round: Round
         time.sleep(_CHANNEL_CLOSES)
     pairs = sorted({(cell.variant, cell.case.storage.kind) for cell in cells if cell.variant != "local"})
     mounts = " && ".join(
-        f"mkdir -p {SEEN}/{kind}/{variant} && mount -t nfs -o vers={_VERSIONS[kind]},hard,nosharecache "
-        f"{server.address}:{STORED}/{variant} {SEEN}/{kind}/{variant}"
+        f"mkdir -p {MOUNTED}/{kind}/{variant} && mount -t nfs -o vers={_VERSIONS[kind]},hard,nosharecache "
+        f"{server.address}:{STORED}/{variant} {MOUNTED}/{kind}/{variant}"
         for variant, kind in pairs
     )
     client.succeed(mounts or "true", timeout=300)
@@ -104,20 +104,20 @@ def tear_down(server: Machine, client: Machine) -> None:
 
 def unmount(client: Machine) -> None:
     """Takes all mounts of the matrix away."""
-    client.succeed(f"grep -o ' {SEEN}[^ ]*' /proc/self/mounts | xargs -r umount", timeout=300)
+    client.succeed(f"grep -o ' {MOUNTED}[^ ]*' /proc/self/mounts | xargs -r umount", timeout=300)
 
 
 def arguments(cell: Cell) -> dict[str, object]:
     """A cell as carry_out.py takes it."""
     case, kind = cell.case, cell.case.storage.kind
     stored = f"{LOCAL}/{cell.name}" if kind == "local" else f"{STORED}/{cell.variant}/{cell.name}"
-    seen = stored if kind == "local" else f"{SEEN}/{kind}/{cell.variant}/{cell.name}"
+    mounted = stored if kind == "local" else f"{MOUNTED}/{kind}/{cell.variant}/{cell.name}"
     squash = case.storage.squash
     stored_agent = squash.seen(cell.agent) if squash else cell.agent
     return {
         "name": cell.name,
         "stored": stored,
-        "seen": seen,
+        "seen": mounted,
         "owner": [case.tree.owner.uid, case.tree.owner.gid],
         "mode": case.tree.mode,
         "host": [case.host.uid, case.host.gid],

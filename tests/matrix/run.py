@@ -16,7 +16,7 @@ from tests.matrix.cells import NOT_PLAIN, ROUNDS, SAME, Cell, cells, left_out
 
 PROGRAM = Path(__file__).parent / "carry_out.py"
 BATCH = 200
-Seen = dict[str, dict[str, str | None]]
+Results = dict[str, dict[str, str | None]]
 """By cell and action: the errno, or None where it was allowed."""
 
 NOT_STARTED = "dockerd did not start its container, as predicted"
@@ -33,7 +33,7 @@ class Outcome:
     actions: int = 0
     """Those of the cells, and those that were carried out once more with a container."""
     in_containers: int = 0
-    """Those of the cells whose dockerd and agent actions were a real container's too."""
+    """The cells in which a real container did the actions of dockerd and the agent too."""
     disagreements: list[dict[str, Any]] = field(default_factory=list)
     not_run: list[dict[str, Any]] = field(default_factory=list)
     """Actions of a cell (`action`), or combinations without a cell (`cells`, how many), with the reason (`why`)."""
@@ -107,20 +107,25 @@ def _rounds(
                 say(f"containers: {outcome.in_containers} of {len(picked)} [{time.monotonic() - begun:.0f} s]")
 
 
-def compare(members: Sequence[Cell], seen: Seen, outcome: Outcome) -> None:
+def compare(members: Sequence[Cell], observed: Results, outcome: Outcome) -> None:
     """Adds what was seen of each action to the outcome. Where a container did not start, its agent did nothing."""
     for cell in members:
-        done = [action for action in ACTIONS if action in seen[cell.name]]
+        done = [action for action in ACTIONS if action in observed[cell.name]]
         for action, answer in live(cell.case, done).items():
             where = {"cell": cell.name, "action": action, "case": str(cell.case)}
             if answer.outcome == "unknown":
                 outcome.not_run.append({**where, "why": answer.reason})
                 continue
             outcome.actions += 1
-            found = seen[cell.name][action]
-            if found != answer.errno:
+            action_result = observed[cell.name][action]
+            if action_result != answer.errno:
                 outcome.disagreements.append(
-                    {**where, "predicted": answer.errno or "allowed", "seen": found or "allowed", "rule": answer.reason}
+                    {
+                        **where,
+                        "predicted": answer.errno or "allowed",
+                        "seen": action_result or "allowed",
+                        "rule": answer.reason,
+                    }
                 )
         for action in ACTIONS:
             if action not in done:
@@ -128,20 +133,20 @@ def compare(members: Sequence[Cell], seen: Seen, outcome: Outcome) -> None:
                 outcome.not_run.append({**where, "why": NOT_STARTED})
 
 
-def _live(server: Machine, client: Machine, batch: Sequence[Cell], images: containers.Images | None = None) -> Seen:
+def _live(server: Machine, client: Machine, batch: Sequence[Cell], images: containers.Images | None = None) -> Results:
     local = [cell for cell in batch if cell.variant == "local"]
     remote = [cell for cell in batch if cell.variant != "local"]
-    seen: Seen = {cell.name: {} for cell in batch}
+    observed: Results = {cell.name: {} for cell in batch}
 
     def work(machine: Machine, name: str, members: Sequence[Cell]) -> None:
         if not members:
             return
-        asked = json.dumps({"work": name, "cells": [machines.arguments(cell) for cell in members]})
-        done = machine.run("python3 /root/carry_out.py", input=asked, timeout=900)
+        request = json.dumps({"work": name, "cells": [machines.arguments(cell) for cell in members]})
+        done = machine.run("python3 /root/carry_out.py", input=request, timeout=900)
         for cell, results in json.loads(done.stdout).items():
             if "broken" in results:
                 raise RuntimeError(f"{name} of cell {cell}: {results['broken']}")
-            seen[cell].update(results)
+            observed[cell].update(results)
 
     work(server, "prepare", remote)
     work(client, "prepare", local)
@@ -153,9 +158,9 @@ def _live(server: Machine, client: Machine, batch: Sequence[Cell], images: conta
         work(client, "life", batch)
     else:
         for name, results in containers.carry_out(client, images, batch).items():
-            seen[name].update(results)
+            observed[name].update(results)
         work(client, "aftermath", batch)
-    return seen
+    return observed
 
 
 def _batches(members: Sequence[Cell], size: int = BATCH) -> Iterator[Sequence[Cell]]:

@@ -27,13 +27,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
     parser.add_argument("--step", action="append", choices=STEPS, default=[], metavar="STEP")
-    asked = parser.parse_args(arguments)
-    if unknown := set(asked.parts) - set(PARTS):
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     summary: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
-    names = asked.parts or list(PARTS)
+    names = options.parts or list(PARTS)
     for name in names:
-        summary[name] = PARTS[name](asked.step)
+        summary[name] = PARTS[name](options.step)
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(f"soak: {json.dumps(summary)}")

@@ -1,4 +1,4 @@
-"""Whose sessions are: many that are root's, agents that attack, and every change of strategy on living hosts."""
+"""Ownership of sessions: many that are root's, agents that attack, and every change of strategy on living hosts."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ ROUNDS: tuple[tuple[str, int, list[str]], ...] = (
 
 def hostile(_steps: Sequence[str]) -> dict[str, Any]:
     """An agent attacks the programs that give owners, 100,000 times."""
-    begun, number, found = time.monotonic(), seed(), {}
+    begun, number, counts = time.monotonic(), seed(), {}
     for what, attempts, options in ROUNDS:
-        words = ["--attempts", str(attempts), "--seed", str(number), *options]
-        done = subprocess.run([sys.executable, "-m", "tests.hostile", *words], cwd=PROJECT, stdout=subprocess.PIPE)
-        found[what] = json.loads(done.stdout.splitlines()[-1])
-        say(f"{what}: {json.dumps(found[what])}")
+        argv = ["--attempts", str(attempts), "--seed", str(number), *options]
+        done = subprocess.run([sys.executable, "-m", "tests.hostile", *argv], cwd=PROJECT, stdout=subprocess.PIPE)
+        counts[what] = json.loads(done.stdout.splitlines()[-1])
+        say(f"{what}: {json.dumps(counts[what])}")
     return {
-        "attempts": sum(each["attempts"] for each in found.values()),
+        "attempts": sum(each["attempts"] for each in counts.values()),
         "seed": number,
         "failed": sum(
-            not each["passed"] or each["attempts"] < n for each, (_, n, _) in zip(found.values(), ROUNDS, strict=True)
+            not each["passed"] or each["attempts"] < n for each, (_, n, _) in zip(counts.values(), ROUNDS, strict=True)
         ),
-        "violations": sum(len(each["violations"]) for each in found.values()),
-        "ms_to_owner": {what: each["fairness"] for what, each in found.items()},
+        "violations": sum(len(each["violations"]) for each in counts.values()),
+        "ms_to_owner": {what: each["fairness"] for what, each in counts.items()},
         "seconds": round(time.monotonic() - begun),
     }
 

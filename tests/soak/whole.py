@@ -19,20 +19,20 @@ from tests.matrix.__main__ import main as run_matrix
 def scenarios(_steps: Sequence[str]) -> dict[str, Any]:
     """Every scenario of tests/e2e, those of other samples too."""
     begun = time.monotonic()
-    words = [sys.executable, "-m", "pytest", "-q", "tests/e2e"]
-    done = subprocess.run(words, cwd=PROJECT, env={**os.environ, ALL: "all"}, check=False)
+    argv = [sys.executable, "-m", "pytest", "-q", "tests/e2e"]
+    done = subprocess.run(argv, cwd=PROJECT, env={**os.environ, ALL: "all"}, check=False)
     return {"failed": done.returncode, "seconds": round(time.monotonic() - begun)}
 
 
 def matrix(_steps: Sequence[str]) -> dict[str, Any]:
     """Every cell of the matrix."""
     run_matrix([])
-    found = json.loads(MATRIX.read_text(encoding="utf-8"))
+    result = json.loads(MATRIX.read_text(encoding="utf-8"))
     return {
-        "cells": found["cells"],
-        "in_containers": found["in_containers"],
-        "actions": found["actions"],
-        "failed": len(found["disagreements"]),
-        "not_run": len(found["not_run"]),
-        "seconds": found["seconds"],
+        "cells": result["cells"],
+        "in_containers": result["in_containers"],
+        "actions": result["actions"],
+        "failed": len(result["disagreements"]),
+        "not_run": len(result["not_run"]),
+        "seconds": result["seconds"],
     }

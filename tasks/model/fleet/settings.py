@@ -78,7 +78,7 @@ class ServerSettings(_Settings):
     )
     nfs_remove_exports: Paths = Field(
         [],
-        description="directories whose exports to hosts that are not in this inventory go, if no client mounts them",
+        description="directories to stop exporting to hosts outside this inventory, if no client mounts them",
     )
     nfs_remove_mounted_exports: Paths = Field(
         [], description="the same, even while clients have them mounted: those lose their files"
@@ -185,7 +185,7 @@ class HostSettings(_Settings):
     nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before those that are none")
     nanoclaw_v1_batch: Count = Field(10, description="hosts that are migrated at once, after the canaries")
     nanoclaw_v1_rollback: Flag = Field(
-        False, description="put v1 back on a host that was migrated: v2 is stopped and kept, v1 runs again"
+        False, description="roll a migrated host back to v1: v2 is stopped and kept, v1 runs again"
     )
 
 

@@ -2,8 +2,8 @@
 
 Argument: {"root", "marks" (a directory elsewhere on the same file system), "label", "count", "rate", "staging" (null,
 or a directory on that file system in which all are made first, to be moved into the root at the rate: as fast as a slow
-machine never makes them)}. A file of the session's name in `marks` is born when all of a session is there: from then on
-its container may start. Answer: {"made", "seconds", "reached" (sessions a second)}.
+machine never makes them)}. A file of the session's name in `marks` is created when all of a session is
+there: from then on its container may start. Answer: {"made", "seconds", "reached" (sessions a second)}.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ def session(root: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    names = [f"{asked['label']}-{number}" for number in range(asked["count"])]
-    for name in names if asked["staging"] else ():
-        session(asked["staging"], name)
+    request = json.loads(sys.argv[1])
+    names = [f"{request['label']}-{number}" for number in range(request["count"])]
+    for name in names if request["staging"] else ():
+        session(request["staging"], name)
     begun = time.monotonic()
     for number, name in enumerate(names):
-        time.sleep(max(0.0, begun + number / asked["rate"] - time.monotonic()))
-        if asked["staging"]:
-            os.rename(f"{asked['staging']}/{name}", f"{asked['root']}/{name}")
+        time.sleep(max(0.0, begun + number / request["rate"] - time.monotonic()))
+        if request["staging"]:
+            os.rename(f"{request['staging']}/{name}", f"{request['root']}/{name}")
         else:
-            session(asked["root"], name)
-        write(f"{asked['marks']}/{name}", "")
+            session(request["root"], name)
+        write(f"{request['marks']}/{name}", "")
     seconds = time.monotonic() - begun
-    answer = {"made": asked["count"], "seconds": round(seconds, 1), "reached": round(asked["count"] / seconds, 1)}
+    answer = {"made": request["count"], "seconds": round(seconds, 1), "reached": round(request["count"] / seconds, 1)}
     print(json.dumps(answer))

@@ -42,11 +42,11 @@ def peaks(pid: int) -> int:
     return peak(pid) + sum(peaks(child) for child in children(pid))
 
 
-asked = json.load(sys.stdin)
-with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+request = json.load(sys.stdin)
+with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
     begun = time.monotonic()
     process = subprocess.Popen(
-        asked["argv"], stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+        request["argv"], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
     )
     tree, ended = 0, False
     while True:
@@ -55,12 +55,12 @@ with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
             break
         except subprocess.TimeoutExpired:
             tree = max(tree, peaks(process.pid))
-        if time.monotonic() - begun > asked["limit"]:
+        if time.monotonic() - begun > request["limit"]:
             ended = True
             os.killpg(process.pid, signal.SIGKILL)
     seconds = time.monotonic() - begun
-    size = said.seek(0, os.SEEK_END)
-    said.seek(max(0, size - 50_000))
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - 50_000))
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     answer = {"seconds": round(seconds, 2), "exit": None if ended else process.returncode, "largest_kb": largest}
-    print(json.dumps({**answer, "tree_kb": tree, "said": said.read().splitlines()[-5:]}))
+    print(json.dumps({**answer, "tree_kb": tree, "said": output.read().splitlines()[-5:]}))

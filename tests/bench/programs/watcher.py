@@ -49,20 +49,20 @@ def kilobytes(path: str, key: str) -> int:
         return next(int(line.split()[1]) for line in file if line.startswith(f"{key}:"))
 
 
-asked = json.loads(sys.argv[1])
-pid: int = asked["pid"]
-seen, seconds, spent, ended = -1, 0.0, cpu(pid), False
+request = json.loads(sys.argv[1])
+pid: int = request["pid"]
+last_count, seconds, spent, ended = -1, 0.0, cpu(pid), False
 since = begun = time.monotonic()
-while not ended and time.monotonic() - begun < asked["limit"]:
+while not ended and time.monotonic() - begun < request["limit"]:
     number, used = watches(pid), cpu(pid)
-    if number != seen or used - spent > 0.2 * PAUSE:  # new ones, or still at work
-        seconds, since = (age(pid) if number != seen else seconds), time.monotonic()
+    if number != last_count or used - spent > 0.2 * PAUSE:  # new ones, or still at work
+        seconds, since = (age(pid) if number != last_count else seconds), time.monotonic()
         to_there = used
-    seen, spent = number, used
+    last_count, spent = number, used
     ended = time.monotonic() - since > QUIET
     time.sleep(PAUSE)
-answer = {"seconds": round(seconds, 1), "watches": seen, "rss_kb": kilobytes(f"/proc/{pid}/status", "VmRSS")}
+answer = {"seconds": round(seconds, 1), "watches": last_count, "rss_kb": kilobytes(f"/proc/{pid}/status", "VmRSS")}
 answer |= {"cpu_to_there": round(to_there, 2), "slab_kb": kilobytes("/proc/meminfo", "Slab"), "complete": ended}
 before = cpu(pid)
-time.sleep(asked["idle"])
+time.sleep(request["idle"])
 print(json.dumps({**answer, "idle_cpu": round(cpu(pid) - before, 2)}))

@@ -11,13 +11,13 @@ from tests.lab.machine import Machine
 from tests.matrix import machines
 from tests.matrix.cells import NOT_PLAIN, SAME, Cell, cells, left_out
 from tests.matrix.containers import results
-from tests.matrix.run import NOT_STARTED, Outcome, Seen, compare, run
+from tests.matrix.run import NOT_STARTED, Outcome, Results, compare, run
 
 GROUPS = {0: frozenset({0}), 1500: frozenset({1500, 3000})}
 CELLS = cells(GROUPS)
 
 
-def as_predicted(members: list[Cell]) -> Seen:
+def as_predicted(members: list[Cell]) -> Results:
     return {cell.name: {action: answer.errno for action, answer in live(cell.case).items()} for cell in members}
 
 
