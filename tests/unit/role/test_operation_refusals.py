@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyinfra import logger
 from pyinfra.api.command import FunctionCommand, StringCommand
 from pyinfra.api.exceptions import OperationError
 
@@ -38,8 +39,9 @@ class Host:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def log_styled(self, line: str, **_more: Any) -> None:
-        """Keeps a line."""
+    def log_styled(self, line: str, *, fg: str, log_func: Any) -> None:
+        """Keeps a line, which is to be seen as an error: in red, and by pyinfra's log of errors."""
+        assert (fg, log_func) == ("red", logger.error)
         self.lines.append(line)
 
 
