@@ -1,4 +1,4 @@
-"""Putting a file in the place of another in one rename: for programs that import it."""
+"""Atomic replacement of a file by rename(2)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ def replace(
     owner: tuple[int, int] | None = None,
     check: Callable[[str], None] | None = None,
 ) -> None:
-    """Writes a file, and makes directories that it needs. `check` is given the new file and may raise.
+    """Write a file atomically, and create its missing parent directories.
 
-    The file is 0600 until it is whole and nobody else's. A link at the path is replaced, never followed.
+    `check` receives the path of the new file and may raise. Until its content is complete the file is 0600 and root's.
+    A symbolic link at the path is replaced, never followed.
     """
     folder, name = os.path.split(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        replace_in(directory, name, content, mode, owner, lambda new: check(f"{folder}/{new}") if check else None)
+        replace_in(fd, name, content, mode, owner, lambda temporary: check(f"{folder}/{temporary}") if check else None)
     finally:
-        os.close(directory)
+        os.close(fd)
 
 
 def replace_in(
@@ -35,22 +36,22 @@ def replace_in(
     owner: tuple[int, int] | None = None,
     check: Callable[[str], None] | None = None,
 ) -> None:
-    """The same in a directory that is open; `check` is given the new file's name in it."""
-    new = f".{name}.{secrets.token_hex(8)}"
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    """Write a file atomically in an open directory; `check` receives the new file's name in that directory."""
+    temporary = f".{name}.{secrets.token_hex(8)}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=directory)
     try:
-        with open(handle, "wb") as file:
+        with open(fd, "wb") as file:
             file.write(content)
             file.flush()
-            found = os.fstat(handle)
-            if owner and owner != (found.st_uid, found.st_gid):
-                os.fchown(handle, *owner)
-            os.fchmod(handle, mode)
-            os.fsync(handle)
+            info = os.fstat(fd)
+            if owner and owner != (info.st_uid, info.st_gid):
+                os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
         if check:
-            check(new)
-        os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+            check(temporary)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
-        os.unlink(new, dir_fd=directory)
+        os.unlink(temporary, dir_fd=directory)
         raise
     os.fsync(directory)

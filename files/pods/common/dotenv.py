@@ -1,94 +1,94 @@
-"""The lines of .env as NanoClaw reads them: for programs that import it (their text is put in place of the import).
+"""The lines of .env as NanoClaw reads them.
 
-KEY=VALUE lines; blanks around both are dropped, then one pair of quotes around the value; the last one counts,
-unless it is empty.
+A line is KEY=VALUE. Blanks around both are dropped, then one pair of quotes around the value. The last line of a name
+counts, unless its value is empty.
 """
 
 from __future__ import annotations
 
 import re
 
-BLANKS = (
+JS_BLANKS = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-"""What JavaScript's trim drops; Python's strip drops others."""
+"""Characters that JavaScript's trim removes; Python's strip removes others."""
 
 
-def entry(line: str) -> tuple[str, str] | None:
-    """The name and the value that a line says, or None for a comment or anything else."""
-    line = line.strip(BLANKS)
+def parse_line(line: str) -> tuple[str, str] | None:
+    """Return name and value of a line, or None for a comment or anything else."""
+    line = line.strip(JS_BLANKS)
     name, equals, value = line.partition("=")
     if line.startswith("#") or not equals:
         return None
-    name, value = name.strip(BLANKS), value.strip(BLANKS)
+    name, value = name.strip(JS_BLANKS), value.strip(JS_BLANKS)
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         value = value[1:-1]
     return name, value
 
 
-def entries(text: str) -> dict[str, str]:
-    """What a whole .env says."""
-    found: dict[str, str] = {}
-    for name, value in filter(None, map(entry, text.split("\n"))):
-        if value or name not in found:
-            found[name] = value
-    return found
+def parse(text: str) -> dict[str, str]:
+    """Return the value of each name in a .env."""
+    values: dict[str, str] = {}
+    for name, value in filter(None, map(parse_line, text.split("\n"))):
+        if value or name not in values:
+            values[name] = value
+    return values
 
 
-FROM_V1 = "# ── migrated from v1 ──"
-"""What NanoClaw's own step writes above the entries that it copies."""
-NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-"""What NanoClaw takes for a name (setup/migrate-v2/env.ts); it asks for no other (src/env.ts)."""
-CONVENTIONAL = re.compile("TZ|[A-Z][A-Z0-9]{0,30}(_[A-Z0-9]{1,30}){1,5}")
-"""Names that can be no part of a value: neither base64, base32 nor hex have an underscore between capitals."""
+V1_HEADING = "# ── migrated from v1 ──"
+"""Comment that NanoClaw's own migration writes above the entries that it copies."""
+ENTRY_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+"""Names that NanoClaw copies (setup/migrate-v2/env.ts); it reads no others (src/env.ts)."""
+CONVENTIONAL_NAME = re.compile("TZ|[A-Z][A-Z0-9]{0,30}(_[A-Z0-9]{1,30}){1,5}")
+"""Names that cannot be part of a value: base64, base32 and hex have no underscore between capitals."""
 
-COMMENTED = re.compile(r"(\"[^\"]*\"|'[^']*')\s+#.*")
-"""A value in quotes with a comment behind it."""
-
-
-def carried(text: str) -> dict[str, str]:
-    """What a v1 with this .env goes by, and its v2 has to: each name's last value that is not empty."""
-    return {name: value for name, value in entries(text).items() if value and NAME.fullmatch(name)}
+QUOTED_WITH_COMMENT = re.compile(r"(\"[^\"]*\"|'[^']*')\s+#.*")
+"""A quoted value followed by a comment."""
 
 
-def unread(text: str) -> list[int]:
-    """The numbers of lines that NanoClaw does not read: `export KEY=`, more lines of a value, separators."""
+def effective_entries(text: str) -> dict[str, str]:
+    """Return the entries that a v1 uses and its v2 needs: each name's last value that is not empty."""
+    return {name: value for name, value in parse(text).items() if value and ENTRY_NAME.fullmatch(name)}
+
+
+def unread_lines(text: str) -> list[int]:
+    """Return the numbers of lines that NanoClaw ignores: `export KEY=`, continued values, separators."""
     numbers = []
     for number, line in enumerate(text.split("\n"), 1):
-        said = entry(line)
-        bare = line.strip(BLANKS)
-        if bare and not bare.startswith("#") and (said is None or not NAME.fullmatch(said[0])):
+        entry = parse_line(line)
+        bare = line.strip(JS_BLANKS)
+        if bare and not bare.startswith("#") and (entry is None or not ENTRY_NAME.fullmatch(entry[0])):
             numbers.append(number)
     return numbers
 
 
-def labels(text: str) -> dict[str, str]:
-    """What each name of `carried` may be called where others read it: itself, or the number of its line.
+def safe_labels(text: str) -> dict[str, str]:
+    """Return a label that others may read for each name of `effective_entries`: the name, or its line number.
 
-    A line may be part of a value: of a key in several lines, or of JSON. Then it may look like a name.
+    A line may be part of a value, such as a key of several lines or JSON. It may look like a name, and hold a secret.
     """
-    found: dict[str, str] = {}
+    label_of: dict[str, str] = {}
     quote = ""
     for number, line in enumerate(text.split("\n"), 1):
-        said = entry(line)
-        if said and NAME.fullmatch(said[0]):
-            plain = CONVENTIONAL.fullmatch(said[0]) and not quote
-            if plain or said[0] not in found:
-                found[said[0]] = said[0] if plain else f"line {number}"
+        entry = parse_line(line)
+        if entry and ENTRY_NAME.fullmatch(entry[0]):
+            plain = CONVENTIONAL_NAME.fullmatch(entry[0]) and not quote
+            if plain or entry[0] not in label_of:
+                label_of[entry[0]] = entry[0] if plain else f"line {number}"
         quote = open_quote(line, quote)
-    return {name: found[name] for name in carried(text)}
+    return {name: label_of[name] for name in effective_entries(text)}
 
 
 def open_quote(line: str, before: str) -> str:
-    """What a value is still open with after a line: a quote, a bracket, or a PEM block; empty where none is."""
-    bare = line.strip(BLANKS)
+    """Return what a value is still open with after a line: a quote, bracket or PEM block; empty if nothing."""
+    bare = line.strip(JS_BLANKS)
     if before:
         return "" if bare.endswith(before) or (before == "-----" and bare.startswith("-----END")) else before
     if "-----BEGIN" in bare and "-----END" not in bare:
         return "-----"
-    value = bare.partition("=")[2].strip(BLANKS)
-    value = COMMENTED.sub(r"\1", value)
+    value = bare.partition("=")[2].strip(JS_BLANKS)
+    value = QUOTED_WITH_COMMENT.sub(r"\1", value)
     for start, end in (('"""', '"""'), ("'''", "'''"), ('"', '"'), ("'", "'"), ("`", "`"), ("{", "}"), ("[", "]")):
         if (
             value.startswith(start)
@@ -99,24 +99,24 @@ def open_quote(line: str, before: str) -> str:
     return ""
 
 
-def line_of(name: str, value: str) -> str:
-    """The line that says this, with quotes only where blanks or quotes of the value need them."""
+def format_line(name: str, value: str) -> str:
+    """Return the line of an entry, quoted only where blanks or quotes of the value need it."""
     line = f"{name}={value}"
-    return line if entry(line) == (name, value) else f'{name}="{value}"'
+    return line if parse_line(line) == (name, value) else f'{name}="{value}"'
 
 
-def with_entries(text: str, wanted: dict[str, str]) -> str:
-    """A text that says what is wanted: each entry once, where it stood first; all other lines as they are."""
+def merge_entries(text: str, desired: dict[str, str]) -> str:
+    """Set entries in a text: each once, at its first place. Other lines stay as they are."""
     lines: list[str] = []
     done: set[str] = set()
     for line in text.split("\n"):
-        said = entry(line)
-        if said is None or said[0] not in wanted:
+        entry = parse_line(line)
+        if entry is None or entry[0] not in desired:
             lines.append(line)
-        elif said[0] not in done:
-            lines.append(line_of(said[0], wanted[said[0]]))
-            done.add(said[0])
-    missing = [line_of(name, value) for name, value in wanted.items() if name not in done]
+        elif entry[0] not in done:
+            lines.append(format_line(entry[0], desired[entry[0]]))
+            done.add(entry[0])
+    missing = [format_line(name, value) for name, value in desired.items() if name not in done]
     if not missing:
         return "\n".join(lines)
     while lines and not lines[-1].strip():

@@ -1,4 +1,4 @@
-"""What the kernel remembers of files: for programs that import it."""
+"""Inode and permission caches of the kernel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import subprocess
 
 
 def drop_inodes(seconds: int) -> None:
-    """Has an NFS client ask its server again (proc(5), drop_caches).
+    """Drop cached inodes, so that an NFS client asks its server again (proc(5), drop_caches).
 
-    It keeps a permission that it was refused for as long as the inode's ctime stays, whatever the server would say now.
+    The client keeps a refused permission until the inode's ctime changes, whatever the server would answer now.
     """
     subprocess.run(["sysctl", "-q", "-w", "vm.drop_caches=2"], check=True, capture_output=True, timeout=seconds)

@@ -1,4 +1,4 @@
-"""What is at a path, following no link: for programs that import it (their text is put in place of the import)."""
+"""lstat(2) of a path whose parents others may replace by symbolic links."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import stat
 from typing import Any
 
 KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+"""Kinds of directory entries that a reply names."""
 
 
-def place(path: str, below: str) -> dict[str, Any]:
-    """What lstat says of a path; a link on the way to it, below a directory, counts as one at the path."""
+def lstat_below(path: str, root: str) -> dict[str, Any]:
+    """Return kind, owner and mode of a path; report a symbolic link anywhere below `root` as a link at the path."""
     directory = os.path.dirname(path)
-    while len(directory) > len(below):
+    while len(directory) > len(root):
         if os.path.islink(directory):
             return {"kind": "link"}
         directory = os.path.dirname(directory)

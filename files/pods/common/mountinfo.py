@@ -1,4 +1,4 @@
-"""The mount table as the kernel shows it (proc(5), mountinfo): for programs that import it. Reading it never hangs."""
+"""The mount table of this process (proc(5), mountinfo). Reading it never waits for a server."""
 
 from __future__ import annotations
 
@@ -7,76 +7,79 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Mounted(NamedTuple):
-    """One line of the table."""
+class Mount(NamedTuple):
+    """One line of mountinfo."""
 
     point: str
     root: str
-    """The directory of the file system that is mounted."""
+    """The directory of the file system that is mounted here."""
     type: str
     source: str
     options: list[str]
-    """Those of the mount."""
+    """Options of this mount."""
     more: list[str]
-    """Those of its file system."""
+    """Options of the file system (super options)."""
 
 
-def mount_table() -> list[Mounted]:
-    """Every mount that this process sees; of several at one point the covering one comes last."""
+def mount_table() -> list[Mount]:
+    """Return every mount that this process sees; the last of several at one mount point covers the others."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
-        return [_entry(line.rstrip("\n")) for line in table]
+        return [_parse_line(line.rstrip("\n")) for line in table]
 
 
-def _entry(line: str) -> Mounted:
-    before, _, after = line.partition(" - ")
-    left, right = before.split(" "), after.split(" ", 2)
-    root, point, kind, source = (unescaped(field) for field in (*left[3:5], *right[:2]))
-    return Mounted(point, root, kind, source, options_in(left[5]), options_in(right[2]))
+def _parse_line(line: str) -> Mount:
+    of_mount, _, of_file_system = line.partition(" - ")
+    left, right = of_mount.split(" "), of_file_system.split(" ", 2)
+    root, point, kind, source = (unescape_octal(field) for field in (*left[3:5], *right[:2]))
+    return Mount(point, root, kind, source, split_options(left[5]), split_options(right[2]))
 
 
-def options_in(text: str) -> list[str]:
-    """The options of a list; one in quotes, such as an SELinux context, may hold commas."""
+def split_options(text: str) -> list[str]:
+    """Split a list of mount options; a quoted one, such as an SELinux context, may contain commas."""
     return re.findall(r'(?:"[^"]*"|[^,])+', text)
 
 
-def unescaped(field: str) -> str:
-    """A field without the octal escapes of blanks and backslashes, in this table as in fstab(5)."""
+def unescape_octal(field: str) -> str:
+    """Decode the octal escapes of blanks and backslashes in mountinfo and fstab(5)."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)
 
 
-def under(point: str, path: str) -> bool:
+def is_below(point: str, path: str) -> bool:
+    """Return whether a path is the mount point or lies below it."""
     return path == point or path.startswith(point.rstrip("/") + "/")
 
 
-def carrier(path: str, table: Iterable[Mounted]) -> Mounted | None:
-    """The mount that a path lies on: the deepest mount point, the last mount at it."""
-    found = None
+def find_mount(path: str, table: Iterable[Mount]) -> Mount | None:
+    """Return the mount that holds a path: the deepest mount point, and the last mount there."""
+    deepest = None
     for mount in table:
-        if under(mount.point, path) and (found is None or len(mount.point) >= len(found.point)):
-            found = mount
-    return found
+        if is_below(mount.point, path) and (deepest is None or len(mount.point) >= len(deepest.point)):
+            deepest = mount
+    return deepest
 
 
-DISKS = """
+DISK_TYPES = """
 adfs affs apfs aufs bcachefs befs bfs btrfs cramfs efs erofs exfat ext2 ext3 ext4 f2fs fuseblk hfs hfsplus hpfs iso9660
 jffs2 jfs minix msdos nilfs2 ntfs ntfs3 omfs qnx4 qnx6 reiserfs romfs squashfs sysv ubifs udf ufs vfat xfs zfs zonefs
 """
-MEMORY = """
+MEMORY_TYPES = """
 bpf binder binfmt_misc cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs ecryptfs efivarfs fusectl hostfs hugetlbfs
 mqueue nfsd nsfs overlay proc pstore ramfs resctrl rootfs rpc_pipefs securityfs selinuxfs shiftfs smackfs sysfs tmpfs
 tracefs
 """
-LOCAL = frozenset((DISKS + MEMORY).split())
-"""Types of file systems (proc(5), filesystems) that answer without a server. Every other one may wait for one: nfs,
-cifs, ceph, 9p, lustre, gfs2, what a process serves (fuse.sshfs), automounts, and types that nobody has heard of yet."""
+LOCAL_TYPES = frozenset((DISK_TYPES + MEMORY_TYPES).split())
+"""File system types (proc(5), filesystems) that never wait for a server.
+
+Every other type may: nfs, cifs, ceph, 9p, lustre, gfs2, FUSE (fuse.sshfs), automounts, and types of the future.
+"""
 
 
 def is_remote(kind: str) -> bool:
-    """Whether a file system of this type may wait for a server, and hang whoever looks there."""
-    return kind not in LOCAL
+    """Return whether a file system of this type may wait for a server, and block its caller."""
+    return kind not in LOCAL_TYPES
 
 
-def may_hang(path: str, table: Iterable[Mounted]) -> bool:
-    """Whether a path lies on a network mount, or on an automount: a server that is gone hangs who looks there."""
-    mount = carrier(path, table)
+def may_hang(path: str, table: Iterable[Mount]) -> bool:
+    """Return whether a path lies on a network mount or an automount, where access blocks while the server is down."""
+    mount = find_mount(path, table)
     return mount is not None and is_remote(mount.type)

@@ -1,15 +1,17 @@
-"""Reading a file of the system's that may not be there: for programs that import it."""
+"""Text files of the system that may be missing."""
 
 from __future__ import annotations
 
-from files.pods.common.read_untrusted import bytes_of
+from files.pods.common.read_untrusted import read_untrusted_bytes
 
-MOST = 16 << 20
+MAX_BYTES = 16 << 20
 
 
-def read(path: str, errors: str = "replace") -> str | None:
-    """The text of a file, or None where there is none to be read. Links are followed, as the system has some."""
+def read_text_or_none(path: str, errors: str = "replace") -> str | None:
+    """Return the text of a file, or None if it cannot be read. Follows symbolic links, which the system uses itself."""
     try:
-        return bytes_of(path, follow=True, most=MOST).decode("utf-8", errors).replace("\r\n", "\n")
+        return (
+            read_untrusted_bytes(path, follow=True, max_bytes=MAX_BYTES).decode("utf-8", errors).replace("\r\n", "\n")
+        )
     except OSError:
         return None

@@ -1,6 +1,6 @@
-"""Reading what somebody else may have put in a place, as root: for programs that import it.
+"""Bounded reads, as root, of files that a less privileged user may have replaced.
 
-Nothing but a regular file is read: no link is followed, no pipe waited for, and no more than a bound is taken.
+Only regular files are read: a symbolic link, pipe or device is refused, and so is a file larger than a bound.
 """
 
 from __future__ import annotations
@@ -10,50 +10,52 @@ import os
 import stat
 from typing import Any
 
-LARGEST = 1 << 20
+MAX_BYTES = 1 << 20
 
 
-def open_file(path: str, above: int | None = None, follow: bool = False) -> int:
+def open_regular(path: str, dir_fd: int | None = None, follow: bool = False) -> int:
     """Open a regular file. Raises OSError: ELOOP for a link, EINVAL for a directory, pipe, socket or device.
 
-    Where a link is followed, what it leads to is looked at first: to open a device can be to start it (watchdog(4)).
+    With `follow`, the target's type is checked before it is opened: opening a device can start it (watchdog(4)).
     """
     if follow:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=above)
+        path_fd = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=dir_fd)
         try:
-            if not stat.S_ISREG(os.fstat(place).st_mode):
+            if not stat.S_ISREG(os.fstat(path_fd).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", path)
-            return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         finally:
-            os.close(place)
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW, dir_fd=above)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
+            os.close(path_fd)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW, dir_fd=dir_fd)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return handle
+    return fd
 
 
-def pieces(handle: int, most: int) -> Any:
-    """What an open file holds, in pieces. Closes it. Raises EFBIG where that is more than `most` bytes."""
-    taken = 0
-    with os.fdopen(handle, "rb") as file:
-        if os.fstat(handle).st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {most} bytes")
-        while piece := file.read(1 << 16):
-            taken += len(piece)
-            if taken > most:
-                raise OSError(errno.EFBIG, f"larger than {most} bytes")
-            yield piece
+def read_chunks(fd: int, max_bytes: int) -> Any:
+    """Yield the content of an open file in chunks, then close it. Raises EFBIG beyond `max_bytes` bytes."""
+    size = 0
+    with os.fdopen(fd, "rb") as file:
+        if os.fstat(fd).st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+        while chunk := file.read(1 << 16):
+            size += len(chunk)
+            if size > max_bytes:
+                raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+            yield chunk
 
 
-def bytes_of(path: str, above: int | None = None, follow: bool = False, most: int = LARGEST) -> bytes:
-    """What a regular file of bounded size holds. Raises OSError."""
-    return b"".join(pieces(open_file(path, above, follow), most))
+def read_untrusted_bytes(
+    path: str, dir_fd: int | None = None, follow: bool = False, max_bytes: int = MAX_BYTES
+) -> bytes:
+    """Return the content of a regular file of bounded size. Raises OSError."""
+    return b"".join(read_chunks(open_regular(path, dir_fd, follow), max_bytes))
 
 
-def text_of(path: str, follow: bool = False) -> str | None:
-    """The text of a small regular file, or None where there is none."""
+def read_untrusted_text(path: str, follow: bool = False) -> str | None:
+    """Return the text of a small regular file, or None if there is none."""
     try:
-        return bytes_of(path, follow=follow).decode("utf-8", "replace")
+        return read_untrusted_bytes(path, follow=follow).decode("utf-8", "replace")
     except OSError:
         return None

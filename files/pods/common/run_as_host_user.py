@@ -1,4 +1,4 @@
-"""Working as the host user, within a time: for programs that import it (their text is put in place of the import)."""
+"""The host user's identity and environment, and deadlines for programs that touch a network file system."""
 
 from __future__ import annotations
 
@@ -9,45 +9,52 @@ import subprocess
 import sys
 import time
 
-from files.pods.common.mountinfo import carrier, mount_table
+from files.pods.common.mountinfo import find_mount, mount_table
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of programs that run as the host user."""
 
 
-def mounted(path: str) -> tuple[str, str]:
-    """The mount point that a path lies on, and its file system's type; from the mount table, which never hangs."""
-    found = carrier(path, mount_table())
-    return (found.point, found.type) if found else ("/", "rootfs")
+def mount_of(path: str) -> tuple[str, str]:
+    """Return mount point and file system type of the mount that holds a path."""
+    mount = find_mount(path, mount_table())
+    return (mount.point, mount.type) if mount else ("/", "rootfs")
 
 
 def on_network(path: str) -> bool:
-    """Whether an NFS server says who owns what lies here. Other network file systems have the ids of this machine:
-    root makes and chowns a project root there as on a disk."""
-    return mounted(path)[1].startswith("nfs")
+    """Return whether a path lies on NFS, where the server decides who owns a file.
+
+    Other network file systems have the ids of this machine: root creates and chowns a project root there as on a disk.
+    """
+    return mount_of(path)[1].startswith("nfs")
 
 
-def flush(path: str) -> None:
-    """Has a file system write what it holds back, so that what is written next comes after it on the disk too."""
+def sync_file_system(path: str) -> None:
+    """Write a file system's cached data to disk, so that later writes reach the disk later (syncfs(2))."""
     subprocess.run(["sync", "--file-system", path], check=True, timeout=600)
 
 
-def forget_errors(path: str) -> None:
-    """Has errors of earlier writes told to nobody, such as those of a service whose server has just begun to squash:
-    the next flush would fail for them (syncfs(2)).
+def discard_write_errors(path: str) -> None:
+    """Sync a file system and ignore the errors of earlier writes (syncfs(2)).
+
+    The next sync would report them: a service leaves some when its server has just begun to squash.
     """
     subprocess.run(["sync", "--file-system", path], stderr=subprocess.DEVNULL, timeout=600, check=False)
 
 
-def within(seconds: int, path: str) -> None:
-    """Lets the program go on in a child, and ends both when that takes too long: a dead server hangs what asks it."""
+def run_with_deadline(seconds: int, path: str) -> None:
+    """Continue in a child process, and kill it after `seconds`. A dead server blocks every access to its mount.
+
+    The parent exits with the child's status, and never returns. `path` only names the file system in the message.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()
         return
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
+        exited, status = os.waitpid(child, os.WNOHANG)
+        if exited:
             os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
         time.sleep(0.01)
     os.killpg(child, signal.SIGKILL)
@@ -55,9 +62,11 @@ def within(seconds: int, path: str) -> None:
     os._exit(1)
 
 
-def become(user: str, uid: int, gid: int) -> None:
-    """Goes on as the host user, with its home and groups and a plain environment. A user that is not there yet has
-    its numbers all the same."""
+def become_user(user: str, uid: int, gid: int) -> None:
+    """Drop privileges to the host user, with its home, its groups and a minimal environment.
+
+    Works by number for a user that does not exist yet.
+    """
     try:
         home, groups = pwd.getpwnam(user).pw_dir, os.getgrouplist(user, gid)
     except KeyError:
@@ -69,6 +78,6 @@ def become(user: str, uid: int, gid: int) -> None:
     os.umask(0o022)
     for name in [name for name in os.environ if name.startswith(("XDG_", "GIT_", "SUDO_"))]:
         del os.environ[name]
-    os.environ.update(HOME=home, USER=user, LOGNAME=user, PATH=PATH, LC_ALL="C.UTF-8")
+    os.environ.update(HOME=home, USER=user, LOGNAME=user, PATH=HOST_PATH, LC_ALL="C.UTF-8")
     os.environ.update(CI="true", NANOCLAW_NO_DIAGNOSTICS="1", GIT_TERMINAL_PROMPT="0")
     os.chdir("/")

@@ -1,6 +1,6 @@
-"""Waiting for what an earlier run left at work: for programs that import it.
+"""A lock file (flock(2)) that serializes the role's runs on a machine.
 
-A program and what it starts can go on when the run that started it is killed.
+Children inherit the lock: a command that outlives its run, such as a build, still blocks the next run.
 """
 
 from __future__ import annotations
@@ -11,48 +11,51 @@ import re
 import sys
 import time
 
-WAIT = 300  # seconds
+WAIT_SECONDS = 300
 
 
-def holders(lock: str) -> list[str]:
-    """The processes that have a file open, with what they are."""
-    found = []
+def lock_holders(lock: str) -> list[str]:
+    """Return pid and name of each process that has the lock file open."""
+    processes = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            files = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
+            files = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
             with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
-                words = file.read()
+                cmdline = file.read()
         except OSError:
             continue  # gone
         if lock in files and int(pid) != os.getpid():
-            what = entry_of(words.split("\0")) or " ".join(words.split("\0"))[:60].strip()
-            found.append(f"{pid} ({what})")
-    return found
+            name = entry_of(cmdline.split("\0")) or " ".join(cmdline.split("\0"))[:60].strip()
+            processes.append(f"{pid} ({name})")
+    return processes
 
 
 def entry_of(argv: list[str]) -> str | None:
-    """The entry that a process runs of this package: its words begin with python3's own (files/pods/__main__.py)."""
-    words = argv[4:5] if argv[1:3] == ["-I", "-c"] else argv[3:4] if argv[1:2] == ["-I"] else []
-    return words[0] if words and re.fullmatch(r"\w+(\.\w+)+", words[0]) else None
+    """Return the entry of this package that a process runs (files/pods/__main__.py), or None."""
+    entry = argv[4:5] if argv[1:3] == ["-I", "-c"] else argv[3:4] if argv[1:2] == ["-I"] else []
+    return entry[0] if entry and re.fullmatch(r"\w+(\.\w+)+", entry[0]) else None
 
 
-def alone(lock: str) -> None:
-    """Takes a lock, which is kept until this program has ended and all to which it gives its open files."""
+def acquire(lock: str) -> None:
+    """Take a lock, and keep it until this process and all children that inherited it have exited."""
     os.makedirs(os.path.dirname(lock), mode=0o700, exist_ok=True)
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    os.set_inheritable(handle, True)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.set_inheritable(fd, True)
     lock = os.path.realpath(lock)
-    begun, said = time.monotonic(), False
+    begun, is_reported = time.monotonic(), False
     while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             pass
-        if time.monotonic() - begun >= WAIT:
-            who = ", ".join(holders(lock)) or "nobody who can be seen"
-            sys.exit(f"another run's work is not done after {WAIT} s: process {who} has {lock}; end it, then run again")
-        if not said:
-            print(f"waiting up to {WAIT} s for another run's work: {', '.join(holders(lock))}", flush=True)
-            said = True
+        if time.monotonic() - begun >= WAIT_SECONDS:
+            processes = ", ".join(lock_holders(lock)) or "nobody who can be seen"
+            sys.exit(
+                f"another run's work is not done after {WAIT_SECONDS} s: process {processes} has {lock}; "
+                "end it, then run again"
+            )
+        if not is_reported:
+            print(f"waiting up to {WAIT_SECONDS} s for another run's work: {', '.join(lock_holders(lock))}", flush=True)
+            is_reported = True
         time.sleep(0.5)

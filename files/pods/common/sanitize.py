@@ -1,11 +1,11 @@
-"""What others chose as a name, as text that a terminal may show: for programs that import it."""
+"""Text that a less privileged user chose, made safe for a terminal."""
 
 from __future__ import annotations
 
 import os
 
 
-def shown(text: str) -> str:
-    """A name as printable text: agents choose names."""
-    clean = os.fsencode(text).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)[:200]
+def escape_control(text: str) -> str:
+    """Escape unprintable characters and shorten to 200: agents choose file names."""
+    decoded = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in decoded)[:200]

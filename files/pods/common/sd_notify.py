@@ -1,4 +1,4 @@
-"""Tells systemd how a service is (sd_notify(3)): for programs that import it. Nothing happens outside of a service."""
+"""Status messages to systemd (sd_notify(3)). Outside of a service they do nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import suppress
 
 
 def notify(text: str) -> None:
-    """Sends lines like READY=1 and STATUS=…; a manager that does not listen is no error."""
+    """Send lines such as READY=1 and STATUS=…; ignore a manager that does not listen."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as there:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
         # A manager that is too busy to read is not waited for.
-        there.sendto(text.encode(), socket.MSG_DONTWAIT, "\0" + address[1:] if address.startswith("@") else address)
+        client.sendto(text.encode(), socket.MSG_DONTWAIT, "\0" + address[1:] if address.startswith("@") else address)

@@ -1,7 +1,7 @@
-"""Asking systemd's managers, the system's and the users', about services: for programs that import it.
+"""Queries of systemd's managers, the system's and the users', about services.
 
-A manager is None (the system's) or the uid of a user. Nothing is started by asking. A manager that does not answer
-costs its deadline and is an UnaskedError. A user's answer is bounded: that user may have put another manager there.
+A manager is None (the system's) or a user's uid. Queries start nothing. A manager that does not answer in time is a
+ManagerError. A user's reply is bounded: that user may run another program as its manager.
 Sources: systemctl(1), systemd.unit(5), systemd.exec(5); the quoting of `show` is shell_maybe_quote() of systemd.
 """
 
@@ -20,24 +20,24 @@ from typing import Any, Optional
 
 Manager = Optional[int]  # noqa: UP045  the machine's Python may be 3.9
 BOOTED = "/run/systemd/system"
-"""A directory where systemd is what runs the machine (sd_booted(3))."""
+"""Directory that exists if systemd is the init of this machine (sd_booted(3))."""
 RUNTIME, LINGER = "/run/user", "/var/lib/systemd/linger"
-ANSWER_SECONDS, ANSWER_BYTES = 20, 16 << 20
-MANY = ("ExecStart", "EnvironmentFiles")  # what `show` prints a line each of
-AT_ONCE = 100  # units in one call: argv is bounded (execve(2))
+REPLY_TIMEOUT, MAX_REPLY = 20, 16 << 20
+REPEATED = ("ExecStart", "EnvironmentFiles")  # what `show` prints a line each of
+BATCH = 100  # units in one call: argv is bounded (execve(2))
 
 
-class UnaskedError(Exception):
-    """A manager that did not answer, and why."""
+class ManagerError(Exception):
+    """A manager did not answer; the text says why."""
 
 
-def asker(manager: Manager) -> dict[str, Any]:
-    """How a child has to be run that asks a manager: a user's answers that user alone."""
-    plain = {"SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
+def child_options(manager: Manager) -> dict[str, Any]:
+    """Return Popen options for a query: a query of a user's manager runs as that user."""
+    unformatted = {"SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
     if manager is None:
-        return {"env": {**os.environ, **plain}}
+        return {"env": {**os.environ, **unformatted}}
     runtime = f"{RUNTIME}/{manager}"
-    environment = {**plain, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": runtime}
+    environment = {**unformatted, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "XDG_RUNTIME_DIR": runtime}
     try:
         gid = pwd.getpwuid(manager).pw_gid
     except KeyError:
@@ -45,9 +45,9 @@ def asker(manager: Manager) -> dict[str, Any]:
     return {"user": manager, "group": gid, "extra_groups": [], "env": environment}
 
 
-def ask_manager(manager: Manager, *words: str) -> str:
-    """What systemctl prints; UnaskedError where it fails with nothing printed, prints without end or does not end."""
-    argv = ["systemctl", *(["--user"] if manager is not None else []), "--no-pager", *words]
+def run_systemctl(manager: Manager, *args: str) -> str:
+    """Return the output of systemctl. Raises ManagerError if it fails without output, is endless or late."""
+    argv = ["systemctl", *(["--user"] if manager is not None else []), "--no-pager", *args]
     try:
         child = subprocess.Popen(
             argv,
@@ -56,40 +56,40 @@ def ask_manager(manager: Manager, *words: str) -> str:
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
-            **asker(manager),
+            **child_options(manager),
         )
     except OSError as error:
-        raise UnaskedError(f"systemctl: {error.strerror}") from error
+        raise ManagerError(f"systemctl: {error.strerror}") from error
     try:
-        data = all_of(child, child.stdout, time.monotonic() + ANSWER_SECONDS)
+        data = read_output(child, child.stdout, time.monotonic() + REPLY_TIMEOUT)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     if child.returncode != 0 and not data:
-        raise UnaskedError(f"systemctl {words[0]} ended with status {child.returncode}")
+        raise ManagerError(f"systemctl {args[0]} ended with status {child.returncode}")
     return data.decode("utf-8", "replace")
 
 
-def all_of(child: subprocess.Popen[bytes], output: Any, end: float) -> bytes:
-    """What a child prints until it ends."""
+def read_output(child: subprocess.Popen[bytes], output: Any, deadline: float) -> bytes:
+    """Return the output of a child until it exits."""
     data = b""
-    while select.select([output], [], [], max(0, end - time.monotonic()))[0]:
-        more = os.read(output.fileno(), 1 << 16)
-        data += more
-        if len(data) > ANSWER_BYTES:
-            raise UnaskedError("its answer has no end")
-        if not more:
+    while select.select([output], [], [], max(0, deadline - time.monotonic()))[0]:
+        chunk = os.read(output.fileno(), 1 << 16)
+        data += chunk
+        if len(data) > MAX_REPLY:
+            raise ManagerError("its reply has no end")
+        if not chunk:
             try:
-                child.wait(max(0.1, end - time.monotonic()))
+                child.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 break
             return data
-    raise UnaskedError("it does not answer in time")
+    raise ManagerError("it does not answer in time")
 
 
 def running_users() -> list[int]:
-    """The users that have a manager now."""
+    """Return the uids of users with a running manager."""
     try:
         names = os.listdir(RUNTIME)
     except FileNotFoundError:
@@ -100,82 +100,85 @@ def running_users() -> list[int]:
 
 
 def lingering_users() -> list[int]:
-    """The users that get a manager when the machine starts (loginctl(1), enable-linger)."""
-    found = set()
+    """Return the uids of users whose manager starts at boot (loginctl(1), enable-linger)."""
+    uids = set()
     with suppress(FileNotFoundError):
         for name in os.listdir(LINGER):
             with suppress(KeyError):
-                found.add(pwd.getpwnam(name).pw_uid)
-    return sorted(found)
+                uids.add(pwd.getpwnam(name).pw_uid)
+    return sorted(uids)
 
 
 def service_names(manager: Manager) -> list[str]:
-    """Every service that a manager has a file of, or has loaded: an instance of a template is among the latter."""
-    files = ask_manager(manager, "list-unit-files", "--type=service", "--no-legend", "--plain", "--full")
-    loaded = ask_manager(manager, "list-units", "--all", "--type=service", "--no-legend", "--plain", "--full")
+    """Return all services that a manager has a file of or has loaded, such as instances of templates."""
+    files = run_systemctl(manager, "list-unit-files", "--type=service", "--no-legend", "--plain", "--full")
+    loaded = run_systemctl(manager, "list-units", "--all", "--type=service", "--no-legend", "--plain", "--full")
     names = [line.split()[0] for line in (files + "\n" + loaded).splitlines() if line.strip()]
     return sorted({name for name in names if name.endswith(".service") and not name.endswith("@.service")})
 
 
 def show_units(manager: Manager, names: Sequence[str], properties: Iterable[str]) -> list[dict[str, str]]:
-    """Properties of units, a unit once whatever its aliases; several values of one property are joined by line breaks.
+    """Return properties of units, one result for all aliases of a unit.
 
-    A value may hold line breaks, and look like other properties then: what is unclear is asked for by itself.
+    Several values of one property are joined by newlines. A value may contain newlines and look like other properties;
+    an ambiguous unit is queried property by property.
     """
-    known = ["Id", *properties]
-    found: dict[str, dict[str, str]] = {}
-    for first in range(0, len(names), AT_ONCE):
-        some = names[first : first + AT_ONCE]
-        units = units_in(ask_manager(manager, "show", f"--property={','.join(known)}", "--", *some), known)
-        if units is None or len(units) != len(some):
-            units = [one_unit(manager, name, known) for name in some]
-        found.update({unit["Id"]: unit for unit in units})
-    return list(found.values())
+    expected = ["Id", *properties]
+    by_id: dict[str, dict[str, str]] = {}
+    for first in range(0, len(names), BATCH):
+        batch = names[first : first + BATCH]
+        units = parse_units(run_systemctl(manager, "show", f"--property={','.join(expected)}", "--", *batch), expected)
+        if units is None or len(units) != len(batch):
+            units = [show_unit(manager, name, expected) for name in batch]
+        by_id.update({unit["Id"]: unit for unit in units})
+    return list(by_id.values())
 
 
-def one_unit(manager: Manager, name: str, known: Sequence[str]) -> dict[str, str]:
-    units = units_in(ask_manager(manager, "show", f"--property={','.join(known)}", "--", name), known)
-    return units[0] if units and len(units) == 1 else {what: exact(manager, name, what) for what in known}
+def show_unit(manager: Manager, name: str, expected: Sequence[str]) -> dict[str, str]:
+    """Return properties of one unit; query each alone if the output is ambiguous."""
+    units = parse_units(run_systemctl(manager, "show", f"--property={','.join(expected)}", "--", name), expected)
+    return units[0] if units and len(units) == 1 else {prop: show_property(manager, name, prop) for prop in expected}
 
 
-def units_in(text: str, known: Sequence[str]) -> list[dict[str, str]] | None:
-    """The properties of each unit; None where a line is no property, or one comes twice that has one value."""
-    found = []
+def parse_units(text: str, expected: Sequence[str]) -> list[dict[str, str]] | None:
+    """Parse the output of `show`; return None if a line is no property, or a single-valued one repeats."""
+    units = []
     for block in text.strip("\n").split("\n\n"):
         unit: dict[str, str] = {}
         for line in block.split("\n"):
-            name, is_one, value = line.partition("=")
-            if not is_one or name not in known or (name in unit and name not in MANY):
+            name, equals, value = line.partition("=")
+            if not equals or name not in expected or (name in unit and name not in REPEATED):
                 return None
             unit[name] = f"{unit[name]}\n{value}" if name in unit else value
         if "Id" not in unit:
             return None
-        found.append(unit)
-    return found
+        units.append(unit)
+    return units
 
 
-def exact(manager: Manager, name: str, what: str) -> str:
-    """One property of a unit, whatever its value holds."""
-    return ask_manager(manager, "show", "--value", f"--property={what}", "--", name).rstrip("\n")
+def show_property(manager: Manager, name: str, prop: str) -> str:
+    """Return one property of a unit, whatever its value contains."""
+    return run_systemctl(manager, "show", "--value", f"--property={prop}", "--", name).rstrip("\n")
 
 
-def environment_in(text: str) -> dict[str, str]:
-    """What `show` prints of Environment=, unquoted: plain words, or words in "…" with escapes as in C."""
-    found = {}
+def parse_environment(text: str) -> dict[str, str]:
+    """Parse Environment= as `show` prints it: plain words, or quoted words with the escapes of C."""
+    variables = {}
     for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|(\S+)', text, re.DOTALL):
         quoted, plain = match.groups()
-        word = plain if quoted is None else ESCAPE.sub(unescape, quoted)
-        name, is_one, value = word.partition("=")
-        if is_one:
-            found[name] = value
-    return found
+        word = plain if quoted is None else ESCAPE.sub(unescape_c, quoted)
+        name, equals, value = word.partition("=")
+        if equals:
+            variables[name] = value
+    return variables
 
 
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 
-def unescape(match: re.Match[str]) -> str:
+def unescape_c(match: re.Match[str]) -> str:
+    """Decode one escape sequence of C."""
     code = match[1]
     if len(code) == 3:
         return chr(int(code[1:], 16) if code[0] == "x" else int(code, 8))

@@ -1,4 +1,4 @@
-"""What a unit starts, and where: for programs that import it. Units are as `show` prints them (systemctl(1))."""
+"""The commands of systemd units and the paths in them. A unit is a dict of properties (systemctl(1), show)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 
-from files.pods.common.read_untrusted import open_file, text_of
-from files.pods.common.systemctl import environment_in
-from files.pods.common.users import home_with
+from files.pods.common.read_untrusted import open_regular, read_untrusted_text
+from files.pods.common.systemctl import parse_environment
+from files.pods.common.users import home_of
 
-SEARCHED = (
+PROPERTIES = (
     "LoadState",
     "User",
     "WorkingDirectory",
@@ -22,11 +22,12 @@ SEARCHED = (
     "ExecStart",
     "ActiveState",
 )
+"""Properties that these functions need."""
 STARTS_NODE = re.compile(r"\b(node(js)?|npm|npx|pnpm|yarn|bun|tsx|deno|corepack|nvm|index\.[jt]s|start-nanoclaw)\b")
 SEPARATORS = re.compile(r"[\s\"'`;&|()<>=,{}:]+")
 END_OF_NAME = r"(?=$|[\s/\"'`;&|()<>=,{}:])"
 COMMENT = re.compile(r"^\s*[#;].*$", re.MULTILINE)
-MOST_WORDS, MOST_BASES = 400, 10
+MAX_WORDS, MAX_BASES = 400, 10
 USER_UNITS = (".config/systemd/user", ".local/share/systemd/user")
 SYSTEM_UNITS = (
     "/etc/systemd/system",
@@ -37,102 +38,102 @@ SYSTEM_UNITS = (
 GLOBAL_UNITS = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
 
 
-def commands(unit: dict[str, str]) -> str:
-    """What a unit starts: its ExecStart= lines, the text of scripts among their words, and what pm2 brings back."""
+def command_text(unit: dict[str, str]) -> str:
+    """Return ExecStart= lines, the text of scripts they name, and the processes that pm2 restores."""
     text = unit.get("ExecStart", "")
     lines = re.findall(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", text, re.DOTALL)
     words = re.findall(r"\{ path=(.*?) ;", text)
     for line in lines:
-        words += [*line.split()[:MOST_WORDS], *SEPARATORS.split(line)[:MOST_WORDS]]
-    pm2 = environment_in(unit.get("Environment", "")).get("PM2_HOME") if re.search(r"\bpm2\b", text) else None
-    dump = [text_of(f"{pm2}/dump.pm2", follow=True) or ""] if pm2 else []
+        words += [*line.split()[:MAX_WORDS], *SEPARATORS.split(line)[:MAX_WORDS]]
+    pm2 = parse_environment(unit.get("Environment", "")).get("PM2_HOME") if re.search(r"\bpm2\b", text) else None
+    dump = [read_untrusted_text(f"{pm2}/dump.pm2", follow=True) or ""] if pm2 else []
     directory = unit.get("WorkingDirectory", "").lstrip("!-+")
-    return "\n".join([*lines, *map(script_at, scripts(list(dict.fromkeys(words)), directory)), *dump])
+    return "\n".join([*lines, *map(read_script, script_paths(list(dict.fromkeys(words)), directory)), *dump])
 
 
-def scripts(words: list[str], directory: str) -> list[str]:
-    """Paths of what may be scripts: absolute words; others in the working directory, or where a word leads (cd)."""
+def script_paths(words: list[str], directory: str) -> list[str]:
+    """Return paths of possible scripts: absolute words; others below the working or another named directory."""
     absolute = [word for word in words if word.startswith("/")]
-    bases = [base for base in (directory, *absolute[:MOST_BASES]) if base.startswith("/")]
+    bases = [base for base in (directory, *absolute[:MAX_BASES]) if base.startswith("/")]
     relative = [word for word in words if word.startswith("./") or (word.endswith(".sh") and not word.startswith("/"))]
     return list(dict.fromkeys([*absolute, *(os.path.join(base, word) for word in relative for base in bases)]))
 
 
-def surroundings(unit: dict[str, str]) -> str:
-    """Where a unit's command may get a path from: its binds and its variables, those of files where it uses any."""
+def environment_text(unit: dict[str, str]) -> str:
+    """Return where a command may get a path from: binds, variables, and variable files if it uses any."""
     texts = [unit.get("BindPaths", ""), unit.get("Environment", "")]
     if "$" in unit.get("ExecStart", ""):
         files = [line.partition(" (ignore_errors=")[0] for line in unit.get("EnvironmentFiles", "").splitlines()]
-        texts += [text_of(file, follow=True) or "" for file in files]
+        texts += [read_untrusted_text(file, follow=True) or "" for file in files]
     return "\n".join(texts)
 
 
-def script_at(path: str) -> str:
-    """The text of a script, or nothing where there is none."""
+def read_script(path: str) -> str:
+    """Return the text of a script, or an empty string if the path is none."""
     try:
-        handle = open_file(path, follow=True)
+        fd = open_regular(path, follow=True)
     except (OSError, ValueError):
         return ""
     try:
-        is_one = path.endswith(".sh") or os.read(handle, 2) == b"#!"
+        is_script = path.endswith(".sh") or os.read(fd, 2) == b"#!"
     finally:
-        os.close(handle)
-    return (text_of(path, follow=True) or "") if is_one else ""
+        os.close(fd)
+    return (read_untrusted_text(path, follow=True) or "") if is_script else ""
 
 
 def paths_in(text: str, directory: str, home: str | None) -> Iterator[str]:
-    """Where the words of a text lead, as paths: absolute ones, and those of a home or of a directory."""
+    """Yield the words of a text as absolute paths, relative to a home or a directory."""
     for name in ("~", "$HOME", "${HOME}", "%h"):
         text = text.replace(f"{name}/", f"{home or '/nonexistent'}/")
-    for word in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MOST_WORDS]):
+    for word in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MAX_WORDS]):
         if word and len(word) < 1024 and "\0" not in word and not word.startswith("-"):
             yield os.path.realpath(os.path.join(directory or "/", os.path.expanduser(word)))  # ~andy/claw
 
 
-def points_into(text: str, root: str, directory: str, home: str | None) -> bool:
-    """Whether a word of a text is a path to the project root, or below it."""
+def mentions_root(text: str, root: str, directory: str, home: str | None) -> bool:
+    """Return whether a word of a text is a path to the project root or below it."""
     if re.search(re.escape(root) + END_OF_NAME, text):
         return True
     return any(path == root or path.startswith(f"{root}/") for path in paths_in(text, directory, home))
 
 
-def directory_of(unit: dict[str, str], home: str | None) -> str:
-    """Where a unit's command starts: `show` puts ! before a directory that may be missing."""
+def working_directory(unit: dict[str, str], home: str | None) -> str:
+    """Return where a command starts: `show` puts ! before a directory that may be missing."""
     directory = unit.get("WorkingDirectory", "").lstrip("!-+")
     return (home or "/") if directory == "~" else directory
 
 
 def may_run(unit: dict[str, str], root: str, home: str | None) -> bool:
-    """Whether a unit, as `show` prints it, starts Node or a script in the project root. Rather once too often."""
-    command = commands(unit)
-    if not STARTS_NODE.search(f"{unit.get('ExecStart', '')}\n{command}"):
+    """Return whether a unit may start Node or a script in the project root. Prefers a false yes."""
+    text = command_text(unit)
+    if not STARTS_NODE.search(f"{unit.get('ExecStart', '')}\n{text}"):
         return False
-    directory = directory_of(unit, home)
-    inside = unit.get("RootDirectory", "")
-    places = [directory, f"{inside}/{directory}" if inside else ""]
-    if any(place and os.path.realpath(place) == root for place in places):
+    directory = working_directory(unit, home)
+    root_directory = unit.get("RootDirectory", "")
+    directories = [directory, f"{root_directory}/{directory}" if root_directory else ""]
+    if any(path and os.path.realpath(path) == root for path in directories):
         return True
-    return points_into(f"{command}\n{surroundings(unit)}", root, directory, home)
+    return mentions_root(f"{text}\n{environment_text(unit)}", root, directory, home)
 
 
-def text_setting(text: str, name: str) -> str | None:
-    """What the text of a unit sets last, where no manager says it: a guess, to be searched."""
-    found = re.findall(rf"""\b{name}=["'-]?([^\s"']+)""", text)
-    return found[-1] if found else None
+def last_setting(text: str, name: str) -> str | None:
+    """Return the last value of a setting in a unit's text: a guess, for managers that do not run."""
+    values = re.findall(rf"""\b{name}=["'-]?([^\s"']+)""", text)
+    return values[-1] if values else None
 
 
-def unasked_texts(uid: int | None, places: list[str]) -> Iterator[tuple[str, str, bool]]:
-    """Path, text and whether it is wanted by another unit, of each unit of a manager that does not run."""
-    home = home_with(uid)
-    homes = dict.fromkeys([*([home] if home else []), *places])
-    users = (*(f"{place}/{units}" for place in homes for units in USER_UNITS), *GLOBAL_UNITS)
-    for directory in SYSTEM_UNITS if uid is None else users:
+def unit_file_texts(uid: int | None, more_homes: list[str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield path, text and whether another unit wants it, for each unit of a manager that does not run."""
+    home = home_of(uid)
+    homes = dict.fromkeys([*([home] if home else []), *more_homes])
+    user_directories = (*(f"{parent}/{subdirectory}" for parent in homes for subdirectory in USER_UNITS), *GLOBAL_UNITS)
+    for directory in SYSTEM_UNITS if uid is None else user_directories:
         for path in sorted(glob.glob(f"{glob.escape(directory)}/*.service")):
             name = os.path.basename(path)
             files = [path, *sorted(glob.glob(f"{glob.escape(path)}.d/*.conf"))]
-            text = "\n".join(text_of(file, follow=True) or "" for file in files).replace("\\\n", " ")
+            text = "\n".join(read_untrusted_text(file, follow=True) or "" for file in files).replace("\\\n", " ")
             wants = glob.glob(f"{glob.escape(directory)}/*.wants/{glob.escape(name).replace('@.', '@*.')}")
-            before = len(name) - len(".service")
-            for instance in [os.path.basename(link)[before : -len(".service")] for link in wants if "@." in name]:
+            stem = len(name) - len(".service")
+            for instance in [os.path.basename(link)[stem : -len(".service")] for link in wants if "@." in name]:
                 text += "\n" + re.sub("%[iIjJ]", lambda _, value=instance: value, text)  # type: ignore[misc]
             yield path, text, bool(wants)

@@ -1,4 +1,4 @@
-"""Users of this machine, and what they may do: for programs that import it."""
+"""Users of this machine, and what the kernel lets them write."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import os
 import pwd
 from functools import cache
 
-from files.pods.common.run_as_ids import acting
+from files.pods.common.run_as_ids import run_as
 
 
-def account_with(uid: int | None) -> pwd.struct_passwd | None:
+def passwd_entry(uid: int | None) -> pwd.struct_passwd | None:
+    """Return the passwd entry of a uid, or None."""
     try:
         return pwd.getpwuid(uid) if uid is not None else None
     except KeyError:
         return None
 
 
-def home_with(uid: int | None) -> str | None:
-    entry = account_with(uid)
+def home_of(uid: int | None) -> str | None:
+    """Return the home directory of a uid, or None."""
+    entry = passwd_entry(uid)
     return entry.pw_dir if entry else None
 
 
 @cache
 def may_write(uid: int, root: str) -> bool:
-    """Whether a user may write the root's databases, as the kernel says it of a process with that user's groups."""
-    entry = account_with(uid)
+    """Return whether a user may write the root's databases: access(2) as that user. Unknown counts as yes."""
+    entry = passwd_entry(uid)
     if uid == 0:
         return True
 
-    def tried() -> bool:
+    def can_write() -> bool:
         places = [f"{root}/{name}" for name in ("store/messages.db", "store", "data/v2.db", "data")]
         return any(os.access(place, os.W_OK, effective_ids=True) for place in (*places, root))
 
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid) if entry else []
-    answer = acting((uid, entry.pw_gid if entry else uid), 10, tried, groups=groups)
-    return answer.get("value", True) is not False  # what cannot be known may be
+    reply = run_as((uid, entry.pw_gid if entry else uid), 10, can_write, groups=groups)
+    return reply.get("value", True) is not False  # what cannot be known may be
 
 
 def uid_of(user: str) -> int | None:
+    """Return the uid of a user given by name or number, or None."""
     try:
         return int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
     except KeyError:

@@ -10,7 +10,7 @@ import subprocess
 from typing import Any
 
 from files.pods.common.mountinfo import may_hang, mount_table
-from files.pods.common.read_text import read
+from files.pods.common.read_text import read_text_or_none
 
 KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 LONGEST_KEYS = 1 << 20
@@ -78,7 +78,7 @@ def password_of(entry: Any) -> str | None:
 
 def field_of(path: str, name: str) -> str | None:
     """The second field of an account's line in a file such as passwd(5)."""
-    lines = (line.split(":") for line in (read(path) or "").splitlines())
+    lines = (line.split(":") for line in (read_text_or_none(path) or "").splitlines())
     return next((words[1] for words in lines if len(words) > 2 and words[0] == name), None)
 
 

@@ -8,23 +8,23 @@ import pwd
 import subprocess
 from typing import Any
 
-from files.pods.common.mountinfo import Mounted, may_hang
-from files.pods.common.read_text import read
+from files.pods.common.mountinfo import Mount, may_hang
+from files.pods.common.read_text import read_text_or_none
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
 """Of a directory: those that are read, and of them, in order, those that are told. Hidden ones come first."""
 
 
-def look_at_places(look: list[str], marks: dict[str, str], table: list[Mounted]) -> dict[str, Any]:
+def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> dict[str, Any]:
     """Each path with its first names and the directory that it really is; which files hold a text.
 
     A path on a network mount is not looked at: None.
     """
-    marked = [file for file, text in marks.items() if text in (read(file) or "")]
+    marked = [file for file, text in marks.items() if text in (read_text_or_none(file) or "")]
     return {"found": {path: look_at_place(path, table) for path in look}, "marked": marked}
 
 
-def look_at_place(path: str, table: list[Mounted]) -> dict[str, Any] | None:
+def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:
     real = real_path(path, table)
     if real is None:
         return None
@@ -40,7 +40,7 @@ def look_at_place(path: str, table: list[Mounted]) -> dict[str, Any] | None:
     return {"real": real, "names": names}
 
 
-def real_path(path: str, table: list[Mounted]) -> str | None:
+def real_path(path: str, table: list[Mount]) -> str | None:
     """The path without links; None where a part of it lies on a mount that may hang."""
     for _ in range(40):
         place = "/"
@@ -57,7 +57,7 @@ def real_path(path: str, table: list[Mounted]) -> str | None:
     return None
 
 
-def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mounted]) -> dict[str, str]:
+def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mount]) -> dict[str, str]:
     """The first directory above each path that a user cannot enter; tried as that user."""
     found = {}
     for path in paths:
@@ -96,7 +96,7 @@ def tried_as(places: list[str], user: str, uid: int, gid: int) -> int | None:
 
 def machine_identity() -> str:
     """What is different for each running machine, whatever it is called: its kernel's boot, its id, its init."""
-    boot, number = read("/proc/sys/kernel/random/boot_id"), read("/etc/machine-id")
+    boot, number = read_text_or_none("/proc/sys/kernel/random/boot_id"), read_text_or_none("/etc/machine-id")
     try:
         init = os.readlink("/proc/1/ns/pid")
     except OSError:

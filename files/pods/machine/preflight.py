@@ -13,32 +13,32 @@ import socket
 import sys
 from typing import Any
 
-from files.pods.common.mountinfo import Mounted, may_hang, mount_table
-from files.pods.common.read_text import read
+from files.pods.common.mountinfo import Mount, may_hang, mount_table
+from files.pods.common.read_text import read_text_or_none
 from files.pods.machine.account import account, ids_state, is_person, person
 from files.pods.machine.path_states import barred_paths, look_at_places, machine_addresses, machine_identity
 
 arguments = json.loads(sys.argv[1])
 
 
-def seen(mount: Mounted) -> dict[str, Any]:
+def seen(mount: Mount) -> dict[str, Any]:
     addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
     return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
 
 
 def os_release() -> dict[str, str]:
-    text = read("/etc/os-release") or read("/usr/lib/os-release") or ""
+    text = read_text_or_none("/etc/os-release") or read_text_or_none("/usr/lib/os-release") or ""
     pairs = (line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     return {key: value.strip("\"'") for key, value in pairs}
 
 
 def protected_hardlinks() -> int | None:
     """What the kernel allows of hard links (proc_sys_fs(5)); None where it does not say."""
-    text = (read("/proc/sys/fs/protected_hardlinks") or "").strip()
+    text = (read_text_or_none("/proc/sys/fs/protected_hardlinks") or "").strip()
     return int(text) if text.isdecimal() else None
 
 
-def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
+def beneath(path: str, mounted: list[Mount]) -> list[str] | None:
     """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
     if any(mount.point == path for mount in mounted) or may_hang(path, mounted):
         return None
@@ -48,7 +48,7 @@ def beneath(path: str, mounted: list[Mounted]) -> list[str] | None:
         return None
 
 
-def free(path: str, mounted: list[Mounted]) -> int | None:
+def free(path: str, mounted: list[Mount]) -> int | None:
     while True:
         if may_hang(path, mounted):
             return None

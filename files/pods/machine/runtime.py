@@ -14,8 +14,8 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.run_as_host_user import PATH, become
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.run_as_host_user import HOST_PATH, become_user
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.machine.account import account
 
 BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
@@ -34,7 +34,7 @@ def output(*words: str) -> str:
             timeout=60,
             cwd="/",
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8"},
+            env={**os.environ, "PATH": HOST_PATH, "LC_ALL": "C.UTF-8"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -45,12 +45,12 @@ def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
     """What the host user finds first in its PATH: paths by name, Node's version, and those that do not run for it."""
 
     def look() -> dict[str, Any]:
-        become(user, uid, gid)
-        paths = {name: shutil.which(name, path=PATH) for name in THEIRS}
+        become_user(user, uid, gid)
+        paths = {name: shutil.which(name, path=HOST_PATH) for name in THEIRS}
         tried = {path: output(path, "--version") for name, path in paths.items() if path and name != "npm"}
         return {"paths": paths, "tried": tried}
 
-    answer = acting(ROOT, 150, look)
+    answer = run_as(ROOT, 150, look)
     if "value" not in answer:
         sys.exit(f"cannot act as {user} ({uid}:{gid}): {answer['text']}")
     value: dict[str, Any] = answer["value"]
@@ -84,11 +84,11 @@ def docker_runs() -> bool:
 
 
 def engine() -> bool:
-    return shutil.which("dockerd", path=PATH) is not None or os.path.exists("/snap/bin/docker")
+    return shutil.which("dockerd", path=HOST_PATH) is not None or os.path.exists("/snap/bin/docker")
 
 
 def look(user: str, uid: int, gid: int) -> dict[str, Any]:
-    programs = {name: shutil.which(name, path=PATH) is not None for name in PROGRAMS}
+    programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
     found = theirs(user, uid, gid)
     paths, tried = found["paths"], found["tried"]

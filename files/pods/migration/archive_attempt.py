@@ -15,9 +15,9 @@ import sys
 from typing import Any
 
 from files.pods.common.atomic_write import replace
-from files.pods.common.dotenv import FROM_V1, entries
-from files.pods.common.read_untrusted import bytes_of, text_of
-from files.pods.common.run_as_host_user import become, on_network
+from files.pods.common.dotenv import V1_HEADING, parse
+from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_text
+from files.pods.common.run_as_host_user import become_user, on_network
 from files.pods.trees.entry import DIRECTORY, open_directory
 
 
@@ -45,13 +45,13 @@ def forget_entries(path: str, copied: set[str], aside: str) -> None:
     What was added since stays. All of it as it was is kept in `aside`.
     """
     try:
-        text = bytes_of(path).decode("utf-8", "surrogateescape")
+        text = read_untrusted_bytes(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return
-    before, mark, after = text.partition(FROM_V1)
+    before, mark, after = text.partition(V1_HEADING)
     if not mark:
         return
-    lines = [line for line in after.splitlines(keepends=True) if not copied & set(entries(line))]
+    lines = [line for line in after.splitlines(keepends=True) if not copied & set(parse(line))]
     os.makedirs(aside, exist_ok=True)
     replace(f"{aside}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
     rest = "".join(lines).lstrip("\n")
@@ -109,11 +109,11 @@ if __name__ == "__main__":
     if journal["attempt"] < 2 or not os.path.lexists(f"{told['root']}/data/v2.db"):
         print(json.dumps({"moved": []}))
         sys.exit()
-    names = set(entries(text_of(f"{told['view']}/.env") or "")) - set(
+    names = set(parse(read_untrusted_text(f"{told['view']}/.env") or "")) - set(
         told["env_set"]
     )  # as root: it may be another user's
     where = places(told)
     if journal["aside"]:
         make_places(where, told["uid"], told["gid"])
-    become(told["user"], told["uid"], told["gid"])
+    become_user(told["user"], told["uid"], told["gid"])
     print(json.dumps(main(told, journal["aside"], names, where)))

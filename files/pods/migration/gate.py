@@ -14,34 +14,36 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.run_as_host_user import become
-from files.pods.common.sanitize import shown
+from files.pods.common.run_as_host_user import become_user
+from files.pods.common.sanitize import escape_control
 from files.pods.service.serving import wait_until_serving
 
 
 def probed(probe: dict[str, Any]) -> float:
     done = subprocess.run(probe["argv"], input=probe["input"], capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
-        sys.exit(f"the probe of v2 did not end well: {shown(done.stderr.strip()[-500:])}")
+        sys.exit(f"the probe of v2 did not end well: {escape_control(done.stderr.strip()[-500:])}")
     try:
         seen = json.loads(done.stdout.strip().splitlines()[-1])
         steps, missing, relied, seconds = seen["steps"], seen["missing"], seen["relied"], float(seen["seconds"])
     except (IndexError, ValueError, KeyError, TypeError):
-        sys.exit(f"the probe of v2 did not say what it saw: {shown(done.stdout.strip()[-500:]) or 'no output'}")
+        sys.exit(
+            f"the probe of v2 did not say what it saw: {escape_control(done.stdout.strip()[-500:]) or 'no output'}"
+        )
     wrong = [f"{step['who']}: {step['what']}: {step['text']}" for step in steps if step["error"]]
     if missing:
         wrong.append(f"nothing is mounted at {', '.join(missing)}")
     if "container" not in relied:
         wrong.append(f"no container has written: {seen.get('container')}")
     if wrong:
-        sys.exit(f"the probe of v2: {shown('; '.join(wrong))}")
+        sys.exit(f"the probe of v2: {escape_control('; '.join(wrong))}")
     return seconds
 
 
 def answered(asked: dict[str, Any]) -> str:
     def as_host() -> None:
         os.setsid()
-        become(asked["user"], asked["uid"], asked["gid"])
+        become_user(asked["user"], asked["uid"], asked["gid"])
         os.chdir(asked["root"])
 
     try:
@@ -59,7 +61,7 @@ def answered(asked: dict[str, Any]) -> str:
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
         sys.exit(f"no answer within {asked['seconds']} s: {' '.join(asked['command'])}")
-    last = shown(said.splitlines()[-1]) if said else ""
+    last = escape_control(said.splitlines()[-1]) if said else ""
     if child.returncode != 0:
         sys.exit(f"no answer (status {child.returncode}) from {' '.join(asked['command'])}: {last}")
     return last

@@ -15,9 +15,9 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.failure_text import cause_of
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.failure_text import find_cause
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.channel_undo import begin_channel, end_channel, undo_channel
 from files.pods.source.git_trust import trusting
 from files.pods.source.git_worktree import Tree
@@ -42,7 +42,7 @@ def install(tree: Tree, channel: str) -> str:
     status = next((line.partition(":")[2].strip() for line in lines if line.startswith("STATUS:")), "")
     if status not in ("installed", "already-installed"):
         undo_channel(tree)
-        cause = "; ".join(cause_of(said)) or "it printed nothing"
+        cause = "; ".join(find_cause(said)) or "it printed nothing"
         why = f"{script} did not install {channel} ({status or f'status {done.returncode}'}): {cause}"
         sys.exit(f"{why}. Its changes are undone. Remove the cause, then run again.")
     end_channel(tree, changed=status == "installed")
@@ -62,7 +62,7 @@ def main(asked: dict[str, Any]) -> dict[str, list[str]]:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(1800, told["root"])
-    become(told["user"], told["uid"], told["gid"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(1800, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
     print(json.dumps(main(told)))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.run_as_host_user import within
+from files.pods.common.run_as_host_user import run_with_deadline
 from files.pods.migration.journal import with_ids
 
 
@@ -59,5 +59,5 @@ def main(directory: str, service: str, root: str, marker: str) -> dict[str, obje
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
-    within(60, arguments["root"])
+    run_with_deadline(60, arguments["root"])
     print(json.dumps(main(**arguments)))

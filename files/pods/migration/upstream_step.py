@@ -14,14 +14,14 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.failure_text import cause_of
-from files.pods.common.run_as_host_user import become
-from files.pods.common.sanitize import shown
+from files.pods.common.failure_text import find_cause
+from files.pods.common.run_as_host_user import become_user
+from files.pods.common.sanitize import escape_control
 from files.pods.source.git_trust import trusting
 
 
 def main(asked: dict[str, Any]) -> dict[str, Any]:
-    become(asked["user"], asked["uid"], asked["gid"])
+    become_user(asked["user"], asked["uid"], asked["gid"])
     os.umask(int(asked["mask"], 8))
     words = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{asked['step']}.ts", asked["view"], *asked["words"]]
     with trusting(asked["root"]):
@@ -30,11 +30,11 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     lines = [line.strip() for line in said.splitlines()]
 
     def of(*heads: str) -> list[str]:
-        return [shown(line) for line in lines if line.startswith(heads)]
+        return [escape_control(line) for line in lines if line.startswith(heads)]
 
     good = of("OK:", "SKIPPED:")
     if not good or of("FAIL:"):
-        cause = of("FAIL:") + of("ERROR:") or cause_of(said)
+        cause = of("FAIL:") + of("ERROR:") or find_cause(said)
         why = "; ".join(cause) or "it printed nothing"
         sys.exit(f"NanoClaw's step {asked['step']} failed (status {done.returncode}): {why}")
     return {"ok": good[0], "errors": of("ERROR:", "TASK_ERROR:"), "missing": of("MISSING:")}

@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.mountinfo import mount_table
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.service.agent_containers import agents_of, list_agents
 
 REASONS = (
@@ -106,7 +106,7 @@ def holders(path: str) -> str:
             links += [f"/proc/{pid}/fd/{fd}" for fd in os.listdir(f"/proc/{pid}/fd")]
             targets = [target for link in links if (target := target_of(link))]
             with open(f"/proc/{pid}/comm", encoding="utf-8", errors="backslashreplace") as file:
-                name = shown(file.read().strip())  # what it calls itself
+                name = escape_control(file.read().strip())  # what it calls itself
         except OSError:
             continue
         if any(target == path or target.startswith(path + "/") for target in targets):

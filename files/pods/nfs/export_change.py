@@ -17,8 +17,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
-from files.pods.common.run_lock import alone
 from files.pods.nfs.export_entries import Key, entries, raw_entries, real_names, stated_options
 
 LOCK = "/run/nanoclaw-pods/exports.lock"
@@ -165,7 +165,7 @@ def put(path: str, text: str | None) -> None:
 
 def change(dropin: str, asked: dict[str, Any]) -> None:
     """Writes the drop-in and puts its entries in force, or leaves all as it was."""
-    alone(LOCK)
+    run_lock.acquire(LOCK)
     old, etab = text_if_there(dropin), os.path.join(state_directory(), "etab")
     if digest(old) != asked["before"]:
         sys.exit(f"Exports not changed: another run wrote {dropin} in the meantime. Run again.")

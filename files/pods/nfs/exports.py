@@ -14,7 +14,7 @@ import os
 import sys
 from typing import Any
 
-from files.pods.common.read_text import read
+from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_change import change, state_directory, text_if_there
 from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
@@ -35,19 +35,19 @@ def look(dropin: str, conf: str, tried: str, directories: list[str]) -> dict[str
     names = real_names([*(path for path, _client in own), *directories])
     etab = text_if_there(os.path.join(state, "etab")) or ""
     files = [name for name in ["/etc/exports", *sorted(glob.glob("/etc/exports.d/*.exports"))] if name != dropin]
-    elsewhere = [(name, path, client) for name in files for path, client in defined(read(name) or "")]
+    elsewhere = [(name, path, client) for name in files for path, client in defined(read_text_or_none(name) or "")]
     return {
         "dropin": text,
         "own": [list(key) for key in own],
-        "conf": read(conf),
-        "tried": read(tried),
+        "conf": read_text_or_none(conf),
+        "tried": read_text_or_none(tried),
         "table": entries(etab, names),
         "roots": roots(etab, names),
         "elsewhere": [[name, known_path(path, names), client] for name, path, client in elsewhere],
         "directories": {path: directory(path) for path in directories},
         "real": {path: os.path.realpath(path) for path in directories},
         "clients": connected(),
-        "mounted": mounted_by(read(os.path.join(state, "rmtab")) or ""),
+        "mounted": mounted_by(read_text_or_none(os.path.join(state, "rmtab")) or ""),
         **service(),
         **v3_settings(conf),
     }

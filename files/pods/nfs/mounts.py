@@ -22,15 +22,15 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.mountinfo import Mounted, carrier, is_remote, mount_table, unescaped
-from files.pods.common.read_text import read
+from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table, unescape_octal
+from files.pods.common.read_text import read_text_or_none
 
 OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
 GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
 IMMUTABLE = 0x10
 
 
-def seen(mount: Mounted) -> dict[str, Any]:
+def seen(mount: Mount) -> dict[str, Any]:
     options = [*mount.options, *(option for option in mount.more if option != "rw")]
     remote = is_remote(mount.type)
     return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options, "remote": remote}
@@ -46,8 +46,8 @@ def bounded(argv: list[str], seconds: float) -> str | None:
         return None
 
 
-def beneath(path: str, table: list[Mounted]) -> dict[str, Any]:
-    parent = carrier(os.path.dirname(path), [mount for mount in table if mount.point != path])
+def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
+    parent = find_mount(os.path.dirname(path), [mount for mount in table if mount.point != path])
     if parent is None or is_remote(parent.type):
         return {"kind": "remote"}
     libc = ctypes.CDLL(None, use_errno=True)
@@ -109,7 +109,7 @@ def units(names: dict[str, str]) -> dict[str, Any]:
     for path, name in names.items():
         values = shown.get(name, {})
         answer[path] = {
-            "text": read("/etc/systemd/system/" + name),
+            "text": read_text_or_none("/etc/systemd/system/" + name),
             "active": values.get("ActiveState", "unknown"),
             "enabled": values.get("UnitFileState") == "enabled",
             "needs_reload": values.get("NeedDaemonReload") == "yes",
@@ -130,8 +130,8 @@ def addresses(source: str) -> list[str]:
 
 def fstab(paths: list[str]) -> list[dict[str, Any]]:
     found = []
-    for line in (read("/etc/fstab") or "").splitlines():
-        words = [unescaped(word) for word in line.split()]
+    for line in (read_text_or_none("/etc/fstab") or "").splitlines():
+        words = [unescape_octal(word) for word in line.split()]
         if len(words) < 3 or words[0].startswith("#") or (words[1].rstrip("/") or "/") not in paths:
             continue
         entry = {"line": line.strip(), "source": words[0], "path": words[1].rstrip("/")}
@@ -151,14 +151,14 @@ def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, t
         said = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
         answer = answers.get(path, {}).get("answer", "ok")
         points[path] = {"mounts": here, "answer": answer, **said, "beneath": beneath(path, table)}
-    base = carrier(pods, table)
+    base = find_mount(pods, table)
     inside = pods[len(base.point.rstrip("/")) :] if base else ""
     return {
         "points": points,
         "units": units(names),
         "fstab": fstab(paths),
-        "stamp": read(stamp),
-        "tried": read(tried),
+        "stamp": read_text_or_none(stamp),
+        "tried": read_text_or_none(tried),
         "base": seen(base) if base else None,
         "base_root": (base.root.rstrip("/") + inside) if base else inside,
         "sources": {source: answers[source].get("identity") for source in sources},

@@ -25,10 +25,10 @@ from files.pods.common.run_as_ids import (
     RECURSIVE_PRIVATE,
     SAFE_TMPFS,
     Ids,
-    acting,
     checked,
-    error_of,
+    describe_error,
     reap,
+    run_as,
     set_ids,
 )
 
@@ -83,7 +83,7 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
                 set_ids(ids)
                 answer = {"value": work()}
             except Exception as error:
-                answer = {"error": error_of(error)[0]}
+                answer = {"error": describe_error(error)[0]}
             os.write(writer, json.dumps(answer).encode())
         finally:
             os._exit(0)
@@ -205,7 +205,7 @@ def remove(root: str, scratch: Scratch) -> None:
 
 
 def observe() -> dict[str, Any]:
-    answer = acting((0, 0), arguments["seconds"], look)
+    answer = run_as((0, 0), arguments["seconds"], look)
     if "value" in answer:
         return {"state": "seen", "text": "", **answer["value"]}
     left = [f"{NAME}-*, perhaps"] if answer["error"] == "ETIMEDOUT" else []

@@ -18,7 +18,7 @@ import os
 import struct
 import sys
 
-from files.pods.common.mountinfo import carrier, mount_table
+from files.pods.common.mountinfo import find_mount, mount_table
 
 OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
 LONG = struct.calcsize("l")
@@ -30,7 +30,7 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def parent_mount(path: str) -> str:
     """The mount point below that of `path`: the deepest one that the path lies under."""
-    found = carrier(path, [mount for mount in mount_table() if mount.point != path])
+    found = find_mount(path, [mount for mount in mount_table() if mount.point != path])
     return found.point if found else "/"
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.read_text import read
+from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_entries import canonical_address, canonical_client
 
 UNIT = "nfs-server.service"
@@ -38,8 +38,8 @@ def service() -> dict[str, Any]:
     return {
         "active": state.get("ActiveState") == "active",
         "enabled": state.get("UnitFileState") == "enabled",
-        "threads": int((read(NFSD + "/threads") or "0").strip() or 0),
-        "versions": (read(NFSD + "/versions") or "").split(),
+        "threads": int((read_text_or_none(NFSD + "/threads") or "0").strip() or 0),
+        "versions": (read_text_or_none(NFSD + "/versions") or "").split(),
         "basis": hashlib.sha256(basis.encode(errors="replace")).hexdigest(),
     }
 
@@ -76,11 +76,11 @@ def connected() -> list[str] | None:
         return None
     found = set()
     for name in glob.glob(NFSD + "/clients/*/info"):
-        seen = re.search(r'^address: "(.*):[0-9]+"$', read(name) or "", re.MULTILINE)
+        seen = re.search(r'^address: "(.*):[0-9]+"$', read_text_or_none(name) or "", re.MULTILINE)
         if seen:
             found.add(canonical_address(seen[1].strip("[]")))
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (read(name) or "").splitlines()[1:]:
+        for line in (read_text_or_none(name) or "").splitlines()[1:]:
             _number, local, remote, state = line.split()[:4]
             if state == "01" and int(local.rpartition(":")[2], 16) == NFS_PORT:
                 found.add(socket_address(remote.partition(":")[0]))

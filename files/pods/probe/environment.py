@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 from files.pods.common.drop_caches import drop_inodes
-from files.pods.common.mountinfo import carrier, mount_table
+from files.pods.common.mountinfo import find_mount, mount_table
 
 
 def mark(path: str) -> list[float] | None:
@@ -27,7 +27,7 @@ def space_of(path: str) -> dict[str, int]:
 
 def mount_of(path: str) -> dict[str, Any]:
     """The mount that a path lies on, from the table alone."""
-    found = carrier(path, mount_table())
+    found = find_mount(path, mount_table())
     if found is None:
         return {"point": "", "type": "", "source": "", "options": []}
     words = sorted({*found.options, *found.more})

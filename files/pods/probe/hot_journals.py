@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.probe.environment import docker, mark
 
 JOURNAL_TIMEOUT, PAUSE = 40, 2  # seconds
@@ -19,9 +19,9 @@ def hot(journals: list[str], patience: float) -> list[str]:
     """
     end = time.monotonic() + patience
     while journals:
-        before = acting(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
+        before = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
         time.sleep(PAUSE)
-        after = acting(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
+        after = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
         used = mounted_in_containers()
         journals = [
             path

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from files.pods.common.run_as_ids import ROOT, Ids, acting, container_view, set_ids
+from files.pods.common.run_as_ids import ROOT, Ids, bind_in_private_namespace, run_as, set_ids
 from files.pods.probe.container_script import SCRIPT
 from files.pods.probe.environment import docker, drop_permissions, id_mapping, mount_of, space_of, unit_property
 from files.pods.probe.hot_journals import hot
@@ -65,7 +65,7 @@ class Probe:
             set_ids(ids)
             return work()
 
-        return acting(ROOT, seconds, enter)
+        return run_as(ROOT, seconds, enter)
 
     def step(self, who: str, what: str, answer: dict[str, Any]) -> bool:
         self.seen["steps"].append({"who": who, "what": what, "error": None, "text": "", **without_value(answer)})
@@ -78,7 +78,7 @@ class Probe:
         self.seen["missing"] = [path for path in asked["mounts"] if path not in points]
         if self.seen["missing"]:
             return
-        reached = acting(ROOT, STEP, lambda: [anchor(path) for path in self.trees])
+        reached = run_as(ROOT, STEP, lambda: [anchor(path) for path in self.trees])
         self.anchors = reached.get("value", [])
         space = self.viewing(ROOT, lambda: space_of(VIEW + asked["sessions"])) if self.anchors else reached
         if not self.step("root", "look at the file system", space):
@@ -87,7 +87,7 @@ class Probe:
         self.made = self.viewing(ROOT, lambda: [each for path in self.trees for each in absent(VIEW + path)]).get(
             "value", []
         )
-        may_pass = acting(self.host, STEP, lambda: [os.stat(path).st_ino for path in self.anchors])
+        may_pass = run_as(self.host, STEP, lambda: [os.stat(path).st_ino for path in self.anchors])
         made = may_pass if "error" in may_pass else self.viewing(self.host, lambda: make_session(*self.places))
         if not self.step("host", "make a session", made):
             return
@@ -145,7 +145,7 @@ class Probe:
         sources = ((self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home"))
 
         def enter() -> Any:
-            os.chdir(container_view([(VIEW + source, target) for source, target in sources]))
+            os.chdir(bind_in_private_namespace([(VIEW + source, target) for source, target in sources]))
             set_ids(self.agent)
             return work()
 
@@ -161,7 +161,7 @@ class Probe:
         user = ["--user", self.asked["user"], "-e", "HOME=/home/node"] if self.asked["user"] else []
         binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
         # dockerd follows links; what is swapped after this look, a container of the agent's own ids reaches alone.
-        real = acting(ROOT, STEP, lambda: [open_directory(source) for source, _target in binds])
+        real = run_as(ROOT, STEP, lambda: [open_directory(source) for source, _target in binds])
         if not self.step("root", "find the session where it was made", real):
             return
         volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]

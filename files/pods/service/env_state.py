@@ -11,29 +11,29 @@ import hmac
 import json
 import sys
 
-from files.pods.common.dotenv import entries
-from files.pods.common.lstat_below import place
-from files.pods.common.read_untrusted import LARGEST, bytes_of
-from files.pods.common.run_as_host_user import within
+from files.pods.common.dotenv import parse
+from files.pods.common.lstat_below import lstat_below
+from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_bytes
+from files.pods.common.run_as_host_user import run_with_deadline
 
 
 def main() -> None:
     told = json.loads(sys.argv[1])
     root, env = told["root"], told["root"] + "/.env"
-    within(30, root)
+    run_with_deadline(30, root)
     said = {}
-    if place(env, root)["kind"] == "file":
+    if lstat_below(env, root)["kind"] == "file":
         try:
-            said = entries(bytes_of(env).decode("utf-8", "replace"))
+            said = parse(read_untrusted_bytes(env).decode("utf-8", "replace"))
         except OSError as error:
-            sys.exit(f"{env} cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
+            sys.exit(f"{env} cannot be read ({error.strerror}): make it a file of at most {MAX_BYTES >> 20} MiB")
     key = bytes.fromhex(sys.stdin.readline())
     if len(key) < 32:
         sys.exit("no key came by standard input")
     digests = {
         name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in told["names"] if name in said
     }
-    places = {path: place(path, root) for path in told["places"]}
+    places = {path: lstat_below(path, root) for path in told["places"]}
     print(json.dumps({"places": places, "digests": digests}))
 
 

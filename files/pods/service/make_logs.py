@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import Optional
 
-from files.pods.common.run_as_host_user import within
+from files.pods.common.run_as_host_user import run_with_deadline
 from files.pods.trees.entry import DIRECTORY, open_directory
 
 Owner = Optional[list[int]]  # noqa: UP045  the machine's Python may be 3.9
@@ -54,7 +54,7 @@ def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    within(60, told["root"])
+    run_with_deadline(60, told["root"])
     try:
         make_logs(**told)
     except OSError as error:

@@ -8,8 +8,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
-from files.pods.common.dotenv import entries
-from files.pods.common.read_untrusted import text_of
+from files.pods.common.dotenv import parse
+from files.pods.common.read_untrusted import read_untrusted_text
 
 ANSWER_SECONDS = 10
 
@@ -24,7 +24,7 @@ def onecli_health(root: str, configured: str | None) -> dict[str, Any] | None:
 
     + configured: ONECLI_URL of the service's environment, which counts before the one of .env
     """
-    url = configured or entries(text_of(os.path.join(root, ".env")) or "").get("ONECLI_URL")
+    url = configured or parse(read_untrusted_text(os.path.join(root, ".env")) or "").get("ONECLI_URL")
     if not url:
         return None
     try:

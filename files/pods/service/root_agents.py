@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.service.root_processes import file_of, user_of
 
 PODMAN = "podman"
@@ -81,5 +81,5 @@ def running_agents(able: Callable[[int], bool]) -> list[tuple[str | None, str]] 
         found += [
             (socket, name) for name, _, label in (line.partition("\t") for line in text.splitlines()) if not label
         ]
-    named = sorted({(socket, shown(name)) for socket, name in found if name.startswith("nanoclaw-")}, key=str)
+    named = sorted({(socket, escape_control(name)) for socket, name in found if name.startswith("nanoclaw-")}, key=str)
     return None if unknown else named

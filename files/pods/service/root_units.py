@@ -12,117 +12,125 @@ import os
 import re
 from typing import Any
 
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.run_as_ids import ROOT, acting
-from files.pods.common.sanitize import shown
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.sanitize import escape_control
 from files.pods.common.systemctl import (
     BOOTED,
     Manager,
-    UnaskedError,
-    ask_manager,
-    environment_in,
-    exact,
+    ManagerError,
     lingering_users,
+    parse_environment,
+    run_systemctl,
     running_users,
     service_names,
+    show_property,
     show_units,
 )
 from files.pods.common.unit_commands import (
-    SEARCHED,
+    PROPERTIES,
     STARTS_NODE,
-    commands,
+    command_text,
+    last_setting,
     may_run,
-    points_into,
-    text_setting,
-    unasked_texts,
+    mentions_root,
+    unit_file_texts,
 )
-from files.pods.common.users import home_with, may_write, uid_of
+from files.pods.common.users import home_of, may_write, uid_of
 
 CHANGES_USER = re.compile(r"\bHOME=|\b(sudo|su|runuser|machinectl|setpriv)\b")
 
 
 def unit_of(manager: Manager, name: str) -> dict[str, Any]:
     """A unit's settings, each asked for by itself, so that no value can look like another."""
-    user, directory = exact(manager, name, "User"), exact(manager, name, "WorkingDirectory")
+    user, directory = show_property(manager, name, "User"), show_property(manager, name, "WorkingDirectory")
     uid = manager if manager is not None else uid_of(user or "root")
-    if manager is None and exact(manager, name, "DynamicUser") == "yes":
+    if manager is None and show_property(manager, name, "DynamicUser") == "yes":
         uid = None
-    environment = environment_in(exact(manager, name, "Environment"))
-    unset = exact(manager, name, "UnsetEnvironment").split()
-    passed = exact(manager, name, "PassEnvironment").split()
-    files = [line.partition(" (ignore_errors=")[0] for line in exact(manager, name, "EnvironmentFiles").splitlines()]
+    environment = parse_environment(show_property(manager, name, "Environment"))
+    unset = show_property(manager, name, "UnsetEnvironment").split()
+    passed = show_property(manager, name, "PassEnvironment").split()
+    files = [
+        line.partition(" (ignore_errors=")[0] for line in show_property(manager, name, "EnvironmentFiles").splitlines()
+    ]
     home = environment.get("HOME")
     if home is None and (manager is not None or "HOME" in passed):
         home = manager_home(manager)
     if any(word in ("HOME", f"HOME={home}") for word in unset):
         home = None
-    command = commands({"ExecStart": exact(manager, name, "ExecStart"), "WorkingDirectory": directory})
+    command = command_text({"ExecStart": show_property(manager, name, "ExecStart"), "WorkingDirectory": directory})
     return {
         "manager": "system" if manager is None else "user",
-        "name": shown(name),
-        "file": shown(exact(manager, name, "FragmentPath") or name),
+        "name": escape_control(name),
+        "file": escape_control(show_property(manager, name, "FragmentPath") or name),
         "uid": uid,
-        "home": home if home is None else shown(home),
+        "home": home if home is None else escape_control(home),
         "doubt": home_doubt(files, command),
-        "directory": shown(directory),
-        "file_state": exact(manager, name, "UnitFileState"),
-        "enabled": exact(manager, name, "UnitFileState") in ("enabled", "enabled-runtime", "linked", "linked-runtime"),
-        "active": exact(manager, name, "ActiveState") or "unknown",
-        "reload": exact(manager, name, "NeedDaemonReload") == "yes" or has_unread(manager, name),
+        "directory": escape_control(directory),
+        "file_state": show_property(manager, name, "UnitFileState"),
+        "enabled": show_property(manager, name, "UnitFileState")
+        in ("enabled", "enabled-runtime", "linked", "linked-runtime"),
+        "active": show_property(manager, name, "ActiveState") or "unknown",
+        "reload": show_property(manager, name, "NeedDaemonReload") == "yes" or has_unread(manager, name),
     }
 
 
 def has_unread(manager: Manager, name: str) -> bool:
     """Whether a drop-in is there that was not when its manager read the unit: NeedDaemonReload= overlooks new ones."""
-    read = {os.path.basename(path) for path in exact(manager, name, "DropInPaths").split()}
-    places = ask_manager(manager, "show", "--value", "--property=UnitPath").split()
+    read = {os.path.basename(path) for path in show_property(manager, name, "DropInPaths").split()}
+    places = run_systemctl(manager, "show", "--value", "--property=UnitPath").split()
     there = {os.path.basename(path) for place in places for path in glob.glob(f"{place}/{glob.escape(name)}.d/*.conf")}
     return not there <= read
 
 
 def manager_home(manager: Manager) -> str | None:
     """HOME in the environment that a manager hands on, or that user's own."""
-    found = re.findall("^HOME=(.*)$", ask_manager(manager, "show-environment"), re.MULTILINE)
+    found = re.findall("^HOME=(.*)$", run_systemctl(manager, "show-environment"), re.MULTILINE)
     if found:
-        return environment_in(f'"HOME={found[-1][2:-1]}"')["HOME"] if found[-1].startswith("$'") else str(found[-1])
-    return home_with(manager)
+        return parse_environment(f'"HOME={found[-1][2:-1]}"')["HOME"] if found[-1].startswith("$'") else str(found[-1])
+    return home_of(manager)
 
 
 def home_doubt(files: list[str], command: str) -> str | None:
     """Why HOME is known of a running process alone: a file that may set it, or a command that does."""
     for path in files:
-        text = text_of(path, follow=True)
+        text = read_untrusted_text(path, follow=True)
         if text is None and not os.path.lexists(path):
             continue
         if text is None or "HOME" in text.replace("\\\n", ""):
-            return shown(f"EnvironmentFile={path} may set HOME")
+            return escape_control(f"EnvironmentFile={path} may set HOME")
     return "its command may set HOME" if CHANGES_USER.search(command) else None
 
 
 def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
     """The services of a manager that run the project root; UnaskedError where it does not answer."""
     found = []
-    for unit in show_units(manager, service_names(manager), SEARCHED):
+    for unit in show_units(manager, service_names(manager), PROPERTIES):
         if unit.get("LoadState") == "masked" and unit.get("ActiveState") != "active":
             continue
-        if may_run(unit, root, home_with(uid_of(unit.get("User") or "root") if manager is None else manager)):
+        if may_run(unit, root, home_of(uid_of(unit.get("User") or "root") if manager is None else manager)):
             found.append(unit_of(manager, unit["Id"]))
     return found
 
 
 def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[str, Any]]:
     """What may run the project root in the units of a manager that does not run, as far as their text shows."""
-    home = home_with(0 if manager is None else manager) or (places[0] if places else "/nonexistent")
+    home = home_of(0 if manager is None else manager) or (places[0] if places else "/nonexistent")
     found: dict[str, dict[str, Any]] = {}
-    for path, text, wanted in unasked_texts(manager, places):
-        directory = (text_setting(text, "WorkingDirectory") or home).replace("%h", home)
-        if STARTS_NODE.search(text) and any(points_into(text, root, place, home) for place in (home, directory)):
+    for path, text, wanted in unit_file_texts(manager, places):
+        directory = (last_setting(text, "WorkingDirectory") or home).replace("%h", home)
+        if STARTS_NODE.search(text) and any(mentions_root(text, root, place, home) for place in (home, directory)):
             name = os.path.basename(path)
-            guess = (text_setting(text, "HOME") or "").replace("%h", home) or None
-            one = {"name": shown(name), "file": shown(path), "home": guess and shown(guess), "directory": ""}
+            guess = (last_setting(text, "HOME") or "").replace("%h", home) or None
+            one = {
+                "name": escape_control(name),
+                "file": escape_control(path),
+                "home": guess and escape_control(guess),
+                "directory": "",
+            }
             more = {"uid": manager, "manager": "user", "active": "no manager", "doubt": None, "reload": False}
             if manager is None:
-                user = uid_of(text_setting(text, "User") or "root")
+                user = uid_of(last_setting(text, "User") or "root")
                 more |= {"uid": user, "manager": "system", "active": "unknown"}
             found.setdefault(
                 name, {**one, **more, "enabled": wanted, "file_state": "enabled" if wanted else "disabled"}
@@ -143,9 +151,9 @@ def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
     for manager in (None, *(uid for uid in able if uid in running)):
         try:
             found += units_of(manager, root)
-        except UnaskedError as error:
+        except ManagerError as error:
             if manager is not None or os.path.isdir(BOOTED):
-                unasked.append({"uid": manager, "why": shown(str(error))})
+                unasked.append({"uid": manager, "why": escape_control(str(error))})
             found += unasked_units(None, root, []) if manager is None else []
     for uid in able:
         if uid not in running:
@@ -167,7 +175,7 @@ def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[
         ]
         return [f"{unit['file']} of uid {unit['uid']}" for unit in some[:20]]
 
-    listed: list[str] = acting(ROOT, 10, look).get("value", [])
+    listed: list[str] = run_as(ROOT, 10, look).get("value", [])
     return listed
 
 

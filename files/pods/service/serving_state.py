@@ -10,8 +10,8 @@ import json
 import os
 import sys
 
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.run_as_host_user import become, within
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.service.last_start import outdated
 from files.pods.service.log import LOG_BYTES, logged, shortened, size_of
 from files.pods.service.onecli_health import onecli_health
@@ -28,7 +28,7 @@ OF_LOG = 8192
 def built_from(root: str) -> str | None:
     """The commit that was built last."""
     try:
-        return str(json.loads(text_of(os.path.join(root, STAMP)) or "")["commit"])
+        return str(json.loads(read_untrusted_text(os.path.join(root, STAMP)) or "")["commit"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -36,7 +36,7 @@ def built_from(root: str) -> str | None:
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root, errors = told["root"], told["errors"]
-    within(120, root)
+    run_with_deadline(120, root)
     now = wait_until_serving(told["unit"], root, (told["uid"], told["gid"]), SOON)
     said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
     answer = {
@@ -45,7 +45,7 @@ if __name__ == "__main__":
         "said": said,
         "outdated": outdated(told["inputs"], told["started"]),
     }
-    become(told["user"], told["uid"], told["gid"])
+    become_user(told["user"], told["uid"], told["gid"])
     tree = Tree(root)
     head = tree.commit("HEAD")
     needs = needs_of(VersionFiles(tree, head, head)) if head else None

@@ -12,9 +12,9 @@ import stat
 import sys
 
 from files.pods.common.atomic_write import replace_in
-from files.pods.common.dotenv import with_entries
-from files.pods.common.read_untrusted import LARGEST, pieces
-from files.pods.common.run_as_host_user import within
+from files.pods.common.dotenv import merge_entries
+from files.pods.common.read_untrusted import MAX_BYTES, read_chunks
+from files.pods.common.run_as_host_user import run_with_deadline
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 BYTES = "surrogateescape"
@@ -48,10 +48,10 @@ def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] |
     if old is not None:
         set_rights(old, 0o600, owner)
         try:
-            text = b"".join(pieces(old, LARGEST)).decode(errors=BYTES)
+            text = b"".join(read_chunks(old, MAX_BYTES)).decode(errors=BYTES)
         except OSError as error:
-            sys.exit(f".env cannot be read ({error.strerror}): make it a file of at most {LARGEST >> 20} MiB")
-    new = with_entries(text, wanted)
+            sys.exit(f".env cannot be read ({error.strerror}): make it a file of at most {MAX_BYTES >> 20} MiB")
+    new = merge_entries(text, wanted)
     if new == text:
         return
     replace_in(directory, ".env", new.encode(errors=BYTES), 0o600, owner)
@@ -72,7 +72,7 @@ def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
 def main() -> None:
     told = json.loads(sys.argv[1])
     wanted = json.load(sys.stdin)
-    within(60, told["root"])
+    run_with_deadline(60, told["root"])
     owner = (told["uid"], told["gid"]) if told["uid"] is not None else None
     directory = os.open(told["root"], DIRECTORY)
     set_entries(directory, wanted, owner)

@@ -17,10 +17,10 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.lstat_below import place
-from files.pods.common.read_text import read
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.lstat_below import lstat_below
+from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.users import may_write
 from files.pods.service.last_start import outdated
 from files.pods.service.root_processes import root_processes
@@ -109,25 +109,25 @@ def node_of(user: str, uid: int, gid: int) -> str | None:
     """The Node that the service's user finds first, and can run: not one that leads into another's home."""
 
     def look() -> str | None:
-        become(user, uid, gid)
+        become_user(user, uid, gid)
         return shutil.which("node", path=NODE_PATH)
 
-    found: str | None = acting(ROOT, 20, look).get("value")
+    found: str | None = run_as(ROOT, 20, look).get("value")
     return found
 
 
 def main() -> None:
     told = json.loads(sys.argv[1])
     unit, root = told["unit"], told["root"]
-    within(100, root)
+    run_with_deadline(100, root)
     who = account(told["user"], told["gid"])
     found = {
         "systemd": systemd_version(),
         "unit": unit_state(unit, told["texts"]),
-        "files": {path: read(path) for path in told["texts"]},
+        "files": {path: read_text_or_none(path) for path in told["texts"]},
         "account": who,
         "node": node_of(told["user"], told["uid"], told["gid"]),
-        "logs": {path: place(path, root) for path in told["logs"]},
+        "logs": {path: lstat_below(path, root) for path in told["logs"]},
         "outdated": outdated(told["inputs"], told["started"]),
         "serving": answering(unit, root, (told["uid"], told["gid"])),
         "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],

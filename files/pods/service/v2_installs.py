@@ -14,11 +14,11 @@ import re
 import sys
 from typing import Any
 
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.run_as_ids import ROOT, acting
-from files.pods.common.sanitize import shown
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.sanitize import escape_control
 from files.pods.common.systemctl import running_users
-from files.pods.common.users import account_with, may_write
+from files.pods.common.users import may_write, passwd_entry
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
@@ -29,12 +29,15 @@ TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/na
 
 def is_nanoclaw(path: str) -> bool:
     """Whether a directory is a NanoClaw v2, by its package.json."""
-    return is_v2(path) and re.search(r'"name"\s*:\s*"nanoclaw"', text_of(f"{path}/package.json") or "") is not None
+    return (
+        is_v2(path)
+        and re.search(r'"name"\s*:\s*"nanoclaw"', read_untrusted_text(f"{path}/package.json") or "") is not None
+    )
 
 
 def has_docker(uid: int) -> bool:
     """Whether a user can start containers: in Docker's group, or by a daemon of its own (rootless)."""
-    entry = account_with(uid)
+    entry = passwd_entry(uid)
     try:
         docker = grp.getgrnam("docker").gr_gid
     except KeyError:
@@ -65,9 +68,9 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
     uid = os.stat(root).st_uid
-    entry = account_with(uid)
+    entry = passwd_entry(uid)
     return {
-        "root": shown(root),
+        "root": escape_control(root),
         "uid": uid,
         "user": entry.pw_name if entry else None,
         "ours": is_ours(services),
@@ -84,7 +87,7 @@ def look(told: dict[str, Any]) -> dict[str, Any]:
 
 def within(seconds: int, work: Any) -> Any:
     """What `work` returns in a child, which a server that is gone cannot hang."""
-    answer = acting(ROOT, seconds, work)
+    answer = run_as(ROOT, seconds, work)
     if "value" not in answer:
         sys.exit(f"the look at NanoClaw's services: {answer['text'] or answer['error']}")
     return answer["value"]

@@ -20,7 +20,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from files.pods.common.run_as_host_user import on_network, within
+from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS
 
 PODMAN = "docker is Podman, which has no docker.service"
@@ -177,7 +177,7 @@ def record(path: str) -> dict[str, Any] | None:
 
 def main() -> None:
     told = json.loads(sys.argv[1])
-    within(150, told["root"])
+    run_with_deadline(150, told["root"])
     failure, shifts = daemon()
     found = None if failure else inspect(told["image"])
     kept = record(told["record"])

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import time
 
-from files.pods.common.failure_text import cause_of
-from files.pods.common.run_as_host_user import become, flush, forget_errors, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.failure_text import find_cause
+from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.service.last_start import digest
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_trust import trusting
@@ -56,7 +56,7 @@ def run(root: str, *words: str) -> None:
     except OSError as error:
         sys.exit(f"{words[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
-        cause = "\n".join(cause_of(done.stdout)) or "it printed nothing"
+        cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
         sys.exit(f"{' '.join(words)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
 
 
@@ -127,14 +127,14 @@ def main(root: str, source: dict[str, str]) -> None:
         run(root, "pnpm", "run", "build")
     if not os.path.exists(os.path.join(root, "dist/index.js")):
         sys.exit(f"pnpm run build ended well, but there is no {root}/dist/index.js")
-    flush(root)
+    sync_file_system(root)
     write_note(os.path.join(root, STAMP), {**source, "finished": time.time()})
 
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(1700, told["root"])
-    become(told["user"], told["uid"], told["gid"])
-    forget_errors(told["root"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(1700, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
+    discard_write_errors(told["root"])
     main(told["root"], told["source"])

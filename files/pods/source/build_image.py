@@ -9,15 +9,15 @@ import json
 import os
 import sys
 
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
 
 
 def main() -> None:
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(3500, told["root"])
-    become(told["user"], told["uid"], told["gid"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(3500, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
     os.chdir(told["root"])
     os.execvp("bash", ["bash", "container/build.sh"])
 

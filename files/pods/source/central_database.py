@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
 
-from files.pods.common.read_untrusted import text_of
+from files.pods.common.read_untrusted import read_untrusted_text
 
 COPIES = ".git/nanoclaw-pods-database"
 """Directory of the copies: beside the repository it goes with the checkout to a new host user, and git ignores it."""
@@ -101,7 +101,7 @@ def copies(root: str) -> list[dict[str, Any]]:
     for name in names:
         if name.endswith(".db"):
             with suppress(ValueError, TypeError, KeyError):
-                about = json.loads(text_of(os.path.join(folder, name + ".json")) or "")
+                about = json.loads(read_untrusted_text(os.path.join(folder, name + ".json")) or "")
                 made, applied = float(about["made"]), [str(one) for one in about["migrations"]]
                 text = {key: str(about[key])[:60] for key in ("commit", "version")}
                 found.append({**text, "file": name, "made": made, "migrations": applied})

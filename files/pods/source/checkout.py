@@ -19,9 +19,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from files.pods.common.read_untrusted import bytes_of
-from files.pods.common.run_as_host_user import PATH, become, on_network, within
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.read_untrusted import read_untrusted_bytes
+from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.tmp_leftovers import leftovers
 from files.pods.source.version_state import UNKNOWN, fetched_aside, version_state
@@ -43,10 +43,10 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
 
     def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
         def switched() -> Any:
-            become(user, *ids)
+            become_user(user, *ids)
             return work()
 
-        return acting(ROOT, 90, switched)
+        return run_as(ROOT, 90, switched)
 
     ids, named = (told["uid"], told["gid"]), (told["repository"], told["ref"])
     remote = as_user(told["user"], ids, lambda: remote_commit(None, *named))
@@ -83,7 +83,7 @@ def judged(tree: Tree, asked: dict[str, Any], head: str | None, wanted: str | No
 
 def digest(path: str) -> str | None:
     try:
-        return hashlib.sha256(bytes_of(path, most=MOST)).hexdigest()
+        return hashlib.sha256(read_untrusted_bytes(path, max_bytes=MOST)).hexdigest()
     except OSError:
         return None
 
@@ -110,7 +110,7 @@ def pnpm_version() -> str | None:
 
 def pnpm_in_the_way() -> bool:
     """Whether something has pnpm's name that npm did not install as pnpm, such as corepack's: npm ends in EEXIST."""
-    places = (f"{folder}/{name}" for folder in PATH.split(":") for name in ("pnpm", "pnpx"))
+    places = (f"{folder}/{name}" for folder in HOST_PATH.split(":") for name in ("pnpm", "pnpx"))
     return any(package_of(path).get("name") != "pnpm" for path in places if os.path.lexists(path))
 
 
@@ -126,20 +126,20 @@ def package_of(path: str) -> dict[str, Any]:
 
 
 def tools() -> list[str | None]:
-    return [shutil.which(name, path=PATH) for name in ("node", "npm")]
+    return [shutil.which(name, path=HOST_PATH) for name in ("node", "npm")]
 
 
 def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
     """The PATH with which root's npm is the host user's, where root finds another Node or npm than that user."""
     if roots == theirs or None in theirs:
         return None
-    return ":".join(dict.fromkeys([*(os.path.dirname(path) for path in theirs if path), *PATH.split(":")]))
+    return ":".join(dict.fromkeys([*(os.path.dirname(path) for path in theirs if path), *HOST_PATH.split(":")]))
 
 
 def pinned(root: str) -> tuple[str | None, str | None]:
     """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
     try:
-        about = json.loads(bytes_of(os.path.join(root, "package.json")))
+        about = json.loads(read_untrusted_bytes(os.path.join(root, "package.json")))
         text = str(about.get("packageManager", ""))
     except (OSError, ValueError, AttributeError):
         return None, None
@@ -150,14 +150,14 @@ def pinned(root: str) -> tuple[str | None, str | None]:
 def compiles(root: str) -> bool:
     """Whether the lock file names the package of NanoClaw that may have to be compiled."""
     try:
-        return b"better-sqlite3@" in bytes_of(os.path.join(root, "pnpm-lock.yaml"), most=MOST)
+        return b"better-sqlite3@" in read_untrusted_bytes(os.path.join(root, "pnpm-lock.yaml"), max_bytes=MOST)
     except OSError:
         return False
 
 
 def stamp(root: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(bytes_of(os.path.join(root, STAMP)))
+        found = json.loads(read_untrusted_bytes(os.path.join(root, STAMP)))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -185,7 +185,7 @@ def build_state(root: str, commit: str | None) -> dict[str, Any]:
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root = told["root"]
-    within(240, root)
+    run_with_deadline(240, root)
     owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
     tree = Tree(root)
@@ -193,7 +193,7 @@ if __name__ == "__main__":
     other = before is not None and before[0] != told["uid"] and os.path.isdir(tree.git_dir)
     theirs = of_another(told, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
     roots = tools()
-    become(told["user"], told["uid"], told["gid"])
+    become_user(told["user"], told["uid"], told["gid"])
     answer: dict[str, Any] = {
         "git": shutil.which("git") is not None,
         "link": os.path.islink(root),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 
 from files.pods.common.atomic_write import replace_in
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import DIRECTORY, NOBODY, Rule, open_directory
 from files.pods.trees.walk import Walk
 
@@ -62,7 +62,7 @@ def give_to_host(root: str, before: int, uid: int, gid: int) -> None:
     for walk in (AllBut(open_directory(root), rule, True), Walk(os.dup(repository), rule, True)):
         failed = [f"{walk.where(name)}: {verdict}" for verdict, name in walk if verdict.isupper()]
         if failed:
-            sys.exit(f"{root}: chown failed ({', '.join(map(shown, failed[:5]))})")
+            sys.exit(f"{root}: chown failed ({', '.join(map(escape_control, failed[:5]))})")
     if before != uid:
         keep_config(repository, uid, gid)
     os.close(repository)

@@ -12,8 +12,8 @@ import os
 import subprocess
 import sys
 
-from files.pods.common.run_as_host_user import become, mounted, on_network, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
 from files.pods.service.mount_allowlist import hand_over_lists
 from files.pods.source.chown_checkout import give_to_host, make_directories
 from files.pods.source.git_worktree import Tree, is_commit, nowhere, shown_url
@@ -75,7 +75,7 @@ def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
     if child == 0:
         status = 1
         try:
-            become(user, uid, gid)
+            become_user(user, uid, gid)
             done = nowhere("ls-remote", "--quiet", repository, "HEAD")
             print(done.stderr, end="", file=sys.stderr, flush=True)
             status = done.returncode
@@ -144,16 +144,16 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root, ids = told["root"], (told["uid"], told["gid"])
     for point in told["mounts"]:
-        if mounted(point)[0] != point:
+        if mount_of(point)[0] != point:
             sys.exit(f"nothing is mounted at {point}; what is to lie there would come to lie beneath it")
-    alone(told["lock"])
-    within(1700, root)
+    run_lock.acquire(told["lock"])
+    run_with_deadline(1700, root)
     busy = at_work(root)
     if busy:
         sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
     owned = told["gives"] or not on_network(root)
     if not owned:
-        become(told["user"], *ids)
+        become_user(told["user"], *ids)
     tree = Tree(root)
     if not os.path.isdir(tree.git_dir) and tree.foreign():
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
@@ -169,7 +169,7 @@ if __name__ == "__main__":
     if of_another:
         give_to_host(root, before, *ids)
     if owned:
-        become(told["user"], *ids)
+        become_user(told["user"], *ids)
     remove_stale_locks(tree.git_dir)
     prepare(tree, told["repository"])
     if told["fetch"]:

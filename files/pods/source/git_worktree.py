@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 
-from files.pods.common.read_untrusted import open_file
-from files.pods.common.run_as_host_user import flush, on_network
+from files.pods.common.read_untrusted import open_regular
+from files.pods.common.run_as_host_user import on_network, sync_file_system
 
 NOT_OURS_TO_WRITE = ("data/", "groups/")
 """Directories of the project root that hold what agents write, or are mount points for it."""
@@ -97,7 +97,7 @@ class Tree:
             return os.fsencode(os.readlink(full))
         if not os.path.isfile(full):
             return None
-        with os.fdopen(open_file(full), "rb") as file:
+        with os.fdopen(open_regular(full), "rb") as file:
             return file.read(LARGEST_FILE)  # as long as no file of a release is
 
     def in_the_way(self, head: str, wanted: str) -> tuple[list[str], list[str]]:
@@ -139,7 +139,7 @@ class Tree:
         """Has files count as being written, from a commit on, until `end`."""
         with open(self.moving, "w", encoding="utf-8") as file:
             file.write(head)
-        flush(self.root)
+        sync_file_system(self.root)
 
     def end(self) -> None:
         if self.interrupted() is not None:

@@ -15,8 +15,8 @@ import sys
 import time
 from contextlib import closing, suppress
 
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.central_database import COPIES, database, make_copy
 
 
@@ -45,12 +45,12 @@ def main(root: str, file: str) -> None:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(600, told["root"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(600, told["root"])
     stopped = subprocess.run(["systemctl", "stop", told["unit"]], capture_output=True, text=True, timeout=300)
     if stopped.returncode != 0:
         sys.exit(f"{told['unit']} does not stop, and its database stays: {stopped.stderr}")
-    become(told["user"], told["uid"], told["gid"])
+    become_user(told["user"], told["uid"], told["gid"])
     try:
         main(told["root"], told["file"])
     except (OSError, sqlite3.Error) as failure:

@@ -11,8 +11,8 @@ import os
 import sqlite3
 import sys
 
-from files.pods.common.run_as_host_user import become, flush, forget_errors, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree
@@ -40,7 +40,7 @@ def first_checkout(tree: Tree, wanted: str) -> None:
             paths.append(path)
     run(tree, "checkout-index", "--force", "--quiet", "-z", "--stdin", feed="\0".join(paths) + "\0")
     tree.run("update-index", "-q", "--refresh", seconds=600)
-    flush(tree.root)
+    sync_file_system(tree.root)
     run(tree, "update-ref", "--no-deref", "HEAD", wanted)
 
 
@@ -92,7 +92,7 @@ def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
     known = set(tree.names("ls-files", "-z"))
     gone = [path for path in ours if path in known and not os.path.lexists(os.path.join(tree.root, path))]
     run(tree, "checkout-index", "--quiet", "-z", "--stdin", feed="".join(path + "\0" for path in gone))
-    flush(tree.root)
+    sync_file_system(tree.root)
     run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", wanted)
 
 
@@ -122,8 +122,8 @@ def main(tree: Tree, ref: str, stash: str | None) -> None:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(1500, told["root"])
-    become(told["user"], told["uid"], told["gid"])
-    forget_errors(told["root"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(1500, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
+    discard_write_errors(told["root"])
     main(Tree(told["root"]), told["ref"], told["stash"])

@@ -11,8 +11,8 @@ import os
 import subprocess
 import sys
 
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.run_lock import alone
+from files.pods.common import run_lock
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.git_worktree import Tree
 from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, needs_of
 from files.pods.source.version_state import MARKED, unmarked
@@ -49,7 +49,7 @@ def main(root: str) -> None:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    alone(told["lock"])
-    within(300, told["root"])
-    become(told["user"], told["uid"], told["gid"])
+    run_lock.acquire(told["lock"])
+    run_with_deadline(300, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
     main(told["root"])

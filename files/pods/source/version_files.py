@@ -8,7 +8,7 @@ import re
 import subprocess
 from typing import Any
 
-from files.pods.common.read_untrusted import text_of
+from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.source.git_worktree import NO_PROGRAMS, Tree
 
 MARKER_SCRIPT = "scripts/upgrade-state.ts"
@@ -50,7 +50,7 @@ class VersionFiles:
 
     def text(self, path: str) -> str | None:
         if self.stays(path):
-            return text_of(os.path.join(self.tree.root, path))
+            return read_untrusted_text(os.path.join(self.tree.root, path))
         name = self.entry(self.git_dir, self.wanted, path)
         content = self.git(self.git_dir, "cat-file", "blob", name) if name else None
         return None if content is None else content[: 1 << 20].decode("utf-8", "replace")
@@ -73,7 +73,7 @@ class VersionFiles:
             return ""
         listed = self.tree.run("ls-files", "-z", "--others", "--exclude-standard", "--", "src").stdout
         paths = [path for path in listed.split("\0") if path][:1000]
-        return "".join(text_of(os.path.join(self.tree.root, path)) or "" for path in paths)
+        return "".join(read_untrusted_text(os.path.join(self.tree.root, path)) or "" for path in paths)
 
 
 def needs_of(files: VersionFiles) -> dict[str, Any] | None:

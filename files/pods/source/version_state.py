@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from files.pods.common.read_untrusted import text_of
+from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import Tree
@@ -63,7 +63,7 @@ def unmarked(tree: Tree, version: str) -> str:
     """Why NanoClaw would not start for want of its marker; empty where it would, or the role has set it for HEAD."""
     head = tree.commit("HEAD")
     try:
-        found = json.loads(text_of(os.path.join(tree.root, MARKER)) or "")
+        found = json.loads(read_untrusted_text(os.path.join(tree.root, MARKER)) or "")
         state = {key: found.get(key) for key in ("version", "commit", "tree")}
     except (ValueError, AttributeError):
         return f"{MARKER} is not there, or cannot be read"
@@ -71,7 +71,7 @@ def unmarked(tree: Tree, version: str) -> str:
         return f"{MARKER} is of {str(state['version'])[:60]}, and {version} is checked out"
     if state["commit"] is not None and (state["commit"], state["tree"]) != (head, tree.ask("rev-parse", "HEAD^{tree}")):
         return f"{MARKER} is of another commit"
-    marked = (text_of(os.path.join(tree.root, MARKED)) or "").strip()
+    marked = (read_untrusted_text(os.path.join(tree.root, MARKED)) or "").strip()
     return "" if marked == head else f"{MARKER} was not set since HEAD moved"
 
 

@@ -24,7 +24,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.chown_workers import Givers
 from files.pods.trees.entry import NOBODY, Rule, open_below, open_directory
 from files.pods.trees.find_mismatches import UnsureError, differing
@@ -113,7 +113,7 @@ class Found:
             verdict = "foreign others"
         self.counts[verdict] += entries
         if verdict != "right" and len(self.samples.setdefault(verdict, [])) < SAMPLE:
-            self.samples[verdict].append(shown(where) or ".")
+            self.samples[verdict].append(escape_control(where) or ".")
         if time.monotonic() > self.end:
             raise EndlessError
         if self.entries > self.most:

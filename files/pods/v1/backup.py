@@ -17,8 +17,8 @@ import sqlite3
 import sys
 from typing import Any
 
-from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
-from files.pods.common.sanitize import shown
+from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
+from files.pods.common.sanitize import escape_control
 from files.pods.v1.database import BESIDE, DATABASE, UnreadError, contents, files_of
 from files.pods.v1.snapshot_dir import view
 
@@ -80,10 +80,10 @@ def main(told: dict[str, Any]) -> dict[str, Any]:
     remove(new)
     os.makedirs(to, mode=0o700, exist_ok=True)
     os.makedirs(new, mode=0o700)
-    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: made(told["v1"], new), MAX_MEMORY)
     if "value" not in done:
         remove(new)
-        sys.exit(shown(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
+        sys.exit(escape_control(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
     os.chmod(f"{new}/{DATABASE}", 0o600)
     with open(f"{new}/{DATABASE}", "rb") as file:
         os.fsync(file.fileno())

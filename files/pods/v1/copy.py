@@ -25,8 +25,8 @@ from collections.abc import Callable
 from typing import Any
 
 from files.pods.common.atomic_write import replace
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.run_as_ids import acting
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.run_as_ids import run_as
 from files.pods.source.git_worktree import Tree
 from files.pods.trees.entry import open_directory
 from files.pods.v1.confine import directory_below
@@ -110,7 +110,7 @@ class Copier:
 
     def as_host(self, work: Callable[[], Any]) -> Any:
         """What `work` returns as the host user, whose tree v2's is."""
-        answer = acting((self.asked["uid"], self.asked["gid"]), 60, work)
+        answer = run_as((self.asked["uid"], self.asked["gid"]), 60, work)
         if "value" not in answer:
             sys.exit(f"{self.asked['root']}: {answer['text']}")
         return answer["value"]
@@ -150,7 +150,7 @@ class Copier:
             return
         name = ".config/nanoclaw/mount-allowlist.json"
         owner = os.stat(home)
-        read = acting((owner.st_uid, owner.st_gid), 60, lambda: text_of(f"{home}/{name}"))
+        read = run_as((owner.st_uid, owner.st_gid), 60, lambda: read_untrusted_text(f"{home}/{name}"))
         if "value" not in read:
             sys.exit(f"{home}/{name}: {read['text']}")
         if read["value"] is not None:

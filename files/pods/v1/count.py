@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import Rule, open_directory
 from files.pods.trees.walk import Walk
 from files.pods.v1.snapshot_dir import TREES, kind_of
@@ -78,7 +78,7 @@ class Count(Walk):
         self.counts[kind] += 1
         known = self.samples.setdefault(kind, [])
         if len(known) < SAMPLES:
-            known.append(shown(path))
+            known.append(escape_control(path))
 
 
 def count(root: str, tree: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from files.pods.common.read_untrusted import open_file, pieces
-from files.pods.common.sanitize import shown
+from files.pods.common.read_untrusted import open_regular, read_chunks
+from files.pods.common.sanitize import escape_control
 from files.pods.v1.snapshot_dir import kind_of
 
 DATABASE = "messages.db"
@@ -53,9 +53,9 @@ def database(store: str, scratch: str) -> dict[str, Any]:
         found.update(bytes=sizes[""], wal=sizes.get("-wal", 0), journal=sizes.get("-journal", 0), uid=there[""].st_uid)
         found.update(contents(store, scratch, rows_of, min(COPY_AT_MOST, available() // 2)))
     except (UnreadError, OSError, sqlite3.OperationalError, sqlite3.DataError) as error:  # DataError: it is too big
-        found.update(state="unread", text=shown(str(error)))
+        found.update(state="unread", text=escape_control(str(error)))
     except sqlite3.DatabaseError as error:
-        found.update(state="corrupt", text=shown(str(error)))
+        found.update(state="corrupt", text=escape_control(str(error)))
     return found
 
 
@@ -113,7 +113,7 @@ def unchanged(store: str, work: Callable[[], Any]) -> Any:
 
 
 def head_of(path: str) -> bytes:
-    handle = open_file(path)
+    handle = open_regular(path)
     try:
         return os.read(handle, 100)
     finally:
@@ -132,7 +132,7 @@ def copy(store: str, scratch: str, most: int | None) -> None:
             os.unlink(f"{scratch}/{DATABASE}{suffix}")
         if suffix in there:
             with open(f"{scratch}/{DATABASE}{suffix}", "xb") as to:
-                for piece in pieces(open_file(f"{store}/{DATABASE}{suffix}"), left):
+                for piece in read_chunks(open_regular(f"{store}/{DATABASE}{suffix}"), left):
                     left -= to.write(piece)
 
 
@@ -186,7 +186,7 @@ def check(connection: sqlite3.Connection) -> dict[str, Any]:
         said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.OperationalError:
         return {"state": "read", "checked": False}
-    return {"state": "read", "checked": True} if said == "ok" else {"state": "corrupt", "text": shown(said)}
+    return {"state": "read", "checked": True} if said == "ok" else {"state": "corrupt", "text": escape_control(said)}
 
 
 def tables_in(connection: sqlite3.Connection) -> set[str]:
@@ -226,19 +226,25 @@ def group(row: dict[str, str], direct: dict[str, bool]) -> dict[str, Any]:
     folder, jid = row.get("folder", ""), row.get("jid", "")
     main = row["is_main"] == "1" if "is_main" in row else folder == "main"
     mounts = mounts_of(row.get("container_config") or "{}")
-    return {"folder": shown(folder), "jid": shown(jid), "main": main, "direct": direct.get(jid), "mounts": mounts}
+    return {
+        "folder": escape_control(folder),
+        "jid": escape_control(jid),
+        "main": main,
+        "direct": direct.get(jid),
+        "mounts": mounts,
+    }
 
 
 def mounts_of(config: str) -> list[str]:
     """The directories of the host that a group's agent has beside its own."""
     try:
         found = json.loads(config).get("additionalMounts") or []
-        return [shown(str(mount["hostPath"])) for mount in found]
+        return [escape_control(str(mount["hostPath"])) for mount in found]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ["(it cannot be read)"]
 
 
 def task(row: dict[str, str], direct: dict[str, bool]) -> dict[str, Any]:
     names = {"folder": "group_folder", "jid": "chat_jid", "kind": "schedule_type", "value": "schedule_value"}
-    said = {key: shown(row.get(column, "")) for key, column in {**names, "status": "status"}.items()}
+    said = {key: escape_control(row.get(column, "")) for key, column in {**names, "status": "status"}.items()}
     return {**said, "direct": direct.get(row.get("chat_jid", ""))}

@@ -22,11 +22,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from files.pods.common.dotenv import carried, line_of
-from files.pods.common.read_untrusted import bytes_of, open_file, pieces
-from files.pods.common.run_as_ids import LIBC, MOST_MEMORY, ROOT, acting, checked
-from files.pods.common.run_lock import alone
-from files.pods.common.sanitize import shown
+from files.pods.common import run_lock
+from files.pods.common.dotenv import effective_entries, format_line
+from files.pods.common.read_untrusted import open_regular, read_chunks, read_untrusted_bytes
+from files.pods.common.run_as_ids import LIBC, MAX_MEMORY, ROOT, checked, run_as
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import DIRECTORY, GONE
 from files.pods.v1.database import DATABASE, UnreadError, contents, files_of
 from files.pods.v1.rows import presented, tables_of, write_tables
@@ -80,12 +80,12 @@ class Room:
     def enter(self, path: str) -> None:
         self.entries -= 1
         if self.entries < 0:
-            raise UnreadError(f"{shown(path)}: there are more than {MOST_ENTRIES} entries to be copied")
+            raise UnreadError(f"{escape_control(path)}: there are more than {MOST_ENTRIES} entries to be copied")
 
     def write(self, handle: int, to: str) -> None:
         """Copy an open file, and close it."""
         with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-            for piece in pieces(handle, min(LARGEST_FILE, self.bytes)):
+            for piece in read_chunks(handle, min(LARGEST_FILE, self.bytes)):
                 self.bytes -= copy.write(piece)
 
 
@@ -149,12 +149,12 @@ def folders(top: int, path: str) -> Iterable[tuple[str, int]]:
 def copy_env(top: int, to: str) -> None:
     """Write what v1 goes by of its .env, a line each: NanoClaw's own step takes the last line, even an empty one."""
     try:
-        text = bytes_of(".env", top).decode("utf-8", "surrogateescape")
+        text = read_untrusted_bytes(".env", top).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return
     except OSError as error:
         raise UnreadError(f".env is a link, no file, or too large ({error.strerror})") from error
-    lines = [line_of(name, value) + "\n" for name, value in carried(text).items()]
+    lines = [format_line(name, value) + "\n" for name, value in effective_entries(text).items()]
     with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -173,10 +173,10 @@ def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, le
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
         if stat.S_ISREG(mode):
-            room.write(open_file(name, directory), to)
+            room.write(open_regular(name, directory), to)
         elif stat.S_ISDIR(mode) and deep:
             if level > MOST_LEVELS:
-                raise UnreadError(f"{shown(to)} lies too deep to be copied")
+                raise UnreadError(f"{escape_control(to)} lies too deep to be copied")
             handle = os.open(name, DIRECTORY, dir_fd=directory)
             os.makedirs(to, exist_ok=True)
             with os.scandir(handle) as entries:
@@ -185,7 +185,7 @@ def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, le
             os.close(handle)
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise UnreadError(f"{shown(to)} is too large to be copied ({error.strerror})") from error
+            raise UnreadError(f"{escape_control(to)} is too large to be copied ({error.strerror})") from error
         if error.errno not in (*GONE, errno.EINVAL):
             raise
 
@@ -222,14 +222,14 @@ def extract(told: dict[str, Any]) -> dict[str, Any]:
     if kind_of(to) not in ("there", "absent"):
         sys.exit(f"{to}: something else is there ({kind_of(to)})")
     os.makedirs(above, mode=0o755, exist_ok=True)
-    alone(f"{above}/.{name}.lock")
+    run_lock.acquire(f"{above}/.{name}.lock")
     if os.path.lexists(new):
         shutil.rmtree(new)
     os.mkdir(new, 0o700)
-    done = acting(ROOT, SECONDS, lambda: made(told["v1"], new), MOST_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: made(told["v1"], new), MAX_MEMORY)
     if "value" not in done:
         shutil.rmtree(new)
-        sys.exit(shown(f"{told['v1']}: {done['text'] or done['error']}"))
+        sys.exit(escape_control(f"{told['v1']}: {done['text'] or done['error']}"))
     size = give_view(new, told["uid"], told["gid"])
     put_in_place(new, to)
     return {**done["value"], "bytes": size}

@@ -7,9 +7,9 @@ import os
 import re
 from typing import Any
 
-from files.pods.common.dotenv import labels, unread
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.sanitize import shown
+from files.pods.common.dotenv import safe_labels, unread_lines
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import open_directory
 
 MOST_LINES = 1000
@@ -17,9 +17,9 @@ MOST_LINES = 1000
 
 def version_of(root: str) -> str | None:
     """The version that package.json states."""
-    text = text_of(f"{root}/package.json") or ""
+    text = read_untrusted_text(f"{root}/package.json") or ""
     found = re.search(r'"version"\s*:\s*"([0-9][^"]{0,30})"', text)
-    return shown(found[1]) if found else None
+    return escape_control(found[1]) if found else None
 
 
 def names_in(path: str) -> list[str]:
@@ -48,10 +48,10 @@ def env_of(root: str) -> dict[str, Any]:
 
     `env` is None where it is a link, no file, or too large.
     """
-    text = text_of(f"{root}/.env") if os.path.lexists(f"{root}/.env") else ""
+    text = read_untrusted_text(f"{root}/.env") if os.path.lexists(f"{root}/.env") else ""
     if text is None:
         return {"env": None, "env_unread": []}
-    return {"env": sorted(labels(text).values()), "env_unread": unread(text)[:MOST_LINES]}
+    return {"env": sorted(safe_labels(text).values()), "env_unread": unread_lines(text)[:MOST_LINES]}
 
 
 def is_there(path: str) -> bool:
@@ -70,8 +70,14 @@ def senders(home: str | None) -> dict[str, Any] | None:
     path = f"{home}/.config/nanoclaw/sender-allowlist.json"
     if home is None or not is_there(path):
         return None
-    text = text_of(path, follow=True)
-    nothing = {"path": shown(path), "read": text is not None, "valid": False, "everybody": text is not None, "chats": 0}
+    text = read_untrusted_text(path, follow=True)
+    nothing = {
+        "path": escape_control(path),
+        "read": text is not None,
+        "valid": False,
+        "everybody": text is not None,
+        "chats": 0,
+    }
     try:
         said = json.loads(text or "")
         everybody = said["default"]["allow"] == "*"
@@ -85,8 +91,8 @@ def allowed_mounts(home: str | None) -> dict[str, Any] | None:
     path = f"{home}/.config/nanoclaw/mount-allowlist.json"
     if home is None or not is_there(path):
         return None
-    text = text_of(path)
-    nothing = {"path": shown(path), "read": text is not None, "valid": False, "roots": 0}
+    text = read_untrusted_text(path)
+    nothing = {"path": escape_control(path), "read": text is not None, "valid": False, "roots": 0}
     try:
         return {**nothing, "valid": True, "roots": len(json.loads(text or "")["allowedRoots"])}
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -99,12 +105,19 @@ def lists(homes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for one in homes:
         home = one["home"]
         places = [f"{home}/.config/nanoclaw/{name}-allowlist.json" for name in ("sender", "mount")]
-        texts = [(is_there(place), text_of(place, follow=True)) for place in places]
+        texts = [(is_there(place), read_untrusted_text(place, follow=True)) for place in places]
         texts = [text if text != (True, None) else (True, place) for text, place in zip(texts, places)]  # noqa: B905
         if texts not in known:
             known.append(texts)
         said = {"senders": senders(home), "mounts": allowed_mounts(home), "alike": known.index(texts)}
-        found.append({"path": shown(home), "plain": shown(home) == home, "by": shown(one["by"]), **said})
+        found.append(
+            {
+                "path": escape_control(home),
+                "plain": escape_control(home) == home,
+                "by": escape_control(one["by"]),
+                **said,
+            }
+        )
     return found
 
 
@@ -112,11 +125,13 @@ def files(root: str) -> dict[str, Any]:
     """What it has of files of the project root."""
     return {
         "version": version_of(root),
-        "folders": [shown(name) for name in folders_in(f"{root}/groups")],
+        "folders": [escape_control(name) for name in folders_in(f"{root}/groups")],
         "conversations": {
-            shown(name): found for name in folders_in(f"{root}/data/sessions") if (found := conversations(root, name))
+            escape_control(name): found
+            for name in folders_in(f"{root}/data/sessions")
+            if (found := conversations(root, name))
         },
         "auth": len(names_in(f"{root}/store/auth")),
-        "skills": [shown(name) for name in folders_in(f"{root}/container/skills")],
+        "skills": [escape_control(name) for name in folders_in(f"{root}/container/skills")],
         **env_of(root),
     }

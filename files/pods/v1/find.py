@@ -14,22 +14,22 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
-from files.pods.common.mountinfo import carrier, may_hang, mount_table
-from files.pods.common.run_as_ids import ROOT, acting
-from files.pods.common.sanitize import shown
-from files.pods.common.systemctl import Manager, UnaskedError, running_users, service_names, show_units
+from files.pods.common.mountinfo import find_mount, may_hang, mount_table
+from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.sanitize import escape_control
+from files.pods.common.systemctl import Manager, ManagerError, running_users, service_names, show_units
 from files.pods.common.unit_commands import (
-    SEARCHED,
+    PROPERTIES,
     STARTS_NODE,
     USER_UNITS,
-    commands,
-    directory_of,
+    command_text,
+    environment_text,
+    last_setting,
     paths_in,
-    surroundings,
-    text_setting,
-    unasked_texts,
+    unit_file_texts,
+    working_directory,
 )
-from files.pods.common.users import home_with
+from files.pods.common.users import home_of
 from files.pods.service.root_processes import root_processes
 from files.pods.v1.files import folders_in, version_of
 
@@ -48,8 +48,8 @@ def every_home() -> tuple[list[tuple[int, str]], list[str]]:
     named = {(entry.pw_uid, os.path.normpath(entry.pw_dir)) for entry in pwd.getpwall() if entry.pw_dir[:1] == "/"}
     homes = sorted({home for _, home in named} | set(above))
     remote = [home for home in homes if may_hang(home, table)]
-    answer = acting(ROOT, 10, lambda: [home for home in remote if os.path.isdir(home)])
-    unseen = [] if "value" in answer else sorted({mount.point for home in remote if (mount := carrier(home, table))})
+    answer = run_as(ROOT, 10, lambda: [home for home in remote if os.path.isdir(home)])
+    unseen = [] if "value" in answer else sorted({mount.point for home in remote if (mount := find_mount(home, table))})
     there = [home for home in homes if home not in remote and os.path.isdir(home)] + answer.get("value", [])
     users = {home: {uid for uid, place in named if place == home} for home in there}
     return [(uid, home) for home in there for uid in sorted(users[home] or {os.stat(home).st_uid})], unseen
@@ -125,17 +125,17 @@ def by_units(
     manager: Manager, homes: list[str], is_root: Callable[[str], bool] = has_database, name: str | None = UNIT
 ) -> list[tuple[str, str]]:
     """The project roots that the units of a manager start; and where the unit of a name does, whatever is there."""
-    home = home_with(0 if manager is None else manager) or "".join(homes[:1]) or None
+    home = home_of(0 if manager is None else manager) or "".join(homes[:1]) or None
     texts: list[tuple[str, str, str]] = []
     if manager is None or manager in running_users():
-        with suppress(UnaskedError):  # what cannot be asked is refused when an install is looked into
-            for unit in show_units(manager, service_names(manager), (*SEARCHED, "FragmentPath")):
-                where = directory_of(unit, home)
-                text = "\n".join([commands(unit), where, surroundings(unit)])
+        with suppress(ManagerError):  # what cannot be asked is refused when an install is looked into
+            for unit in show_units(manager, service_names(manager), (*PROPERTIES, "FragmentPath")):
+                where = working_directory(unit, home)
+                text = "\n".join([command_text(unit), where, environment_text(unit)])
                 texts.append((unit.get("FragmentPath") or unit["Id"], where, text))
     if not texts:
-        for path, text, _ in unasked_texts(manager, homes):
-            where = (text_setting(text, "WorkingDirectory") or home or "/").replace("%h", home or "/nonexistent")
+        for path, text, _ in unit_file_texts(manager, homes):
+            where = (last_setting(text, "WorkingDirectory") or home or "/").replace("%h", home or "/nonexistent")
             texts.append((path, where, text))
     found = []
     for file, where, text in texts:
@@ -173,4 +173,9 @@ def judged(path: str, by: list[str], *, trusted: bool = True) -> dict[str, Any]:
         kind = "v2"
     else:
         kind = "v1" if os.path.lexists(f"{path}/store/messages.db") else "no database"
-    return {"path": path, "by": [shown(one) for one in dict.fromkeys(by)][:3], "kind": kind, "trusted": trusted}
+    return {
+        "path": path,
+        "by": [escape_control(one) for one in dict.fromkeys(by)][:3],
+        "kind": kind,
+        "trusted": trusted,
+    }

@@ -20,10 +20,10 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from files.pods.common.atomic_write import replace
-from files.pods.common.dotenv import FROM_V1, carried, with_entries
-from files.pods.common.read_untrusted import bytes_of
-from files.pods.common.run_as_host_user import become, within
-from files.pods.common.sanitize import shown
+from files.pods.common.dotenv import V1_HEADING, effective_entries, merge_entries
+from files.pods.common.read_untrusted import read_untrusted_bytes
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.sanitize import escape_control
 from files.pods.v1.memory import memories_of, settle_memory
 from files.pods.v1.rules import chat_among
 from files.pods.v1.tasks import UnusableError, Wanted, opened, settle_tasks, text_of_value, wanted_of
@@ -73,7 +73,7 @@ class Corrections:
         self.answer: dict[str, Any] = {**numbers, **{name: [] for name in lists}}
 
     def leave(self, what: str, why: str) -> None:
-        self.answer["left"].append({"what": shown(what), "why": shown(why)})
+        self.answer["left"].append({"what": escape_control(what), "why": escape_control(why)})
 
     def of_groups(self) -> list[tuple[str, Session]]:
         """The sessions of registered groups, each with its folder."""
@@ -159,24 +159,24 @@ def settle_env(view: str, root: str, kept: set[str]) -> int:
     NanoClaw's own step changes none that is there, and takes an empty one for one that is.
     """
     try:
-        wanted = carried(bytes_of(f"{view}/.env").decode("utf-8", "surrogateescape"))
-        text = bytes_of(f"{root}/.env").decode("utf-8", "surrogateescape")
+        wanted = effective_entries(read_untrusted_bytes(f"{view}/.env").decode("utf-8", "surrogateescape"))
+        text = read_untrusted_bytes(f"{root}/.env").decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return 0
-    before, mark, after = text.partition(FROM_V1)
-    there, own = carried(text), kept | set(carried(before))
+    before, mark, after = text.partition(V1_HEADING)
+    there, own = effective_entries(text), kept | set(effective_entries(before))
     new = {name: value for name, value in wanted.items() if name not in own and there.get(name) != value}
     if new:
         if not mark:
             before = before.rstrip("\n") + "\n\n"
-        whole = f"{before}{FROM_V1}\n{with_entries(after.removeprefix(chr(10)), new)}"
+        whole = f"{before}{V1_HEADING}\n{merge_entries(after.removeprefix(chr(10)), new)}"
         replace(f"{root}/.env", whole.encode("utf-8", "surrogateescape"), 0o600)
     return len(new)
 
 
 def corrected(view: str, root: str, unknown_senders: str | None, kept: Sequence[str] = ()) -> dict[str, Any]:
     if unknown_senders is not None and unknown_senders not in POLICIES:
-        sys.exit(f"unknown_senders: {shown(unknown_senders)} is none of {', '.join(POLICIES)}")
+        sys.exit(f"unknown_senders: {escape_control(unknown_senders)} is none of {', '.join(POLICIES)}")
     try:
         corrections = Corrections(view, root)
     except UnusableError as error:
@@ -192,8 +192,8 @@ def corrected(view: str, root: str, unknown_senders: str | None, kept: Sequence[
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    within(SECONDS, told["root"])
-    become(told["user"], told["uid"], told["gid"])
+    run_with_deadline(SECONDS, told["root"])
+    become_user(told["user"], told["uid"], told["gid"])
     print(
         json.dumps(
             corrected(told["view"].rstrip("/"), told["root"].rstrip("/"), told["unknown_senders"], told["env_set"])

@@ -12,10 +12,10 @@ import os
 import sys
 from typing import Any
 
-from files.pods.common.mountinfo import mount_table, under
-from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
-from files.pods.common.sanitize import shown
-from files.pods.common.users import account_with
+from files.pods.common.mountinfo import is_below, mount_table
+from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
+from files.pods.common.sanitize import escape_control
+from files.pods.common.users import passwd_entry
 from files.pods.v1.count import counts
 from files.pods.v1.database import database
 from files.pods.v1.files import files, lists
@@ -26,7 +26,7 @@ from files.pods.v1.snapshot_dir import TREES, view
 
 def owner(path: str) -> dict[str, Any]:
     found = os.lstat(path)
-    entry = account_with(found.st_uid)
+    entry = passwd_entry(found.st_uid)
     return {"uid": found.st_uid, "gid": found.st_gid, "user": entry.pw_name if entry else None}
 
 
@@ -34,7 +34,11 @@ def mounted_in(path: str) -> list[str]:
     """Other file systems in the install, which are not looked into."""
     seen = {path, *(f"{path}/{name}" for name in TREES)}
     return sorted(
-        {shown(mount.point) for mount in mount_table() if under(path, mount.point) and mount.point not in seen}
+        {
+            escape_control(mount.point)
+            for mount in mount_table()
+            if is_below(path, mount.point) and mount.point not in seen
+        }
     )
 
 
@@ -77,12 +81,12 @@ def look(told: dict[str, Any]) -> dict[str, Any]:
         paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1" and found["trusted"]]
         if len(paths) == 1:
             runs = within(100, lambda: running(paths[0], homes_with_units(where), where))
-            install = within(told["seconds"], lambda: described(paths[0], runs["homes"]), MOST_MEMORY)
+            install = within(told["seconds"], lambda: described(paths[0], runs["homes"]), MAX_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
-            answer["install"] = {"path": shown(paths[0]), "owner": owned, **runs, **install}
+            answer["install"] = {"path": escape_control(paths[0]), "owner": owned, **runs, **install}
     except RuntimeError as error:
-        answer["error"] = shown(str(error))
-    answer["candidates"] = [{**found, "path": shown(found["path"])} for found in answer["candidates"]]
+        answer["error"] = escape_control(str(error))
+    answer["candidates"] = [{**found, "path": escape_control(found["path"])} for found in answer["candidates"]]
     return answer
 
 
@@ -90,14 +94,14 @@ def others(told: dict[str, Any], where: list[tuple[int, str]], known: list[str])
     """Installs of users who are not asked: to be listed. What those users do to be found must cost nobody a look."""
     if told["dir"] != AUTO:
         return []
-    answer = acting(ROOT, 20, lambda: others_installs(told["uid"], where, known))
+    answer = run_as(ROOT, 20, lambda: others_installs(told["uid"], where, known))
     found: list[dict[str, Any]] = answer.get("value", [])
     return found
 
 
 def within(seconds: int, work: Any, memory: int | None = None) -> Any:
     """What `work` returns in a child, which a server that is gone cannot hang."""
-    answer = acting(ROOT, seconds, work, memory)
+    answer = run_as(ROOT, seconds, work, memory)
     if "value" not in answer:
         raise RuntimeError(answer["text"] or answer["error"])
     return answer["value"]

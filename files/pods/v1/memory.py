@@ -15,8 +15,8 @@ import os
 from typing import Any
 
 from files.pods.common.atomic_write import replace_in
-from files.pods.common.read_untrusted import bytes_of
-from files.pods.common.sanitize import shown
+from files.pods.common.read_untrusted import read_untrusted_bytes
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import DIRECTORY, GONE
 from files.pods.v1.rules import is_folder
 
@@ -32,7 +32,7 @@ class StrangeError(Exception):
 def text_in(directory: int, name: str) -> bytes | None:
     """What a regular file holds; None where there is none."""
     try:
-        return bytes_of(name, directory, most=LONGEST_MEMORY)
+        return read_untrusted_bytes(name, directory, max_bytes=LONGEST_MEMORY)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -77,7 +77,7 @@ def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any
                 answer["global"] += knows is not None
                 os.close(place)
         except StrangeError as error:
-            answer["left"].append({"what": f"memory of {shown(name)}", "why": str(error)})
+            answer["left"].append({"what": f"memory of {escape_control(name)}", "why": str(error)})
 
 
 def settle_own(place: int, memory: bytes | None, shared: bytes | None) -> bool:

@@ -9,9 +9,9 @@ import os
 import re
 from typing import Any
 
-from files.pods.common.read_untrusted import text_of
-from files.pods.common.sanitize import shown
-from files.pods.common.users import home_with, may_write
+from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.sanitize import escape_control
+from files.pods.common.users import home_of, may_write
 from files.pods.service.root_agents import running_agents
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units
@@ -22,8 +22,8 @@ def pid_file(root: str) -> dict[str, Any] | None:
     path = f"{root}/nanoclaw.pid"
     if not os.path.lexists(path):
         return None
-    noted = (text_of(path) or "").strip()
-    return {"file": shown(path), "pid": int(noted) if re.fullmatch("[0-9]{1,9}", noted) else None}
+    noted = (read_untrusted_text(path) or "").strip()
+    return {"file": escape_control(path), "pid": int(noted) if re.fullmatch("[0-9]{1,9}", noted) else None}
 
 
 def processes(root: str) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def homes_of(
     + every: the homes of this machine, with their users
     """
     homes: list[tuple[str | None, str]] = [
-        (one["home"] or home_with(one["uid"]), f"process {one['pid']}") for one in running
+        (one["home"] or home_of(one["uid"]), f"process {one['pid']}") for one in running
     ]
     at_work = {(one["manager"], one["of"], one["unit"]) for one in running}
     for unit in found:
@@ -52,11 +52,11 @@ def homes_of(
         if unit["home"]:
             homes.append((unit["home"], unit["file"]))
         elif key not in at_work:
-            homes.append((home_with(unit["uid"]), unit["file"]))
+            homes.append((home_of(unit["uid"]), unit["file"]))
     if not homes:
         owner, database = os.stat(root).st_uid, os.stat(f"{root}/store/messages.db").st_uid
-        homes = [(home_with(owner), f"the owner of {root}"), (home_with(database), "the owner of its database")]
-        homes += [(home_with(0), "root")]
+        homes = [(home_of(owner), f"the owner of {root}"), (home_of(database), "the owner of its database")]
+        homes += [(home_of(0), "root")]
         homes += [(home, f"uid {uid}, who may write {root}") for uid, home in every if has_lists(home, uid, root)]
     known: dict[str, str] = {}
     for home, by in homes:
@@ -82,7 +82,7 @@ def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]
         "unasked": services["unasked"],
         "strangers": services["strangers"],
         "homes": homes_of(root, services["units"], alive, every),
-        "processes": [{**one, "directory": shown(one["directory"])} for one in alive],
+        "processes": [{**one, "directory": escape_control(one["directory"])} for one in alive],
         "pid_file": pid_file(root),
         "containers": None if agents is None else [f"{where}:{name}" if where else name for where, name in agents],
     }

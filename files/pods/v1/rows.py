@@ -12,7 +12,7 @@ import os
 import sqlite3
 from typing import Any
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.v1.database import COLUMNS, UnreadError, connected, tables_in, taken
 from files.pods.v1.rules import cron_of, is_folder, period_of, understood
 
@@ -55,7 +55,7 @@ def presented(tables: Rows) -> tuple[Rows, dict[str, Any]]:
         columns, rows = tables[name]
         kept[name] = columns, [row for row in rows if is_folder(row.get(column))]
     strange = [row for row in tables["registered_groups"][1] if not is_folder(row.get("folder"))]
-    left = [{"what": f"group {shown(str(row.get('jid')))}", "why": NO_FOLDER} for row in strange]
+    left = [{"what": f"group {escape_control(str(row.get('jid')))}", "why": NO_FOLDER} for row in strange]
     columns, groups = kept["registered_groups"]
     if "is_main" not in columns:
         rows = [{**row, "is_main": int(row["folder"] == "main")} for row in groups]
@@ -69,7 +69,7 @@ def presented(tables: Rows) -> tuple[Rows, dict[str, Any]]:
     return kept, {
         "groups": len(groups),
         "tasks": sum(task.get("status") == "active" for task in changed),
-        "paused": [shown(str(one)) for one in paused],
+        "paused": [escape_control(str(one)) for one in paused],
         "approximated": [about for task in tasks if (about := approximated(task))],
         "left": left,
         "folders": sorted(registered),
@@ -96,7 +96,7 @@ def approximated(task: dict[str, Any]) -> dict[str, str]:
     period = to_be_changed(task)
     if not period or task.get("status") not in ("active", "paused") or cron_of(period)[1]:
         return {}
-    return {"id": shown(str(task["id"])), "from": f"every {period} ms", "to": cron_of(period)[0]}
+    return {"id": escape_control(str(task["id"])), "from": f"every {period} ms", "to": cron_of(period)[0]}
 
 
 def write_tables(path: str, rows: Rows) -> None:

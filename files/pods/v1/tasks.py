@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 from files.pods.v1.rules import schedule
 
 LIVE = ("pending", "paused")
@@ -75,9 +75,9 @@ def settle_tasks(directory: str, wanted: list[Wanted], answer: dict[str, Any]) -
         for row in rows:
             if origin(row) is not None and origin(row) not in ids and row["status"] in LIVE:
                 inbound.execute("DELETE FROM messages_in WHERE id = ?", (row["id"],))
-                answer["tasks_removed"].append(shown(text_of_value(row["id"])))
+                answer["tasks_removed"].append(escape_control(text_of_value(row["id"])))
         for one in wanted:
-            name = shown(text_of_value(one.task["id"]))
+            name = escape_control(text_of_value(one.task["id"]))
             live = [row for row in by.get(one.task["id"], []) if row["status"] in LIVE]
             if live:
                 changed = [change(inbound, row, one) for row in live]

@@ -11,8 +11,8 @@ import subprocess
 import time
 from typing import Any
 
-from files.pods.common.read_text import read
-from files.pods.common.systemctl import asker
+from files.pods.common.read_text import read_text_or_none
+from files.pods.common.systemctl import child_options
 
 
 class ServiceError(Exception):
@@ -34,7 +34,7 @@ def systemctl(unit: dict[str, Any], *words: str, seconds: int = 60) -> tuple[int
             timeout=seconds,
             cwd="/",
             check=False,
-            **asker(manager),
+            **child_options(manager),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 124, str(error)
@@ -75,7 +75,7 @@ def has_process(shown: str) -> bool:
     group = said.get("ControlGroup", "")
     places = (f"/sys/fs/cgroup{group}", f"/sys/fs/cgroup/systemd{group}", f"/sys/fs/cgroup/unified{group}")
     every = [directory for place in places if group for directory, _, _ in os.walk(place)]
-    return any((read(f"{directory}/cgroup.procs") or "").strip() for directory in every)
+    return any((read_text_or_none(f"{directory}/cgroup.procs") or "").strip() for directory in every)
 
 
 def drop_in(unit: dict[str, Any]) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from files.pods.common import run_as_ids as acting_program
-from files.pods.common.read_text import read
-from files.pods.common.read_untrusted import LARGEST, bytes_of, text_of
-from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
+from files.pods.common.read_text import read_text_or_none
+from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_bytes, read_untrusted_text
+from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.service.last_start import digest
 from files.pods.v1.database import UnreadError
 from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
@@ -58,18 +58,23 @@ def test_only_a_regular_file_of_bounded_size_is_read(
 ) -> None:
     plant(tmp_path / "it")
     with pytest.raises(OSError) as raised:
-        bytes_of(str(tmp_path / "it"))
+        read_untrusted_bytes(str(tmp_path / "it"))
     assert raised.value.errno == number
-    assert text_of(str(tmp_path / "it")) is None
-    assert plant is link or read(str(tmp_path / "it")) is None
+    assert read_untrusted_text(str(tmp_path / "it")) is None
+    assert plant is link or read_text_or_none(str(tmp_path / "it")) is None
 
 
 def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_path: Path) -> None:
     link(tmp_path / "it")
-    assert text_of(str(tmp_path / "it"), follow=True) is None and read(str(tmp_path / "it")) is None
+    assert (
+        read_untrusted_text(str(tmp_path / "it"), follow=True) is None
+        and read_text_or_none(str(tmp_path / "it")) is None
+    )
     (tmp_path / "other").write_text("text")
     (tmp_path / "name").symlink_to("other")
-    assert text_of(str(tmp_path / "name"), follow=True) == "text" == read(str(tmp_path / "name"))
+    assert (
+        read_untrusted_text(str(tmp_path / "name"), follow=True) == "text" == read_text_or_none(str(tmp_path / "name"))
+    )
 
 
 @needs_root
@@ -77,7 +82,7 @@ def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_
 def test_an_input_of_the_service_that_never_ends_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
     """The host user may put anything in the place of .env, and root compares it at each run."""
     plant(tmp_path / "it")
-    answer = acting(ROOT, 10, lambda: digest(str(tmp_path / "it")), MOST_MEMORY)
+    answer = run_as(ROOT, 10, lambda: digest(str(tmp_path / "it")), MAX_MEMORY)
     assert answer == {"value": None}
 
 
@@ -91,36 +96,36 @@ def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: 
         return really(path, flags, *more, **named)
 
     monkeypatch.setattr("os.open", noted)
-    assert text_of(str(tmp_path / "it"), follow=True) is None
+    assert read_untrusted_text(str(tmp_path / "it"), follow=True) is None
     assert opened == [os.O_PATH]
 
 
 def test_a_file_may_be_as_large_as_the_bound_and_no_larger(tmp_path: Path) -> None:
-    (tmp_path / "it").write_bytes(b"x" * LARGEST)
-    assert len(bytes_of(str(tmp_path / "it"))) == LARGEST
-    (tmp_path / "it").write_bytes(b"x" * (LARGEST + 1))
+    (tmp_path / "it").write_bytes(b"x" * MAX_BYTES)
+    assert len(read_untrusted_bytes(str(tmp_path / "it"))) == MAX_BYTES
+    (tmp_path / "it").write_bytes(b"x" * (MAX_BYTES + 1))
     with pytest.raises(OSError, match="larger than"):
-        bytes_of(str(tmp_path / "it"))
+        read_untrusted_bytes(str(tmp_path / "it"))
 
 
 def test_a_file_without_a_size_is_bounded_as_it_is_read() -> None:
     """Those of proc(5) say 0."""
     with pytest.raises(OSError, match="larger than 10 bytes"):
-        bytes_of("/proc/self/status", most=10)
+        read_untrusted_bytes("/proc/self/status", max_bytes=10)
 
 
 def test_work_has_no_more_memory_than_it_may_have() -> None:
     if os.geteuid() == 0:
-        answer = acting(ROOT, 20, lambda: len(bytearray(MOST_MEMORY)), MOST_MEMORY)
-        assert answer == {"error": "ENOMEM", "text": f"it takes more than {MOST_MEMORY >> 20} MiB of memory"}
-        assert acting(ROOT, 20, lambda: len(bytearray(1 << 20)), MOST_MEMORY) == {"value": 1 << 20}
+        answer = run_as(ROOT, 20, lambda: len(bytearray(MAX_MEMORY)), MAX_MEMORY)
+        assert answer == {"error": "ENOMEM", "text": f"it takes more than {MAX_MEMORY >> 20} MiB of memory"}
+        assert run_as(ROOT, 20, lambda: len(bytearray(1 << 20)), MAX_MEMORY) == {"value": 1 << 20}
 
 
 @needs_root
 def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acting_program, "LARGEST_ANSWER", 1 << 20)
-    assert acting(ROOT, 20, lambda: "x" * (2 << 20))["error"] == "EFBIG"
-    assert len(acting(ROOT, 20, lambda: "x" * (1 << 19))["value"]) == 1 << 19
+    monkeypatch.setattr(acting_program, "MAX_REPLY", 1 << 20)
+    assert run_as(ROOT, 20, lambda: "x" * (2 << 20))["error"] == "EFBIG"
+    assert len(run_as(ROOT, 20, lambda: "x" * (1 << 19))["value"]) == 1 << 19
 
 
 @needs_root
@@ -162,7 +167,7 @@ def test_a_look_at_v1_sees_nothing_else_of_the_machine(tmp_path: Path) -> None:
         ways = [f"{root}/groups/{name}/passwd" for name in ("out", "up", "proc")]
         return [sorted(map(str, Path("/").iterdir())), [way for way in ways if Path(way).exists()], scratch]
 
-    assert acting(ROOT, 20, seen) == {"value": [["/proc", "/scratch", "/tmp", "/v1"], [], "/scratch"]}
+    assert run_as(ROOT, 20, seen) == {"value": [["/proc", "/scratch", "/tmp", "/v1"], [], "/scratch"]}
 
 
 def database(path: Path) -> sqlite3.Connection:

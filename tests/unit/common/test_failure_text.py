@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.common.failure_text import SHOWN, cause_of
+from files.pods.common.failure_text import MAX_LINES, find_cause
 from files.pods.source.git_trust import quoted, trusting
 
 GYP = """\
@@ -61,19 +61,19 @@ Node.js v20.19.2
     ],
 )
 def test_the_first_line_that_is_shown_names_the_cause(output: str, first: str) -> None:
-    found = cause_of(output)
-    assert first in found[0] and 0 < len(found) <= SHOWN
+    found = find_cause(output)
+    assert first in found[0] and 0 < len(found) <= MAX_LINES
     assert all(line.isprintable() and len(line) <= 200 for line in found)
 
 
 @pytest.mark.parametrize("output", [GYP, PNPM, TSX])
 def test_neither_progress_nor_stack_frames_are_shown(output: str) -> None:
-    assert not [line for line in cause_of(output) if "Progress" in line or ".js:" in line or "node:internal" in line]
+    assert not [line for line in find_cause(output) if "Progress" in line or ".js:" in line or "node:internal" in line]
 
 
 def test_nothing_printed_has_no_cause_and_a_line_counts_once() -> None:
-    assert cause_of("\n \n") == []
-    assert cause_of("fatal: no\nfatal: no\n") == ["fatal: no"]
+    assert find_cause("\n \n") == []
+    assert find_cause("fatal: no\nfatal: no\n") == ["fatal: no"]
 
 
 def config(*words: str) -> str:

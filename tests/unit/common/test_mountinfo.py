@@ -1,4 +1,4 @@
-"""What programs import of one another: a file put in the place of another, the mount table."""
+"""Atomic replacement of files, and the mount table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from files.pods.common import run_as_host_user as host_user
 from files.pods.common.atomic_write import replace
-from files.pods.common.mountinfo import Mounted, carrier, is_remote, may_hang, mount_table
+from files.pods.common.mountinfo import Mount, find_mount, is_remote, may_hang, mount_table
 from tasks.bundle import entry_file
 
 TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -28,7 +28,7 @@ TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> list[Mounted]:
+def table(monkeypatch: pytest.MonkeyPatch) -> list[Mount]:
     monkeypatch.setattr(builtins, "open", lambda *_words, **_more: io.StringIO(TABLE))
     try:
         return mount_table()
@@ -36,8 +36,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> list[Mounted]:
         monkeypatch.undo()
 
 
-def test_the_mount_table_is_read_as_the_kernel_writes_it(table: list[Mounted]) -> None:
-    assert table[1] == Mounted(
+def test_mount_table_parses_mountinfo(table: list[Mount]) -> None:
+    assert table[1] == Mount(
         "/pods", "/", "nfs4", "[fd00::1]:/srv/a b", ["rw", "nosuid"], ["rw", "vers=4.2", "addr=fd00::1"]
     )
     assert (table[2].point, table[2].root) == ("/opt/nano claw/data/v2-sessions", "/v2-sessions")
@@ -49,21 +49,21 @@ def test_the_mount_table_is_read_as_the_kernel_writes_it(table: list[Mounted]) -
     ("path", "number"),
     [("/", 0), ("/podsandmore", 0), ("/pods", 3), ("/pods/x", 3), ("/opt/nano claw/data/v2-sessions/x", 2), ("/po", 4)],
 )
-def test_a_path_lies_on_the_deepest_mount_and_the_last_one_there(table: list[Mounted], path: str, number: int) -> None:
-    assert carrier(path, table) is table[number]
+def test_find_mount_returns_the_deepest_and_last_mount(table: list[Mount], path: str, number: int) -> None:
+    assert find_mount(path, table) is table[number]
 
 
-def test_a_file_takes_the_place_of_another_whole(tmp_path: Path) -> None:
+def test_replace_swaps_the_file_atomically_and_replaces_a_link(tmp_path: Path) -> None:
     path, elsewhere = tmp_path / "deep" / "file", tmp_path / "elsewhere"
     elsewhere.write_text("mine")
     path.parent.mkdir()
     path.symlink_to(elsewhere)
-    seen: list[tuple[str, int]] = []
+    checked: list[tuple[str, int]] = []
     replace(
-        str(path), b"new\n", 0o640, check=lambda new: seen.append((Path(new).read_text(), Path(new).stat().st_mode))
+        str(path), b"new\n", 0o640, check=lambda new: checked.append((Path(new).read_text(), Path(new).stat().st_mode))
     )
     assert (path.is_symlink(), path.read_text(), path.stat().st_mode & 0o777) == (False, "new\n", 0o640)
-    assert seen == [("new\n", 0o100640)]
+    assert checked == [("new\n", 0o100640)]
     assert elsewhere.read_text() == "mine"
 
 
@@ -72,7 +72,7 @@ def refuse(_new: str) -> None:
 
 
 @pytest.mark.parametrize("check", [refuse, os.unlink])
-def test_where_that_fails_the_old_file_stays_alone(tmp_path: Path, check: Callable[[str], Any]) -> None:
+def test_failed_check_keeps_the_old_file(tmp_path: Path, check: Callable[[str], Any]) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises((SystemExit, FileNotFoundError)):
@@ -87,14 +87,14 @@ def test_where_that_fails_the_old_file_stays_alone(tmp_path: Path, check: Callab
         *("virtiofs", "fuse", "fuse.sshfs", "fuse.s3fs", "fuse.glusterfs", "orangefs", "gpfs", "a-type-of-tomorrow"),
     ],
 )
-def test_a_network_file_system_of_any_type_may_hang(kind: str) -> None:
-    mount = Mounted("/home", "/", kind, "server:/home", ["rw"], ["rw"])
-    root = Mounted("/", "/", "ext4", "/dev/vda1", ["rw"], ["rw"])
+def test_network_file_system_of_any_type_may_hang(kind: str) -> None:
+    mount = Mount("/home", "/", kind, "server:/home", ["rw"], ["rw"])
+    root = Mount("/", "/", "ext4", "/dev/vda1", ["rw"], ["rw"])
     assert may_hang("/home/ada", [root, mount])
     assert not may_hang("/homes", [root, mount])
 
 
-def test_no_file_system_of_this_machines_own_counts_as_a_servers() -> None:
+def test_local_file_systems_of_this_kernel_are_not_remote() -> None:
     listed = [line.split("\t") for line in Path("/proc/filesystems").read_text().splitlines()]
     devices = {name for nodev, name in listed if not nodev}
     assert devices and not {name for name in devices if is_remote(name)}
@@ -103,34 +103,32 @@ def test_no_file_system_of_this_machines_own_counts_as_a_servers() -> None:
 @pytest.mark.parametrize(
     ("kind", "server_says"), [("nfs", True), ("nfs4", True), *((kind, False) for kind in ("ceph", "virtiofs", "ext4"))]
 )
-def test_root_makes_and_chowns_a_project_root_but_where_an_nfs_server_may_squash_it(
-    kind: str, server_says: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the host user nobody could make a new one in /opt: what may hang is not what squashes."""
-    monkeypatch.setattr(host_user, "mount_table", lambda: [Mounted("/opt", "/", kind, "x:/opt", ["rw"], ["rw"])])
+def test_only_nfs_counts_as_on_network(kind: str, server_says: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other file systems root must create it: the host user cannot write to /opt."""
+    monkeypatch.setattr(host_user, "mount_table", lambda: [Mount("/opt", "/", kind, "x:/opt", ["rw"], ["rw"])])
     assert host_user.on_network("/opt/nanoclaw") is server_says
 
 
-def test_what_lies_beneath_a_mount_point_on_a_dead_server_is_not_looked_at(
+def test_preflight_does_not_list_a_mount_point_on_a_dead_server(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /srv rw - fuse.sshfs far:/ rw\n"
-    asked: list[str] = []
+    listed: list[str] = []
     real_open, real_list = builtins.open, os.listdir
 
     def fake_open(path: Any, *words: Any, **more: Any) -> Any:
         return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
 
     def fake_list(path: Any = ".") -> list[str]:
-        asked.append(str(path))
+        listed.append(str(path))
         return real_list(path)
 
     monkeypatch.setattr(builtins, "open", fake_open)
     monkeypatch.setattr(os, "listdir", fake_list)
     places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
-    question = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": places}
-    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
+    request = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": places}
+    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(request)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
-    answer = json.loads(capsys.readouterr().out)
-    assert (answer["beneath"], answer["free"]) == ({"/srv/pods": None}, {"/srv/nanoclaw": None})
-    assert "/srv/pods" not in asked
+    reply = json.loads(capsys.readouterr().out)
+    assert (reply["beneath"], reply["free"]) == ({"/srv/pods": None}, {"/srv/nanoclaw": None})
+    assert "/srv/pods" not in listed

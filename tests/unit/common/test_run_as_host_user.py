@@ -1,4 +1,4 @@
-"""Working as the host user: what is written back, and whose errors count."""
+"""Programs of the host user: its ids, and errors of earlier writes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.common.run_as_host_user import flush, forget_errors
+from files.pods.common.run_as_host_user import discard_write_errors, sync_file_system
 from files.pods.source import fetch as fetch_source
 from tests.programs import program_argv
 from tests.unit.trees.trees import needs_root
 
 
-def test_an_error_of_a_flush_is_an_error_and_those_of_before_are_let_go_of(tmp_path: Path) -> None:
-    """A path that is not there stands for a file system that has an error to tell."""
-    forget_errors(str(tmp_path / "none"))
+def test_sync_reports_errors_and_discard_ignores_them(tmp_path: Path) -> None:
+    """A missing path stands for a file system with a write error."""
+    discard_write_errors(str(tmp_path / "none"))
     with pytest.raises(subprocess.CalledProcessError):
-        flush(str(tmp_path / "none"))
-    flush(str(tmp_path))
+        sync_file_system(str(tmp_path / "none"))
+    sync_file_system(str(tmp_path))
 
 
 AS_THE_HOST = (
@@ -41,27 +41,27 @@ AS_THE_HOST = (
     ),
 )
 """Programs that work with NanoClaw's own files, programs and remotes."""
-BECOMES = '''    """Says who it would become, and ends."""
+BECOMES = '''    """Print the user, and exit."""
     print((user, uid, gid), flush=True)
     os._exit(7)
 '''
 
 
 def _becoming(text: str) -> str:
-    """Has `become` of files/pods/common/run_as_host_user.py end the program."""
-    return re.sub(r"(?m)(^def become\(user: str, uid: int, gid: int\) -> None:\n)", rf"\1{BECOMES}", text)
+    """Make `become_user` of files/pods/common/run_as_host_user.py exit the program."""
+    return re.sub(r"(?m)(^def become_user\(user: str, uid: int, gid: int\) -> None:\n)", rf"\1{BECOMES}", text)
 
 
 @pytest.mark.parametrize("name", AS_THE_HOST)
-def test_what_is_nanoclaws_own_is_run_as_the_host_user(name: str, tmp_path: Path) -> None:
-    """The program ends where it becomes another: it has to do that before anything that needs what is not here."""
+def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp_path: Path) -> None:
+    """The program exits where it switches ids. It must do that before anything that fails here."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/systemctl").symlink_to("/bin/true")
-    asked = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
-    asked |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
-    asked |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
+    request = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
+    request |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
+    request |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
     done = subprocess.run(
-        program_argv(name, asked, _becoming),
+        program_argv(name, request, _becoming),
         env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -73,7 +73,7 @@ def test_what_is_nanoclaws_own_is_run_as_the_host_user(name: str, tmp_path: Path
 
 
 @needs_root
-def test_a_remote_is_asked_as_the_host_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_queries_the_remote_as_the_host_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Git starts programs that a configuration names."""
     reading, writing = os.pipe()
 

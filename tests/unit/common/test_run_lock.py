@@ -1,4 +1,4 @@
-"""What waits for the work of a run that was killed."""
+"""The run lock waits for the work of a run that was killed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.programs import program_argv, replaced
 HOLD = f"""
 import os, sys, time
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from files.pods.common.run_lock import alone
-alone(sys.argv[1])
+from files.pods.common.run_lock import acquire
+acquire(sys.argv[1])
 print('mine', flush=True)
 """
 WORK = HOLD + "os.execvp('sleep', ['sleep', sys.argv[2]])\n"
 
 
-def start(text: str, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-I", "-c", text, *words], stdout=subprocess.PIPE, text=True)
+def start(text: str, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-I", "-c", text, *args], stdout=subprocess.PIPE, text=True)
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -30,7 +30,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_the_next_one_waits_for_what_goes_on_without_its_program_and_says_so(tmp_path: Path) -> None:
+def test_acquire_waits_for_a_child_that_outlived_its_run_and_reports_it(tmp_path: Path) -> None:
     lock, begun = str(tmp_path / "made" / "lock"), time.monotonic()
     with start(WORK, lock, "2") as work:
         assert first_line(work) == "mine"
@@ -41,19 +41,19 @@ def test_the_next_one_waits_for_what_goes_on_without_its_program_and_says_so(tmp
 
 
 @pytest.mark.parametrize("program", ["source.fetch", "source.switch_commit", "source.build", "source.build_image"])
-def test_a_program_fails_with_who_is_at_work(tmp_path: Path, program: str) -> None:
+def test_program_names_the_lock_holder_when_it_gives_up(tmp_path: Path, program: str) -> None:
     lock = str(tmp_path / "lock")
-    told = {"root": str(tmp_path), "uid": 0, "gid": 0, "mounts": [], "source": {}, "lock": lock}
-    words = program_argv(program, told, replaced("WAIT = 300", "WAIT = 0"))
+    request = {"root": str(tmp_path), "uid": 0, "gid": 0, "mounts": [], "source": {}, "lock": lock}
+    argv = program_argv(program, request, replaced("WAIT_SECONDS = 300", "WAIT_SECONDS = 0"))
     with start(WORK, lock, "60") as work:
         assert first_line(work) == "mine"
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = subprocess.run(argv, capture_output=True, text=True)
         work.kill()
     assert done.returncode == 1
     assert f"process {work.pid} (sleep 60) has {lock}" in done.stderr
 
 
-def test_a_program_of_the_role_is_shown_by_its_name(tmp_path: Path) -> None:
+def test_lock_holder_is_named_by_its_entry(tmp_path: Path) -> None:
     lock = str(tmp_path / "lock")
     with start(f"import sys; del sys.argv[1]\n{HOLD}time.sleep(60)", "source.build", lock) as work:
         assert first_line(work) == "mine"

@@ -1,4 +1,4 @@
-"""Who may write a project root: the kernel says it, of each place that NanoClaw writes."""
+"""Who may write a project root, by access(2) on each path that NanoClaw writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEAM = 4300
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A project root of root's own, which everybody can reach."""
+    """A project root that root owns and everybody can reach."""
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "claw"
         for name in ("store", "data"):
@@ -35,21 +35,21 @@ def root() -> Iterator[Path]:
         yield made
 
 
-def test_root_may_and_who_owns_nothing_there_may_not(root: Path) -> None:
+def test_root_may_write_and_a_user_without_files_may_not(root: Path) -> None:
     assert may_write(0, str(root)) and not may_write(A, str(root))
 
 
 @pytest.mark.parametrize("place", ["store/messages.db", "store", "data/v2.db", "data", "."])
-def test_one_place_that_a_user_may_write_is_enough(root: Path, place: str) -> None:
+def test_one_writable_path_is_enough(root: Path, place: str) -> None:
     os.chown(root / place, A, 0)
     assert may_write(A, str(root))
 
 
-def test_the_groups_of_an_account_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_supplementary_groups_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(root / "data", 0, TEAM)
     (root / "data").chmod(0o775)
     entry = SimpleNamespace(pw_name="andy", pw_gid=A, pw_dir="/nonexistent")
-    monkeypatch.setattr(users, "account_with", lambda _uid: entry)
+    monkeypatch.setattr(users, "passwd_entry", lambda _uid: entry)
     monkeypatch.setattr(os, "getgrouplist", lambda _name, gid: [gid])
     assert not may_write(A, str(root))
     may_write.cache_clear()
@@ -57,19 +57,19 @@ def test_the_groups_of_an_account_count(root: Path, monkeypatch: pytest.MonkeyPa
     assert may_write(A, str(root))
 
 
-def test_a_root_that_a_user_cannot_reach_is_none_that_it_writes(root: Path) -> None:
+def test_unreachable_root_is_not_writable(root: Path) -> None:
     os.chown(root, A, A)
     root.parent.chmod(0o700)
     assert not may_write(A, str(root))
 
 
-def test_what_cannot_be_known_may_be(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "acting", lambda *_words, **_named: {"error": "ETIMEDOUT", "text": "no end"})
+def test_unknown_counts_as_writable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "run_as", lambda *_words, **_named: {"error": "ETIMEDOUT", "text": "no end"})
     assert may_write(A, str(root))
 
 
-def test_a_user_is_a_number_or_a_name_that_nss_knows() -> None:
+def test_uid_of_accepts_a_number_or_a_name() -> None:
     assert users.uid_of("4242") == 4242
     assert users.uid_of("root") == 0 == users.uid_of(pwd.getpwuid(0).pw_name)
     assert users.uid_of("no-such-user") is None
-    assert users.home_with(0) == pwd.getpwuid(0).pw_dir and users.home_with(None) is None
+    assert users.home_of(0) == pwd.getpwuid(0).pw_dir and users.home_of(None) is None

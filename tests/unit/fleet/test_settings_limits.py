@@ -171,7 +171,9 @@ def test_a_context_with_a_comma_is_one_option_to_mount_and_to_the_comparison() -
 
 
 def test_options_in_quotes_are_not_split_at_their_commas() -> None:
-    code = "from files.pods.common.mountinfo import options_in; print(options_in('rw,context=\"a:s0:c1,c2\",hard'))"
+    code = (
+        "from files.pods.common.mountinfo import split_options; print(split_options('rw,context=\"a:s0:c1,c2\",hard'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['rw', 'context=\"a:s0:c1,c2\"', 'hard']\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.mountinfo import Mounted, mount_table
+from files.pods.common.mountinfo import Mount, mount_table
 from files.pods.machine import path_states as place_looks
 from files.pods.machine.path_states import (
     barred_paths,
@@ -186,7 +186,7 @@ def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:
 def test_a_place_on_a_network_mount_is_not_looked_at(tmp_path: Path) -> None:
     (tmp_path / "pods").mkdir()
     (tmp_path / "link").symlink_to("pods")
-    table = [*mount_table(), Mounted(f"{tmp_path}/pods", "/", "nfs4", "nfs1:/x", [], [])]
+    table = [*mount_table(), Mount(f"{tmp_path}/pods", "/", "nfs4", "nfs1:/x", [], [])]
     assert look_at_place(f"{tmp_path}/pods/a", table) is None
     assert look_at_place(f"{tmp_path}/link", table) is None
 
@@ -216,7 +216,7 @@ def test_a_way_is_tried_as_the_user_who_has_to_go_it(tmp_path: Path) -> None:
 
 def test_a_machine_is_known_by_its_boot_its_id_and_its_init(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"/proc/sys/kernel/random/boot_id": "b-1\n", "/etc/machine-id": "m-1\n"}
-    monkeypatch.setattr(place_looks, "read", files.get)
+    monkeypatch.setattr(place_looks, "read_text_or_none", files.get)
     monkeypatch.setattr(os, "readlink", lambda path: "pid:[1]" if path == "/proc/1/ns/pid" else "")
     assert machine_identity() == "b-1 m-1 pid:[1]"
     del files["/proc/sys/kernel/random/boot_id"]

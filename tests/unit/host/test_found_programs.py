@@ -51,7 +51,7 @@ def nvm(folders: Path) -> str:
 
 def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = nvm(folders)
-    monkeypatch.setattr(runtime, "PATH", path)
+    monkeypatch.setattr(runtime, "HOST_PATH", path)
     monkeypatch.setattr(host_service, "NODE_PATH", path)
     roots, theirs = runtime.look("root", 0, 0), runtime.look(*USER)
     assert roots["node"] == {"path": f"{folders}/local/node", "major": 24}
@@ -61,7 +61,7 @@ def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.Mo
 
 
 def test_what_only_root_can_run_is_not_there(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "PATH", f"{folders}/local")
+    monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local")
     (folders / "local/docker").symlink_to(program(folders / "root/docker", "echo Docker version 26"))
     assert runtime.look("root", 0, 0)["programs"]["docker"]
     found = runtime.look(*USER)
@@ -72,7 +72,7 @@ def test_what_only_root_can_run_is_not_there(folders: Path, monkeypatch: pytest.
 def test_what_is_found_first_and_does_not_run_for_its_user_is_refused(
     text: str, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "PATH", f"{folders}/local:{folders}/system")
+    monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local:{folders}/system")
     broken = program(folders / "local/node", f'[ "$(/usr/bin/id -u)" = 0 ] && echo v24.0.0 && exit\n{text}')
     program(folders / "system/node", "echo v22.0.0")
     assert runtime.look("root", 0, 0)["unusable"] == []
@@ -102,7 +102,7 @@ def package(folders: Path, name: str, version: str) -> None:
 def test_a_pnpm_of_another_is_told_from_npms(
     name: str, version: str | None, in_the_way: bool, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkout, "PATH", f"{folders}/local")
+    monkeypatch.setattr(checkout, "HOST_PATH", f"{folders}/local")
     monkeypatch.setenv("PATH", f"{folders}/local:/usr/bin:/bin")
     assert (checkout.pnpm_version(), checkout.pnpm_in_the_way()) == (None, False)
     package(folders, name, "10.33.0")
@@ -110,13 +110,13 @@ def test_a_pnpm_of_another_is_told_from_npms(
 
 
 def test_a_link_to_nothing_is_in_the_way_too(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkout, "PATH", f"{folders}/local")
+    monkeypatch.setattr(checkout, "HOST_PATH", f"{folders}/local")
     (folders / "local/pnpx").symlink_to("/nonexistent/corepack/dist/pnpx.js")
     assert checkout.pnpm_in_the_way()
 
 
 def test_root_installs_pnpm_with_the_npm_that_its_user_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkout, "PATH", "/usr/local/bin:/usr/bin")
+    monkeypatch.setattr(checkout, "HOST_PATH", "/usr/local/bin:/usr/bin")
     theirs: list[str | None] = ["/usr/bin/node", "/usr/bin/npm"]
     assert checkout.npm_path(["/usr/local/bin/node", "/usr/local/bin/npm"], theirs) == "/usr/bin:/usr/local/bin"
     assert checkout.npm_path(theirs, theirs) is None

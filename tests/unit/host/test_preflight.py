@@ -183,7 +183,9 @@ def test_who_can_log_in_is_a_person(
     entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "Ada", str(tmp_path), shell))
     monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
     shadow = f"root:*:1::::::\nada:{password}:1::::::\n"
-    monkeypatch.setattr(account, "read", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text())
+    monkeypatch.setattr(
+        account, "read_text_or_none", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text()
+    )
     monkeypatch.setattr(pwd, "getpwall", lambda: [entry])
     assert account.person(1000) == found
     assert account.person(1001) is None
@@ -223,7 +225,7 @@ def test_a_person_is_who_nss_says(
     other = pwd.struct_passwd(("service", "x", 1000, 1000, "", "/nonexistent", "/usr/sbin/nologin"))
     monkeypatch.setattr(pwd, "getpwuid", {1000: other}.__getitem__)
     monkeypatch.setattr(pwd, "getpwall", lambda: [other, entry])
-    monkeypatch.setattr(account, "read", {"/etc/shadow": shadow, "/etc/passwd": PASSWD}.get)
+    monkeypatch.setattr(account, "read_text_or_none", {"/etc/shadow": shadow, "/etc/passwd": PASSWD}.get)
     answers = {"getent": getent}
     monkeypatch.setattr(account, "ran", lambda *words, **_who: answers.get(words[0], (1, "")))
     assert account.person(1000) == (name if found else None)
@@ -266,7 +268,7 @@ def test_keys_are_looked_for_where_sshd_looks(
     monkeypatch.setattr(shutil, "which", lambda *_words, **_more: "/usr/sbin/sshd")
     answer = (said[0], said[1].format(keys=tmp_path))
     monkeypatch.setattr(account, "ran", lambda *_words, **_who: answer)
-    monkeypatch.setattr(account, "read", {"/etc/shadow": "ada:!:1::::::\n", "/etc/passwd": PASSWD}.get)
+    monkeypatch.setattr(account, "read_text_or_none", {"/etc/shadow": "ada:!:1::::::\n", "/etc/passwd": PASSWD}.get)
     assert account.can_log_in(entry) == found
 
 

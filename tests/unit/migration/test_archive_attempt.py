@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.dotenv import FROM_V1
+from files.pods.common.dotenv import V1_HEADING
 from files.pods.migration import archive_attempt as migration_aside
 from tests.programs import program_argv
 from tests.unit.trees.trees import A, needs_root
 
-ENV = f"A=1\n\n{FROM_V1}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
+ENV = f"A=1\n\n{V1_HEADING}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
 
 
 class V2:

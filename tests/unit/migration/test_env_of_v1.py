@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from files.pods.common.dotenv import FROM_V1, carried, labels, unread
+from files.pods.common.dotenv import V1_HEADING, effective_entries, safe_labels, unread_lines
 from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import Files
 from files.pods.v1.audit.ledger import Ledger
@@ -51,7 +51,7 @@ def nanoclaws_step(view: Path, root: Path) -> None:
     missing = [line for name, line in parsed((view / ".env").read_text()).items() if name not in there]
     if missing:
         text = before + ("\n" if before and not before.endswith("\n") else "")
-        text += "" if FROM_V1 in before else f"\n{FROM_V1}\n"
+        text += "" if V1_HEADING in before else f"\n{V1_HEADING}\n"
         (root / ".env").write_text(text + "\n".join(missing) + "\n")
 
 
@@ -127,27 +127,27 @@ def test_nothing_is_lost_of_what_the_plan_says_is_carried(text: str, later: str,
         case.migrate(text)
         case.migrate(later)
         answer = case.account()
-        if not carried(later) and not (case.root / ".env").exists():
+        if not effective_entries(later) and not (case.root / ".env").exists():
             return
         assert answer["lost"] == []
         assert answer["counts"]["env"]["v1"] == len(env_of(str(case.v1))["env"])
-        own = carried((v2s or "").partition(FROM_V1)[0])
-        now = carried((case.root / ".env").read_text())
-        assert now == {**now, **carried(later), **own}
+        own = effective_entries((v2s or "").partition(V1_HEADING)[0])
+        now = effective_entries((case.root / ".env").read_text())
+        assert now == {**now, **effective_entries(later), **own}
 
 
 @given(TEXTS)
 def test_what_is_neither_a_comment_nor_has_a_name_is_unread(text: str) -> None:
     lines = text.split("\n")
     odd = ("export ", "=====", "-----", "x-y", '  "a"', "}", "no equals")
-    assert unread(text) == [number for number, line in enumerate(lines, 1) if line.startswith(odd)]
+    assert unread_lines(text) == [number for number, line in enumerate(lines, 1) if line.startswith(odd)]
 
 
 def test_an_entry_that_the_role_sets_may_say_something_else(tmp_path: Path) -> None:
     case = Case(tmp_path, "TZ=Europe/Rome\n")
     case.migrate("TZ=Europe/Oslo\nA_TOKEN=1\n", kept=["TZ"])
     assert case.account(kept=["TZ"])["lost"] == [] and case.account(kept=["TZ"])["left"] == []
-    assert carried((case.root / ".env").read_text()) == {"TZ": "Europe/Rome", "A_TOKEN": "1"}
+    assert effective_entries((case.root / ".env").read_text()) == {"TZ": "Europe/Rome", "A_TOKEN": "1"}
 
 
 def test_an_entry_of_v2s_own_stays_and_is_named(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_an_entry_of_v2s_own_stays_and_is_named(tmp_path: Path) -> None:
 def test_a_value_that_v2_lacks_or_has_otherwise_is_lost_and_not_shown(tmp_path: Path) -> None:
     case = Case(tmp_path)
     case.migrate(f"A_TOKEN={SECRET}\nB_TOKEN={SECRET}\n")
-    (case.root / ".env").write_text(f"{FROM_V1}\nA_TOKEN=other\n")
+    (case.root / ".env").write_text(f"{V1_HEADING}\nA_TOKEN=other\n")
     (case.root / ".env").chmod(0o600)
     answer = case.account()
     assert {one["what"]: one["why"] for one in answer["lost"]} == {
@@ -188,7 +188,7 @@ def test_no_part_of_a_value_is_shown_as_a_name(tmp_path: Path, text: str) -> Non
     (case.root / ".env").write_text("")
     seen += json.dumps(case.account())
     assert SECRET.upper() not in seen.upper() and BASE64[:20] not in seen
-    assert case.account()["counts"]["env"]["v1"] == len(carried(text))
+    assert case.account()["counts"]["env"]["v1"] == len(effective_entries(text))
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "large", "directory"])
@@ -221,7 +221,7 @@ def test_the_plan_names_the_lines_that_nanoclaw_does_not_read() -> None:
 
 def test_a_label_is_a_conventional_name_or_a_number() -> None:
     text = "ANTHROPIC_API_KEY=1\nTZ=2\nlower=3\nABCDEF=4\nWITH_QUOTE='a\nNOT_A_NAME=x\n'\nEMPTY_ONE=\n"
-    assert labels(text) == {
+    assert safe_labels(text) == {
         "ANTHROPIC_API_KEY": "ANTHROPIC_API_KEY",
         "TZ": "TZ",
         "lower": "line 3",
@@ -234,12 +234,12 @@ def test_a_label_is_a_conventional_name_or_a_number() -> None:
 @pytest.mark.parametrize("value", ['"x"  # of Discord', "'x' #", '""', "'", '{"a": 1}'])
 def test_a_value_that_ends_in_its_line_hides_no_name_after_it(value: str) -> None:
     text = f"A_KEY={value}\nDISCORD_BOT_TOKEN=1\n"
-    assert labels(text)["DISCORD_BOT_TOKEN"] == ("line 2" if value == "'" else "DISCORD_BOT_TOKEN")
+    assert safe_labels(text)["DISCORD_BOT_TOKEN"] == ("line 2" if value == "'" else "DISCORD_BOT_TOKEN")
 
 
 @pytest.mark.parametrize(("start", "end"), [('"""', '"""'), ("'''", "'''"), ("`", "`"), ('"x" y', '"'), ("[", "]")])
 def test_a_name_within_a_value_of_several_lines_is_not_shown(start: str, end: str) -> None:
-    assert labels(f"A_KEY={start}\nNOT_A_NAME=x\n{end}\nB_KEY=1") == {
+    assert safe_labels(f"A_KEY={start}\nNOT_A_NAME=x\n{end}\nB_KEY=1") == {
         "A_KEY": "A_KEY",
         "NOT_A_NAME": "line 2",
         "B_KEY": "B_KEY",

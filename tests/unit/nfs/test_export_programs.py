@@ -406,7 +406,7 @@ def test_connected_clients_are_what_the_kernel_lists(monkeypatch: pytest.MonkeyP
         "/proc/net/tcp6": "head\n 0: 0:0801 0000000000000000FFFF00000900000A:03E7 01 x\n"
         " 1: 0:0801 000000FD000000000000000003000000:03E7 01 x\n",
     }
-    monkeypatch.setattr(nfs_service, "read", lambda name: tcp.get(name) or reading.read(name))
+    monkeypatch.setattr(nfs_service, "read_text_or_none", lambda name: tcp.get(name) or reading.read_text_or_none(name))
     monkeypatch.setattr(sys, "byteorder", "little")
     assert nfs_service.connected() == [], "no server runs"
     nfsd.mkdir()

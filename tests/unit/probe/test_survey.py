@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.probe.survey import Survey
 from tests.unit.trees.trees import A, needs_root
 
@@ -41,7 +41,7 @@ def survey(tree: Path, name: str = "", instead: Callable[[Real], Real] | None = 
             setattr(os, name, instead(getattr(os, name)))
         return Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups"))
 
-    return acting(ROOT, 20, look)
+    return run_as(ROOT, 20, look)
 
 
 def stale_in(place: str, number: int) -> Callable[[Real], Real]:
@@ -98,9 +98,9 @@ def test_another_error_is_no_vanishing(tree: Path) -> None:
 @needs_root
 def test_sessions_without_end_are_looked_at_for_a_time(tree: Path) -> None:
     """Else an agent that adds sessions has the server called silent."""
-    whole = acting(ROOT, 20, lambda: Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))["value"]
+    whole = run_as(ROOT, 20, lambda: Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))["value"]
     assert whole["complete"] is True
-    ended = acting(ROOT, 20, lambda: Survey((A, A), seconds=0).look(str(tree / "sessions"), str(tree / "groups")))
+    ended = run_as(ROOT, 20, lambda: Survey((A, A), seconds=0).look(str(tree / "sessions"), str(tree / "groups")))
     assert (ended["value"]["complete"], ended["value"]["sessions"], ended["value"]["groups"]) == (False, 0, 0)
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from files.pods.common.dotenv import entries, with_entries
+from files.pods.common.dotenv import merge_entries, parse
 from tasks.model.access.identity import Ids
 from tasks.model.host.env_files import EnvState, differing, digest, open_places, places, refusals
 from tests.programs import entry_argv
@@ -73,8 +73,8 @@ def reads() -> Iterator[Reader]:
 def test_nanoclaw_reads_what_was_wanted_and_what_it_read_before(
     reads: Reader, text: str, wanted: dict[str, str]
 ) -> None:
-    before, after = reads(text), reads(with_entries(text, wanted))
-    assert before == {name: value for name, value in entries(text).items() if value}
+    before, after = reads(text), reads(merge_entries(text, wanted))
+    assert before == {name: value for name, value in parse(text).items() if value}
     for name, value in wanted.items():
         assert after.get(name, "") == value
     assert {name: value for name, value in after.items() if name not in wanted} == {
@@ -84,16 +84,16 @@ def test_nanoclaw_reads_what_was_wanted_and_what_it_read_before(
 
 @given(texts, wanted_entries)
 def test_what_is_set_is_found_and_setting_it_again_changes_nothing(text: str, wanted: dict[str, str]) -> None:
-    once = with_entries(text, wanted)
-    found = entries(once)
+    once = merge_entries(text, wanted)
+    found = parse(once)
     assert {name: found.get(name) for name in wanted} == wanted
-    assert with_entries(once, wanted) == once
+    assert merge_entries(once, wanted) == once
 
 
 def test_other_lines_and_their_order_stay() -> None:
     text = "# keys\nA=1\n\nB = 'two'\r\n  # end\nA=3"
-    assert with_entries(text, {"A": "4", "C": "5 "}) == "# keys\nA=4\n\nB = 'two'\r\n  # end\nC=\"5 \"\n"
-    assert with_entries("A=1\n", {}) == "A=1\n"
+    assert merge_entries(text, {"A": "4", "C": "5 "}) == "# keys\nA=4\n\nB = 'two'\r\n  # end\nC=\"5 \"\n"
+    assert merge_entries("A=1\n", {}) == "A=1\n"
 
 
 @given(wanted_entries)
@@ -146,7 +146,7 @@ def test_a_missing_file_is_made_for_its_owner_alone(root: Root) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     seen = root.look(WANTED)
     assert (differing(WANTED, seen, KEY), open_places(str(root.path), ME, seen)) == ([], [])
-    assert entries(root.env.read_text()) == WANTED
+    assert parse(root.env.read_text()) == WANTED
     assert [path.name for path in root.path.iterdir()] == [".env"]
 
 

@@ -346,7 +346,7 @@ def test_a_strangers_manager_that_does_not_answer_blocks_nothing_and_v1s_is_name
         f"mkdir -p {place}; python3 /run/silent.py {place}/private & sleep 0.5; chmod -R 777 /run/user"
         for place in places
     )
-    answer = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.ANSWER_SECONDS = 2")
+    answer = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.REPLY_TIMEOUT = 2")
     assert answer[ROOTS[0]]["units"] == [] and answer[ROOTS[0]]["strangers"] == []
     assert answer[ROOTS[0]]["unasked"] == [{"uid": ANDY, "why": "it does not answer in time"}]
 
@@ -388,7 +388,7 @@ def test_a_unit_that_systemd_has_not_read_again_is_said_to_be_so(tmp_path: Path)
 
 @needs_managers
 def test_without_systemd_no_unit_is_not_none(tmp_path: Path) -> None:
-    silent = "import files.pods.common.systemctl as s; s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
+    silent = "import files.pods.common.systemctl as s; s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
     answer = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
     assert (answer["units"], [one["uid"] for one in answer["unasked"]]) == ([], [None])
 
@@ -399,7 +399,7 @@ def test_on_a_machine_that_systemd_does_not_run_its_silence_is_no_doubt_and_file
     machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN, "User=andy")})
     machine.users = USERS
     away = "import files.pods.common.systemctl as s, files.pods.service.root_units as r; r.BOOTED = '/nowhere'; "
-    away += "s.asker = lambda manager: {'env': {'PATH': '/nowhere'}}"
+    away += "s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
     answer = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
     assert answer["unasked"] == []
     assert [(one["name"], one["uid"], one["active"]) for one in answer["units"]] == [("claw.service", ANDY, "unknown")]

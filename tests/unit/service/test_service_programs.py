@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.common.lstat_below import place
+from files.pods.common.lstat_below import lstat_below
 from files.pods.service import state as host_service
 from files.pods.service.last_start import outdated
 from files.pods.service.log import logged, plain, size_of
@@ -51,9 +51,9 @@ def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "real" / "file").write_text("")
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "loose").symlink_to("nowhere")
-    assert place(str(tmp_path / name), str(tmp_path))["kind"] == "link"
-    assert place(str(tmp_path / "real" / "file"), str(tmp_path))["kind"] == "file"
-    assert place(str(tmp_path / "none" / "file"), str(tmp_path)) == {"kind": "absent"}
+    assert lstat_below(str(tmp_path / name), str(tmp_path))["kind"] == "link"
+    assert lstat_below(str(tmp_path / "real" / "file"), str(tmp_path))["kind"] == "file"
+    assert lstat_below(str(tmp_path / "none" / "file"), str(tmp_path)) == {"kind": "absent"}
 
 
 def test_what_agents_have_logged_is_no_command_for_a_terminal() -> None:

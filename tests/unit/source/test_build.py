@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.common.run_as_host_user import PATH
+from files.pods.common.run_as_host_user import HOST_PATH
 from files.pods.service.last_start import digest
 from files.pods.source import build as build_source
 from files.pods.source.build import MODULES, main
@@ -207,7 +207,7 @@ def test_a_node_that_hangs_does_not_load_a_module(tmp_path: Path, monkeypatch: p
 
 def test_the_program_builds_as_the_host_user_with_the_path_of_its_service(checked_out: Host) -> None:
     """Where that path has no pnpm, the one of this test's is not taken, and it is said whose path it is."""
-    if shutil.which("pnpm", path=PATH):
+    if shutil.which("pnpm", path=HOST_PATH):
         pytest.skip("this machine has a pnpm of its own")
     done = checked_out.run("source.build", source={"lock": "", "package": "", "node": "20"})
     me = pwd.getpwuid(os.getuid()).pw_name

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from files.pods.common.run_as_ids import ROOT, acting
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.trees import main as own_trees
 from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import LONGEST, packed, unpacked
@@ -87,7 +87,7 @@ def test_a_tree_that_is_all_nobodys_over_nfsv4_is_a_lost_mapping_of_names(
     monkeypatch.setattr(own_trees, "mount_types", lambda: types)
     asked = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
     asked |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
-    answer = acting(ROOT, 20, lambda: own_trees.look(asked, False, time.monotonic() + 20))
+    answer = run_as(ROOT, 20, lambda: own_trees.look(asked, False, time.monotonic() + 20))
     assert answer["value"]["state"] == state
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.run_as_ids import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, acting, checked
+from files.pods.common.run_as_ids import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, checked, run_as
 from files.pods.v1.audit.walk import whole_pass
 from tests.lab.v1_tree import WHEN
 from tests.unit.trees.trees import needs_root
@@ -332,5 +332,5 @@ def test_what_another_file_system_holds_inside_of_a_tree_is_named(
         whole_pass(str(it.v1), False, ledger, lambda _seen: None)
         return told
 
-    answer = acting(ROOT, 20, looked)
+    answer = run_as(ROOT, 20, looked)
     assert {tuple(one) for one in answer["value"]} == set(lost)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.dotenv import carried
+from files.pods.common.dotenv import effective_entries
 from files.pods.v1.database import UnreadError, unchanged
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, WHEN, make_tree
@@ -96,7 +96,7 @@ def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Pa
     folders = ("main", "global", "family", "mother", "club", "discord", "papers", "silent", "forgotten")
     assert files == {"store/messages.db", ".env", "package.json", *(f"groups/{name}/CLAUDE.md" for name in folders)}
     assert (to / "groups/main/CLAUDE.md").read_text() == "memory of main\n"
-    assert carried((to / ".env").read_text()) == carried((root / ".env").read_text()) != {}
+    assert effective_entries((to / ".env").read_text()) == effective_entries((root / ".env").read_text()) != {}
     sessions = {path.name for path in (to / "data/sessions").iterdir()}
     assert sessions == {path.name for path in (root / "data/sessions").iterdir()} | {"silent"}
 

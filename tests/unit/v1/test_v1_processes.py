@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.common.read_untrusted import LARGEST, text_of
+from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_text
 from files.pods.service import root_processes
 from files.pods.v1 import database as v1_database
 from files.pods.v1 import processes as v1_running
@@ -209,8 +209,8 @@ def test_a_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pyte
 def test_only_small_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
-    (tmp_path / "large").write_bytes(b"x" * (LARGEST + 1))
+    (tmp_path / "large").write_bytes(b"x" * (MAX_BYTES + 1))
     os.mkfifo(tmp_path / "pipe")
     names = ("file", "link", "large", "pipe", "none")
-    assert [text_of(str(tmp_path / name)) for name in names] == ["text", None, None, None, None]
-    assert text_of(str(tmp_path / "link"), follow=True) == "text"
+    assert [read_untrusted_text(str(tmp_path / name)) for name in names] == ["text", None, None, None, None]
+    assert read_untrusted_text(str(tmp_path / "link"), follow=True) == "text"

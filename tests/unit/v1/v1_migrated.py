@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from files.pods.common.dotenv import FROM_V1
+from files.pods.common.dotenv import V1_HEADING
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
 from tests.programs import entry_argv
@@ -172,7 +172,7 @@ def _files(it: Migrated, folders: list[str]) -> None:
     if (it.v1 / "store/auth").exists():
         shutil.copytree(it.v1 / "store/auth", it.root / "store/auth")
     shutil.copytree(it.v1 / "container/skills", it.root / "container/skills")
-    (it.root / ".env").write_text(f"ONECLI_URL=http://x\n\n{FROM_V1}\n" + (it.v1 / ".env").read_text())
+    (it.root / ".env").write_text(f"ONECLI_URL=http://x\n\n{V1_HEADING}\n" + (it.v1 / ".env").read_text())
     (it.root / ".env").chmod(0o600)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from files.pods.common.run_as_ids import error_of
+from files.pods.common.run_as_ids import describe_error
 from files.pods.v1.audit.databases import Row, Tables, database_of
 from files.pods.v1.audit.entries import Below, type_of
 from files.pods.v1.audit.ledger import Ledger
@@ -172,7 +172,7 @@ class Chats:
             with database_of(self.v2.directory([*sessions_of(agent), session]), name, self.scratch) as tables:
                 return ask(tables)
         except (OSError, sqlite3.Error) as error:
-            return f"{name} of session {session} cannot be read ({error_of(error)[0]})"
+            return f"{name} of session {session} cannot be read ({describe_error(error)[0]})"
 
 
 def sessions_of(agent: str) -> list[str]:

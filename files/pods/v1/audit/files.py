@@ -6,8 +6,8 @@ import os
 import stat
 from typing import Any
 
-from files.pods.common.dotenv import FROM_V1, carried, labels, unread
-from files.pods.common.read_untrusted import text_of
+from files.pods.common.dotenv import V1_HEADING, effective_entries, safe_labels, unread_lines
+from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.v1.audit.chats import Group
 from files.pods.v1.audit.entries import Below, owner_why, same_time, type_of
 from files.pods.v1.audit.ledger import Ledger
@@ -148,15 +148,15 @@ class Files:
             self.ledger.lose("file .env", "is no file in v1, and is not carried over")
             return
         text, v2s = (("" if it is None else it.decode("utf-8", "replace")) for it in (was, now))
-        there, own, called = carried(v2s), carried(v2s.partition(FROM_V1)[0]), labels(text)
-        for name, value in carried(text).items():
+        there, own, called = effective_entries(v2s), effective_entries(v2s.partition(V1_HEADING)[0]), safe_labels(text)
+        for name, value in effective_entries(text).items():
             what, differs = f"env {called[name]}", there.get(name) != value
             if differs and name in own and name not in names:
                 self.ledger.leave(what, "v2's .env has one of its own, which stays", "env")
             else:
                 why = "" if name in there else "not there"
                 self.ledger.judge("env", what, why or ("has another value" if differs and name not in names else ""))
-        if numbers := unread(text):
+        if numbers := unread_lines(text):
             self.ledger.leave("lines of .env", f"NanoClaw does not read them: {', '.join(map(str, numbers[:20]))}")
         found = self.v2.look([".env"])
         if found is None:
@@ -170,7 +170,7 @@ def allow_list_why(told: dict[str, str]) -> str:
     name = ".config/nanoclaw/mount-allowlist.json"
     if not os.path.lexists(f"{told['v1_home']}/{name}"):
         return ""
-    was, now = (text_of(f"{told[home]}/{name}") for home in ("v1_home", "home"))
+    was, now = (read_untrusted_text(f"{told[home]}/{name}") for home in ("v1_home", "home"))
     if was is None:
         return "is no file in v1's home, and is not carried over"
     if was == now:

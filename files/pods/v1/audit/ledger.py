@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from files.pods.common.sanitize import shown
+from files.pods.common.sanitize import escape_control
 
 KINDS = ("groups", "tasks", "conversations", "memories", "files", "auth", "env", "skills")
 LISTED = 200
@@ -32,13 +32,13 @@ class Ledger:
             self.counts[kind]["v2"] += 1
 
     def lose(self, what: str, why: str) -> None:
-        name = shown(what)
+        name = escape_control(what)
         if not self.is_known(what):
             self.note("lost", self.lost, name, why)
 
     def leave(self, what: str, why: str, kind: str | None = None) -> None:
         """For what is not carried over by rule; said once. Counts with `kind`."""
-        name = shown(what)
+        name = escape_control(what)
         if kind:
             self.counts[kind]["v1"] += 1
         if name not in self.said:
@@ -46,12 +46,12 @@ class Ledger:
             self.note("left", self.left, name, why)
 
     def is_known(self, what: str) -> bool:
-        name = shown(what)
+        name = escape_control(what)
         return name in self.known and len(name) < CUT
 
     def note(self, which: str, to: list[dict[str, str]], name: str, why: str) -> None:
         if len(to) < LISTED:
-            to.append({"what": name, "why": shown(why)})
+            to.append({"what": name, "why": escape_control(why)})
         else:
             self.more[which] += 1
 

@@ -21,8 +21,8 @@ import sqlite3
 import sys
 from typing import Any
 
-from files.pods.common.run_as_ids import MOST_MEMORY, ROOT, acting
-from files.pods.common.sanitize import shown
+from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
+from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import open_directory
 from files.pods.v1.audit.chats import Central, Chats, Said, said_by
 from files.pods.v1.audit.databases import database_of
@@ -80,9 +80,9 @@ def account(told: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     told = json.loads(sys.argv[1])
-    answer = acting(ROOT, told["seconds"], lambda: account(told), MOST_MEMORY)
+    answer = run_as(ROOT, told["seconds"], lambda: account(told), MAX_MEMORY)
     if "value" not in answer:
-        sys.exit(f"the account of {told['v1']} came to no end: {shown(answer['text'] or answer['error'])}")
+        sys.exit(f"the account of {told['v1']} came to no end: {escape_control(answer['text'] or answer['error'])}")
     print(json.dumps(answer["value"]))
     if told.get("must") and (lost := answer["value"]["lost"]):
         sys.exit("v2 does not have all: " + "; ".join(f"{one['what']}: {one['why']}" for one in lost[:20]))

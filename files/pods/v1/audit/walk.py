@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from files.pods.common.run_as_ids import error_of
+from files.pods.common.run_as_ids import describe_error
 from files.pods.trees.entry import Rule, open_directory
 from files.pods.trees.walk import Walk
 from files.pods.v1.audit.entries import READ_FILE, content_of, digest_of, type_of
@@ -90,7 +90,7 @@ def whole_pass(v1: str, deep: bool, ledger: Ledger, take: Callable[[Seen], None]
             listing.see(seen)
             take(seen)
         except OSError as error:  # else a walk would take what is missing in v2 for what vanished in v1
-            ledger.lose(f"file {seen.path}", f"could not be compared ({error_of(error)[0]})")
+            ledger.lose(f"file {seen.path}", f"could not be compared ({describe_error(error)[0]})")
 
     for tree in ("", *TREES):
         path = f"{v1}/{tree}" if tree else v1
