@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan, ServerPlan
-from tasks.model.ownership.trees import duty, host_trees, server_trees
+from tasks.model.ownership.trees import chown_by, host_trees, server_trees
 from tasks.operations.guard import guard
 from tasks.operations.ownership import tree_owner
 
@@ -35,12 +35,12 @@ def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
     + plan: the host's plan
     + guarded: whether this run has seen to the guard already
     """
-    its_duty = duty(plan)
-    if its_duty != "server":
+    machine = chown_by(plan)
+    if machine != "server":
         tree_owner(
             name="Give sessions and groups to the agent",
             trees=host_trees(plan),
-            can_change=its_duty == "change",
+            can_change=machine == "host",
             _timeout=WALK,
         )
     if not guarded:

@@ -25,7 +25,7 @@ from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Pro
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import server_problems
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.preflight import guarded_first, persons, refuse, unguarded
+from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
@@ -140,7 +140,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     looks = Looks(members, run_config)
     fleet = looks.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
     machines = looks.machines
-    problems = [*refuse(fleet, machines), *unserved(fleet, machines)]
+    problems = [*machine_problems(fleet, machines), *unserved(fleet, machines)]
     for name, exports in looks.exports.items():
         if exports and (machine := machines[name]):
             problems += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
@@ -152,7 +152,7 @@ def _check_machines(inventory: Inventory) -> Checked:
         raise PreflightError(problems)
     fleet = _plan(inventory, observed, looks.chosen.ids)
     fleet = looks.settle(fleet, lambda ids: _plan(inventory, observed, ids))
-    if problems := persons(fleet, machines):
+    if problems := agent_uid_problems(fleet, machines):
         raise PreflightError(problems)
     looks.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
@@ -185,7 +185,7 @@ def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, st
     """The hosts of this run by their strategy and why they have it."""
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for plan in (fleet.hosts[member.name] for member in members if member.name in fleet.hosts):
-        found[plan.access.access, plan.access.reason].append(plan.name)
+        found[plan.strategy.name, plan.strategy.reason].append(plan.name)
     return found
 
 

@@ -23,7 +23,7 @@ from tasks.facts.packages import Packages
 from tasks.facts.runtime import RuntimeFact, runtime_request
 from tasks.facts.v2_installs import V2Installs, installs_request
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
-from tasks.model.ownership.trees import duty, host_trees, server_trees
+from tasks.model.ownership.trees import chown_by, host_trees, server_trees
 from tasks.operations.env_files import KEY
 from tasks.replies import ask_together
 
@@ -57,7 +57,7 @@ def of_host(plan: HostPlan) -> list[Question]:
     ]
     if state.check_for_changes:  # a check phase looks into a commit that is not checked out
         questions.append(Question(Checkout, checkout_request(plan, peek=True)))
-    if duty(plan) != "server":
+    if chown_by(plan) != "server":
         questions.append(Question(TreeOwners, trees_request(host_trees(plan))))
     return questions
 

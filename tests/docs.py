@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
+from tasks.model.access.choose_strategy import AccessError, choose
 from tasks.model.access.identity import ROOT, Ids, Squash, agent_of
-from tasks.model.access.strategy import Access, AccessError, choose
+from tasks.model.access.strategy import StrategyName
 from tasks.model.fleet.settings import SETTINGS
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -103,7 +104,7 @@ def _exports(agent: Ids) -> dict[str, Squash]:
 def _decision(host: Ids, squash: Squash) -> str:
     works = []
     refused = ""
-    for access in get_args(Access):
+    for access in get_args(StrategyName):
         try:
             choose(access, host, agent_of(host, _IMAGE_USER), managed=False, squash=squash)
             works.append(f"`{access}`")

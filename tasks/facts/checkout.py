@@ -9,7 +9,7 @@ from pyinfra.api.command import StringCommand
 from tasks.facts.base import ProgramFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import CheckoutState
-from tasks.model.ownership.owners import gives_on_pods
+from tasks.model.ownership.owners import can_chown_on_export
 
 
 class Checkout(ProgramFact[CheckoutState]):
@@ -45,7 +45,7 @@ def checkout_request(plan: HostPlan, *, peek: bool = False) -> dict[str, Any]:
         **plan.host_user,
         "repository": settings.nanoclaw_repository,
         "ref": settings.nanoclaw_ref,
-        "gives": gives_on_pods(plan),
+        "gives": can_chown_on_export(plan),
         "onecli": settings.nanoclaw_environment.get("ONECLI_URL"),
         "peek": peek,
     }

@@ -12,7 +12,7 @@ from tasks.command import run_program
 from tasks.facts.checkout import Checkout, checkout_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
-from tasks.model.ownership.owners import gives_on_pods
+from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import foresee, foresee_chown, foreseen
@@ -78,7 +78,7 @@ def checkout(plan: HostPlan) -> Commands:
     show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
     repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
-    gives = {"gives": gives_on_pods(plan), "unit": plan.unit}
+    gives = {"gives": can_chown_on_export(plan), "unit": plan.unit}
     if drift:
         yield run_program(
             "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)}

@@ -13,7 +13,7 @@ from tasks.command import run_program
 from tasks.facts.env_files import EnvFiles, env_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.env_files import differing, open_places, refusals
-from tasks.model.ownership.owners import owner_in_root
+from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import chowned, foresee
 from tasks.report import say
@@ -39,7 +39,7 @@ def env_files(plan: HostPlan) -> Commands:
     refused = refusals(plan.root, seen)
     if refused:
         raise OperationError("; ".join(refused))
-    owner = owner_in_root(plan)
+    owner = expected_owner(plan, "project root")
     names, rights = differing(entries, seen, KEY), open_places(plan.root, owner, seen)
     if not names and not rights:
         host.noop(f"{len(entries)} entries of .env are set, and only the host process reads it")

@@ -15,7 +15,6 @@ from tasks.model.ownership.guard import (
     steps,
     unit_file,
     unit_text,
-    wanted,
 )
 from tasks.model.systemd_names import UNITS
 from tasks.operations.base import Commands, lasting_operation, look
@@ -34,23 +33,24 @@ def guard(plan: HostPlan) -> Commands:
     """
     state = look(GuardFact, **guard_request(plan))
     yield from _remove(state, plan)
-    if wanted(plan):
+    if plan.strategy.needs_guard:
         yield from _install(state, plan)
 
 
 def _remove(state: GuardState, plan: HostPlan) -> Commands:
-    units = state.others if wanted(plan) else [*state.others, *([guard_unit(plan)] if state.unit is not None else [])]
+    own = [guard_unit(plan)] if state.unit is not None and not plan.strategy.needs_guard else []
+    units = [*state.others, *own]
     for unit in units:
         yield argv("systemctl", "disable", "--now", unit)
         yield argv("rm", "-f", f"{UNITS}/{unit}")
-    if wanted(plan):
+    if plan.strategy.needs_guard:
         return
     if programs := [*state.older, *([program_file(bundle("guard.main"))] if state.program is not None else [])]:
         yield argv("rm", "-f", *programs)
     if units:
         yield argv("systemctl", "daemon-reload")
     elif not programs:
-        host.noop(f"no guard is needed with {plan.access.access}")
+        host.noop(f"no guard is needed with {plan.strategy.name}")
 
 
 def _install(state: GuardState, plan: HostPlan) -> Commands:

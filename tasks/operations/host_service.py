@@ -13,7 +13,7 @@ from tasks.facts.host_service import HostService, service_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
-from tasks.model.ownership.owners import owner_in_root
+from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import chowned, foreseen
 from tasks.report import say, show_diff
@@ -72,7 +72,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         show_diff(path, seen.files[path], steps.rotation)
 
     if steps.logs:
-        owner = owner_in_root(plan)
+        owner = expected_owner(plan, "project root")
         ids = [owner.uid, owner.gid] if owner else None
         yield run_program("service.make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
     if steps.units:

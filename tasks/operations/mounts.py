@@ -30,7 +30,7 @@ from tasks.model.nfs.mount_plan import (
 from tasks.model.nfs.mount_refusals import MountError, refuse_local
 from tasks.model.nfs.mount_state import MountState
 from tasks.model.nfs.mount_unit import unit_path
-from tasks.model.ownership.owners import creator_on_pods, owner_on_pods
+from tasks.model.ownership.owners import directory_creator, expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import log, say, show_diff
 
@@ -181,7 +181,7 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources
     if enable or any(decision.reload for _wanted, decision in decided):
         yield argv("systemctl", "daemon-reload")
     if sources:
-        owner, creator = owner_on_pods(plan), creator_on_pods(plan)
+        owner, creator = expected_owner(plan), directory_creator(plan)
         arguments: dict[str, Any] = {"pods": plan.settings.pods_path, "mounted": plan.source is not None}
         arguments |= {"paths": sources, "owner": [owner.uid, owner.gid] if owner else None}
         arguments |= {"creator": [creator.uid, creator.gid]} if owner and creator else {}

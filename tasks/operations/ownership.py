@@ -53,7 +53,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     later = [tree for tree, report in pairs if report.state == "unmounted"]
     for tree in later:
         say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
-    coming = foreseen("source") and any(tree.born not in (None, tree.owner) for tree in later)
+    coming = foreseen("source") and any(tree.created_by not in (None, tree.owner) for tree in later)
     if not (found or coming or unfinished) or not can_change:
         number = sum(report.entries for report in reports)
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")

@@ -8,10 +8,11 @@ from pyinfra.api.exceptions import OperationError
 from tasks.facts.look import Question
 from tasks.facts.probe import Probe
 from tasks.facts.serving import ServingFact, serving_request
+from tasks.model.access.identity import runs_as_image_user
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.serving import serving_problem
 from tasks.model.ownership.diagnosis import diagnose, summary
-from tasks.model.ownership.guard import guard_unit, wanted
+from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.replies import ask_together
@@ -59,9 +60,9 @@ def probe_arguments(plan: HostPlan) -> dict[str, object]:
         "mounts": sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
         "host": [host_ids.uid, host_ids.gid],
         "agent": [agent.uid, agent.gid],
-        "user": None if host_ids.uid in (0, 1000) else str(host_ids),
+        "user": None if runs_as_image_user(host_ids) else str(host_ids),
         "image": plan.image,
-        "wait": GUARD_SECONDS if wanted(plan) else 0,
+        "wait": GUARD_SECONDS if plan.strategy.needs_guard else 0,
         "guard": guard_unit(plan),
         "heal": HEAL_SECONDS,
         "slug": plan.slug,

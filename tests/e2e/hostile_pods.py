@@ -30,7 +30,7 @@ SERVER_VICTIM = "/srv/victim"
 def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, Any]:
     """Attacks, asserts the law, and returns the outcome. What it made is gone afterwards."""
     host, server, plan = fleet.lab[name], fleet.lab["server"], fleet.host(name)
-    assert plan.access.access == "chown" and plan.source
+    assert plan.strategy.name == "chown" and plan.source
     source, pods = plan.source.path, plan.settings.pods_path
     outside = f"{pods}/hostile-outside"
     for module in MODULES:

@@ -200,7 +200,7 @@ def assert_guard(fleet: Fleet, name: str) -> None:
     units = host.succeed(f"find /etc/systemd/system -maxdepth 1 -name '{UNIT_PREFIX}*' -printf '%f\\n'").split()
     active = host.run(f"systemctl is-active {guard_unit(plan)}", check=False).stdout.strip()
     program = host.succeed(f"test ! -e {PROGRAMS} || find {PROGRAMS} -name 'guard*'").split()
-    if plan.access.access == "chown":
+    if plan.strategy.name == "chown":
         assert (active, units, program) == ("active", [guard_unit(plan)], [program_file(bundle("guard.main"))])
     else:
         assert (active, units, program) == ("inactive", [], [])

@@ -47,11 +47,11 @@ def test_every_strategy_answers_in_old_and_new_sessions(fleet: Fleet) -> None:
     own = {name: dict(data) for name, data in fleet.data.items()}
     for name, access in STRATEGIES.items():
         fleet.data[name]["pods_access"] = access
-    assert {name: fleet.host(name).access.access for name in STRATEGIES} == STRATEGIES
+    assert {name: fleet.host(name).strategy.name for name in STRATEGIES} == STRATEGIES
     _change_and_ask(fleet, "own")
     assert fleet.deploy().changed == set()
     fleet.data = own
-    assert {fleet.host(name).access.access for name in STRATEGIES} == {"squash"}
+    assert {fleet.host(name).strategy.name for name in STRATEGIES} == {"squash"}
     _change_and_ask(fleet, "squash")
 
 

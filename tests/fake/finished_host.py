@@ -24,7 +24,7 @@ from tasks.model.nfs.container_firewall import unit_text as firewall_unit
 from tasks.model.nfs.mount_plan import bind_flags, binds_of, options_of, pods_of, stamp_of
 from tasks.model.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
 from tasks.model.nfs.mount_unit import docker_dropin, mount_points
-from tasks.model.ownership.guard import GuardState, command_line, wanted
+from tasks.model.ownership.guard import GuardState, command_line
 from tasks.model.ownership.guard import unit_text as guard_text
 from tasks.model.ownership.owners import Place
 from tasks.model.ownership.probe_report import Container, MountSeen, Observations, Space, Step, Surveyed
@@ -167,7 +167,7 @@ def _fenced(plan: HostPlan) -> FirewallState:
 
 
 def _guarded(plan: HostPlan) -> GuardState:
-    if not wanted(plan):
+    if not plan.strategy.needs_guard:
         return GuardState(None, [], None, False, False, False, [], [])
     program = bundle("guard.main")
     digest_of = hashlib.sha256(program).hexdigest()
@@ -175,7 +175,7 @@ def _guarded(plan: HostPlan) -> GuardState:
 
 
 def _running(plan: HostPlan) -> ServiceState:
-    owner = plan.stored_agent if plan.root_on_pods and plan.access.access == "squash" else plan.host_ids
+    owner = plan.stored_agent if plan.root_on_pods and plan.strategy.name == "squash" else plan.host_ids
     logs = {
         path: Place("file" if path.endswith(".log") else "directory", owner.uid, owner.gid) for path in logs_of(plan)
     }

@@ -88,4 +88,4 @@ def underway_host(plan: HostPlan) -> Documents:
 
 def _first_checkout(tree: Tree) -> TreeReport:
     """A tree that the host process has just made, with a file that came with the source."""
-    return TreeReport(tree.path, "there", 2, {"right" if tree.born == tree.owner else "give": 2})
+    return TreeReport(tree.path, "there", 2, {"right" if tree.created_by == tree.owner else "give": 2})

@@ -59,9 +59,14 @@ _IMAGE_USER_HOSTS = (0, 1000)
 """Host uids for which NanoClaw passes no --user, so that the image's USER counts."""
 
 
+def runs_as_image_user(host: Ids) -> bool:
+    """Whether a container of this host process starts as the image's USER, and not as the host process's ids."""
+    return host.uid in _IMAGE_USER_HOSTS
+
+
 def agent_of(host: Ids, image_user: Ids) -> Ids:
     """The ids that the agent's processes have, for a host process and an image's USER."""
-    return image_user if host.uid in _IMAGE_USER_HOSTS else host
+    return image_user if runs_as_image_user(host) else host
 
 
 Docker = Literal["plain", "userns-remap", "rootless"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.access.observed_squash import (
     BROKEN_MAPPING,
@@ -15,7 +16,7 @@ from tasks.model.access.observed_squash import (
     mapping_is_broken,
     squash_seen,
 )
-from tasks.model.access.strategy import CANNOT, AccessError, Choice, Wanted, choose
+from tasks.model.access.strategy import CANNOT, Strategy
 
 SILENT = ("ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EHOSTDOWN")
 
@@ -39,7 +40,7 @@ class Wish:
     """What a host's settings want of a server that the role does not manage."""
 
     export: str
-    access: Wanted
+    access: StrategySetting
     host: Ids
     agent: Ids
     stated: Squash | None
@@ -75,17 +76,17 @@ def _by_ids(wish: Wish, seen: ServerObservation) -> Iterator[tuple[str, str]]:
         text = f"{in_words(seen)}, which tells no squash: let it export with {options}, or say in pods_export_options"
         yield "pods_server", f"{text} what it does"
         return
-    choice = _chosen(wish, squash)
-    if choice and choice.access == "chown" and seen.given and seen.chown:
+    strategy = _chosen(wish, squash)
+    if strategy and strategy.needs_guard and seen.given and seen.chown:
         why = ": it restricts chown" if seen.chown == "EPERM" else ""
         text = f"the server refuses root to give files away ({seen.chown}{why}): "
         yield "pods_access", f"{text}{CANNOT['guard chowns the tree to the agent']}; let it, or let it map all users"
-    if choice and seen.mount_point in REFUSED:
+    if strategy and seen.mount_point in REFUSED:
         text = f"root may make nothing in a directory of the agent ({seen.mount_point})"
         yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server not refuse root that"
 
 
-def _chosen(wish: Wish, squash: Squash) -> Choice | None:
+def _chosen(wish: Wish, squash: Squash) -> Strategy | None:
     """The strategy; None where there is none, which the plan says itself."""
     try:
         return choose(wish.access, wish.host, wish.agent, managed=False, squash=squash)

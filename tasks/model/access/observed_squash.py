@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
-from tasks.model.access.strategy import AccessError, Wanted, choose
 
 Actor = Literal["host", "agent", "root"]
 
@@ -80,7 +80,7 @@ def _root_refused(seen: ServerObservation) -> bool:
 
 
 def contradiction(
-    seen: ServerObservation, stated: Squash, host: Ids, agent: Ids, wanted: Wanted = "auto"
+    seen: ServerObservation, stated: Squash, host: Ids, agent: Ids, wanted: StrategySetting = "auto"
 ) -> str | None:
     """How what was seen differs from what settings say that the server does, with the way out; None where it agrees."""
     difference = next(_differences(seen, stated, host, agent), None)

@@ -2,9 +2,8 @@
 + path_resolution(7), chown(2), unlink(2), mkdir(2): modes, who may give files away, the set-group-id directory.
 + SQLite: databases are made with mode 0644, and a writer makes its journal beside the database.
 + idmapd.conf(5): NFSv4 names owners; where the domains differ, a change of owner is EINVAL and nothing else fails.
-+ RFC 1813 4.4, nfsd's NFSD_MAY_OWNER_OVERRIDE: a server lets a file's owner read and write it whatever its mode. Here
-  each file gives its owner both, and each action opens anew: no answer relies on that, see
-  tasks/model/access/storage.py.
++ RFC 1813 4.4, nfsd's NFSD_MAY_OWNER_OVERRIDE: a server lets a file's owner read and write it whatever its mode. No
+  answer relies on that (tasks/model/access/storage.py): each file gives its owner both, and each action opens anew.
 + moby #35002: dockerd, as root, looks at each bind source and makes the mount points inside the session directory.
 """
 
@@ -14,7 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from tasks.model.access.identity import ROOT, Docker, IdentityError, Ids, agent_of, check_id, check_word, on_machine
+from tasks.model.access.identity import (
+    ROOT,
+    Docker,
+    IdentityError,
+    Ids,
+    agent_of,
+    check_id,
+    check_word,
+    on_machine,
+    runs_as_image_user,
+)
 from tasks.model.access.outcome import Answer, NotAllowedError, denied, unknown
 from tasks.model.access.storage import Node, Process, Storage
 
@@ -46,13 +55,11 @@ _CREATED_DIRECTORY, _CREATED_DATABASE = 0o755, 0o644
 
 @dataclass(frozen=True)
 class Case:
-    """One arrangement. `image_user`: the ids of the image's USER, None where it is a name that was not looked up.
-
-    IdentityError for ids and words that do not exist, and where Docker maps no id to the agent.
-    """
+    """One arrangement; IdentityError for ids and names that do not exist, and where Docker maps no id to the agent."""
 
     host: Ids
     image_user: Ids | None
+    """The ids of the image's USER; None where it is a name that was not looked up."""
     storage: Storage
     tree: Node
     """The directory that session directories are made in."""
@@ -74,10 +81,9 @@ class Case:
     @property
     def agent(self) -> Ids | None:
         """The agent's ids on the machine, or None where they are not known."""
-        user = self.image_user or (ROOT if self.host.uid not in (0, 1000) else None)
-        if user is None:
+        if self.image_user is None and runs_as_image_user(self.host):
             return None
-        return on_machine(agent_of(self.host, user), self.docker, self.host, self.remapped_from)
+        return on_machine(agent_of(self.host, self.image_user or ROOT), self.docker, self.host, self.remapped_from)
 
 
 def live(case: Case, actions: Sequence[Action] = ACTIONS) -> dict[Action, Answer]:

@@ -85,7 +85,7 @@ def _owners(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
     for host in hosts:
         plan = known(host, HostDraft.plan)
         if plan and plan.source and plan.server:
-            given = "given by their host" if plan.access.access == "chown" else "of the server's making"
+            given = "given by their host" if plan.strategy.needs_guard else "of the server's making"
             wanted[plan.source][f"{plan.stored_agent}, {given}"].append(host.name)
     for source, kinds in wanted.items():
         if len(kinds) == 1:

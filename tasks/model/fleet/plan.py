@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.model.access.identity import Ids, Squash, agent_of
-from tasks.model.access.strategy import Choice
+from tasks.model.access.strategy import Strategy
 from tasks.model.fleet.settings import HostSettings, ServerSettings
 
 SERVERS = "nfs_servers"
@@ -90,7 +90,7 @@ class HostPlan:
     host_ids: Ids
     """The ids of the host process."""
     image_user: Ids
-    access: Choice
+    strategy: Strategy
     squash: Squash | None
     """What the server does with ids, where it is known."""
     server: str | None

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from tasks.model.access.identity import ROOT, Ids, Squash
+from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.checks import check_settings
 from tasks.model.fleet.conflicts import ADDRESSES, conflicts, identities
 from tasks.model.fleet.machine_identity import Directory
@@ -79,7 +79,7 @@ _HOST_QUESTIONS: tuple[Callable[[HostDraft], object], ...] = (
     lambda host: host.source,
     lambda host: host.address,
     lambda host: host.stated_squash,
-    lambda host: host.access,
+    lambda host: host.strategy,
 )
 
 
@@ -99,7 +99,7 @@ def _server_plan(server: ServerDraft, hosts: list[HostPlan]) -> ServerPlan:
             path=host.source.path,
             client=host.address,
             options=("rw", "sync", "no_subtree_check", "sec=sys", "secure", *host.squash.options()),
-            owner=ROOT if host.access.access == "chown" else host.stored_agent,
+            owner=host.strategy.tree_owner(host.stored_agent),
             host=host.name,
             writers=(host.host_ids, host.agent),
             holds_root=host.root_on_pods,

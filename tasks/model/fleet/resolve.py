@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 
+from tasks.model.access.choose_strategy import AccessError, choose
 from tasks.model.access.identity import DEFAULT_HOST, Ids, Squash, agent_of, parse_squash
-from tasks.model.access.strategy import AccessError, Choice, choose, squash_for
+from tasks.model.access.strategy import Strategy, squash_for
 from tasks.model.fleet.addresses import ip_address, usable_address
 from tasks.model.fleet.machine_identity import Directory
 from tasks.model.fleet.plan import HOSTS, SERVERS, HostPlan, Machine, Source, lies_in
@@ -198,7 +199,7 @@ class HostDraft:
         return self.stated_squash or self._observed
 
     @cached_property
-    def access(self) -> Choice:
+    def strategy(self) -> Strategy:
         """The strategy."""
         managed = self.server_name is not None
         wanted = self.settings.pods_access
@@ -214,7 +215,7 @@ class HostDraft:
     def squash(self) -> Squash | None:
         """What the server does with ids, where it is known."""
         if self.known_squash is None and self.server_name is not None:
-            return squash_for(self.access.access, self.agent)
+            return squash_for(self.strategy.name, self.agent)
         return self.known_squash
 
     @cached_property
@@ -230,7 +231,7 @@ class HostDraft:
             settings=self.settings,
             host_ids=self.host_ids,
             image_user=self.image_user,
-            access=self.access,
+            strategy=self.strategy,
             squash=self.squash,
             server=self.server_name,
             source=self.source,

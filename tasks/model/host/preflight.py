@@ -13,7 +13,6 @@ from tasks.model.host.existing_directories import Places, host_problems, one_mac
 from tasks.model.host.runtime import AccountState, account_problem
 from tasks.model.nfs.mount_refusals import is_source
 from tasks.model.nfs.mount_unit import mount_points
-from tasks.model.ownership.guard import wanted
 
 _RELEASES = {"debian": (12, 0), "ubuntu": (22, 4)}
 _NEEDED_BYTES = 1 << 30
@@ -79,7 +78,7 @@ class MachineState:
     """Of the numbers that a host user may take, in the order asked for, until enough of them are free."""
 
 
-def refuse(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+def machine_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
     """Every reason for which the run must not begin, of the machines that it looked at."""
     problems: list[Problem] = []
     for name, state in machines.items():
@@ -104,7 +103,7 @@ def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None])
     return frozenset(
         name
         for name, state in machines.items()
-        if state and (plan := fleet.hosts.get(name)) and plan.server and wanted(plan)
+        if state and (plan := fleet.hosts.get(name)) and plan.server and plan.strategy.needs_guard
         if not plan.settings.nanoclaw_v1_rollback and set(mount_points(plan)) <= {mount.path for mount in state.mounts}
     )
 
@@ -120,7 +119,7 @@ def unguarded(
     for export in server.exports:
         now = [options for path, client, *options in table if (path, client) == (export.path, export.client)]
         squashes = any("no_root_squash" not in options or "all_squash" in options for options in now)
-        if squashes and export.host not in running and wanted(fleet.hosts[export.host]):
+        if squashes and export.host not in running and fleet.hosts[export.host].strategy.needs_guard:
             text = (
                 f"{server.name} would give its sessions to the agent no more, and a guard on this host has to be at "
                 f"work before that: take it into the run (--limit {export.host}), or leave {server.name} out"
@@ -167,7 +166,7 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     yield from _mount_point(plan, state)
 
 
-def persons(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
+def agent_uid_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
     """People whose account would be given sessions; to be asked once it is known how an unmanaged server squashes."""
     hosts = ((fleet.hosts[name], state) for name, state in machines.items() if state and name in fleet.hosts)
     return [problem for plan, state in hosts for problem in _person(plan, state)]

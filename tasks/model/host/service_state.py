@@ -9,7 +9,7 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_unit import Account, Runtime, expected_account
 from tasks.model.nfs.mount_unit import mount_points
-from tasks.model.ownership.owners import Place, owner_in_root
+from tasks.model.ownership.owners import Place, expected_owner
 
 NODE = "/usr/bin/node"
 """Where Node is going to be on a machine that has none yet."""
@@ -201,7 +201,7 @@ def _same(found: str | None, wanted: str) -> bool:
 
 
 def _log_steps(plan: HostPlan, seen: ServiceState) -> list[tuple[str, str]]:
-    owner = owner_in_root(plan)
+    owner = expected_owner(plan, "project root")
     steps = []
     for path in (texts.log_directory(plan), *texts.log_files(plan)):
         entry = seen.logs.get(path, Place("absent"))

@@ -18,7 +18,8 @@ from tasks.model.migration.chats import group_fate
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import directory, marker, ran, trying
 from tasks.model.migration.v1_state import Install
-from tasks.model.ownership.trees import duty, host_trees
+from tasks.model.ownership.owners import created_by
+from tasks.model.ownership.trees import chown_by, host_trees
 
 Part = Literal["staging", "switching"]
 STEP = 600
@@ -194,7 +195,7 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
         "v1": install.path,
         "root": plan.root,
         "v1_home": install.home,
-        "hard_links": duty(plan) != "change",
+        "hard_links": chown_by(plan) != "host",
         "final": final,
         "seconds": seconds - 30,
     }
@@ -203,7 +204,7 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
 
 
 def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
-    if duty(plan) == "change":
+    if chown_by(plan) == "host":
         trees = [tree.arguments() for tree in host_trees(plan)]
         request = {"apply": True, "trees": trees}
         yield Step(StepId.CHOWN, "chown sessions and groups to the agent", "trees.main", request, seconds)
@@ -211,7 +212,7 @@ def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
 
 def _audit(plan: HostPlan, install: Install) -> Step:
     agent = plan.stored_agent
-    host = plan.squash.seen(plan.host_ids) if plan.squash and plan.root_on_pods else plan.host_ids
+    host = created_by(plan, "host", "project root") or plan.host_ids
     arguments = {
         "v1": install.path,
         "root": plan.root,

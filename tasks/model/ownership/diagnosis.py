@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
+from tasks.model.access.identity import NOBODY, Ids, Squash
 from tasks.model.access.observed_squash import BROKEN_MAPPING
 from tasks.model.access.session_lifecycle import Action, Case, live
 from tasks.model.access.storage import Node, Storage
@@ -38,7 +38,7 @@ def summary(seen: Observations, plan: HostPlan) -> str:
     guard = f" | guard took {seen.waited} s ({seen.guard_says})" if seen.waited is not None else ""
     flushed = " | after dropping remembered permissions" if seen.flushed else ""
     return (
-        f"verified | {plan.access.access:6} | host {plan.host_ids} | agent {plan.agent} wrote in "
+        f"verified | {plan.strategy.name:6} | host {plan.host_ids} | agent {plan.agent} wrote in "
         f"{' and '.join(seen.relied)} | {survey.sessions} sessions, {survey.groups} groups writable"
         f"{'' if survey.complete else ' of those there was time for'}{guard}{flushed} | {seen.seconds} s"
     )
@@ -104,7 +104,7 @@ def _squash(seen: Observations, plan: HostPlan) -> str | None:
             )
     if seen.chown == "EPERM":
         return f"root may not give files away: {_export(plan)}{_as_if(plan, 'guard chowns the tree to the agent')}"
-    owners = seen.born if plan.access.access != "chown" else []
+    owners = seen.born if not plan.strategy.needs_guard else []
     if other := next((owner for owner in owners if owner[0] != wanted.uid), None):
         return (
             f"what the host process makes belongs to {Ids(*other)} and not to the agent ({wanted}): {_export(plan)}"
@@ -161,7 +161,7 @@ def _owner(seen: Observations, plan: HostPlan) -> str | None:
     names = ", ".join(
         f"{refused.path} ({Ids(*refused.owner) if refused.owner else refused.error})" for refused in seen.survey.samples
     )
-    where = f"on {plan.server or _server(plan)}, " if plan.source and plan.access.access != "chown" else ""
+    where = f"on {plan.server or _server(plan)}, " if plan.source and not plan.strategy.needs_guard else ""
     return (
         f"not writable for the agent ({plan.agent}) of what exists: {seen.survey.refused} ({names}); "
         f"{where}give them to {plan.stored_agent} (chown -h) if they are NanoClaw's"
@@ -213,7 +213,7 @@ def _as_if(plan: HostPlan, action: Action) -> str:
     """By the rules of the kernel: the squash under which this action is denied, and why. Empty where none is known."""
     if plan.source is None:
         return ""
-    tree = Node(ROOT if plan.access.access == "chown" else plan.stored_agent, 0o755)
+    tree = Node(plan.strategy.tree_owner(plan.stored_agent), 0o755)
     for squash in (Squash("root"), Squash("all")):
         answer = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), tree))[action]
         if squash != plan.squash and answer.errno in ("EACCES", "EPERM"):

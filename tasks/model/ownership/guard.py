@@ -49,11 +49,6 @@ class GuardState:
     """Guards' units of other project roots."""
 
 
-def wanted(plan: HostPlan) -> bool:
-    """Whether a host needs the guard: only where sessions are born as root's."""
-    return plan.access.access == "chown"
-
-
 def guard_unit(plan: HostPlan) -> str:
     """The name of the guard's unit. NanoClaw disables failed units that begin with nanoclaw, if they are a user's."""
     return f"{UNIT_PREFIX}{plan.slug}.service"

@@ -1,4 +1,4 @@
-"""What is at a path of a machine, and whose it is to be."""
+"""Who owns what is created on a machine, by kernel and server, and what is at a path of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Literal
 
 from tasks.model.access.identity import ROOT, Ids
 from tasks.model.fleet.plan import HostPlan
+
+Creator = Literal["host", "agent", "root"]
+"""The host process; a container's process; root: dockerd, the guard, the role itself."""
+
+Where = Literal["pods", "project root"]
+"""Where: a project root is on the pods, or on a local disk."""
 
 
 @dataclass(frozen=True)
@@ -19,25 +25,35 @@ class Place:
     mode: str = ""
 
 
-def gives_on_pods(plan: HostPlan) -> bool:
-    """Whether the project root is on an NFS server that lets this machine's root say who owns it (chown(2))."""
-    return plan.root_on_pods and plan.squash is not None and plan.squash.seen(ROOT) == ROOT
+def created_by(plan: HostPlan, process: Creator, where: Where = "pods") -> Ids | None:
+    """Who owns an entry that a process creates; None where it is not known what the server does.
+
+    On a local disk that is the process, on NFS whom the server takes it for (exports(5), "User ID Mapping"). Everything
+    else in here and in tasks.model.ownership rests on this answer.
+    """
+    ids = {"host": plan.host_ids, "agent": plan.agent, "root": ROOT}[process]
+    if where == "project root" and not plan.root_on_pods:
+        return ids
+    if plan.squash is not None:
+        return plan.squash.seen(ids)
+    # An unknown server is no obstacle to the guard only where it leaves root root.
+    return ROOT if plan.strategy.needs_guard and ids == ROOT else None
 
 
-def owner_on_pods(plan: HostPlan) -> Ids | None:
-    """Who owns what the host process creates on the pods; None where the server decides that."""
-    return None if plan.access.access == "squash" or plan.squash is None else plan.squash.seen(plan.host_ids)
+def expected_owner(plan: HostPlan, where: Where = "pods") -> Ids | None:
+    """The owner that the host process's entries are given; None where that is the server's alone, or not known."""
+    on_pods = where == "pods" or plan.root_on_pods
+    return None if on_pods and plan.strategy.server_sets_owner else created_by(plan, "host", where)
 
 
-def owner_in_root(plan: HostPlan) -> Ids | None:
-    """Who owns what the host process creates in the project root; None where the server decides that."""
-    return owner_on_pods(plan) if plan.root_on_pods else plan.host_ids
+def can_chown_on_export(plan: HostPlan) -> bool:
+    """Whether the project root is on an NFS server that lets this machine's root chown(2)."""
+    return plan.root_on_pods and created_by(plan, "root") == ROOT
 
 
-def creator_on_pods(plan: HostPlan) -> Ids | None:
+def directory_creator(plan: HostPlan) -> Ids | None:
     """Who creates directories on the pods where root cannot: the host process, where the server maps root to another.
 
     None where root's own belong to that owner, or root can chown them.
     """
-    squash = plan.squash
-    return None if squash is None or squash.seen(ROOT) in (ROOT, squash.seen(plan.host_ids)) else plan.host_ids
+    return None if created_by(plan, "root") in (None, ROOT, created_by(plan, "host")) else plan.host_ids

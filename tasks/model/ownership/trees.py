@@ -7,8 +7,9 @@ from typing import Literal
 
 from tasks.model.access.identity import NOBODY, ROOT, Ids
 from tasks.model.fleet.plan import BOUND, HostPlan, ServerPlan
+from tasks.model.ownership.owners import created_by
 
-Duty = Literal["change", "server", "report"]
+ChownBy = Literal["host", "server", "nobody"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Tree:
     """The mount point without which the tree is not the real one."""
     anchor: str | None = None
     """Where the export that holds the tree is mounted."""
-    born: Ids | None = None
-    """Whom the host process's own entries belong to at first, where that is known."""
+    created_by: Ids | None = None
+    """Whom the host process's own entries belong to when they are created, where that is known."""
     sockets: bool = False
     """Whether sockets are given too: those that NanoClaw listens on, data/cli.sock, lie in its project root."""
 
@@ -70,16 +71,17 @@ class TreeReports:
 NOBODY_IDS = Ids(NOBODY, NOBODY)
 
 
-def duty(plan: HostPlan) -> Duty:
-    """Who brings a host's trees to the agent: the host (it can), the server's plan (it is cheaper), or nobody here.
+def chown_by(plan: HostPlan) -> ChownBy:
+    """Which machine chowns a host's trees to the agent: the host, its server (faster), or none of the role's.
 
     Only root that stays root on the server may give files away (chown(2)).
     """
-    if plan.access.access == "chown":
-        return "change"
+    if plan.strategy.needs_guard:
+        return "host"
     if plan.server is not None:
         return "server"
-    return "change" if plan.squash is not None and plan.squash.seen(ROOT).uid == 0 else "report"
+    root = created_by(plan, "root")
+    return "host" if root is not None and root.uid == 0 else "nobody"
 
 
 def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
@@ -94,7 +96,7 @@ def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
             within=pods if plan.root_on_pods else path,
             mount=anchor if plan.root_on_pods else path,
             anchor=anchor,
-            born=plan.squash.seen(plan.host_ids) if plan.squash else plan.host_ids,
+            created_by=created_by(plan, "host"),
         )
         for path in (plan.sessions, plan.groups)
     )

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash, agent_of, parse_squash
-from tasks.model.access.strategy import Access, AccessError, Choice, Wanted, choose, squash_for
+from tasks.model.access.strategy import Strategy, StrategyName, squash_for
 
 _uids = st.sampled_from([0, 1, 1000, 1001, 1500]) | st.integers(0, NOBODY - 1)
 _agent_uids = st.sampled_from([1, 1000, 1001]) | st.integers(1, NOBODY - 1)
@@ -18,8 +19,8 @@ _hosts = st.just(ROOT) | st.builds(Ids, _agent_uids, _agent_uids)
 """What settings allow: root, or a user with a uid and a gid of its own."""
 _any_users = _image_users | st.builds(Ids, _uids, _uids) | st.sampled_from([ROOT, Ids(0, 1000), Ids(1000, 0)])
 """What an image may say, root and the group root among it."""
-_accesses = st.sampled_from(get_args(Access))
-_wanted = st.sampled_from(get_args(Wanted))
+_accesses = st.sampled_from(get_args(StrategyName))
+_wanted = st.sampled_from(get_args(StrategySetting))
 
 
 @st.composite
@@ -39,7 +40,7 @@ def _fleets(draw: st.DrawFn) -> dict[str, Any]:
     return {"host": host, "agent": agent, "managed": place == "managed", "squash": squash, "local": place == "local"}
 
 
-def _refusal(wanted: Wanted, case: dict[str, Any]) -> str:
+def _refusal(wanted: StrategySetting, case: dict[str, Any]) -> str:
     try:
         choose(wanted, **case)
     except AccessError as error:
@@ -47,7 +48,7 @@ def _refusal(wanted: Wanted, case: dict[str, Any]) -> str:
     return ""
 
 
-def _accepted(wanted: Wanted, case: dict[str, Any]) -> Choice | None:
+def _accepted(wanted: StrategySetting, case: dict[str, Any]) -> Strategy | None:
     try:
         return choose(wanted, **case)
     except AccessError:
@@ -57,7 +58,7 @@ def _accepted(wanted: Wanted, case: dict[str, Any]) -> Choice | None:
 @given(_fleets())
 def test_the_agent_is_never_root(case: dict[str, Any]) -> None:
     """Whatever is wanted, and whatever its group; an agent of another uid may have the group root."""
-    for wanted in get_args(Wanted):
+    for wanted in get_args(StrategySetting):
         if case["agent"].uid == 0:
             with pytest.raises(AccessError, match="Claude Code refuses"):
                 choose(wanted, **case)
@@ -136,24 +137,24 @@ def test_no_other_option_is_a_squash(option: str) -> None:
 @given(_fleets())
 def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None:
     chosen = _accepted("auto", case)
-    possible = [access for access in get_args(Access) if _accepted(access, case)]
+    possible = [access for access in get_args(StrategyName) if _accepted(access, case)]
     assert (chosen is None) == (possible == [])
-    assert chosen is None or chosen.access in possible
+    assert chosen is None or chosen.name in possible
 
 
 @given(_fleets(), _wanted)
-def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], wanted: Wanted) -> None:
+def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], wanted: StrategySetting) -> None:
     """The collapsed rule: host and agent are one to the server, or the host is root there and gives away."""
     choice = _accepted(wanted, case)
     assume(choice is not None)
     assert choice is not None
     squash: Squash | None = case["squash"]
     if squash is None and case["managed"]:
-        squash = squash_for(choice.access, case["agent"])
+        squash = squash_for(choice.name, case["agent"])
     if squash is None:
         return  # Another server that says nothing: it is for the probe to find out.
     host, agent, root = (squash.seen(ids) for ids in (case["host"], case["agent"], ROOT))
-    if choice.access == "chown":
+    if choice.name == "chown":
         assert host.uid == 0 and root.uid == 0
     else:
         assert host.uid == agent.uid
@@ -169,24 +170,24 @@ def test_squashed_to_the_agent_everybodys_files_are_the_agents(host: Ids, image_
 
 
 @given(_hosts, _image_users, _wanted)
-def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, wanted: Wanted) -> None:
+def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, wanted: StrategySetting) -> None:
     """An operator who states what the role would write anyway is not refused, and gets the same strategy."""
     agent = agent_of(host, image_user)
     choice = _accepted(wanted, {"host": host, "agent": agent, "managed": True, "squash": None})
     assume(choice is not None)
     assert choice is not None
-    squash = squash_for(choice.access, agent)
+    squash = squash_for(choice.name, agent)
     again = choose(wanted, host, agent, managed=True, squash=squash)
-    assert again.access == choice.access
+    assert again.name == choice.name
 
 
 @given(_hosts, _image_users)
 def test_a_managed_server_always_offers_squash(host: Ids, image_user: Ids) -> None:
-    assert choose("auto", host, agent_of(host, image_user), managed=True, squash=None).access == "squash"
+    assert choose("auto", host, agent_of(host, image_user), managed=True, squash=None).name == "squash"
 
 
 @given(_fleets(), _wanted)
-def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], wanted: Wanted) -> None:
+def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], wanted: StrategySetting) -> None:
     try:
         choose(wanted, **case)
     except AccessError as error:
@@ -198,7 +199,7 @@ def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], wa
         assume(False)
 
 
-def _apply(way: dict[str, Any], case: dict[str, Any], wanted: Wanted) -> None:
+def _apply(way: dict[str, Any], case: dict[str, Any], wanted: StrategySetting) -> None:
     changed = dict(case)
     assert set(way) <= {"pods_access", "pods_export_options", "nanoclaw_uid", "nanoclaw_image_uid"}
     if "pods_export_options" in way:
@@ -215,7 +216,7 @@ def _apply(way: dict[str, Any], case: dict[str, Any], wanted: Wanted) -> None:
 
 @given(_squashes(), _hosts, _image_users, _accesses, st.booleans())
 def test_nobody_ever_becomes_root_on_the_server(
-    squash: Squash, host: Ids, image_user: Ids, access: Access, managed: bool
+    squash: Squash, host: Ids, image_user: Ids, access: StrategyName, managed: bool
 ) -> None:
     case = {"host": host, "agent": agent_of(host, image_user), "managed": managed, "squash": squash}
     if squash.maps != "none" and squash.anonymous.uid == 0:

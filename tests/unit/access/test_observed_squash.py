@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash, agent_of
 from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import (
@@ -18,7 +19,7 @@ from tasks.model.access.observed_squash import (
     mapping_is_broken,
     squash_seen,
 )
-from tasks.model.access.strategy import NEEDED, AccessError, Wanted, choose, expected_life
+from tasks.model.access.strategy import NEEDED, expected_life
 
 A = Ids(1000, 1000)
 
@@ -65,7 +66,7 @@ def test_the_squash_that_was_seen_means_the_same_for_each_of_them(
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _squashes, st.sampled_from(["auto", "squash", "chown", "native"]))
 def test_the_way_out_of_a_contradiction_is_one(
-    host: Ids, image_user: Ids, squash: Squash, stated: Squash, wanted: Wanted
+    host: Ids, image_user: Ids, squash: Squash, stated: Squash, wanted: StrategySetting
 ) -> None:
     agent = agent_of(host, image_user)
     looked = seen_by(squash, host, agent)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import HIGHEST_ID, NOBODY, ROOT, Ids, Squash, agent_of, parse_squash
 from tasks.model.access.session_lifecycle import ACTIONS, Action, Case, live
 from tasks.model.access.storage import Node, Process, Storage
-from tasks.model.access.strategy import Access, AccessError, Wanted, choose, squash_for
+from tasks.model.access.strategy import StrategyName, squash_for
 
 A, HOST = Ids(1000, 1000), Ids(1500, 1500)
 TO_AGENT, PLAIN, NONE = Squash("all", A), Squash("root"), Squash("none")
@@ -21,7 +22,7 @@ _users = _ids.filter(lambda ids: ids.uid != 0)
 _squashes = st.builds(Squash, st.sampled_from(["none", "root", "all"]), _ids)
 
 
-def not_allowed(access: Access, host: Ids, image_user: Ids, storage: Storage) -> dict[Action, str | None]:
+def not_allowed(access: StrategyName, host: Ids, image_user: Ids, storage: Storage) -> dict[Action, str | None]:
     """What a session needs and may not under a strategy, in a tree as the role makes it: the agent's, or root's.
 
     Nothing of it is taken from how strategies are chosen.
@@ -48,14 +49,14 @@ def _fleets(draw: st.DrawFn) -> dict[str, Any]:
     squash = draw(st.none() | _squashes) if place != "local" else NONE
     host = draw(st.sampled_from([ROOT, A, HOST]) | _users)
     image_user = draw(st.sampled_from([A, ROOT, Ids(1001, 1001), host]) | _ids)
-    wanted = draw(st.sampled_from(get_args(Wanted)))
+    setting = draw(st.sampled_from(get_args(StrategySetting)))
     place_settings = {"managed": place == "managed", "squash": squash, "local": place == "local"}
-    return {"wanted": wanted, "host": host, "image_user": image_user, **place_settings}
+    return {"setting": setting, "host": host, "image_user": image_user, **place_settings}
 
 
-def chosen(fleet: dict[str, Any]) -> Access:
+def chosen(fleet: dict[str, Any]) -> StrategyName:
     case = {key: value for key, value in fleet.items() if key != "image_user"}
-    return choose(**case, agent=agent_of(fleet["host"], fleet["image_user"])).access
+    return choose(**case, agent=agent_of(fleet["host"], fleet["image_user"])).name
 
 
 def require_a_life(fleet: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ def changed(fleet: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
     host, image = fleet["host"], fleet["image_user"]
     new = {
         **fleet,
-        "wanted": way.get("pods_access", fleet["wanted"]),
+        "setting": way.get("pods_access", fleet["setting"]),
         "host": Ids(way.get("nanoclaw_uid", host.uid), host.gid),
         "image_user": Ids(way.get("nanoclaw_image_uid", image.uid), image.gid),
     }
@@ -97,7 +98,7 @@ def test_what_is_chosen_lets_every_session_live_and_no_agent_be_root(fleet: dict
     # A server that nobody knows of: nothing is denied yet, and the strategy works if it does what that asks for.
     for storage in storages(None, local=False):
         assert set(not_allowed(access, fleet["host"], fleet["image_user"], storage).values()) == {None}
-    require_a_life({**fleet, "wanted": access, "squash": squash_for(access, agent)})
+    require_a_life({**fleet, "setting": access, "squash": squash_for(access, agent)})
 
 
 @given(_fleets())

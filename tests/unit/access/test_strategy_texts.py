@@ -9,18 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tasks.model.access.choose_strategy import AccessError, choose
 from tasks.model.access.identity import Ids, Squash, parse_squash
 from tasks.model.access.session_lifecycle import Action
-from tasks.model.access.strategy import (
-    CANNOT,
-    NEEDED,
-    AccessError,
-    anonymous,
-    choose,
-    expected_life,
-    obstacle,
-    squash_for,
-)
+from tasks.model.access.strategy import CANNOT, NEEDED, anonymous, expected_life, obstacle, squash_for
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "fixtures/access.yaml").read_text(encoding="utf-8")
@@ -34,7 +26,7 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
         choice = choose(case["access"], Ids(*case["host"]), Ids(*case["agent"]), squash=squash, **place)
     except AccessError as refused:
         return {"refused": str(refused), "ways": refused.ways}
-    return {"chosen": choice.access, "why": choice.reason}
+    return {"chosen": choice.name, "why": choice.reason}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

@@ -28,7 +28,7 @@ def test_a_host_that_states_nothing() -> None:
     fleet = plan_fleet([SERVER, host()])
     a = fleet.hosts["a"]
     assert (a.host_ids, a.agent, a.stored_agent) == (Ids(1000, 1000), Ids(1000, 1000), Ids(1000, 1000))
-    assert (a.access.access, a.squash) == ("squash", Squash("all", Ids(1000, 1000)))
+    assert (a.strategy.name, a.squash) == ("squash", Squash("all", Ids(1000, 1000)))
     assert (a.server, a.source, a.address) == ("nfs1", Source("10.0.0.10", "/srv/pods/a"), "10.0.0.11")
     assert (a.root, a.root_on_pods, a.slug) == ("/opt/nanoclaw", False, "3282970f")
     assert (a.unit, a.image) == ("nanoclaw-v2-3282970f.service", "nanoclaw-agent-v2-3282970f:latest")
@@ -77,14 +77,14 @@ def test_another_server_is_mounted_and_not_exported() -> None:
     stated = ["all_squash", "anonuid=1000", "anongid=1000"]
     fleet = plan_fleet([SERVER, host(pods_server="192.0.2.7", pods_export="/export/a", pods_export_options=stated)])
     a = fleet.hosts["a"]
-    assert (a.server, a.source, a.access.access) == (None, Source("192.0.2.7", "/export/a"), "squash")
+    assert (a.server, a.source, a.strategy.name) == (None, Source("192.0.2.7", "/export/a"), "squash")
     assert fleet.servers["nfs1"].exports == ()
 
 
 @pytest.mark.parametrize(("user", "access"), [("nanoclaw", "native"), ("root", "chown")])
 def test_another_server_that_says_nothing(user: str, access: str) -> None:
     a = plan(pods_server="192.0.2.7", pods_export="/export/a", nanoclaw_user=user)
-    assert (a.access.access, a.squash) == (access, None)
+    assert (a.strategy.name, a.squash) == (access, None)
 
 
 def test_a_managed_server_may_be_named_by_its_address() -> None:
@@ -97,7 +97,7 @@ def test_a_managed_server_may_be_named_by_its_address() -> None:
 @pytest.mark.parametrize(("user", "access"), [("nanoclaw", "native"), ("root", "chown")])
 def test_local_pods(user: str, access: str) -> None:
     a = plan_fleet([host(pods_server="local", nanoclaw_user=user)]).hosts["a"]
-    assert (a.server, a.source, a.address, a.squash, a.access.access) == (None, None, None, Squash("none"), access)
+    assert (a.server, a.source, a.address, a.squash, a.strategy.name) == (None, None, None, Squash("none"), access)
 
 
 def test_the_name_of_a_machine_may_be_its_address() -> None:
@@ -189,7 +189,7 @@ def test_an_accepted_fleet_keeps_the_promises_of_the_plan(a: Any, b: Any) -> Non
     for one in fleet.hosts.values():
         assert one.agent.uid != 0 and one.stored_agent.uid != 0
         assert one.root != one.settings.pods_path
-        assert (one.access.access != "chown") or one.host_ids.uid == 0
+        assert (not one.strategy.needs_guard) or one.host_ids.uid == 0
     for export in fleet.servers["nfs1"].exports:
         assert export.client in ("10.0.0.11", "10.0.0.12")
         assert "root_squash" not in export.options or any(word.startswith("anonuid=") for word in export.options)

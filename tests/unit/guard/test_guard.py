@@ -21,7 +21,7 @@ import pytest
 
 from tasks.model.fleet.plan import HostPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text, wanted
+from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text
 from tests.programs import entry_argv
 
 PROGRAM = b"a program"
@@ -53,9 +53,9 @@ def right(of: HostPlan) -> GuardState:
 
 
 def test_only_a_host_that_gives_its_sessions_away_has_a_guard() -> None:
-    assert wanted(plan())
-    assert not wanted(plan(pods_export_options=["all_squash", "anonuid=1000", "anongid=1000"]))
-    assert not wanted(plan(nanoclaw_user="nanoclaw"))
+    assert plan().strategy.needs_guard
+    assert not plan(pods_export_options=["all_squash", "anonuid=1000", "anongid=1000"]).strategy.needs_guard
+    assert not plan(nanoclaw_user="nanoclaw").strategy.needs_guard
 
 
 def test_nanoclaw_does_not_take_the_guard_for_a_peer() -> None:

@@ -22,7 +22,7 @@ from files.pods.machine.path_states import (
 from tasks.model.fleet.plan import FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import Place, Places, server_problems, server_questions
-from tasks.model.host.preflight import refuse
+from tasks.model.host.preflight import machine_problems
 from tasks.model.nfs.mount_unit import unit_path
 from tests.fake.bare_host import NO_ACCOUNT, machine
 from tests.unit.trees.trees import needs_root
@@ -109,7 +109,7 @@ LOCAL = {"pods_server": "local", "pods_path": "/data"}
 
 def of_host(places: Places, barred: dict[str, str] | None = None, /, **data: Any) -> list[tuple[str, str]]:
     state = replace(machine("oslo", NO_ACCOUNT), places=places, barred=barred or {})
-    return [(problem.key, problem.text) for problem in refuse(fleet(**data), {"oslo": state})]
+    return [(problem.key, problem.text) for problem in machine_problems(fleet(**data), {"oslo": state})]
 
 
 def test_local_directories_of_others_are_not_given_to_the_agent() -> None:
@@ -136,12 +136,12 @@ def test_a_root_that_is_really_a_directory_of_the_system_is_refused() -> None:
 
 def test_one_machine_under_two_names_is_known_by_what_it_says() -> None:
     same = replace(machine("x"), identity="boot 1")
-    problems = refuse(
+    problems = machine_problems(
         fleet(), {"nfs1": replace(same, hostname="n"), "oslo": replace(same, hostname="o", account=NO_ACCOUNT)}
     )
     assert [(problem.machine, problem.key) for problem in problems] == [("nfs1", "machine"), ("oslo", "machine")]
     others = {"nfs1": replace(same, identity="boot 2", hostname="n"), "oslo": replace(same, account=NO_ACCOUNT)}
-    assert refuse(fleet(), others) == []
+    assert machine_problems(fleet(), others) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
     plans = fleet(pods_server=server, pods_export="/export/a")
     states = {"nfs1": machine("n"), "oslo": machine("o", NO_ACCOUNT)}
     states[holder] = replace(states[holder], addresses=["192.0.2.7"])
-    texts = [problem.text for problem in refuse(plans, states)]
+    texts = [problem.text for problem in machine_problems(plans, states)]
     assert len(texts) == bool(refused) and all(refused is None or refused in text for text in texts), texts
 
 

@@ -13,7 +13,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.host_ids import CANDIDATES, choose_host_ids, remembered, unserved
-from tasks.model.host.preflight import IdState, MachineState, persons, refuse
+from tasks.model.host.preflight import IdState, MachineState, agent_uid_problems, machine_problems
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
 FREE = [IdState(number, None, None, None) for number in CANDIDATES[:8]]
@@ -52,7 +52,7 @@ def test_a_stock_image_of_a_cloud_gets_ids_that_nobody_has(data: dict[str, Any])
     plan = plan_fleet(machines, chosen=choice.ids)
     assert (plan.hosts["oslo"].host_ids, plan.hosts["oslo"].stored_agent) == (Ids(850, 850), Ids(850, 850))
     assert [export.owner for server in plan.servers.values() for export in server.exports] in ([], [Ids(850, 850)])
-    assert refuse(plan, {"oslo": state}) == persons(plan, {"oslo": state}) == []
+    assert machine_problems(plan, {"oslo": state}) == agent_uid_problems(plan, {"oslo": state}) == []
 
 
 def test_an_account_that_is_there_is_kept_ever_after() -> None:

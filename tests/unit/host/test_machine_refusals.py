@@ -10,7 +10,7 @@ import pytest
 
 from tasks.model.fleet.plan import FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.host.preflight import MachineState, MountPoint, persons, refuse, unguarded
+from tasks.model.host.preflight import MachineState, MountPoint, agent_uid_problems, machine_problems, unguarded
 from tasks.model.host.runtime import account_problem
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -31,7 +31,7 @@ def fleet(*names: str, **data: Any) -> FleetPlan:
 
 
 def refused(state: MachineState | None, **data: Any) -> list[tuple[str, str]]:
-    return [(problem.key, problem.text) for problem in refuse(fleet(**data), {"oslo": state})]
+    return [(problem.key, problem.text) for problem in machine_problems(fleet(**data), {"oslo": state})]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_a_machine_that_does_not_answer_is_refused_with_the_ways_out() -> None:
 def test_hard_links_count_on_every_machine_on_which_root_chowns_trees() -> None:
     """The host walks its own trees, the server those of its exports."""
     open_to_all = {name: replace(machine(name, NO_ACCOUNT), protected_hardlinks=0) for name in ("oslo", "nfs1")}
-    problems = refuse(fleet(), open_to_all)
+    problems = machine_problems(fleet(), open_to_all)
     assert {problem.machine for problem in problems if "protected_hardlinks" in problem.text} == {"oslo", "nfs1"}
 
 
 def test_a_machine_that_is_no_host_is_judged_as_a_system_alone() -> None:
-    problems = refuse(fleet(), {"nfs1": replace(machine("nfs1"), systemd=False)})
+    problems = machine_problems(fleet(), {"nfs1": replace(machine("nfs1"), systemd=False)})
     assert [(problem.machine, problem.key, problem.text) for problem in problems] == [
         ("nfs1", "machine", "systemd is not its init")
     ]
@@ -138,14 +138,14 @@ def test_hosts_of_one_server_need_names_of_their_own() -> None:
     states = {name: machine(name, NO_ACCOUNT) for name in ("oslo", "bergen", "moss")}
     alike = {name: replace(state, hostname="node") for name, state in states.items() if name != "moss"}
     plan = fleet("oslo", "bergen", "moss")
-    assert refuse(plan, states) == []
-    found = {problem.machine: (problem.key, problem.text) for problem in refuse(plan, {**states, **alike})}
+    assert machine_problems(plan, states) == []
+    found = {problem.machine: (problem.key, problem.text) for problem in machine_problems(plan, {**states, **alike})}
     text = "NFSv4.1 clients of one name take each other's locks; give each its own (hostnamectl set-hostname)"
     assert found == {
         "oslo": ("hostname", f"has the host name node like bergen: {text}"),
         "bergen": ("hostname", f"has the host name node like oslo: {text}"),
     }
-    assert refuse(fleet("oslo", "bergen", pods_server="local"), alike) == []
+    assert machine_problems(fleet("oslo", "bergen", pods_server="local"), alike) == []
 
 
 ETAB: Sequence[str] = ("/srv/pods/oslo", "10.0.0.2", "rw", "no_root_squash")
@@ -173,11 +173,11 @@ def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
     hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
     host = "somebody can log in to ada on this machine, and would be the host process: set nanoclaw_user to a name "
     host += "that nobody has, or nanoclaw_agent_account to ada if that is right"
-    (problem,) = persons(fleet(nanoclaw_user="ada"), {"oslo": replace(OSLO, account=hers), "moss": OSLO})
+    (problem,) = agent_uid_problems(fleet(nanoclaw_user="ada"), {"oslo": replace(OSLO, account=hers), "moss": OSLO})
     assert (problem.machine, problem.key, problem.text) == ("oslo", "nanoclaw_user", host)
     agent = "the agent's uid 1000 is ada's on this machine, who can log in and could read and write every session: "
     agent += "give that account another uid, or set nanoclaw_agent_account to ada if that is right"
-    (problem,) = persons(fleet(), {"oslo": replace(OSLO, person="ada"), "nfs1": None})
+    (problem,) = agent_uid_problems(fleet(), {"oslo": replace(OSLO, person="ada"), "nfs1": None})
     assert (problem.machine, problem.key, problem.text) == ("oslo", "nanoclaw_agent_account", agent)
 
 

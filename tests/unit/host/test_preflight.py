@@ -21,7 +21,7 @@ from files.pods.machine import account
 from tasks.bundle import entry_file
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.host.preflight import MountPoint, guarded_first, persons, refuse, unguarded
+from tasks.model.host.preflight import MountPoint, agent_uid_problems, guarded_first, machine_problems, unguarded
 from tasks.model.host.runtime import AccountState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -45,7 +45,7 @@ OSLO = machine("oslo", NO_ACCOUNT)
     ],
 )
 def test_another_mount_in_the_place_of_the_pods_is_refused(mount: MountPoint, refused: bool) -> None:
-    problems = refuse(FLEET, {"oslo": replace(OSLO, mounts=[mount])})
+    problems = machine_problems(FLEET, {"oslo": replace(OSLO, mounts=[mount])})
     assert bool(problems) == refused
     assert all("is mounted there, not 10.0.0.1:/srv/pods/oslo: unmount it" in problem.text for problem in problems)
 
@@ -110,7 +110,7 @@ def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
     ],
 )
 def test_an_account_in_the_way_is_found_before_anything_changes(account: AccountState, text: str) -> None:
-    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=account)})
+    (problem,) = machine_problems(FLEET, {"oslo": replace(OSLO, account=account)})
     assert (problem.key, problem.text[: len(text)]) == ("nanoclaw_user", text)
 
 
@@ -134,8 +134,8 @@ def test_sessions_are_given_to_a_person_only_where_that_is_said(
     server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
     fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
     seen = {"oslo": replace(OSLO, person=person)}
-    assert refuse(fleet, seen) == [], "not before it is known what a server squashes"
-    problems = persons(fleet, seen)
+    assert machine_problems(fleet, seen) == [], "not before it is known what a server squashes"
+    problems = agent_uid_problems(fleet, seen)
     assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
     uid = data.get("nanoclaw_uid", 1000)
     assert all(f"the agent's uid {uid} is ada's on this machine" in problem.text for problem in problems)
@@ -153,15 +153,15 @@ def test_a_person_is_the_host_process_only_where_that_is_said(access: str, accep
     }
     fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), data)])
     hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
-    problems = persons(fleet, {"oslo": replace(OSLO, person="ada", account=hers)})
+    problems = agent_uid_problems(fleet, {"oslo": replace(OSLO, person="ada", account=hers)})
     assert [problem.key for problem in problems] == ["nanoclaw_user"] * refused
     assert not problems or "somebody can log in to ada on this machine" in problems[0].text
     nobodys = replace(OSLO, account=replace(hers, person=False))
-    assert persons(fleet, {"oslo": nobodys}) == []
+    assert agent_uid_problems(fleet, {"oslo": nobodys}) == []
 
 
 def test_no_refusal_of_a_taken_uid_advises_to_run_as_who_has_it() -> None:
-    (problem,) = refuse(FLEET, {"oslo": replace(OSLO, account=replace(NO_ACCOUNT, uid_user="debian"))})
+    (problem,) = machine_problems(FLEET, {"oslo": replace(OSLO, account=replace(NO_ACCOUNT, uid_user="debian"))})
     assert "set nanoclaw_user" not in problem.text and "free number" in problem.text
 
 
@@ -368,5 +368,5 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     ],
 )
 def test_a_version_in_any_form_is_judged_and_ends_no_run(distribution: str, version: str, refused: bool) -> None:
-    problems = refuse(FLEET, {"oslo": replace(OSLO, distribution=distribution, version=version)})
+    problems = machine_problems(FLEET, {"oslo": replace(OSLO, distribution=distribution, version=version)})
     assert [problem.key for problem in problems] == ["machine"] * refused

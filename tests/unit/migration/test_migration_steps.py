@@ -19,7 +19,7 @@ from tasks.model.migration.channels import CHANNELS
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.steps import Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Group, Install
-from tasks.model.ownership.trees import duty
+from tasks.model.ownership.trees import chown_by
 from tests.fake.kinds import SECRET
 from tests.programs import entry_argv
 from tests.unit.v1.v1_found import INSTALL, PATH, host, installs, with_database
@@ -74,7 +74,7 @@ def texts(thing: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], str]]:
 def test_staging_is_in_order(plan: HostPlan) -> None:
     """The backup before v1's own files are read for v2; the units before anything of v2 could be started; the marker
     without which v2 does not start while v1 serves."""
-    own = ["trees.main"] if duty(plan) == "change" else []
+    own = ["trees.main"] if chown_by(plan) == "host" else []
     begin = ["migration.archive_attempt", "v1.backup", "migration.unit_conditions", "v1.extract"]
     assert programs(staging(plan)) == [*begin, "env", "db", "sessions", "v1.copy", *own, "source.upgrade_marker"]
 
@@ -105,7 +105,7 @@ def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, e
 
 @every_host
 def test_switching_is_in_order(plan: HostPlan) -> None:
-    own = ["trees.main"] if duty(plan) == "change" else []
+    own = ["trees.main"] if chown_by(plan) == "host" else []
     convert = ["v1.extract", "env", "db", "groups", "sessions", "tasks", "channel-auth", "v1.copy", "v1.fix_up", *own]
     prove = ["v1.audit.main", "service.start", "migration.gate", "migration.commit"]
     assert programs(switching(plan)) == ["v1.stop", *convert, *prove]
@@ -218,14 +218,14 @@ def test_secrets_are_made_for_their_owner_alone(plan: HostPlan) -> None:
 def test_sessions_and_groups_are_given_to_the_agent_where_that_is_the_hosts_part(plan: HostPlan) -> None:
     for part in (staging(plan), switching(plan)):
         given_away = [step for step in part if step.program == "trees.main"]
-        assert bool(given_away) == (duty(plan) == "change")
+        assert bool(given_away) == (chown_by(plan) == "host")
         for step in given_away:
             assert [tree["path"] for tree in step.arguments["trees"]] == [plan.sessions, plan.groups]
             assert step.arguments["apply"] is True
 
 
-def test_both_kinds_of_duty_are_among_the_hosts() -> None:
-    assert {name: duty(plan) == "change" for name, plan in HOSTS.items()} == {
+def test_hosts_that_chown_and_others_are_both_here() -> None:
+    assert {name: chown_by(plan) == "host" for name, plan in HOSTS.items()} == {
         "root, with its root on the pods": False,
         "uid 1000": False,
         "uid 1500": False,

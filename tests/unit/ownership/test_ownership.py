@@ -12,7 +12,7 @@ from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.ownership.trees import (
     MOST_REMARKS,
     TreeReport,
-    duty,
+    chown_by,
     host_trees,
     obstacle,
     remarks,
@@ -34,19 +34,19 @@ def fleet(**data: Any) -> FleetPlan:
     [
         ({}, "server"),
         ({"nanoclaw_uid": 1500, "pods_access": "native"}, "server"),
-        ({"nanoclaw_user": "root", "pods_access": "chown"}, "change"),
-        ({**UNMANAGED, "pods_export_options": SQUASH}, "report"),
-        ({**UNMANAGED, "pods_export_options": ["root_squash", "anonuid=1000"]}, "report"),
-        ({**UNMANAGED}, "report"),
-        ({**UNMANAGED, "nanoclaw_user": "root"}, "change"),
-        ({**UNMANAGED, "nanoclaw_user": "root", "pods_export_options": ["no_root_squash"]}, "change"),
-        ({**UNMANAGED, "pods_export_options": ["no_root_squash"]}, "change"),
-        ({"pods_server": "local"}, "change"),
-        ({"pods_server": "local", "nanoclaw_user": "root"}, "change"),
+        ({"nanoclaw_user": "root", "pods_access": "chown"}, "host"),
+        ({**UNMANAGED, "pods_export_options": SQUASH}, "nobody"),
+        ({**UNMANAGED, "pods_export_options": ["root_squash", "anonuid=1000"]}, "nobody"),
+        ({**UNMANAGED}, "nobody"),
+        ({**UNMANAGED, "nanoclaw_user": "root"}, "host"),
+        ({**UNMANAGED, "nanoclaw_user": "root", "pods_export_options": ["no_root_squash"]}, "host"),
+        ({**UNMANAGED, "pods_export_options": ["no_root_squash"]}, "host"),
+        ({"pods_server": "local"}, "host"),
+        ({"pods_server": "local", "nanoclaw_user": "root"}, "host"),
     ],
 )
-def test_trees_are_changed_where_that_is_cheap_and_allowed(data: dict[str, Any], expected: str) -> None:
-    assert duty(fleet(**data).hosts["h"]) == expected
+def test_trees_are_chowned_where_that_is_cheap_and_allowed(data: dict[str, Any], expected: str) -> None:
+    assert chown_by(fleet(**data).hosts["h"]) == expected
 
 
 def test_the_server_owns_sessions_and_groups_and_none_of_hosts_that_chown() -> None:
