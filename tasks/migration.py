@@ -19,10 +19,10 @@ from tasks.facts.v1_install import V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.host.service_unit import STATE_DIRECTORY
 from tasks.model.migration.disk_space import Need
-from tasks.model.migration.paths import Progress, progress_of
+from tasks.model.migration.paths import Progress, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration
-from tasks.model.migration.plan_text import lines
-from tasks.model.migration.refusals import KEY, no_way_back, progress_refusal, refusals, unplanned
+from tasks.model.migration.plan_text import render
+from tasks.model.migration.refusals import KEY, plan_refusal, progress_refusal, refusals, rollback_refusals
 from tasks.model.migration.v1_state import Install, V1State
 from tasks.model.migration.waves import waves
 from tasks.model.sanitize import printable
@@ -67,13 +67,13 @@ def look_at_v1(
             problems.append(Problem(member.name, KEY, "did not say how far its migration has come: run again"))
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
-        elif (refusal := unplanned(found, plan)) or found is None or found.install is None:
+        elif (refusal := plan_refusal(found, plan)) or found is None or found.install is None:
             problems.append(Problem(member.name, KEY, str(refusal)))
         else:
             installs[member.name] = found.install
             if plan.settings.nanoclaw_v1_rollback:
-                if progress.is_to_go_back:
-                    problems += [Problem(member.name, KEY, str(one)) for one in no_way_back(found.install, plan)]
+                if progress.needs_rollback:
+                    problems += [Problem(member.name, KEY, str(one)) for one in rollback_refusals(found.install, plan)]
             else:
                 planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged(found.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
@@ -104,7 +104,7 @@ def _refuse(
     plan: HostPlan, progress: Progress, found: V1State, install: Install, planned: MigrationPlan
 ) -> list[Problem]:
     """Prints the plan of a host; why it cannot be carried out."""
-    for line in lines(found, install, planned):
+    for line in render(found, install, planned):
         logger.info("    %s: %s", plan.name, printable(line))
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
     return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
@@ -120,7 +120,7 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
 
 
 def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
-    progress: Progress | None = ask_machine(member, MigrationProgress, **progress_of(plan), timeout=60)
+    progress: Progress | None = ask_machine(member, MigrationProgress, **progress_request(plan), timeout=60)
     if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
         return progress, None
     mount = plan.settings.pods_path if plan.source else None

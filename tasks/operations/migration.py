@@ -19,10 +19,10 @@ from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_program, write_file
 from tasks.facts.migration import MigrationProgress
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.migration.audit_report import Account
+from tasks.model.migration.audit_report import AuditReport
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.paths import Progress, chats_of, directory, marker, progress_of, service, trying
+from tasks.model.migration.paths import Progress, chats_digest, directory, marker, progress_request, service, trying
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import Part, Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Install
@@ -36,7 +36,7 @@ _decided: set[str] = set()
 
 
 def _look(plan: HostPlan) -> Progress:
-    return look(MigrationProgress, **progress_of(plan))
+    return look(MigrationProgress, **progress_request(plan))
 
 
 @pods_operation
@@ -128,7 +128,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
         )
-    if not found.is_to_go_back:
+    if not found.needs_rollback:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
@@ -169,7 +169,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "v1": install.path,
         "root": plan.root,
         "unit": install.units[0].name if install.units else "no unit",
-        "chats": chats_of(install),
+        "chats": chats_digest(install),
         "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     }
     undo = rollback(plan, install)
@@ -209,8 +209,8 @@ def _records(document: str, text: str, plan: HostPlan) -> Commands:
 
 def _record(journal: Journal, plan: HostPlan) -> Record:
     outputs = {step.id: step.said for step in journal.steps}
-    account = Account.from_json(outputs[StepId.AUDIT]) if StepId.AUDIT in outputs else None
-    return Record(journal, account, backup=f"{directory(plan)}/backup/messages.db")
+    audit = AuditReport.from_json(outputs[StepId.AUDIT]) if StepId.AUDIT in outputs else None
+    return Record(journal, audit, backup=f"{directory(plan)}/backup/messages.db")
 
 
 def _strike(left: str, name: str) -> None:

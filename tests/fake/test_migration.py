@@ -53,9 +53,9 @@ def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: P
     assert dry.exit == 0, dry.log
     assert f"{V1}: NanoClaw v1 1.2.53 in {PATH}, of andy (1001:1001), user unit nanoclaw.service" in dry.log
     assert dry.log.count(f"{V1}: plan of its migration to v2:") == 1
-    assert f"{V1}: carried over by NanoClaw's own steps: 2 groups" in dry.log
-    assert f"{V1}: the migration has to see to: times, owners and rights of all copied files" in dry.log
-    assert f"{V1}: not carried over: old messages" in dry.log
+    assert f"{V1}: migrated by NanoClaw's own steps: 2 groups" in dry.log
+    assert f"{V1}: fixed up by this role: times, owners and modes of all copied files" in dry.log
+    assert f"{V1}: skipped: old messages" in dry.log
     assert f"{BARE}: NanoClaw v1" not in dry.log
     assert dry.facts(V1).count("v1.inspect") == 1 and "v1.inspect" not in dry.facts(BARE)
     assert dry.commands(V1) == []
@@ -174,7 +174,7 @@ def test_what_stands_in_the_way_ends_a_dry_run_after_the_plans(tmp_path: Path) -
     both = replace(INSTALL, units=[UNIT, replace(UNIT, manager="system", uid=0, file="/etc/systemd/system/n.service")])
     refused = run(tmp_path, "--dry", state=found(both))
     assert refused.exit != 0
-    assert f"{V1}: carried over by NanoClaw's own steps: 2 groups" in refused.log
+    assert f"{V1}: migrated by NanoClaw's own steps: 2 groups" in refused.log
     assert f"{V1}: nanoclaw_v1_dir: 2 services run it" in refused.log
 
 

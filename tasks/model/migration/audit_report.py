@@ -1,4 +1,4 @@
-"""What `files/pods/v1/audit/main.py` says of a migration: the types that its answer becomes."""
+"""The report of the audit of a migration, as `files/pods/v1/audit/main.py` prints it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class Count:
-    """How many of a kind v1 has, and how many of these v2 has as they should be."""
+    """Count the things of a kind in v1, and how many of these are right in v2."""
 
     v1: int
     v2: int
 
 
 @dataclass(frozen=True)
-class Named:
-    """A thing of v1 that v2 does not have as it should."""
+class Finding:
+    """Name a thing of v1 that is missing or different in v2."""
 
     what: str
     """Kind and name, printable: `task morning`, `file groups/main/notes.md`."""
@@ -25,27 +25,27 @@ class Named:
 
 
 @dataclass(frozen=True)
-class More:
-    """How many are not listed, since there are too many."""
+class Unlisted:
+    """Count findings beyond those that are listed."""
 
     lost: int
     left: int
 
 
 @dataclass(frozen=True)
-class Account:
-    """The account of a migration. Nothing was lost where `lost` is empty."""
+class AuditReport:
+    """Compare v1 with v2. Nothing was lost if `lost` is empty."""
 
     counts: dict[str, Count]
     """By kind: groups, tasks, conversations, memories, files, auth, env, skills."""
-    lost: list[Named]
-    left: list[Named]
-    """What is not carried over by rule, or because the caller said so."""
-    more: More
+    lost: list[Finding]
+    left: list[Finding]
+    """What is skipped by rule, or by request."""
+    more: Unlisted
     digest: str
-    """Of the whole of v1: the same as long as nothing of it changes."""
+    """Of the whole of v1: the same as long as no byte, owner, mode or time changes."""
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Account:
-        """The account that a program printed; pydantic.ValidationError, a ValueError, where it is none."""
+    def from_json(cls, text: str | bytes) -> AuditReport:
+        """Parse a report; raise pydantic.ValidationError, a ValueError, for anything else."""
         return TypeAdapter(cls).validate_json(text)

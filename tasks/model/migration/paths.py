@@ -27,18 +27,18 @@ class Progress:
     """Whether v2's project root has a database already."""
 
     @property
-    def is_to_go_back(self) -> bool:
+    def needs_rollback(self) -> bool:
         """Whether there is a way back to go: v2 is what starts, or nobody does."""
         return self.decided or (self.journal is not None and self.journal.state in ("finished", "switching"))
 
     def is_staged(self, install: Install) -> bool:
         """Whether v2 has all copies of this v1 beside it already, and was never started."""
         journal = self.journal
-        known = journal and (journal.v1, journal.chats) == (install.path, chats_of(install))
+        known = journal and (journal.v1, journal.chats) == (install.path, chats_digest(install))
         return bool(known and journal and journal.state == "staged" and not journal.aside)
 
 
-def chats_of(install: Install) -> str:
+def chats_digest(install: Install) -> str:
     """A digest of v1's groups: NanoClaw's own steps add to those that v2 has, and take none back."""
     groups = sorted(json.dumps(asdict(group), sort_keys=True) for group in install.database.groups)
     return hashlib.sha256("\n".join(groups).encode()).hexdigest()[:16]
@@ -69,6 +69,6 @@ def trying(plan: HostPlan) -> str:
     return f"/run/nanoclaw-pods-{plan.slug}.trying"
 
 
-def progress_of(plan: HostPlan) -> Mapping[str, str]:
+def progress_request(plan: HostPlan) -> Mapping[str, str]:
     """What the fact MigrationProgress is asked of a machine."""
     return {"directory": directory(plan), "service": service(plan), "root": plan.root, "marker": marker(plan)}

@@ -1,4 +1,4 @@
-"""What becomes of one part of a NanoClaw v1."""
+"""A line of a migration's plan: one part of a NanoClaw v1 and its disposition."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Fate = Literal["carried", "attend", "left"]
-"""carried: NanoClaw's own migration steps carry it over. attend: they lose it, so that the migration has to see to it.
-left: it is not carried over."""
+Disposition = Literal["migrated", "needs_fix", "skipped"]
+"""migrated: NanoClaw's own migration steps migrate it. needs_fix: they lose it, so this role fixes it up. skipped: it
+stays in v1."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """A line of a plan."""
+class PlanItem:
+    """State what the migration does with a part of v1."""
 
-    fate: Fate
+    disposition: Disposition
     what: str
     why: str
-    """Why it is left, or how NanoClaw's own steps lose it; empty for what is carried."""
+    """Why it is skipped, or how NanoClaw's own steps lose it; empty for what is migrated."""
     of: tuple[str, ...]
-    """What it covers: each part of an install has a name of its own, and one fate."""
+    """The parts that it covers: each part of an install has its own name, and one disposition."""
 
 
 def listed(names: Collection[str], most: int = 5) -> str:
-    """Names in parentheses, the first of many."""
+    """Format names in parentheses, with a count for those after the first few."""
     shown = sorted(names)
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return f"({', '.join(shown[:most])}{more})"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number of things: `1 task`, `2 tasks`."""
+    """Format a number of things: `1 task`, `2 tasks`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-def covered(items: Iterable[Item], fate: Fate) -> set[str]:
-    """The parts that have this fate."""
-    return {part for item in items if item.fate == fate for part in item.of}
+def parts_with(items: Iterable[PlanItem], disposition: Disposition) -> set[str]:
+    """Return the parts that have this disposition."""
+    return {part for item in items if item.disposition == disposition for part in item.of}

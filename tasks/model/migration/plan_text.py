@@ -1,4 +1,4 @@
-"""A plan as the lines that an operator reads."""
+"""The plan of a migration as text for the operator."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Iterator
 
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.plan import MigrationPlan
-from tasks.model.migration.plan_item import Fate, counted, listed
+from tasks.model.migration.plan_item import Disposition, counted, listed
 from tasks.model.migration.v1_state import Install, V1State
 
-_HEADS: dict[Fate, str] = {
-    "carried": "carried over by NanoClaw's own steps",
-    "attend": "the migration has to see to",
-    "left": "not carried over",
+_HEADS: dict[Disposition, str] = {
+    "migrated": "migrated by NanoClaw's own steps",
+    "needs_fix": "fixed up by this role",
+    "skipped": "skipped",
 }
 
 
 def size(number: int) -> str:
-    """A number of bytes, as a person says it."""
+    """Format a number of bytes: `5.0 GiB`."""
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if number >= 1 << power:
             return f"{number / (1 << power):.1f} {unit}"
     return f"{number} bytes"
 
 
-def lines(state: V1State, install: Install, plan: MigrationPlan) -> Iterator[str]:
-    """The plan: what was found, what becomes of it, what that needs."""
+def render(state: V1State, install: Install, plan: MigrationPlan) -> Iterator[str]:
+    """Yield the plan's lines: the v1, the disposition of each part, space and time."""
     yield "plan of its migration to v2:"
     owner = install.owner
     whose = f"of {owner.user or 'an unknown user'} ({owner.uid}:{owner.gid})"
     yield f"NanoClaw v1 {install.version or 'of unknown version'} in {install.path}, {whose}, {_running(install)}"
     for text in _unknown(state, install):
         yield f"not known: {text}"
-    for fate, head in _HEADS.items():
-        for item in plan.of(fate):
+    for disposition, head in _HEADS.items():
+        for item in plan.of(disposition):
             yield f"{head}: {item.what}" + (f"; {item.why}" if item.why else "")
     trees = ", ".join(f"{name} {size(tree.bytes)}" for name, tree in install.trees.items())
     yield f"size: {trees}, {sum(tree.entries for tree in install.trees.values())} entries"
@@ -72,7 +72,7 @@ def _need(need: Need) -> str:
 
 
 def duration(seconds: int) -> str:
-    """A time, as roughly as it is known."""
+    """Format an estimated time: `about 5 minutes`."""
     if seconds < 60:
         return "less than a minute"
     return f"about {counted(round(seconds / 60), 'minute')}"

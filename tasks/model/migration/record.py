@@ -1,7 +1,7 @@
-"""The record of one host's migration: a page that is read by whoever has to know what was done, and how to go back.
+"""The record of one host's migration: a page that says what was done, and how to roll back.
 
-It is made of the journal and of the account. Names in it were chosen by others: they are shown, and mean nothing to
-what renders the page. Of secrets there are names alone, as in both sources.
+Its sources are the journal and the audit. Names in it were chosen by others, so they are escaped as Markdown. Of
+secrets both sources have only names.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tasks.model.migration.audit_report import Account, Named
+from tasks.model.migration.audit_report import AuditReport, Finding
 from tasks.model.migration.journal import Journal, State, Step
 from tasks.model.migration.markdown import code, plain, table
 
 ROLLBACK = "nanoclaw_v1_rollback"
-"""The setting that puts v1 back."""
+"""The setting that rolls back to v1."""
 
 _STATES: dict[State, str] = {
-    "new": "has not begun, and NanoClaw v1 serves",
+    "new": "has not started, and NanoClaw v1 serves",
     "staged": "is prepared, and NanoClaw v1 serves",
     "staging": "is being prepared, and NanoClaw v1 serves",
-    "switching": "is at its switch, and nobody serves",
+    "switching": "is at its switch, and neither version serves",
     "finished": "is finished, and NanoClaw v2 serves",
     "rolled back": "was rolled back, and NanoClaw v1 serves again",
 }
@@ -29,18 +29,18 @@ _STATES: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Record:
-    """What a page is made of."""
+    """Combine the sources of a page."""
 
     journal: Journal
-    account: Account | None
-    """None where it did not come to that."""
+    audit: AuditReport | None
+    """None if the migration ended before its audit."""
     backup: str | None = None
-    """Where the backup of v1 is; None where none was made."""
+    """Path of the backup of v1; None if none was made."""
 
 
 def page(record: Record) -> str:
-    """The page, as Markdown."""
-    sections = (_head, _steps, _counts, _missing, _digests, _way_back)
+    """Render the page as Markdown."""
+    sections = (_head, _steps, _counts, _missing, _digests, _rollback)
     return "\n\n".join("\n".join(section(record)) for section in sections) + "\n"
 
 
@@ -54,10 +54,10 @@ def _head(record: Record) -> Iterator[str]:
     yield f"- NanoClaw v1 {versions['v1']} in {code(journal.v1)}, run by {code(journal.unit)}"
     yield f"- NanoClaw v2 {versions['v2']} in {code(journal.root)}"
     yield f"- backup of v1: {code(record.backup) if record.backup else 'none was made'}"
-    yield f"- without service: {_gap(journal)}"
+    yield f"- without service: {_without_service(journal)}"
 
 
-def _gap(journal: Journal) -> str:
+def _without_service(journal: Journal) -> str:
     if journal.stopped is None:
         return "never, v1 was not stopped"
     if (gap := journal.seconds_without_service) is None:
@@ -70,8 +70,10 @@ def _steps(record: Record) -> Iterator[str]:
     yield ""
     heads = ("step", "state", "start", "end", "time")
     yield from table(heads, [_step(step) for step in record.journal.steps])
-    said = [step for step in record.journal.steps if step.said]
-    yield from ["", *(f"- {plain(step.name)} said: {code(step.said)}" for step in said)] if said else []
+    with_output = [step for step in record.journal.steps if step.said]
+    yield from (
+        ["", *(f"- output of {plain(step.name)}: {code(step.said)}" for step in with_output)] if with_output else []
+    )
 
 
 def _step(step: Step) -> tuple[str, ...]:
@@ -82,29 +84,29 @@ def _step(step: Step) -> tuple[str, ...]:
 def _counts(record: Record) -> Iterator[str]:
     yield "## Before and after"
     yield ""
-    if record.account is None:
-        yield "It did not come to an account."
+    if record.audit is None:
+        yield "No audit was made."
         return
-    rows = [(plain(kind), str(count.v1), str(count.v2)) for kind, count in record.account.counts.items()]
+    rows = [(plain(kind), str(count.v1), str(count.v2)) for kind, count in record.audit.counts.items()]
     yield from table(("what", "in v1", "right in v2"), rows)
 
 
 def _missing(record: Record) -> Iterator[str]:
-    account = record.account
+    audit = record.audit
     yield "## Lost"
     yield ""
-    yield from _named(account.lost, account.more.lost) if account else ["Not known."]
+    yield from _findings(audit.lost, audit.more.lost) if audit else ["Not known."]
     yield ""
-    yield "## Left behind"
+    yield "## Skipped"
     yield ""
-    yield from _named(account.left, account.more.left) if account else ["Not known."]
+    yield from _findings(audit.left, audit.more.left) if audit else ["Not known."]
 
 
-def _named(things: list[Named], more: int) -> Iterator[str]:
-    if not things:
+def _findings(findings: list[Finding], more: int) -> Iterator[str]:
+    if not findings:
         yield "Nothing."
-    for thing in things:
-        yield f"- {code(thing.what)}: {plain(thing.why)}"
+    for finding in findings:
+        yield f"- {code(finding.what)}: {plain(finding.why)}"
     if more:
         yield f"- and {more} more"
 
@@ -112,22 +114,22 @@ def _named(things: list[Named], more: int) -> Iterator[str]:
 def _digests(record: Record) -> Iterator[str]:
     yield "## Digests"
     yield ""
-    digest = record.account.digest if record.account else None
+    digest = record.audit.digest if record.audit else None
     yield f"- v1, at rest: {code(digest) if digest else 'not taken'}"
 
 
-def _way_back(record: Record) -> Iterator[str]:
-    yield "## The way back"
+def _rollback(record: Record) -> Iterator[str]:
+    yield "## Rollback"
     yield ""
     journal = record.journal
     if journal.state == "rolled back":
-        yield f"It was taken. Take `{ROLLBACK}` out of the host's data before the next attempt."
+        yield f"It was done. Remove `{ROLLBACK}` from the host's data before the next attempt."
     elif journal.state == "staging":
-        yield "None is needed: v1 serves, and was not touched."
+        yield "Not needed: v1 serves, and was not changed."
     else:
-        yield f"Put `{ROLLBACK} = True` into the host's data and run the role once more. It stops v2, keeps v2's state"
-        yield f"aside, and starts v1 as it was, in {code(journal.v1)} by {code(journal.unit)}."
-        yield "What was said to v2 stays with v2."
+        yield f"Set `{ROLLBACK} = True` in the host's data and run the role again. It stops v2, keeps v2's files,"
+        yield f"and starts v1 as it was, in {code(journal.v1)} by {code(journal.unit)}."
+        yield "Messages since the migration stay in v2."
 
 
 def _time(moment: float | None) -> str:

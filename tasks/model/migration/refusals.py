@@ -20,7 +20,7 @@ KEY = "nanoclaw_v1_dir"
 NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
 
 
-def unplanned(state: V1State | None, host: HostPlan) -> Refusal | None:
+def plan_refusal(state: V1State | None, host: HostPlan) -> Refusal | None:
     """Why there is no plan: no one v1 was found, or its database tells nothing."""
     if state is None:
         return Refusal("did not say what it has of NanoClaw v1", "see to what is said above, and run again")
@@ -82,7 +82,7 @@ def _database(database: Database, path: str) -> Refusal | None:
     return Refusal(f"{file} cannot be read ({database.text})", settle)
 
 
-def no_way_back(install: Install, host: HostPlan) -> Iterator[Refusal]:
+def rollback_refusals(install: Install, host: HostPlan) -> Iterator[Refusal]:
     """Why v1 could not be started again: v2 is not stopped for that."""
     way_out = f"see that one service runs {install.path}, or take nanoclaw_v1_rollback out: v2 serves on"
     if len(install.units) != 1:
@@ -112,10 +112,10 @@ def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[
         why = why if senders.read else f"root may not read {senders.path}, which says whom v1 answers"
         yield Refusal(why, "say whom v2 is to answer: set nanoclaw_v1_unknown_senders to strict, or to public")
     if install.env is None:
-        why = f"{install.path}/.env is a link, no file, or larger than 1 MiB, and is not carried over"
+        why = f"{install.path}/.env is a link, no file, or larger than 1 MiB, and is not migrated"
         yield Refusal(why, "put the file itself there")
     if install.mounts and not install.mounts.read:
-        why = f"{install.mounts.path} is a link, or no file that root may read, and is not carried over"
+        why = f"{install.mounts.path} is a link, or no file that root may read, and is not migrated"
         yield Refusal(why, "put the file itself there")
     yield from _trees(install)
     yield from _services(install)
@@ -149,7 +149,7 @@ def _trees(install: Install) -> Iterator[Refusal]:
             yield Refusal(why, "have its server export it to this host with no_root_squash until it is migrated")
         if blocking := tree.counts.get("in the way"):
             some = listed(tree.samples["in the way"])
-            why = f"{counted(blocking, 'entry', 'entries')} of {path} cannot be carried over {some}"
+            why = f"{counted(blocking, 'entry', 'entries')} of {path} cannot be migrated {some}"
             ways = "a link: put there what it leads to"
             if name == "groups":
                 ways += "; CLAUDE.local.md, CLAUDE.global.md or container.json of a group: v2 writes its own, rename it"

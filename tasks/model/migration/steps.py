@@ -14,7 +14,7 @@ from files.pods.migration.step_ids import Mark, StepId
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_arguments
 from tasks.model.migration.channels import channel_of
-from tasks.model.migration.chats import group_fate
+from tasks.model.migration.chats import group_disposition
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import directory, marker, ran, trying
 from tasks.model.migration.v1_state import Install
@@ -76,7 +76,7 @@ def snapshot(plan: HostPlan) -> str:
 def channels(install: Install) -> list[str]:
     """Return the channels of v1's chats, but for chats that are skipped: v2 may have no such channel."""
     database = install.database
-    groups = [group for group in database.groups if group_fate(group, database)[0] != "left"]
+    groups = [group for group in database.groups if group_disposition(group, database)[0] != "skipped"]
     return sorted({channel for group in groups if (channel := channel_of(group.jid))})
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tasks.model.migration.doubts import agent_doubts, home_doubts, manager_doubts
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.plan_text import lines
-from tasks.model.migration.refusals import Refusal, refusals, unplanned
+from tasks.model.migration.plan_text import render
+from tasks.model.migration.refusals import Refusal, plan_refusal, refusals
 from tasks.model.migration.v1_state import Candidate, Home, Install, Mounts, Process, Senders, Unasked
 from tests.unit.v1.v1_found import HOME, INSTALL, PATH, SPACES, UNIT, found, host, installs
 
@@ -93,13 +93,13 @@ def test_what_another_user_planted_is_listed_and_changes_nothing_else(kinds: lis
     planted = [Candidate(f"/home/eve/{number}", ["by eve"], kind, False) for number, kind in enumerate(kinds)]  # type: ignore[arg-type]
     auto = host(nanoclaw_v1_dir="auto")
     install = replace(INSTALL, path="/opt/0") if trusted == 1 else None
-    refused = [unplanned(found(install, candidates=[*ours, *some]), auto) for some in ([], planted)]
+    refused = [plan_refusal(found(install, candidates=[*ours, *some]), auto) for some in ([], planted)]
     assert [one and one.why.split(",")[0].split(";")[0] for one in refused[:1]] == [
         one and one.why.split(",")[0].split(";")[0] for one in refused[1:]
     ]
     if install:
         state = found(install, candidates=[*ours, *planted])
-        text = "\n".join(lines(state, install, plan_migration(install, SPACES, auto)))
+        text = "\n".join(render(state, install, plan_migration(install, SPACES, auto)))
         assert all(one.path in text for one in planted)
     elif planted and not trusted:
         assert refused[1] and planted[0].path in str(refused[1]) and "neither root nor the host user" in str(refused[1])
@@ -109,4 +109,4 @@ def test_a_strangers_unit_that_names_v1_is_listed_and_blocks_nothing() -> None:
     install = replace(INSTALL, strangers=["/home/eve/.config/systemd/user/x.service of uid 1002"])
     plan = plan_migration(install, SPACES, host())
     assert list(refusals(install, plan, host())) == []
-    assert "/home/eve/.config/systemd/user/x.service" in "\n".join(lines(found(install), install, plan))
+    assert "/home/eve/.config/systemd/user/x.service" in "\n".join(render(found(install), install, plan))

@@ -216,7 +216,7 @@ def test_an_env_that_is_no_small_file_is_refused_while_v1_serves(tmp_path: Path,
 def test_the_plan_names_the_lines_that_nanoclaw_does_not_read() -> None:
     install, plan = replace(INSTALL, env_unread=[2, 7]), host()
     (item,) = [item for item in plan_migration(install, SPACES, plan).items if item.of == ("env lines",)]
-    assert (item.fate, item.what) == ("left", "2 lines of .env (2, 7)")
+    assert (item.disposition, item.what) == ("skipped", "2 lines of .env (2, 7)")
 
 
 def test_a_label_is_a_conventional_name_or_a_number() -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from tasks.model.host.service_unit import STATE_DIRECTORY
 from tasks.model.migration.channels import channel_of
-from tasks.model.migration.chats import task_fate
+from tasks.model.migration.chats import task_disposition
 from tasks.model.migration.journal import Journal
-from tasks.model.migration.paths import Progress, chats_of
+from tasks.model.migration.paths import Progress, chats_digest
 from tasks.model.migration.plan import MigrationPlan, plan_migration
-from tasks.model.migration.plan_item import Fate, covered
-from tasks.model.migration.plan_text import duration, lines, size
+from tasks.model.migration.plan_item import Disposition, parts_with
+from tasks.model.migration.plan_text import duration, render, size
 from tasks.model.migration.v1_state import Group, Mounts, Senders, Space, Task, Tree
 from tests.unit.v1.v1_found import (
     DATABASE,
@@ -36,7 +36,7 @@ from tests.unit.v1.v1_found import (
 
 HOST, ON_PODS = host(), host(nanoclaw_root="/pods/nanoclaw-v2")
 LOCAL = host(pods_server="local")
-FATES: tuple[Fate, ...] = ("carried", "attend", "left")
+DISPOSITIONS: tuple[Disposition, ...] = ("migrated", "needs_fix", "skipped")
 
 
 def planned(install: Any = INSTALL) -> MigrationPlan:
@@ -44,14 +44,14 @@ def planned(install: Any = INSTALL) -> MigrationPlan:
 
 
 def said(install: Any = INSTALL) -> str:
-    return "\n".join(lines(found(install), install, planned(install)))
+    return "\n".join(render(found(install), install, planned(install)))
 
 
 @given(installs)
 def test_every_part_has_one_fate(install: Any) -> None:
     items = planned(install).items
     assert [part for part, times in Counter(part for item in items for part in item.of).items() if times > 1] == []
-    every = set().union(*(covered(items, fate) for fate in FATES))
+    every = set().union(*(parts_with(items, disposition) for disposition in DISPOSITIONS))
     assert {f"group {group.jid}" for group in install.database.groups} <= every
     assert {f"task {number}" for number in range(len(install.database.tasks))} <= every
     assert {f"conversations {folder}" for folder in install.conversations} <= every
@@ -60,24 +60,26 @@ def test_every_part_has_one_fate(install: Any) -> None:
 @given(installs)
 def test_what_is_not_carried_says_why_and_lines_are_single(install: Any) -> None:
     plan = planned(install)
-    assert all(bool(item.why) == (item.fate != "carried") and item.of for item in plan.items)
-    assert all(line.isprintable() and line for line in lines(found(install), install, plan))
+    assert all(bool(item.why) == (item.disposition != "migrated") and item.of for item in plan.items)
+    assert all(line.isprintable() and line for line in render(found(install), install, plan))
 
 
 @given(installs)
 def test_no_task_and_no_conversation_is_carried_whose_chat_is_not(install: Any) -> None:
-    carried = covered(planned(install).items, "carried")
-    folders = {group.folder for group in install.database.groups if f"group {group.jid}" in carried}
+    migrated = parts_with(planned(install).items, "migrated")
+    folders = {group.folder for group in install.database.groups if f"group {group.jid}" in migrated}
     for number, task in enumerate(install.database.tasks):
-        assert f"task {number}" not in carried or f"group {task.jid}" in carried
-    assert {part.removeprefix("conversations ") for part in carried if part.startswith("conv")} <= folders
+        assert f"task {number}" not in migrated or f"group {task.jid}" in migrated
+    assert {part.removeprefix("conversations ") for part in migrated if part.startswith("conv")} <= folders
 
 
 @given(installs)
 def test_a_group_that_never_had_a_conversation_is_named(install: Any) -> None:
     items = planned(install).items
     named = {part.removeprefix("first conversation ") for item in items for part in item.of if "first conv" in part}
-    going = {group.folder for group in install.database.groups if f"group {group.jid}" not in covered(items, "left")}
+    going = {
+        group.folder for group in install.database.groups if f"group {group.jid}" not in parts_with(items, "skipped")
+    }
     assert named == going - set(install.conversations)
 
 
@@ -113,7 +115,7 @@ def test_places_on_one_file_system_need_their_sum() -> None:
 def test_what_is_staged_needs_no_room_a_second_time() -> None:
     needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
     assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
-    mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_of(INSTALL))
+    mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_digest(INSTALL))
     journals = {
         "": mine,
         "v1": replace(mine, v1="/other"),
@@ -153,87 +155,88 @@ def test_the_shape_of_a_chats_name_tells_its_channel(jid: str, channel: str | No
 
 
 @pytest.mark.parametrize(
-    ("task", "fate", "why"),
+    ("task", "disposition", "why"),
     [
-        (Task("main", "tg:1", "cron", "0 7 * * *", "active", True), "carried", ""),
-        (Task("main", "tg:1", "cron", "0 7 * * * *", "active", True), "carried", ""),
-        (Task("main", "tg:1", "cron", "@daily", "active", True), "attend", "cron expression"),
-        (Task("main", "tg:1", "once", "2027-01-01T09:00:00", "active", True), "carried", ""),
-        (Task("main", "tg:1", "interval", "3600000", "active", True), "attend", "milliseconds"),
-        (Task("main", "tg:1", "interval", "59m", "active", True), "carried", ""),
-        (Task("main", "tg:1", "interval", "60m", "active", True), "attend", "milliseconds"),
-        (Task("main", "tg:1", "interval", "30s", "active", True), "attend", "milliseconds"),
-        (Task("main", "tg:1", "cron", "0 7 * * *", "paused", True), "attend", "active ones alone"),
-        (Task("main", "tg:1", "once", "2020-01-01", "completed", True), "left", "done"),
-        (Task("main", "tg:1", "cron", "0 7 * * *", "", True), "left", "v1 itself does not run them"),
-        (Task("main", "tg:1", "never", "0 7 * * *", "paused", True), "left", "v2 does not know"),
-        (Task("main", "tg:1", "interval", "soon", "active", True), "left", "v1 itself could not tell"),
-        (Task("main", "tg:1", "cron", "1 2 3 4 5 6 7", "active", True), "left", "v1 itself could not tell"),
-        (Task("gone", "tg:1", "cron", "0 7 * * *", "active", True), "left", "no registered group"),
-        (Task("main", "tg:9", "cron", "0 7 * * *", "active", True), "left", "no registered group"),
-        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", True), "attend", "direct chats of Discord"),
-        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", None), "attend", "direct chats of Discord"),
-        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", False), "attend", "with their groups"),
-        (Task("mail", "gmail:a", "cron", "0 7 * * *", "active", False), "left", "v2 has no channel gmail"),
+        (Task("main", "tg:1", "cron", "0 7 * * *", "active", True), "migrated", ""),
+        (Task("main", "tg:1", "cron", "0 7 * * * *", "active", True), "migrated", ""),
+        (Task("main", "tg:1", "cron", "@daily", "active", True), "needs_fix", "cron expression"),
+        (Task("main", "tg:1", "once", "2027-01-01T09:00:00", "active", True), "migrated", ""),
+        (Task("main", "tg:1", "interval", "3600000", "active", True), "needs_fix", "milliseconds"),
+        (Task("main", "tg:1", "interval", "59m", "active", True), "migrated", ""),
+        (Task("main", "tg:1", "interval", "60m", "active", True), "needs_fix", "milliseconds"),
+        (Task("main", "tg:1", "interval", "30s", "active", True), "needs_fix", "milliseconds"),
+        (Task("main", "tg:1", "cron", "0 7 * * *", "paused", True), "needs_fix", "active ones only"),
+        (Task("main", "tg:1", "once", "2020-01-01", "completed", True), "skipped", "done"),
+        (Task("main", "tg:1", "cron", "0 7 * * *", "", True), "skipped", "v1 itself does not run tasks of this status"),
+        (Task("main", "tg:1", "never", "0 7 * * *", "paused", True), "skipped", "v2 does not know tasks of this kind"),
+        (Task("main", "tg:1", "interval", "soon", "active", True), "skipped", "v1 itself could not schedule them"),
+        (Task("main", "tg:1", "cron", "1 2 3 4 5 6 7", "active", True), "skipped", "v1 itself could not schedule them"),
+        (Task("gone", "tg:1", "cron", "0 7 * * *", "active", True), "skipped", "group is not registered"),
+        (Task("main", "tg:9", "cron", "0 7 * * *", "active", True), "skipped", "group is not registered"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", True), "needs_fix", "direct chats of Discord"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", None), "needs_fix", "direct chats of Discord"),
+        (Task("dm", "dc:1", "cron", "0 7 * * *", "active", False), "needs_fix", "with their groups"),
+        (Task("mail", "gmail:a", "cron", "0 7 * * *", "active", False), "skipped", "v2 has no channel gmail"),
     ],
 )
-def test_what_becomes_of_a_task(task: Task, fate: Fate, why: str) -> None:
+def test_what_becomes_of_a_task(task: Task, disposition: Disposition, why: str) -> None:
     more = [Group("dm", "dc:1", False, task.direct, []), Group("mail", "gmail:a", False, True, [])]
     database = replace(DATABASE, groups=[*DATABASE.groups, *more])
-    assert task_fate(task, database)[0] == fate and why in task_fate(task, database)[1]
+    assert task_disposition(task, database)[0] == disposition and why in task_disposition(task, database)[1]
 
 
 def test_an_old_schema_carries_no_group_by_itself() -> None:
     plan = planned(with_database(is_main=False))
-    assert {"group tg:1", "group 1@g.us", "task 0", "conversations main"} <= covered(plan.items, "attend")
+    assert {"group tg:1", "group 1@g.us", "task 0", "conversations main"} <= parts_with(plan.items, "needs_fix")
 
 
 CLUB = [*DATABASE.groups, Group("dm", "dc:1", False, True, []), Group("papers", "tg:2", False, True, ["/srv/papers"])]
 
 
 @pytest.mark.parametrize(
-    ("install", "fate", "part"),
+    ("install", "disposition", "part"),
     [
-        (INSTALL, "carried", "group tg:1"),
-        (INSTALL, "carried", "files of groups"),
-        (INSTALL, "carried", "env"),
-        (INSTALL, "attend", "rights of secrets"),
-        (INSTALL, "attend", "times and owners"),
-        (INSTALL, "attend", "memory of main"),
-        (INSTALL, "attend", "memory of global"),
-        (INSTALL, "attend", "skills of groups"),
-        (INSTALL, "left", "owner"),
-        (INSTALL, "left", "history"),
-        (replace(INSTALL, env=None), "attend", "env"),
-        (replace(INSTALL, auth=3), "attend", "whatsapp"),
-        (replace(INSTALL, conversations={"main": 2}), "attend", "conversations main"),
-        (with_database(sessions=[]), "attend", "conversations main"),
-        (with_database(groups=[Group("../x", "tg:1", True, True, [])]), "left", "group tg:1"),
-        (replace(INSTALL, conversations={"old": 1}), "left", "conversations old"),
-        (replace(INSTALL, units=[replace(UNIT, manager="system")]), "attend", "system unit"),
-        (with_lists(senders=Senders("/s", True, True, False, 0)), "attend", "senders"),
-        (with_lists(senders=Senders("/s", True, True, True, 1)), "attend", "senders"),
-        (with_lists(senders=Senders("/s", True, True, True, 0)), "left", "senders"),
-        (with_lists(senders=Senders("/s", True, False, True, 0)), "left", "senders"),
-        (with_lists(mounts=Mounts("/m", True, True, 1)), "attend", "mount allow-list"),
-        (with_database(groups=CLUB), "attend", "mounts tg:2"),
-        (with_database(groups=CLUB), "attend", "group dc:1"),
-        (with_database(groups=CLUB), "attend", "discord keys"),
-        (with_database(wal=4096), "attend", "wal"),
-        (with_database(journal=512), "attend", "journal"),
+        (INSTALL, "migrated", "group tg:1"),
+        (INSTALL, "migrated", "files of groups"),
+        (INSTALL, "migrated", "env"),
+        (INSTALL, "needs_fix", "modes of secrets"),
+        (INSTALL, "needs_fix", "times and owners"),
+        (INSTALL, "needs_fix", "memory of main"),
+        (INSTALL, "needs_fix", "memory of global"),
+        (INSTALL, "needs_fix", "skills of groups"),
+        (INSTALL, "skipped", "owner"),
+        (INSTALL, "skipped", "history"),
+        (replace(INSTALL, env=None), "needs_fix", "env"),
+        (replace(INSTALL, auth=3), "needs_fix", "whatsapp"),
+        (replace(INSTALL, conversations={"main": 2}), "needs_fix", "conversations main"),
+        (with_database(sessions=[]), "needs_fix", "conversations main"),
+        (with_database(groups=[Group("../x", "tg:1", True, True, [])]), "skipped", "group tg:1"),
+        (replace(INSTALL, conversations={"old": 1}), "skipped", "conversations old"),
+        (replace(INSTALL, units=[replace(UNIT, manager="system")]), "needs_fix", "system unit"),
+        (with_lists(senders=Senders("/s", True, True, False, 0)), "needs_fix", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 1)), "needs_fix", "senders"),
+        (with_lists(senders=Senders("/s", True, True, True, 0)), "skipped", "senders"),
+        (with_lists(senders=Senders("/s", True, False, True, 0)), "skipped", "senders"),
+        (with_lists(mounts=Mounts("/m", True, True, 1)), "needs_fix", "mount allow-list"),
+        (with_database(groups=CLUB), "needs_fix", "mounts tg:2"),
+        (with_database(groups=CLUB), "needs_fix", "group dc:1"),
+        (with_database(groups=CLUB), "needs_fix", "discord keys"),
+        (with_database(wal=4096), "needs_fix", "wal"),
+        (with_database(journal=512), "needs_fix", "journal"),
     ],
 )
-def test_what_becomes_of_a_part(install: Any, fate: Fate, part: str) -> None:
-    assert part in covered(planned(install).items, fate)
+def test_what_becomes_of_a_part(install: Any, disposition: Disposition, part: str) -> None:
+    assert part in parts_with(planned(install).items, disposition)
 
 
 @pytest.mark.parametrize(
-    ("kind", "fate"), [("link", "attend"), (".git", "attend"), ("memory", "attend"), ("node_modules", "left")]
+    ("kind", "disposition"),
+    [("link", "needs_fix"), (".git", "needs_fix"), ("memory", "needs_fix"), ("node_modules", "skipped")],
 )
-def test_what_nanoclaws_own_copy_passes_over(kind: str, fate: Fate) -> None:
+def test_what_nanoclaws_own_copy_passes_over(kind: str, disposition: Disposition) -> None:
     groups = Tree("there", 1, 1, {kind: 2}, {kind: ["main/a", "main/b"]})
-    assert f"{kind} in groups" in covered(
-        planned(replace(INSTALL, trees={**INSTALL.trees, "groups": groups})).items, fate
+    assert f"{kind} in groups" in parts_with(
+        planned(replace(INSTALL, trees={**INSTALL.trees, "groups": groups})).items, disposition
     )
     assert f"{kind} in groups" not in str(planned().items)
 
@@ -244,11 +247,10 @@ def test_a_plan_in_words() -> None:
         "plan of its migration to v2:",
         "NanoClaw v1 1.2.53 in /home/andy/nanoclaw, of andy (1001:1001), user unit nanoclaw.service (active, enabled), "
         "1 agent running",
-        "carried over by NanoClaw's own steps: 2 groups (family on whatsapp, main on telegram)",
-        "carried over by NanoClaw's own steps: 1 task (cron active)",
-        "the migration has to see to: rights of secrets; NanoClaw's own step writes .env and data/env/env for everybody"
-        " to read",
-        "not carried over: changed agent runners (agent-runner-src); v2 has another",
+        "migrated by NanoClaw's own steps: 2 groups (family on whatsapp, main on telegram)",
+        "migrated by NanoClaw's own steps: 1 task (cron active)",
+        "fixed up by this role: modes of secrets; NanoClaw's own step makes .env and data/env/env world-readable",
+        "skipped: changed agent runners (agent-runner-src); v2 has another",
         "size: store 9.8 KiB, groups 9.8 KiB, data 9.8 KiB, 30 entries",
         "space: 64.1 MiB for /opt/nanoclaw, 50.0 GiB free",
         "time: less than a minute for copies, at assumed rates",
@@ -258,7 +260,7 @@ def test_a_plan_in_words() -> None:
 
 def test_what_is_not_known_is_said() -> None:
     install = replace(with_database(checked=False), containers=None, units=[], processes=[], version=None)
-    text = "\n".join(lines(found(install, unseen=["/home"]), install, planned(install)))
+    text = "\n".join(render(found(install, unseen=["/home"]), install, planned(install)))
     assert "NanoClaw v1 of unknown version in" in text and "not running, no unit" in text
     assert text.count("not known: ") == 3
 

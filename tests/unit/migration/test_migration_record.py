@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.migration.audit_report import Account, Count, More, Named
+from tasks.model.migration.audit_report import AuditReport, Count, Finding, Unlisted
 from tasks.model.migration.journal import Journal, Step
 from tasks.model.migration.markdown import code, plain, table
 from tasks.model.migration.record import Record, page
@@ -34,17 +34,17 @@ JOURNAL = Journal(
     stopped=NOON,
     serving=NOON + 23.4,
 )
-ACCOUNT = Account(
+AUDIT = AuditReport(
     counts={"groups": Count(2, 2), "tasks": Count(3, 2)},
     lost=[],
-    left=[Named("task done", "of no registered group")],
-    more=More(0, 4),
+    left=[Finding("task done", "their group is not registered")],
+    more=Unlisted(0, 4),
     digest="ab" * 32,
 )
-RECORD = Record(JOURNAL, ACCOUNT, "/var/backups/nanoclaw-v1.tar")
+RECORD = Record(JOURNAL, AUDIT, "/var/backups/nanoclaw-v1.tar")
 
 
-def test_a_page_says_what_was_done_and_how_to_go_back() -> None:
+def test_a_page_says_what_was_done_and_how_to_roll_back() -> None:
     assert page(RECORD) == (
         "# Migration of oslo from NanoClaw v1 to v2\n\n"
         "It is finished, and NanoClaw v2 serves (attempt 2).\n\n"
@@ -59,47 +59,46 @@ def test_a_page_says_what_was_done_and_how_to_go_back() -> None:
         "| first copy | done | 2026-03-01 11:59:00 UTC | 2026-03-01 11:59:49 UTC | 49.5 s |\n"
         "| stop v1 | done | 2026-03-01 11:59:59 UTC | 2026-03-01 12:00:00 UTC | 1.0 s |\n"
         "| gate | running | 2026-03-01 12:00:20 UTC |  |  |\n\n"
-        "- stop v1 said: `nanoclaw.service is inactive`\n\n"
+        "- output of stop v1: `nanoclaw.service is inactive`\n\n"
         "## Before and after\n\n"
         "| what | in v1 | right in v2 |\n"
         "| --- | --- | --- |\n"
         "| groups | 2 | 2 |\n"
         "| tasks | 3 | 2 |\n\n"
         "## Lost\n\nNothing.\n\n"
-        "## Left behind\n\n"
-        "- `task done`: of no registered group\n"
+        "## Skipped\n\n"
+        "- `task done`: their group is not registered\n"
         "- and 4 more\n\n"
         "## Digests\n\n"
         f"- v1, at rest: `{'ab' * 32}`\n\n"
-        "## The way back\n\n"
-        "Put `nanoclaw_v1_rollback = True` into the host's data and run the role once more. It stops v2, keeps v2's"
-        " state\n"
-        "aside, and starts v1 as it was, in `/home/andy/nanoclaw` by `nanoclaw.service`.\n"
-        "What was said to v2 stays with v2.\n"
+        "## Rollback\n\n"
+        "Set `nanoclaw_v1_rollback = True` in the host's data and run the role again. It stops v2, keeps v2's files,\n"
+        "and starts v1 as it was, in `/home/andy/nanoclaw` by `nanoclaw.service`.\n"
+        "Messages since the migration stay in v2.\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("differs", "words"),
+    ("differs", "texts"),
     [
-        ({"account": None, "backup": None}, ["It did not come to an account.", "none was made", "at rest: not taken"]),
+        ({"audit": None, "backup": None}, ["No audit was made.", "none was made", "at rest: not taken"]),
         ({"journal": replace(JOURNAL, serving=None)}, ["without service: since 2026-03-01 12:00:00 UTC"]),
-        ({"journal": replace(JOURNAL, state="staging", stopped=None)}, ["v1 was not stopped", "None is needed"]),
-        ({"journal": replace(JOURNAL, state="rolled back")}, ["v1 serves again", "Take `nanoclaw_v1_rollback` out"]),
+        ({"journal": replace(JOURNAL, state="staging", stopped=None)}, ["v1 was not stopped", "Not needed"]),
+        ({"journal": replace(JOURNAL, state="rolled back")}, ["v1 serves again", "Remove `nanoclaw_v1_rollback` from"]),
         ({"journal": replace(JOURNAL, versions={})}, ["NanoClaw v1 of unknown version in"]),
         (
-            {"account": replace(ACCOUNT, lost=[Named("env TZ", "not there")], more=More(1, 0))},
+            {"audit": replace(AUDIT, lost=[Finding("env TZ", "not there")], more=Unlisted(1, 0))},
             ["- `env TZ`: not there\n- and 1 more"],
         ),
     ],
 )
-def test_a_page_says_what_is_not_as_it_should_be(differs: dict[str, Any], words: list[str]) -> None:
+def test_a_page_says_what_is_missing_or_wrong(differs: dict[str, Any], texts: list[str]) -> None:
     text = page(replace(RECORD, **differs))
-    assert [word for word in words if word not in text] == []
+    assert [part for part in texts if part not in text] == []
 
 
 @given(st.text())
-def test_a_name_in_a_page_is_shown_and_nothing_else(text: str) -> None:
+def test_a_name_in_a_page_is_escaped(text: str) -> None:
     shown = code(text)
     assert "\n" not in shown
     fence = re.match("`*", shown)
@@ -115,9 +114,9 @@ def test_a_cell_cannot_end_its_table() -> None:
     assert table(("a",), [(plain("x | y\n\n# z"),)]) == ["| a |", "| --- |", r"| x \| y \# z |"]
 
 
-def test_what_is_written_as_json_is_read_again() -> None:
+def test_json_round_trip() -> None:
     assert Journal.from_json(json.dumps(asdict(JOURNAL))) == JOURNAL
-    assert Account.from_json(json.dumps(asdict(ACCOUNT))) == ACCOUNT
+    assert AuditReport.from_json(json.dumps(asdict(AUDIT))) == AUDIT
 
 
 @pytest.mark.parametrize("differs", [{"state": "elsewhere"}, {"versions": {"v3": "3"}}, {"steps": [{}]}, {"v1": None}])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.refusals import Refusal, no_way_back, refusals, unplanned
+from tasks.model.migration.refusals import Refusal, plan_refusal, refusals, rollback_refusals
 from tasks.model.migration.v1_state import Candidate, Mounts, Owner, PidFile, Process, Senders, Space, Tree, Unit
 from tests.unit.v1.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database, with_lists
 
@@ -27,7 +27,7 @@ def candidate(path: str, kind: Any = "v1") -> Candidate:
 
 
 def test_an_install_that_is_right_is_not_refused() -> None:
-    assert unplanned(found(), HOST) is None and in_the_way(INSTALL) == []
+    assert plan_refusal(found(), HOST) is None and in_the_way(INSTALL) == []
     stopped = replace(INSTALL, units=[replace(UNIT, active="inactive")], processes=[])
     of_root = replace(INSTALL, units=[ROOT_UNIT], processes=[Process(7, 0, PATH, "system", "nanoclaw.service")])
     assert in_the_way(stopped) == in_the_way(of_root) == in_the_way(replace(INSTALL, units=[], processes=[])) == []
@@ -82,7 +82,7 @@ def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
     ],
 )
 def test_why_there_is_no_plan(state: Any, plan: Any, why: str, way_out: str) -> None:
-    refusal = unplanned(state, plan)
+    refusal = plan_refusal(state, plan)
     assert refusal is not None
     assert why in refusal.why and way_out in refusal.way_out, refusal
 
@@ -170,7 +170,7 @@ def test_a_sender_allow_list_is_never_opened_silently() -> None:
 def test_what_every_account_would_miss_is_refused_while_v1_serves() -> None:
     blocked = Tree("there", 0, 3, {"in the way": 2}, {"in the way": ["main/container.json", "also"]})
     (refusal,) = in_the_way(replace(INSTALL, trees={**INSTALL.trees, "groups": blocked}))
-    assert refusal.why.startswith(f"2 entries of {INSTALL.path}/groups cannot be carried over")
+    assert refusal.why.startswith(f"2 entries of {INSTALL.path}/groups cannot be migrated")
     assert "rename it" in refusal.way_out
     (refusal,) = in_the_way(with_lists(mounts=Mounts("/home/andy/m.json", False, False, 0)))
     assert refusal.why.startswith("/home/andy/m.json is a link")
@@ -193,5 +193,5 @@ def test_a_user_without_a_manager_is_refused() -> None:
     ],
 )
 def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(units: list[Unit], why: str) -> None:
-    found = [refusal.why for refusal in no_way_back(replace(INSTALL, units=units), host())]
+    found = [refusal.why for refusal in rollback_refusals(replace(INSTALL, units=units), host())]
     assert len(found) == bool(why) and all(why in text for text in found)

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_item import counted, listed
-from tasks.model.migration.plan_text import duration, lines, size
+from tasks.model.migration.plan_text import duration, render, size
 from tasks.model.migration.v1_state import (
     Candidate,
     Group,
@@ -125,7 +125,7 @@ def test_the_plan_reads_as_it_is_written_down(name: str) -> None:
     state: V1State = STATES[name]
     install = state.install
     assert install is not None
-    text = lines(state, install, plan_migration(install, state.spaces, host()))
+    text = render(state, install, plan_migration(install, state.spaces, host()))
     assert "\n".join(text) + "\n" == (PLANS / f"{name}.txt").read_text(encoding="utf-8")
 
 

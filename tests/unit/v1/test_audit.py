@@ -15,13 +15,13 @@ import pytest
 from files.pods.trees.entry import open_directory
 from files.pods.v1.audit.chats import platform_of, same_instant
 from files.pods.v1.audit.entries import Below, same_time
-from tasks.model.migration.audit_report import Account
+from tasks.model.migration.audit_report import AuditReport
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.unit.trees.trees import needs_root
 from tests.unit.v1.test_v1_inspect import left_as_it_is
 from tests.unit.v1.v1_migrated import AGENT, HOST, Migrated, ask, change, database, lost, migrate, rewrite, run
 
-ORPHAN = {"what": "conversations forgotten", "why": "no group that is carried over has them"}
+ORPHAN = {"what": "conversations forgotten", "why": "no group that is migrated has them"}
 
 
 @needs_root
@@ -29,7 +29,7 @@ ORPHAN = {"what": "conversations forgotten", "why": "no group that is carried ov
 def test_nothing_is_lost_of_all_that_was_carried_over(it: Migrated, deep: bool) -> None:
     with left_as_it_is(it.v1):
         answer = ask(it, deep=deep)
-    assert asdict(Account.from_json(json.dumps(answer))) == answer
+    assert asdict(AuditReport.from_json(json.dumps(answer))) == answer
     assert (answer["lost"], answer["left"]) == ([], [ORPHAN])
     counts = {kind: (one["v1"], one["v2"]) for kind, one in answer["counts"].items()}
     files = counts.pop("files")
@@ -117,7 +117,7 @@ def test_what_no_chat_leads_to_is_left(it: Migrated) -> None:
         listening.bind(str(it.v1 / "groups/main/s"))
     answer = ask(it)
     assert answer["lost"] == [] and {one["what"]: one["why"] for one in answer["left"]} == {
-        "task reminder": "of no registered group",
+        "task reminder": "their group is not registered",
         "continuation main": "v1 has no conversation ../main-1, with which it was to go on",
         "file groups/main/s": "a socket, pipe or device",
         ORPHAN["what"]: ORPHAN["why"],
@@ -170,7 +170,7 @@ def test_the_mount_allow_list_is_asked_for(it: Migrated, tmp_path: Path) -> None
     v1s.unlink()
     assert lost(it, lists=homes) == {}
     v1s.symlink_to(mine)
-    assert lost(it, lists=homes) == {"mount allow-list": "is no file in v1's home, and is not carried over"}
+    assert lost(it, lists=homes) == {"mount allow-list": "is no file in v1's home, and is not migrated"}
 
 
 @needs_root

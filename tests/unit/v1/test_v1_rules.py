@@ -22,7 +22,7 @@ from files.pods.v1.rules import (
     understood,
 )
 from tasks.model.migration.channels import channel_of
-from tasks.model.migration.chats import group_fate, task_fate
+from tasks.model.migration.chats import group_disposition, task_disposition
 from tasks.model.migration.v1_state import Group, Task
 from tests.unit.v1.v1_found import DATABASE
 
@@ -108,14 +108,14 @@ kinds = st.sampled_from(["cron", "interval", "once", "at", "never", ""])
 
 @given(kinds, values, st.none() | st.just("2026-03-01T09:00:00.000Z"))
 def test_a_schedule_is_told_or_left_as_the_plan_says(kind: str, value: str, next_run: str | None) -> None:
-    fate, why = task_fate(Task("main", "tg:1", kind, value, "paused", True), DATABASE)
+    disposition, why = task_disposition(Task("main", "tg:1", kind, value, "paused", True), DATABASE)
     said = schedule(kind, value, next_run)
-    assert (said is None) == (fate == "left"), why
+    assert (said is None) == (disposition == "skipped"), why
     if said and next_run:
         assert said[0] == next_run
     if said and kind == "interval":
-        active = task_fate(Task("main", "tg:1", kind, value, "active", True), DATABASE)[0]
-        assert (active == "carried") == understood(value)
+        active = task_disposition(Task("main", "tg:1", kind, value, "active", True), DATABASE)[0]
+        assert (active == "migrated") == understood(value)
 
 
 def test_when_a_task_is_due() -> None:
@@ -145,8 +145,8 @@ def test_chats_have_the_channel_that_the_plan_says(jid: str) -> None:
 
 @given(st.one_of(st.text(max_size=5), st.sampled_from(["", ".", "..", "a/b", "/", "main"])))
 def test_folders_are_names_where_the_plan_says_so(folder: str) -> None:
-    said = group_fate(Group(folder, "tg:1", False, True, []), replace(DATABASE, is_main=True))
-    assert is_folder(folder) == (said[0] == "carried") or "\0" in folder
+    said = group_disposition(Group(folder, "tg:1", False, True, []), replace(DATABASE, is_main=True))
+    assert is_folder(folder) == (said[0] == "migrated") or "\0" in folder
 
 
 CHATS = [

@@ -1,4 +1,4 @@
-"""From a tree on a disk to the plan: each trait of a NanoClaw v1 is found, and has the fate that it should."""
+"""From a tree on a disk to the plan: each trait of a NanoClaw v1 is found, and has the disposition that it should."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from tasks.facts.v1_install import V1Install
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.plan_item import Fate, covered
-from tasks.model.migration.refusals import refusals, unplanned
+from tasks.model.migration.plan_item import Disposition, parts_with
+from tasks.model.migration.refusals import plan_refusal, refusals
 from tasks.model.migration.v1_state import V1State
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import TRAITS, make_tree, unit_text
@@ -31,38 +31,38 @@ def look(root: Path, version: Version, *traits: str) -> V1State:
 
 
 @pytest.mark.parametrize(
-    ("trait", "fate", "part"),
+    ("trait", "disposition", "part"),
     [
-        ("whatsapp", "attend", "whatsapp"),
-        ("whatsapp", "carried", "group 120363000000000001@g.us"),
-        ("telegram", "carried", "group tg:-1001234567890"),
-        ("telegram", "carried", "task 1"),
-        ("discord dm", "attend", "task 1"),
-        ("discord dm", "attend", "group dc:1190000000000000001"),
-        ("interval", "attend", "task 1"),
-        ("tasks", "carried", "task 1"),
-        ("tasks", "attend", "task 2"),
-        ("tasks", "left", "task 3"),
-        ("link", "attend", "link in groups"),
-        ("link", "attend", "link in data"),
-        ("git", "attend", ".git in groups"),
-        ("git", "attend", "memory in groups"),
-        ("mounts", "attend", "mounts tg:2002"),
-        ("orphan", "left", "conversations forgotten"),
-        ("conversations", "attend", "conversations main"),
-        ("silent", "carried", "group tg:2222"),
-        ("silent", "attend", "first conversation silent"),
-        ("skill", "attend", "skills of groups"),
-        ("wal", "attend", "wal"),
-        ("wal", "carried", "group tg:3003"),
-        ("journal", "attend", "journal"),
+        ("whatsapp", "needs_fix", "whatsapp"),
+        ("whatsapp", "migrated", "group 120363000000000001@g.us"),
+        ("telegram", "migrated", "group tg:-1001234567890"),
+        ("telegram", "migrated", "task 1"),
+        ("discord dm", "needs_fix", "task 1"),
+        ("discord dm", "needs_fix", "group dc:1190000000000000001"),
+        ("interval", "needs_fix", "task 1"),
+        ("tasks", "migrated", "task 1"),
+        ("tasks", "needs_fix", "task 2"),
+        ("tasks", "skipped", "task 3"),
+        ("link", "needs_fix", "link in groups"),
+        ("link", "needs_fix", "link in data"),
+        ("git", "needs_fix", ".git in groups"),
+        ("git", "needs_fix", "memory in groups"),
+        ("mounts", "needs_fix", "mounts tg:2002"),
+        ("orphan", "skipped", "conversations forgotten"),
+        ("conversations", "needs_fix", "conversations main"),
+        ("silent", "migrated", "group tg:2222"),
+        ("silent", "needs_fix", "first conversation silent"),
+        ("skill", "needs_fix", "skills of groups"),
+        ("wal", "needs_fix", "wal"),
+        ("wal", "migrated", "group tg:3003"),
+        ("journal", "needs_fix", "journal"),
     ],
 )
-def test_a_trait_has_its_fate(tmp_path: Path, trait: str, fate: Fate, part: str) -> None:
+def test_a_trait_has_its_fate(tmp_path: Path, trait: str, disposition: Disposition, part: str) -> None:
     state = look(tmp_path / "claw", "1.2.53", trait)
-    assert unplanned(state, host()) is None and state.install
+    assert plan_refusal(state, host()) is None and state.install
     plan = plan_migration(state.install, state.spaces, host())
-    assert part in covered(plan.items, fate)
+    assert part in parts_with(plan.items, disposition)
     assert list(refusals(state.install, plan, host(nanoclaw_v1_unknown_senders="strict"))) == []
 
 
@@ -70,8 +70,8 @@ def test_a_version_before_1_2_0_has_nothing_that_is_carried_by_itself_but_files(
     state = look(tmp_path / "claw", "1.1.6", "telegram")
     assert state.install
     plan = plan_migration(state.install, state.spaces, host())
-    assert covered(plan.items, "carried") == {"files of groups", "env", "skills"}
-    assert {"group tg:1001", "task 0", "conversations main"} <= covered(plan.items, "attend")
+    assert parts_with(plan.items, "migrated") == {"files of groups", "env", "skills"}
+    assert {"group tg:1001", "task 0", "conversations main"} <= parts_with(plan.items, "needs_fix")
 
 
 @pytest.mark.parametrize(("trait", "part"), [("senders", "senders"), ("mounts", "mount allow-list")])
@@ -86,7 +86,7 @@ def test_allow_lists_are_those_of_the_home_that_the_unit_names(tmp_path: Path, t
     assert state.install and state.install.home == str(home)
     assert [(one.manager, one.name, one.enabled) for one in state.install.units] == [("system", unit.name, False)]
     plan = plan_migration(state.install, state.spaces, host())
-    assert {part, "system unit"} <= covered(plan.items, "attend")
+    assert {part, "system unit"} <= parts_with(plan.items, "needs_fix")
 
 
 def test_there_is_a_fate_for_every_trait() -> None:
@@ -100,4 +100,6 @@ def test_a_home_without_lists_has_none(tmp_path: Path) -> None:
     state = look(tmp_path / "claw", "1.2.53")
     assert state.install
     bare = replace(state.install, homes=[replace(HOME, path=str(tmp_path))])
-    assert not {"senders", "mount allow-list"} & covered(plan_migration(bare, state.spaces, host()).items, "attend")
+    assert not {"senders", "mount allow-list"} & parts_with(
+        plan_migration(bare, state.spaces, host()).items, "needs_fix"
+    )

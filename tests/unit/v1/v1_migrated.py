@@ -83,7 +83,7 @@ def at(place: Path) -> Migrated:
 
 
 def whole(place: Path) -> Migrated:
-    """One with all that a tree can have, and with what is not carried over on both sides."""
+    """One with all that a tree can have, and with what is not migrated on both sides."""
     it = migrate(place, traits=EVERYTHING)
     for root in (it.v1, it.root):
         (root / "groups/main/node_modules/x").mkdir(parents=True)

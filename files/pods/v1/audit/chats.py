@@ -112,11 +112,11 @@ class Chats:
                 self.goes_on(folder, session)
 
     def left_why(self, task: Row) -> str:
-        """Why a task is not carried over; empty where it is."""
+        """Why a task is not migrated; empty where it is."""
         jids = {group.jid for group in self.said.groups}
         folders = {group.folder for group in self.said.groups}
         if task["chat_jid"] not in jids or task["group_folder"] not in folders:
-            return "of no registered group"
+            return "their group is not registered"
         carried = task["chat_jid"] not in self.left and task["group_folder"] in self.carried
         return "" if carried else "its group is left"
 

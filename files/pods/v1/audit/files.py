@@ -60,7 +60,7 @@ class Files:
         content = seen.content() if stat.S_ISREG(seen.stat.st_mode) else None
         if content is None:
             kind = type_of(seen.stat.st_mode)
-            self.ledger.judge("memories", f"memory {folder}", f"is {kind} in v1, which is not carried over")
+            self.ledger.judge("memories", f"memory {folder}", f"is {kind} in v1, which is not migrated")
         elif folder != "global":
             own = ["groups", folder, "CLAUDE.local.md"]
             why = self.text_why(own, (content, IMPORT + content))
@@ -83,7 +83,7 @@ class Files:
     def of_claude(self, seen: Seen) -> None:
         folder, rest = seen.parts[2], seen.parts[4:]
         if folder not in self.groups:
-            self.ledger.leave(f"conversations {folder}", "no group that is carried over has them")
+            self.ledger.leave(f"conversations {folder}", "no group that is migrated has them")
             return
         if rest[:1] in OF_V2:
             return
@@ -145,7 +145,7 @@ class Files:
             return
         was, now = v1.content([".env"]), self.v2.content([".env"])
         if was is None:
-            self.ledger.lose("file .env", "is no file in v1, and is not carried over")
+            self.ledger.lose("file .env", "is no file in v1, and is not migrated")
             return
         text, v2s = (("" if it is None else it.decode("utf-8", "replace")) for it in (was, now))
         there, own, called = effective_entries(v2s), effective_entries(v2s.partition(V1_HEADING)[0]), safe_labels(text)
@@ -172,7 +172,7 @@ def allow_list_why(told: dict[str, str]) -> str:
         return ""
     was, now = (read_untrusted_text(f"{told[home]}/{name}") for home in ("v1_home", "home"))
     if was is None:
-        return "is no file in v1's home, and is not carried over"
+        return "is no file in v1's home, and is not migrated"
     if was == now:
         return ""
     return "not there" if now is None else ANOTHER

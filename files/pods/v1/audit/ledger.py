@@ -37,7 +37,7 @@ class Ledger:
             self.note("lost", self.lost, name, why)
 
     def leave(self, what: str, why: str, kind: str | None = None) -> None:
-        """For what is not carried over by rule; said once. Counts with `kind`."""
+        """For what is not migrated by rule; said once. Counts with `kind`."""
         name = escape_control(what)
         if kind:
             self.counts[kind]["v1"] += 1
