@@ -1,6 +1,7 @@
-"""What CI runs of scenarios that are alike, or long: a sample that the commit chooses. `make soak` runs all.
+"""What CI runs of the longer scenarios: as many as fit into its time, in an order that the commit chooses.
 
-`git checkout COMMIT` repeats the sample of a build, and so does the seed that each run prints first.
+`make soak` runs all. `git checkout COMMIT` repeats the sample of a build, and so does the seed that each run prints
+first.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ import os
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import pytest
 
 SEED = "NANOCLAW_PODS_SEED"
-"""Environment variable: the seed of a sample that is to be run again."""
+"""Environment variable: the seed of a sample to repeat."""
 ALL = "NANOCLAW_PODS_SCENARIOS"
-"""Environment variable: with the value `all` every scenario is run."""
+"""Environment variable: with the value `all` every scenario runs."""
+
+BUDGET = 800
+"""Seconds for the scenarios of a sample, on two processors. What always runs takes 540 more, with the lab's start:
+together 22 minutes of the 40 that CI may take.
+"""
 
 
 def seed() -> int:
@@ -28,9 +34,9 @@ def seed() -> int:
 @cache
 def commit() -> str:
     """The id of the commit that is tested; zeros outside of a git checkout."""
-    words = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--verify", "HEAD"]
-    asked = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    return asked.stdout.strip() if asked.returncode == 0 else "0" * 40
+    argv = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--verify", "HEAD"]
+    head = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    return head.stdout.strip() if head.returncode == 0 else "0" * 40
 
 
 def described() -> str:
@@ -38,30 +44,31 @@ def described() -> str:
     return f"commit {commit()[:12]}, sample {SEED}={seed()}"
 
 
-def one_in(number: int, first: int = 0) -> pytest.MarkDecorator:
-    """A mark for a test: each of its parameters is in one of so many samples; `first` is that of the first."""
-    return pytest.mark.one_in(number, first)
-
-
-FIRST_THIRD, SECOND_THIRD, LAST_THIRD = one_in(3), one_in(3, first=1), one_in(3, first=2)
-"""For single tests, so that each sample has its share of the long ones."""
+def sampled(seconds: int) -> pytest.MarkDecorator:
+    """Mark a scenario that only some commits run. `seconds` is what it takes, with the run that repairs after it."""
+    return pytest.mark.sampled(seconds)
 
 
 def not_in_sample(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The tests that this sample leaves out: of each test's parameters all but every so many, from the seed's on."""
+    """The scenarios that this sample leaves out: those for which no time is left when it is their turn."""
     if os.environ.get(ALL) == "all":
         return []
-    seen: dict[Any, int] = {}
-    left_out = []
-    for item in items:
-        mark = item.get_closest_marker("one_in")
-        if mark:
-            function = getattr(item, "originalname", item.name)
-            number, first = mark.args
-            turn = seen[function] = seen.get(function, first - 1) + 1
-            if turn % number != seed() % number:
-                left_out.append(item)
+    seconds = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("sampled"))}
+    left, left_out = BUDGET, []
+    for item in sorted(seconds, key=lambda item: _turn(item.nodeid, seconds[item])):
+        if seconds[item] <= left:
+            left -= seconds[item]
+        else:
+            left_out.append(item)
     return left_out
+
+
+def _turn(name: str, seconds: int) -> float:
+    """When it is a scenario's turn. A longer one comes earlier more often, since late there is no room for it.
+
+    Each scenario draws from the seed and its own name, so a new scenario leaves the order of the others.
+    """
+    return Random(f"{seed()} {name}").expovariate(seconds)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import incident
 from tests.e2e.digest import assert_untouched, digests
 from tests.e2e.fleet import FINISHED, Fleet
-from tests.e2e.sample import SECOND_THIRD
+from tests.e2e.sample import sampled
 from tests.lab.errors import CommandFailedError
 
 BARE = ("host-1000", "host-1500")
@@ -41,7 +41,7 @@ def test_one_command_ends_it(incident_fleet: Fleet, request: pytest.FixtureReque
     request.config.stash[FINISHED] = True
 
 
-@SECOND_THIRD
+@sampled(380)
 def test_every_strategy_answers_in_old_and_new_sessions(fleet: Fleet) -> None:
     """Changing the strategy of every host is one setting and one run; old and new sessions answer after it."""
     own = {name: dict(data) for name, data in fleet.data.items()}

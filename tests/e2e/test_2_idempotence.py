@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.digest import assert_untouched, digests
 from tests.e2e.fleet import Fleet
+from tests.e2e.sample import sampled
 
 
 def test_second_run_changes_nothing(fleet: Fleet) -> None:
@@ -21,6 +22,7 @@ def test_dry_run_on_finished_machines(fleet: Fleet) -> None:
     assert_untouched(before, fleet.machines)
 
 
+@sampled(180)
 def test_dry_run_on_drifted_machines(fleet: Fleet) -> None:
     """It predicts what the real run then does, and changes nothing itself."""
     address = fleet.lab["host-1000"].address

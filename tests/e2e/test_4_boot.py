@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import LAST_THIRD, SECOND_THIRD, one_in
+from tests.e2e.sample import sampled
 
 BACK = 240
 """Seconds within which a host must answer again; a guest of the lab takes about 40 to boot."""
@@ -19,7 +19,7 @@ def _wait_for_service(fleet: Fleet, *names: str) -> None:
         fleet.lab[name].wait_until_succeeds(f"systemctl is-active {fleet.host(name).unit}", timeout=BACK)
 
 
-@one_in(2)
+@sampled(70)
 @pytest.mark.parametrize("order", ["server first", "server last"])
 def test_reboot_of_each_machine(fleet: Fleet, order: str) -> None:
     if order == "server first":
@@ -33,7 +33,7 @@ def test_reboot_of_each_machine(fleet: Fleet, order: str) -> None:
     assert set(answers.values()) == {f"echo: after the reboot, {order}"}
 
 
-@SECOND_THIRD
+@sampled(120)
 def test_pods_absent_at_boot(fleet: Fleet) -> None:
     """Without the mount the service does not start and nothing is written beneath it; both come back by themselves."""
     server, host = fleet.lab["server"], fleet.lab["host-1000"]
@@ -56,7 +56,7 @@ def test_pods_absent_at_boot(fleet: Fleet) -> None:
     assert fleet.ask("host-1000", "the server is back") == "echo: the server is back"
 
 
-@LAST_THIRD
+@sampled(100)
 def test_server_crash_while_agents_write(fleet: Fleet) -> None:
     """After the server is back each database is whole and every message has its answer."""
     server = fleet.lab["server"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.digest import assert_untouched, settled
 from tests.e2e.fleet import PROJECT, Fleet
-from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, one_in
+from tests.e2e.sample import sampled
 
 NOTHING_CHANGED = "nothing was changed, because:"
 
@@ -68,7 +68,7 @@ ROUNDS = [
 """Those that are tried in one run, each on a machine of its own."""
 
 
-@one_in(3)
+@sampled(250)
 @pytest.mark.parametrize("cases", ROUNDS, ids=", ".join)
 def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tuple[str, ...]) -> None:
     with ExitStack() as mends:
@@ -91,7 +91,7 @@ def test_every_bad_machine_is_tried() -> None:
     assert sorted(case for cases in ROUNDS for case in cases) == sorted(REFUSED)
 
 
-@FIRST_THIRD
+@sampled(200)
 def test_docker_absent(fleet: Fleet) -> None:
     """A host whose Docker was removed gets it back, with its agent image, and answers."""
     host = fleet.lab["host-1500"]
@@ -100,7 +100,7 @@ def test_docker_absent(fleet: Fleet) -> None:
     assert fleet.ask("host-1500", "docker is back") == "echo: docker is back"
 
 
-@LAST_THIRD
+@sampled(400)
 def test_killed_at_ten_operations_and_repeated(fleet: Fleet) -> None:
     """A bare host whose runs are killed at ten different operations converges; the sessions it had are there."""
     name = "host-1500"

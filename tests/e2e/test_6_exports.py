@@ -9,7 +9,7 @@ import pytest
 
 from tasks.model.nfs.exports import DROPIN
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD, one_in
+from tests.e2e.sample import sampled
 
 TABLE = "NFS server | Export the pods"
 SITE = "/etc/exports.d/site.exports"
@@ -27,7 +27,7 @@ def _second(fleet: Fleet) -> Fleet:
     return replace(fleet, data=data, folder=fleet.folder / "second")
 
 
-@FIRST_THIRD
+@sampled(60)
 def test_a_change_of_ours_leaves_what_others_export(fleet: Fleet) -> None:
     """An export that exportfs -i made is in no file; another file names a disk that is not there, and warns."""
     server = fleet.lab["server"]
@@ -47,7 +47,7 @@ def test_a_change_of_ours_leaves_what_others_export(fleet: Fleet) -> None:
         server.run(f"rm -f {SITE}; exportfs -u 10.0.0.0/24:/srv/films", check=False)
 
 
-@SECOND_THIRD
+@sampled(180)
 def test_two_inventories_of_one_server_leave_each_other_alone(fleet: Fleet) -> None:
     second, server = _second(fleet), fleet.lab["server"]
     ours = server.succeed(f"cat {DROPIN}")
@@ -69,7 +69,7 @@ def test_two_inventories_of_one_server_leave_each_other_alone(fleet: Fleet) -> N
     assert set(fleet.ask_all("after the second inventory").values()) == {"echo: after the second inventory"}
 
 
-@one_in(3)
+@sampled(30)
 @pytest.mark.parametrize("word", ["nfs_remove_exports", None])
 def test_a_host_that_left_keeps_its_mounted_export(fleet: Fleet, word: str | None) -> None:
     """It is refused to take it; without a word it stays and is named."""
@@ -86,7 +86,7 @@ def test_a_host_that_left_keeps_its_mounted_export(fleet: Fleet, word: str | Non
     assert fleet.ask("host-1500", "still there") == "echo: still there"
 
 
-@LAST_THIRD
+@sampled(30)
 def test_a_server_that_others_use_is_not_restarted(fleet: Fleet) -> None:
     """For NFSv3 off it would have to be; a host that left the inventory is one of the others."""
     started = fleet.lab["server"].succeed(STARTED)
@@ -98,7 +98,7 @@ def test_a_server_that_others_use_is_not_restarted(fleet: Fleet) -> None:
     assert fleet.lab["server"].succeed(STARTED) == started
 
 
-@FIRST_THIRD
+@sampled(120)
 def test_a_site_file_that_wins_is_named_and_nothing_is_restarted(fleet: Fleet) -> None:
     server, site = fleet.lab["server"], "/etc/nfs.conf.d/zz-site.conf"
     started = server.succeed(STARTED)

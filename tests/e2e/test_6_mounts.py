@@ -8,7 +8,7 @@ import shlex
 
 from tasks.model.nfs.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD
+from tests.e2e.sample import sampled
 from tests.programs import shell_command
 
 MOUNT = "Pods mount | Mount the pods"
@@ -21,7 +21,7 @@ def _reaches_server(fleet: Fleet, name: str) -> bool:
     return fleet.lab[name].run(command, check=False, timeout=120).returncode == 0
 
 
-@SECOND_THIRD
+@sampled(120)
 def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
     """Proved from inside one, and that the proof can fail: without the role's table it does reach it."""
     host = fleet.lab["host-1000"]
@@ -32,7 +32,7 @@ def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
     assert not _reaches_server(fleet, "host-1000")
 
 
-@FIRST_THIRD
+@sampled(120)
 def test_stale_handle_is_repaired(fleet: Fleet) -> None:
     """The export directory was restored from a copy behind the host's back: its handles are stale."""
     fleet.lab["host-1500"].succeed(f"systemctl stop {fleet.host('host-1500').unit}")
@@ -44,7 +44,7 @@ def test_stale_handle_is_repaired(fleet: Fleet) -> None:
     assert fleet.ask("host-1500", "after the stale handle") == "echo: after the stale handle"
 
 
-@LAST_THIRD
+@sampled(10)
 def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> None:
     """A line that would be an outage for mounted hosts never comes into force."""
     server = fleet.lab["server"]
@@ -58,7 +58,7 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 
 
-@FIRST_THIRD
+@sampled(330)
 def test_what_only_a_new_mount_changes(fleet: Fleet) -> None:
     """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
     mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD
+from tests.e2e.sample import sampled
 
 
-@FIRST_THIRD
+@sampled(120)
 def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
     """The image is read: what its USER is counts, not what the settings believe."""
     plan = fleet.host("host-1000")
@@ -24,7 +24,7 @@ def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
     fleet.deploy("--limit", "host-1000")
 
 
-@LAST_THIRD
+@sampled(10)
 def test_agents_that_differ_on_one_export(fleet: Fleet) -> None:
     """One export serves one agent: refused before any machine is asked."""
     data = {name: dict(settings) for name, settings in fleet.data.items()}
@@ -38,7 +38,7 @@ def test_agents_that_differ_on_one_export(fleet: Fleet) -> None:
         assert f"{name}: pods_export: /srv/pods/shared would hold sessions of agent {agent}, " in run.log
 
 
-@SECOND_THIRD
+@sampled(500)
 def test_a_stock_image_of_a_cloud_where_uid_1000_is_a_persons(fleet: Fleet) -> None:
     """The default settings work there: the user gets ids that nobody has, says which, and keeps them."""
     name = "host-1500"

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import FIRST_THIRD, LAST_THIRD, SECOND_THIRD
+from tests.e2e.sample import sampled
 from tests.programs import shell_command
 
 NAME = "host-1500"
@@ -37,7 +37,7 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
     return seen
 
 
-@LAST_THIRD
+@sampled(100)
 def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     """A squash to the agent is seen, and taken; a plain root_squash is seen, and refused with the way out."""
     alone = _alone(fleet)
@@ -62,7 +62,7 @@ def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     assert "is not observed in a dry run" in alone.dry().log
 
 
-@SECOND_THIRD
+@sampled(30)
 def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
     """Domains that differ are named as such, before anything is changed."""
     machines = {"nfsd": fleet.lab["server"], "nfs": fleet.lab[NAME]}
@@ -83,7 +83,7 @@ def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
         machines["nfsd"].succeed("systemctl restart nfs-idmapd")
 
 
-@FIRST_THIRD
+@sampled(20)
 def test_a_dead_server_is_given_up(fleet: Fleet) -> None:
     """Within the time that it is given, and with nothing of it left mounted."""
     begun = time.monotonic()

@@ -13,7 +13,7 @@ from tests.e2e.fleet import Fleet
 from tests.e2e.forging import cannot_forge
 from tests.e2e.guards import SCENARIOS, prepare
 from tests.e2e.hostile_pods import attack_pods
-from tests.e2e.sample import SECOND_THIRD, seed
+from tests.e2e.sample import sampled, seed
 from tests.e2e.strategies import CHOWN, NATIVE, SQUASH, SQUASH_ROOT, change
 
 CHANGES = (
@@ -27,9 +27,9 @@ CHANGES = (
 """From what the lab's hosts have: squash, one as root, one as uid 1000."""
 
 
-@SECOND_THIRD
+@sampled(300)
 def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
-    number = seed() // 3
+    number = seed()
     name, strategy = CHANGES[number % len(CHANGES)]
     change(fleet, name, strategy)
     if strategy != CHOWN:

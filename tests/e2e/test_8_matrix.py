@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.e2e.fleet import Fleet
-from tests.e2e.sample import SEED, seed
+from tests.e2e.sample import SEED, sampled, seed
 from tests.lab.shell import say
 from tests.matrix.cells import ROUNDS, Cell
 from tests.matrix.run import REASONS, run
@@ -14,6 +14,7 @@ SAMPLE = 24
 CONTAINED = 2
 
 
+@sampled(100)
 def test_a_sample_of_the_matrix(incident_fleet: Fleet) -> None:
     """What the model predicts of each action is what the kernel does."""
     number = seed()

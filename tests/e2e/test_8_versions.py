@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.e2e.fleet import Fleet, Run
-from tests.e2e.sample import LAST_THIRD
+from tests.e2e.sample import sampled
 
 NAME, OLD, NEW = "host-1500", "v2.0.64", "v2.1.17"
 TITLE = "NanoClaw stopped: this version was not reached through a supported update"
@@ -45,7 +45,19 @@ def marker(fleet: Fleet) -> dict[str, str]:
     return found
 
 
-@LAST_THIRD
+@sampled(150)
+def test_what_cannot_run_is_refused_while_the_service_goes_on(fleet: Fleet) -> None:
+    root, lab, unit = fleet.host(NAME).root, fleet.lab[NAME], fleet.host(NAME).unit
+    serving = lab.succeed(f"systemctl show --property=InvocationID {unit}")
+    fleet.data[NAME]["nanoclaw_ref"] = "v2.4.0"
+    dry = fleet.run("--dry", "--limit", "server", "--limit", NAME)
+    for log in (dry.log, fails(fleet, "v2.4.0")):
+        assert "starts only with a credential gateway" in log and "needs Node >=22" in log
+    assert "git -C" not in log and lab.succeed(f"git -c safe.directory={root} -C {root} describe --tags").strip() == OLD
+    assert lab.succeed(f"systemctl show --property=InvocationID {unit}") == serving
+
+
+@sampled(800)
 def test_a_later_version_and_back(fleet: Fleet) -> None:
     root, lab = fleet.host(NAME).root, fleet.lab[NAME]
     assert fleet.ask(NAME, "before", session="kept") == "echo: before"
@@ -55,15 +67,6 @@ def test_a_later_version_and_back(fleet: Fleet) -> None:
     assert (marker(fleet)["version"], marker(fleet)["via"]) == ("2.1.17", "nanoclaw-pods")
     for session in ("kept", "of the later version"):
         assert fleet.ask(NAME, "hello", session=session) == "echo: hello"
-
-    # What cannot run here is refused while the service goes on.
-    serving = lab.succeed(f"systemctl show --property=InvocationID {fleet.host(NAME).unit}")
-    fleet.data[NAME]["nanoclaw_ref"] = "v2.4.0"
-    dry = fleet.run("--dry", "--limit", "server", "--limit", NAME)
-    for log in (dry.log, fails(fleet, "v2.4.0")):
-        assert "starts only with a credential gateway" in log and "needs Node >=22" in log
-    assert "git -C" not in log and lab.succeed(f"git -c safe.directory={root} -C {root} describe --tags").strip() == NEW
-    assert lab.succeed(f"systemctl show --property=InvocationID {fleet.host(NAME).unit}") == serving
 
     # A version that waits in its own circuit breaker is never up.
     fleet.lab["server"].succeed(UNMARKED.format(repository=repository(fleet)))

@@ -1,8 +1,12 @@
-"""Scenarios that are alike take turns: none is forgotten."""
+"""Long scenarios share CI's time: the seed chooses which run, and none is forgotten."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,35 +15,90 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e import sample
-from tests.e2e.sample import ALL, SEED, described, not_in_sample, seed
+from tests.e2e.fleet import PROJECT
+from tests.e2e.sample import ALL, BUDGET, SEED, described, not_in_sample, seed
+
+COLLECT = """
+import json, sys, pytest
+
+class Collected:
+    def pytest_collection_finish(self, session):
+        marks = {item.nodeid: item.get_closest_marker("sampled") for item in session.items}
+        json.dump({name: mark and mark.args[0] for name, mark in marks.items()}, sys.stderr)
+
+sys.exit(pytest.main(["--collect-only", "-q", "tests/e2e"], plugins=[Collected()]))
+"""
+
+ALWAYS = {
+    "tests/e2e/test_1_incident.py::test_an_unprovisioned_root_host_shows_the_incident",
+    "tests/e2e/test_1_incident.py::test_one_command_ends_it",
+    "tests/e2e/test_2_idempotence.py::test_second_run_changes_nothing",
+    "tests/e2e/test_2_idempotence.py::test_dry_run_on_finished_machines",
+    "tests/e2e/test_5_bad_machines.py::test_every_bad_machine_is_tried",
+}
 
 
-def item(function: str, every: int | None, first: int = 0) -> Any:
-    mark = None if every is None else SimpleNamespace(args=(every, first))
-    return SimpleNamespace(name=f"{function}[x]", originalname=function, get_closest_marker=lambda _name: mark)
+@dataclass(frozen=True)
+class Item:
+    """A scenario as pytest collects it."""
+
+    nodeid: str
+    seconds: int | None
+
+    def get_closest_marker(self, name: str) -> Any:
+        return SimpleNamespace(args=(self.seconds,)) if name == "sampled" and self.seconds is not None else None
 
 
-@given(
-    st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 5), st.integers(0, 4), st.integers(0, 10**6)
-)
-def test_each_scenario_has_its_turn_and_others_their_own(sizes: list[int], every: int, first: int, number: int) -> None:
-    items = [item(f"test_{index}", every, first) for index, size in enumerate(sizes) for _ in range(size)]
-    always = item("test_always", None)
-    turns = {id(each): 0 for each in items}
+def chosen(items: list[Any], number: int) -> list[Any]:
+    """The scenarios that run with a seed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(ALL, raising=False)
-        for later in range(every):
-            patch.setenv(SEED, str(number + later))
-            left_out = not_in_sample([*items, always])
-            assert always not in left_out
-            for each in items:
-                turns[id(each)] += each not in left_out
-    assert set(turns.values()) == {1}
+        patch.setenv(SEED, str(number))
+        left_out = not_in_sample(items)
+    return [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="module")
+def scenarios() -> list[Item]:
+    """Those of tests/e2e, with the seconds of their marks."""
+    argv = [sys.executable, "-c", COLLECT]
+    env = os.environ | {ALL: "all"}
+    done = subprocess.run(argv, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120, check=True)
+    return [Item(name, seconds) for name, seconds in json.loads(done.stderr.splitlines()[-1]).items()]
+
+
+items = st.lists(st.integers(1, BUDGET) | st.none(), min_size=1, max_size=30).map(
+    lambda each: [Item(f"tests/e2e/test_{number}", seconds) for number, seconds in enumerate(each)]
+)
+
+
+@given(items, st.integers(0, 2**32 - 1))
+def test_a_sample_keeps_its_budget_and_leaves_no_room_unused(items: list[Item], number: int) -> None:
+    runs = chosen(items, number)
+    spent = sum(item.seconds or 0 for item in runs)
+    assert spent <= BUDGET
+    assert all(spent + (item.seconds or 0) > BUDGET for item in items if item not in runs)
+
+
+@given(items, st.integers(0, 2**32 - 1))
+def test_a_seed_has_one_sample_in_whatever_order_pytest_collects(items: list[Item], number: int) -> None:
+    assert set(chosen(items, number)) == set(chosen(items[::-1], number))
+
+
+def test_each_scenario_runs_with_some_of_the_first_seeds(scenarios: list[Item]) -> None:
+    tried = [set(chosen(scenarios, number)) for number in range(200)]
+    assert [item.nodeid for item in scenarios if not any(item in runs for runs in tried)] == []
+    assert len({frozenset(runs) for runs in tried}) > 150
+
+
+def test_the_main_job_runs_with_each_seed(scenarios: list[Item]) -> None:
+    assert {item.nodeid for item in scenarios if item.seconds is None} == ALWAYS
+    assert all({item.nodeid for item in chosen(scenarios, number)} >= ALWAYS for number in range(20))
 
 
 def test_all_of_them_are_run_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL, "all")
-    assert not_in_sample([item("test", 2), item("test", 2)]) == []
+    assert not_in_sample([Item("a", BUDGET), Item("b", BUDGET)]) == []
 
 
 def test_the_commit_is_the_seed_and_not_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
