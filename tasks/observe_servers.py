@@ -13,7 +13,7 @@ from tasks.concurrent_facts import at_once
 from tasks.facts.observation import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
-from tasks.model.access.observed_squash import ServerObservation, in_words, squash_seen
+from tasks.model.access.observed_squash import ServerObservation, description, observed_squash
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.nfs.mount_unit import transport
 from tasks.model.sanitize import printable
@@ -47,8 +47,8 @@ def observe(
         problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), seen)]
         if seen is None:
             continue
-        logger.info("    %s: %s: %s", member.name, plan.source, printable(in_words(seen)))
-        if squash := squash_seen(seen, plan.host_ids, plan.agent):
+        logger.info("    %s: %s: %s", member.name, plan.source, printable(description(seen)))
+        if squash := observed_squash(seen, plan.host_ids, plan.agent):
             observed[member.name] = squash
     return observed, problems
 

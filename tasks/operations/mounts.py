@@ -18,7 +18,7 @@ from tasks.model.nfs.mount_plan import (
     STAMP,
     TRIED,
     Decision,
-    Wanted,
+    DesiredMount,
     bind_flags,
     binds_of,
     decide_bind,
@@ -156,7 +156,7 @@ def _decide_pods(plan: HostPlan, source: Source) -> Decision:
         raise OperationError(str(refused)) from None
 
 
-def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[Wanted, Decision]]:
+def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[DesiredMount, Decision]]:
     try:
         return [
             (wanted, decide_bind(plan, source, wanted, seen))
@@ -166,7 +166,7 @@ def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[Wanted, Decisi
         raise OperationError(str(refused)) from None
 
 
-def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources: list[str] | None) -> Commands:
+def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], sources: list[str] | None) -> Commands:
     """Everything before something is mounted: unit files, directories, guards."""
     for wanted, decision in decided:
         if decision.write:
@@ -192,7 +192,9 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], sources
         yield run_program("nfs.seal_mount_point", {"paths": guards, "root": inside, "owner": ids})
 
 
-def _explain(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], tell: Callable[[str], object] = say) -> None:
+def _explain(
+    plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], tell: Callable[[str], object] = say
+) -> None:
     """Says what is going to happen to mounts: before the first command, so that a dry run says it too."""
     for wanted, decision in decided:
         if decision.action != "keep":
@@ -201,7 +203,7 @@ def _explain(plan: HostPlan, decided: Sequence[tuple[Wanted, Decision]], tell: C
         tell(f"stops {plan.unit} and its agents if they run, and starts the service again afterwards")
 
 
-def _act(plan: HostPlan, acting: Sequence[tuple[Wanted, Decision]]) -> StringCommand:
+def _act(plan: HostPlan, acting: Sequence[tuple[DesiredMount, Decision]]) -> StringCommand:
     cycle = any(decision.action == "cycle" for _wanted, decision in acting)
     mounts = binds_of(plan)
     if plan.source and any(wanted.path == plan.settings.pods_path for wanted, _decision in acting):

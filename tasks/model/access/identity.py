@@ -30,9 +30,9 @@ def check_id(name: str, value: int) -> None:
 
 def check_word(name: str, value: str, accepted: Any) -> None:
     """Raises IdentityError for a word that is none of a Literal's, with those."""
-    words: tuple[str, ...] = get_args(accepted)
-    if value not in words:
-        raise IdentityError(f"{name} {value!r} is none of {', '.join(words)}")
+    accepted_words: tuple[str, ...] = get_args(accepted)
+    if value not in accepted_words:
+        raise IdentityError(f"{name} {value!r} is none of {', '.join(accepted_words)}")
 
 
 @dataclass(frozen=True)

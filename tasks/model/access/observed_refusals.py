@@ -12,9 +12,9 @@ from tasks.model.access.observed_squash import (
     REFUSED,
     ServerObservation,
     contradiction,
-    in_words,
+    description,
     mapping_is_broken,
-    squash_seen,
+    observed_squash,
 )
 from tasks.model.access.strategy import CANNOT, Strategy
 
@@ -47,42 +47,45 @@ class Wish:
     """What pods_export_options say that the server does."""
 
 
-def refusals(wish: Wish, seen: ServerObservation | None) -> Iterator[tuple[str, str]]:
+def refusals(wish: Wish, observed: ServerObservation | None) -> Iterator[tuple[str, str]]:
     """Settings and why each is refused. `None`: the look itself failed, and nothing is assumed."""
-    if seen is None:
+    if observed is None:
         yield "pods_server", "how the server treats ids could not be looked at: run again with -v to see why"
-    elif seen.state != "seen":
-        yield "pods_server", f"{in_words(seen)} ({seen.state}): {_way(wish, _NOT_MOUNTED, seen.state)}"
-    elif mapping_is_broken(seen, wish.agent):
+    elif observed.state != "seen":
+        yield "pods_server", f"{description(observed)} ({observed.state}): {_way(wish, _NOT_MOUNTED, observed.state)}"
+    elif mapping_is_broken(observed, wish.agent):
         yield "pods_server", BROKEN_MAPPING
-    elif not any(isinstance(made, list) for made in seen.made.values()):
-        names = [str(made) for made in seen.made.values()]
+    elif not any(isinstance(made, list) for made in observed.made.values()):
+        names = [str(made) for made in observed.made.values()]
         worst = next((name for name in names if name not in REFUSED), names[0] if names else "")
-        yield "pods_server", f"{in_words(seen)}: nobody may make anything there; {_way(wish, _NOTHING_MADE, worst)}"
+        yield (
+            "pods_server",
+            f"{description(observed)}: nobody may make anything there; {_way(wish, _NOTHING_MADE, worst)}",
+        )
     else:
-        yield from _by_ids(wish, seen)
+        yield from _by_ids(wish, observed)
 
 
 def _way(wish: Wish, ways: dict[str, str], name: str) -> str:
     return ways.get(name, _LOOK).format(export=wish.export, agent=wish.agent)
 
 
-def _by_ids(wish: Wish, seen: ServerObservation) -> Iterator[tuple[str, str]]:
-    if wish.stated and (text := contradiction(seen, wish.stated, wish.host, wish.agent, wish.access)):
+def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]]:
+    if wish.stated and (text := contradiction(observed, wish.stated, wish.host, wish.agent, wish.access)):
         yield "pods_export_options", text
-    squash = wish.stated or squash_seen(seen, wish.host, wish.agent)
+    squash = wish.stated or observed_squash(observed, wish.host, wish.agent)
     if squash is None:
         options = ",".join(Squash("all", wish.agent).options())
-        text = f"{in_words(seen)}, which tells no squash: let it export with {options}, or say in pods_export_options"
-        yield "pods_server", f"{text} what it does"
+        text = f"{description(observed)}, which tells no squash: let it export with {options}, or say in"
+        yield "pods_server", f"{text} pods_export_options what it does"
         return
     strategy = _chosen(wish, squash)
-    if strategy and strategy.needs_guard and seen.given and seen.chown:
-        why = ": it restricts chown" if seen.chown == "EPERM" else ""
-        text = f"the server refuses root to give files away ({seen.chown}{why}): "
+    if strategy and strategy.needs_guard and observed.given and observed.chown:
+        why = ": it restricts chown" if observed.chown == "EPERM" else ""
+        text = f"the server refuses root to give files away ({observed.chown}{why}): "
         yield "pods_access", f"{text}{CANNOT['guard chowns the tree to the agent']}; let it, or let it map all users"
-    if strategy and seen.mount_point in REFUSED:
-        text = f"root may make nothing in a directory of the agent ({seen.mount_point})"
+    if strategy and observed.mount_point in REFUSED:
+        text = f"root may make nothing in a directory of the agent ({observed.mount_point})"
         yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server not refuse root that"
 
 

@@ -41,77 +41,77 @@ class ServerObservation:
         return Ids(*made) if isinstance(made, list) else None
 
 
-def mapping_is_broken(seen: ServerObservation, agent: Ids) -> bool:
+def mapping_is_broken(observed: ServerObservation, agent: Ids) -> bool:
     """Whether ids are lost between the two machines: chown(2) by name is EINVAL (idmapd.conf(5)).
 
     Or root may give files away, as itself alone may, and still what everybody makes reads as nobody's.
     """
-    uids = {ids[0] for ids in seen.made.values() if isinstance(ids, list)}
-    gave = seen.given and seen.chown is None and agent.uid != NOBODY
-    return seen.chown == "EINVAL" or (gave and uids == {NOBODY})
+    uids = {ids[0] for ids in observed.made.values() if isinstance(ids, list)}
+    gave = observed.given and observed.chown is None and agent.uid != NOBODY
+    return observed.chown == "EINVAL" or (gave and uids == {NOBODY})
 
 
-def squash_seen(seen: ServerObservation, host: Ids, agent: Ids) -> Squash | None:
+def observed_squash(observed: ServerObservation, host: Ids, agent: Ids) -> Squash | None:
     """What the server was seen to do with ids; None where that was not seen, or is what no squash does.
 
     Uids alone tell it: the group of what is made may be the directory's (a set-group-id directory, BSD, ZFS).
     """
-    if seen.state != "seen" or mapping_is_broken(seen, agent):
+    if observed.state != "seen" or mapping_is_broken(observed, agent):
         return None
-    made = {actor: ids for actor in seen.made if (ids := seen.ids(actor))}
+    made = {actor: ids for actor in observed.made if (ids := observed.ids(actor))}
     own = {"host": host.uid, "agent": agent.uid, "root": 0}
     roots = [ids for actor, ids in made.items() if own[actor] == 0]
     mapped = [ids for actor, ids in made.items() if own[actor] not in (0, ids.uid)]
     one = len({ids.uid for ids in made.values()}) == 1
     if mapped:
-        return Squash("all", mapped[0]) if one and not _root_refused(seen) else None
+        return Squash("all", mapped[0]) if one and not _root_refused(observed) else None
     if len({ids.uid for ids in roots}) > 1:
         return None
     if not roots:
-        return Squash("root") if made and _root_refused(seen) else None
+        return Squash("root") if made and _root_refused(observed) else None
     if roots[0].uid == 0:
         return Squash("none")
     # The agent itself may be whom root is mapped to: then it makes no difference whether others are mapped too.
     return Squash("all" if one and "agent" in made else "root", roots[0])
 
 
-def _root_refused(seen: ServerObservation) -> bool:
-    return seen.made.get("root") in REFUSED
+def _root_refused(observed: ServerObservation) -> bool:
+    return observed.made.get("root") in REFUSED
 
 
 def contradiction(
-    seen: ServerObservation, stated: Squash, host: Ids, agent: Ids, wanted: StrategySetting = "auto"
+    observed: ServerObservation, stated: Squash, host: Ids, agent: Ids, setting: StrategySetting = "auto"
 ) -> str | None:
     """How what was seen differs from what settings say that the server does, with the way out; None where it agrees."""
-    difference = next(_differences(seen, stated, host, agent), None)
+    difference = next(_differences(observed, stated, host, agent), None)
     if difference is None:
         return None
     text = f"{','.join(stated.options())} would {difference}"
-    squash = squash_seen(seen, host, agent)
+    squash = observed_squash(observed, host, agent)
     if squash is None:
         return f"{text}: let the server do what pods_export_options says"
     try:
-        choose(wanted, host, agent, managed=False, squash=squash)
+        choose(setting, host, agent, managed=False, squash=squash)
     except AccessError as error:
         return f"{text}: {error}"
     return f"{text}: say what it does ({list(squash.options())!r})"
 
 
-def _differences(seen: ServerObservation, stated: Squash, host: Ids, agent: Ids) -> Iterator[str]:
+def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: Ids) -> Iterator[str]:
     actors: dict[Actor, tuple[str, Ids]] = {
         "host": ("the host process", host),
         "agent": ("the agent", agent),
         "root": ("root", ROOT),
     }
     for name, (actor, ids) in actors.items():
-        found = seen.ids(name)
-        if found is not None and found.uid != stated.seen(ids).uid:
-            yield f"make {actor} {stated.seen(ids)}, and the server makes it {found}"
+        created_as = observed.ids(name)
+        if created_as is not None and created_as.uid != stated.seen(ids).uid:
+            yield f"make {actor} {stated.seen(ids)}, and the server makes it {created_as}"
     if stated.seen(ROOT).uid == 0:
-        if _root_refused(seen):
-            yield f"let root make anything, and the server refuses it ({seen.made['root']})"
+        if _root_refused(observed):
+            yield f"let root make anything, and the server refuses it ({observed.made['root']})"
         # Root that is seen to be root and may give nothing away is a server that restricts chown, not a squash.
-        if seen.given and seen.chown == "EPERM" and seen.ids("root") is None:
+        if observed.given and observed.chown == "EPERM" and observed.ids("root") is None:
             yield "let root give files away, and the server refuses it (EPERM)"
 
 
@@ -122,18 +122,18 @@ BROKEN_MAPPING = (
 )
 
 
-def in_words(seen: ServerObservation) -> str:
+def description(observed: ServerObservation) -> str:
     """What was seen, for an operator."""
-    if seen.state != "seen":
-        return f"not observed: {seen.text or seen.state}{_left(seen)}"
-    words = [
+    if observed.state != "seen":
+        return f"not observed: {observed.text or observed.state}{_left(observed)}"
+    parts = [
         f"what {name} makes is {'refused (' + made + ')' if isinstance(made, str) else Ids(*made)}"
-        for name, made in seen.made.items()
+        for name, made in observed.made.items()
     ]
-    if seen.given:
-        words.append(f"root may {'' if seen.chown is None else 'not '}give files away")
-    return "observed: " + ", ".join(words) + _left(seen)
+    if observed.given:
+        parts.append(f"root may {'' if observed.chown is None else 'not '}give files away")
+    return "observed: " + ", ".join(parts) + _left(observed)
 
 
-def _left(seen: ServerObservation) -> str:
-    return f"; left there: {', '.join(seen.left)}" if seen.left else ""
+def _left(observed: ServerObservation) -> str:
+    return f"; left there: {', '.join(observed.left)}" if observed.left else ""

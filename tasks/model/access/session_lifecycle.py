@@ -162,14 +162,14 @@ class _Life:
             raise unknown("the image's USER is a name: its ids are known where the image is there")
         return Process("the agent", self.case.agent)
 
-    def _access(self, who: Process, name: str, wanted: int) -> str:
+    def _access(self, who: Process, name: str, permission: int) -> str:
         node, acting = self._node(name), self.case.storage.acting(who)
         if acting.ids.uid == 0:
             return f"{self.case.storage.says(who)}, and root may do anything"
         given, kind = acting.rights(node)
         text = f"{self.case.storage.says(who)}; {_NAMES[name]} is {node}, which gives {kind}"
-        letters = "".join(letter for bit, letter in ((4, "r"), (2, "w"), (1, "x")) if wanted & bit)
-        if given & wanted != wanted:
+        letters = "".join(letter for bit, letter in ((4, "r"), (2, "w"), (1, "x")) if permission & bit)
+        if given & permission != permission:
             raise denied("EACCES", f"{text} no {letters}")
         return f"{text} {letters}"
 
@@ -189,8 +189,8 @@ class _Life:
         """Makes what is not there; what is there keeps its owner and mode: mkdir -p leaves it, O_CREAT opens it."""
         self._reach(who, directory, through=through)
         if name in self.nodes:
-            found = self._access(who, directory, 1)
-            return found if mode == _CREATED_DIRECTORY else self._access(who, name, 2)
+            verdict = self._access(who, directory, 1)
+            return verdict if mode == _CREATED_DIRECTORY else self._access(who, name, 2)
         text = self._access(who, directory, 3)
         parent, ids = self._node(directory), self.case.storage.acting(who).ids
         inherits = bool(parent.mode & 0o2000)

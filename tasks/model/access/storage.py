@@ -21,7 +21,7 @@ _MOST_GROUPS = 16
 
 @dataclass(frozen=True)
 class Node:
-    """A directory or a file: whose it is where it is stored, and its mode."""
+    """A directory or a file: its owner where it is stored, and its mode."""
 
     owner: Ids
     mode: int
@@ -47,7 +47,7 @@ class Process:
             check_id("gid", gid)
 
     def rights(self, node: Node) -> tuple[int, str]:
-        """The three bits of the mode that count for this process (path_resolution(7)), and whose they are."""
+        """The three bits of the mode that count for this process (path_resolution(7)), and their class."""
         if self.ids.uid == node.owner.uid:
             return node.mode >> 6 & 7, "its owner"
         if node.owner.gid in {self.ids.gid, *self.groups}:

@@ -32,7 +32,7 @@ _OF_OTHERS = frozenset(
 def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | None, list[Problem]]:
     """The machine's settings, if it has a role, and every problem that they have.
 
-    Settings whose values are wrong are there in part: to read a wrong one raises WrongSettingError, so that a
+    Settings with wrong values are there in part: to read a wrong one raises WrongSettingError, so that a
     check which rests on it says nothing, and every other check is made.
     """
     problems = [*_unknown_keys(machine), *_misspelt_groups(machine)]
@@ -48,7 +48,7 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
         settings = model.model_validate(known)
     except ValidationError as error:
         wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
-        problems += [Problem(machine.name, *_in_words(detail)) for detail in error.errors(include_url=False)]
+        problems += [Problem(machine.name, *_problem_text(detail)) for detail in error.errors(include_url=False)]
         settings = model.model_validate({key: value for key, value in known.items() if key not in wrong})
         settings.forget(wrong)
     for check in _SERVER_CHECKS if isinstance(settings, ServerSettings) else _HOST_CHECKS:
@@ -90,7 +90,7 @@ def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
                 yield Problem(machine.name, "groups", text)
 
 
-def _in_words(detail: Any) -> tuple[str, str]:
+def _problem_text(detail: Any) -> tuple[str, str]:
     """The key and the text for an error of pydantic's. What it was given is shown, unless it may be secret."""
     key, *inner = (part if isinstance(part, str) else limited(part) for part in detail["loc"])
     given, context = detail["input"], detail.get("ctx", {})
@@ -121,15 +121,15 @@ def _may_be_secret(name: list[str], given: Any) -> bool:
         return True
 
 
-Found = Iterable[tuple[str, str]]
+Problems = Iterable[tuple[str, str]]
 
 
-def _export_root(settings: ServerSettings) -> Found:
+def _export_root(settings: ServerSettings) -> Problems:
     if in_system(settings.nfs_export_root):
         yield "nfs_export_root", f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
 
 
-def _repository(settings: HostSettings) -> Found:
+def _repository(settings: HostSettings) -> Problems:
     """A full commit id is a digest of all that it names; a branch or a tag is what the network says that it is."""
     url, ref = settings.nanoclaw_repository, settings.nanoclaw_ref
     if not url.startswith(("http://", "git://")) or settings.nanoclaw_repository_unencrypted:
@@ -142,15 +142,15 @@ def _repository(settings: HostSettings) -> Found:
         yield "nanoclaw_repository", text
 
 
-def _root(settings: HostSettings) -> Found:
+def _root(settings: HostSettings) -> Problems:
     yield from _own_directory("nanoclaw_root", settings.nanoclaw_root, "/opt/nanoclaw")
 
 
-def _pods_path(settings: HostSettings) -> Found:
+def _pods_path(settings: HostSettings) -> Problems:
     yield from _own_directory("pods_path", settings.pods_path, "/pods")
 
 
-def _own_directory(key: str, path: str, example: str) -> Found:
+def _own_directory(key: str, path: str, example: str) -> Problems:
     if in_system(path):
         yield key, f"{path} lies in a directory of the system; use another, {example}"
     if is_shared(path):
@@ -159,7 +159,7 @@ def _own_directory(key: str, path: str, example: str) -> Found:
         yield key, f"{path} is too long for the name of a mount unit (systemd.unit(5)); use a shorter one, {example}"
 
 
-def _root_and_pods(settings: HostSettings) -> Found:
+def _root_and_pods(settings: HostSettings) -> Problems:
     root, pods = settings.nanoclaw_root, settings.pods_path
     if root == pods:
         yield "nanoclaw_root", f"is the mount point itself; use a directory in it, {pods}/nanoclaw-v2"
@@ -167,7 +167,7 @@ def _root_and_pods(settings: HostSettings) -> Found:
         yield "pods_path", f"{pods} lies inside the project root {root}; mount the pods elsewhere, /pods"
 
 
-def _reachable(settings: HostSettings) -> Found:
+def _reachable(settings: HostSettings) -> Problems:
     """Root's home lets nobody else in (0700)."""
     if settings.nanoclaw_user == "root":
         return
@@ -178,7 +178,7 @@ def _reachable(settings: HostSettings) -> Found:
                 yield key, f"{path} lies in root's home, which {settings.nanoclaw_user} cannot enter; use {example}"
 
 
-def _v1_dir(settings: HostSettings) -> Found:
+def _v1_dir(settings: HostSettings) -> Problems:
     v1 = settings.nanoclaw_v1_dir
     if v1 is None and settings.nanoclaw_v1_rollback:
         yield "nanoclaw_v1_rollback", "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
@@ -212,8 +212,8 @@ def beside(v1: str, root: str) -> str:
     return f"{v1} and the project root {root} lie in one another, and v1 stays as it is: set nanoclaw_root to another"
 
 
-_SERVER_CHECKS: tuple[Callable[[Any], Found], ...] = (_export_root,)
-_HOST_CHECKS: tuple[Callable[[Any], Found], ...] = (
+_SERVER_CHECKS: tuple[Callable[[Any], Problems], ...] = (_export_root,)
+_HOST_CHECKS: tuple[Callable[[Any], Problems], ...] = (
     mount_option_problems,
     image,
     image_archive,

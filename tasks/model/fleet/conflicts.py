@@ -44,7 +44,7 @@ def _trees(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
 
 
 class _Places:
-    """Directories of one file system, and whose they are. Those with the same directories are compared as one.
+    """Directories of one file system, and their owners. Those with the same directories are compared as one.
 
     + same: whether a directory that two have counts, or only one inside another
     """
@@ -81,13 +81,13 @@ class _Places:
 
 def _owners(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
     """A directory that is exported to several hosts has one owner."""
-    wanted: defaultdict[Source, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    owners: defaultdict[Source, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for host in hosts:
         plan = known(host, HostDraft.plan)
         if plan and plan.source and plan.server:
             given = "given by their host" if plan.strategy.needs_guard else "of the server's making"
-            wanted[plan.source][f"{plan.stored_agent}, {given}"].append(host.name)
-    for source, kinds in wanted.items():
+            owners[plan.source][f"{plan.stored_agent}, {given}"].append(host.name)
+    for source, kinds in owners.items():
         if len(kinds) == 1:
             continue
         ordered = sorted((name, owner) for owner, names in kinds.items() for name in names)
@@ -122,7 +122,7 @@ def _addresses(servers: Sequence[ServerDraft], hosts: Sequence[HostDraft]) -> It
 
 
 def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterator[Problem]:
-    """Machines that are one machine by another name, and a server whose name means something else.
+    """Machines that are one machine by another name, and a server with a name that means something else.
 
     + reported: those of which it is said already that their address is another's
     """

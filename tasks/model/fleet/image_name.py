@@ -63,13 +63,13 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _is_domain(text: str) -> bool:
-    found = _DOMAIN.fullmatch(text)
-    if found is None or (found[2] is not None and not 0 < int(found[2][:6]) <= 65_535):
+    match = _DOMAIN.fullmatch(text)
+    if match is None or (match[2] is not None and not 0 < int(match[2][:6]) <= 65_535):
         return False
     if not text.startswith("["):
         return True
     try:
-        ipaddress.IPv6Address(found[1][1:-1])
+        ipaddress.IPv6Address(match[1][1:-1])
     except ValueError:
         return False
     return True

@@ -27,8 +27,8 @@ def addresses_of(machine: Machine) -> frozenset[str]:
     given = [machine.data.get(key) for group, key in _STATED.items() if group in machine.groups]
     if _port(machine) == "22":
         given += [machine.name, machine.data.get("ssh_hostname")]
-    found = (canonical(text) for text in given if isinstance(text, str))
-    return frozenset(address for address in found if address and not address.startswith("127."))
+    addresses = (canonical(text) for text in given if isinstance(text, str))
+    return frozenset(address for address in addresses if address and not address.startswith("127."))
 
 
 def canonical(text: str) -> str | None:

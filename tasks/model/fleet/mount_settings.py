@@ -50,7 +50,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     **{"timeo": (1, 36_000), "retrans": (0, 1000), "retry": (0, 100_000), "bsize": (1024, 1 << 20)},
     **{"namlen": (1, 255), "port": (1, 65_535), "mountport": (1, 65_535), "mountvers": (3, 3)},
 }
-_WORDS = {
+_VALUES = {
     "lookupcache": ("all", "none", "pos", "positive"),
     "fsc": (),
     "rdirplus": ("none", "force"),
@@ -65,10 +65,10 @@ _V3_ONLY = frozenset({"mountport", "mountproto", "mountvers", "namlen"})
 LENGTH = 1024
 """Characters of all options together: the kernel takes one page for them and what the role adds (mount(2))."""
 
-Found = Iterator[tuple[str, str]]
+Problems = Iterator[tuple[str, str]]
 
 
-def mount_option_problems(settings: HostSettings) -> Found:
+def mount_option_problems(settings: HostSettings) -> Problems:
     """What is wrong with the options of a host by themselves, as (setting, text)."""
     for key, unchecked in (("pods_mount_options", False), ("pods_mount_options_unchecked", True)):
         options: list[str] = getattr(settings, key)
@@ -118,7 +118,7 @@ def of_version(option: str, version: str) -> str | None:
 
 def _known(option: str) -> bool:
     name = option.partition("=")[0]
-    return name in _FLAGS or name in _NUMBERS or name in _WORDS or name in CONTEXTS or name == "clientaddr"
+    return name in _FLAGS or name in _NUMBERS or name in _VALUES or name in CONTEXTS or name == "clientaddr"
 
 
 def _wrong_value(option: str) -> str | None:
@@ -133,11 +133,11 @@ def _wrong_value(option: str) -> str | None:
             right = False
         unit = ", a multiple of 1024" if name in ("rsize", "wsize", "bsize") else ""
         return None if right else f"expects a whole number from {low} to {high}{unit}"
-    if name in _WORDS and (equals or name not in _FLAGS):
-        words = _WORDS[name]
+    if name in _VALUES and (equals or name not in _FLAGS):
+        values = _VALUES[name]
         if name == "fsc":
             return None if re.fullmatch(r"[A-Za-z0-9._-]+", value) else "expects no value, or the tag of a cache"
-        return None if value in words else f"expects one of {', '.join(words)}"
+        return None if value in values else f"expects one of {', '.join(values)}"
     if name == "clientaddr":
         return None if usable_address(value) else "expects an IP address of this host"
     if name in _FLAGS and equals:

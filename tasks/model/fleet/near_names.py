@@ -28,8 +28,8 @@ def near(name: str, known: tuple[str, ...], cutoff: float) -> str | None:
     if not bare:
         return None
     bare_known = {skeleton(one): one for one in known}
-    found = difflib.get_close_matches(bare, bare_known, n=1, cutoff=cutoff)
-    return bare_known[found[0]] if found else None
+    matches = difflib.get_close_matches(bare, bare_known, n=1, cutoff=cutoff)
+    return bare_known[matches[0]] if matches else None
 
 
 def same(name: str, known: str) -> bool:
@@ -46,9 +46,9 @@ class Names:
             for part in _parts(skeleton(name[:_LONGEST])):
                 self._by_part[part].append(name)
 
-    def near(self, wanted: str) -> str | None:
+    def near(self, name: str) -> str | None:
         """A name that becomes `wanted` by one letter more, less, other or swapped; None if there is none."""
-        bare = skeleton(wanted[:_LONGEST])
+        bare = skeleton(name[:_LONGEST])
         parts = sorted(_parts(bare), key=lambda part: (part != bare, part))
         return next((self._by_part[part][0] for part in parts if part in self._by_part), None)
 

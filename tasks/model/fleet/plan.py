@@ -1,4 +1,4 @@
-"""What each machine of the fleet is to be: the types. `tasks.model.fleet.plan_fleet` works them out from host data."""
+"""The desired state of each machine of the fleet: the types. `plan_fleet` works them out from host data."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Export:
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """What a machine of nfs_servers is to be."""
+    """The desired state of a machine of nfs_servers."""
 
     name: str
     settings: ServerSettings
@@ -83,7 +83,7 @@ class Source:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What a machine of nanoclaw_hosts is to be."""
+    """The desired state of a machine of nanoclaw_hosts."""
 
     name: str
     settings: HostSettings

@@ -36,8 +36,8 @@ def plan_fleet(
     problems: list[Problem] = []
     checked: list[tuple[Machine, ServerSettings | HostSettings]] = []
     for machine in machines:
-        settings, found = check_settings(machine)
-        problems += found
+        settings, problems_of_machine = check_settings(machine)
+        problems += problems_of_machine
         if settings is not None:
             checked.append((machine, settings))
     if not any({SERVERS, HOSTS} & set(machine.groups) for machine in machines):

@@ -1,7 +1,7 @@
 """A machine while it is planned: each answer is worked out when it is asked for, from what it rests on alone.
 
 To ask raises RefusedError where host data cannot be worked with, and WrongSettingError where the answer rests on a
-setting whose value is wrong. So every check that can be made is made, and none follows from another's error.
+setting with a wrong value. So every check that can be made is made, and none follows from another's error.
 """
 
 from __future__ import annotations
@@ -82,22 +82,20 @@ class HostDraft:
     @cached_property
     def server_name(self) -> str | None:
         """The machine of nfs_servers that exports to this host; None for another server and for local pods."""
-        wanted = self.settings.pods_server
-        if wanted is None:
+        name = self.settings.pods_server
+        if name is None:
             if len(self._servers) != 1:
                 has, one = (f"{len(self._servers)} machines", "one of them") if self._servers else ("none", "one there")
                 text = f'is needed: {SERVERS} has {has}; name {one}, the address of another server, or "{LOCAL}"'
                 raise self._refused("pods_server", text)
             return next(iter(self._servers))
-        if wanted == LOCAL or wanted in self._servers:
-            return None if wanted == LOCAL else wanted
-        if ip_address(wanted) is None:
-            raise self._refused("pods_server", self._no_server(wanted))
-        address = usable_address(wanted)
+        if name == LOCAL or name in self._servers:
+            return None if name == LOCAL else name
+        if ip_address(name) is None:
+            raise self._refused("pods_server", self._no_server(name))
+        address = usable_address(name)
         if address is None:
-            raise self._refused(
-                "pods_server", f"{wanted} is no address that other machines can reach; name the server's"
-            )
+            raise self._refused("pods_server", f"{name} is no address that other machines can reach; name the server's")
         return self._at(address)
 
     def _at(self, address: str) -> str | None:
@@ -105,11 +103,11 @@ class HostDraft:
         name = self._directory.server_at(address)
         if name is None:
             if host := self._directory.host_at(address):
-                whose = (
+                owner = (
                     "this host's own address" if host == self.name else f"the address of {host}, which is in {HOSTS}"
                 )
                 text = (
-                    f'{address} is {whose}; name a machine of {SERVERS}, another server, or "{LOCAL}" for a local disk'
+                    f'{address} is {owner}; name a machine of {SERVERS}, another server, or "{LOCAL}" for a local disk'
                 )
                 raise self._refused("pods_server", text)
             for server in self._directory.unaddressed:
@@ -122,14 +120,14 @@ class HostDraft:
             )
         return name
 
-    def _no_server(self, wanted: str) -> str:
+    def _no_server(self, name: str) -> str:
         shown = self._directory.servers_shown
-        if wanted in self._directory.hosts:
-            return f"{wanted} is in {HOSTS}; name a machine of {SERVERS} ({shown or 'it has none'})"
-        near = self._directory.names.near(wanted)
+        if name in self._directory.hosts:
+            return f"{name} is in {HOSTS}; name a machine of {SERVERS} ({shown or 'it has none'})"
+        near = self._directory.names.near(name)
         hint = f"; did you mean {near}?" if near else ""
         machines = f" ({shown})" if shown else ", which has none"
-        return f'{wanted!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
+        return f'{name!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
 
     @property
     def server(self) -> ServerDraft | None:
@@ -202,13 +200,13 @@ class HostDraft:
     def strategy(self) -> Strategy:
         """The strategy."""
         managed = self.server_name is not None
-        wanted = self.settings.pods_access
+        setting = self.settings.pods_access
         try:
             return choose(
-                wanted, self.host_ids, self.agent, managed=managed, squash=self.known_squash, local=self.local
+                setting, self.host_ids, self.agent, managed=managed, squash=self.known_squash, local=self.local
             )
         except AccessError as error:
-            stated = wanted == "auto" and self.settings.pods_export_options is not None
+            stated = setting == "auto" and self.settings.pods_export_options is not None
             raise self._refused("pods_export_options" if stated else "pods_access", str(error)) from None
 
     @cached_property

@@ -11,7 +11,7 @@ from tasks.model.fleet.settings import HostSettings, WrongSettingError
 from tasks.model.fleet.show_value import holds_secret, sounds_secret
 from tasks.model.fleet.system_paths import of_kernel
 
-Found = Iterable[tuple[str, str]]
+Problems = Iterable[tuple[str, str]]
 
 _ROLES_OWN = {
     "CONTAINER_IMAGE": "nanoclaw_image and nanoclaw_image_name say which image agents have",
@@ -20,7 +20,7 @@ _ROLES_OWN = {
 _EVERYBODYS = ("/tmp", "/var/tmp")  # noqa: S108  refused, not used
 
 
-def image(settings: HostSettings) -> Found:
+def image(settings: HostSettings) -> Problems:
     """The name of the image, for where it comes from."""
     name, key = settings.nanoclaw_image_name, "nanoclaw_image_name"
     reference = image_name.parse(name) if name else None
@@ -35,7 +35,7 @@ def image(settings: HostSettings) -> Found:
         yield key, f"{name!r} is refused: docker save keeps no digest; use the name and tag that it was saved with"
 
 
-def image_archive(settings: HostSettings) -> Found:
+def image_archive(settings: HostSettings) -> Problems:
     """The archive that the image is loaded from: root reads it, so nobody else may write it."""
     key, archive = "nanoclaw_image_archive", settings.nanoclaw_image_archive
     if settings.nanoclaw_image == "load" and archive is None:
@@ -50,7 +50,7 @@ def image_archive(settings: HostSettings) -> Found:
                 yield key, f"{archive} is refused: agents or their host can write below {name}; keep it elsewhere, /srv"
 
 
-def environment(settings: HostSettings) -> Found:
+def environment(settings: HostSettings) -> Problems:
     """The environment of the service's unit, which every user of the host can read."""
     key = "nanoclaw_environment"
     for name, value in settings.nanoclaw_environment.items():

@@ -40,11 +40,11 @@ AUTO = "auto"
 """The value of `nanoclaw_v1_dir` that has the role look for the install."""
 
 SECRET = frozenset({"nanoclaw_env"})
-"""Settings whose values are never shown: not in errors, not in a diff, not in a log."""
+"""Settings with values that are never shown: not in errors, not in a diff, not in a log."""
 
 
 class WrongSettingError(Exception):
-    """A check asked for a setting whose value is wrong: it has no answer, and says nothing of its own."""
+    """A check read a setting with a wrong value: it has no answer, and says nothing of its own."""
 
 
 class _Settings(BaseModel):
@@ -58,7 +58,7 @@ class _Settings(BaseModel):
             return super().__getattr__(name)
 
     def forget(self, wrong: set[str]) -> None:
-        """Takes away what stands for settings whose values are wrong: to read one raises WrongSettingError."""
+        """Take away what stands for settings with wrong values: to read one raises WrongSettingError."""
         for name in wrong:
             self.__dict__.pop(name, None)
 

@@ -9,14 +9,14 @@ from typing import Any
 _limited = reprlib.Repr()
 _limited.maxstring = _limited.maxother = 80
 
-_WORDS = frozenset(
+_SECRET_PARTS = frozenset(
     (
         *("SECRET", "SECRETS", "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE", "PASSCODE", "APIKEY", "APITOKEN"),
         *("CREDENTIAL", "CREDENTIALS", "TOKEN", "BEARER", "COOKIE", "AUTHTOKEN", "ACCESSKEY"),
         *("PRIVATEKEY", "SECRETKEY"),
     )
 )
-_LAST_WORDS = frozenset({"KEY", "PASS", "PWD", "PAT", "AUTH", "OAUTH", "JWT", "DSN", "AUTHORIZATION", "WEBHOOK"})
+_SECRET_ENDINGS = frozenset({"KEY", "PASS", "PWD", "PAT", "AUTH", "OAUTH", "JWT", "DSN", "AUTHORIZATION", "WEBHOOK"})
 _ENDS = ("PASSWORD", "PASSWD", "TOKEN", "SECRET", "APIKEY")
 """Ends of names that are written as one word, such as PGPASSWORD."""
 _POINTERS = frozenset(
@@ -74,14 +74,14 @@ def holds_secret(value: str) -> bool:
 
 def _secret_name(name: str) -> bool:
     parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper().split("_")
-    words = [part.rstrip("0123456789") or part for part in parts if part and not part.isdigit()]
-    if not words or words[-1] in _POINTERS:
+    name_parts = [part.rstrip("0123456789") or part for part in parts if part and not part.isdigit()]
+    if not name_parts or name_parts[-1] in _POINTERS:
         return False
     if (
-        _WORDS & set(words)
-        or words[-1].endswith(_ENDS)
-        or "API_KEY" in "_".join(words)
-        or words[-1] in _LAST_WORDS - {"PWD", "WEBHOOK"}
+        _SECRET_PARTS & set(name_parts)
+        or name_parts[-1].endswith(_ENDS)
+        or "API_KEY" in "_".join(name_parts)
+        or name_parts[-1] in _SECRET_ENDINGS - {"PWD", "WEBHOOK"}
     ):
         return True
-    return len(words) > 1 and words[-1] in _LAST_WORDS
+    return len(name_parts) > 1 and name_parts[-1] in _SECRET_ENDINGS

@@ -89,12 +89,12 @@ def nftables_dropin() -> str:
 def in_force(state: FirewallState, server: str) -> bool:
     """Whether the live rules are the wanted ones, and only those."""
     if state.backend == "nft":
-        return [_without_handles(entry) for entry in state.nft if "metainfo" not in entry] == _wanted_nft(server)
+        return [_without_handles(entry) for entry in state.nft if "metainfo" not in entry] == _desired_nft(server)
     ours, *both = _iptables_rules(server)
-    wanted = [f"-N {CHAIN}", f"-A FORWARD -j {CHAIN}", *both]
+    desired = [f"-N {CHAIN}", f"-A FORWARD -j {CHAIN}", *both]
     tool = "iptables-legacy" if _family(server) == "ip" else "ip6tables-legacy"
     return all(
-        sorted(state.iptables.get(name, ())) == sorted([*wanted, ours] if name == tool else wanted)
+        sorted(state.iptables.get(name, ())) == sorted([*desired, ours] if name == tool else desired)
         for name in {tool, *state.iptables}
     )
 
@@ -107,7 +107,7 @@ def _iptables_rules(server: str) -> list[str]:
     ]
 
 
-def _wanted_nft(server: str) -> list[dict[str, Any]]:
+def _desired_nft(server: str) -> list[dict[str, Any]]:
     place = {"family": "inet", "table": TABLE}
     chain = {**place, "name": "forward", "type": "filter", "hook": "forward", "prio": -10, "policy": "accept"}
     payload = {"protocol": _family(server), "field": "daddr"}

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Directory:
-    """A path that is to be an export directory."""
+    """The path of a desired export directory."""
 
     kind: Literal["directory", "other"]
     uid: int

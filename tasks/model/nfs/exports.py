@@ -68,9 +68,9 @@ def table_entries(exports: Sequence[Export]) -> list[list[str]]:
 
 def kept_exports(plan: ServerPlan, state: ExportState) -> list[Kept]:
     """The exports of the drop-in that are not this inventory's and stay."""
-    words = {*plan.settings.nfs_remove_exports, *plan.settings.nfs_remove_mounted_exports}
+    removable = {*plan.settings.nfs_remove_exports, *plan.settings.nfs_remove_mounted_exports}
     planned = _keys(plan)
-    return [it for it in _in_dropin(state) if it.key not in planned and it.path not in words]
+    return [it for it in _in_dropin(state) if it.key not in planned and it.path not in removable]
 
 
 def removed_exports(plan: ServerPlan, state: ExportState) -> list[Key]:
@@ -152,7 +152,7 @@ def _keys(plan: ServerPlan) -> set[Key]:
 
 
 def _in_dropin(state: ExportState) -> list[Kept]:
-    return [Kept(*found.groups()) for found in _LINES.finditer(state.dropin or "")]
+    return [Kept(*match.groups()) for match in _LINES.finditer(state.dropin or "")]
 
 
 def _users(key: Key, plan: ServerPlan, state: ExportState) -> list[str]:

@@ -76,30 +76,30 @@ def normal(options: Iterable[str]) -> dict[str, str]:
     return form
 
 
-def differences(wanted: Sequence[str], live: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """What differs, as name to (live, wanted). Empty: nothing is to be done."""
-    want, have = normal(wanted), normal(live)
+def differences(desired: Sequence[str], live: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What differs, as name to (live, desired). Empty: nothing differs."""
+    want, have = normal(desired), normal(live)
     if want.get("vers", "").startswith("4"):
         want.pop("noacl")  # NFSv4 has no side protocol for ACLs: the kernel drops the option.
-    found: dict[str, tuple[str, str]] = {}
+    differing: dict[str, tuple[str, str]] = {}
     for name, value in want.items():
         shown = have.get(name)
         if shown is None or shown == value:
             continue
         if name in _SIZES and shown.isdigit() and value.isdigit() and int(shown) <= max(int(value), 4096):
             continue
-        found[name] = (shown, value)
-    return found
+        differing[name] = (shown, value)
+    return differing
 
 
-def by_remount(found: Iterable[str]) -> bool:
+def by_remount(differing: Iterable[str]) -> bool:
     """Whether a remount can change all of these names."""
-    return all(name in REMOUNTABLE for name in found)
+    return all(name in REMOUNTABLE for name in differing)
 
 
-def sentence(found: Mapping[str, tuple[str, str]]) -> str:
+def sentence(differing: Mapping[str, tuple[str, str]]) -> str:
     """The differences in words."""
-    return ", ".join(f"{name} is {live} and should be {want}" for name, (live, want) in sorted(found.items()))
+    return ", ".join(f"{name} is {live} and should be {want}" for name, (live, want) in sorted(differing.items()))
 
 
 def without_sizes(options: Iterable[str]) -> list[str]:

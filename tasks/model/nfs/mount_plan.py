@@ -1,4 +1,4 @@
-"""What is to be done about the pods' mounts: the wanted state against the seen one, or why it is refused."""
+"""The changes that the pods' mounts need: the desired state against the current one, or a refusal."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ was stopped."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One mount that is to be: its path, its unit's text."""
+class DesiredMount:
+    """One desired mount: its path, its unit's text."""
 
     path: str
     text: str
@@ -67,7 +67,7 @@ class Decision:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether there is nothing to change."""
         steps = (self.write, self.reload, self.enable, self.guard, self.stamp, self.forget)
         return self.action == "keep" and not any(steps)
 
@@ -79,10 +79,10 @@ def options_of(plan: HostPlan) -> tuple[str, ...]:
     return mount_options(plan.source, plan.settings.pods_nfs_version, _extra(plan))
 
 
-def pods_of(plan: HostPlan, source: Source) -> Wanted:
+def pods_of(plan: HostPlan, source: Source) -> DesiredMount:
     """The pods' mount."""
     path = plan.settings.pods_path
-    return Wanted(path, pods_unit(source, path, options_of(plan)))
+    return DesiredMount(path, pods_unit(source, path, options_of(plan)))
 
 
 def _extra(plan: HostPlan) -> list[str]:
@@ -90,10 +90,12 @@ def _extra(plan: HostPlan) -> list[str]:
     return [*plan.settings.pods_mount_options, *plan.settings.pods_mount_options_unchecked]
 
 
-def binds_of(plan: HostPlan) -> list[Wanted]:
+def binds_of(plan: HostPlan) -> list[DesiredMount]:
     """The binds of a local project root."""
     pods, remote, flags = plan.settings.pods_path, plan.source is not None, bind_flags(plan)
-    return [Wanted(target, bind_unit(source, target, pods, flags, remote=remote)) for source, target in plan.binds]
+    return [
+        DesiredMount(target, bind_unit(source, target, pods, flags, remote=remote)) for source, target in plan.binds
+    ]
 
 
 def bind_flags(plan: HostPlan) -> tuple[str, ...]:
@@ -107,39 +109,39 @@ def stamp_of(plan: HostPlan) -> str:
     return f"{plan.source} {squash}\n"
 
 
-def decide_pods(plan: HostPlan, source: Source, seen: MountState) -> Decision:
+def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
     """What the pods' mount needs, or a MountError."""
-    wanted = pods_of(plan, source)
-    point = seen.points[wanted.path]
-    notes = [*fstab_notes(source, [line for line in seen.fstab if line.path == wanted.path])]
-    refuse_stack(wanted.path, point.mounts)
+    desired = pods_of(plan, source)
+    point = state.points[desired.path]
+    notes = [*fstab_notes(source, [line for line in state.fstab if line.path == desired.path])]
+    refuse_stack(desired.path, point.mounts)
     action: Action = "mount"
     reasons, lazy = ["nothing is mounted"], False
     if point.mounts:
         live = point.mounts[0]
-        refuse_other(wanted.path, source, live)
-        found = differences(options_of(plan), live.options)
+        refuse_other(desired.path, source, live)
+        differing = differences(options_of(plan), live.options)
         if point.answer == "stale":
             action, reasons, lazy = "cycle", ["its file handle is stale: the server made the directory anew"], True
-        elif point.answer != "ok" and (point.answer == "silent" or not found):
+        elif point.answer != "ok" and (point.answer == "silent" or not differing):
             action, reasons = "ask", [_no_answer(point)]
-        elif found and seen.tried == f"{sentence(found)}\n":
+        elif differing and state.tried == f"{sentence(differing)}\n":
             raise MountError(
-                f"{wanted.path}: {sentence(found)}, which mounting anew did not change: /etc/nfsmount.conf or another "
-                "mount of the same server decides it (a process that holds a mount that is gone keeps that alive). "
+                f"{desired.path}: {sentence(differing)}, which mounting anew did not change: /etc/nfsmount.conf or "
+                "another mount of the same server decides it (a process that holds an unmounted one keeps it alive). "
                 f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
             )
-        elif found:
+        elif differing:
             # A server that no longer speaks the version of the mount answers every look with an error.
             lazy = point.answer == "error"
-            action, reasons = "remount" if by_remount(found) and not lazy else "cycle", [sentence(found)]
+            action, reasons = "remount" if by_remount(differing) and not lazy else "cycle", [sentence(differing)]
         else:
             action, reasons = "keep", []
-    forget = seen.tried is not None and action == "keep"
-    stamp = seen.stamp != stamp_of(plan)
+    forget = state.tried is not None and action == "keep"
+    stamp = state.stamp != stamp_of(plan)
     return _with_unit(
-        wanted,
-        seen,
+        desired,
+        state,
         action=action,
         reasons=reasons,
         notes=notes,
@@ -150,34 +152,34 @@ def decide_pods(plan: HostPlan, source: Source, seen: MountState) -> Decision:
     )
 
 
-def decide_bind(plan: HostPlan, source: str, wanted: Wanted, seen: MountState) -> Decision:
+def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: MountState) -> Decision:
     """What the bind of one directory of the pods needs, or a MountError."""
-    point = seen.points[wanted.path]
+    point = state.points[desired.path]
     notes = []
-    for line in seen.fstab:
-        if line.path == wanted.path:
+    for line in state.fstab:
+        if line.path == desired.path:
             if line.source != source or "bind" not in line.options:
-                raise MountError(f"/etc/fstab mounts something else at {wanted.path}: {line.line!r}; remove that line")
-            notes.append(f"the line {line.line!r} of /etc/fstab has no effect any more: {wanted.unit} replaces it")
-    refuse_stack(wanted.path, point.mounts)
+                raise MountError(f"/etc/fstab mounts something else at {desired.path}: {line.line!r}; remove that line")
+            notes.append(f"the line {line.line!r} of /etc/fstab has no effect any more: {desired.unit} replaces it")
+    refuse_stack(desired.path, point.mounts)
     action: Action = "mount"
     reasons = ["nothing is mounted"]
     if point.mounts:
         live = point.mounts[0]
-        refuse_foreign_bind(plan, source, wanted.path, live, seen)
-        there = seen.sources.get(source)
-        found = differences(bind_flags(plan), [option for option in live.options if option in MOUNT_FLAGS])
+        refuse_foreign_bind(plan, source, desired.path, live, state)
+        there = state.sources.get(source)
+        differing = differences(bind_flags(plan), [option for option in live.options if option in MOUNT_FLAGS])
         if point.answer in ("silent", "error"):
             action, reasons = "ask", [_no_answer(point)]
         elif point.answer == "stale" or there is None or there != point.identity:
             action, reasons = "cycle", [f"it shows what was once {source}, not what is there now"]
-        elif found:
-            action, reasons = "remount", [sentence(found)]
+        elif differing:
+            action, reasons = "remount", [sentence(differing)]
         else:
             action, reasons = "keep", []
     lazy = point.answer == "stale"
     return _with_unit(
-        wanted, seen, action=action, reasons=reasons, notes=notes, lazy=lazy, way=way_out(plan, source, wanted.path)
+        desired, state, action=action, reasons=reasons, notes=notes, lazy=lazy, way=way_out(plan, source, desired.path)
     )
 
 
@@ -186,8 +188,8 @@ def _no_answer(point: Point) -> str:
 
 
 def _with_unit(
-    wanted: Wanted,
-    seen: MountState,
+    desired: DesiredMount,
+    state: MountState,
     *,
     action: Action,
     reasons: Sequence[str],
@@ -198,9 +200,9 @@ def _with_unit(
     flush: bool = False,
     way: str = "",
 ) -> Decision:
-    beneath, unit = seen.points[wanted.path].beneath, seen.units[wanted.path]
-    guard = needs_guard(wanted.path, beneath, notes, way, covered=bool(seen.points[wanted.path].mounts))
-    write = unit.text != wanted.text
+    beneath, unit = state.points[desired.path].beneath, state.units[desired.path]
+    guard = needs_guard(desired.path, beneath, notes, way, covered=bool(state.points[desired.path].mounts))
+    write = unit.text != desired.text
     return Decision(
         action=action,
         reasons=tuple(reasons),

@@ -95,15 +95,15 @@ def fstab_notes(source: Source, lines: Sequence[FstabLine]) -> Iterable[str]:
         )
 
 
-def refuse_foreign_bind(plan: HostPlan, source: str, path: str, live: Mount, seen: MountState) -> None:
+def refuse_foreign_bind(plan: HostPlan, source: str, path: str, live: Mount, state: MountState) -> None:
     """Raises a MountError where a bind shows something else than its directory of the pods."""
     inside = source.removeprefix(plan.settings.pods_path)
     place = _place(live.source, live.root)
-    if plan.source and not seen.points[plan.settings.pods_path].mounts:
+    if plan.source and not state.points[plan.settings.pods_path].mounts:
         # The pods are gone from under a bind that is left over: it still shows them, and nothing else.
         ours = place.endswith(inside) and is_source(place.removesuffix(inside), _addresses(live), plan.source)
     else:
-        ours = seen.base is not None and place == _place(seen.base.source, seen.base_root) + inside
+        ours = state.base is not None and place == _place(state.base.source, state.base_root) + inside
     if not ours:
         raise MountError(
             f"{path} has {live.source} ({live.type}, {live.root}) mounted and should have {source}. Stop who uses it "
@@ -116,10 +116,10 @@ def _place(source: str, root: str) -> str:
     return (source.rstrip("/") + root.rstrip("/")).removesuffix("//deleted")
 
 
-def refuse_local(plan: HostPlan, seen: MountState) -> None:
-    """Raises a MountError where the pods are to be local and are a network file system."""
+def refuse_local(plan: HostPlan, state: MountState) -> None:
+    """Raise a MountError if local pods lie on a network file system."""
     path = plan.settings.pods_path
-    for live in seen.points[path].mounts:
+    for live in state.points[path].mounts:
         if live.remote or live.type.startswith(("nfs", "autofs")):
             raise MountError(
                 f"{path} is {live.source} ({live.type}), and pods_server says local: unmount it, or set pods_server "

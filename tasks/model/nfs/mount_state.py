@@ -36,7 +36,7 @@ class Beneath:
 
 @dataclass(frozen=True)
 class Point:
-    """A path that is, or is to be, a mount point."""
+    """The path of a current or desired mount point."""
 
     mounts: list[Mount]
     """Those at the path itself, the covering one last."""
@@ -86,4 +86,4 @@ class MountState:
     base_root: str
     """The pods' path as seen from the root of that mount's file system."""
     sources: dict[str, str | None]
-    """The directories of the pods that are to be bound, with their identity where they are there."""
+    """The directories of the pods to bind, with their identity where they are there."""

@@ -15,8 +15,8 @@ TRIED = "/var/lib/nanoclaw-pods/nfs-versions-tried"
 
 def nfs_conf_text(plan: ServerPlan) -> str | None:
     """The drop-in of /etc/nfs.conf.d: NFSv3 on or off (nfs.conf(5), nfsd). None: the versions stay as they are."""
-    wanted = plan.settings.nfs_v3
-    return None if wanted is None else f"{HEADER}[nfsd]\nvers3={'y' if wanted else 'n'}\n"
+    desired = plan.settings.nfs_v3
+    return None if desired is None else f"{HEADER}[nfsd]\nvers3={'y' if desired else 'n'}\n"
 
 
 def serves_v3(versions: Sequence[str]) -> bool:
@@ -26,17 +26,17 @@ def serves_v3(versions: Sequence[str]) -> bool:
 
 def needs_restart(plan: ServerPlan, state: ExportState) -> bool:
     """Whether the running server has other versions than the settings say, or does not tell them."""
-    wanted = plan.settings.nfs_v3
-    return wanted is not None and state.active and (not state.versions or serves_v3(state.versions) != wanted)
+    desired = plan.settings.nfs_v3
+    return desired is not None and state.active and (not state.versions or serves_v3(state.versions) != desired)
 
 
 def other_clients(plan: ServerPlan, state: ExportState) -> list[str]:
     """Who else uses the server: connected clients, and exports that are not this inventory's."""
     ours = {(export.path, export.client) for export in plan.exports}
     addresses = {export.client for export in plan.exports}
-    found = ["clients that this kernel does not list"] if state.clients is None else []
-    found += [address for address in state.clients or () if address not in addresses]
-    return found + [target((path, client)) for path, client, *_ in state.table if (path, client) not in ours]
+    clients = ["clients that this kernel does not list"] if state.clients is None else []
+    clients += [address for address in state.clients or () if address not in addresses]
+    return clients + [target((path, client)) for path, client, *_ in state.table if (path, client) not in ours]
 
 
 def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
@@ -46,10 +46,10 @@ def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
             "the kernel serves NFS, but nfs-server.service is not active: another program started it. A start of the "
             "unit would drop its exports: run systemctl start nfs-server.service when that is right, then run again"
         )
-    wanted = plan.settings.nfs_v3
-    if wanted is None:
+    desired = plan.settings.nfs_v3
+    if desired is None:
         return
-    if winners := _winners(plan, state, wanted):
+    if winners := _winners(plan, state, desired):
         yield (
             f"{' and '.join(winners)} decides on vers3, for it is read after {CONF}, and says otherwise than nfs_v3: "
             "change it there, or set nfs_v3 to what it says, or to None"
@@ -58,13 +58,13 @@ def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
         yield from _restart_refusals(plan, state)
 
 
-def _winners(plan: ServerPlan, state: ExportState, wanted: bool) -> list[str]:
+def _winners(plan: ServerPlan, state: ExportState, desired: bool) -> list[str]:
     """The files that decide on NFSv3 in place of the role's, and decide otherwise."""
     names = [name for name, _value in state.v3_files]
     later = state.v3_files[names.index(CONF) + 1 :] if CONF in names else []
     if later:
-        return [name for name, value in later[-1:] if value is not wanted]
-    ignored = state.conf == nfs_conf_text(plan) and state.v3 is not None and state.v3 is not wanted
+        return [name for name, value in later[-1:] if value is not desired]
+    ignored = state.conf == nfs_conf_text(plan) and state.v3 is not None and state.v3 is not desired
     return ["/etc/nfs.conf, or a file that it includes,"] if ignored else []
 
 

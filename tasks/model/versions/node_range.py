@@ -15,10 +15,10 @@ _END: Version = (1 << 31, 0, 0)
 
 def accepts(text: str, version: str) -> bool | None:
     """Whether a version of Node is in a range; None where either cannot be read."""
-    found = re.match(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version)
-    if not found:
+    match = re.match(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", version)
+    if not match:
         return None
-    number = (int(found[1]), int(found[2]), int(found[3]))
+    number = (int(match[1]), int(match[2]), int(match[3]))
     answers = [_in_all(part, number) for part in text.split("||")]
     return None if None in answers else any(answers)
 
@@ -29,15 +29,15 @@ def _in_all(text: str, number: Version) -> bool | None:
         return None if hyphen[8] else low <= number < high
     rest, inside = text.strip(), True
     while rest:
-        found = _COMPARATOR.match(rest)
-        if not found or (rest[found.end() :] and not rest[found.end()].isspace()):
+        match = _COMPARATOR.match(rest)
+        if not match or (rest[match.end() :] and not rest[match.end()].isspace()):
             return None
-        operator = found[1] or ""
-        if found[5] and operator in ("", ">", "<="):  # a release comes after its candidates
+        operator = match[1] or ""
+        if match[5] and operator in ("", ">", "<="):  # a release comes after its candidates
             return None
-        low, high = _bounds(operator, _numbers(found.groups()[1:4]))
+        low, high = _bounds(operator, _numbers(match.groups()[1:4]))
         inside = inside and low <= number < high
-        rest = rest[found.end() :].strip()
+        rest = rest[match.end() :].strip()
     return inside
 
 

@@ -56,7 +56,7 @@ class DatabaseState:
     newer: list[str]
     """Migrations that were applied and that this version does not know."""
     copy: DatabaseCopy | None
-    """The newest copy all of whose migrations it knows."""
+    """The newest copy of which it knows all migrations."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class VersionState:
     needs: Needs | None = None
     """None where its files are not on this machine yet."""
     unmarked: str = ""
-    """Why its marker is to be set; only once it is checked out."""
+    """Why its marker must be set, once it is checked out."""
     lock_changed: bool | None = None
     """Whether the agents' dependencies (container/agent-runner/bun.lock) are others than before."""
     container_changed: bool | None = None
@@ -80,12 +80,12 @@ SQLITE_13_NODE = ">=22.14.0"
 """better-sqlite3 13 is built for Node-API 10: an older Node ends with a segmentation fault at the first database."""
 
 
-def version_problems(found: VersionState, plan: HostPlan, node: str | None) -> list[str]:
+def version_problems(state: VersionState, plan: HostPlan, node: str | None) -> list[str]:
     """Why the version cannot run on this machine, each with the way out; nothing where its files are not known yet.
 
     + node: the version of Node that builds it, if there is one yet
     """
-    needs, ref = found.needs, plan.settings.nanoclaw_ref
+    needs, ref = state.needs, plan.settings.nanoclaw_ref
     if needs is None:
         return []
     problems = []
@@ -95,14 +95,14 @@ def version_problems(found: VersionState, plan: HostPlan, node: str | None) -> l
             "(src/gateway-providers/installed.ts). This role cannot apply one yet: set nanoclaw_ref to a version "
             "before 2.4.0"
         )
-    if node and (wanted := _node_refused(needs, node)):
+    if node and (refusal := _node_refused(needs, node)):
         problems.append(
-            f"{ref} ({needs.version}) needs Node {wanted}, and this machine has {node}. Install another, or set "
+            f"{ref} ({needs.version}) needs Node {refusal}, and this machine has {node}. Install another, or set "
             'nanoclaw_node to "nodesource" and nanoclaw_node_versions to what it needs'
         )
-    if problem := health_problem(found.health, f"{ref} ({needs.version})"):
+    if problem := health_problem(state.health, f"{ref} ({needs.version})"):
         problems.append(problem)
-    if problem := _database_problem(found.database, plan, needs):
+    if problem := _database_problem(state.database, plan, needs):
         problems.append(problem)
     return problems
 
@@ -116,60 +116,59 @@ def health_problem(health: Health | None, what: str) -> str | None:
     """Why agents of a version would get no credentials; None where OneCLI serves /v1, or none was asked."""
     if health is None or health.status == 200:
         return None
-    asked = f"GET {health.place}/v1/health (ONECLI_URL)"
+    request = f"GET {health.place}/v1/health (ONECLI_URL)"
     if health.status == 404:
-        return f"{what} needs a OneCLI that serves /v1, and {asked} answers 404: update OneCLI, then run again"
-    said = f"answers {health.status}" if health.status else f"fails: {health.error}"
-    return (
-        f"{what} gets its credentials from OneCLI, and {asked} {said}: no agent would answer. Start it, then run again"
-    )
+        return f"{what} needs a OneCLI that serves /v1, and {request} answers 404: update OneCLI, then run again"
+    outcome = f"answers {health.status}" if health.status else f"fails: {health.error}"
+    problem = f"{what} gets its credentials from OneCLI, and {request} {outcome}"
+    return f"{problem}: no agent would answer. Start it, then run again"
 
 
-def _database_problem(found: DatabaseState | None, plan: HostPlan, needs: Needs) -> str | None:
+def _database_problem(state: DatabaseState | None, plan: HostPlan, needs: Needs) -> str | None:
     path = f"{plan.root}/data/v2.db"
-    if found is None:
+    if state is None:
         return None
-    if found.error:
-        return f"{path} cannot be read ({found.error}), so that no copy of it can be made: see to it, then run again"
-    if not found.newer or plan.settings.nanoclaw_newer_database == "keep":
+    if state.error:
+        return f"{path} cannot be read ({state.error}), so that no copy of it can be made: see to it, then run again"
+    if not state.newer or plan.settings.nanoclaw_newer_database == "keep":
         return None
-    named = ", ".join(found.newer[:5])
+    named = ", ".join(state.newer[:5])
     what = f"{path} was migrated by a later version than {plan.settings.nanoclaw_ref} ({needs.version}): {named}"
-    if found.copy is None:
+    if state.copy is None:
         return f"{what}. There is no copy from before that, and new chats would fail: set nanoclaw_ref to that version"
     if plan.settings.nanoclaw_newer_database == "restore":
         return None
     return (
         f"{what}. New chats would fail: set nanoclaw_ref to that version, or nanoclaw_newer_database to "
-        f'"restore" to go back to the copy of {found.copy.version}'
+        f'"restore" to go back to the copy of {state.copy.version}'
     )
 
 
-def restores(found: VersionState, plan: HostPlan) -> DatabaseCopy | None:
+def restores(state: VersionState, plan: HostPlan) -> DatabaseCopy | None:
     """The copy of the database that is to take the place of one that a later version has migrated."""
-    if plan.settings.nanoclaw_newer_database != "restore" or found.database is None or not found.database.newer:
+    if plan.settings.nanoclaw_newer_database != "restore" or state.database is None or not state.database.newer:
         return None
-    return found.database.copy
+    return state.database.copy
 
 
-def version_notes(found: VersionState, plan: HostPlan, commit: str | None) -> list[str]:
+def version_notes(state: VersionState, plan: HostPlan, commit: str | None) -> list[str]:
     """What a move to the version does beside the checkout: for the operator, before it is done.
 
     + commit: what is checked out, if anything is
     """
     ref = plan.settings.nanoclaw_ref
-    if found.needs is None:
+    if state.needs is None:
         return [f"what {ref} needs (Node, OneCLI, a gateway, the database) is known once it is fetched"]
     notes = []
-    if commit and found.database and found.database.there:
+    if commit and state.database and state.database.there:
         notes.append(f"{plan.root}/data/v2.db is copied before {ref} is checked out")
-    if found.needs.marker:
-        notes.append(f"the marker of the upgrade to {found.needs.version} is set after the build")
-    if found.needs.api and found.health is None:
+    if state.needs.marker:
+        notes.append(f"the marker of the upgrade to {state.needs.version} is set after the build")
+    if state.needs.api and state.health is None:
         notes.append(f"{ref} needs a OneCLI that serves /v1; ONECLI_URL is not set yet, so that none was asked")
-    if found.health:
-        notes.append(f"GET {found.health.place}/v1/health answers {found.health.status}")
-    if found.lock_changed and plan.settings.nanoclaw_image != "build":
+    if state.health:
+        notes.append(f"GET {state.health.place}/v1/health answers {state.health.status}")
+    if state.lock_changed and plan.settings.nanoclaw_image != "build":
         notes.append(
             f"container/agent-runner/bun.lock is another in {ref}: {plan.image} has to be made from that version too"
         )

@@ -15,9 +15,9 @@ from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import (
     ServerObservation,
     contradiction,
-    in_words,
+    description,
     mapping_is_broken,
-    squash_seen,
+    observed_squash,
 )
 from tasks.model.access.strategy import NEEDED, expected_life
 
@@ -55,7 +55,7 @@ def test_the_squash_that_was_seen_means_the_same_for_each_of_them(
 ) -> None:
     agent = agent_of(host, image_user)
     looked = seen_by(squash, host, agent, group)
-    found = squash_seen(looked, host, agent)
+    found = observed_squash(looked, host, agent)
     assert found is not None
     assert [found.seen(ids).uid for ids in (host, agent, ROOT)] == [squash.seen(ids).uid for ids in (host, agent, ROOT)]
     assert contradiction(looked, squash, host, agent) is None
@@ -75,7 +75,7 @@ def test_the_way_out_of_a_contradiction_is_one(
     assert (text is not None) == differs
     if text is None:
         return
-    found = squash_seen(looked, host, agent)
+    found = observed_squash(looked, host, agent)
     assert found is not None and contradiction(looked, found, host, agent, wanted) is None
     try:
         choose(wanted, host, agent, managed=False, squash=found)
@@ -99,7 +99,7 @@ def test_the_way_out_of_a_contradiction_is_one(
     ],
 )
 def test_only_what_uids_and_rights_show_is_concluded(looked: ServerObservation, host: Ids, squash: Squash) -> None:
-    assert squash_seen(looked, host, A) == squash
+    assert observed_squash(looked, host, A) == squash
 
 
 @pytest.mark.parametrize("root", ["EACCES", "EPERM"])
@@ -120,21 +120,21 @@ def test_a_root_that_may_give_nothing_away_is_not_left_as_it_is() -> None:
 
 def test_a_server_that_was_not_seen_tells_nothing() -> None:
     silent = ServerObservation("ETIMEDOUT", "no end within 20 s", {}, None, False, None, ["x-*, perhaps"])
-    assert squash_seen(silent, ROOT, A) is None
-    assert in_words(silent) == "not observed: no end within 20 s; left there: x-*, perhaps"
+    assert observed_squash(silent, ROOT, A) is None
+    assert description(silent) == "not observed: no end within 20 s; left there: x-*, perhaps"
 
 
 @pytest.mark.parametrize("chown", ["EINVAL", None])
 def test_ids_that_are_lost_are_no_squash(chown: str | None) -> None:
     nobody = seen([NOBODY, NOBODY], [NOBODY, NOBODY], [NOBODY, NOBODY], chown=chown)
     assert mapping_is_broken(nobody, A)
-    assert squash_seen(nobody, ROOT, A) is None
+    assert observed_squash(nobody, ROOT, A) is None
 
 
 def test_everybody_as_nobody_is_a_squash_where_root_may_give_nothing_away() -> None:
     nobody = seen_by(Squash("all"), ROOT, A)
     assert not mapping_is_broken(nobody, A)
-    assert squash_seen(nobody, ROOT, A) == Squash("all")
+    assert observed_squash(nobody, ROOT, A) == Squash("all")
 
 
 _WISH = Wish("/vol/pods", "auto", ROOT, A, None)
