@@ -120,7 +120,7 @@ class _Case:
             yield {"pods_access": other}
         if self.local:
             if not other:
-                # Only a host of uid 1000 whose image has another USER: with that uid it is the agent itself.
+                # Only a host of uid 1000 with another USER in its image: with that uid it is the agent itself.
                 yield {**automatic, "nanoclaw_uid": self.agent.uid}
             return
         squashes = self._squashes()

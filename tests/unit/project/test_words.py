@@ -99,7 +99,6 @@ PROSE_PENDING = frozenset(
         "tests/fixtures",
         "tests/lab",
         "tests/unit/access",
-        "tests/unit/common",
         "tests/unit/fleet",
         "tests/unit/guard",
         "tests/unit/host",
