@@ -1,0 +1,153 @@
+"""What deploy code does with many machines: it looks at them at once, and lets servers go first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pyinfra import logger
+from pyinfra.api.config import Config
+from pyinfra.context import ctx_config, ctx_host, ctx_state
+
+from tasks import adoption, concurrent_facts, observe_servers, operation_order
+from tasks.concurrent_facts import at_once
+from tasks.model.access.observed_squash import ServerObservation
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+
+
+class Member:
+    """A machine of a run."""
+
+    def __init__(self, name: str, group: str = HOSTS, operations: tuple[str, ...] = ()) -> None:
+        self.name, self.groups, self.op_hash_order = name, [group], list(operations)
+
+
+class State:
+    """A run whose operations come in the order of their names."""
+
+    def __init__(self, *inventory: Member) -> None:
+        self.inventory = self.active_hosts = list(inventory)
+
+    def get_op_order(self) -> list[str]:
+        """All operations."""
+        return sorted({operation for member in self.inventory for operation in member.op_hash_order})
+
+
+OSLO, BERGEN = Member("oslo"), Member("bergen")
+SETTINGS: Any = Config()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> State:
+    state = State(OSLO, BERGEN)
+    for module in (concurrent_facts, observe_servers):
+        monkeypatch.setattr(module, "state", state)
+    return state
+
+
+def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: State) -> None:
+    gone = Member("gone")
+
+    def look(member: Any) -> tuple[str, int]:
+        name, config = ctx_host.get().name, ctx_config.get()  # type: ignore[no-untyped-call]
+        config.PARALLEL += 1
+        return name, config.PARALLEL
+
+    config = SETTINGS.copy()
+    config.PARALLEL = 5
+    members: Any = [OSLO, gone, BERGEN]
+    found = at_once(members, config, look)
+    assert [(member.name, answer) for member, answer in found] == [
+        ("oslo", ("oslo", 6)),
+        ("gone", None),
+        ("bergen", ("bergen", 6)),
+    ]
+    assert config.PARALLEL == 5, "what one look sets is none of the others'"
+
+
+def test_servers_go_first_but_for_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, host = Member("nfs1", SERVERS), Member("oslo", HOSTS, ("5",))
+    state = State(server, host)
+    monkeypatch.setattr(operation_order, "state", state)
+    with ctx_state.use(state):
+        for member in (host, server):  # deploy code calls it for each machine
+            monkeypatch.setattr(operation_order, "host", member)
+            operation_order.servers_first()
+    server.op_hash_order += ["3", "4"]
+    host.op_hash_order += ["1", "2", "6"]
+    assert state.get_op_order() == ["5", "3", "4", "1", "2", "6"]
+    other = State(Member("bergen", HOSTS, ("1",)))
+    assert other.get_op_order() == ["1"], "another run is left alone"
+
+
+def planned(**hosts: dict[str, Any]) -> FleetPlan:
+    data = {"pods_server": "10.0.0.99", "nanoclaw_user": "root"}
+    own = {name: {"pods_address": f"10.0.1.{n}", "pods_export": f"/vol/{name}"} for n, name in enumerate(hosts, 1)}
+    return plan_fleet([Machine(name, (HOSTS,), {**data, **own[name], **more}) for name, more in hosts.items()])
+
+
+SEEN = ServerObservation(
+    state="seen",
+    text="",
+    made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
+    chown=None,
+    given=True,
+    mount_point=None,
+    left=[],
+)
+
+
+def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = planned(oslo={"nanoclaw_root": "/pods/n"}, bergen={}, local={})
+    asked: dict[str, dict[str, Any]] = {}
+
+    def ask(member: Any, fact: Any, **more: Any) -> ServerObservation | None:
+        asked[member.name] = more
+        return SEEN if member.name == "oslo" else None
+
+    lines: list[str] = []
+    monkeypatch.setattr(observe_servers, "ask_machine", ask)
+    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    members: Any = [OSLO, BERGEN, Member("local"), Member("nfs1", SERVERS)]
+    observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
+    assert {name: (squash.maps, squash.anonymous) for name, squash in observed.items()} == {
+        "oslo": ("all", SEEN.ids("host"))
+    }
+    assert [(problem.machine, problem.key) for problem in problems] == [("bergen", "pods_server")]
+    assert asked["oslo"] == {
+        "address": "10.0.0.99",
+        "path": "/vol/oslo",
+        "version": "4.2",
+        "transport": "tcp",
+        "places": ["n/data/v2-sessions", "n/groups", "."],
+        "host": [0, 0],
+        "agent": [1000, 1000],
+        "seconds": 20,
+        "timeout": 60,
+    }
+    assert asked["bergen"]["places"] == ["v2-sessions", "groups", "."] and set(asked) == {"oslo", "bergen"}
+    (line,) = lines
+    assert line.startswith("    oslo: 10.0.0.99:/vol/oslo: observed: what host makes is 1000:1000")
+
+
+def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    members: Any = [OSLO, Member("gone")]
+    fleet = planned(oslo={}, gone={})
+    assert observe_servers.observe(fleet, members, SETTINGS, only_reads=True) == ({}, [])
+    assert lines == ["    oslo: how the server treats ids is not observed in a dry run"]
+
+
+def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
+    run: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = planned(oslo={}, bergen={"nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True})
+    asked: dict[str, dict[str, Any]] = {}
+    monkeypatch.setattr(adoption, "ask_machine", lambda member, _fact, **more: asked.update({member.name: more}))
+    members: Any = [OSLO, BERGEN, Member("nfs1", SERVERS)]
+    (problem,) = adoption.look_at_v2(fleet, members, SETTINGS)
+    assert (problem.machine, problem.key) == ("oslo", "nanoclaw_root")
+    assert problem.text == "did not say which NanoClaw runs on it: see to what is said above, and run again"
+    assert asked == {"oslo": {"timeout": 240, "root": "/opt/nanoclaw", "uid": 0}}, "one that goes back is not asked"
