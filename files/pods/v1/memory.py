@@ -41,13 +41,19 @@ def text_in(directory: int, name: str) -> bytes | None:
         raise StrangeError(f"{name} is a link, no file, or too large") from error
 
 
-def folder_in(directory: int, name: str, make: bool) -> int | None:
-    """Opens a directory, and makes it if it is not there."""
+def kept_open(opened: contextlib.ExitStack, fd: int) -> int:
+    """Has a stack close an fd."""
+    opened.callback(os.close, fd)
+    return fd
+
+
+def folder_in(opened: contextlib.ExitStack, directory: int, name: str, make: bool) -> int | None:
+    """Opens a directory until the stack closes it; makes it where it is not there."""
     if make:
         with contextlib.suppress(FileExistsError):  # a link counts as there, and is refused below
             os.mkdir(name, 0o755, dir_fd=directory)
     try:
-        return os.open(name, DIRECTORY, dir_fd=directory)
+        return kept_open(opened, os.open(name, DIRECTORY, dir_fd=directory))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -61,23 +67,26 @@ def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any
 
     + others: folders of registered groups that are not the main one
     """
-    old, new = os.open(f"{view}/groups", DIRECTORY), os.open(f"{root}/groups", DIRECTORY)
-    everywhere = folder_in(old, "global", make=False)
-    shared = text_in(everywhere, "CLAUDE.md") if everywhere is not None else None
-    for name in sorted({*os.listdir(old), *others} - {"global"}):
-        knows = shared if name in others else None
-        try:
-            before = folder_in(old, name, make=False)
-            memory = text_in(before, "CLAUDE.md") if before is not None else None
-            if before is not None:
-                os.close(before)
-            place = folder_in(new, name, make=True) if memory is not None or knows is not None else None
-            if place is not None:
-                answer["memories"] += settle_own(place, memory, knows)
-                answer["global"] += knows is not None
-                os.close(place)
-        except StrangeError as error:
-            answer["left"].append({"what": f"memory of {escape_control(name)}", "why": str(error)})
+    with contextlib.ExitStack() as opened:
+        old, new = (kept_open(opened, os.open(f"{top}/groups", DIRECTORY)) for top in (view, root))
+        everywhere = folder_in(opened, old, "global", make=False)
+        shared = text_in(everywhere, "CLAUDE.md") if everywhere is not None else None
+        for name in sorted({*os.listdir(old), *others} - {"global"}):
+            try:
+                settle_folder(old, new, name, shared if name in others else None, answer)
+            except StrangeError as error:
+                answer["left"].append({"what": f"memory of {escape_control(name)}", "why": str(error)})
+
+
+def settle_folder(old: int, new: int, name: str, knows: bytes | None, answer: dict[str, Any]) -> None:
+    """Brings the memory of one folder over, with what all groups know if it is one of these."""
+    with contextlib.ExitStack() as opened:
+        before = folder_in(opened, old, name, make=False)
+        memory = text_in(before, "CLAUDE.md") if before is not None else None
+        place = folder_in(opened, new, name, make=True) if memory is not None or knows is not None else None
+        if place is not None:
+            answer["memories"] += settle_own(place, memory, knows)
+            answer["global"] += knows is not None
 
 
 def settle_own(place: int, memory: bytes | None, shared: bytes | None) -> bool:
