@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import program_argv
+from tests.programs import program_argv, replaced
 
 V1 = {"manager": "system", "name": "nanoclaw.service", "uid": 0}
 
@@ -44,7 +44,7 @@ class Host:
             **given,
             **more,
         }
-        words = program_argv("migration.rollback", asked)
+        words = program_argv("migration.rollback", asked, replaced("since > 5", "since > 0.4"))
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
         return subprocess.run(words, capture_output=True, text=True, timeout=120, env=env, check=False)
 
