@@ -224,10 +224,14 @@ def test_a_machine_is_known_by_its_boot_its_id_and_its_init(monkeypatch: pytest.
 
 
 def test_addresses_are_those_of_ip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that others can reach: of links that are up, in the scope `global`."""
     links = [{"addr_info": [{"local": "10.0.0.2"}, {"local": "fd00::2"}]}, {}, {"addr_info": [{"local": "10.0.0.2"}]}]
-    (tmp_path / "ip").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(links)}\nEND\n")
+    asked = 'test "$*" = "-json address show up scope global" || exit 1'
+    (tmp_path / "ip").write_text(f"#!/bin/sh\n{asked}\ncat <<'END'\n{json.dumps(links)}\nEND\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert machine_addresses() == ["10.0.0.2", "fd00::2"]
     (tmp_path / "ip").write_text("#!/bin/sh\necho nothing\n")
+    assert machine_addresses() == []
+    monkeypatch.setenv("PATH", "/nonexistent")
     assert machine_addresses() == []
