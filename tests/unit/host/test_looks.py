@@ -1,0 +1,174 @@
+"""How machines are looked at before a run: what each is asked, and when it is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pyinfra import logger
+
+from tasks import host_ids
+from tasks.facts.exports import Exports
+from tasks.facts.machine import MachineFact
+from tasks.host_ids import Looks
+from tasks.model.access.identity import Ids
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.host.host_ids import CANDIDATES
+from tasks.model.host.preflight import IdState, MachineState
+from tasks.model.nfs.export_state import ExportState
+from tests.fake.bare_host import NO_ACCOUNT, machine
+
+FREE = [IdState(number, None, None, None) for number in CANDIDATES[:8]]
+STOCK = [IdState(1000, "debian", "debian", "debian"), *FREE[1:]]
+NO_EXPORTS = ExportState(None, None, [], [], {}, False, False, [])
+
+
+class Member:
+    """A machine of a run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Machines:
+    """Answers, and keeps what was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, states: Mapping[str, MachineState | None]) -> None:
+        self.states, self.exports = dict(states), {"nfs1": NO_EXPORTS}
+        self.asked: list[tuple[str, Any, dict[str, Any]]] = []
+        self.together: list[tuple[str, list[Any], int | None]] = []
+        monkeypatch.setattr(host_ids, "ask_machine", self.ask)
+        monkeypatch.setattr(host_ids, "ask_together", self.ask_together)
+        monkeypatch.setattr(host_ids, "at_once", lambda members, _run, look: [(one, look(one)) for one in members])
+
+    def ask(self, member: Member, fact: Any, **request: Any) -> Any:
+        """One answer."""
+        self.asked.append((member.name, fact, request))
+        return self.states[member.name] if fact is MachineFact else self.exports[member.name]
+
+    def ask_together(self, member: Member, questions: Any, timeout: int | None = None) -> None:
+        """What is going to be asked."""
+        self.together.append((member.name, [question.fact for question in questions], timeout))
+
+    def questions(self, name: str) -> list[dict[str, Any]]:
+        """All that a machine was asked about itself."""
+        return [request for member, fact, request in self.asked if member == name and fact is MachineFact]
+
+
+SERVER = Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"})
+
+
+def fleet(chosen: Mapping[str, Ids] | None = None, **hosts: dict[str, Any]) -> FleetPlan:
+    addresses = {name: {"pods_address": f"10.0.0.{number}"} for number, name in enumerate(hosts, 2)}
+    return plan_fleet(
+        [SERVER, *(Machine(name, (HOSTS,), {**addresses[name], **data}) for name, data in hosts.items())], None, chosen
+    )
+
+
+def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[Looks, FleetPlan]:
+    members: Any = [Member(name) for name in names]
+    config: Any = None
+    looks = Looks(members, config)
+    return looks, looks.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
+
+
+def test_a_machine_is_asked_once_where_its_answer_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=FREE)}
+    machines = Machines(monkeypatch, states)
+    looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    assert plan.hosts["oslo"].host_ids == Ids(1000, 1000)
+    assert machines.together == [("nfs1", [MachineFact, Exports], 60), ("oslo", [MachineFact], 60)]
+    assert machines.questions("nfs1") == [
+        {
+            "paths": [],
+            "account": None,
+            "agent": None,
+            "space": ["/var"],
+            "places": {"look": ["/srv/pods/oslo"], "marks": {}, "enter": []},
+            "ids": [*CANDIDATES],
+            "timeout": 60,
+        }
+    ]
+    assert machines.questions("oslo") == [
+        {
+            "paths": ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"],
+            "account": {"user": "nanoclaw", "uid": 1000, "gid": 1000},
+            "agent": 1000,
+            "space": ["/var", "/opt/nanoclaw"],
+            "places": {
+                "look": ["/opt/nanoclaw", "/pods"],
+                "marks": {},
+                "enter": ["/opt/nanoclaw", "/pods"],
+            },
+            "ids": [*CANDIDATES],
+            "user": "nanoclaw",
+            "timeout": 60,
+        }
+    ]
+    (exports,) = [request for _name, fact, request in machines.asked if fact is Exports]
+    assert exports["timeout"] == 60 and exports["directories"] == ["/srv/pods/oslo"]
+    assert looks.machines == states and looks.exports == {"nfs1": NO_EXPORTS, "oslo": None}
+
+
+def test_ids_that_are_stated_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(monkeypatch, {"nfs1": machine("nfs1"), "oslo": machine("oslo", NO_ACCOUNT)})
+    settled(machines, ["nfs1", "oslo"], oslo={"nanoclaw_uid": 1500})
+    asked = [request for name in ("nfs1", "oslo") for request in machines.questions(name)]
+    assert [({"ids", "user"} & set(request)) for request in asked] == [set(), set()]
+
+
+def test_a_machine_is_asked_again_for_the_ids_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=STOCK)}
+    machines = Machines(monkeypatch, states)
+    looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    assert plan.hosts["oslo"].host_ids == Ids(850, 850)
+    first, second = machines.questions("oslo")
+    assert (first["account"]["uid"], second["account"]["uid"]) == (1000, 850)
+    assert len(machines.questions("nfs1")) == 1, "nothing else is asked of the server"
+    lines: list[str] = []
+    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    looks.say()
+    assert lines == ["    nanoclaw_uid 850 and nanoclaw_gid 850 for oslo: uid 1000 is debian's on oslo"]
+
+
+def test_what_a_server_exports_for_a_host_is_kept_where_others_are_free_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=STOCK)}
+    machines = Machines(monkeypatch, states)
+    entry = ["/srv/pods/oslo", "10.0.0.2", "rw", "all_squash", "anonuid=845", "anongid=845"]
+    machines.exports["nfs1"] = replace(NO_EXPORTS, table=[entry])
+    _looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    assert plan.hosts["oslo"].host_ids == Ids(845, 845)
+    asked = [fact for _name, fact, _request in machines.asked]
+    assert asked.count(Exports) == 1, "the table is asked for once"
+
+
+def test_a_number_that_was_not_asked_for_is_asked_for_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account elsewhere in the fleet has it, and hosts are to have the same."""
+    account = replace(NO_ACCOUNT, ids=(1234, 1234))
+    states = {
+        "nfs1": machine("nfs1"),
+        "oslo": replace(machine("oslo", account), ids=FREE),
+        "bergen": replace(machine("bergen", NO_ACCOUNT), ids=STOCK),
+    }
+    machines = Machines(monkeypatch, states)
+    settled(machines, ["nfs1", "oslo", "bergen"], oslo={}, bergen={})
+    asked = [request["ids"] for request in machines.questions("bergen")]
+    assert asked[0] == [*CANDIDATES] and asked[1] == [1234, *CANDIDATES]
+
+
+@pytest.mark.parametrize("name", ["nfs1", "oslo"])
+def test_a_machine_that_does_not_answer_is_none_and_is_not_asked_for_more(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: dict[str, MachineState | None] = {
+        "nfs1": machine("nfs1"),
+        "oslo": replace(machine("oslo", NO_ACCOUNT), ids=FREE),
+    }
+    states[name] = None
+    machines = Machines(monkeypatch, states)
+    looks, _plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    assert looks.machines[name] is None and looks.exports[name] is None
+    assert [fact for member, fact, _request in machines.asked if member == name] == [MachineFact]
