@@ -1,17 +1,11 @@
-"""The order between machines: all that servers do comes before anything that hosts do, but for what is said first."""
+"""The order between machines: operations of servers come first, but for those that were queued before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from weakref import WeakKeyDictionary
-
 from pyinfra import host, state
-from pyinfra.api.state import State
-from pyinfra.context import ctx_state
 
 from tasks.model.fleet.plan import SERVERS
-
-_earlier: WeakKeyDictionary[State, set[str]] = WeakKeyDictionary()
+from tasks.run_context import reorder_operations, run_context
 
 
 def servers_first() -> None:
@@ -22,15 +16,11 @@ def servers_first() -> None:
     server. A host would mount what is not exported yet. No machine is in both groups, so that this order keeps that
     of each machine. It is not the order of --serial, which goes through machine by machine.
     """
-    run = ctx_state.get()  # type: ignore[no-untyped-call]
-    earlier = _earlier.setdefault(run, set())
-    earlier.update(host.op_hash_order)
-    if "get_op_order" in vars(run):
-        return
-    kept: Callable[[], list[str]] = run.get_op_order
+    run_context().before_servers.update(host.op_hash_order)
+    reorder_operations(_servers_first)
 
-    def order() -> list[str]:
-        servers = {name for host in state.inventory if SERVERS in host.groups for name in host.op_hash_order}
-        return sorted(kept(), key=lambda operation: (operation not in earlier, operation not in servers))
 
-    run.get_op_order = order
+def _servers_first(order: list[str]) -> list[str]:
+    earlier = run_context().before_servers
+    servers = {name for member in state.inventory if SERVERS in member.groups for name in member.op_hash_order}
+    return sorted(order, key=lambda operation: (operation not in earlier, operation not in servers))

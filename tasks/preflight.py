@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from gevent.lock import RLock
 from pyinfra import config, logger, state
-from pyinfra.api.config import Config
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
@@ -33,8 +31,7 @@ from tasks.model.sanitize import printable
 from tasks.observe_servers import observe
 from tasks.ownership import WALK
 from tasks.questions import ask_machines
-
-Answer = TypeVar("Answer")
+from tasks.run_context import call_after_init, run_context
 
 
 class PreflightError(PyinfraError):
@@ -43,30 +40,6 @@ class PreflightError(PyinfraError):
     def __init__(self, problems: Iterable[Problem | str]) -> None:
         lines = [f"  {printable(problem)}" for problem in sorted({str(problem) for problem in problems})]
         super().__init__("\n".join(["nothing was changed, because:", *lines]))
-
-
-class _Once:
-    """The answer, or the PreflightError, of the first caller for an inventory; later callers wait for it."""
-
-    def __init__(self) -> None:
-        self._lock = RLock()
-        self._answers: dict[tuple[str, int], Any] = {}
-
-    def __call__(self, work: Callable[[Inventory], Answer], inventory: Inventory) -> Answer:
-        key = (work.__name__, id(inventory))
-        with self._lock:
-            if key not in self._answers:
-                try:
-                    self._answers[key] = work(inventory)
-                except PreflightError as error:
-                    self._answers[key] = error
-        answer: Answer | PreflightError = self._answers[key]
-        if isinstance(answer, PreflightError):
-            raise answer
-        return answer
-
-
-_once = _Once()
 
 
 @dataclass(frozen=True)
@@ -92,24 +65,18 @@ def check_fleet() -> Checked:
     from facts that change nothing. Deploy code runs once for each machine: the first to come here checks them
     all. This is no operation, since a run with -y has no check phase.
     """
-    return _once(_check_machines, state.inventory)
+    return run_context().once(_check_machines, state.inventory)
 
 
 def check_settings_before_connecting(new_state: State) -> None:
-    """Has host data judged before pyinfra connects to any machine. Called by config.py.
+    """Has host data judged before pyinfra connects to any machine. Called by config.py."""
+    call_after_init(new_state, _check_inventory)
 
-    pyinfra has no hook between its inventory and the first connection, so this one follows `State.init`. (A callback
-    on connecting would do too, but pyinfra prints what it raises with a traceback for each machine.)
-    """
-    init = new_state.init
 
-    def init_then_check(inventory: Inventory, config: Config, initial_limit: Iterable[Host] | None = None) -> None:
-        init(inventory, config, initial_limit=initial_limit)
-        if unmatched := limit_problems(inventory, initial_limit):
-            raise PreflightError(unmatched)
-        _once(_plan, inventory)
-
-    new_state.init = init_then_check  # type: ignore[assignment, method-assign]
+def _check_inventory(inventory: Inventory, limit: Iterable[Host] | None) -> None:
+    if unmatched := limit_problems(inventory, limit):
+        raise PreflightError(unmatched)
+    run_context().once(_plan, inventory)
 
 
 def _plan(
@@ -128,7 +95,7 @@ def _plan(
 def _check_machines(inventory: Inventory) -> Checked:
     if unmatched := limit_problems(inventory):
         raise PreflightError(unmatched)
-    fleet = _once(_plan, inventory)
+    fleet = run_context().once(_plan, inventory)
     members = [
         member
         for member in inventory

@@ -18,6 +18,7 @@ from pyinfra.api.state import BaseStateCallback, State
 from tasks.facts.base import ProgramFact, arguments
 from tasks.facts.look import Answers, Look, Question
 from tasks.model.fleet.plan import SERVERS
+from tasks.run_context import run_context
 
 Document = TypeVar("Document")
 
@@ -73,13 +74,12 @@ def _ended(host: Host, op_hash: str) -> None:
 
 
 def replies() -> Replies:
-    """Those of this run. pyinfra's State keeps them, for a run has one."""
-    found: Replies | None = getattr(state, "nanoclaw_pods_replies", None)
-    if found is None:
-        found = Replies()
-        state.nanoclaw_pods_replies = found  # type: ignore[attr-defined]
+    """Those of this run."""
+    run = run_context()
+    if run.replies is None:
+        run.replies = Replies()
         state.add_callback_handler(_Others())  # type: ignore[no-untyped-call]
-    return found
+    return run.replies
 
 
 def ask_machine(

@@ -14,7 +14,7 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageState, record_of, refusals, user_missing, user_problem, wanted_step
 from tasks.model.host.service_unit import image_record
 from tasks.operations.base import Commands, lasting_operation, look
-from tasks.operations.dry_run import foresee, foreseen
+from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.report import say
 
 
@@ -37,7 +37,7 @@ def agent_image(plan: HostPlan) -> Commands:
     seen = _look(plan)
     step = wanted_step(plan, seen)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
-    if step is None and plan.settings.nanoclaw_image == "build" and foreseen("container"):
+    if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
         say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
         step = "build"
     refused = refusals(plan, seen) if state.is_executing or not seen.docker else []
@@ -47,7 +47,7 @@ def agent_image(plan: HostPlan) -> Commands:
     if step is None and record_of(plan, seen) in (None, seen.record):
         host.noop(f"{plan.image} is there and runs as {seen.ids}")
         return
-    foresee("image")
+    mark_pending("image")
     if step == "build":
         yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **plan.host_user})
     elif step == "pull":

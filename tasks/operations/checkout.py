@@ -15,7 +15,7 @@ from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
 from tasks.operations.base import Commands, lasting_operation, look
-from tasks.operations.dry_run import foresee, foresee_chown, foreseen
+from tasks.operations.dry_run import is_pending, mark_pending, mark_pending_owner
 from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_reasons
 
@@ -61,15 +61,15 @@ def checkout(plan: HostPlan) -> Commands:
         host.noop(f"{settings.nanoclaw_ref} is checked out ({(found.commit or '')[:12]})")
         return
     if moves(found):
-        foresee("source")
+        mark_pending("source")
         for note in version_notes(found.version, plan, found.commit):
             say(note)
         if found.version.container_changed is not False:
-            foresee("container")
+            mark_pending("container")
     if found.owners.get(".git") not in (None, (plan.host_ids.uid, plan.host_ids.gid)):
-        foresee_chown(handed_over(found, plan), plan.host_ids)
+        mark_pending_owner(handed_over(found, plan), plan.host_ids)
     if copy:
-        foresee("database")
+        mark_pending("database")
         say(
             f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
         )
@@ -114,14 +114,14 @@ def build(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     found = _look(plan)
-    drift = build_drift(found) or (["another source is going to be checked out"] if foreseen("source") else [])
+    drift = build_drift(found) or (["another source is going to be checked out"] if is_pending("source") else [])
     unmarked = found.version.unmarked
     pnpm_differs = found.pnpm is None or (found.pnpm_pin is not None and found.pnpm != found.pnpm_pin)
     if not drift and not pnpm_differs and not unmarked:
         host.noop(f"{(found.commit or '')[:12]} is built")
         return
     if drift:
-        foresee("build")
+        mark_pending("build")
     show_reasons(f"{plan.root}: build", drift)
     if unmarked:
         say(unmarked)

@@ -1,51 +1,40 @@
-"""What a check phase foresees: each operation looks at its machine before earlier ones of the run have changed it."""
+"""What a check phase expects: each operation looks at its machine before earlier ones of the run have changed it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
-from weakref import WeakKeyDictionary
 
-from pyinfra import state
-from pyinfra.api.host import Host
-from pyinfra.context import ctx_host
+from pyinfra import host, state
 
 from tasks.model.access.identity import Ids
 from tasks.model.ownership.owners import Place
-
-Coming = Literal["source", "container", "database", "build", "image", "environment", "record"]
-
-_coming: WeakKeyDictionary[Host, set[Coming]] = WeakKeyDictionary()
-_chowned: WeakKeyDictionary[Host, tuple[frozenset[int], Ids]] = WeakKeyDictionary()
+from tasks.run_context import Pending, run_context
 
 
-def foresee(coming: Coming) -> None:
-    """Notes that this machine is going to have a new one. To be called before an operation's first command."""
+def mark_pending(pending: Pending) -> None:
+    """Notes that an operation is going to replace this. To be called before its first command."""
     if not state.is_executing:
-        _coming.setdefault(_machine(), set()).add(coming)
+        run_context().pending[host.name].add(pending)
 
 
-def foreseen(*coming: Coming) -> bool:
+def is_pending(*pending: Pending) -> bool:
     """Whether an earlier operation noted one of these. Never while a run executes: then the machine itself says it."""
-    return not state.is_executing and not _coming.get(_machine(), set()).isdisjoint(coming)
+    return not state.is_executing and not run_context().pending[host.name].isdisjoint(pending)
 
 
-def foresee_chown(uids: frozenset[int], owner: Ids) -> None:
+def mark_pending_owner(uids: frozenset[int], owner: Ids) -> None:
     """Notes that what these users have in the project root is going to be the owner's."""
     if not state.is_executing:
-        _chowned[_machine()] = uids, owner
+        run_context().pending_owners[host.name] = uids, owner
 
 
-def chowned(places: Mapping[str, Place]) -> dict[str, Place]:
+def with_pending_owners(places: Mapping[str, Place]) -> dict[str, Place]:
     """Places of the project root as later operations of the run find them, once the checkout has its new owner."""
-    uids, owner = _chowned.get(_machine(), (frozenset(), None)) if not state.is_executing else (frozenset(), None)
+    if state.is_executing or host.name not in run_context().pending_owners:
+        return dict(places)
+    uids, owner = run_context().pending_owners[host.name]
     return {
-        path: replace(place, uid=owner.uid, gid=owner.gid) if owner and place.uid in uids else place
+        path: replace(place, uid=owner.uid, gid=owner.gid) if place.uid in uids else place
         for path, place in places.items()
     }
-
-
-def _machine() -> Host:
-    machine: Host = ctx_host.get()  # type: ignore[no-untyped-call]
-    return machine

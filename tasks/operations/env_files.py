@@ -15,7 +15,7 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.env_files import differing, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
-from tasks.operations.dry_run import chowned, foresee
+from tasks.operations.dry_run import mark_pending, with_pending_owners
 from tasks.report import say
 
 KEY = secrets.token_hex(32)
@@ -35,7 +35,7 @@ def env_files(plan: HostPlan) -> Commands:
     """
     entries = plan.settings.nanoclaw_env
     seen = look(EnvFiles, f"{KEY}\n", **env_request(plan))
-    seen = replace(seen, places=chowned(seen.places))
+    seen = replace(seen, places=with_pending_owners(seen.places))
     refused = refusals(plan.root, seen)
     if refused:
         raise OperationError("; ".join(refused))
@@ -47,6 +47,6 @@ def env_files(plan: HostPlan) -> Commands:
     for reason in (*(f".env: {name} differs" for name in names), *rights):
         say(reason)
     if names:
-        foresee("environment")
+        mark_pending("environment")
     ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
     yield run_program("service.set_env", {"root": plan.root, **ids}, json.dumps(entries))

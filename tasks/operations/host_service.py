@@ -15,7 +15,7 @@ from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
-from tasks.operations.dry_run import chowned, foreseen
+from tasks.operations.dry_run import is_pending, with_pending_owners
 from tasks.report import say, show_diff
 
 
@@ -42,7 +42,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
     seen = _look(plan)
-    seen = replace(seen, logs=chowned(seen.logs))
+    seen = replace(seen, logs=with_pending_owners(seen.logs))
     refused = refusals(plan, seen)
     if seen.account is None and state.is_executing:
         refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")
@@ -54,7 +54,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         if not steps.logs and not steps.units and steps.rotation is None:
             host.noop(f"what {plan.unit} needs is installed")
             return
-    elif foreseen("database", "build", "image", "environment") and not steps.restart:
+    elif is_pending("database", "build", "image", "environment") and not steps.restart:
         reason = f"{plan.unit} runs from a build, an image, a database or a .env that is going to change"
         steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
     if adopted := adoptable(plan, seen) if start else []:

@@ -27,12 +27,10 @@ from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import Part, Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, lasting_operation, look, pods_operation
-from tasks.operations.dry_run import foresee, foreseen
+from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.operations.verify import probe_arguments
 from tasks.report import say
-
-_decided: set[str] = set()
-"""The hosts of this run that are known to serve with v2."""
+from tasks.run_context import run_context
 
 
 def _look(plan: HostPlan) -> Progress:
@@ -92,16 +90,16 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
     + left: the file, on this machine, that lists the hosts that are not migrated yet
     """
     if _look(plan).decided:
-        _decided.add(plan.name)
+        run_context().migrated.add(plan.name)
         _strike(left, plan.name)
         host.noop("v2 has taken over from v1")
         return
     # Not only what has failed counts: with --serial or --no-wait an earlier wave may not have had its turn.
-    if state.is_executing and (missing := [name for name in earlier if name not in _decided]):
+    if state.is_executing and (missing := [name for name in earlier if name not in run_context().migrated]):
         failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
         what = "failed" if failed else "does not serve with v2 yet"
         raise OperationError(f"not migrated, v1 serves on: {', '.join(failed or missing)} of an earlier wave {what}")
-    foresee("record")
+    mark_pending("record")
     yield _run("switching", plan, install)
     done = _look(plan)
     if state.is_executing:
@@ -109,7 +107,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
             raise OperationError(
                 f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
             )
-        _decided.add(plan.name)
+        run_context().migrated.add(plan.name)
         _strike(left, plan.name)
 
 
@@ -134,7 +132,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
     step = rollback(plan, install)
     arguments = {**step.arguments, "start": True, "serves": found.decided, "journal": f"{directory(plan)}/journal.json"}
-    foresee("record")
+    mark_pending("record")
     yield run_program(step.program, arguments)
 
 
@@ -155,7 +153,7 @@ def record(plan: HostPlan) -> Commands:
         journal = replace(journal, state="finished")
         yield write_file(f"{directory(plan)}/journal.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
     ended = journal is not None and journal.state in ("finished", "rolled back") and not found.under_way
-    if foreseen("record"):
+    if is_pending("record"):
         yield from _records("what the journal is going to be", "\n", plan)
     elif journal is None or not ended or found.recorded:
         host.noop("the record is that of the last migration" if ended else "no migration has come to its end")

@@ -11,7 +11,7 @@ from tasks.command import run_program
 from tasks.facts.ownership import TreeOwners, trees_request
 from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, wrong
 from tasks.operations.base import Commands, look, pods_operation
-from tasks.operations.dry_run import foreseen
+from tasks.operations.dry_run import is_pending
 from tasks.report import say
 
 
@@ -53,7 +53,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     later = [tree for tree, report in pairs if report.state == "unmounted"]
     for tree in later:
         say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
-    coming = foreseen("source") and any(tree.created_by not in (None, tree.owner) for tree in later)
+    coming = is_pending("source") and any(tree.created_by not in (None, tree.owner) for tree in later)
     if not (found or coming or unfinished) or not can_change:
         number = sum(report.entries for report in reports)
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")

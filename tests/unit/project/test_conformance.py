@@ -187,7 +187,7 @@ def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
     part = path.relative_to(PROJECT / "tasks").parts[0]
     used = {name.split(".")[1] for name in imports(path) if name.startswith("tasks.")}
     if part in LAYERS:
-        helpers = {"command", "bundle", "replies", "report"} if part == "operations" else set()
+        helpers = {"command", "bundle", "replies", "report", "run_context"} if part == "operations" else set()
         assert used <= {*LAYERS[part], *helpers}
     assert not [name for name in imports(path) if name.startswith(("tests", "files", "deploy")) and name != SHARED]
 
