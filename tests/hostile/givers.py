@@ -41,21 +41,21 @@ class Broken(NamedTuple):
 
 BROKEN = {
     "follows links to directories": Broken("O_DIRECTORY | os.O_NOFOLLOW", "O_DIRECTORY"),
-    "goes into mounts": Broken("elsewhere = place_of(handle) != self.place", "elsewhere = False"),
-    "gives mounted files": Broken("if place_of(handle) != place:", "if False:"),
+    "goes into mounts": Broken("elsewhere = mount_of_fd(fd) != self.mount", "elsewhere = False"),
+    "gives mounted files": Broken("if mount_of_fd(fd) != mount:", "if False:"),
     "gives files with several names": Broken("links > 1", "links > 9"),
     "gives others' files": Broken("if uid != rule.uid and uid not in rule.uids:", "if False:"),
     "gives set-id files": Broken("mode & (stat.S_ISUID | stat.S_ISGID)", "False"),
     "gives a name and not what was looked at": Broken(
-        'os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))',
+        'os.chown(f"/proc/self/fd/{fd}", *ids_after_chown(info.st_gid, rule))',
         # The pause is a round trip of NFS.
-        "__import__('time').sleep(0.001); os.chown(name, *new_ids(now.st_gid, rule), dir_fd=directory)",
+        "__import__('time').sleep(0.001); os.chown(name, *ids_after_chown(info.st_gid, rule), dir_fd=directory)",
         moves=("hammer", "discard"),
     ),
 }
 
 
-PLACE = "def place_of("
+PLACE = "def mount_of_fd("
 """Stands in one source that all programs here import."""
 SLOWLY = """
 import os, time

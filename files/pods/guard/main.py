@@ -28,7 +28,7 @@ from files.pods.guard.rescan_queue import AGAIN, Looks
 from files.pods.guard.scheduler import Work, advance
 from files.pods.guard.stats import Tally
 from files.pods.guard.watched_tree import Tree, matches
-from files.pods.trees.entry import GONE, give, give_open, place_of
+from files.pods.trees.entry import GONE, chown_entry, chown_open, mount_of_fd
 from files.pods.trees.walk import Walk
 
 MANY, FEW = 1 << 16, 1 << 12  # bytes of a queue that are read at once
@@ -94,7 +94,7 @@ class Guard:
         try:
             tree.there, tree.strange = True, False
             self.watch(tree, path, handle)
-            place = place_of(handle)
+            place = mount_of_fd(handle)
             with os.scandir(handle) as entries:
                 for entry in entries:
                     below = f"{path}/{entry.name}" if path else entry.name
@@ -104,7 +104,7 @@ class Guard:
                         yield from self.top(tree, below)
                     elif below != "lost+found":
                         yield tree, below
-            self.tally.count(tree, give_open(handle, tree.rule))
+            self.tally.count(tree, chown_open(handle, tree.rule))
         except OSError as error:
             self.tally.fail(tree, error)
         finally:
@@ -112,7 +112,7 @@ class Guard:
 
     def one(self, tree: Tree, above: int, name: str, place: tuple[int, bytes]) -> None:
         try:
-            self.tally.count(tree, give(above, name, tree.rule, place))
+            self.tally.count(tree, chown_entry(above, name, tree.rule, place))
         except OSError as error:
             self.tally.fail(tree, error)
 
@@ -127,7 +127,7 @@ class Guard:
                 found = os.stat(name, dir_fd=above, follow_symlinks=False)
                 self.by_agent = found.st_uid == tree.rule.uid
                 if not stat.S_ISDIR(found.st_mode):
-                    self.one(tree, above, name, place_of(above))
+                    self.one(tree, above, name, mount_of_fd(above))
                     return True
             finally:
                 os.close(above)

@@ -18,7 +18,7 @@ from files.pods.common.atomic_write import replace
 from files.pods.common.dotenv import V1_HEADING, parse
 from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_text
 from files.pods.common.run_as_host_user import become_user, on_network
-from files.pods.trees.entry import DIRECTORY, open_directory
+from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 
 def move(directory: str, names: list[str], aside: str) -> bool:
@@ -74,7 +74,7 @@ def make_places(beside: dict[str, str], uid: int, gid: int) -> None:
             above, name = open_directory(parent), os.path.basename(aside)
             try:
                 os.mkdir(name, 0o700, dir_fd=above)
-                made = os.open(name, DIRECTORY, dir_fd=above)
+                made = os.open(name, OPEN_DIRECTORY, dir_fd=above)
                 if os.fstat(made).st_uid != os.geteuid() or os.listdir(made):
                     sys.exit(f"{aside} was replaced while it was made: see who writes in {parent}, then run again")
                 os.fchown(made, uid, gid)

@@ -18,7 +18,7 @@ import stat
 import sys
 from contextlib import suppress
 
-from files.pods.trees.entry import DIRECTORY, open_directory
+from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 SWAPPED = (errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.ENOTEMPTY)
 
@@ -75,7 +75,7 @@ def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator:
 def create(parent: int, name: str) -> int:
     """Create a directory and open it. Raises OSError where somebody has put something else in its place."""
     os.mkdir(name, 0o755, dir_fd=parent)
-    handle = os.open(name, DIRECTORY, dir_fd=parent)
+    handle = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
     try:
         if os.listdir(handle):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), name)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Optional
 
 from files.pods.common.run_as_host_user import run_with_deadline
-from files.pods.trees.entry import DIRECTORY, open_directory
+from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 Owner = Optional[list[int]]  # noqa: UP045  the machine's Python may be 3.9
 
@@ -39,7 +39,7 @@ def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
     top = open_directory(root)
     for what, path in steps:
         folder, name = os.path.split(path[len(root) :].lstrip("/"))
-        above = os.open(folder, DIRECTORY, dir_fd=top) if folder else os.dup(top)
+        above = os.open(folder, OPEN_DIRECTORY, dir_fd=top) if folder else os.dup(top)
         with suppress(FileExistsError):
             if what == "directory":
                 os.mkdir(name, 0o755, dir_fd=above)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from files.pods.common.atomic_write import replace_in
 from files.pods.common.sanitize import escape_control
-from files.pods.trees.entry import DIRECTORY, NOBODY, Rule, open_directory
+from files.pods.trees.entry import NOBODY, OPEN_DIRECTORY, Rule, open_directory
 from files.pods.trees.walk import Walk
 
 APART = ("groups", "data/v2-sessions", ".git")
@@ -25,7 +25,7 @@ class AllBut(Walk):
     """A walk that passes over APART."""
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
-        if self.where(name) not in APART:
+        if self.path_of(name) not in APART:
             yield from super().visit(name)
 
 
@@ -36,7 +36,7 @@ def make_directories(root: str, ids: tuple[int, int] | None) -> None:
     try:
         if "data" not in os.listdir(top):
             os.mkdir("data", 0o755, dir_fd=top)
-        data = os.open("data", DIRECTORY, dir_fd=top)
+        data = os.open("data", OPEN_DIRECTORY, dir_fd=top)
         for handle in (data, top):
             found = os.fstat(handle)
             if ids and (found.st_uid, found.st_gid) != ids:
@@ -60,7 +60,7 @@ def give_to_host(root: str, before: int, uid: int, gid: int) -> None:
     repository = open_directory(f"{root}/.git")
     rule = rule._replace(gids=frozenset({*gids, os.fstat(repository).st_gid}))
     for walk in (AllBut(open_directory(root), rule, True), Walk(os.dup(repository), rule, True)):
-        failed = [f"{walk.where(name)}: {verdict}" for verdict, name in walk if verdict.isupper()]
+        failed = [f"{walk.path_of(name)}: {verdict}" for verdict, name in walk if verdict.isupper()]
         if failed:
             sys.exit(f"{root}: chown failed ({', '.join(map(escape_control, failed[:5]))})")
     if before != uid:

@@ -1,7 +1,7 @@
-"""Gives entries of a tree that are named, several at once: for programs that import it.
+"""Chown of named entries of a tree, several at once.
 
-A name is followed from the tree's open root, directory by directory, through no link and into no other mount; what is
-then held open is decided on anew (tree_entry).
+A path is resolved from the tree's open root, directory by directory, through no link and into no other mount. The
+entry is judged again after it is open (trees/entry.py).
 """
 
 from __future__ import annotations
@@ -11,58 +11,60 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from files.pods.trees.entry import GONE, Rule, give, give_open, place_of
+from files.pods.trees.entry import GONE, Rule, chown_entry, chown_open, mount_of_fd
 
-ABOVE = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # over NFS it asks the server nothing
+OPEN_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # over NFS it asks the server nothing
 
 
-class Giver:
-    """Gives one entry after the other; the directory of the last one is kept open."""
+class ChownWorker:
+    """Chowns one entry after the other, and keeps the parent directory of the last one open."""
 
     def __init__(self, root: int, rule: Rule) -> None:
-        self.root, self.rule, self.place = root, rule, place_of(root)
-        self.above, self.handle = "", os.dup(root)
+        self.root, self.rule, self.mount = root, rule, mount_of_fd(root)
+        self.parent, self.parent_fd = "", os.dup(root)
 
-    def give(self, path: str) -> str:
-        """The verdict on an entry; none where it is gone."""
-        above, _, name = path.rpartition("/")
+    def chown(self, path: str) -> str:
+        """Chown one entry; return the verdict, or an empty string if it is gone."""
+        parent, _, name = path.rpartition("/")
         try:
             if not name:
-                return give_open(self.root, self.rule)
-            if above != self.above:
-                self.go_to(above)
-            return give(self.handle, name, self.rule, self.place)
+                return chown_open(self.root, self.rule)
+            if parent != self.parent:
+                self.open_parent(parent)
+            return chown_entry(self.parent_fd, name, self.rule, self.mount)
         except OSError as error:
             return "" if error.errno in GONE else errno.errorcode.get(error.errno or 0, str(error.errno))
 
-    def go_to(self, above: str) -> None:
-        handle = os.dup(self.root)
-        for part in above.split("/") if above else []:
+    def open_parent(self, parent: str) -> None:
+        fd = os.dup(self.root)
+        for part in parent.split("/") if parent else []:
             try:
-                below = os.open(part, ABOVE, dir_fd=handle)
+                below = os.open(part, OPEN_PARENT, dir_fd=fd)
             finally:
-                os.close(handle)
-            handle = below
-        os.close(self.handle)
-        self.above, self.handle = above, handle
+                os.close(fd)
+            fd = below
+        os.close(self.parent_fd)
+        self.parent, self.parent_fd = parent, fd
 
 
-class Givers:
-    """Several at once: a server takes its time for each entry."""
+class ChownWorkers:
+    """A pool of workers: over NFS each entry costs a round trip."""
 
-    def __init__(self, root: int, rule: Rule, at_once: int) -> None:
-        self.givers = [Giver(root, rule) for _ in range(at_once)]
-        self.pool = ThreadPoolExecutor(at_once)
+    def __init__(self, root: int, rule: Rule, count: int) -> None:
+        self.workers = [ChownWorker(root, rule) for _ in range(count)]
+        self.pool = ThreadPoolExecutor(count)
 
     def close(self) -> None:
         self.pool.shutdown()
-        for giver in self.givers:
-            os.close(giver.handle)
+        for worker in self.workers:
+            os.close(worker.parent_fd)
 
-    def give(self, names: list[str]) -> Iterator[tuple[str, str]]:
-        """Each verdict with its name."""
-        size = -(-len(names) // len(self.givers))
+    def chown_all(self, names: list[str]) -> Iterator[tuple[str, str]]:
+        """Chown entries; yield each verdict with its name."""
+        size = -(-len(names) // len(self.workers))
         shares = [names[start : start + size] for start in range(0, len(names), size or 1)]
-        done = self.pool.map(lambda giver, share: [(giver.give(name), name) for name in share], self.givers, shares)
-        for share in done:
+        results = self.pool.map(
+            lambda worker, share: [(worker.chown(name), name) for name in share], self.workers, shares
+        )
+        for share in results:
             yield from share

@@ -1,8 +1,8 @@
-"""What is done with one entry of a tree that an agent can write to, and how its directories are opened.
+"""Ownership of one entry of a tree that an agent can write to, and safe opening of its directories.
 
-For programs that import it. Every step goes from an open directory to a name in it; an entry is decided on once it is
-held open (O_PATH), and it is that which is changed. Left alone: owners that NanoClaw cannot have left, files with
-several names (one may lie elsewhere), devices, sockets, pipes, and files with set-id bits (chown would clear them).
+Every step goes from an open directory to a name in it. An entry is opened (O_PATH), then judged, then changed by its
+descriptor. Leaves alone: owners that NanoClaw cannot have left, files with several names (one may lie elsewhere),
+devices, sockets, pipes, and files with set-id bits (chown would clear them).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import stat
 from typing import NamedTuple
 
 NOBODY = 65534
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or replaced since it was listed
 
 
 STATX = getattr(ctypes.CDLL(None), "statx", None)
-EMPTY_PATH, BIRTH, BIRTH_AT = 0x1000, 0x800, 80  # of statx(2)
-LINKED: dict[tuple[int, int, bytes], None] = {}
-MOST_LINKED = 1 << 16
+AT_EMPTY_PATH, BIRTH, BIRTH_AT = 0x1000, 0x800, 80  # of statx(2)
+SEEN_LINKED: dict[tuple[int, int, bytes], None] = {}
+MAX_SEEN_LINKED = 1 << 16
 
 
 class Rule(NamedTuple):
-    """Whose a tree is to be, which owners may be replaced, and whether sockets are given too."""
+    """The desired owner of a tree, the owners that may be replaced, and whether sockets are chowned too."""
 
     uid: int
     gid: int
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
 
 
 def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> str:
-    """What to do with an entry: it is right, to be given, or why it is left alone."""
+    """Return what an entry needs: `right`, `give` (chown it), or why it is left alone."""
     if uid != rule.uid and uid not in rule.uids:
         return "foreign"
     if uid == rule.uid and (gid == rule.gid or gid not in rule.gids):
@@ -49,106 +49,106 @@ def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> str:
     return "give"
 
 
-def new_ids(gid: int, rule: Rule) -> tuple[int, int]:
-    """The ids of an entry after it was given: a group that may not be replaced stays."""
+def ids_after_chown(gid: int, rule: Rule) -> tuple[int, int]:
+    """Return the ids after a chown: a group outside of the rule stays."""
     return rule.uid, rule.gid if gid in rule.gids else gid
 
 
-def place_of(handle: int) -> tuple[int, bytes]:
-    """The file system and the mount of what is open: a bind mount has its file system's device (proc(5), fdinfo)."""
-    about = os.open(f"/proc/self/fdinfo/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+def mount_of_fd(fd: int) -> tuple[int, bytes]:
+    """Return device and mount id: a bind mount shares the device of its file system (proc(5), fdinfo)."""
+    fdinfo = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lines = os.read(about, 4096).splitlines()
+        lines = os.read(fdinfo, 4096).splitlines()
     finally:
-        os.close(about)
-    return os.fstat(handle).st_dev, next(line for line in lines if line.startswith(b"mnt_id:"))
+        os.close(fdinfo)
+    return os.fstat(fd).st_dev, next(line for line in lines if line.startswith(b"mnt_id:"))
 
 
-def give(directory: int, name: str, rule: Rule, place: tuple[int, bytes], apply: bool = True) -> str:
-    """Gives one entry, deciding on what is held open and not on its name."""
-    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+def chown_entry(directory: int, name: str, rule: Rule, mount: tuple[int, bytes], apply: bool = True) -> str:
+    """Chown one entry by a descriptor that was judged, never by its name; return the verdict."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        if place_of(handle) != place:
+        if mount_of_fd(fd) != mount:
             return "elsewhere"
-        now = os.fstat(handle)
-        verdict = decide(now.st_mode, now.st_nlink, now.st_uid, now.st_gid, rule)
-        if was_linked(handle, now, verdict):
+        info = os.fstat(fd)
+        verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, rule)
+        if was_hard_linked(fd, info, verdict):
             return "linked"
         if verdict == "give" and apply:
-            os.chown(f"/proc/self/fd/{handle}", *new_ids(now.st_gid, rule))  # reaches a link itself
-            return verdict_after(handle, new_ids(now.st_gid, rule))
+            os.chown(f"/proc/self/fd/{fd}", *ids_after_chown(info.st_gid, rule))  # reaches a link itself
+            return verify_owner(fd, ids_after_chown(info.st_gid, rule))
         return verdict
     finally:
-        os.close(handle)
+        os.close(fd)
 
 
-def verdict_after(handle: int, ids: tuple[int, int]) -> str:
-    """`give` where chown(2) took effect, else `kept`: some file systems report success and keep the owner."""
-    now = os.fstat(handle)
-    return "give" if (now.st_uid, now.st_gid) == ids else "kept"
+def verify_owner(fd: int, ids: tuple[int, int]) -> str:
+    """Return `give` if chown(2) took effect, else `kept`: some file systems report success and do nothing."""
+    info = os.fstat(fd)
+    return "give" if (info.st_uid, info.st_gid) == ids else "kept"
 
 
-def was_linked(handle: int, now: os.stat_result, verdict: str) -> bool:
-    """Whether a file had several names when this process saw it before: the others may have been replaced since.
+def was_hard_linked(fd: int, info: os.stat_result, verdict: str) -> bool:
+    """Return whether a file had several names when this process saw it before: the others may be replaced since.
 
-    Known by its birth time too, for a file system uses an inode's number again; none is kept where it tells none.
+    The key includes the birth time, because file systems reuse inode numbers. Without a birth time nothing is stored.
     """
-    if verdict not in ("linked", "give") or (verdict == "give" and not LINKED) or not stat.S_ISREG(now.st_mode):
+    if verdict not in ("linked", "give") or (verdict == "give" and not SEEN_LINKED) or not stat.S_ISREG(info.st_mode):
         return False
-    about = ctypes.create_string_buffer(256)
-    if STATX is None or STATX(handle, b"", EMPTY_PATH, BIRTH, about) != 0 or not about.raw[1] & BIRTH >> 8:
+    statx = ctypes.create_string_buffer(256)
+    if STATX is None or STATX(fd, b"", AT_EMPTY_PATH, BIRTH, statx) != 0 or not statx.raw[1] & BIRTH >> 8:
         return False
-    key = (now.st_dev, now.st_ino, about.raw[BIRTH_AT : BIRTH_AT + 12])
+    key = (info.st_dev, info.st_ino, statx.raw[BIRTH_AT : BIRTH_AT + 12])
     if verdict == "linked":
-        LINKED[key] = None
-        if len(LINKED) > MOST_LINKED:
-            del LINKED[next(iter(LINKED))]
-    return key in LINKED
+        SEEN_LINKED[key] = None
+        if len(SEEN_LINKED) > MAX_SEEN_LINKED:
+            del SEEN_LINKED[next(iter(SEEN_LINKED))]
+    return key in SEEN_LINKED
 
 
-def give_open(handle: int, rule: Rule, apply: bool = True) -> str:
-    """Gives a directory that is open."""
-    now = os.fstat(handle)
-    verdict = decide(now.st_mode, now.st_nlink, now.st_uid, now.st_gid, rule)
+def chown_open(fd: int, rule: Rule, apply: bool = True) -> str:
+    """Chown an open directory; return the verdict."""
+    info = os.fstat(fd)
+    verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, rule)
     if verdict == "give" and apply:
         try:
-            os.fchown(handle, *new_ids(now.st_gid, rule))
+            os.fchown(fd, *ids_after_chown(info.st_gid, rule))
         except OSError as error:
             return errno.errorcode.get(error.errno or 0, str(error.errno))
-        return verdict_after(handle, new_ids(now.st_gid, rule))
-    return f"foreign {now.st_uid}:{now.st_gid}" if verdict == "foreign" else verdict
+        return verify_owner(fd, ids_after_chown(info.st_gid, rule))
+    return f"foreign {info.st_uid}:{info.st_gid}" if verdict == "foreign" else verdict
 
 
 def open_directory(path: str) -> int:
-    """Opens a tree's root without following a link that anybody but root could have put into the path."""
-    handle = os.open("/", DIRECTORY)
+    """Open a directory; follow only links that no user but root could have created."""
+    fd = os.open("/", OPEN_DIRECTORY)
     parts = path.strip("/").split("/")
     for number, part in enumerate(parts):
         try:
             try:
-                below = os.open(part, DIRECTORY, dir_fd=handle)
+                below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
             except OSError as error:
-                above, link = os.fstat(handle), os.stat(part, dir_fd=handle, follow_symlinks=False)
-                trusted = above.st_uid == link.st_uid == 0 and not above.st_mode & 0o022
+                parent, link = os.fstat(fd), os.stat(part, dir_fd=fd, follow_symlinks=False)
+                trusted = parent.st_uid == link.st_uid == 0 and not parent.st_mode & 0o022
                 if not (stat.S_ISLNK(link.st_mode) and trusted and number < len(parts) - 1):
                     raise error
-                below = os.open(part, DIRECTORY & ~os.O_NOFOLLOW, dir_fd=handle)
+                below = os.open(part, OPEN_DIRECTORY & ~os.O_NOFOLLOW, dir_fd=fd)
         finally:
-            os.close(handle)
-        handle = below
-    return handle
+            os.close(fd)
+        fd = below
+    return fd
 
 
 def open_below(root: int, parts: list[str]) -> int:
-    """Opens a directory below an open one, which it closes: follows no link, and does not go into another mount."""
-    handle, place = root, place_of(root)
+    """Open a directory below an open one, which is closed: follows no link, stays on the mount."""
+    fd, mount = root, mount_of_fd(root)
     for part in parts:
         try:
-            below = os.open(part, DIRECTORY, dir_fd=handle)
+            below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
         finally:
-            os.close(handle)
-        handle = below
-        if place_of(handle) != place:
-            os.close(handle)
+            os.close(fd)
+        fd = below
+        if mount_of_fd(fd) != mount:
+            os.close(fd)
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-    return handle
+    return fd

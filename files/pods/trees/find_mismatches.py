@@ -1,8 +1,7 @@
-"""A look at a tree with find(1), which costs what a bare walk does: for programs that import it.
+"""A scan of a tree with find(1), for the price of a bare walk.
 
-It names what differs, and changes nothing; whoever changes decides again on what is held open (tree_walk). Links are
-not followed, and other file systems are not entered. Memory does not grow with a tree. Where a server answers after
-some time, several at once do not wait for each other.
+It names entries with a wrong owner and changes nothing: a chown judges each entry again. Links are not followed, and
+other file systems are not entered. Memory does not grow with the tree. Over NFS several finds run in parallel.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from typing import Any, NamedTuple
 
 from files.pods.trees.entry import Rule, decide
 
-KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
+TYPES = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
 CHUNK = 1 << 16
-BATCH = 100  # directories that one find is given
-RIGHT = " " * 15  # with its NUL: find writes in blocks, and a block is to be no more than some hundred entries
+DIRECTORIES_PER_FIND = 100
+RIGHT_RECORD = " " * 15  # long, with its NUL: find writes in blocks, and a block should hold only some hundred entries
 VANISHED = b"No such file or directory"
 
 
-class UnsureError(Exception):
-    """What find says is not all: something could not be read."""
+class IncompleteError(Exception):
+    """find(1) could not read everything."""
 
 
-class Seen(NamedTuple):
-    """Entries of one kind: those that are right together, others one by one and with a name."""
+class Entries(NamedTuple):
+    """Entries with the same verdict: correct ones as a count, each other one with its name."""
 
     verdict: str
     uid: int
@@ -38,94 +37,98 @@ class Seen(NamedTuple):
     entries: int = 1
 
 
-def find_words(rule: Rule, places: list[str], *depth: str) -> list[str]:
-    """The argv: RIGHT for what is right, and mode, number of names, ids, kind and name of anything else."""
-    kept = [word for gid in sorted(rule.gids - {rule.gid}) for word in ("!", "-gid", str(gid))]
-    right = ["-uid", str(rule.uid), *kept, "-printf", f"{RIGHT}\\0"]
+def find_argv(rule: Rule, paths: list[str], *depth: str) -> list[str]:
+    """Return an argv that prints RIGHT_RECORD for a correct entry; mode, links, ids, type and path of others."""
+    replaceable = [word for gid in sorted(rule.gids - {rule.gid}) for word in ("!", "-gid", str(gid))]
+    right = ["-uid", str(rule.uid), *replaceable, "-printf", f"{RIGHT_RECORD}\\0"]
     lost_and_found = ["-path", "./lost+found", "-uid", "0", "-prune"]
     options = ["-ignore_readdir_race", *depth, "-xdev"]
-    return ["find", *places, *options, *lost_and_found, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
+    return ["find", *paths, *options, *lost_and_found, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
 
 
-def differing(root: int, rule: Rule, at_once: int, apply: bool = False) -> Iterator[Seen]:
-    """What is below an open directory, itself included; from so many finds at once. Changes the working directory.
+def find_mismatches(root: int, rule: Rule, parallel: int, apply: bool = False) -> Iterator[Entries]:
+    """Scan what is below an open directory, itself included, and change the working directory to it.
 
-    With `apply`, for who gives what is named, what is in a directory of a session comes before it: once a directory has
-    changed, an NFS client asks again for each name in it (nfs(5), Directory entry caching).
-    Raises UnsureError at the end where a walk has to say it.
+    With `apply`, the content of a session's directory precedes the directory. Once a directory has changed, an NFS
+    client looks up each name in it again (nfs(5), Directory entry caching).
+    Raises IncompleteError at the end if only a walk can tell.
     """
     os.fchdir(root)
-    if at_once == 1:
-        return found(iter([find_words(rule, ["."])]), rule, 1)
-    places = below_below()
-    batches = iter(lambda: list(islice(places, BATCH)), [])
+    if parallel == 1:
+        return run_finds(iter([find_argv(rule, ["."])]), rule, 1)
+    paths = session_directories()
+    batches = iter(lambda: list(islice(paths, DIRECTORIES_PER_FIND)), [])
     order = ["-depth"] if apply else []
-    parts = (find_words(rule, batch, "-mindepth", "1", *order) for batch in batches)
-    return found(chain([find_words(rule, ["."], "-maxdepth", "2")], parts), rule, at_once)
+    parts = (find_argv(rule, batch, "-mindepth", "1", *order) for batch in batches)
+    return run_finds(chain([find_argv(rule, ["."], "-maxdepth", "2")], parts), rule, parallel)
 
 
-def below_below() -> Iterator[str]:
-    """The directories two levels below the working directory: of the sessions' tree the sessions."""
-    for above in directories("."):
-        if above != "./lost+found":
-            yield from directories(above)
+def session_directories() -> Iterator[str]:
+    """Yield the directories two levels below the working directory: the sessions."""
+    for group in subdirectories("."):
+        if group != "./lost+found":
+            yield from subdirectories(group)
 
 
-def directories(path: str) -> Iterator[str]:
-    with suppress(OSError), os.scandir(path) as entries:  # what is gone or may not be read is told of by find
+def subdirectories(path: str) -> Iterator[str]:
+    """Yield the directories in a directory."""
+    with suppress(OSError), os.scandir(path) as entries:  # find reports what is gone or unreadable
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield f"{path}/{entry.name}"
 
 
-class Find:
-    """One find that runs."""
+class FindProcess:
+    """One running find(1)."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, argv: list[str]) -> None:
         self.errors = os.memfd_create("errors")
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        self.process: Any = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.errors, env=environment)
+        self.process: Any = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.errors, env=environment)
         self.rest = b""
 
-    def seen(self, chunk: bytes, rule: Rule) -> Iterator[Seen]:
+    def parse(self, chunk: bytes, rule: Rule) -> Iterator[Entries]:
+        """Yield the entries of a chunk of output."""
         *records, self.rest = (self.rest + chunk).split(b"\0")
         different = [record for record in records if not record.isspace()]
-        yield Seen("right", rule.uid, entries=len(records) - len(different))
+        yield Entries("right", rule.uid, entries=len(records) - len(different))
         for record in different:
-            yield read(record, rule)
+            yield parse_record(record, rule)
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        """Wait for find(1). Raises IncompleteError for any error but vanished entries."""
         self.process.stdout.close()
         status = self.process.wait()
-        said = os.pread(self.errors, CHUNK, 0).splitlines()
+        errors = os.pread(self.errors, CHUNK, 0).splitlines()
         os.close(self.errors)
-        if status != 0 and not (said and all(line.endswith(VANISHED) for line in said)):
-            raise UnsureError(os.fsdecode(b"; ".join(said[:3])))
+        if status != 0 and not (errors and all(line.endswith(VANISHED) for line in errors)):
+            raise IncompleteError(os.fsdecode(b"; ".join(errors[:3])))
 
 
-def found(commands: Iterator[list[str]], rule: Rule, at_once: int) -> Iterator[Seen]:
+def run_finds(commands: Iterator[list[str]], rule: Rule, parallel: int) -> Iterator[Entries]:
+    """Run commands, `parallel` at a time, and yield what they print."""
     with selectors.DefaultSelector() as running:
 
         def start() -> None:
-            for words in islice(commands, 1):
-                find = Find(words)
+            for argv in islice(commands, 1):
+                find = FindProcess(argv)
                 running.register(find.process.stdout, selectors.EVENT_READ, find)
 
-        for _ in range(at_once):
+        for _ in range(parallel):
             start()
         while running.get_map():
             for key, _events in running.select():
                 if chunk := os.read(key.fd, CHUNK):
-                    yield from key.data.seen(chunk, rule)
+                    yield from key.data.parse(chunk, rule)
                 else:
                     running.unregister(key.fileobj)
-                    key.data.end()
+                    key.data.finish()
                     start()
 
 
-def read(record: bytes, rule: Rule) -> Seen:
-    """An entry that find has printed."""
+def parse_record(record: bytes, rule: Rule) -> Entries:
+    """Parse one record of find(1)."""
     mode, links, owner, group, kind, path = record.split(b" ", 5)
-    bits, uid, gid = KINDS.get(kind.decode(), stat.S_IFCHR) | int(mode, 8), int(owner), int(group)
+    bits, uid, gid = TYPES.get(kind.decode(), stat.S_IFCHR) | int(mode, 8), int(owner), int(group)
     verdict = decide(bits, int(links), uid, gid, rule)
-    return Seen(f"foreign {uid}:{gid}" if verdict == "foreign" else verdict, uid, os.fsdecode(path[2:]))
+    return Entries(f"foreign {uid}:{gid}" if verdict == "foreign" else verdict, uid, os.fsdecode(path[2:]))

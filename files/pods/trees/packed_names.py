@@ -1,4 +1,4 @@
-"""Names of a tree's entries in one word, short enough for a command line: for programs that import it."""
+"""Names of a tree's entries as one word that fits into a command line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import base64
 import os
 import zlib
 
-MOST = 10_000  # names that are kept at all
-LONGEST = 1 << 15  # characters for all trees of a look: a command has 128 KiB with its program's text (execve(2))
+MAX_NAMES = 10_000  # per tree
+MAX_CHARS = 1 << 15  # for all trees: one argument holds 128 KiB (execve(2))
 
 
-def packed(names: list[str], longest: int = LONGEST) -> str | None:
-    """Names in one word; None where it is too long."""
+def pack_names(names: list[str], max_chars: int = MAX_CHARS) -> str | None:
+    """Pack names into one word; return None if it exceeds `max_chars`."""
     word = base64.b64encode(zlib.compress(b"".join(os.fsencode(name) + b"\0" for name in names), 9)).decode()
-    return word if len(word) <= longest else None
+    return word if len(word) <= max_chars else None
 
 
-def unpacked(word: str) -> list[str]:
+def unpack_names(word: str) -> list[str]:
+    """Return the names in a packed word."""
     return [os.fsdecode(name) for name in zlib.decompress(base64.b64decode(word)).split(b"\0")[:-1]]

@@ -1,8 +1,7 @@
-"""A walk over a tree that an agent can write to while it is walked: for programs that import it.
+"""A walk over a tree that an agent can write to at the same time.
 
-What is done with an entry is said in tree_entry. Links are not followed, the link itself is given. Nothing leaves the
-tree's mount, neither to another file system nor to a directory of the same one that is bound into the tree. Memory does
-not grow with a tree, and no number of entries or levels makes a step long.
+trees/entry.py decides about an entry. A symbolic link is chowned itself, never followed. The walk stays on the tree's
+mount: it enters no other file system and no bind mount. Memory does not grow with the tree, and each step is short.
 """
 
 from __future__ import annotations
@@ -12,46 +11,48 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from files.pods.trees.entry import DIRECTORY, GONE, NOBODY, Rule, decide, give, give_open, place_of
+from files.pods.trees.entry import GONE, NOBODY, OPEN_DIRECTORY, Rule, chown_entry, chown_open, decide, mount_of_fd
 
-DEEPEST = 400  # levels, which stay open; NanoClaw and its agents make none so deep, and an attacker no more than these
+MAX_DEPTH = 400  # levels, which stay open; NanoClaw and its agents need fewer
 
 
 class Frame:
-    """A directory on the way down: its name, what is left to visit, its handle."""
+    """A directory on the way down: name, descriptor, and entries left to visit."""
 
-    def __init__(self, name: str, handle: int) -> None:
-        self.name, self.handle = name, handle
-        self.entries: Iterator[str] = (entry.name for entry in os.scandir(handle))
+    def __init__(self, name: str, fd: int) -> None:
+        self.name, self.fd = name, fd
+        self.entries: Iterator[str] = (entry.name for entry in os.scandir(fd))
 
-    def drop(self) -> None:
-        os.close(self.handle)
+    def close(self) -> None:
+        """Close the directory."""
+        os.close(self.fd)
         self.entries = iter(())
 
 
 class Walk:
-    """One pass over the tree below an open directory, which it closes: yields (verdict, name) of every entry.
+    """One pass below an open directory, which it closes: yields (verdict, name) of every entry.
 
-    A directory comes after what is in it, so that a root which is right means a tree that was finished.
-    `entered` is called with each directory's handle and the names that lead to it, before it is read.
+    A directory follows its content, so a correct root means that the tree was finished.
+    `on_directory` receives the descriptor of each directory and the names leading to it, before it is read.
     """
 
     def __init__(
-        self, root: int, rule: Rule, apply: bool, entered: Callable[[int, list[str]], None] | None = None
+        self, root: int, rule: Rule, apply: bool, on_directory: Callable[[int, list[str]], None] | None = None
     ) -> None:
-        self.root, self.rule, self.apply, self.entered = root, rule, apply, entered
-        self.place = place_of(root)
+        self.root, self.rule, self.apply, self.on_directory = root, rule, apply, on_directory
+        self.mount = mount_of_fd(root)
         self.frames: list[Frame] = []
         self.only_nobody = True
 
-    def where(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
+        """Return the path of a name in the current directory, relative to the root."""
         return "/".join([*(frame.name for frame in self.frames[1:]), name])
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return (step for step in self.steps() if step)
 
     def steps(self) -> Iterator[tuple[str, str] | None]:
-        """The same, and None for each step that comes to no verdict: for who must not be held up."""
+        """Yield the verdicts, and None for a step without one, for callers that must not wait long."""
         self.enter("", self.root)
         try:
             while self.frames:
@@ -71,44 +72,47 @@ class Walk:
                         yield errno.errorcode.get(error.errno or 0, str(error.errno)), name or ""
         finally:
             for frame in self.frames:
-                frame.drop()
+                frame.close()
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
-        directory = self.frames[-1].handle
-        seen = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        self.only_nobody &= seen.st_uid == NOBODY
-        if name == "lost+found" and len(self.frames) == 1 and seen.st_uid == 0:
+        """Handle one entry: enter a directory, chown anything else."""
+        directory = self.frames[-1].fd
+        info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        self.only_nobody &= info.st_uid == NOBODY
+        if name == "lost+found" and len(self.frames) == 1 and info.st_uid == 0:
             return
-        if stat.S_ISDIR(seen.st_mode):
-            handle = os.open(name, DIRECTORY, dir_fd=directory)
-            elsewhere = place_of(handle) != self.place
-            if elsewhere or len(self.frames) >= DEEPEST:
-                os.close(handle)
+        if stat.S_ISDIR(info.st_mode):
+            fd = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+            elsewhere = mount_of_fd(fd) != self.mount
+            if elsewhere or len(self.frames) >= MAX_DEPTH:
+                os.close(fd)
                 yield "elsewhere" if elsewhere else "deep", name
             else:
-                self.enter(name, handle)
+                self.enter(name, fd)
             return
-        verdict = decide(seen.st_mode, seen.st_nlink, seen.st_uid, seen.st_gid, self.rule)
+        verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, self.rule)
         if verdict == "foreign":
-            verdict = f"foreign {seen.st_uid}:{seen.st_gid}"
-        opened = verdict in ("give", "linked")  # what is linked is remembered, once it is held open
-        yield give(directory, name, self.rule, self.place, self.apply) if opened else verdict, name
+            verdict = f"foreign {info.st_uid}:{info.st_gid}"
+        needs_open = verdict in ("give", "linked")  # a file with several names is opened to remember it
+        yield chown_entry(directory, name, self.rule, self.mount, self.apply) if needs_open else verdict, name
 
-    def enter(self, name: str, handle: int) -> None:
+    def enter(self, name: str, fd: int) -> None:
+        """Open a frame for a directory."""
         try:
-            frame = Frame(name, handle)
-            if self.entered:
-                self.entered(handle, [*(above.name for above in self.frames[1:]), *([name] if self.frames else [])])
+            frame = Frame(name, fd)
+            if self.on_directory:
+                self.on_directory(fd, [*(parent.name for parent in self.frames[1:]), *([name] if self.frames else [])])
         except BaseException:
-            os.close(handle)
+            os.close(fd)
             raise
         self.frames.append(frame)
 
     def leave(self) -> Iterator[tuple[str, str]]:
+        """Close the current directory and chown it."""
         frame = self.frames.pop()
         try:
-            self.only_nobody &= os.fstat(frame.handle).st_uid == NOBODY
-            verdict = give_open(frame.handle, self.rule, self.apply)
+            self.only_nobody &= os.fstat(frame.fd).st_uid == NOBODY
+            verdict = chown_open(frame.fd, self.rule, self.apply)
         finally:
-            frame.drop()
+            frame.close()
         yield verdict, frame.name

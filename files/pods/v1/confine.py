@@ -11,7 +11,7 @@ import re
 import subprocess
 
 from files.pods.common.run_as_ids import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
-from files.pods.trees.entry import DIRECTORY, GONE, open_directory
+from files.pods.trees.entry import GONE, OPEN_DIRECTORY, open_directory
 
 SOURCE = "/source"
 MOVE = 0x2000
@@ -38,7 +38,7 @@ def directory_below(top: str, *path: str) -> int | None:
     handle = open_directory(top)
     for part in path:
         try:
-            below = os.open(part, DIRECTORY, dir_fd=handle)
+            below = os.open(part, OPEN_DIRECTORY, dir_fd=handle)
         except OSError as error:
             if error.errno not in GONE:
                 raise

@@ -42,15 +42,15 @@ class Count(Walk):
         self.samples: dict[str, list[str]] = {}
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
-        seen = os.stat(name, dir_fd=self.frames[-1].handle, follow_symlinks=False)
+        seen = os.stat(name, dir_fd=self.frames[-1].fd, follow_symlinks=False)
         self.entries += 1
         if stat.S_ISREG(seen.st_mode):
             self.bytes += seen.st_size
         kind = self.kind(name, seen.st_mode)
         if kind and not any(frame.name in WITHIN for frame in self.frames[1:]):
-            self.note(kind, self.where(name))
+            self.note(kind, self.path_of(name))
         if self.is_in_the_way(name, seen.st_mode):
-            self.note("in the way", self.where(name))
+            self.note("in the way", self.path_of(name))
         yield from super().visit(name)
 
     def kind(self, name: str, mode: int) -> str | None:
@@ -70,9 +70,9 @@ class Count(Walk):
         """Whether an account of the migration would miss it, every time."""
         if len(self.frames) > 5:  # nothing of NO_LINKS lies deeper
             return False
-        if stat.S_ISLNK(mode) and NO_LINKS[self.tree].fullmatch(self.where(name)):
+        if stat.S_ISLNK(mode) and NO_LINKS[self.tree].fullmatch(self.path_of(name)):
             return True
-        return self.groups and WRITTEN_BY_V2.fullmatch(self.where(name)) is not None
+        return self.groups and WRITTEN_BY_V2.fullmatch(self.path_of(name)) is not None
 
     def note(self, kind: str, path: str) -> None:
         self.counts[kind] += 1
@@ -90,7 +90,7 @@ def count(root: str, tree: str) -> dict[str, Any]:
         walk = Count(open_directory(f"{root}/{tree}"), tree)
         for verdict, name in walk:
             if verdict.isupper():  # an error's name
-                walk.note("unreadable", walk.where(name))
+                walk.note("unreadable", walk.path_of(name))
     except PermissionError:
         return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
     return {

@@ -27,7 +27,7 @@ from files.pods.common.dotenv import effective_entries, format_line
 from files.pods.common.read_untrusted import open_regular, read_chunks, read_untrusted_bytes
 from files.pods.common.run_as_ids import LIBC, MAX_MEMORY, ROOT, checked, run_as
 from files.pods.common.sanitize import escape_control
-from files.pods.trees.entry import DIRECTORY, GONE
+from files.pods.trees.entry import GONE, OPEN_DIRECTORY
 from files.pods.v1.database import DATABASE, UnreadError, contents, files_of
 from files.pods.v1.rows import presented, tables_of, write_tables
 from files.pods.v1.snapshot_dir import TREES, kind_of, view
@@ -58,7 +58,7 @@ def made(v1: str, new: str) -> dict[str, Any]:
     rows, answer = presented(contents(f"{root}/store", f"{to}/store/scratch", tables_of))
     shutil.rmtree(f"{to}/store/scratch")
     write_tables(f"{to}/store/{DATABASE}", rows)
-    top, room = os.open(root, DIRECTORY), Room()
+    top, room = os.open(root, OPEN_DIRECTORY), Room()
     copy_entry(top, "package.json", f"{to}/package.json", room, deep=False)
     copy_env(top, f"{to}/.env")
     os.makedirs(f"{to}/groups")
@@ -119,10 +119,10 @@ def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], roo
 
 def descend(top: int, path: str) -> int | None:
     """Opens a directory below another without following a link; None where there is none."""
-    handle = os.open(".", DIRECTORY, dir_fd=top)
+    handle = os.open(".", OPEN_DIRECTORY, dir_fd=top)
     for part in filter(None, path.split("/")):
         try:
-            below: int | None = os.open(part, DIRECTORY, dir_fd=handle)
+            below: int | None = os.open(part, OPEN_DIRECTORY, dir_fd=handle)
         except OSError as error:
             if error.errno not in GONE:
                 raise
@@ -177,7 +177,7 @@ def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, le
         elif stat.S_ISDIR(mode) and deep:
             if level > MOST_LEVELS:
                 raise UnreadError(f"{escape_control(to)} lies too deep to be copied")
-            handle = os.open(name, DIRECTORY, dir_fd=directory)
+            handle = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
             os.makedirs(to, exist_ok=True)
             with os.scandir(handle) as entries:
                 for entry in entries:
@@ -204,7 +204,7 @@ def give_view(new: str, uid: int, gid: int) -> int:
 
 
 def put_in_place(new: str, to: str) -> None:
-    handle = os.open(new, DIRECTORY)
+    handle = os.open(new, OPEN_DIRECTORY)
     checked(LIBC.syncfs(handle))  # whole on the disk, too, before it counts
     os.close(handle)
     if not os.path.lexists(to):

@@ -17,7 +17,7 @@ from typing import Any
 from files.pods.common.atomic_write import replace_in
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.sanitize import escape_control
-from files.pods.trees.entry import DIRECTORY, GONE
+from files.pods.trees.entry import GONE, OPEN_DIRECTORY
 from files.pods.v1.rules import is_folder
 
 OWN, SHARED = "CLAUDE.local.md", "CLAUDE.global.md"
@@ -53,7 +53,7 @@ def folder_in(opened: contextlib.ExitStack, directory: int, name: str, make: boo
         with contextlib.suppress(FileExistsError):  # a link counts as there, and is refused below
             os.mkdir(name, 0o755, dir_fd=directory)
     try:
-        return kept_open(opened, os.open(name, DIRECTORY, dir_fd=directory))
+        return kept_open(opened, os.open(name, OPEN_DIRECTORY, dir_fd=directory))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -68,7 +68,7 @@ def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any
     + others: folders of registered groups that are not the main one
     """
     with contextlib.ExitStack() as opened:
-        old, new = (kept_open(opened, os.open(f"{top}/groups", DIRECTORY)) for top in (view, root))
+        old, new = (kept_open(opened, os.open(f"{top}/groups", OPEN_DIRECTORY)) for top in (view, root))
         everywhere = folder_in(opened, old, "global", make=False)
         shared = text_in(everywhere, "CLAUDE.md") if everywhere is not None else None
         for name in sorted({*os.listdir(old), *others} - {"global"}):

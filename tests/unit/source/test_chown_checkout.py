@@ -162,7 +162,9 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
     (place / "git").chmod(0o755)
     told = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
     told |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
-    words = program_argv(name, {**told, **more}, lambda text: re.sub('(?m)^PATH = "', f'PATH = "{place}:', text))
+    words = program_argv(
+        name, {**told, **more}, lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text)
+    )
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return {tuple(line.split()) for line in log.read_text().splitlines()}

@@ -20,40 +20,48 @@ from hypothesis import strategies as st
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.trees import main as own_trees
 from files.pods.trees.entry import NOBODY
-from files.pods.trees.packed_names import LONGEST, packed, unpacked
+from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
 from tests.programs import entry_argv
 from tests.unit.trees.trees import A, needs_root
 
 
-def ask(tree: Path, **more: Any) -> dict[str, Any]:
-    """What the program says of one tree, run as a machine runs it."""
-    places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
-    asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
+def run_trees(tree: Path, **more: Any) -> dict[str, Any]:
+    """Return the report of one tree, from the program as a machine runs it."""
+    paths = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
+    request = {**paths, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
     seconds = {"seconds": more["seconds"]} if "seconds" in more else {}
-    arguments = json.dumps({"apply": more.pop("apply", False), "trees": [asked], **seconds})
-    words = [*entry_argv("trees.main"), arguments]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    arguments = json.dumps({"apply": more.pop("apply", False), "trees": [request], **seconds})
+    argv = [*entry_argv("trees.main"), arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["trees"][0]
     return report
 
 
 @needs_root
-def test_the_program_counts_and_then_changes(tree: Path) -> None:
+def test_program_counts_then_chowns(tree: Path) -> None:
     (tree / "\udcff\n\x1b[31m").mkdir()
-    counted = ask(tree)
+    counted = run_trees(tree)
     assert (counted["state"], counted["counts"], counted["entries"]) == ("there", {"give": 6}, 6)
     assert all(name.isprintable() for name in counted["samples"]["give"])
     assert len(counted["samples"]["give"]) == 5
-    assert ask(tree, apply=True)["counts"] == {"give": 6}
-    assert ask(tree)["counts"] == {"right": 6}
+    assert run_trees(tree, apply=True)["counts"] == {"give": 6}
+    assert run_trees(tree)["counts"] == {"right": 6}
 
 
 @needs_root
 @pytest.mark.parametrize("apply", [False, True])
-def test_the_program_complains_of_nothing_where_all_went_well(tree: Path, apply: bool) -> None:
-    told = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None, "uid": A, "gid": A, "uids": [0]}
-    asked = json.dumps({"apply": apply, "trees": [{**told, "gids": [0, A]}]})
-    done = subprocess.run([*entry_argv("trees.main"), asked], capture_output=True)
+def test_success_prints_no_error(tree: Path, apply: bool) -> None:
+    tree_request = {
+        "path": str(tree),
+        "within": str(tree),
+        "mount": None,
+        "anchor": None,
+        "uid": A,
+        "gid": A,
+        "uids": [0],
+    }
+    request = json.dumps({"apply": apply, "trees": [{**tree_request, "gids": [0, A]}]})
+    done = subprocess.run([*entry_argv("trees.main"), request], capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -71,7 +79,7 @@ def test_the_program_complains_of_nothing_where_all_went_well(tree: Path, apply:
         ({"above": 0}, "there"),
     ],
 )
-def test_a_tree_that_is_all_nobodys_over_nfsv4_is_a_lost_mapping_of_names(
+def test_tree_of_nobody_over_nfsv4_means_a_broken_id_mapping(
     tmp_path: Path, change: dict[str, Any], state: str, beneath: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its mount as well; whether find or, with a mount in the tree, the walk counts it."""
@@ -85,51 +93,51 @@ def test_a_tree_that_is_all_nobodys_over_nfsv4_is_a_lost_mapping_of_names(
     anchor = change.get("anchor", str(tmp_path / "pods"))
     types = {str(tmp_path / "pods"): change.get("type", "nfs4"), **({f"{tree}/ag/x": "tmpfs"} if beneath else {})}
     monkeypatch.setattr(own_trees, "mount_types", lambda: types)
-    asked = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
-    asked |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
-    answer = run_as(ROOT, 20, lambda: own_trees.look(asked, False, time.monotonic() + 20))
-    assert answer["value"]["state"] == state
+    request = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
+    request |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
+    reply = run_as(ROOT, 20, lambda: own_trees.process_tree(request, False, time.monotonic() + 20))
+    assert reply["value"]["state"] == state
 
 
-def test_the_program_does_not_take_a_bare_mount_point_for_the_tree(tree: Path) -> None:
-    assert ask(tree, mount=str(tree))["state"] == "unmounted"
+def test_bare_mount_point_is_not_the_tree(tree: Path) -> None:
+    assert run_trees(tree, mount=str(tree))["state"] == "unmounted"
 
 
-def test_the_program_says_what_is_not_there_and_what_is_no_directory(tree: Path) -> None:
-    assert ask(tree / "none")["state"] == "absent"
+def test_missing_tree_is_absent_and_link_is_unreadable(tree: Path) -> None:
+    assert run_trees(tree / "none")["state"] == "absent"
     (tree / "link").symlink_to("ag")
-    assert ask(tree / "link")["state"] == "unreadable"
+    assert run_trees(tree / "link")["state"] == "unreadable"
 
 
 @needs_root
-def test_a_tree_lies_where_it_is_said_to_lie(tmp_path: Path) -> None:
+def test_tree_below_a_link_or_another_mount_is_refused(tmp_path: Path) -> None:
     """No link leads out of the project root, not even root's own, and another file system is no part of it."""
     root, other = tmp_path / "root", tmp_path / "other"
-    for place in (root / "data/v2-sessions", root / "groups", other / "v2-sessions/ag"):
-        place.mkdir(parents=True)
+    for path in (root / "data/v2-sessions", root / "groups", other / "v2-sessions/ag"):
+        path.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "t", str(root / "groups")], check=True)
     try:
         (root / "groups/main").mkdir()
-        assert ask(root / "data/v2-sessions", within=str(root))["state"] == "there"
-        found = ask(root / "groups", within=str(root))
-        assert (found["state"], found["counts"]) == ("unreadable", {"EXDEV": 1})
+        assert run_trees(root / "data/v2-sessions", within=str(root))["state"] == "there"
+        report = run_trees(root / "groups", within=str(root))
+        assert (report["state"], report["counts"]) == ("unreadable", {"EXDEV": 1})
         with pytest.raises(subprocess.CalledProcessError) as failed:
-            ask(root / "groups", within=str(root), apply=True)
+            run_trees(root / "groups", within=str(root), apply=True)
         assert "another file system is mounted there): the tree itself" in failed.value.stderr
-        assert ask(root / "groups", apply=True)["counts"] == {"give": 2}
+        assert run_trees(root / "groups", apply=True)["counts"] == {"give": 2}
     finally:
         subprocess.run(["umount", str(root / "groups")], check=True)
     shutil.rmtree(root / "data")
     (root / "data").symlink_to(other)
-    found = ask(root / "data/v2-sessions", within=str(root))
-    assert found["state"] == "unreadable" and set(found["counts"]) <= {"ENOTDIR", "ELOOP"}
+    report = run_trees(root / "data/v2-sessions", within=str(root))
+    assert report["state"] == "unreadable" and set(report["counts"]) <= {"ENOTDIR", "ELOOP"}
     with pytest.raises(subprocess.CalledProcessError):
-        ask(root / "data/v2-sessions", within=str(root), apply=True)
+        run_trees(root / "data/v2-sessions", within=str(root), apply=True)
     assert (other / "v2-sessions/ag").stat().st_uid == 0
 
 
 @needs_root
-def test_the_program_fails_where_an_entry_cannot_be_given(tree: Path) -> None:
+def test_failed_chown_fails_the_program(tree: Path) -> None:
     """An immutable file stands for a server that forbids it; the next run fails again, with the name."""
     stubborn = tree / "ag" / "stubborn"
     stubborn.write_text("")
@@ -137,16 +145,16 @@ def test_the_program_fails_where_an_entry_cannot_be_given(tree: Path) -> None:
         pytest.skip("no immutable files here")
     try:
         with pytest.raises(subprocess.CalledProcessError) as caught:
-            ask(tree, apply=True)
+            run_trees(tree, apply=True)
     finally:
         subprocess.run(["chattr", "-i", stubborn], check=True)
     assert "1 entries, EPERM" in caught.value.stderr and "ag/stubborn" in caught.value.stderr
-    assert ask(tree)["counts"] == {"right": 5, "give": 1}
+    assert run_trees(tree)["counts"] == {"right": 5, "give": 1}
 
 
 @needs_root
 @pytest.mark.parametrize("anchor", [None, "/pods"], ids=["local", "nfs"])
-def test_what_a_look_has_named_is_given_and_nothing_else(tree: Path, anchor: str | None) -> None:
+def test_apply_chowns_only_named_entries_and_judges_each_again(tree: Path, anchor: str | None) -> None:
     """Each is decided on anew: what has become another's, a link's other end or a second name stays as it is."""
     outside = tree.parent / "outside"
     outside.mkdir()
@@ -155,7 +163,7 @@ def test_what_a_look_has_named_is_given_and_nothing_else(tree: Path, anchor: str
             (folder / name).write_text("")
     (tree / "ag" / "swapped" / "sess").mkdir(parents=True)
     (tree / "ag" / "swapped" / "sess" / "gone").write_text("")
-    looked = ask(tree, anchor=anchor)
+    scan = run_trees(tree, anchor=anchor)
     session = tree / "ag" / "sess"
     (session / "gone").unlink()
     os.chown(session / "theirs", 7, 7)
@@ -163,45 +171,45 @@ def test_what_a_look_has_named_is_given_and_nothing_else(tree: Path, anchor: str
     shutil.rmtree(tree / "ag" / "swapped")
     (tree / "ag" / "swapped").symlink_to(outside)
     (session / "later").write_text("")
-    given = ask(tree, anchor=anchor, apply=True, names=looked["names"])
-    assert given["names"] is None
-    assert given["counts"]["give"] == looked["counts"]["give"] - 5  # gone, theirs, doubled, and two below the link
+    applied = run_trees(tree, anchor=anchor, apply=True, names=scan["names"])
+    assert applied["names"] is None
+    assert applied["counts"]["give"] == scan["counts"]["give"] - 5  # gone, theirs, doubled, and two below the link
     assert os.lstat(session / "a\n\udcff").st_uid == os.lstat(session).st_uid == os.lstat(tree).st_uid == A
     assert os.lstat(session / "later").st_uid == 0
     assert {path.stat().st_uid for path in (outside, *outside.iterdir())} == {0}
 
 
 @needs_root
-def test_more_names_than_a_command_holds_are_not_told(tree: Path) -> None:
+def test_too_many_names_are_omitted(tree: Path) -> None:
     for _ in range(400):
         (tree / os.urandom(100).hex()).write_text("")
-    looked = ask(tree)
-    assert looked["counts"]["give"] > 400 and looked["names"] is None
-    assert ask(tree, apply=True, names=looked["names"])["counts"] == looked["counts"]
+    scan = run_trees(tree)
+    assert scan["counts"]["give"] > 400 and scan["names"] is None
+    assert run_trees(tree, apply=True, names=scan["names"])["counts"] == scan["counts"]
 
 
 @needs_root
-def test_the_names_of_all_trees_fit_in_one_command(tree: Path) -> None:
+def test_names_of_all_trees_share_one_limit(tree: Path) -> None:
     """Those of each by itself would: the later tree is looked through again."""
     for name in ("one", "two"):
         (tree / name).mkdir()
         for _ in range(900):
             (tree / name / os.urandom(16).hex()).touch()
     places = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
-    asked = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in places]}
-    words = [*entry_argv("trees.main"), json.dumps(asked)]
-    reports = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)["trees"]
-    assert [len(unpacked(report["names"])) if report["names"] else None for report in reports] == [901, None]
-    assert len(reports[0]["names"]) < LONGEST < 2 * len(reports[0]["names"])
+    request = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in places]}
+    argv = [*entry_argv("trees.main"), json.dumps(request)]
+    reports = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["trees"]
+    assert [len(unpack_names(report["names"])) if report["names"] else None for report in reports] == [901, None]
+    assert len(reports[0]["names"]) < MAX_CHARS < 2 * len(reports[0]["names"])
 
 
 @given(st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name)))
-def test_names_in_one_word_are_the_same_names(names: list[bytes]) -> None:
+def test_packed_names_round_trip(names: list[bytes]) -> None:
     decoded = ["", *map(os.fsdecode, names)]
-    word = packed(decoded, 1 << 30)
-    assert word is not None and word.isascii() and unpacked(word) == decoded
-    assert packed(decoded, len(word) - 1) is None
-    assert unpacked(packed([]) or "") == []
+    word = pack_names(decoded, 1 << 30)
+    assert word is not None and word.isascii() and unpack_names(word) == decoded
+    assert pack_names(decoded, len(word) - 1) is None
+    assert unpack_names(pack_names([]) or "") == []
 
 
 STRANGE = (
@@ -217,7 +225,7 @@ STRANGE = (
 )
 
 
-def make(kind: str, at: Path) -> None:
+def make_strange(kind: str, at: Path) -> None:
     """An entry that is not what NanoClaw makes, of root unless its name says otherwise."""
     if kind == "link":
         at.symlink_to("/etc/passwd")
@@ -238,32 +246,32 @@ def make(kind: str, at: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("anchor", [None, "/pods"], ids=["local", "nfs"])
 @pytest.mark.parametrize("names", [[name] for name in STRANGE] + [list(STRANGE)], ids=repr)
-def test_find_and_the_walk_say_the_same(tree: Path, names: list[str], anchor: str | None) -> None:
+def test_find_and_walk_agree(tree: Path, names: list[str], anchor: str | None) -> None:
     """A look goes by find(1), over NFS by several; what is given by a walk: else a run promises what it does not do."""
     deep = tree / "ag" / "sess" / "a" / "b"
     deep.mkdir(parents=True)
     for name in names:
         for place in (tree, tree / "ag", deep):
-            make(name, place / name)
-    looked = ask(tree, anchor=anchor)
-    walked = ask(tree, apply=True)
-    assert (looked["counts"], looked["entries"]) == (walked["counts"], walked["entries"])
-    for verdict in set(looked["counts"]) - {"give", "right"}:  # of those that are given, five are named
-        if looked["counts"][verdict] <= 5:
-            assert sorted(looked["samples"][verdict]) == sorted(walked["samples"][verdict])
+            make_strange(name, place / name)
+    scan = run_trees(tree, anchor=anchor)
+    walked = run_trees(tree, apply=True)
+    assert (scan["counts"], scan["entries"]) == (walked["counts"], walked["entries"])
+    for verdict in set(scan["counts"]) - {"give", "right"}:  # of those that are given, five are named
+        if scan["counts"][verdict] <= 5:
+            assert sorted(scan["samples"][verdict]) == sorted(walked["samples"][verdict])
 
 
 @needs_root
-def test_a_look_changes_no_times(tree: Path) -> None:
+def test_scan_changes_no_timestamps(tree: Path) -> None:
     before = times(tree)
-    ask(tree)
+    run_trees(tree)
     assert times(tree) == before
-    ask(tree, apply=True)
-    given = times(tree)
-    assert all(given[path][0] > before[path][0] for path in before), "or else there was nothing to change"
-    ask(tree)
-    ask(tree, apply=True)
-    assert times(tree) == given
+    run_trees(tree, apply=True)
+    applied = times(tree)
+    assert all(applied[path][0] > before[path][0] for path in before), "or else there was nothing to change"
+    run_trees(tree)
+    run_trees(tree, apply=True)
+    assert times(tree) == applied
 
 
 def times(tree: Path) -> dict[Path, tuple[int, int]]:
@@ -272,29 +280,29 @@ def times(tree: Path) -> dict[Path, tuple[int, int]]:
 
 
 @needs_root
-def test_a_mount_in_the_tree_is_left_to_the_walk(tree: Path) -> None:
+def test_mount_inside_the_tree_is_counted_as_elsewhere(tree: Path) -> None:
     """find(1) knows a bind mount of the same file system for a part of the tree."""
     (tree / "bound").mkdir()
     other = tree.parent / "other"
     other.mkdir()
     (other / "file").write_text("")
-    places = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
-    asked = {**places, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    words = [*entry_argv("trees.main"), json.dumps({"apply": False, "trees": [asked]})]
-    mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(words)}"
+    paths = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
+    request = {**paths, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
+    argv = [*entry_argv("trees.main"), json.dumps({"apply": False, "trees": [request]})]
+    mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(argv)}"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["trees"][0]["counts"]["elsewhere"] == 1
 
 
 @needs_root
-def test_what_vanishes_during_a_look_is_no_reason_to_walk(tree: Path) -> None:
+def test_vanishing_entries_do_not_fail_the_scan(tree: Path) -> None:
     """NanoClaw makes and removes files all the time. More directories than one find is given, so that several run."""
     for number in range(250):
         (tree / "ag" / f"s{number}" / "outbox").mkdir(parents=True)
     come_and_go = "while :; do mkdir -p x/y/z && rm -r x ag/s9/outbox; mkdir ag/s9/outbox; done"
     with subprocess.Popen(["sh", "-c", come_and_go], cwd=tree, stderr=subprocess.DEVNULL) as busy:
         try:
-            looks = [ask(tree, anchor="/pods") for _ in range(10)]
+            looks = [run_trees(tree, anchor="/pods") for _ in range(10)]
         finally:
             busy.kill()
     assert {look["state"] for look in looks} == {"there"}
@@ -302,19 +310,19 @@ def test_what_vanishes_during_a_look_is_no_reason_to_walk(tree: Path) -> None:
 
 
 @needs_root
-def test_sockets_are_given_where_the_project_root_lies(tree: Path) -> None:
+def test_sockets_are_chowned_on_request(tree: Path) -> None:
     """One that root made is closed to a root that is squashed: nobody could talk to NanoClaw."""
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(str(tree / "cli.sock"))
-        assert ask(tree)["counts"] == {"give": 5, "special": 1}
-        assert ask(tree, sockets=True)["counts"] == {"give": 6}
-        ask(tree, sockets=True, apply=True)
+        assert run_trees(tree)["counts"] == {"give": 5, "special": 1}
+        assert run_trees(tree, sockets=True)["counts"] == {"give": 6}
+        run_trees(tree, sockets=True, apply=True)
         assert os.lstat(tree / "cli.sock").st_uid == A
 
 
 @needs_root
 @pytest.mark.parametrize("beneath", [False, True], ids=["find", "walk"])
-def test_a_hundred_thousand_forged_owners_are_a_short_report(tree: Path, beneath: bool) -> None:
+def test_thousands_of_forged_owners_make_a_short_report(tree: Path, beneath: bool) -> None:
     """Under no_root_squash a container's root, or who forges uids, makes entries of any owner."""
     for number in range(3000):
         (tree / "ag" / "sess" / f"f{number}").touch()
@@ -323,7 +331,7 @@ def test_a_hundred_thousand_forged_owners_are_a_short_report(tree: Path, beneath
         (tree / "ag" / "point").mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "t", tree / "ag" / "point"], check=True)
     try:
-        report = ask(tree)
+        report = run_trees(tree)
     finally:
         if beneath:
             subprocess.run(["umount", tree / "ag" / "point"], check=True)
@@ -336,42 +344,42 @@ def test_a_hundred_thousand_forged_owners_are_a_short_report(tree: Path, beneath
 
 @needs_root
 @pytest.mark.parametrize("apply", [False, True])
-def test_a_tree_that_grows_while_it_is_walked_ends_in_time_and_the_next_run_goes_on(tree: Path, apply: bool) -> None:
+def test_deadline_ends_a_run_and_the_next_run_continues(tree: Path, apply: bool) -> None:
     for number in range(20_000):
         (tree / "ag" / "sess" / f"f{number}").touch()
     if apply:
         with pytest.raises(subprocess.CalledProcessError) as failed:
-            ask(tree, apply=True, seconds=0.05)
-        assert "no end of it after" in failed.value.stderr and "run again to go on" in failed.value.stderr
+            run_trees(tree, apply=True, seconds=0.05)
+        assert "not finished after" in failed.value.stderr and "Run again to continue" in failed.value.stderr
         report = json.loads([line for line in failed.value.stdout.splitlines() if line[:1] == "{"][-1])["trees"][0]
     else:
-        report = ask(tree, seconds=0.02)
+        report = run_trees(tree, seconds=0.02)
     assert (report["state"], report["names"]) == ("unfinished", None)
     assert report["entries"] < 20_005
-    given = sum(path.lstat().st_uid == A for path in (tree / "ag" / "sess").iterdir())
+    applied = sum(path.lstat().st_uid == A for path in (tree / "ag" / "sess").iterdir())
     counted = report["counts"].get("give", 0) if apply else 0
-    assert counted <= given <= counted + own_trees.BATCHED
-    assert ask(tree, apply=True)["counts"]["give"] <= 20_005 - given
+    assert counted <= applied <= counted + own_trees.CHOWN_BATCH
+    assert run_trees(tree, apply=True)["counts"]["give"] <= 20_005 - applied
     assert {path.lstat().st_uid for path in (tree / "ag" / "sess").iterdir()} == {A}
 
 
-def test_a_walk_that_meets_more_than_a_file_system_holds_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_walk_ends_after_more_entries_than_the_file_system_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an agent moves ahead of find(1) is met again and again."""
     monkeypatch.setattr(own_trees, "SLACK", 5)
     monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=100, f_ffree=90))
-    found = own_trees.Found(-1, time.monotonic() + 60)
-    found.add("right", "", 25)
+    counts = own_trees.TreeCounts(-1, time.monotonic() + 60)
+    counts.add("right", "", 25)
     with pytest.raises(own_trees.EndlessError):
-        found.add("right", "")
+        counts.add("right", "")
     monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=0, f_ffree=0))
-    own_trees.Found(-1, time.monotonic() + 60).add("right", "", 1 << 40)  # a file system that does not say
+    own_trees.TreeCounts(-1, time.monotonic() + 60).add("right", "", 1 << 40)  # a file system that does not say
 
 
 @needs_root
-def test_no_find_is_left_running_where_a_walk_was_ended(tree: Path) -> None:
+def test_ended_run_leaves_no_find_process(tree: Path) -> None:
     for number in range(20_000):
         (tree / "ag" / "sess" / f"f{number}").touch()
-    ask(tree, seconds=0.01, anchor="/pods")
+    run_trees(tree, seconds=0.01, anchor="/pods")
     left = subprocess.run(["pgrep", "-af", "ignore_readdir_race"], capture_output=True, text=True).stdout
     cwds = [Path(f"/proc/{line.split()[0]}/cwd") for line in left.splitlines()]
     assert not [cwd for cwd in cwds if cwd.exists() and cwd.readlink() == tree]

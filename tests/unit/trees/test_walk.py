@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from files.pods.trees import entry as tree_entry
-from files.pods.trees.entry import DIRECTORY, Rule, decide, new_ids, open_below, open_directory
-from files.pods.trees.find_mismatches import differing
-from files.pods.trees.main import Found, failures
-from files.pods.trees.walk import DEEPEST, Walk
+from files.pods.trees.entry import OPEN_DIRECTORY, Rule, decide, ids_after_chown, open_below, open_directory
+from files.pods.trees.find_mismatches import find_mismatches
+from files.pods.trees.main import TreeCounts, failure_messages
+from files.pods.trees.walk import MAX_DEPTH, Walk
 from tests.unit.trees.trees import A, needs_root
 
 RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
@@ -39,7 +39,7 @@ def closes_at_once() -> Iterator[None]:
 
 
 @given(KINDS, st.integers(0, 0o7777), st.integers(1, 3), IDS, IDS)
-def test_only_replaceable_owners_of_plain_entries_are_given(
+def test_decide_chowns_only_replaceable_owners_of_plain_entries(
     kind: int, mode: int, links: int, uid: int, gid: int
 ) -> None:
     verdict = decide(kind | mode, links, uid, gid, RULE)
@@ -53,9 +53,9 @@ def test_only_replaceable_owners_of_plain_entries_are_given(
 
 
 @given(KINDS, st.integers(0, 0o1777), st.integers(1, 3), IDS, IDS)
-def test_an_entry_that_was_given_is_right(kind: int, mode: int, links: int, uid: int, gid: int) -> None:
+def test_entry_is_right_after_its_chown(kind: int, mode: int, links: int, uid: int, gid: int) -> None:
     if decide(kind | mode, links, uid, gid, RULE) == "give":
-        new_uid, new_gid = new_ids(gid, RULE)
+        new_uid, new_gid = ids_after_chown(gid, RULE)
         assert decide(kind | mode, links, new_uid, new_gid, RULE) == "right"
 
 
@@ -64,12 +64,12 @@ def walk(root: Path, apply: bool = True) -> Counter[str]:
 
 
 def owner(path: Path | str) -> tuple[int, int]:
-    found = os.lstat(path)
-    return found.st_uid, found.st_gid
+    info = os.lstat(path)
+    return info.st_uid, info.st_gid
 
 
 @needs_root
-def test_everything_is_given_once_and_the_root_last(tree: Path) -> None:
+def test_walk_chowns_everything_once_and_the_root_last(tree: Path) -> None:
     names = [name for _verdict, name in Walk(open_directory(str(tree)), RULE, True)]
     assert names[-1] == ""
     assert {owner(path) for path in (tree, *tree.rglob("*"))} == {(A, A)}
@@ -79,13 +79,13 @@ def test_everything_is_given_once_and_the_root_last(tree: Path) -> None:
 
 
 @needs_root
-def test_a_chown_that_succeeds_without_effect_is_no_success(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chown_without_effect_is_a_failure(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on FAT with the option quiet: each run would report the same change again."""
     for name in ("chown", "fchown"):
         monkeypatch.setattr(os, name, lambda *_arguments: None)
     assert walk(tree) == {"kept": 5}
     report = {"path": "/pods", "state": "there", "entries": 5, "counts": {"kept": 5}, "samples": {"kept": ["ag"]}}
-    assert failures(report) == [
+    assert failure_messages(report) == [
         "/pods: 5 entries, kept (the file system reports success and keeps the owner: its mount options decide who "
         "owns its files): ag"
     ]
@@ -93,20 +93,20 @@ def test_a_chown_that_succeeds_without_effect_is_no_success(tree: Path, monkeypa
 
 @needs_root
 @pytest.mark.parametrize(("kept", "ends"), [(19, False), (20, True)])
-def test_a_file_system_that_keeps_owners_ends_the_walk(tree: Path, kept: int, ends: bool) -> None:
-    found = Found(open_directory(str(tree)), end=float("inf"))
-    found.add("kept", "ag", kept)
-    assert found.forbidden is ends
+def test_twenty_chowns_without_effect_end_the_walk(tree: Path, kept: int, ends: bool) -> None:
+    counts = TreeCounts(open_directory(str(tree)), deadline=float("inf"))
+    counts.add("kept", "ag", kept)
+    assert counts.forbidden is ends
 
 
 @needs_root
-def test_a_count_changes_nothing(tree: Path) -> None:
+def test_count_changes_nothing(tree: Path) -> None:
     assert walk(tree, apply=False) == {"give": 5}
     assert owner(tree / "ag") == (0, 0)
 
 
 @needs_root
-def test_links_are_given_and_not_followed(tree: Path, tmp_path: Path) -> None:
+def test_links_are_chowned_and_not_followed(tree: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     (secret / "inner").mkdir(parents=True)
     (tree / "to-directory").symlink_to(secret)
@@ -118,7 +118,7 @@ def test_links_are_given_and_not_followed(tree: Path, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_what_nanoclaw_does_not_make_is_left_alone(tree: Path, tmp_path: Path) -> None:
+def test_foreign_special_and_linked_entries_are_left_alone(tree: Path, tmp_path: Path) -> None:
     outside = tmp_path / "shadow"
     outside.write_text("secret")
     os.link(outside, tree / "linked")
@@ -138,11 +138,9 @@ def test_what_nanoclaw_does_not_make_is_left_alone(tree: Path, tmp_path: Path) -
 
 
 @needs_root
-def test_a_file_that_was_linked_into_a_tree_is_not_given_once_its_other_name_is_gone(
-    tree: Path, tmp_path: Path
-) -> None:
+def test_hard_linked_file_stays_refused_after_its_other_name_is_gone(tree: Path, tmp_path: Path) -> None:
     """Root's file, replaced outside as passwd(1) does it: what the tree holds is the old one, with its content."""
-    tree_entry.LINKED.clear()
+    tree_entry.SEEN_LINKED.clear()
     outside = tmp_path / "shadow"
     outside.write_text("secret")
     os.link(outside, tree / "kept")
@@ -155,31 +153,31 @@ def test_a_file_that_was_linked_into_a_tree_is_not_given_once_its_other_name_is_
 
 
 @needs_root
-def test_a_new_file_with_the_number_of_one_that_was_linked_is_given(tree: Path, tmp_path: Path) -> None:
-    tree_entry.LINKED.clear()
+def test_new_file_with_a_reused_inode_number_is_chowned(tree: Path, tmp_path: Path) -> None:
+    tree_entry.SEEN_LINKED.clear()
     (tree / "one").write_text("")
     os.link(tree / "one", tmp_path / "other")
     assert walk(tree)["linked"] == 1
-    (key,) = tree_entry.LINKED
+    (key,) = tree_entry.SEEN_LINKED
     (tree / "two").write_text("")
-    tree_entry.LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
+    tree_entry.SEEN_LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
     assert walk(tree) == {"right": 5, "linked": 1, "give": 1}
     assert owner(tree / "two") == (A, A)
 
 
-def test_no_more_than_so_many_are_remembered(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_entry, "MOST_LINKED", 3)
-    tree_entry.LINKED.clear()
+def test_memory_of_linked_files_is_bounded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_entry, "MAX_SEEN_LINKED", 3)
+    tree_entry.SEEN_LINKED.clear()
     for number in range(9):
         (tree / f"f{number}").write_text("")
         os.link(tree / f"f{number}", tree / f"g{number}")
     walk(tree, apply=False)
-    assert len(tree_entry.LINKED) <= 3
-    tree_entry.LINKED.clear()
+    assert len(tree_entry.SEEN_LINKED) <= 3
+    tree_entry.SEEN_LINKED.clear()
 
 
 @needs_root
-def test_a_group_that_may_not_be_replaced_stays(tree: Path) -> None:
+def test_group_outside_the_rule_stays(tree: Path) -> None:
     os.chown(tree / "ag", 0, 998)
     walk(tree)
     assert owner(tree / "ag") == (A, 998)
@@ -197,17 +195,17 @@ def test_hostile_names(tree: Path, name: bytes) -> None:
 
 
 def nest(root: Path, depth: int) -> None:
-    handle = os.open(root, os.O_RDONLY)
+    fd = os.open(root, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir("d", dir_fd=handle)
-        below = os.open("d", os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    os.close(handle)
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
 
 
 @needs_root
-def test_no_file_stays_open(tree: Path) -> None:
+def test_walk_closes_every_file(tree: Path) -> None:
     nest(tree, 300)
     try:
         assert walk(tree) == {"give": 305}
@@ -220,47 +218,47 @@ def test_no_file_stays_open(tree: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_an_error_that_nobody_foresaw_ends_a_walk_and_leaves_nothing_open(tree: Path, level: int) -> None:
+def test_unexpected_error_ends_the_walk_and_closes_every_file(tree: Path, level: int) -> None:
     """It is no verdict on an entry: a walk that went on would call a tree finished that is not."""
 
-    def entered(_handle: int, parts: list[str]) -> None:
+    def on_directory(_handle: int, parts: list[str]) -> None:
         if len(parts) == level:
             raise RuntimeError("a fault")
 
     before = len(list(Path("/proc/self/fd").iterdir()))
     verdicts = []
     with pytest.raises(RuntimeError, match="a fault"):
-        verdicts += list(Walk(open_directory(str(tree)), RULE, True, entered))
+        verdicts += list(Walk(open_directory(str(tree)), RULE, True, on_directory))
     assert verdicts == []
     assert owner(tree) == (0, 0)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 @needs_root
-def test_an_errno_is_the_verdict_on_one_entry_and_the_walk_goes_on(tree: Path) -> None:
-    def entered(_handle: int, parts: list[str]) -> None:
+def test_errno_is_a_verdict_and_the_walk_continues(tree: Path) -> None:
+    def on_directory(_handle: int, parts: list[str]) -> None:
         if parts == ["ag", "sess"]:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    seen = list(Walk(open_directory(str(tree)), RULE, True, entered))
-    assert ("EIO", "sess") in seen and ("give", "") in seen
+    verdicts = list(Walk(open_directory(str(tree)), RULE, True, on_directory))
+    assert ("EIO", "sess") in verdicts and ("give", "") in verdicts
     assert owner(tree / "ag" / "sess") == (0, 0)
 
 
 @needs_root
-def test_a_directory_that_is_moved_away_meanwhile_leads_nowhere_else(tree: Path, tmp_path: Path) -> None:
+def test_directory_moved_away_does_not_lead_outside(tree: Path, tmp_path: Path) -> None:
     nest(tree / "ag", 100)
     (tree / "zz").mkdir()
     depth = 0
 
-    def entered(_handle: int, parts: list[str]) -> None:
+    def on_directory(_handle: int, parts: list[str]) -> None:
         nonlocal depth
         depth = max(depth, len(parts))
         if len(parts) == 90:
             (tree / "ag" / "/".join("d" * 89)).rename(tmp_path / "moved")
 
     (tmp_path / "beside").mkdir()
-    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, entered))
+    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, on_directory))
     assert depth == 101
     assert verdicts == {"give": 5 + 100 + 1}
     assert owner(tree) == owner(tree / "zz") == owner(tree / "ag" / "sess") == (A, A)
@@ -268,38 +266,38 @@ def test_a_directory_that_is_moved_away_meanwhile_leads_nowhere_else(tree: Path,
 
 
 @needs_root
-def test_no_step_is_long_and_no_nest_endless(tree: Path) -> None:
+def test_each_step_is_short_and_depth_is_limited(tree: Path) -> None:
     """Who looks at other things between two steps does not wait until a nest has an end."""
-    nest(tree / "ag", DEEPEST + 10)
+    nest(tree / "ag", MAX_DEPTH + 10)
     try:
         depth, deepest = 0, 0
 
-        def entered(_handle: int, _parts: list[str]) -> None:
+        def on_directory(_handle: int, _parts: list[str]) -> None:
             nonlocal depth
             depth += 1
 
         verdicts: Counter[str] = Counter()
-        for step in Walk(open_directory(str(tree)), RULE, True, entered).steps():
+        for step in Walk(open_directory(str(tree)), RULE, True, on_directory).steps():
             deepest, depth = max(deepest, depth), 0
             if step:
                 verdicts[step[0]] += 1
         assert deepest <= 2  # the root, and the first directory in it
-        assert verdicts == {"give": 5 + DEEPEST - 2, "deep": 1}
+        assert verdicts == {"give": 5 + MAX_DEPTH - 2, "deep": 1}
     finally:
         subprocess.run(["rm", "-rf", tree], check=True)
 
 
 @needs_root
-def test_an_entry_that_becomes_a_link_meanwhile_is_not_followed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_swapped_for_a_link_is_not_followed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The swap comes between the look at a name and its use, for a directory and for a file."""
     real = os.stat
 
     def swap(path: Any, **options: Any) -> os.stat_result:
-        found = real(path, **options)
-        if path in ("outbox", "outbound.db") and not stat.S_ISLNK(found.st_mode):
+        info = real(path, **options)
+        if path in ("outbox", "outbound.db") and not stat.S_ISLNK(info.st_mode):
             (tree / "ag" / "sess" / path).rename(tree / f"old-{path}")
             (tree / "ag" / "sess" / path).symlink_to("/etc" if path == "outbox" else "/etc/passwd")
-        return found
+        return info
 
     monkeypatch.setattr(os, "stat", swap)
     walk(tree)
@@ -318,14 +316,14 @@ def other_file_system(tree: Path) -> Iterator[Path]:
 
 
 @needs_root
-def test_other_file_systems_are_not_entered(tree: Path, other_file_system: Path) -> None:
+def test_walk_enters_no_other_file_system(tree: Path, other_file_system: Path) -> None:
     (other_file_system / "file").write_text("")
     assert walk(tree) == {"give": 5, "elsewhere": 1}
     assert owner(other_file_system) == owner(other_file_system / "file") == (0, 0)
 
 
 @needs_root
-def test_what_is_bound_into_a_tree_is_not_entered(tree: Path, tmp_path: Path) -> None:
+def test_walk_enters_no_bind_mount(tree: Path, tmp_path: Path) -> None:
     """A bind of the same file system has its device number."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "file").write_text("")
@@ -348,35 +346,39 @@ def test_what_is_bound_into_a_tree_is_not_entered(tree: Path, tmp_path: Path) ->
             subprocess.run(["umount", point], check=True)
 
 
-def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
     with pytest.raises(OSError) as caught:
         open_directory(str(tmp_path / "link"))
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
 
 
-def test_a_directory_below_is_opened_without_a_link(tree: Path) -> None:
-    handle = open_below(open_directory(str(tree)), ["ag", "sess"])
-    assert os.fstat(handle).st_ino == (tree / "ag" / "sess").stat().st_ino
-    os.close(handle)
+def test_open_below_follows_no_link(tree: Path) -> None:
+    fd = open_below(open_directory(str(tree)), ["ag", "sess"])
+    assert os.fstat(fd).st_ino == (tree / "ag" / "sess").stat().st_ino
+    os.close(fd)
     (tree / "link").symlink_to("ag")
     with pytest.raises(OSError):
         open_below(open_directory(str(tree)), ["link", "sess"])
 
 
-def test_who_gives_is_told_of_a_session_after_what_is_in_it(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scan_for_chown_lists_a_session_after_its_content(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client asks a server again for each name in a directory that was given before them."""
     for name in ("inbox/msg/note", "outbox/file"):
         (tree / "ag" / "sess" / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / "ag" / "sess" / name).write_text("")
     monkeypatch.chdir(tree)  # which a look changes
     rule = Rule(A, A, frozenset({os.getuid()}), frozenset({os.getgid(), A}))
-    root = os.open(tree, DIRECTORY)
+    root = os.open(tree, OPEN_DIRECTORY)
     try:
-        told = [seen.name for seen in differing(root, rule, at_once=4, apply=True) if seen.name.startswith("ag/sess/")]
+        names = [
+            verdicts.name
+            for verdicts in find_mismatches(root, rule, parallel=4, apply=True)
+            if verdicts.name.startswith("ag/sess/")
+        ]
     finally:
         os.close(root)
-    assert {"ag/sess/inbox/msg/note", "ag/sess/outbox/file"} <= {*told}
-    for name in told:
+    assert {"ag/sess/inbox/msg/note", "ag/sess/outbox/file"} <= {*names}
+    for name in names:
         above = name.rpartition("/")[0]
-        assert above not in told or told.index(name) < told.index(above)
+        assert above not in names or names.index(name) < names.index(above)

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from files.pods.trees.entry import DIRECTORY, GONE
+from files.pods.trees.entry import GONE, OPEN_DIRECTORY
 
 READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 READ_AT_MOST = 64 << 20
@@ -32,7 +32,7 @@ class Below:
                 os.close(handle)
         del self.chain[same + 1 :]
         for part in parts[same:]:
-            self.chain.append((part, open_in(self.chain[-1][1], part, DIRECTORY)))
+            self.chain.append((part, open_in(self.chain[-1][1], part, OPEN_DIRECTORY)))
         return self.chain[-1][1]
 
     def look(self, parts: Sequence[str]) -> os.stat_result | None:

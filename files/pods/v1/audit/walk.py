@@ -73,7 +73,7 @@ class Pass(Walk):
         self.frames[-1].entries = iter(sorted(self.frames[-1].entries))
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
-        handle = self.frames[-1].handle
+        handle = self.frames[-1].fd
         found = os.stat(name, dir_fd=handle, follow_symlinks=False)
         parts = [*self.above, *(frame.name for frame in self.frames[1:]), name]
         if self.above or parts[0] not in TREES:
@@ -104,7 +104,7 @@ def whole_pass(v1: str, deep: bool, ledger: Ledger, take: Callable[[Seen], None]
             continue
         walk: Any = Pass(open_directory(path), [tree] if tree else [], both)
         for verdict, name in walk:
-            where = "/".join(filter(None, (tree, walk.where(name))))
+            where = "/".join(filter(None, (tree, walk.path_of(name))))
             if verdict.isupper():
                 ledger.lose(f"file {where}", f"could not be looked at ({verdict})")
             elif verdict == "deep" or (verdict == "elsewhere" and where not in TREES):
