@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
-from files.pods.source.git_worktree import NO_PROGRAMS
+from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
 
 PODMAN = "docker is Podman, which has no docker.service"
 MOST_COPIED, COPY_SECONDS = 1 << 20, 30
@@ -133,9 +133,10 @@ def user_of(image: str, user: str) -> dict[str, int] | None:
 
 
 def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
-    """Whose the checkout is: the host user's, or still another's. On a network its server says that, and squashes."""
+    """Whose the checkout is: the host user's, or still another's. On a network its server says that, and squashes:
+    there it is the host user's, unless that is root."""
     if on_network(root):
-        return uid, gid
+        return (other_owner(root) if uid == 0 else None) or (uid, gid)
     info = os.lstat(f"{root}/.git")
     return info.st_uid, info.st_gid
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 from contextlib import suppress
 from typing import Any
 
-from files.pods.source.git_worktree import NO_PROGRAMS, NOT_OURS_TO_WRITE, STAMP, Tree
+from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, STAMP, Tree
 
 CHANNEL = "nanoclaw-pods-channel"
 """File in .git: {"channel": name, "before": {path: [mode, blob], or null for one that is missing}, "left": [path…]}."""
@@ -37,18 +36,8 @@ def kept(tree: Tree, path: str) -> tuple[int, str] | None:
     if content is None:
         return None
     mode = os.lstat(f"{tree.root}/{path}").st_mode
-    words = [
-        "git",
-        *NO_PROGRAMS,
-        "-c",
-        f"safe.directory={tree.root}",
-        "--git-dir",
-        tree.git_dir,
-        "hash-object",
-        "-w",
-        "--stdin",
-    ]
-    done = subprocess.run(words, input=content, capture_output=True, check=True, timeout=60)
+    done = tree.data("hash-object", "-w", "--stdin", feed=content)
+    done.check_returncode()
     return mode, done.stdout.decode().strip()
 
 
@@ -123,10 +112,8 @@ def put_file_back(tree: Tree, path: str, was: tuple[int, str] | None) -> None:
     if was is None:
         return
     mode, blob = was
-    place = ["-c", f"safe.directory={tree.root}", "--git-dir", tree.git_dir]
-    content = subprocess.run(
-        ["git", *NO_PROGRAMS, *place, "cat-file", "blob", blob], capture_output=True, check=True, timeout=60
-    )
+    content = tree.data("cat-file", "blob", blob)
+    content.check_returncode()
     os.makedirs(os.path.dirname(full), exist_ok=True)
     if stat.S_ISLNK(mode):
         os.symlink(content.stdout, os.fsencode(full))

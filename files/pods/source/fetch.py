@@ -11,12 +11,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from typing import Any
 
 from files.pods.common import run_lock
 from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
 from files.pods.service.mount_allowlist import hand_over_lists
 from files.pods.source.chown_checkout import give_to_host, make_directories
-from files.pods.source.git_worktree import Tree, is_commit, nowhere, shown_url
+from files.pods.source.fetch_for_owner import fetch_bundle, made_bundle, run_in_child
+from files.pods.source.git_worktree import Tree, become_owner, is_commit, nowhere, other_owner, shown_url
 from files.pods.source.tmp_leftovers import remove_leftovers
 
 WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
@@ -140,6 +143,24 @@ def fetch(tree: Tree, repository: str, ref: str) -> None:
         sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
 
 
+def as_owner(tree: Tree, ids: tuple[int, int], told: dict[str, Any]) -> None:
+    """Fetch into root's checkout that the server says is another user's: root reaches the remote, the owner writes."""
+    repository, ref = told["repository"], told["ref"]
+    needed = told["fetch"] and not (is_commit(ref) and tree.commit(ref))
+    with made_bundle(repository, ref, ids) if needed else nullcontext() as bundle:
+
+        def write() -> None:
+            become_owner(ids)
+            remove_stale_locks(tree.git_dir)
+            prepare(tree, repository)
+            if bundle:
+                fetch_bundle(tree, bundle)
+                if not tree.resolve(ref):
+                    sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
+
+        run_in_child(write)
+
+
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     root, ids = told["root"], (told["uid"], told["gid"])
@@ -168,6 +189,9 @@ if __name__ == "__main__":
     make_directories(root, ids if owned else None)
     if of_another:
         give_to_host(root, before, *ids)
+    if other := other_owner(root) if ids[0] == 0 else None:
+        as_owner(tree, other, told)
+        sys.exit()
     if owned:
         become_user(told["user"], *ids)
     remove_stale_locks(tree.git_dir)

@@ -1,8 +1,10 @@
 """git that works in a checkout of another owner: for programs that import it.
 
 On pods that squash, root's checkout belongs to the agent. git then ends with "detected dubious ownership", and so do
-NanoClaw's own scripts. They get a global configuration that includes the user's own and trusts this one path. A file,
-since git before 2.38 takes safe.directory neither from arguments nor from the environment.
+NanoClaw's own scripts. They get a global configuration that includes the user's own and trusts this one path. They are
+code of that checkout, so its owner decides what they do in any case; the role's own git runs as that owner
+(git_worktree.other_owner). A file, since git before 2.38 takes safe.directory neither from arguments nor from the
+environment.
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from typing import Any
 
 from files.pods.common.read_untrusted import open_regular
-from files.pods.common.run_as_host_user import on_network, sync_file_system
+from files.pods.common.run_as_host_user import HOST_PATH, on_network, sync_file_system
+from files.pods.common.run_as_ids import Ids, set_ids
 
 NOT_OURS_TO_WRITE = ("data/", "groups/")
 """Directories of the project root that hold what agents write, or are mount points for it."""
@@ -24,6 +26,9 @@ MOVING = "nanoclaw-pods-moving"
 LARGEST_FILE = 64 << 20
 NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 """What git would start by itself has no say in a checkout of the role's."""
+
+OWNER_ENVIRONMENT = {"PATH": HOST_PATH, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
+"""Nothing of root's."""
 
 
 class Tree:
@@ -46,9 +51,24 @@ class Tree:
                 encoding="utf-8",
                 errors="surrogateescape",
                 timeout=seconds,
+                **self.runs_as(),
             )
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"no answer within {seconds} s")
+
+    def data(self, *words: str, feed: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """What git says of the repository alone, as bytes."""
+        self.refuse_of_another()
+        place = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
+        where: dict[str, Any] = {"stdin": subprocess.DEVNULL} if feed is None else {"input": feed}
+        return subprocess.run(["git", *place, *words], capture_output=True, timeout=60, **where, **self.runs_as())
+
+    def runs_as(self) -> dict[str, Any]:
+        """How subprocess(3) starts git as the owner, where that is somebody else than root."""
+        ids = other_owner(self.root)
+        if ids is None:
+            return {}
+        return {"user": ids[0], "group": ids[1], "extra_groups": [], "umask": 0o022, "env": OWNER_ENVIRONMENT}
 
     def refuse_of_another(self) -> None:
         """Raise PermissionError in a repository of another user: its configuration names programs that git starts.
@@ -85,9 +105,7 @@ class Tree:
 
     def blob(self, commit: str, path: str) -> bytes | None:
         """The content of a file in a commit."""
-        self.refuse_of_another()
-        place = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
-        asked = subprocess.run(["git", *place, "cat-file", "blob", commit + ":" + path], capture_output=True)
+        asked = self.data("cat-file", "blob", commit + ":" + path)
         return asked.stdout if asked.returncode == 0 else None
 
     def on_disk(self, path: str) -> bytes | None:
@@ -150,6 +168,30 @@ class Tree:
         if self.interrupted() is not None or not os.path.isdir(self.root):
             return []
         return sorted(name for name in os.listdir(self.root) if name not in OTHERS)[:10]
+
+
+def other_owner(root: str) -> Ids | None:
+    """The owner of root's checkout on a server that squashes root; None where it is root's, or we are not root.
+
+    That owner writes the repository's configuration, which names programs that git starts.
+    """
+    if os.geteuid() != 0:
+        return None
+    for path in (os.path.join(root, ".git"), root):
+        try:
+            info = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return (info.st_uid, info.st_gid) if info.st_uid != 0 and on_network(root) else None
+    return None
+
+
+def become_owner(ids: Ids) -> None:
+    """Go on as the owner of a checkout, in none of its groups and with nothing of root's."""
+    set_ids(ids)
+    os.environ.clear()
+    os.environ.update(OWNER_ENVIRONMENT)
+    os.chdir("/")
 
 
 def nowhere(*words: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from files.pods.common import run_lock
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
-from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree
+from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree, become_owner, other_owner
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
@@ -124,6 +124,10 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     run_lock.acquire(told["lock"])
     run_with_deadline(1500, told["root"])
-    become_user(told["user"], told["uid"], told["gid"])
+    ids = other_owner(told["root"]) if told["uid"] == 0 else None
+    if ids:
+        become_owner(ids)
+    else:
+        become_user(told["user"], told["uid"], told["gid"])
     discard_write_errors(told["root"])
     main(Tree(told["root"]), told["ref"], told["stash"])

@@ -186,6 +186,7 @@ def test_large_files_links_and_repositories_of_others_are_left_as_they_are(
 def test_a_checkout_of_another_owner_is_no_dubious_one(pnpm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On pods that squash root's checkout belongs to the agent."""
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # the agent goes its way to its checkout
         make_repository(Path(folder) / "remote.git")
         host = Host(Path(folder) / "root", Path(folder) / "remote.git")
         host.check_out(OLD)

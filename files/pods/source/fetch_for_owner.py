@@ -1,0 +1,86 @@
+"""A fetch in two halves: for programs that import it.
+
+Root reaches the remote, in a repository of its own. The owner of the checkout takes what came from a bundle
+(git-bundle(1)): neither reads what the other configures, and root's keys stay root's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from files.pods.common.run_as_ids import Ids
+from files.pods.source.git_worktree import Tree, is_commit
+
+FETCH_SECONDS = 1500
+KEPT = "refs/nanoclaw-pods/"
+"""For a commit that no branch has."""
+
+
+@contextmanager
+def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
+    """A file with every branch, the tag of that name if there is one, and the commit; for an owner alone to read."""
+    place = tempfile.mkdtemp(prefix="nanoclaw-pods-")
+    file = os.path.join(place, "bundle")
+    try:
+        must(place, "init", "--quiet", "--bare")
+        must(place, "fetch", "--quiet", repository, "+refs/heads/*:refs/heads/*")
+        git(place, "fetch", "--quiet", "--no-tags", repository, f"+refs/tags/{ref}:refs/tags/{ref}")
+        if is_commit(ref) and git(place, "cat-file", "-e", ref + "^{commit}").returncode != 0:
+            git(place, "fetch", "--quiet", "--no-tags", repository, f"+{ref}:{KEPT}wanted")
+        must(place, "bundle", "create", "--quiet", file, "--all")
+        os.chmod(file, 0o400)
+        os.chown(file, *ids)
+        os.chown(place, 0, ids[1])
+        os.chmod(place, 0o710)
+        yield file
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def git(place: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "--git-dir", place, *words]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
+
+
+def must(place: str, *words: str) -> None:
+    done = git(place, *words)
+    if done.returncode != 0:
+        sys.exit(f"git {words[0]}:\n{done.stderr}")
+
+
+def fetch_bundle(tree: Tree, bundle: str) -> None:
+    """Take what a bundle has. Ends the program where that fails."""
+    branches = ("--prune", bundle, "+refs/heads/*:refs/remotes/origin/*")
+    others = (bundle, "+refs/tags/*:refs/tags/*", f"+{KEPT}*:{KEPT}*")
+    for words in (branches, others):
+        done = tree.run("fetch", "--quiet", "--no-tags", *words, seconds=FETCH_SECONDS)
+        if done.returncode != 0:
+            sys.exit(f"git fetch:\n{done.stderr}")
+
+
+def run_in_child(work: Callable[[], None]) -> None:
+    """Run something in a child; ends the program where that ends in an error, which the child has printed."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except SystemExit as refused:
+            print(refused, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(1)
