@@ -20,7 +20,7 @@ _hosts = st.just(ROOT) | st.builds(Ids, _agent_uids, _agent_uids)
 _any_users = _image_users | st.builds(Ids, _uids, _uids) | st.sampled_from([ROOT, Ids(0, 1000), Ids(1000, 0)])
 """What an image may say, root and the group root among it."""
 _accesses = st.sampled_from(get_args(StrategyName))
-_wanted = st.sampled_from(get_args(StrategySetting))
+_settings = st.sampled_from(get_args(StrategySetting))
 
 
 @st.composite
@@ -40,17 +40,17 @@ def _fleets(draw: st.DrawFn) -> dict[str, Any]:
     return {"host": host, "agent": agent, "managed": place == "managed", "squash": squash, "local": place == "local"}
 
 
-def _refusal(wanted: StrategySetting, case: dict[str, Any]) -> str:
+def _refusal(setting: StrategySetting, case: dict[str, Any]) -> str:
     try:
-        choose(wanted, **case)
+        choose(setting, **case)
     except AccessError as error:
         return error.reason
     return ""
 
 
-def _accepted(wanted: StrategySetting, case: dict[str, Any]) -> Strategy | None:
+def _accepted(setting: StrategySetting, case: dict[str, Any]) -> Strategy | None:
     try:
-        return choose(wanted, **case)
+        return choose(setting, **case)
     except AccessError:
         return None
 
@@ -58,12 +58,12 @@ def _accepted(wanted: StrategySetting, case: dict[str, Any]) -> Strategy | None:
 @given(_fleets())
 def test_the_agent_is_never_root(case: dict[str, Any]) -> None:
     """Whatever is wanted, and whatever its group; an agent of another uid may have the group root."""
-    for wanted in get_args(StrategySetting):
+    for setting in get_args(StrategySetting):
         if case["agent"].uid == 0:
             with pytest.raises(AccessError, match="Claude Code refuses"):
-                choose(wanted, **case)
+                choose(setting, **case)
         else:
-            assert "would be root" not in _refusal(wanted, case)
+            assert "would be root" not in _refusal(setting, case)
 
 
 @given(_hosts, _any_users)
@@ -87,14 +87,14 @@ def test_only_a_host_that_is_neither_root_nor_1000_is_its_agent(host: Ids, agent
 
 @given(_squashes(), st.builds(Ids, _uids, _uids))
 def test_a_squash_maps_whom_it_says(squash: Squash, ids: Ids) -> None:
-    seen = squash.seen(ids)
+    mapped = squash.seen(ids)
     if squash.maps == "all":
-        assert seen == squash.anonymous
+        assert mapped == squash.anonymous
     elif squash.maps == "root":
-        assert seen.uid == (squash.anonymous.uid if ids.uid == 0 else ids.uid)
-        assert seen.gid == (squash.anonymous.gid if ids.gid == 0 else ids.gid)
+        assert mapped.uid == (squash.anonymous.uid if ids.uid == 0 else ids.uid)
+        assert mapped.gid == (squash.anonymous.gid if ids.gid == 0 else ids.gid)
     else:
-        assert seen == ids
+        assert mapped == ids
 
 
 @given(_squashes())
@@ -142,10 +142,10 @@ def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None
     assert chosen is None or chosen.name in possible
 
 
-@given(_fleets(), _wanted)
-def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], wanted: StrategySetting) -> None:
+@given(_fleets(), _settings)
+def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting: StrategySetting) -> None:
     """The collapsed rule: host and agent are one to the server, or the host is root there and gives away."""
-    choice = _accepted(wanted, case)
+    choice = _accepted(setting, case)
     assume(choice is not None)
     assert choice is not None
     squash: Squash | None = case["squash"]
@@ -169,15 +169,15 @@ def test_squashed_to_the_agent_everybodys_files_are_the_agents(host: Ids, image_
     assert squash.seen(host) == squash.seen(agent) == squash.seen(ROOT) == agent
 
 
-@given(_hosts, _image_users, _wanted)
-def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, wanted: StrategySetting) -> None:
+@given(_hosts, _image_users, _settings)
+def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, setting: StrategySetting) -> None:
     """An operator who states what the role would write anyway is not refused, and gets the same strategy."""
     agent = agent_of(host, image_user)
-    choice = _accepted(wanted, {"host": host, "agent": agent, "managed": True, "squash": None})
+    choice = _accepted(setting, {"host": host, "agent": agent, "managed": True, "squash": None})
     assume(choice is not None)
     assert choice is not None
     squash = squash_for(choice.name, agent)
-    again = choose(wanted, host, agent, managed=True, squash=squash)
+    again = choose(setting, host, agent, managed=True, squash=squash)
     assert again.name == choice.name
 
 
@@ -186,20 +186,20 @@ def test_a_managed_server_always_offers_squash(host: Ids, image_user: Ids) -> No
     assert choose("auto", host, agent_of(host, image_user), managed=True, squash=None).name == "squash"
 
 
-@given(_fleets(), _wanted)
-def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], wanted: StrategySetting) -> None:
+@given(_fleets(), _settings)
+def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], setting: StrategySetting) -> None:
     try:
-        choose(wanted, **case)
+        choose(setting, **case)
     except AccessError as error:
         assert error.ways
         assert str(error).startswith(error.reason)
         for way in error.ways:
-            _apply(way, case, wanted)
+            _apply(way, case, setting)
     else:
         assume(False)
 
 
-def _apply(way: dict[str, Any], case: dict[str, Any], wanted: StrategySetting) -> None:
+def _apply(way: dict[str, Any], case: dict[str, Any], setting: StrategySetting) -> None:
     changed = dict(case)
     assert set(way) <= {"pods_access", "pods_export_options", "nanoclaw_uid", "nanoclaw_image_uid"}
     if "pods_export_options" in way:
@@ -211,7 +211,7 @@ def _apply(way: dict[str, Any], case: dict[str, Any], wanted: StrategySetting) -
     if "nanoclaw_uid" in way:
         changed["host"] = Ids(way["nanoclaw_uid"], case["host"].gid)
         changed["agent"] = agent_of(changed["host"], case["agent"])
-    choose(way.get("pods_access", wanted), **changed)
+    choose(way.get("pods_access", setting), **changed)
 
 
 @given(_squashes(), _hosts, _image_users, _accesses, st.booleans())

@@ -29,7 +29,7 @@ _squashes = st.builds(Squash, st.sampled_from(["none", "root", "all"]), _anonymo
 _groups = st.none() | st.sampled_from([0, 100, 1000])
 
 
-def seen_by(squash: Squash, host: Ids, agent: Ids, group: int | None = None) -> ServerObservation:
+def observed_by(squash: Squash, host: Ids, agent: Ids, group: int | None = None) -> ServerObservation:
     """What the program prints where everybody may make a directory. `group`: what all inherit from the export."""
     owners = {"host": squash.seen(host), "agent": squash.seen(agent), "root": squash.seen(ROOT)}
     made: Any = {name: [ids.uid, ids.gid if group is None else group] for name, ids in owners.items()}
@@ -39,63 +39,65 @@ def seen_by(squash: Squash, host: Ids, agent: Ids, group: int | None = None) -> 
     return ServerObservation("seen", "", made, None if root.uid == 0 or own else "EPERM", True, point, [])
 
 
-def seen(host: Any = "EACCES", agent: Any = "EACCES", root: Any = "EACCES", **more: Any) -> ServerObservation:
+def observation(host: Any = "EACCES", agent: Any = "EACCES", root: Any = "EACCES", **more: Any) -> ServerObservation:
     made = {"host": host, "agent": agent, "root": root}
     some = isinstance(host, list) or isinstance(root, list)
-    return ServerObservation(**{**_SEEN, "made": made, "given": some, **more})
+    return ServerObservation(**{**_OBSERVED, "made": made, "given": some, **more})
 
 
-_SEEN: dict[str, Any] = {"state": "seen", "text": "", "chown": None, "mount_point": None, "left": []}
+_OBSERVED: dict[str, Any] = {"state": "seen", "text": "", "chown": None, "mount_point": None, "left": []}
 
 
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _groups)
-def test_the_squash_that_was_seen_means_the_same_for_each_of_them(
+def test_the_observed_squash_means_the_same_for_each_of_them(
     host: Ids, image_user: Ids, squash: Squash, group: int | None
 ) -> None:
     agent = agent_of(host, image_user)
-    looked = seen_by(squash, host, agent, group)
-    found = observed_squash(looked, host, agent)
-    assert found is not None
-    assert [found.seen(ids).uid for ids in (host, agent, ROOT)] == [squash.seen(ids).uid for ids in (host, agent, ROOT)]
+    looked = observed_by(squash, host, agent, group)
+    result = observed_squash(looked, host, agent)
+    assert result is not None
+    assert [result.seen(ids).uid for ids in (host, agent, ROOT)] == [
+        squash.seen(ids).uid for ids in (host, agent, ROOT)
+    ]
     assert contradiction(looked, squash, host, agent) is None
-    lives = [expected_life("native", host, agent, each) for each in (found, squash)]
+    lives = [expected_life("native", host, agent, each) for each in (result, squash)]
     assert [lives[0][action].outcome for action in NEEDED] == [lives[1][action].outcome for action in NEEDED]
 
 
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _squashes, st.sampled_from(["auto", "squash", "chown", "native"]))
 def test_the_way_out_of_a_contradiction_is_one(
-    host: Ids, image_user: Ids, squash: Squash, stated: Squash, wanted: StrategySetting
+    host: Ids, image_user: Ids, squash: Squash, stated: Squash, setting: StrategySetting
 ) -> None:
     agent = agent_of(host, image_user)
-    looked = seen_by(squash, host, agent)
-    text = contradiction(looked, stated, host, agent, wanted)
+    looked = observed_by(squash, host, agent)
+    text = contradiction(looked, stated, host, agent, setting)
     differs = any(squash.seen(ids).uid != stated.seen(ids).uid for ids in (host, agent, ROOT))
     assert (text is not None) == differs
     if text is None:
         return
-    found = observed_squash(looked, host, agent)
-    assert found is not None and contradiction(looked, found, host, agent, wanted) is None
+    result = observed_squash(looked, host, agent)
+    assert result is not None and contradiction(looked, result, host, agent, setting) is None
     try:
-        choose(wanted, host, agent, managed=False, squash=found)
+        choose(setting, host, agent, managed=False, squash=result)
     except AccessError as error:
         assert text.endswith(f": {error}")
     else:
-        assert text.endswith(f": say what it does ({list(found.options())!r})")
+        assert text.endswith(f": say what it does ({list(result.options())!r})")
 
 
 @pytest.mark.parametrize(
     ("looked", "host", "squash"),
     [
-        (seen([0, 100], [1000, 100], [0, 100]), ROOT, Squash("none")),
-        (seen([1000, 100], [1000, 100]), A, Squash("root")),
-        (seen("EACCES", [1000, 1000]), ROOT, Squash("root")),
-        (seen([1000, 1000], [1000, 1000], "EPERM"), A, Squash("root")),
-        (seen([1000, 1000], [1000, 1000], "EIO"), A, None),
-        (seen("EACCES", "EACCES", [0, 0]), A, Squash("none")),
-        (seen([1500, 1500], [1600, 1600], [0, 0]), A, None),
-        (seen(), A, None),
+        (observation([0, 100], [1000, 100], [0, 100]), ROOT, Squash("none")),
+        (observation([1000, 100], [1000, 100]), A, Squash("root")),
+        (observation("EACCES", [1000, 1000]), ROOT, Squash("root")),
+        (observation([1000, 1000], [1000, 1000], "EPERM"), A, Squash("root")),
+        (observation([1000, 1000], [1000, 1000], "EIO"), A, None),
+        (observation("EACCES", "EACCES", [0, 0]), A, Squash("none")),
+        (observation([1500, 1500], [1600, 1600], [0, 0]), A, None),
+        (observation(), A, None),
     ],
 )
 def test_only_what_uids_and_rights_show_is_concluded(looked: ServerObservation, host: Ids, squash: Squash) -> None:
@@ -104,21 +106,21 @@ def test_only_what_uids_and_rights_show_is_concluded(looked: ServerObservation, 
 
 @pytest.mark.parametrize("root", ["EACCES", "EPERM"])
 def test_a_root_that_is_refused_is_not_left_as_it_is(root: str) -> None:
-    text = contradiction(seen([1000, 1000], [1000, 1000], root), Squash("none"), A, A)
+    text = contradiction(observation([1000, 1000], [1000, 1000], root), Squash("none"), A, A)
     assert (
         text is not None and f"no_root_squash would let root make anything, and the server refuses it ({root})" in text
     )
 
 
 def test_a_root_that_may_give_nothing_away_is_not_left_as_it_is() -> None:
-    text = contradiction(seen([1000, 1000], [1000, 1000], "EIO", chown="EPERM"), Squash("none"), A, A)
+    text = contradiction(observation([1000, 1000], [1000, 1000], "EIO", chown="EPERM"), Squash("none"), A, A)
     assert text == (
         "no_root_squash would let root give files away, and the server refuses it (EPERM): "
         "let the server do what pods_export_options says"
     )
 
 
-def test_a_server_that_was_not_seen_tells_nothing() -> None:
+def test_a_server_that_was_not_observed_tells_nothing() -> None:
     silent = ServerObservation("ETIMEDOUT", "no end within 20 s", {}, None, False, None, ["x-*, perhaps"])
     assert observed_squash(silent, ROOT, A) is None
     assert description(silent) == "not observed: no end within 20 s; left there: x-*, perhaps"
@@ -126,47 +128,55 @@ def test_a_server_that_was_not_seen_tells_nothing() -> None:
 
 @pytest.mark.parametrize("chown", ["EINVAL", None])
 def test_ids_that_are_lost_are_no_squash(chown: str | None) -> None:
-    nobody = seen([NOBODY, NOBODY], [NOBODY, NOBODY], [NOBODY, NOBODY], chown=chown)
+    nobody = observation([NOBODY, NOBODY], [NOBODY, NOBODY], [NOBODY, NOBODY], chown=chown)
     assert mapping_is_broken(nobody, A)
     assert observed_squash(nobody, ROOT, A) is None
 
 
 def test_everybody_as_nobody_is_a_squash_where_root_may_give_nothing_away() -> None:
-    nobody = seen_by(Squash("all"), ROOT, A)
+    nobody = observed_by(Squash("all"), ROOT, A)
     assert not mapping_is_broken(nobody, A)
     assert observed_squash(nobody, ROOT, A) == Squash("all")
 
 
 _WISH = Wish("/vol/pods", "auto", ROOT, A, None)
-_RESTRICTED = seen([0, 0], [1000, 1000], [0, 0], chown="EPERM")
+_RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
 
 
 @pytest.mark.parametrize(
     ("looked", "key", "text"),
     [
         (None, "pods_server", "could not be looked at"),
-        (seen(), "pods_server", "give /vol/pods to the agent (1000:1000) on the server"),
-        (seen("EROFS", "EROFS", "EROFS"), "pods_server", "refused (EROFS): nobody may make anything there; let the"),
-        (seen("EACCES", "EACCES", "ENOSPC"), "pods_server", "free some space"),
-        (seen("EIO", "EIO", "EIO"), "pods_server", "see the logs"),
-        (seen("EIO", [1000, 1000], "EIO"), "pods_server", "which tells no squash"),
+        (observation(), "pods_server", "give /vol/pods to the agent (1000:1000) on the server"),
         (
-            seen(state="EACCES", text="denied"),
+            observation("EROFS", "EROFS", "EROFS"),
+            "pods_server",
+            "refused (EROFS): nobody may make anything there; let the",
+        ),
+        (observation("EACCES", "EACCES", "ENOSPC"), "pods_server", "free some space"),
+        (observation("EIO", "EIO", "EIO"), "pods_server", "see the logs"),
+        (observation("EIO", [1000, 1000], "EIO"), "pods_server", "which tells no squash"),
+        (
+            observation(state="EACCES", text="denied"),
             "pods_server",
             "(EACCES): let it export /vol/pods to this host's address",
         ),
-        (seen(state="ETIMEDOUT", text=""), "pods_server", "(ETIMEDOUT): start the server, or let this host reach it"),
+        (
+            observation(state="ETIMEDOUT", text=""),
+            "pods_server",
+            "(ETIMEDOUT): start the server, or let this host reach it",
+        ),
         (_RESTRICTED, "pods_access", "refuses root to give files away (EPERM: it restricts chown)"),
         (
-            seen([1000, 1000], [1000, 1000], [1000, 1000], mount_point="EACCES"),
+            observation([1000, 1000], [1000, 1000], [1000, 1000], mount_point="EACCES"),
             "pods_server",
             "dockerd cannot make /workspace/agent, and no container starts",
         ),
     ],
 )
-def test_what_cannot_work_or_was_not_seen_is_refused(looked: ServerObservation | None, key: str, text: str) -> None:
-    ((found, why),) = refusals(_WISH, looked)
-    assert found == key and text in why
+def test_what_cannot_work_or_was_not_observed_is_refused(looked: ServerObservation | None, key: str, text: str) -> None:
+    ((refused_key, why),) = refusals(_WISH, looked)
+    assert refused_key == key and text in why
 
 
 @settings(deadline=None)
@@ -174,7 +184,7 @@ def test_what_cannot_work_or_was_not_seen_is_refused(looked: ServerObservation |
 def test_what_works_is_not_refused(host: Ids, image_user: Ids, squash: Squash, group: int | None) -> None:
     agent = agent_of(host, image_user)
     for stated in (None, squash):
-        assert list(refusals(Wish("/vol", "auto", host, agent, stated), seen_by(squash, host, agent, group))) == []
+        assert list(refusals(Wish("/vol", "auto", host, agent, stated), observed_by(squash, host, agent, group))) == []
 
 
 def test_restricted_chown_does_not_matter_where_nothing_is_given_away() -> None:

@@ -73,7 +73,7 @@ def outcome(case: Case, action: Action) -> str | None:
         ),
     ],
 )
-def test_rows_that_were_seen(case: Case, action: Action, expected: str) -> None:
+def test_rows_that_were_observed(case: Case, action: Action, expected: str) -> None:
     assert outcome(case, action) == expected
 
 
@@ -222,15 +222,15 @@ def test_what_does_not_exist_is_an_error(make: Callable[[], object], says: str) 
 
 
 @given(_ids, _users, _kinds, st.sampled_from([0o755, 0o700, 0o2775]))
-def test_squash_to_the_agent_makes_new_sessions_right_at_birth(
+def test_squash_to_the_agent_makes_new_sessions_right_at_creation(
     host: Ids, image_user: Ids, kind: FileSystem, mode: int
 ) -> None:
     agent = agent_of(host, image_user) if host.uid else image_user
     case = Case(host, image_user, Storage(kind, Squash("all", agent)), Node(agent, mode))
     life = live(case)
     assert {action: life[action].reason for action in NEEDED if life[action].outcome != "allowed"} == {}
-    # Whose each of them is where it is stored, before anybody gave anything away: in the reason for which it is used.
-    whose = {
+    # The stored owner of each, before any chown: named in the reason of the action that uses it.
+    owners = {
         "agent reads inbound.db": f"inbound.db is {agent} 0644",
         "agent writes outbound.db": f"outbound.db is {agent} 0644",
         "agent touches .heartbeat": f"the session directory is {agent} ",
@@ -238,7 +238,7 @@ def test_squash_to_the_agent_makes_new_sessions_right_at_birth(
         "agent writes into .claude-shared": f".claude-shared is {agent} ",
     }
     if agent.uid != 0:
-        assert {action for action, text in whose.items() if text not in life[word(action)].reason} == set()
+        assert {action for action, text in owners.items() if text not in life[word(action)].reason} == set()
 
 
 @st.composite
@@ -253,7 +253,7 @@ def _given_cases(draw: st.DrawFn) -> Case:
     return Case(host, agent, Storage(kind, squash), tree, giver=giver)
 
 
-BORN: tuple[Action, ...] = ACTIONS[:3]
+CREATED: tuple[Action, ...] = ACTIONS[:3]
 AGENT: list[Action] = [action for action in ACTIONS if action.startswith("agent")]
 HOST_ACTIONS = [action for action in ACTIONS if action.startswith("host")]
 
@@ -265,9 +265,9 @@ def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
     chown: Action = (
         "host chowns the tree to the agent" if case.giver == "host" else "guard chowns the tree to the agent"
     )
-    before = (*BORN, chown, *(AGENT if used else []))
-    born = live(case, before)
-    assume([born[action].outcome for action in (*BORN, chown)] == ["allowed"] * 4)
+    before = (*CREATED, chown, *(AGENT if used else []))
+    created = live(case, before)
+    assume([created[action].outcome for action in (*CREATED, chown)] == ["allowed"] * 4)
     life = live(case, (*before, *actions, *AGENT))
     assert {action: life[action].reason for action in AGENT if life[action].outcome != "allowed"} == {}
 
@@ -275,13 +275,15 @@ def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
 def test_what_is_there_keeps_its_owner_when_it_is_created_again() -> None:
     """O_CREAT and mkdir -p: a host that is root and makes everything anew takes nothing back."""
     given = Case(ROOT, A, LOCAL, TREE, giver="host")
-    again = live(given, (*BORN, "host chowns the tree to the agent", *BORN, "agent writes outbound.db"))
+    again = live(given, (*CREATED, "host chowns the tree to the agent", *CREATED, "agent writes outbound.db"))
     assert "outbound.db is 1000:1000 0644" in again["agent writes outbound.db"].reason
     not_given = Case(ROOT, A, LOCAL, TREE)
-    assert live(not_given, (*BORN, *BORN, "agent writes outbound.db"))["agent writes outbound.db"].errno == "EACCES"
+    assert (
+        live(not_given, (*CREATED, *CREATED, "agent writes outbound.db"))["agent writes outbound.db"].errno == "EACCES"
+    )
     other_writer = Case(Ids(1000, 1000), Ids(1001, 1001), LOCAL, Node(A, 0o755), giver="server")
-    taken = live(other_writer, (*BORN, "server chowns the tree to the agent", *BORN))
-    assert [taken[action].errno for action in BORN] == [None, "EACCES", "EACCES"]
+    taken = live(other_writer, (*CREATED, "server chowns the tree to the agent", *CREATED))
+    assert [taken[action].errno for action in CREATED] == [None, "EACCES", "EACCES"]
 
 
 @given(_ids, _ids, st.none() | _squashes)

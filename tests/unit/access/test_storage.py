@@ -40,7 +40,7 @@ def test_sixteen_groups_travel_and_a_server_that_knows_better_takes_its_own() ->
 
 
 @pytest.mark.parametrize(
-    ("process", "bits", "whose"),
+    ("process", "bits", "owner"),
     [
         (Process("owner", Ids(1000, 7)), 7, "its owner"),
         (Process("group", Ids(7, 1001)), 5, "its group"),
@@ -49,11 +49,11 @@ def test_sixteen_groups_travel_and_a_server_that_knows_better_takes_its_own() ->
         (Process("other", Ids(7, 7), frozenset({1000})), 1, "others"),
     ],
 )
-def test_the_first_class_that_fits_counts(process: Process, bits: int, whose: str) -> None:
-    assert process.rights(Node(A, 0o6751)) == (bits, whose)
+def test_the_first_class_that_fits_counts(process: Process, bits: int, owner: str) -> None:
+    assert process.rights(Node(A, 0o6751)) == (bits, owner)
 
 
-def test_as_whom_a_process_acts_is_said_in_words() -> None:
+def test_a_process_is_described_by_its_ids() -> None:
     host, root = Process("the host process", HOST), Process("root", ROOT)
     assert Storage("local").says(host) == "the host process acts as 1500:1501"
     assert Storage("nfs4", ROOT_TO_AGENT).says(host) == "the host process acts as 1500:1501"

@@ -30,7 +30,7 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
-def test_an_access_is_chosen_or_refused_in_these_words(case: dict[str, Any]) -> None:
+def test_an_access_is_chosen_or_refused_with_this_text(case: dict[str, Any]) -> None:
     stated = {key: case[key] for key in ("chosen", "why", "refused", "ways") if key in case}
     assert outcome(case) == stated
 

@@ -197,7 +197,7 @@ def test_an_accepted_fleet_keeps_the_promises_of_the_plan(a: Any, b: Any) -> Non
     assert len(trees) == sum(one.source is not None for one in fleet.hosts.values())
 
 
-def test_a_large_fleet_with_one_mistake_for_all_is_said_shortly() -> None:
+def test_one_mistake_of_a_large_fleet_is_one_line() -> None:
     hosts = [host(f"h{n}", f"10.1.{n // 250}.{n % 250 + 1}", pods_export="/srv/pods/all") for n in range(1000)]
     with pytest.raises(FleetError) as raised:
         plan_fleet([SERVER, *hosts])

@@ -30,7 +30,7 @@ NUMBERS = {
     "mountvers": (3, 3),
 }
 SIZES = ("rsize", "wsize", "bsize")
-WORDS = {
+VALUES = {
     "lookupcache": ["all", "none", "pos", "positive"],
     "rdirplus": ["none", "force"],
     "write": ["lazy", "eager", "wait"],
@@ -62,9 +62,9 @@ BREAKING = {
 def refused(*options: str, unchecked: bool = False, **more: str) -> list[str]:
     """What is said of options, without the name of the setting and the advice."""
     key = "pods_mount_options_unchecked" if unchecked else "pods_mount_options"
-    found = list(mount_option_problems(HostSettings.model_validate({key: list(options), **more})))
-    assert all(setting == key and text.endswith("; leave it out") for setting, text in found), found
-    return [text.removesuffix("; leave it out").partition(" is refused: ")[2] for _setting, text in found]
+    problems = list(mount_option_problems(HostSettings.model_validate({key: list(options), **more})))
+    assert all(setting == key and text.endswith("; leave it out") for setting, text in problems), problems
+    return [text.removesuffix("; leave it out").partition(" is refused: ")[2] for _setting, text in problems]
 
 
 @pytest.mark.parametrize("option", FLAGS.split())
@@ -93,10 +93,10 @@ def test_a_size_is_a_multiple_of_1024(option: str) -> None:
         assert refused(f"{option}={wrong}") == ["expects a whole number from 1024 to 1048576, a multiple of 1024"]
 
 
-@pytest.mark.parametrize("option", WORDS)
-def test_an_option_with_words_accepts_these_alone(option: str) -> None:
-    text = [f"expects one of {', '.join(WORDS[option])}"]
-    for value in WORDS[option]:
+@pytest.mark.parametrize("option", VALUES)
+def test_an_option_with_fixed_values_accepts_these_alone(option: str) -> None:
+    text = [f"expects one of {', '.join(VALUES[option])}"]
+    for value in VALUES[option]:
         assert refused(f"{option}={value}") == []
     assert refused(f"{option}=some") == refused(f"{option}=some", unchecked=True) == text
     assert refused(option) == ([] if option in FLAGS.split() else text)
@@ -153,9 +153,9 @@ def test_all_options_together_fill_at_most_a_quarter_of_the_kernels_page(key: st
 )
 def test_programs_must_run_from_pods_that_hold_the_project_root(root: str, on_pods: bool, unchecked: bool) -> None:
     settings = {"pods_mount_options_unchecked" if unchecked else "pods_mount_options": ["noexec"]}
-    found = list(mount_option_problems(HostSettings.model_validate({**settings, "nanoclaw_root": root})))
+    problems = list(mount_option_problems(HostSettings.model_validate({**settings, "nanoclaw_root": root})))
     why = f"nanoclaw_root {root} is on the pods, and its programs run from there; leave it out"
-    assert found == [("pods_mount_options", f"'noexec' is refused: {why}")] * on_pods
+    assert problems == [("pods_mount_options", f"'noexec' is refused: {why}")] * on_pods
 
 
 @pytest.mark.parametrize("name", ["port", "mountport", "mountproto", "mountvers"])

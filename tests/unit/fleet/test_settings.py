@@ -34,8 +34,8 @@ from tasks.model.fleet.values import (
 _SPECIAL = set(" \t\n\r\0\"'\\$`;&|<>(){}[]*?#!~%=,:^")
 """Characters that mean something to exports(5), systemd (specifiers, quoting, lists), nfs(5) options or sh."""
 
-_near_words = st.text(st.sampled_from("abz09/._@+-%$ \n'\"\\#(*:=,~") | st.characters(), max_size=40)
-_adversarial = _near_words | _near_words.map("/".__add__) | st.text(max_size=40)
+_near_text = st.text(st.sampled_from("abz09/._@+-%$ \n'\"\\#(*:=,~") | st.characters(), max_size=40)
+_adversarial = _near_text | _near_text.map("/".__add__) | st.text(max_size=40)
 
 
 @cache
@@ -114,8 +114,8 @@ def test_git_urls_that_operators_use(url: str) -> None:
 @example("a/")
 def test_an_accepted_ref_is_one_that_git_accepts(text: str) -> None:
     if accepts(GitRef, text) is not None:
-        asked = subprocess.run(["git", "check-ref-format", "--allow-onelevel", text], check=False)
-        assert asked.returncode == 0
+        git = subprocess.run(["git", "check-ref-format", "--allow-onelevel", text], check=False)
+        assert git.returncode == 0
 
 
 @given(st.ip_addresses().map(str) | st.ip_addresses(v=6).map(lambda address: address.exploded) | _adversarial)

@@ -39,7 +39,7 @@ def refusals(*machines: Machine) -> list[str]:
 
 
 class Loud:
-    """An object whose words cannot be had."""
+    """An object that has no text."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no")
@@ -56,7 +56,7 @@ SURROGATE = b"caf\xe9".decode(errors="surrogateescape")
     [10**5000, -(10**5000), Loud(), b"\xff", SURROGATE, {10**5000: "x"}, {"A": 10**5000}, [10**5000], [Loud()], {1, 2}],
     ids=["long", "negative", "object", "bytes", "surrogate", "key", "value", "entry", "entry object", "set"],
 )
-def test_whatever_a_setting_holds_is_refused_in_words_that_can_be_printed(key: str, value: Any) -> None:
+def test_whatever_a_setting_holds_its_refusal_can_be_printed(key: str, value: Any) -> None:
     assert key in refusals(host(**{key: value}))
 
 
@@ -199,7 +199,7 @@ def test_connectors_of_one_machine_are_one_place() -> None:
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=3), min_size=1, max_size=9, unique=True))
-def test_each_of_a_group_is_told_all_others_or_how_many_more(names: list[str]) -> None:
+def test_each_of_a_group_names_all_others_or_how_many_more(names: list[str]) -> None:
     others = Others(names)
     for name in names:
         expected = sorted(set(names) - {name})
@@ -208,11 +208,11 @@ def test_each_of_a_group_is_told_all_others_or_how_many_more(names: list[str]) -
 
 
 @given(st.sampled_from(sorted(SETTINGS)), st.data())
-def test_a_letter_more_or_less_is_found(name: str, data: st.DataObject) -> None:
+def test_a_name_with_a_letter_more_or_less_is_recognised(name: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(name) - 1))
     for wrong in (name[:place] + name[place + 1 :], name[:place] + "q" + name[place:], name.upper()):
-        found = Names(SETTINGS).near(wrong)
-        assert found is not None and abs(len(skeleton(found)) - len(skeleton(wrong))) <= 1
+        nearest = Names(SETTINGS).near(wrong)
+        assert nearest is not None and abs(len(skeleton(nearest)) - len(skeleton(wrong))) <= 1
 
 
 def _shared(n: int) -> list[Machine]:

@@ -57,8 +57,8 @@ def find_pnpm() -> str | None:
     prefix = PROJECT / "build" / "pnpm"
     program = prefix / "node_modules/.bin/pnpm"
     if not program.exists() and (npm := shutil.which("npm")):
-        words = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(prefix)]
-        subprocess.run([*words, manifest["packageManager"]], capture_output=True, timeout=300, check=False)
+        argv = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(prefix)]
+        subprocess.run([*argv, manifest["packageManager"]], capture_output=True, timeout=300, check=False)
     return str(program) if program.exists() else None
 
 
@@ -118,8 +118,8 @@ class Install:
 
     def step(self, name: str, v1: Path, *more: str) -> subprocess.CompletedProcess[str]:
         """Runs a step of the migration, as `pnpm exec tsx` does."""
-        words = ["packages/tsx/tsx.sh", f"setup/migrate-v2/{name}.ts", str(v1), *more]
-        return subprocess.run(words, cwd=self.root, capture_output=True, text=True, timeout=60, check=False)
+        argv = ["packages/tsx/tsx.sh", f"setup/migrate-v2/{name}.ts", str(v1), *more]
+        return subprocess.run(argv, cwd=self.root, capture_output=True, text=True, timeout=60, check=False)
 
     def log(self) -> str:
         return (self.fake / "host.log").read_text()
@@ -131,10 +131,10 @@ class Install:
 
     def migrated(self, folder: str) -> Path:
         """The directory of the one session that a migration made for a folder's chat."""
-        wanted = f"SELECT id FROM agent_groups WHERE folder = '{folder}'"
+        query = f"SELECT id FROM agent_groups WHERE folder = '{folder}'"
         ((group, session),) = self.sql(
             "SELECT agent_group_id, id FROM sessions WHERE messaging_group_id IS NOT NULL AND thread_id IS NULL"
-            f" AND agent_group_id = ({wanted})"
+            f" AND agent_group_id = ({query})"
         )
         return self.root / f"data/v2-sessions/{group}/{session}"
 

@@ -79,7 +79,7 @@ def test_the_controllers_mirror_serves_another_suite(monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_a_system_without_debian_mirror_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_debian_mirror_gets_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NANOCLAW_PODS_MIRROR", raising=False)
     ubuntu = [Source("http://archive.test/ubuntu", "noble")]
     with pytest.raises(LabError, match="NANOCLAW_PODS_MIRROR"):

@@ -28,18 +28,18 @@ def test_a_lab_that_never_ran_says_how_to_start_it(tmp_path: Path, monkeypatch: 
         fresh["server"]
 
 
-def test_a_saved_lab_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_lab_is_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "LABS", tmp_path)
     (tmp_path / "x").mkdir()
     (tmp_path / "x/lab.json").write_text(
         '{"index": 7, "topology": [{"name": "s", "memory": 512, "docker": false, "git": true}]}'
     )
-    found = lab.Lab("x")
-    assert found["s"].address == "10.99.7.10"
-    assert found["s"].spec == server("s")
+    loaded = lab.Lab("x")
+    assert loaded["s"].address == "10.99.7.10"
+    assert loaded["s"].spec == server("s")
     assert lab.Lab("x", [host("h")])["h"].address == "10.99.7.10"
     with pytest.raises(LabError, match="it has s"):
-        found["t"]
+        loaded["t"]
 
 
 def test_a_process_number_that_now_belongs_to_another_program_does_not_count(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_host_key_is_forgotten_alone(tmp_path: Path) -> None:
     assert keys.known_hosts.read_text() == "10.99.0.10 ssh-ed25519 B\n"
 
 
-def test_a_failed_command_shows_what_it_said() -> None:
+def test_a_failed_command_shows_its_output() -> None:
     text = str(CommandFailedError("server", "false", 3, "out", "err"))
     assert all(part in text for part in ("server", "`false`", "3", "out", "err"))
 

@@ -43,8 +43,8 @@ def extra_mounts(install: Install, folder: str) -> list[str]:
     """What a container of a folder saw beside its own; its agent is asked something first."""
     assert install.chat("hello", migrated=folder).returncode == 0
     runs = [path.read_text().splitlines() for path in install.fake.glob("run-*")]
-    (words,) = (run for run in runs if f"nanoclaw-v2-{folder}-" in run[run.index("--name") + 1])
-    return [word for at, word in enumerate(words) if words[at - 1] == "-v" and ":/workspace/extra/" in word]
+    (argv,) = (run for run in runs if f"nanoclaw-v2-{folder}-" in run[run.index("--name") + 1])
+    return [word for at, word in enumerate(argv) if argv[at - 1] == "-v" and ":/workspace/extra/" in word]
 
 
 def test_the_conversation_of_v1_is_the_one_that_goes_on(install: Install) -> None:
@@ -105,7 +105,7 @@ def test_additional_mounts_are_those_that_the_allow_list_has(install: Install, t
     for name in ("papers/new", "papers/hush", "other"):
         (tmp_path / "srv" / name).mkdir(parents=True)
     srv = tmp_path / "srv"
-    wanted = [
+    expected = [
         {"hostPath": f"{srv}/papers/new", "containerPath": "new", "readonly": False},
         {"hostPath": f"{srv}/papers", "readonly": True},
         {"hostPath": f"{srv}/papers/hush", "containerPath": "hush"},
@@ -114,8 +114,8 @@ def test_additional_mounts_are_those_that_the_allow_list_has(install: Install, t
         {"hostPath": f"{srv}/papers", "containerPath": "../agent"},
         {"hostPath": f"{srv}/papers/gone", "containerPath": "gone"},
     ]
-    (install.root / "groups/papers/container.json").write_text(json.dumps({"additionalMounts": wanted}))
-    (install.root / "groups/family/container.json").write_text(json.dumps({"additionalMounts": wanted[:1]}))
+    (install.root / "groups/papers/container.json").write_text(json.dumps({"additionalMounts": expected}))
+    (install.root / "groups/family/container.json").write_text(json.dumps({"additionalMounts": expected[:1]}))
     allow(install, {"path": f"{srv}/papers", "allowReadWrite": True}, blocked=("hush",))
     install.start()
     assert extra_mounts(install, "papers") == [
@@ -152,8 +152,8 @@ def test_channels_are_installed_once_from_their_branch(install: Install) -> None
     subprocess.run([pnpm, "install", "--frozen-lockfile"], cwd=install.root, env=env, check=True, capture_output=True)
 
     def status(channel: str) -> str:
-        words = [f"setup/install-{channel}.sh"]
-        done = subprocess.run(words, cwd=install.root, env=env, capture_output=True, text=True, check=False)
+        scripts = [f"setup/install-{channel}.sh"]
+        done = subprocess.run(scripts, cwd=install.root, env=env, capture_output=True, text=True, check=False)
         return next(
             (line for line in done.stdout.splitlines() if line.startswith("STATUS: ")), done.stdout + done.stderr
         )

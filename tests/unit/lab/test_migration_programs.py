@@ -29,9 +29,9 @@ def install(tmp_path: Path) -> Iterator[Install]:
     yield from made(tmp_path)
 
 
-def run(name: str, **told: Any) -> dict[str, Any]:
-    words = program_argv(name, told)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+def run(name: str, **request: Any) -> dict[str, Any]:
+    argv = program_argv(name, request)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{name}: {done.stderr}"
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
@@ -60,8 +60,8 @@ def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install:
     run("v1.fix_up", view=str(view), root=str(install.root), unknown_senders=None, env_set=[], **me)
     (install.root / ".env").chmod(0o600)
     ids = {"agent": {"uid": 0, "gid": 0}, "host": {"uid": 0, "gid": 0}}
-    told = {"v1": str(v1), "root": str(install.root), "view": str(view), "deep": True, "seconds": 60}
-    answer = run("v1.audit.main", **told, **ids, left=[], env_set=[], lists=None)
+    request = {"v1": str(v1), "root": str(install.root), "view": str(view), "deep": True, "seconds": 60}
+    answer = run("v1.audit.main", **request, **ids, left=[], env_set=[], lists=None)
     assert answer["lost"] == []
     assert answer["counts"]["env"] == {"v1": 5, "v2": 5}
     assert (install.root / "groups/main/late.md").read_text() == "written after the first copy"

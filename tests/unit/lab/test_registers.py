@@ -58,14 +58,14 @@ def test_registers_that_are_too_short_are_filled_up(tmp_path: Path, monkeypatch:
     assert [path.suffix for path in tmp_path.iterdir()] == [".so"]
 
 
-def test_a_compiler_is_asked_for_where_the_processor_has_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_words, **_options: None)
-    asked = {}
+def test_a_compiler_is_required_where_the_processor_has_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
+    required = {}
     for amx in (False, True):
         monkeypatch.setattr(requirements, "has_amx", lambda amx=amx: amx)
-        asked[amx] = requirements.missing_packages()
-    assert "gcc libc6-dev" not in asked[False]
-    assert set(asked[True]) - set(asked[False]) == {"gcc libc6-dev"}
+        required[amx] = requirements.missing_packages()
+    assert "gcc libc6-dev" not in required[False]
+    assert set(required[True]) - set(required[False]) == {"gcc libc6-dev"}
 
 
 def test_only_there_is_something_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:

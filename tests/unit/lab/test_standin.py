@@ -60,10 +60,10 @@ def test_the_later_release_runs_only_after_a_new_install_and_a_new_build(install
 
 @pytest.fixture(scope="module")
 def pnpm() -> str:
-    found = find_pnpm()
-    if found is None:
+    pnpm_path = find_pnpm()
+    if pnpm_path is None:
         pytest.skip("neither pnpm nor an npm that gets it is on this machine")
-    return found
+    return pnpm_path
 
 
 @pytest.mark.parametrize("tag", standin.RELEASES)
@@ -77,14 +77,14 @@ def test_the_lock_file_is_one_that_pnpm_accepts_without_a_network(tmp_path: Path
         "@onecli-sh/sdk"
     }
     step = [pnpm, "exec", "tsx", "setup/migrate-v2/env.ts", str(tmp_path)]
-    said = subprocess.run(step, cwd=root, check=True, capture_output=True, text=True).stdout
-    assert said == "SKIPPED:no v1 .env\n"
+    output = subprocess.run(step, cwd=root, check=True, capture_output=True, text=True).stdout
+    assert output == "SKIPPED:no v1 .env\n"
     assert git("status", "--porcelain", cwd=root) == ""
 
 
 def test_only_a_host_that_is_neither_root_nor_1000_names_the_user(install: Install) -> None:
-    asked = "JSON.stringify([0, 1000, 1500].map((uid) => userArgs(uid, 1600)))"
-    script = f"import {{ userArgs }} from './dist/containers.js'; console.log({asked})"
+    result = "JSON.stringify([0, 1000, 1500].map((uid) => userArgs(uid, 1600)))"
+    script = f"import {{ userArgs }} from './dist/containers.js'; console.log({result})"
     answers = json.loads(install.node("--input-type=module", "-e", script).stdout)
     assert answers == [[], [], ["--user", "1500:1600", "-e", "HOME=/home/node"]]
 
@@ -167,11 +167,11 @@ as_root = pytest.mark.skipif(
 
 
 @as_root
-def test_a_root_host_and_an_agent_of_1000_reproduce_the_incident_until_the_tree_is_given_away(install: Install) -> None:
+def test_a_root_host_and_an_agent_of_1000_reproduce_the_incident_until_a_chown(install: Install) -> None:
     install.start(AGENT_UID="1000")
-    asked = 0
+    messages = 0
     for patience in (2, 4, 8, 16):  # on a busy machine an agent needs a while to fail
-        asked += 1
+        messages += 1
         silence = install.chat("hello", timeout=patience)
         assert silence.returncode == 1
         assert "the message is still open" in silence.stderr
@@ -186,7 +186,7 @@ def test_a_root_host_and_an_agent_of_1000_reproduce_the_incident_until_the_tree_
     for tree in (install.root / "data/v2-sessions", install.root / "groups"):
         subprocess.run(["chown", "-hR", "1000:1000", str(tree)], check=True)
     assert install.chat("and now?").stdout == "echo: and now?\n"
-    wait_for(lambda: install.log().count("Message delivered") == asked + 1)  # what had failed is answered too
+    wait_for(lambda: install.log().count("Message delivered") == messages + 1)  # what had failed is answered too
 
 
 @as_root

@@ -44,8 +44,8 @@ def stop(install: Install) -> None:
 
 
 def marked(install: Install, version: str = "") -> None:
-    words = ["node", "scripts/upgrade-state.js", "set", version, "nanoclaw-pods"]
-    subprocess.run(words, cwd=install.root, check=True, capture_output=True)
+    argv = ["node", "scripts/upgrade-state.js", "set", version, "nanoclaw-pods"]
+    subprocess.run(argv, cwd=install.root, check=True, capture_output=True)
 
 
 def test_it_ends_without_its_marker_and_with_that_of_another_version(at: At) -> None:

@@ -34,7 +34,7 @@ def v1(tmp_path: Path) -> Path:
     return tmp_path / "v1"
 
 
-def said(install: Install, step: str, v1: Path, *more: str) -> list[str]:
+def output(install: Install, step: str, v1: Path, *more: str) -> list[str]:
     """The lines of a step that ends well."""
     done = install.step(step, v1, *more)
     assert (done.returncode, done.stderr) == (0, "")
@@ -55,14 +55,14 @@ def continuation(install: Install, folder: str) -> str:
 
 def test_env_adds_what_is_missing_and_copies_the_whole(install: Install, v1: Path) -> None:
     (install.root / ".env").write_text("TZ=UTC")
-    assert said(install, "env", v1) == ["OK:copied=2,skipped=1", "COPIED:ANTHROPIC_API_KEY,TELEGRAM_BOT_TOKEN"]
-    assert said(install, "env", v1) == ["OK:copied=0,skipped=3"]
+    assert output(install, "env", v1) == ["OK:copied=2,skipped=1", "COPIED:ANTHROPIC_API_KEY,TELEGRAM_BOT_TOKEN"]
+    assert output(install, "env", v1) == ["OK:copied=0,skipped=3"]
     first, _, mark, *rest = (install.root / ".env").read_text().splitlines()
     assert (first, mark) == ("TZ=UTC", "# ── migrated from v1 ──")
     assert rest == [line for line in (v1 / ".env").read_text().splitlines() if line[:3] in ("ANT", "TEL")]
     assert (install.root / "data/env/env").read_text() == (install.root / ".env").read_text()
     (v1 / ".env").unlink()
-    assert said(install, "env", v1) == ["SKIPPED:no v1 .env"]
+    assert output(install, "env", v1) == ["SKIPPED:no v1 .env"]
 
 
 def test_db_makes_groups_and_wiring_once(install: Install, v1: Path) -> None:
@@ -76,8 +76,8 @@ def test_db_makes_groups_and_wiring_once(install: Install, v1: Path) -> None:
         "ERROR:Discord channel 1190000000000000001 (discord): no network to ask Discord",
         "ERROR:Could not parse JID: odd",
     ]
-    assert said(install, "db", v1) == ["OK:groups=8,created=6,reused=0,skipped=2", *errors]
-    assert said(install, "db", v1) == ["OK:groups=8,created=0,reused=6,skipped=2", *errors]
+    assert output(install, "db", v1) == ["OK:groups=8,created=6,reused=0,skipped=2", *errors]
+    assert output(install, "db", v1) == ["OK:groups=8,created=0,reused=6,skipped=2", *errors]
     question = (
         "SELECT folder, g.name, channel_type, platform_id, m.name, is_group, unknown_sender_policy, engage_mode,"
         " engage_pattern, sender_scope, ignored_message_policy, session_mode, priority"
@@ -105,7 +105,7 @@ def test_db_says_why_it_did_nothing(install: Install, v1: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("FAIL:groups=1,created=0,reused=0,skipped=1\nERROR:Discord channel ")
     change(v1, "DELETE FROM registered_groups")
-    assert said(install, "db", v1) == ["SKIPPED:no registered groups in v1"]
+    assert output(install, "db", v1) == ["SKIPPED:no registered groups in v1"]
 
 
 def test_db_fails_without_the_column_that_older_versions_lack(install: Install, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_groups_lose_links_repositories_and_what_is_called_like_memory_or_logs(i
         (main / name).write_text(name)
     os.utime(main / "notes/today.md", (1, 1))
     skipped = f"SKIP:symlink {main}/latest"
-    assert said(install, "groups", v1) == [skipped, "OK:folders=9,claudes=9,files=1"]
-    assert said(install, "groups", v1) == [skipped, "OK:folders=9,claudes=0,files=0"]
+    assert output(install, "groups", v1) == [skipped, "OK:folders=9,claudes=9,files=1"]
+    assert output(install, "groups", v1) == [skipped, "OK:folders=9,claudes=0,files=0"]
     files = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if not path.is_dir())
     assert files == ["CLAUDE.local.md", "CLAUDE.md", "notes/today.md"]
     assert (copy / "CLAUDE.local.md").read_text() == "memory of main\n"
@@ -146,8 +146,8 @@ def test_sessions_and_tasks_need_the_central_database(install: Install, v1: Path
 
 
 def test_sessions_are_made_once_and_go_on_with_the_newest_file(install: Install, v1: Path) -> None:
-    said(install, "db", v1)
-    assert said(install, "sessions", v1) == ["OK:created=5,reused=0,skipped=2,files=13"]
+    output(install, "db", v1)
+    assert output(install, "sessions", v1) == ["OK:created=5,reused=0,skipped=2,files=13"]
     question = "SELECT thread_id, status, container_status FROM sessions"
     assert install.sql(question) == [(None, "active", "stopped")] * 5
     session = install.migrated("main")
@@ -163,7 +163,7 @@ def test_sessions_are_made_once_and_go_on_with_the_newest_file(install: Install,
         assert path.stat().st_mtime > v1_time  # a copy has the time of the copying
     for name in ("main-0", "main-1"):  # v1 says main-1
         os.utime(agent / f"{name}.jsonl", (2e9, 2e9))
-        assert said(install, "sessions", v1) == ["OK:created=0,reused=5,skipped=2,files=0"]
+        assert output(install, "sessions", v1) == ["OK:created=0,reused=5,skipped=2,files=0"]
         assert continuation(install, "main") == name
         os.utime(agent / f"{name}.jsonl", (1e9, 1e9))
 
@@ -177,13 +177,13 @@ def folders_with_a_session(install: Install) -> set[str]:
 def test_a_group_that_never_had_a_conversation_gets_its_session_from_the_view_alone(
     install: Install, v1: Path, tmp_path: Path
 ) -> None:
-    said(install, "db", v1)
-    said(install, "sessions", v1)
+    output(install, "db", v1)
+    output(install, "sessions", v1)
     assert "main" in folders_with_a_session(install) and "silent" not in folders_with_a_session(install)
     shutil.rmtree(v1 / "data/sessions")
-    assert said(install, "sessions", v1) == ["SKIPPED:no v1 data/sessions/ directory"]
+    assert output(install, "sessions", v1) == ["SKIPPED:no v1 data/sessions/ directory"]
     extract(v1, tmp_path / "view")
-    assert said(install, "sessions", tmp_path / "view")[0].startswith("OK:created=1,reused=5,")
+    assert output(install, "sessions", tmp_path / "view")[0].startswith("OK:created=1,reused=5,")
     outbound = install.migrated("silent") / "outbound.db"
     assert install.sql("SELECT * FROM session_state", outbound) == []
 
@@ -191,23 +191,23 @@ def test_a_group_that_never_had_a_conversation_gets_its_session_from_the_view_al
 def test_a_session_directory_without_a_home_gets_its_session_and_keeps_its_conversation(
     install: Install, v1: Path
 ) -> None:
-    said(install, "db", v1)
+    output(install, "db", v1)
     shutil.rmtree(v1 / "data/sessions/main")
     (v1 / "data/sessions/main").mkdir()
-    said(install, "sessions", v1)
+    output(install, "sessions", v1)
     outbound = install.migrated("main") / "outbound.db"
     assert install.sql("SELECT * FROM session_state", outbound) == []
     assert not (outbound.parents[1] / ".claude-shared").exists()
     install.sql("INSERT INTO session_state VALUES ('continuation:claude', 'mine', 'now')", outbound)
-    said(install, "sessions", v1)
+    output(install, "sessions", v1)
     assert continuation(install, "main") == "mine"
 
 
 def test_sessions_end_at_a_link_to_a_directory(install: Install, v1: Path) -> None:
-    said(install, "db", v1)
+    output(install, "db", v1)
     debug = v1 / "data/sessions/main/.claude/debug"
     debug.symlink_to("nowhere")
-    said(install, "sessions", v1)
+    output(install, "sessions", v1)
     debug.unlink()
     debug.symlink_to("projects")
     done = install.step("sessions", v1)
@@ -225,10 +225,10 @@ def test_tasks_are_filed_once_but_not_what_v1_calls_an_interval(install: Install
         ("then", "at", "2030-01-01"),
     ]
     change(v1, *(task.format(*map(repr, one)) + rest for one in given))
-    said(install, "db", v1)
+    output(install, "db", v1)
     # skipped: Discord's, the interval in milliseconds, 90m, and the cron line of two fields
-    assert said(install, "tasks", v1) == ["OK:active=9,migrated=5,skipped=4,failed=0"]
-    assert said(install, "tasks", v1) == ["OK:active=9,migrated=0,skipped=9,failed=0"]
+    assert output(install, "tasks", v1) == ["OK:active=9,migrated=5,skipped=4,failed=0"]
+    assert output(install, "tasks", v1) == ["OK:active=9,migrated=0,skipped=9,failed=0"]
     inbound = install.migrated("main") / "inbound.db"
     question = (
         "SELECT id, kind, series_id, status, recurrence, channel_type, platform_id FROM messages_in ORDER BY rowid"
@@ -245,12 +245,12 @@ def test_tasks_are_filed_once_but_not_what_v1_calls_an_interval(install: Install
     assert sorted(json.loads(content)) == ["migrated_from_v1", "prompt", "script"]
     assert json.loads(content)["migrated_from_v1"] == {"original_id": "morning", "context_mode": "isolated"}
     change(v1, "DELETE FROM scheduled_tasks")
-    assert said(install, "tasks", v1) == ["SKIPPED:no active tasks"]
+    assert output(install, "tasks", v1) == ["SKIPPED:no active tasks"]
 
 
-def test_a_task_that_cannot_be_filed_is_told_and_the_others_are_filed(install: Install, v1: Path) -> None:
-    said(install, "db", v1)
-    said(install, "sessions", v1)
+def test_a_task_that_cannot_be_filed_is_reported_and_the_others_are_filed(install: Install, v1: Path) -> None:
+    output(install, "db", v1)
+    output(install, "sessions", v1)
     (install.migrated("main") / "inbound.db").write_bytes(b"no database at all, but long enough to be looked at" * 20)
     done = install.step("tasks", v1)
     assert (done.returncode, done.stdout) == (0, "OK:active=5,migrated=1,skipped=2,failed=2\n")
@@ -263,11 +263,11 @@ def test_a_task_that_cannot_be_filed_is_told_and_the_others_are_filed(install: I
 def test_channel_auth_copies_what_it_knows_and_not_where_v1_keeps_the_pairing(install: Install, v1: Path) -> None:
     (v1 / "store/baileys/keys").mkdir(parents=True)
     (v1 / "store/baileys/keys/one.json").write_text("1")
-    said_first = said(install, "channel-auth", v1, "whatsapp", "telegram", "slack", "smoke")
-    assert said_first[0] == "OK:channels=4,env_keys=1,files=1"
-    assert said_first[1].startswith("MISSING:slack:SLACK_BOT_TOKEN (")
-    assert ",slack:SLACK_SIGNING_SECRET (" in said_first[1]
-    assert said(install, "channel-auth", v1, "whatsapp", "telegram") == ["OK:channels=2,env_keys=0,files=0"]
+    first_output = output(install, "channel-auth", v1, "whatsapp", "telegram", "slack", "smoke")
+    assert first_output[0] == "OK:channels=4,env_keys=1,files=1"
+    assert first_output[1].startswith("MISSING:slack:SLACK_BOT_TOKEN (")
+    assert ",slack:SLACK_SIGNING_SECRET (" in first_output[1]
+    assert output(install, "channel-auth", v1, "whatsapp", "telegram") == ["OK:channels=2,env_keys=0,files=0"]
     assert (v1 / "store/auth/creds.json").exists()
     assert sorted(path.name for path in (install.root / "store").iterdir()) == ["baileys"]
     assert install.step("channel-auth", v1).returncode == 1

@@ -45,11 +45,11 @@ def test_each_version_answers_and_has_the_schema_of_the_trees_made_for_tests(eac
     answer = each.chat('it\'s me, "quoted"\nand $(more)')
     assert (answer.returncode, answer.stdout) == (0, 'echo: it\'s me, "quoted"\nand $(more)\n'), answer.stderr
     version: Version = json.loads((each.root / "package.json").read_text())["version"]
-    with sqlite3.connect(":memory:") as expected, sqlite3.connect(each.root / "store/messages.db") as found:
+    with sqlite3.connect(":memory:") as expected, sqlite3.connect(each.root / "store/messages.db") as actual:
         create_tables(expected, version)
-        assert columns(found) == columns(expected)
-        assert found.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    assert ("is_main" in columns(found)["registered_groups"]) == (version != "1.1.6")
+        assert columns(actual) == columns(expected)
+        assert actual.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert ("is_main" in columns(actual)["registered_groups"]) == (version != "1.1.6")
 
 
 def test_an_older_database_is_brought_to_the_version_that_starts(tmp_path: Path) -> None:
@@ -76,14 +76,14 @@ def test_a_conversation_is_one_session_that_survives_a_clean_stop_which_leaves_n
     assert folder == "main"
     ((name, lines),) = install.transcripts().items()
     assert name == session
-    said = [line["message"]["content"] for line in lines if line["type"] == "user"]  # type: ignore[index]
-    assert said == ["one", "two", "three"]
-    told = install.sql("SELECT content, is_bot_message FROM messages ORDER BY rowid")
-    assert told[:2] == [("one", 0), ("echo: one", 1)]
-    assert len(told) == 6
+    user_lines = [line["message"]["content"] for line in lines if line["type"] == "user"]  # type: ignore[index]
+    assert user_lines == ["one", "two", "three"]
+    messages = install.sql("SELECT content, is_bot_message FROM messages ORDER BY rowid")
+    assert messages[:2] == [("one", 0), ("echo: one", 1)]
+    assert len(messages) == 6
     cursors = install.sql("SELECT value FROM router_state WHERE key = 'last_agent_timestamp'")[0][0]
-    asked = install.sql("SELECT MAX(timestamp) FROM messages WHERE NOT is_bot_message")[0][0]
-    assert json.loads(str(cursors)) == {"tg:1000": asked}
+    last_sent = install.sql("SELECT MAX(timestamp) FROM messages WHERE NOT is_bot_message")[0][0]
+    assert json.loads(str(cursors)) == {"tg:1000": last_sent}
 
 
 def test_a_stop_of_all_processes_at_once_leaves_no_journal(install: Install) -> None:
@@ -94,8 +94,8 @@ def test_a_stop_of_all_processes_at_once_leaves_no_journal(install: Install) -> 
         process.on('SIGTERM', () => {{}});
         await transaction('store/messages.db', '{many}');
     """
-    words = ["node", "--input-type=module", "-e", script]
-    with subprocess.Popen(words, cwd=install.root, start_new_session=True) as unit:
+    argv = ["node", "--input-type=module", "-e", script]
+    with subprocess.Popen(argv, cwd=install.root, start_new_session=True) as unit:
         wait_for((install.root / "store/messages.db-journal").exists)
         os.killpg(unit.pid, signal.SIGTERM)
     assert unit.returncode == 0
@@ -179,8 +179,8 @@ def test_due_tasks_run_and_say_when_they_run_next(install: Install) -> None:
     ],
 )
 def test_cron_lines_mean_what_cron_means_by_them(install: Install, line: str, now: str, expected: str) -> None:
-    asked = f"nextCron('{line}', new Date('{now}')).toISOString()"
-    script = f"import {{ nextCron }} from './dist/schedule.js'; console.log({asked})"
+    result = f"nextCron('{line}', new Date('{now}')).toISOString()"
+    script = f"import {{ nextCron }} from './dist/schedule.js'; console.log({result})"
     done = install.node("--input-type=module", "-e", script)
     assert done.stdout.strip() == expected, done.stderr
 
@@ -204,7 +204,7 @@ def test_a_killed_host_answers_after_its_next_start_what_was_open_and_no_history
     wait_for(lambda: install.sql("SELECT content FROM messages WHERE is_bot_message") == [("echo: meanwhile",)])
 
 
-def test_what_cannot_be_asked_is_said(install: Install) -> None:
+def test_an_impossible_message_is_refused(install: Install) -> None:
     refused = install.chat("hello", folder="nobody")
     assert (refused.returncode, refused.stderr) == (1, "refused: no group has the folder nobody\n")
     assert install.node("dist/chat.js").returncode == 2
@@ -212,11 +212,11 @@ def test_what_cannot_be_asked_is_said(install: Install) -> None:
     assert "Failed to start NanoClaw" in install.log()
 
 
-@pytest.mark.parametrize(("how", "wanted"), [("system", "multi-user.target"), ("user", "default.target")])
-def test_the_unit_is_the_one_of_the_version(each: Install, how: str, wanted: str) -> None:
+@pytest.mark.parametrize(("how", "expected"), [("system", "multi-user.target"), ("user", "default.target")])
+def test_the_unit_is_the_one_of_the_version(each: Install, how: str, expected: str) -> None:
     each.setup(how)
     lines = (each.fake / "nanoclaw.service").read_text().splitlines()
-    assert f"WantedBy={wanted}" in lines
+    assert f"WantedBy={expected}" in lines
     assert f"WorkingDirectory={each.root}" in lines
     assert f"StandardOutput=append:{each.root}/logs/nanoclaw.log" in lines
     assert any(line.startswith("ExecStart=") and line.endswith(f" {each.root}/dist/index.js") for line in lines)

@@ -76,9 +76,9 @@ class Install:
         places = {"UNIT_DIR": str(self.fake)} | env
         subprocess.run(["./setup.sh", how], cwd=self.root, env=self.env | places, check=True, timeout=60)
 
-    def node(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def node(self, *args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["node", *words], cwd=self.root, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            ["node", *args], cwd=self.root, env=self.env, capture_output=True, text=True, timeout=60, check=False
         )
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:

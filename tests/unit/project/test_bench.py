@@ -63,17 +63,17 @@ print(json.dumps([astuple(timing), *said]))
 """
 
 
-def timed_alone(words: list[str], limit: float) -> tuple[timed.Timing, int, str, str]:
+def timed_alone(argvt: list[str], limit: float) -> tuple[timed.Timing, int, str, str]:
     """`timed` as the bench runs it: once something has imported gevent's patches, gevent takes the ends of children."""
-    asked = [sys.executable, "-c", ALONE, json.dumps(words), str(limit)]
-    done = subprocess.run(asked, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=60)
+    outer_argv = [sys.executable, "-c", ALONE, json.dumps(argvt), str(limit)]
+    done = subprocess.run(outer_argv, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=60)
     timing, code, out, err = json.loads(done.stdout)
     return timed.Timing(*timing), code, out, err
 
 
-def test_a_command_is_timed_and_its_words_are_kept() -> None:
-    words = "import sys, time; time.sleep(0.3); print('out'); sys.exit('err')"
-    timing, code, out, err = timed_alone([sys.executable, "-c", words], 30)
+def test_a_command_is_timed_and_its_output_is_kept() -> None:
+    script = "import sys, time; time.sleep(0.3); print('out'); sys.exit('err')"
+    timing, code, out, err = timed_alone([sys.executable, "-c", script], 30)
     assert (code, out, err) == (1, "out\n", "err\n")
     assert timing.wall >= 0.3 and timing.cpu > 0
 
@@ -83,20 +83,20 @@ def test_a_command_without_end_is_ended() -> None:
     assert code < 0 and timing.wall < 30
 
 
-def test_a_lab_that_is_not_there_is_said() -> None:
-    found = timed.measure({timed.LAB_NAME: "never-started"})
-    assert found["measured"] is False and "never-started is not up" in found["why"]
-    assert "not measured" in timed.sentence(found)
+def test_a_missing_lab_is_reported() -> None:
+    figures = timed.measure({timed.LAB_NAME: "never-started"})
+    assert figures["measured"] is False and "never-started is not up" in figures["why"]
+    assert "not measured" in timed.sentence(figures)
     assert timed.measure({timed.LAB_NAME: "No Lab"})["why"].startswith("lab No Lab")
 
 
 def test_a_measurement_in_a_line() -> None:
-    found = timed.document("test", 4, timed.Timing(40, 10, 2))
-    assert found["seconds"] == {"wall": 40, "cpu": 10, "queued": 2, "waiting": 28}
-    assert "(4 machines): 40 s" in timed.sentence(found) and "28 s (70%)" in timed.sentence(found)
+    figures = timed.document("test", 4, timed.Timing(40, 10, 2))
+    assert figures["seconds"] == {"wall": 40, "cpu": 10, "queued": 2, "waiting": 28}
+    assert "(4 machines): 40 s" in timed.sentence(figures) and "28 s (70%)" in timed.sentence(figures)
 
 
-def test_why_a_run_failed_is_what_a_machine_said() -> None:
+def test_a_failed_run_shows_the_machines_last_line() -> None:
     log = "--> Connecting\n    [server] Connection refused\n\n--> pyinfra error: No hosts remaining!\n"
     assert timed.last_line(log) == "[server] Connection refused"
     assert timed.last_line("--> pyinfra error: wrong\n") == "--> pyinfra error: wrong"

@@ -48,7 +48,7 @@ def test_what_was_sent_meanwhile() -> None:
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1, 100), (0, 1)])
-def test_percentiles_are_values_that_were_seen(share: float, value: int) -> None:
+def test_percentiles_are_measured_values(share: float, value: int) -> None:
     assert figures.percentile([*range(100, 0, -1)], share) == value
 
 
@@ -71,23 +71,23 @@ def test_ratios_are_of_what_was_measured_and_none_of_the_rest() -> None:
         "some": {"ours": {"run": timing(4, 125)}, "ansible": {"not_measured": "no package"}},
         "all": {},
     }
-    found = figures.ratios(cases, wrong=10)
-    assert found["nothing: ours / find, seconds"] == 1.5
-    assert found["nothing: ours / find, rpcs"] == 1.1
-    assert found["nothing: chown / ours, seconds"] == 20
-    assert found["nothing: chown / find, seconds"] == 30
-    assert found["nothing: chown / served, seconds"] == 15 and found["all: chown / served, seconds"] is None
-    assert found["nothing: chown / ours, rpcs"] == 8.18 and found["nothing: chown / find, rpcs"] == 9
-    assert found["some: extra rpcs of ours for each wrong entry"] == 1.5
-    assert found["some: ansible / ours, seconds"] is None and found["all: chown / ours, seconds"] is None
+    result = figures.ratios(cases, wrong=10)
+    assert result["nothing: ours / find, seconds"] == 1.5
+    assert result["nothing: ours / find, rpcs"] == 1.1
+    assert result["nothing: chown / ours, seconds"] == 20
+    assert result["nothing: chown / find, seconds"] == 30
+    assert result["nothing: chown / served, seconds"] == 15 and result["all: chown / served, seconds"] is None
+    assert result["nothing: chown / ours, rpcs"] == 8.18 and result["nothing: chown / find, rpcs"] == 9
+    assert result["some: extra rpcs of ours for each wrong entry"] == 1.5
+    assert result["some: ansible / ours, seconds"] is None and result["all: chown / ours, seconds"] is None
 
 
 def test_there_are_no_rpcs_on_a_local_disk() -> None:
     cases = {"nothing": {"find": {"seconds": 2}, "ours": {"run": {"seconds": 3}}}}
-    found = figures.ratios(cases, wrong=10)
-    assert found["nothing: ours / find, seconds"] == 1.5
-    assert found["nothing: ours / find, rpcs"] is None
-    assert found["some: extra rpcs of ours for each wrong entry"] is None
+    result = figures.ratios(cases, wrong=10)
+    assert result["nothing: ours / find, seconds"] == 1.5
+    assert result["nothing: ours / find, rpcs"] is None
+    assert result["some: extra rpcs of ours for each wrong entry"] is None
 
 
 def test_a_plan_says_what_it_leaves_out() -> None:
@@ -99,9 +99,9 @@ def test_a_plan_says_what_it_leaves_out() -> None:
 
 
 def test_the_program_of_the_role_is_measured_as_the_role_sends_it() -> None:
-    words = contestants.ours("/mnt/t", apply=True, anchor="/mnt")
-    assert words[:3] == ["python3", "-I", "-c"]
-    arguments = json.loads(words[5])
+    argv = contestants.ours("/mnt/t", apply=True, anchor="/mnt")
+    assert argv[:3] == ["python3", "-I", "-c"]
+    arguments = json.loads(argv[5])
     assert arguments["apply"] is True and arguments["trees"][0]["mount"] == "/mnt"
 
 
@@ -133,18 +133,19 @@ LISTING = """\
 
 
 def test_sessions_are_late_or_not() -> None:
-    found = delays.delays(delays.entries(LISTING, 1000), {"new-1-0": 10.42, "new-1-1": 20.2, "new-1-2": 30.2})
-    assert found["from_mkdir_to_last_chown"] == {"p50": 0.45, "p99": 0.9, "worst": 0.9}
-    assert found["of_which_making_it"]["worst"] == 0.42
-    assert found["after_it_was_made"] == {"p50": 0.03, "p99": 0.7, "worst": 0.7}
-    assert (found["sessions"], found["failed_sessions"], found["late_entries"], found["not_given_yet"]) == (3, 2, 2, 1)
-    assert found["failed_after_made"] == 2
+    result = delays.delays(delays.entries(LISTING, 1000), {"new-1-0": 10.42, "new-1-1": 20.2, "new-1-2": 30.2})
+    assert result["from_mkdir_to_last_chown"] == {"p50": 0.45, "p99": 0.9, "worst": 0.9}
+    assert result["of_which_making_it"]["worst"] == 0.42
+    assert result["after_it_was_made"] == {"p50": 0.03, "p99": 0.7, "worst": 0.7}
+    names = ("sessions", "failed_sessions", "late_entries", "not_given_yet")
+    assert [result[name] for name in names] == [3, 2, 2, 1]
+    assert result["failed_after_made"] == 2
 
 
-def test_sessions_that_were_moved_in_are_born_then() -> None:
-    found = delays.delays(delays.entries(LISTING, 1000), {"new-1-1": 20.8}, moved=True)
-    assert found["from_mkdir_to_last_chown"]["worst"] == found["after_it_was_made"]["worst"] == 0.1
-    assert found["failed_sessions"] == found["failed_after_made"] == 0
+def test_a_session_counts_from_when_it_was_moved_in() -> None:
+    result = delays.delays(delays.entries(LISTING, 1000), {"new-1-1": 20.8}, moved=True)
+    assert result["from_mkdir_to_last_chown"]["worst"] == result["after_it_was_made"]["worst"] == 0.1
+    assert result["failed_sessions"] == result["failed_after_made"] == 0
 
 
 @pytest.mark.parametrize(
@@ -168,12 +169,12 @@ def test_what_is_not_the_agents_is_late_whenever_it_changed() -> None:
 PROGRAMS = trees.PROGRAMS
 
 
-def run(name: str, *words: str, given: str | None = None) -> str:
-    command = [sys.executable, "-I", str(PROGRAMS / f"{name}.py"), *words]
+def run(name: str, *args: str, given: str | None = None) -> str:
+    command = [sys.executable, "-I", str(PROGRAMS / f"{name}.py"), *args]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, input=given).stdout
 
 
-def test_a_tree_has_what_was_asked_for_and_names_of_one_in_a_hundred(tmp_path: Path) -> None:
+def test_a_tree_has_the_requested_entries_and_names_of_one_in_a_hundred(tmp_path: Path) -> None:
     made = int(run("make_trees", str(tmp_path / "tree"), "1000"))
     paths = list((tmp_path / "tree").rglob("*"))
     assert made == len(paths) + 1 >= 1000
@@ -192,32 +193,32 @@ def test_a_tree_of_directories_alone(tmp_path: Path) -> None:
 
 
 def test_a_command_is_measured_with_its_memory() -> None:
-    words = [sys.executable, "-c", "import time; kept = b'x' * 60_000_000; time.sleep(1); print('done')"]
-    found = json.loads(run("measured", given=json.dumps({"argv": words, "limit": 50})))
-    assert found["exit"] == 0 and found["said"] == ["done"] and found["seconds"] >= 1
-    assert found["largest_kb"] > 58_000 and found["tree_kb"] > 58_000
+    argv = [sys.executable, "-c", "import time; kept = b'x' * 60_000_000; time.sleep(1); print('done')"]
+    result = json.loads(run("measured", given=json.dumps({"argv": argv, "limit": 50})))
+    assert result["exit"] == 0 and result["said"] == ["done"] and result["seconds"] >= 1
+    assert result["largest_kb"] > 58_000 and result["tree_kb"] > 58_000
 
 
 def test_the_memory_of_all_processes_counts_together() -> None:
     child = "import time; kept = b'x' * 30_000_000; time.sleep(1.5)"
     parent = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {child!r}])] * 1]"
     twice = parent.replace("])] * 1]", f"]), subprocess.Popen([sys.executable, '-c', {child!r}])]]")
-    found = json.loads(run("measured", given=json.dumps({"argv": [sys.executable, "-c", twice], "limit": 50})))
-    assert found["exit"] == 0 and found["tree_kb"] > 58_000 > found["largest_kb"]
+    result = json.loads(run("measured", given=json.dumps({"argv": [sys.executable, "-c", twice], "limit": 50})))
+    assert result["exit"] == 0 and result["tree_kb"] > 58_000 > result["largest_kb"]
 
 
-def test_a_command_without_end_is_ended_and_said() -> None:
-    found = json.loads(run("measured", given=json.dumps({"argv": ["sleep", "60"], "limit": 0.5})))
-    assert found["exit"] is None and found["seconds"] < 30
+def test_a_command_without_end_is_ended_and_reported() -> None:
+    result = json.loads(run("measured", given=json.dumps({"argv": ["sleep", "60"], "limit": 0.5})))
+    assert result["exit"] is None and result["seconds"] < 30
 
 
 def test_sessions_are_made_whole_before_they_are_marked(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "marks").mkdir()
-    asked = {"root": str(tmp_path / "root"), "marks": str(tmp_path / "marks"), "label": "new", "count": 3, "rate": 50}
-    asked["staging"] = None
-    found = json.loads(run("make_sessions", json.dumps(asked)))
-    assert found["made"] == 3 and found["reached"] > 0
+    request = {"root": str(tmp_path / "root"), "marks": str(tmp_path / "marks"), "label": "new", "count": 3, "rate": 50}
+    request["staging"] = None
+    result = json.loads(run("make_sessions", json.dumps(request)))
+    assert result["made"] == 3 and result["reached"] > 0
     assert sorted(path.name for path in (tmp_path / "marks").iterdir()) == ["new-0", "new-1", "new-2"]
     made = {str(path.relative_to(tmp_path / "root" / "new-0")) for path in (tmp_path / "root" / "new-0").rglob("*")}
     assert {"sess-1/inbound.db", "sess-1/outbound.db", "sess-1/outbox", ".claude-shared/settings.json"} <= made
@@ -227,9 +228,9 @@ def test_sessions_are_made_whole_before_they_are_marked(tmp_path: Path) -> None:
 def test_sessions_are_moved_in_whole(tmp_path: Path) -> None:
     for name in ("root", "marks", "staging"):
         (tmp_path / name).mkdir()
-    asked: dict[str, Any] = {name: str(tmp_path / name) for name in ("root", "marks", "staging")}
-    found = json.loads(run("make_sessions", json.dumps({**asked, "label": "new", "count": 2, "rate": 100})))
-    assert found["made"] == 2 and not list((tmp_path / "staging").iterdir())
+    request: dict[str, Any] = {name: str(tmp_path / name) for name in ("root", "marks", "staging")}
+    result = json.loads(run("make_sessions", json.dumps({**request, "label": "new", "count": 2, "rate": 100})))
+    assert result["made"] == 2 and not list((tmp_path / "staging").iterdir())
     assert (tmp_path / "root" / "new-1" / "sess-1" / "inbox" / "msg-1" / "note.txt").exists()
 
 
@@ -240,18 +241,18 @@ def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         try:
-            found = json.loads(run("watcher", json.dumps({"pid": process.pid, "limit": 50, "idle": 1})))
+            result = json.loads(run("watcher", json.dumps({"pid": process.pid, "limit": 50, "idle": 1})))
         finally:
             process.kill()
-    assert found["watches"] == 3 and found["complete"] and found["idle_cpu"] < 0.5 and found["rss_kb"] > 1000
+    assert result["watches"] == 3 and result["complete"] and result["idle_cpu"] < 0.5 and result["rss_kb"] > 1000
 
 
-def test_the_guards_figures_in_words() -> None:
+def test_the_guards_figures_as_a_sentence() -> None:
     spread = {"p50": 0.01, "p99": 0.02, "worst": 0.03}
     of = {"reached": 9.9, "from_mkdir_to_last_chown": spread}
     sessions = {"rate": {"10": of}, "sessions": 300, "failed_sessions": 0}
-    said = guard.sentence_of_sessions(sessions)
-    assert "10/s (reached 9.9): p50 0.01 s" in said and "0 of 300 would have failed" in said
+    sentence = guard.sentence_of_sessions(sessions)
+    assert "10/s (reached 9.9): p50 0.01 s" in sentence and "0 of 300 would have failed" in sentence
     watching = {"rss_kb": 49148, "idle_cpu": 0.0, "watches": 107802, "seconds": 419.4}
-    said = guard.sentence_of_idle({"directories": 100_000, "guard": watching, "inotifywait": {"rss_kb": 2500}})
-    assert "100000 directories: 49148 kB" in said and "107802 watches" in said and "2500" in said
+    sentence = guard.sentence_of_idle({"directories": 100_000, "guard": watching, "inotifywait": {"rss_kb": 2500}})
+    assert "100000 directories: 49148 kB" in sentence and "107802 watches" in sentence and "2500" in sentence

@@ -57,13 +57,13 @@ def imports(path: Path) -> Iterator[str]:
 
 def operations() -> dict[str, Any]:
     """The role's operations and deploys, by the name of their module and their own."""
-    found = {}
+    by_name = {}
     for path in [*CAPABILITIES, *(PROJECT / "tasks/operations").glob("[!_]*.py")]:
         module = import_module(named(path).removesuffix(".py").replace("/", "."))
         for name, thing in vars(module).items():
             if hasattr(thing, "_inner") and inspect.unwrap(thing).__module__ == module.__name__:
-                found[f"{module.__name__}.{name}"] = thing
-    return found
+                by_name[f"{module.__name__}.{name}"] = thing
+    return by_name
 
 
 def operation_calls(path: Path) -> Iterator[tuple[ast.Call, list[ast.AST]]]:
@@ -88,7 +88,7 @@ CALLS = [(path, call, around) for path in CAPABILITIES for call, around in opera
 CALL_IDS = [f"{named(path)}:{call.lineno}" for path, call, _around in CALLS]
 
 
-def test_the_role_is_found() -> None:
+def test_the_rules_see_the_whole_role() -> None:
     """Else every rule below would hold of nothing."""
     assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
 
@@ -145,14 +145,14 @@ def names_in(name: ast.expr | None) -> set[str]:
         ("[n for n in host.loop(range(3))]", None),
     ],
 )
-def test_a_loop_of_pyinfra_is_told_from_others(loop: str, turn: str | None) -> None:
+def test_a_loop_of_pyinfra_differs_from_others(loop: str, turn: str | None) -> None:
     (node,) = (node for node in ast.walk(ast.parse(loop)) if isinstance(node, _LOOPS))
     assert turn_of(node) == turn
 
 
 def test_names_of_operations_are_each_of_one_call() -> None:
-    words = [keyword for _path, call, _around in CALLS for keyword in call.keywords]
-    names = [ast.unparse(word.value) for word in words if word.arg == "name"]
+    keywords = [keyword for _path, call, _around in CALLS for keyword in call.keywords]
+    names = [ast.unparse(word.value) for word in keywords if word.arg == "name"]
     assert len(set(names)) == len(names)
 
 
@@ -229,13 +229,13 @@ def test_rooms_of_programs_use_v1_only_to_find_and_to_migrate() -> None:
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
 def test_a_program_runs_on_any_machine(path: Path) -> None:
     """Python 3.9 and its library; annotations are never evaluated."""
-    words = tree(path, version=(3, 9))
+    parsed = tree(path, version=(3, 9))
     used = [name for name in imports(path) if not name.startswith("files.pods.")]
     assert "__future__" in used
     assert {name.split(".")[0] for name in used} <= set(sys.stdlib_module_names) - {"tomllib"}
     later = [
         node.lineno
-        for node in ast.walk(words)
+        for node in ast.walk(parsed)
         if isinstance(node, ast.Call)
         and {keyword.arg for keyword in node.keywords} & {"slots", "kw_only", "strict", "process_group", "root_dir"}
     ]
@@ -291,5 +291,5 @@ def test_a_child_with_an_environment_of_its_own_has_the_c_locale(path: Path) -> 
     assert not [line for line, names in environments(path) if "LC_ALL" not in names]
 
 
-def test_environments_of_children_are_found() -> None:
+def test_environments_of_children_are_noticed() -> None:
     assert sum(len(list(environments(path))) for path in PROGRAMS) >= 4

@@ -16,7 +16,7 @@ from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.fleet.settings import SETTINGS
 from tests import docs
 
-README_LINES, SENTENCE_WORDS = 150, 25
+README_LINES, SENTENCE_LENGTH = 150, 25
 
 PAGES = [docs.README, *docs.PAGES, docs.PROJECT / "CONTRIBUTING.md", docs.PROJECT / "SECURITY.md"]
 TOPICS = {
@@ -73,8 +73,8 @@ def test_the_readmes_fleet_is_accepted() -> None:
 
 
 def test_the_pages_name_settings_targets_and_files_that_exist() -> None:
-    words = set(re.findall(rf"`\"?((?:{'|'.join(PREFIXES)})[a-z_0-9]+)", TEXT))
-    assert words - {"nfs_servers", "nanoclaw_hosts", "nanoclaw_pods"} <= set(SETTINGS) | {"nfs4_disable_idmapping"}
+    names = set(re.findall(rf"`\"?((?:{'|'.join(PREFIXES)})[a-z_0-9]+)", TEXT))
+    assert names - {"nfs_servers", "nanoclaw_hosts", "nanoclaw_pods"} <= set(SETTINGS) | {"nfs4_disable_idmapping"}
     makefile = (docs.PROJECT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"\bmake ([a-z.][a-z/.-]*)", "\n".join([*(code for _, code in CODE), *_inline()])):
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
@@ -126,7 +126,9 @@ def test_the_first_line_of_a_page_is_its_title(page: Path) -> None:
 
 @each_page
 def test_sentences_of_prose_are_short(page: Path) -> None:
-    long = [sentence for sentence in _sentences(page.read_text(encoding="utf-8")) if _length(sentence) > SENTENCE_WORDS]
+    long = [
+        sentence for sentence in _sentences(page.read_text(encoding="utf-8")) if _length(sentence) > SENTENCE_LENGTH
+    ]
     assert long == []
 
 
@@ -140,7 +142,7 @@ def test_sentences_of_prose_are_short(page: Path) -> None:
         ("See `a b. C d` and [a link](x.md). Two", ["See X and a link.", "Two"]),
     ],
 )
-def test_sentences_are_told_apart(text: str, sentences: list[str]) -> None:
+def test_sentences_are_split(text: str, sentences: list[str]) -> None:
     assert list(_sentences(text)) == sentences
 
 

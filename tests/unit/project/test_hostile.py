@@ -26,9 +26,9 @@ SMALL = ["--depth", "300", "--huge", "300"]
 
 def attack(attempts: int, *more: str) -> dict[str, Any]:
     """What came of an attack with the seed of the sample, in a process and in mounts of its own."""
-    words = ["--attempts", str(attempts), "--seed", str(seed()), "--seconds", str(SECONDS), *SMALL, *more]
+    args = ["--attempts", str(attempts), "--seed", str(seed()), "--seconds", str(SECONDS), *SMALL, *more]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile", *words],
+        [sys.executable, "-m", "tests.hostile", *args],
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,

@@ -42,21 +42,23 @@ def test_what_is_predicted_agrees() -> None:
     assert (outcome.actions, outcome.disagreements, outcome.not_run) == (len(CELLS) * len(ACTIONS), [], [])
 
 
-def test_a_prediction_that_is_wrong_is_seen() -> None:
-    seen = as_predicted(CELLS[:1])
-    seen[CELLS[0].name]["agent writes outbound.db"] = "EROFS"
+def test_a_wrong_prediction_is_noticed() -> None:
+    results = as_predicted(CELLS[:1])
+    results[CELLS[0].name]["agent writes outbound.db"] = "EROFS"
     outcome = Outcome()
-    compare(CELLS[:1], seen, outcome)
+    compare(CELLS[:1], results, outcome)
     assert [wrong["seen"] for wrong in outcome.disagreements] == ["EROFS"]
 
 
-def test_an_agent_whose_container_did_not_start_is_counted_and_leaves_no_heartbeat() -> None:
+def test_an_agent_without_a_container_is_counted_and_leaves_no_heartbeat() -> None:
     cell = next(cell for cell in CELLS if live(cell.case)["agent touches .heartbeat"].outcome == "allowed")
-    seen = as_predicted([cell])
-    seen[cell.name] = {action: errno for action, errno in seen[cell.name].items() if not action.startswith("agent")}
-    seen[cell.name]["host deletes .heartbeat"] = "ENOENT"
+    results = as_predicted([cell])
+    results[cell.name] = {
+        action: errno for action, errno in results[cell.name].items() if not action.startswith("agent")
+    }
+    results[cell.name]["host deletes .heartbeat"] = "ENOENT"
     outcome = Outcome()
-    compare([cell], seen, outcome)
+    compare([cell], results, outcome)
     assert (len(outcome.not_run), outcome.disagreements) == (5, [])
     assert {each["why"] for each in outcome.not_run} == {NOT_STARTED}
 
@@ -66,13 +68,13 @@ def test_cells_differ() -> None:
 
 
 def test_what_has_no_cell_is_counted_with_its_reason() -> None:
-    found = {group.case: (group.cells, group.why) for group in left_out(GROUPS)}
-    assert found["docker=userns-remap"] == found["docker=rootless"] == (len(CELLS), NOT_PLAIN)
+    counted = {group.case: (group.cells, group.why) for group in left_out(GROUPS)}
+    assert counted["docker=userns-remap"] == counted["docker=rootless"] == (len(CELLS), NOT_PLAIN)
     # Of six hosts the two of uid 1500 have one agent for four images, and the others one for 1000:1000 and node.
     local, remote = 1, 2 * 6
     of_root_or_1000 = 4 * 1 * 3 * 4 * (local + remote)
     of_1500 = 2 * 3 * 3 * 4 * (local + remote)
-    (other,) = (value for case, value in found.items() if not case.startswith("docker"))
+    (other,) = (value for case, value in counted.items() if not case.startswith("docker"))
     assert other == (of_root_or_1000 + of_1500, SAME)
 
 
@@ -81,10 +83,10 @@ STAT = 'docker: invalid mount config for type "bind": stat /mnt/matrix/nfs4/root
 
 
 @pytest.mark.parametrize("complaint", [f"{MKDIR}permission denied.", f"{STAT}permission denied. See --help"])
-def test_a_container_without_its_mount_points_is_told_from_one_that_started(complaint: str) -> None:
-    said = f'c0001 !docker: {complaint}\nc0002 {{"agent reads inbound.db": null}}\n'
+def test_a_container_without_its_mount_points_did_not_start(complaint: str) -> None:
+    output = f'c0001 !docker: {complaint}\nc0002 {{"agent reads inbound.db": null}}\n'
     point = "dockerd makes the mount points"
-    assert results(said) == {"c0001": {point: "EACCES"}, "c0002": {point: None, "agent reads inbound.db": None}}
+    assert results(output) == {"c0001": {point: "EACCES"}, "c0002": {point: None, "agent reads inbound.db": None}}
 
 
 @pytest.mark.parametrize(

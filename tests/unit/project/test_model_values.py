@@ -14,17 +14,19 @@ import tasks.model
 WALKS = {"tasks.model.access.session_lifecycle._Life"}  # collects the answers of one life, and is not handed out
 CLASSES = sorted(
     {
-        found
+        dataclass_type
         for module in pkgutil.walk_packages(tasks.model.__path__, "tasks.model.")
-        for _name, found in inspect.getmembers(import_module(module.name), inspect.isclass)
-        if is_dataclass(found)
-        and found.__module__.startswith("tasks.model.")
-        and f"{found.__module__}.{found.__qualname__}" not in WALKS
+        for _name, dataclass_type in inspect.getmembers(import_module(module.name), inspect.isclass)
+        if is_dataclass(dataclass_type)
+        and dataclass_type.__module__.startswith("tasks.model.")
+        and f"{dataclass_type.__module__}.{dataclass_type.__qualname__}" not in WALKS
     },
-    key=lambda found: (found.__module__, found.__qualname__),
+    key=lambda dataclass_type: (dataclass_type.__module__, dataclass_type.__qualname__),
 )
 
 
-@pytest.mark.parametrize("found", CLASSES, ids=lambda found: f"{found.__module__}.{found.__qualname__}")
-def test_a_dataclass_of_the_model_is_frozen(found: type) -> None:
-    assert found.__dataclass_params__.frozen  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    "dataclass_type", CLASSES, ids=lambda dataclass_type: f"{dataclass_type.__module__}.{dataclass_type.__qualname__}"
+)
+def test_a_dataclass_of_the_model_is_frozen(dataclass_type: type) -> None:
+    assert dataclass_type.__dataclass_params__.frozen  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ def test_only_pyinfra_itself_is_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("latest", "fails", "said"),
+    ("latest", "fails", "verdict"),
     [
         (None, None, "pyinfra (newest): could not be found out: no network"),
         ("PINNED", None, "pyinfra PINNED (pinned) is the newest"),
@@ -42,17 +42,17 @@ def test_only_pyinfra_itself_is_another() -> None:
     ],
 )
 def test_the_verdict_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, latest: str | None, fails: str | None, said: str
+    monkeypatch: pytest.MonkeyPatch, latest: str | None, fails: str | None, verdict: str
 ) -> None:
     ours = newest.pinned((newest.PROJECT / "requirements.lock").read_text(encoding="utf-8"))
 
-    def run(words: Sequence[str], _seconds: float) -> str:
-        if fails in words or (latest is None and "--dry-run" in words):
+    def run(argv: Sequence[str], _seconds: float) -> str:
+        if fails in argv or (latest is None and "--dry-run" in argv):
             raise newest.UnknownError("no network")
         return report(ours if latest == "PINNED" else str(latest))
 
     monkeypatch.setattr(newest, "run", run)
-    assert newest.verdict() == said.replace("PINNED", ours)
+    assert newest.verdict() == verdict.replace("PINNED", ours)
 
 
 def test_a_command_that_fails_says_its_last_line() -> None:

@@ -96,7 +96,7 @@ def test_the_main_job_runs_with_each_seed(scenarios: list[Item]) -> None:
     assert all({item.nodeid for item in chosen(scenarios, number)} >= ALWAYS for number in range(20))
 
 
-def test_all_of_them_are_run_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soak_runs_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL, "all")
     both: list[Any] = [Item("a", BUDGET), Item("b", BUDGET)]
     assert not_in_sample(both) == []

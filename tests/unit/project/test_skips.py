@@ -94,5 +94,5 @@ def test_in_ci_what_a_sample_leaves_out_is_no_skip(folder: Path) -> None:
 def test_our_own_tests_name_what_they_miss(tmp_path: Path) -> None:
     status, report, _last = run(tmp_path, *REAL, NANOCLAW_PODS_LAB="required", PATH=str(tmp_path))
     assert status == 1 and "skipped" not in report.splitlines()[-1]
-    said = [line for line in report.splitlines() if "cannot run here" in line]
-    assert [test for test, what in REAL.items() if not any(test in line and what in line for line in said)] == []
+    reports = [line for line in report.splitlines() if "cannot run here" in line]
+    assert [test for test, what in REAL.items() if not any(test in line and what in line for line in reports)] == []

@@ -102,17 +102,17 @@ def semver() -> Path | None:
 @pytest.mark.skipif(semver() is None or shutil.which("node") is None, reason="not on this machine: node, npm's semver")
 def test_ranges_are_those_of_npm() -> None:
     for ranges, versions in ((RANGES, VERSIONS), ([one for one, _accepted in ACCEPTED], NUMBERS)):
-        words = ["node", "-e", CHECK, str(semver()), json.dumps([ranges, versions])]
-        said = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-        assert [[accepts(one, version) for version in versions] for one in ranges] == said
+        argv = ["node", "-e", CHECK, str(semver()), json.dumps([ranges, versions])]
+        output = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+        assert [[accepts(one, version) for version in versions] for one in ranges] == output
 
 
 @pytest.mark.parametrize(
-    ("one", "version", "wanted"),
+    ("one", "version", "accepted"),
     [(">=22", "v20.19.2", False), (">=20 <25", "20.19.2", True), ("^20.19 || >=22.14", "22.13.9", False)],
 )
-def test_a_range_is_read(one: str, version: str, wanted: bool) -> None:
-    assert accepts(one, version) is wanted
+def test_a_range_is_read(one: str, version: str, accepted: bool) -> None:
+    assert accepts(one, version) is accepted
 
 
 @pytest.mark.parametrize("one", ["lts/*", ">=22 and more", ">=", "22.1.2.3", ">=22; echo", "9" * 40])

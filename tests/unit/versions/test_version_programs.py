@@ -47,11 +47,11 @@ def database(root: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize(("tag", "needs"), NEEDS.items())
-def test_what_a_version_needs_is_seen_before_it_is_fetched(host: Host, tag: str, needs: Needs) -> None:
+def test_the_needs_of_a_version_are_known_before_it_is_fetched(host: Host, tag: str, needs: Needs) -> None:
     host.check_out(OLD)
     before = host.git("rev-list", "--all", "--objects")
-    found = host.look(tag, peek=True)
-    assert found.version.needs == needs
+    state = host.look(tag, peek=True)
+    assert state.version.needs == needs
     assert host.git("rev-list", "--all", "--objects") == before, "a look fetches nothing into the checkout"
     assert host.look(tag).version == VersionState(), "a look that is not to fetch does not know"
 
@@ -110,14 +110,14 @@ def test_a_version_with_a_gateway_in_its_core_needs_none(host: Host) -> None:
 def test_a_package_file_that_says_nothing_is_unknown(host: Host, text: str) -> None:
     host.check_out(OLD)
     (host.root / "package.json").write_text(text)
-    found = host.look(OLD).version
-    assert found.needs is None or found.needs.node is None
+    state = host.look(OLD).version
+    assert state.needs is None or state.needs.node is None
 
 
-def test_whether_image_and_agents_are_made_from_other_files_is_seen(host: Host) -> None:
+def test_changed_files_of_image_and_agents_are_noticed(host: Host) -> None:
     host.check_out("v2.1.0")
-    found = host.look("v2.1.17", peek=True).version
-    assert (found.lock_changed, found.container_changed) == (True, True)
+    state = host.look("v2.1.17", peek=True).version
+    assert (state.lock_changed, state.container_changed) == (True, True)
     same = host.look("v2.0.65", peek=True).version
     assert (same.lock_changed, same.container_changed) == (False, False)
 
@@ -162,8 +162,8 @@ def mark(host: Host) -> None:
 
 def test_an_earlier_version_needs_no_marker(host: Host) -> None:
     host.check_out(OLD)
-    found = host.look(OLD).version
-    assert (found.unmarked, found.needs and found.needs.marker) == ("", False)
+    state = host.look(OLD).version
+    assert (state.unmarked, state.needs and state.needs.marker) == ("", False)
     done = host.run("source.upgrade_marker")
     assert done.returncode == 0, done.stderr
     assert not (host.root / "data/upgrade-state.json").exists()
@@ -198,8 +198,8 @@ def test_a_database_that_cannot_be_copied_stops_the_move(host: Host) -> None:
     done = host.move("v2.0.65")
     assert "nothing was moved" in done.stderr
     assert host.head == OLD
-    found = host.look("v2.0.65").version.database
-    assert found and "not a database" in found.error
+    state = host.look("v2.0.65").version.database
+    assert state and "not a database" in state.error
 
 
 def test_a_link_in_the_place_of_the_database_is_not_followed(host: Host, tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_what_a_channel_has_added_here_is_known(host: Host) -> None:
     database(host.root, "module-of-a-channel")
     (host.root / "src/channel.ts").write_text("export const migration = { name: 'module-of-a-channel' };\n")
     for ref in (OLD, "v2.0.65"):
-        found = host.look(ref, peek=True).version.database
-        assert found and found.newer == []
+        state = host.look(ref, peek=True).version.database
+        assert state and state.newer == []
 
 
 def test_a_database_that_is_there_before_the_first_checkout_is_judged_by_it(host: Host) -> None:
@@ -240,9 +240,9 @@ def test_a_database_that_is_there_before_the_first_checkout_is_judged_by_it(host
     (host.root / "src").mkdir()
     (host.root / "src/channel.ts").write_text("export const migration = { name: 'of-a-channel' };\n")
     for ref, newer in (("v2.1.17", ["of-a-channel"]), ("v2.1.0", ["session-instance", "of-a-channel"])):
-        found = host.look(ref, peek=True).version
-        assert found.database and (found.database.newer, found.database.copy) == (newer, None)
-        assert (found.lock_changed, found.container_changed) == (None, None)
+        state = host.look(ref, peek=True).version
+        assert state.database and (state.database.newer, state.database.copy) == (newer, None)
+        assert (state.lock_changed, state.container_changed) == (None, None)
 
 
 def test_a_look_at_a_database_leaves_nothing_beside_it(host: Host) -> None:
@@ -306,7 +306,7 @@ class OneCli(BaseHTTPRequestHandler):
         self.send_header("Location", "http://127.0.0.1:1/")
         self.end_headers()
 
-    def log_message(self, *_words: object) -> None:
+    def log_message(self, *_args: object) -> None:
         pass
 
 
@@ -320,29 +320,29 @@ def onecli() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("path", "status"), [("", 200), ("/", 200), ("/old", 404), ("/moved/", 302), ("/odd", 500)])
-def test_onecli_is_asked_for_its_health(tmp_path: Path, onecli: str, path: str, status: int) -> None:
+def test_the_health_of_onecli_is_requested(tmp_path: Path, onecli: str, path: str, status: int) -> None:
     (tmp_path / ".env").write_text(f"ONECLI_URL=http://user:secret@{onecli}{path}\n")
     assert onecli_health(str(tmp_path), None) == {"place": f"http://{onecli}", "status": status, "error": ""}
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "file:///etc/passwd", "http://[::1", "http://h:99999999", "x"])
-def test_what_does_not_answer_is_told_without_its_secret(tmp_path: Path, url: str) -> None:
-    found = onecli_health(str(tmp_path), url)
-    assert found and found["status"] is None and found["error"]
+def test_a_failed_health_request_is_reported_without_its_secret(tmp_path: Path, url: str) -> None:
+    state = onecli_health(str(tmp_path), url)
+    assert state and state["status"] is None and state["error"]
 
 
-def test_without_a_url_nobody_is_asked(tmp_path: Path) -> None:
+def test_without_a_url_no_health_is_requested(tmp_path: Path) -> None:
     assert onecli_health(str(tmp_path), None) is None
 
 
-def test_onecli_is_asked_where_the_version_needs_it(host: Host, onecli: str) -> None:
+def test_health_is_requested_where_the_version_needs_it(host: Host, onecli: str) -> None:
     host.check_out("v2.1.0")
     (host.root / ".env").write_text(f"ONECLI_URL=http://{onecli}/old\n")
     assert host.look("v2.0.65", peek=True).version.health is None
-    found = host.look("v2.1.17", peek=True).version.health
-    assert found and found.status == 404
-    found = host.look("v2.1.17", peek=True, onecli=f"http://{onecli}").version.health
-    assert found and found.status == 200
+    state = host.look("v2.1.17", peek=True).version.health
+    assert state and state.status == 404
+    state = host.look("v2.1.17", peek=True, onecli=f"http://{onecli}").version.health
+    assert state and state.status == 200
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
@@ -360,7 +360,7 @@ def test_files_of_fixed_names_of_the_old_host_user_go(tmp_path: Path, monkeypatc
 
 @needs_node
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "text_of_error"),
     [
         ("module.exports = class { close() {} };", None),
         ("module.exports = class { constructor() { process.kill(process.pid, 'SIGSEGV'); } };", "signal 11"),
@@ -368,14 +368,14 @@ def test_files_of_fixed_names_of_the_old_host_user_go(tmp_path: Path, monkeypatc
     ],
 )
 def test_a_node_that_cannot_open_a_database_ends_the_build(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str | None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, text_of_error: str | None
 ) -> None:
     package = tmp_path / "node_modules/better-sqlite3"
     package.mkdir(parents=True)
     (package / "index.js").write_text(text)
-    if words is None:
+    if text_of_error is None:
         check_sqlite(str(tmp_path))
         return
-    with pytest.raises(SystemExit, match=words) as failure:
+    with pytest.raises(SystemExit, match=text_of_error) as failure:
         check_sqlite(str(tmp_path))
     assert "The service was not touched" in str(failure.value)

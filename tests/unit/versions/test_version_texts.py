@@ -34,7 +34,7 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "text"),
+    ("version_state", "data", "text"),
     [
         (state(), {}, None),
         (VersionState(), {}, None),
@@ -48,10 +48,10 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
             (
                 state(**needs),
                 {},
-                f"{WHAT} needs Node {wanted}, and this machine has 22.13.0. Install another, or set nanoclaw_node to "
+                f"{WHAT} needs Node {expected}, and this machine has 22.13.0. Install another, or set nanoclaw_node to "
                 '"nodesource" and nanoclaw_node_versions to what it needs',
             )
-            for needs, wanted in (
+            for needs, expected in (
                 ({"node": ">=24"}, ">=24"),
                 ({"sqlite": 13}, ">=22.14.0"),
                 ({"sqlite": 14, "node": None}, ">=22.14.0"),
@@ -71,10 +71,10 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
             (
                 state(health=health),
                 {},
-                f"{WHAT} gets its credentials from OneCLI, and GET {PLACE}/v1/health (ONECLI_URL) {said}: no agent "
-                "would answer. Start it, then run again",
+                f"{WHAT} gets its credentials from OneCLI, and GET {PLACE}/v1/health (ONECLI_URL) {expected_text}: no "
+                "agent would answer. Start it, then run again",
             )
-            for health, said in (
+            for health, expected_text in (
                 (Health(PLACE, 500, ""), "answers 500"),
                 (Health(PLACE, None, "Connection refused"), "fails: Connection refused"),
             )
@@ -104,22 +104,22 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
     ],
 )
 def test_a_version_that_cannot_run_on_a_machine_is_refused(
-    found: VersionState, data: dict[str, Any], text: str | None
+    version_state: VersionState, data: dict[str, Any], text: str | None
 ) -> None:
-    assert version_problems(found, plan(**data), "22.13.0") == ([text] if text else [])
-    assert checkout_problem(replace(DONE, version=found, node="22.13.0"), plan(**data)) == text
+    assert version_problems(version_state, plan(**data), "22.13.0") == ([text] if text else [])
+    assert checkout_problem(replace(DONE, version=version_state, node="22.13.0"), plan(**data)) == text
 
 
-def test_all_that_a_version_lacks_is_said_at_once() -> None:
-    found = state(LATER, Health(PLACE, 404, ""), gateway=True, node=">=24")
-    problems = version_problems(found, plan(), "22.13.0")
+def test_all_that_a_version_lacks_is_reported_at_once() -> None:
+    lackingon_state = state(LATER, Health(PLACE, 404, ""), gateway=True, node=">=24")
+    problems = version_problems(lackingon_state, plan(), "22.13.0")
     assert len(problems) == 4
-    assert checkout_problem(replace(DONE, version=found, node="22.13.0"), plan()) == "; ".join(problems)
-    assert len(version_problems(found, plan(), None)) == 3, "a Node that is not there yet is not judged"
+    assert checkout_problem(replace(DONE, version=lackingon_state, node="22.13.0"), plan()) == "; ".join(problems)
+    assert len(version_problems(lackingon_state, plan(), None)) == 3, "a Node that is not there yet is not judged"
 
 
 @pytest.mark.parametrize(
-    ("found", "choice", "copy"),
+    ("version_state", "choice", "copy"),
     [
         (state(LATER), "restore", COPY),
         (state(LATER), "keep", None),
@@ -130,9 +130,9 @@ def test_all_that_a_version_lacks_is_said_at_once() -> None:
     ],
 )
 def test_a_copy_comes_back_only_where_that_was_chosen(
-    found: VersionState, choice: str, copy: DatabaseCopy | None
+    version_state: VersionState, choice: str, copy: DatabaseCopy | None
 ) -> None:
-    assert restores(found, plan(nanoclaw_newer_database=choice)) == copy
+    assert restores(version_state, plan(nanoclaw_newer_database=choice)) == copy
 
 
 COPIED = "/opt/nanoclaw/data/v2.db is copied before v2 is checked out"
@@ -140,7 +140,7 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
 
 
 @pytest.mark.parametrize(
-    ("found", "commit", "data", "notes"),
+    ("version_state", "commit", "data", "notes"),
     [
         (
             VersionState(),
@@ -170,7 +170,7 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
         (replace(state(None), lock_changed=False), "a", LOAD, []),
     ],
 )
-def test_what_a_move_does_beside_the_checkout_is_said_before_it(
-    found: VersionState, commit: str | None, data: dict[str, Any], notes: list[str]
+def test_what_a_move_does_beside_the_checkout_is_reported_before_it(
+    version_state: VersionState, commit: str | None, data: dict[str, Any], notes: list[str]
 ) -> None:
-    assert version_notes(found, plan(**data), commit) == notes
+    assert version_notes(version_state, plan(**data), commit) == notes
