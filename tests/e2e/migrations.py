@@ -100,7 +100,7 @@ def failed_gate_then_migrated(fleet: Fleet, name: str) -> None:
     fleet.data[name]["nanoclaw_v1_gate"] = ["false"]
     run = fleet.run("-y", "--limit", "server", "--limit", name)
     fleet.data[name]["nanoclaw_v1_gate"] = GATE
-    assert run.exit != 0 and "v1 is back as it was" in run.log, run.log
+    assert run.exit != 0 and "Rolled back: v1 is as it was" in run.log, run.log
     assert journal(fleet, name)["state"] == "rolled back" and left_over(fleet) == [name]
     assert v1_answers(fleet, name, "after the failure")
     fleet.deploy("--limit", name)
@@ -122,7 +122,7 @@ def waves_end_at_the_first_failure(fleet: Fleet) -> None:
     run = fleet.run("-y", timeout=3600)
     fleet.data[third]["nanoclaw_v1_gate"] = GATE
     assert run.failed == {third, *others}, run.log
-    assert "v1 is back as it was" in run.log and f"{third} of an earlier wave failed" in run.log
+    assert "Rolled back: v1 is as it was" in run.log and f"{third} of an earlier wave failed" in run.log
     assert left_over(fleet) == [third, *others]
     for name in (first, second):
         assert_migrated(fleet, name)

@@ -1,10 +1,10 @@
-"""Puts aside what an earlier attempt of a migration has left of v2, so that the next one begins with nothing.
+"""Archive what an earlier attempt of a migration left of v2, so that the next one starts empty.
 
 Argument: {"root", "journal": path, "trees": {"v2-sessions": path, "groups": path}, "view": of v1, "env_set": [names…],
 "user", "uid", "gid"}. Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on
 the same file system, and stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what
-this role's migration has made is moved: without an attempt before this one nothing is, nor what was made ready and
-never started. Answer: {"moved": [where it is now…]}. Runs as the host user, whose files they are.
+this role's migration has made moves: nothing without an earlier attempt, and no staging that was never started.
+Answer: {"moved": [new paths…]}. Runs as the host user, who owns these files.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from files.pods.common.run_as_host_user import become_user, on_network
 from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 
-def move(directory: str, names: list[str], aside: str) -> bool:
-    """Moves entries of a directory; what an end in the middle left is moved the next time."""
-    found = [name for name in names if os.path.lexists(f"{directory}/{name}")]
-    if found:
-        os.makedirs(aside, exist_ok=True)
-    for name in found:
-        os.rename(f"{directory}/{name}", f"{aside}/{name}")
-    return bool(found)
+def move(directory: str, names: list[str], archive: str) -> bool:
+    """Move entries of a directory to the archive; a call after an interrupted one moves the rest."""
+    present = [name for name in names if os.path.lexists(f"{directory}/{name}")]
+    if present:
+        os.makedirs(archive, exist_ok=True)
+    for name in present:
+        os.rename(f"{directory}/{name}", f"{archive}/{name}")
+    return bool(present)
 
 
-def free(parent: str) -> str:
-    """A name that nothing has yet."""
+def new_archive(parent: str) -> str:
+    """Return an archive path that does not exist yet."""
     number = 1
     while os.path.lexists(f"{parent}/nanoclaw-pods-aside-{number}"):
         number += 1
     return f"{parent}/nanoclaw-pods-aside-{number}"
 
 
-def forget_entries(path: str, copied: set[str], aside: str) -> None:
-    """Takes the entries from .env that NanoClaw's own step has copied from v1: v1 may have others now.
+def remove_copied_entries(path: str, copied: set[str], archive: str) -> None:
+    """Remove the entries from .env that NanoClaw's own step copied from v1: v1 may have others now.
 
-    What was added since stays. All of it as it was is kept in `aside`.
+    Entries that were added since stay. A copy of the whole file goes to the archive.
     """
     try:
         text = read_untrusted_bytes(path).decode("utf-8", "surrogateescape")
@@ -52,68 +52,73 @@ def forget_entries(path: str, copied: set[str], aside: str) -> None:
     if not mark:
         return
     lines = [line for line in after.splitlines(keepends=True) if not copied & set(parse(line))]
-    os.makedirs(aside, exist_ok=True)
-    replace(f"{aside}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
+    os.makedirs(archive, exist_ok=True)
+    replace(f"{archive}/.env", text.encode("utf-8", "surrogateescape"), 0o600)
     rest = "".join(lines).lstrip("\n")
     replace(path, f"{before.rstrip(chr(10))}\n{rest}".encode("utf-8", "surrogateescape"), 0o600)
 
 
-def places(asked: dict[str, Any]) -> dict[str, str]:
-    """Where what lies in a directory goes to, by that directory."""
-    parents = (f"{asked['root']}/data", *map(os.path.dirname, asked["trees"].values()))
-    return {parent: free(parent) for parent in parents}
+def archive_paths(request: dict[str, Any]) -> dict[str, str]:
+    """Return the archive of each directory that has something to move."""
+    parents = (f"{request['root']}/data", *map(os.path.dirname, request["trees"].values()))
+    return {parent: new_archive(parent) for parent in parents}
 
 
-def make_places(beside: dict[str, str], uid: int, gid: int) -> None:
-    """As root, on a disk of this machine: the directory that holds sessions and groups there is root's.
+def create_archives(archives: dict[str, str], uid: int, gid: int) -> None:
+    """Create the archives as root, on disks of this machine, where root owns the parents.
 
-    Others may write in some of these: what is chowned is the directory that was made, by its descriptor.
+    Others may write in some parents, so each new directory is chowned by its descriptor.
     """
-    for parent, aside in beside.items():
+    for parent, archive in archives.items():
         if not on_network(parent):
-            above, name = open_directory(parent), os.path.basename(aside)
+            parent_fd, name = open_directory(parent), os.path.basename(archive)
             try:
-                os.mkdir(name, 0o700, dir_fd=above)
-                made = os.open(name, OPEN_DIRECTORY, dir_fd=above)
-                if os.fstat(made).st_uid != os.geteuid() or os.listdir(made):
-                    sys.exit(f"{aside} was replaced while it was made: see who writes in {parent}, then run again")
-                os.fchown(made, uid, gid)
-                os.fchmod(made, 0o755)
-                os.close(made)
+                os.mkdir(name, 0o700, dir_fd=parent_fd)
+                fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent_fd)
+                if os.fstat(fd).st_uid != os.geteuid() or os.listdir(fd):
+                    sys.exit(
+                        f"{archive} was replaced while it was created. Find out who writes in {parent}, then run again."
+                    )
+                os.fchown(fd, uid, gid)
+                os.fchmod(fd, 0o755)
+                os.close(fd)
             finally:
-                os.close(above)
+                os.close(parent_fd)
 
 
-def main(asked: dict[str, Any], due: bool, copied: set[str], beside: dict[str, str]) -> dict[str, Any]:
-    """+ copied: names that v1's .env had, and that the role does not set"""
-    data = f"{asked['root']}/data"
-    forget_entries(f"{asked['root']}/.env", copied, beside[data])
+def main(request: dict[str, Any], due: bool, copied: set[str], archives: dict[str, str]) -> dict[str, Any]:
+    """Archive what an earlier attempt left.
+
+    + copied: names in v1's .env that the role does not set
+    """
+    data = f"{request['root']}/data"
+    remove_copied_entries(f"{request['root']}/.env", copied, archives[data])
     if not due:
         return {"moved": []}
     moved = []
-    for name, tree in asked["trees"].items():
-        aside = f"{beside[os.path.dirname(tree)]}/{name}"
-        if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], aside):
-            moved.append(aside)
-    aside = beside[data]
-    # The database goes last: while it is there, an end in the middle is seen and finished by the next attempt.
-    if move(data, ["v2.db-wal", "v2.db-shm", "v2.db"], aside):
-        moved.append(aside)
+    for name, tree in request["trees"].items():
+        archive = f"{archives[os.path.dirname(tree)]}/{name}"
+        if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], archive):
+            moved.append(archive)
+    archive = archives[data]
+    # The database goes last: while it is there, the next attempt notices an interrupted archive and finishes it.
+    if move(data, ["v2.db-wal", "v2.db-shm", "v2.db"], archive):
+        moved.append(archive)
     return {"moved": moved}
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    with open(told["journal"], encoding="utf-8") as notes:
-        journal = json.load(notes)
-    if journal["attempt"] < 2 or not os.path.lexists(f"{told['root']}/data/v2.db"):
+    request = json.loads(sys.argv[1])
+    with open(request["journal"], encoding="utf-8") as file:
+        journal = json.load(file)
+    if journal["attempt"] < 2 or not os.path.lexists(f"{request['root']}/data/v2.db"):
         print(json.dumps({"moved": []}))
         sys.exit()
-    names = set(parse(read_untrusted_text(f"{told['view']}/.env") or "")) - set(
-        told["env_set"]
+    names = set(parse(read_untrusted_text(f"{request['view']}/.env") or "")) - set(
+        request["env_set"]
     )  # as root: it may be another user's
-    where = places(told)
+    archives = archive_paths(request)
     if journal["aside"]:
-        make_places(where, told["uid"], told["gid"])
-    become_user(told["user"], told["uid"], told["gid"])
-    print(json.dumps(main(told, journal["aside"], names, where)))
+        create_archives(archives, request["uid"], request["gid"])
+    become_user(request["user"], request["uid"], request["gid"])
+    print(json.dumps(main(request, journal["aside"], names, archives)))

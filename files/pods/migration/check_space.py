@@ -1,6 +1,6 @@
-"""Fails where a file system has less free than a migration needs.
+"""Fail if a file system has less space than a migration needs.
 
-Argument: {"needs": [{"paths": [on the same one], "bytes", "entries"}]}. A path that is not there yet counts as the
+Argument: {"needs": [{"paths": [on one file system], "bytes", "entries"}]}. A path that is not there yet counts as the
 directory above it.
 """
 
@@ -14,12 +14,13 @@ from typing import Any
 MB = 1_000_000
 
 
-def lacking(need: dict[str, Any]) -> str | None:
-    above = need["paths"][0]
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
-    found = os.statvfs(above)
-    free, entries = found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None
+def shortfall(need: dict[str, Any]) -> str | None:
+    """Return what one file system lacks; None if it has enough."""
+    existing = need["paths"][0]
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    space = os.statvfs(existing)
+    free, entries = space.f_bavail * space.f_frsize, space.f_favail if space.f_files else None
     if free >= need["bytes"] and (entries is None or entries >= need["entries"]):
         return None
     return (
@@ -30,5 +31,5 @@ def lacking(need: dict[str, Any]) -> str | None:
 
 
 if __name__ == "__main__":
-    problems = [text for need in json.loads(sys.argv[1])["needs"] if (text := lacking(need))]
+    problems = [text for need in json.loads(sys.argv[1])["needs"] if (text := shortfall(need))]
     sys.exit("; ".join(problems) or None)

@@ -1,6 +1,6 @@
-"""Has v2 be what starts from here on: one rename decides it (files/pods/migration/unit_conditions.py).
+"""Commit a migration: from now on v2 starts, and v1 does not (files/pods/migration/unit_conditions.py).
 
-Argument: {"marker", "trying", "ran", "text": what the marker says}.
+Argument: {"marker", "trying", "ran", "text": content of the marker}. One rename is the commit.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import suppress
 from files.pods.common.atomic_write import replace
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    replace(asked["marker"], asked["text"].encode())
-    for path in (asked["trying"], asked["ran"]):
+    request = json.loads(sys.argv[1])
+    replace(request["marker"], request["text"].encode())
+    for path in (request["trying"], request["ran"]):
         with suppress(FileNotFoundError):
             os.unlink(path)
     print(json.dumps({"v2": "starts from here on"}))

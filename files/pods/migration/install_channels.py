@@ -1,8 +1,8 @@
-"""Has NanoClaw's own scripts put channels into v2's checkout, as the host user.
+"""Install channels into v2's checkout with NanoClaw's own scripts, as the host user.
 
-Argument: {"root", "user", "uid", "gid", "lock", "channels": [name…]}. A channel is there when its script
-(setup/install-NAME.sh) says so in its line `STATUS: installed` or `STATUS: already-installed`; its exit status says
-nothing. The scripts change the checkout, and need its remote. What a script without that line has changed is undone,
+Argument: {"root", "user", "uid", "gid", "lock", "channels": [name…]}. A channel is installed when its script
+(setup/install-NAME.sh) prints the line `STATUS: installed` or `STATUS: already-installed`; its exit status means
+nothing. The scripts change the checkout, and need its remote. The changes of a script without that line are undone,
 by this program or, after a crash, by the next one that installs or builds. Answer: {"installed": [name…],
 "there": [name…]}.
 """
@@ -24,9 +24,12 @@ from files.pods.source.git_worktree import Tree
 
 
 def install(tree: Tree, channel: str) -> str:
+    """Run the script of a channel; return the status that it printed, or undo its changes and exit."""
     script = f"setup/install-{channel}.sh"
     if not os.path.isfile(f"{tree.root}/{script}"):
-        sys.exit(f"v1 has chats on {channel}, and this version of v2 has no {script}: choose another nanoclaw_ref")
+        sys.exit(
+            f"v1 has chats on {channel}, and this version of v2 has no {script}: set nanoclaw_ref to one that has it"
+        )
     begin_channel(tree, channel)
     done = subprocess.run(
         ["bash", script],
@@ -34,35 +37,36 @@ def install(tree: Tree, channel: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        close_fds=False,  # it has the lock as well, for it may go on without this program
+        close_fds=False,  # it holds the lock as well: it may outlive this program
         check=False,
     )
-    said = done.stdout.decode(errors="replace")
-    lines = [line.strip() for line in reversed(said.splitlines())]
+    output = done.stdout.decode(errors="replace")
+    lines = [line.strip() for line in reversed(output.splitlines())]
     status = next((line.partition(":")[2].strip() for line in lines if line.startswith("STATUS:")), "")
     if status not in ("installed", "already-installed"):
         undo_channel(tree)
-        cause = "; ".join(find_cause(said)) or "it printed nothing"
+        cause = "; ".join(find_cause(output)) or "it printed nothing"
         why = f"{script} did not install {channel} ({status or f'status {done.returncode}'}): {cause}"
         sys.exit(f"{why}. Its changes are undone. Remove the cause, then run again.")
     end_channel(tree, changed=status == "installed")
     return status
 
 
-def main(asked: dict[str, Any]) -> dict[str, list[str]]:
-    tree = Tree(asked["root"])
+def main(request: dict[str, Any]) -> dict[str, list[str]]:
+    """Install each channel; undo first what a crash left."""
+    tree = Tree(request["root"])
     undo_channel(tree)
     with trusting(tree.root):
-        said = {channel: install(tree, channel) for channel in asked["channels"]}
+        statuses = {channel: install(tree, channel) for channel in request["channels"]}
     return {
-        "installed": [channel for channel, word in said.items() if word == "installed"],
-        "there": [channel for channel, word in said.items() if word != "installed"],
+        "installed": [channel for channel, status in statuses.items() if status == "installed"],
+        "there": [channel for channel, status in statuses.items() if status != "installed"],
     }
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(1800, told["root"])
-    become_user(told["user"], told["uid"], told["gid"])
-    print(json.dumps(main(told)))
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(1800, request["root"])
+    become_user(request["user"], request["uid"], request["gid"])
+    print(json.dumps(main(request)))

@@ -1,9 +1,9 @@
-"""Has the machine itself run a part of a migration, and follows it.
+"""Run a part of a migration as a transient systemd unit, and print its progress.
 
 Argument: {"directory", "service": name of a transient unit, "seconds"}. Standard input: {"archive": in base64, of
 files/pods/migration/runner.py and the steps' programs, "file": where it is written, "work": its work.json}. The unit
-goes on when this program, its connection or its controller ends (systemd-run(1)). Answer: the journal. Fails with the
-words of the step that failed, and says whether v1 runs.
+continues when this program, its connection or its controller ends (systemd-run(1)). Answer: the journal. Fails with the
+output of the step that failed, and says whether v1 runs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def journal(directory: str) -> dict[str, Any]:
 
 
 def refuse_if_under_way(service: str, directory: str) -> None:
+    """Exit if a migration runs on this machine, and name its step."""
     shown = subprocess.run(
         ["systemctl", "show", "--property=ActiveState", "--value", service], capture_output=True, text=True, timeout=60
     )
@@ -41,32 +42,33 @@ def refuse_if_under_way(service: str, directory: str) -> None:
 
 
 def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
-    """Prints each step when it has ended."""
-    begun, told = time.time(), 0
+    """Print each step when it has ended; return when the unit ends."""
+    started, printed = time.time(), 0
     while True:
         done = child.poll() is not None
-        steps = [step for step in journal(directory)["steps"] if step["started"] >= begun]
-        while told < len(steps) and steps[told]["state"] != "running":
-            step = steps[told]
+        steps = [step for step in journal(directory)["steps"] if step["started"] >= started]
+        while printed < len(steps) and steps[printed]["state"] != "running":
+            step = steps[printed]
             print(f"{step['name']}: {step['state']} ({step['ended'] - step['started']:.1f} s)", flush=True)
-            told += 1
+            printed += 1
         if done:
             return
-        if time.time() > begun + seconds:
-            sys.exit(f"no end within {seconds} s; it goes on: see systemctl status, and run again when it is done")
+        if time.time() > started + seconds:
+            sys.exit(f"no end within {seconds} s. It continues: see systemctl status, and run again when it has ended.")
         time.sleep(0.3)
 
 
-def failure(found: dict[str, Any], trying: str) -> str:
-    failed = next((step for step in found["steps"] if step["state"] in ("failed", "running")), None)
-    why = f"{failed['name']}: {failed['said'] or 'it was ended from outside'}" if failed else "it did not start"
-    back = found["steps"][-1] if found["steps"] and found["steps"][-1]["id"] == StepId.ROLL_BACK else None
-    if found["state"] == "rolled back":
-        return f"{why}\nv1 is back as it was; what v2 has so far is kept; the next run begins again"
-    if found["state"] == "switching":
-        way_out = f"see to it, and run again; or remove {trying} and start v1's service"
-        return f"{why}\nv1 may be stopped, it could not be put back: {back['said'] if back else why}: {way_out}"
-    return f"{why}\nv1 was not touched"
+def failure(content: dict[str, Any], trying: str) -> str:
+    """Return which step failed, with its output, what serves now, and what to do."""
+    failed = next((step for step in content["steps"] if step["state"] in ("failed", "running")), None)
+    why = f"{failed['name']}: {failed['said'] or 'it was killed'}" if failed else "it did not start"
+    back = content["steps"][-1] if content["steps"] and content["steps"][-1]["id"] == StepId.ROLL_BACK else None
+    if content["state"] == "rolled back":
+        return f"{why}\nRolled back: v1 is as it was. v2's files are kept. The next run starts again."
+    if content["state"] == "switching":
+        way_out = f"Remove the cause, and run again; or remove {trying} and start v1's service."
+        return f"{why}\nv1 may be stopped: the rollback failed ({back['said'] if back else why}). {way_out}"
+    return f"{why}\nv1 was not changed."
 
 
 def keep_archive(directory: str, file: str, archive: bytes) -> None:
@@ -78,33 +80,34 @@ def keep_archive(directory: str, file: str, archive: bytes) -> None:
             os.unlink(f"{directory}/{name}")
 
 
-def main(asked: dict[str, Any], fed: dict[str, Any]) -> None:
-    directory, service = asked["directory"], asked["service"]
+def main(request: dict[str, Any], payload: dict[str, Any]) -> None:
+    """Start the unit, follow it, and print the journal; exit with the failure of a step."""
+    directory, service = request["directory"], request["service"]
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
-    keep_archive(directory, fed["file"], base64.b64decode(fed["archive"]))
-    replace(f"{directory}/work.json", json.dumps(fed["work"]).encode(), 0o600)
-    run = ["/usr/bin/env", "python3", "-I", fed["file"], "migration.runner"]
-    request, back_request = (json.dumps({"directory": directory, "back": back}) for back in (False, True))
+    keep_archive(directory, payload["file"], base64.b64decode(payload["archive"]))
+    replace(f"{directory}/work.json", json.dumps(payload["work"]).encode(), 0o600)
+    run = ["/usr/bin/env", "python3", "-I", payload["file"], "migration.runner"]
+    run_request, back_request = (json.dumps({"directory": directory, "back": back}) for back in (False, True))
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
     back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
     before = journal(directory)
     child = subprocess.Popen(
-        [*unit, *back, "--", *run, request],
+        [*unit, *back, "--", *run, run_request],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    follow(child, directory, asked["seconds"])
-    said = child.stderr.read().strip() if child.stderr else ""
-    found = journal(directory)
-    if found == before:
-        sys.exit(f"nothing has begun: {said or f'systemd-run ended with {child.returncode}'}")
-    if found["state"] != GOAL[fed["work"]["part"]]:
-        print(failure(found, fed["work"]["trying"]), file=sys.stderr)
+    follow(child, directory, request["seconds"])
+    output = child.stderr.read().strip() if child.stderr else ""
+    after = journal(directory)
+    if after == before:
+        sys.exit(f"the migration did not start: {output or f'systemd-run ended with {child.returncode}'}")
+    if after["state"] != GOAL[payload["work"]["part"]]:
+        print(failure(after, payload["work"]["trying"]), file=sys.stderr)
         sys.exit(1)  # whatever the text is
-    print(json.dumps(found))
+    print(json.dumps(after))
 
 
 if __name__ == "__main__":

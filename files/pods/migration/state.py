@@ -1,4 +1,4 @@
-"""How far the migration of a machine's NanoClaw v1 has come. Changes nothing.
+"""Report how far the migration of a machine's NanoClaw v1 has come. Changes nothing.
 
 Argument: {"directory": of the migration, "service": name of its transient unit, "root": v2's project root, "marker"}.
 Prints tasks.model.migration.paths.Progress as JSON.
@@ -17,20 +17,21 @@ from files.pods.migration.journal import with_ids
 
 
 def read(path: str) -> Any:
-    """What a file says: None where there is none, False where it cannot be read."""
+    """Return the JSON object in a file: None without the file, False if it cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+            content = json.load(file)
     except FileNotFoundError:
         return None
     except ValueError:
         return False
-    return found if isinstance(found, dict) else False
+    return content if isinstance(content, dict) else False
 
 
 def is_under_way(service: str) -> bool:
-    words = ["systemctl", "show", "--property=ActiveState", "--value", service]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    """Return whether the transient unit runs; exit if systemd does not answer."""
+    argv = ["systemctl", "show", "--property=ActiveState", "--value", service]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     state = done.stdout.strip()
     if done.returncode != 0 or not state:
         sys.exit(f"systemd does not say whether {service} runs: {done.stderr.strip() or 'no answer'}")
@@ -38,15 +39,16 @@ def is_under_way(service: str) -> bool:
 
 
 NEWER = {"chats": "", "aside": False}
-"""What a journal has that an earlier version wrote without."""
+"""Keys that a journal of an earlier version lacks."""
 
 
 def main(directory: str, service: str, root: str, marker: str) -> dict[str, object]:
+    """Return the journal, and which of v1 and v2 starts."""
     journal, record = (read(f"{directory}/{name}.json") for name in ("journal", "record"))
     decided = os.path.exists(marker)
     if journal is False and not decided:
-        why = f"{directory}/journal.json cannot be read, and says how far a migration has come"
-        sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to begin anew")
+        why = f"{directory}/journal.json cannot be read, and it has the progress of a migration"
+        sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to start again")
     journal, record = ({**NEWER, **with_ids(one)} if one else None for one in (journal, record))
     return {
         "journal": journal,

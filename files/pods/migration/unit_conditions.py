@@ -1,12 +1,12 @@
-"""Has one file decide which of NanoClaw v1 and v2 may start, so that a crash at any moment leaves one of them.
+"""Let a marker file select whether NanoClaw v1 or v2 starts, so that a crash at any moment leaves one of them.
 
-Argument: {"v1": its service or null, "v2": name of its unit, "marker": path, "trying": path in /run}. Gives each unit
-a drop-in with conditions (systemd.unit(5), ConditionPathExists=) and enables v2:
+Argument: {"v1": its service or null, "v2": name of its unit, "marker": path, "trying": path in /run}. Writes a drop-in
+for each unit with conditions (systemd.unit(5), ConditionPathExists=) and enables v2:
 
-    v1 starts while neither file is there; v2 starts while one of them is there.
+    v1 starts while neither file exists; v2 starts while one of them exists.
 
-`trying` is there while a migration has stopped v1 and v2 has not passed its gate; a crash takes it away with /run.
-`marker` is made, in one rename, when v2 has passed. Both units stay enabled; v1's own unit file is not touched.
+`trying` exists while a migration has stopped v1 and v2 has not passed its gate; a crash removes it with /run. One
+rename creates `marker` when v2 has passed. Both units stay enabled; v1's own unit file does not change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from files.pods.v1.units import ServiceError, drop_in, must
 HEAD = "# nanoclaw-pods wrote this: which of v1 and v2 may start is decided by these files.\n[Unit]\n"
 
 
-def holds(path: str, text: str) -> bool:
+def has_content(path: str, text: str) -> bool:
+    """Return whether a file has this text."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             return file.read() == text
@@ -32,8 +33,8 @@ def holds(path: str, text: str) -> bool:
         return False
 
 
-def v1_drop_in(unit: dict[str, Any], text: str) -> None:
-    """Written by whom its directory belongs to: root follows no path in a home."""
+def write_v1_drop_in(unit: dict[str, Any], text: str) -> None:
+    """Write v1's drop-in as the owner of its directory: root follows no path in a home."""
     path = drop_in(unit)
     if unit["manager"] == "system":
         replace(path, text.encode())
@@ -54,23 +55,24 @@ def v1_drop_in(unit: dict[str, Any], text: str) -> None:
         raise ServiceError(f"user {account.pw_name} could not write {path}")
 
 
-def main(asked: dict[str, Any]) -> dict[str, Any]:
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the drop-ins of both units and enable v2; return the files that changed."""
     changed = []
-    v1, files = asked["v1"], (asked["marker"], asked["trying"])
-    os.makedirs(os.path.dirname(asked["marker"]), mode=0o755, exist_ok=True)
+    v1, files = request["v1"], (request["marker"], request["trying"])
+    os.makedirs(os.path.dirname(request["marker"]), mode=0o755, exist_ok=True)
     if v1:
         text = HEAD + "".join(f"ConditionPathExists=!{path}\n" for path in files)
-        if not holds(drop_in(v1), text):
-            v1_drop_in(v1, text)
+        if not has_content(drop_in(v1), text):
+            write_v1_drop_in(v1, text)
             changed.append(drop_in(v1))
-    v2 = {"manager": "system", "name": asked["v2"]}
+    v2 = {"manager": "system", "name": request["v2"]}
     text = HEAD + "".join(f"ConditionPathExists=|{path}\n" for path in files)
-    if not holds(drop_in(v2), text):
+    if not has_content(drop_in(v2), text):
         replace(drop_in(v2), text.encode())
         changed.append(drop_in(v2))
     for unit in (v1, v2):
         if unit:
-            must(unit, "daemon-reload")  # always: one that an earlier call missed counts too
+            must(unit, "daemon-reload")  # always: an earlier call may have missed it
     must(v2, "enable", v2["name"])
     return {"changed": changed}
 

@@ -1,9 +1,9 @@
-"""Runs one of NanoClaw's own steps of a migration as the host user, and goes by what it prints, not by its status.
+"""Run one of NanoClaw's own migration steps as the host user, and judge it by its output, not by its status.
 
-Argument: {"root", "user", "uid", "gid", "step": name in setup/migrate-v2, "words": [after the view…], "view",
-"mask": umask as octal text}. A step has ended well when it printed a line `OK:…` or `SKIPPED:…`, and no `FAIL:…`;
-`MISSING:…`, `ERROR:…` and `TASK_ERROR:…` are about single chats and tasks: they are handed on, and the account judges.
-Answer: {"ok": text, "errors": [text], "missing": [text]}.
+Argument: {"root", "user", "uid", "gid", "step": name in setup/migrate-v2, "words": [arguments after the snapshot…],
+"view": directory of the snapshot, "mask": umask as octal text}. A step succeeded if it printed a line `OK:…` or
+`SKIPPED:…`, and no `FAIL:…`. `MISSING:…`, `ERROR:…` and `TASK_ERROR:…` are about single chats and tasks: they are
+passed on, and the audit judges. Answer: {"ok": text, "errors": [text], "missing": [text]}.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from files.pods.common.sanitize import escape_control
 from files.pods.source.git_trust import trusting
 
 
-def main(asked: dict[str, Any]) -> dict[str, Any]:
-    become_user(asked["user"], asked["uid"], asked["gid"])
-    os.umask(int(asked["mask"], 8))
-    words = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{asked['step']}.ts", asked["view"], *asked["words"]]
-    with trusting(asked["root"]):
-        done = subprocess.run(words, cwd=asked["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
-    lines = [line.strip() for line in said.splitlines()]
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the step; return the lines that it printed, or exit with the cause of its failure."""
+    become_user(request["user"], request["uid"], request["gid"])
+    os.umask(int(request["mask"], 8))
+    argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request['step']}.ts", request["view"], *request["words"]]
+    with trusting(request["root"]):
+        done = subprocess.run(argv, cwd=request["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    output = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+    lines = [line.strip() for line in output.splitlines()]
 
-    def of(*heads: str) -> list[str]:
+    def lines_with(*heads: str) -> list[str]:
         return [escape_control(line) for line in lines if line.startswith(heads)]
 
-    good = of("OK:", "SKIPPED:")
-    if not good or of("FAIL:"):
-        cause = of("FAIL:") + of("ERROR:") or find_cause(said)
+    successes = lines_with("OK:", "SKIPPED:")
+    if not successes or lines_with("FAIL:"):
+        cause = lines_with("FAIL:") + lines_with("ERROR:") or find_cause(output)
         why = "; ".join(cause) or "it printed nothing"
-        sys.exit(f"NanoClaw's step {asked['step']} failed (status {done.returncode}): {why}")
-    return {"ok": good[0], "errors": of("ERROR:", "TASK_ERROR:"), "missing": of("MISSING:")}
+        sys.exit(f"NanoClaw's step {request['step']} failed (status {done.returncode}): {why}")
+    return {"ok": successes[0], "errors": lines_with("ERROR:", "TASK_ERROR:"), "missing": lines_with("MISSING:")}
 
 
 if __name__ == "__main__":

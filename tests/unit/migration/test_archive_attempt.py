@@ -105,7 +105,7 @@ def test_a_link_that_takes_the_place_of_the_new_directory_is_not_chowned(
 
     monkeypatch.setattr("os.mkdir", swapped)
     with pytest.raises(OSError):
-        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+        migration_aside.create_archives({str(parent): f"{parent}/aside"}, A, A)
     assert victim.stat().st_uid == 0
 
 
@@ -124,8 +124,8 @@ def test_a_directory_that_takes_the_place_of_the_new_one_is_not_chowned(
         os.rename(victim, path, dst_dir_fd=dir_fd)
 
     monkeypatch.setattr("os.mkdir", swapped)
-    with pytest.raises(SystemExit, match="was replaced while it was made"):
-        migration_aside.make_places({str(parent): f"{parent}/aside"}, A, A)
+    with pytest.raises(SystemExit, match="was replaced while it was created"):
+        migration_aside.create_archives({str(parent): f"{parent}/aside"}, A, A)
     assert (parent / "aside").stat().st_uid == 0
 
 

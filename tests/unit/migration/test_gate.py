@@ -80,13 +80,13 @@ def test_a_probe_that_saw_something_wrong_fails(
 
 
 def test_a_probe_that_ends_badly_fails_with_its_words(tmp_path: Path, serves: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match="the probe of v2 did not end well: why it failed"):
+    with pytest.raises(SystemExit, match="the probe of v2 failed: why it failed"):
         ask(tmp_path, status=3)
 
 
 @pytest.mark.parametrize("said", ["", "no document", '{"steps": []}', "[]"])
 def test_a_probe_that_says_nothing_fails(tmp_path: Path, serves: dict[str, Any], said: str) -> None:
-    with pytest.raises(SystemExit, match="the probe of v2 did not say what it saw"):
+    with pytest.raises(SystemExit, match="the probe of v2 printed no report"):
         ask(tmp_path, said)
 
 

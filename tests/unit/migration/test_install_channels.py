@@ -91,7 +91,7 @@ def test_channels_are_installed_once(built: Host) -> None:
 
 def test_a_version_without_the_channel_is_named_and_nothing_changes(built: Host) -> None:
     before = files(built)
-    with pytest.raises(SystemExit, match=r"no setup/install-slack\.sh: choose another nanoclaw_ref"):
+    with pytest.raises(SystemExit, match=r"no setup/install-slack\.sh: set nanoclaw_ref to one that has it"):
         install(built, "slack")
     assert files(built) == before and (built.root / STAMP).exists()
 

@@ -87,7 +87,7 @@ def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> N
 
 def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:
     done = start(tmp_path / "state", bin, {"part": "switching", "goal": "rolled back", "trying": "/run/x.trying"})
-    assert done.returncode != 0 and "v1 is back as it was" in done.stderr
+    assert done.returncode != 0 and "Rolled back: v1 is as it was" in done.stderr
 
 
 def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Path, bin: Path) -> None:
@@ -96,12 +96,12 @@ def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Pat
     (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
     (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
     done = start(folder, bin, {"part": "staging", "goal": "staged"})
-    assert done.returncode != 0 and "nothing has begun: no bus" in done.stderr
+    assert done.returncode != 0 and "the migration did not start: no bus" in done.stderr
 
 
 def test_a_v1_that_may_be_stopped_is_said_to_be_so_with_the_way_out(tmp_path: Path, bin: Path) -> None:
     done = start(tmp_path / "state", bin, {"part": "switching", "goal": "switching", "trying": "/run/x.trying"})
-    assert done.returncode != 0 and "v1 was not touched" not in done.stderr
+    assert done.returncode != 0 and "v1 was not changed" not in done.stderr
     assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
 
 
@@ -117,7 +117,7 @@ def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
     tmp_path: Path, bin: Path, part: str, state: str
 ) -> None:
     done = start(tmp_path / "state", bin, {"part": part, "goal": state, "trying": "/run/x.trying"})
-    assert done.returncode == 1 and "v1 was not touched" in done.stderr
+    assert done.returncode == 1 and "v1 was not changed" in done.stderr
 
 
 @pytest.mark.parametrize("state", ["failed", "running"])
@@ -127,15 +127,15 @@ def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
         {"id": "snapshot", "name": "snapshot v1", "state": state, "said": ""},
     ]
     said = failure({"state": "staging", "steps": steps}, "/run/x.trying")
-    assert said == "snapshot v1: it was ended from outside\nv1 was not touched"
+    assert said == "snapshot v1: it was killed\nv1 was not changed."
     steps[1]["said"] = "no space"
     assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith(
-        "snapshot v1: no space\nv1 is back"
+        "snapshot v1: no space\nRolled back: v1 is"
     )
 
 
 def test_where_nothing_failed_it_did_not_start() -> None:
-    assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not touched"
+    assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not changed."
 
 
 def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
@@ -144,4 +144,4 @@ def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
         {"id": "roll-back", "name": "roll back to v1", "state": "failed", "said": "no unit"},
     ]
     said = failure({"state": "switching", "steps": steps}, "/x.trying")
-    assert "stop v1: busy" in said and "could not be put back: no unit" in said and "remove /x.trying" in said
+    assert "stop v1: busy" in said and "the rollback failed (no unit)" in said and "remove /x.trying" in said

@@ -99,7 +99,7 @@ def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host)
         'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active; echo MainPID=7',
     )
     done = host.back(start=True, serves=True)
-    assert done.returncode != 0 and "v2 serves on" in done.stderr
+    assert done.returncode != 0 and "v2 continues to serve" in done.stderr
     assert (host.folder / "etc/marker").exists() and "start v2.service" in host.calls[-20:]
 
 

@@ -26,7 +26,7 @@ DRIVER = """
 import json, sys
 from files.pods.common import run_as_host_user as host_user
 from files.pods.migration import upstream_step as nanoclaw_step
-host_user.PATH = sys.argv[2]
+host_user.HOST_PATH = sys.argv[2]
 print(json.dumps(nanoclaw_step.main(json.loads(sys.argv[1]))))
 """
 

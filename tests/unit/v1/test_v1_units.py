@@ -75,5 +75,5 @@ def test_one_that_dies_does_not_count_as_serving(tmp_path: Path, lines: tuple[st
 
 def test_where_v1_dies_and_v2_served_v2_serves_on(tmp_path: Path) -> None:
     status, _, text, _, left = put_back(tmp_path, "ExecStart=/bin/false", serves=True)
-    assert status == 1 and "v1 does not start, and v2 serves on" in text
+    assert status == 1 and "v1 does not start, so v2 continues to serve" in text
     assert "etc/marker" in left
