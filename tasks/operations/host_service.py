@@ -12,7 +12,8 @@ from tasks.command import run_program, write_file
 from tasks.facts.host_service import HostService, service_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_steps, start_arguments
+from tasks.model.host.service_state import ServiceState, adoptable, refusals, start_arguments
+from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import is_pending, with_pending_owners
@@ -48,20 +49,10 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")
     if refused:
         raise OperationError("; ".join(refused))
-    steps = service_steps(plan, seen)
-    if not start:
-        steps = replace(steps, start=False)
-        if not steps.logs and not steps.units and steps.rotation is None:
-            host.noop(f"what {plan.unit} needs is installed")
-            return
-    elif is_pending("database", "build", "image", "environment") and not steps.restart:
-        reason = f"{plan.unit} runs from a build, an image, a database or a .env that is going to change"
-        steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, reason))
-    if adopted := adoptable(plan, seen) if start else []:
-        takes = [f"{rival.name} is disabled, {plan.unit} takes its place" for rival in adopted]
-        steps = replace(steps, start=True, restart=True, reasons=(*steps.reasons, *takes))
+    pending = is_pending("database", "build", "image", "environment")
+    steps = service_steps(plan, seen, start=start, pending=pending)
     if not steps:
-        host.noop(f"{plan.unit} runs what is installed")
+        host.noop(f"{plan.unit} runs what is installed" if start else f"what {plan.unit} needs is installed")
         return
     for reason in steps.reasons:
         say(reason)
@@ -79,7 +70,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         yield run_program("service.install_units", {"unit": plan.unit, **plan.host_user}, json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
-    if adopted:
+    if start and (adopted := adoptable(plan, seen)):
         names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
         yield run_program("service.adopt_units", {"uid": plan.host_ids.uid, "names": names})
     if steps.start:

@@ -16,7 +16,8 @@ from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, digest, places
 from tasks.model.host.preflight import MountPoint
 from tasks.model.host.runtime import AccountState, Node, RuntimeState
-from tasks.model.host.service_state import ServiceState, Serving, UnitState, unit_files
+from tasks.model.host.service_state import ServiceState, Serving, UnitState
+from tasks.model.host.service_steps import unit_files
 from tasks.model.host.serving import ServingState
 from tasks.model.migration.paths import Progress
 from tasks.model.nfs.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text

@@ -1,18 +1,14 @@
-"""What a machine's NanoClaw service is, and what is to be done about it."""
+"""What a machine's NanoClaw service is, and why it cannot be brought to its plan."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_unit import Account, Runtime, expected_account
-from tasks.model.nfs.mount_unit import mount_points
-from tasks.model.ownership.owners import Place, expected_owner
-
-NODE = "/usr/bin/node"
-"""Where Node is going to be on a machine that has none yet."""
+from tasks.model.host.service_unit import Account
+from tasks.model.ownership.owners import Place
 
 
 @dataclass(frozen=True)
@@ -58,24 +54,6 @@ class ServiceState:
     """The inputs that changed since the service started; None where no start has noted them."""
     rivals: list[Rival]
     serving: Serving
-
-
-@dataclass(frozen=True)
-class ServiceSteps:
-    """What brings the service to its plan. Empty where it is there already."""
-
-    logs: tuple[tuple[str, str], ...] = ()
-    """(what, path): "directory" and "file" are to be made, "owner" is to be set."""
-    units: dict[str, str] = field(default_factory=dict)
-    """Every unit file's text, if one of them differs or systemd has not read the last change."""
-    rotation: str | None = None
-    start: bool = False
-    """It is to be enabled, and running when that is done."""
-    restart: bool = False
-    reasons: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.reasons)
 
 
 def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
@@ -137,76 +115,3 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
     )
     unit = rival.name.rpartition("/")[2]
     return f"{rival.name} also runs {plan.root}: {how} {unit}, delete that file, then run again"
-
-
-def runtime(plan: HostPlan, seen: ServiceState) -> Runtime:
-    """What the texts need of the machine; what is not there yet is taken to come as planned."""
-    return Runtime(seen.account or expected_account(plan), seen.node or NODE, seen.systemd)
-
-
-def unit_files(plan: HostPlan, seen: ServiceState) -> dict[str, str]:
-    """The unit files, path to text."""
-    machine = runtime(plan, seen)
-    files = {
-        texts.unit_path(plan): texts.unit_text(plan, machine),
-        texts.dropin_path(plan): texts.dropin_text(plan, machine),
-    }
-    if mount_points(plan):
-        files[texts.retry_path(plan)] = texts.retry_text(plan)
-    return files
-
-
-def service_steps(plan: HostPlan, seen: ServiceState) -> ServiceSteps:
-    """What is to be done, and why."""
-    units = unit_files(plan, seen)
-    differing = [path for path, text in units.items() if not _same(seen.files.get(path), text)]
-    rotation = texts.rotation_text(plan, runtime(plan, seen).account)
-    rotates = seen.files.get(texts.rotation_path(plan)) == rotation
-    logs = tuple(_log_steps(plan, seen))
-    active = seen.unit.active == "active"
-    up = active and seen.serving.answers
-    enabled = seen.unit.enabled == "enabled"
-    # The retry unit is no part of what runs: a change of it alone restarts nothing.
-    ours_differ = any(path != texts.retry_path(plan) for path in differing)
-    stale = active and (ours_differ or seen.unit.reload or seen.outdated is None or bool(seen.outdated))
-
-    reasons = [f"{path} differs" for path in differing]
-    if seen.unit.reload and not differing:
-        reasons.append("systemd has not read the last change of the unit")
-    reasons += [f"{path}: {what}" for what, path in logs]
-    if not rotates:
-        reasons.append(f"{texts.rotation_path(plan)} differs")
-    if not active:
-        reasons.append(f"{plan.unit} is {seen.unit.active} ({seen.unit.sub})")
-    elif not up:
-        reasons.append(seen.serving.why)
-    elif stale and not differing:
-        since = ", ".join(seen.outdated) if seen.outdated else "what it started with is not known"
-        reasons.append(f"{plan.unit} started before a change: {since}")
-    if not enabled:
-        reasons.append(f"{plan.unit} is not enabled")
-    return ServiceSteps(
-        logs=logs,
-        units=units if differing or seen.unit.reload else {},
-        rotation=None if rotates else rotation,
-        start=not up or stale or not enabled,
-        restart=not up or stale,
-        reasons=tuple(reasons),
-    )
-
-
-def _same(found: str | None, wanted: str) -> bool:
-    """NanoClaw's own setup ends the unit without a line break."""
-    return found is not None and found.rstrip("\n") == wanted.rstrip("\n")
-
-
-def _log_steps(plan: HostPlan, seen: ServiceState) -> list[tuple[str, str]]:
-    owner = expected_owner(plan, "project root")
-    steps = []
-    for path in (texts.log_directory(plan), *texts.log_files(plan)):
-        entry = seen.logs.get(path, Place("absent"))
-        if entry.kind == "absent":
-            steps.append(("directory" if path == texts.log_directory(plan) else "file", path))
-        elif owner and (entry.uid, entry.gid) != (owner.uid, owner.gid):
-            steps.append(("owner", path))
-    return steps

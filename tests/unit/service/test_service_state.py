@@ -12,16 +12,8 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import (
-    Rival,
-    ServiceState,
-    Serving,
-    UnitState,
-    refusals,
-    runtime,
-    service_steps,
-    unit_files,
-)
+from tasks.model.host.service_state import Rival, ServiceState, Serving, UnitState, refusals
+from tasks.model.host.service_steps import restart_reasons, runtime, service_steps, unit_files
 from tasks.model.ownership.owners import Place
 from tasks.operations import host_service as operations
 from tests.unit.conftest import Execute
@@ -105,6 +97,51 @@ def test_only_what_the_service_reads_restarts_it() -> None:
     for path in done(of).files:
         steps = service_steps(of, replace(done(of), files={**done(of).files, path: "other\n"}))
         assert steps.restart == (path in (texts.unit_path(of), texts.dropin_path(of)))
+
+
+USER_UNIT = "/home/nanoclaw/.config/systemd/user/x.service"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pending", "reasons"),
+    [
+        ({}, False, []),
+        ({}, True, ["runs from a build, an image, a database or a .env that is going to change"]),
+        ({"unit": replace(UP, enabled="disabled")}, False, []),
+        ({"unit": replace(UP, active="failed", sub="failed")}, True, ["is failed (failed)"]),
+        ({"unit": replace(UP, reload=True), "outdated": []}, False, ["has not read the last change"]),
+        ({"serving": Serving(False, "it waits"), "outdated": ["/opt/nanoclaw/.env"]}, False, ["it waits"]),
+        ({"outdated": ["/opt/nanoclaw/.env", "/x"]}, True, ["started before a change: /opt/nanoclaw/.env, /x"]),
+        ({"outdated": None}, False, ["what it started with is not known"]),
+        ({"rivals": [Rival("user unit", USER_UNIT, "1000")]}, False, ["x.service is disabled"]),
+        ({"rivals": [Rival("user unit", USER_UNIT, "1000")], "outdated": None}, False, ["not known", "is disabled"]),
+    ],
+)
+def test_the_machine_says_why_the_service_restarts(changes: dict[str, Any], pending: bool, reasons: list[str]) -> None:
+    of = plan()
+    current = replace(done(of), **changes)
+    found = restart_reasons(of, current, pending=pending)
+    assert len(found) == len(reasons) and all(text in reason for reason, text in zip(found, reasons, strict=True))
+    steps = service_steps(of, current, pending=pending)
+    assert steps.restart == bool(reasons) and set(found) <= set(steps.reasons)
+    assert not service_steps(of, current, start=False, pending=pending).start
+
+
+def test_a_service_that_stays_stopped_is_given_no_reason_to_start() -> None:
+    of = plan()
+    steps = service_steps(of, bare(of), start=False)
+    assert steps.units and steps.logs and not steps.start and not steps.restart
+    assert not [reason for reason in steps.reasons if "inactive" in reason or "enabled" in reason]
+
+
+def test_a_changed_retry_unit_hides_no_restart() -> None:
+    of = plan(**SQUASHED)
+    files = {**done(of).files, texts.retry_path(of): "other\n"}
+    steps = service_steps(of, replace(done(of), files=files, outdated=["/opt/nanoclaw/.env"]))
+    assert steps.reasons == (
+        f"{texts.retry_path(of)} differs",
+        f"{of.unit} started before a change: /opt/nanoclaw/.env",
+    )
 
 
 def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
