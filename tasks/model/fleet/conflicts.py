@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
-from tasks.model.fleet.machine_identity import addresses_of, endpoint
+from tasks.model.fleet.machine_identity import addresses_of, endpoint, ssh_config
 from tasks.model.fleet.mount_settings import of_managed_server, of_version
 from tasks.model.fleet.near_names import Others, skeleton
 from tasks.model.fleet.plan import HOSTS, SERVERS, Machine, Problem, Source
@@ -128,6 +128,7 @@ def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterat
     """
     ours = [machine for machine in machines if {SERVERS, HOSTS} & set(machine.groups)]
     places: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    gateways = {machine.name: ssh_config(machine) for machine in ours}
     for machine in ours:
         places[endpoint(machine)].append(machine.name)
         for address in addresses_of(machine):
@@ -140,6 +141,8 @@ def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterat
             others = Others(names)
             for name in sorted(set(names) - set(reported)):
                 text = f"{place[0]} is also {others.than(name)}: one machine under two names; keep one of them"
+                if len({gateways[name] for name in names}) > 1:
+                    text += ". If these are two sites with the same private addresses, give each its own inventory"
                 yield Problem(name, "ssh_hostname", text)
 
 

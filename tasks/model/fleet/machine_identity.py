@@ -62,7 +62,13 @@ def endpoint(machine: Machine) -> tuple[str, ...]:
     stated = machine.data.get("ssh_hostname")
     name = (stated if isinstance(stated, str) and stated else rest).rstrip(".").casefold()
     address = _LOCALHOST[1] if name in _LOCALHOST or name.startswith("127.") else canonical(name)
-    return (address or name, _port(machine), limited(machine.data.get("ssh_config_file") or ""))
+    return (address or name, _port(machine), ssh_config(machine))
+
+
+def ssh_config(machine: Machine) -> str:
+    """The file that says by which gateway ssh goes (ssh_config(5), ProxyJump): a name may mean another machine by
+    another file. An address may not, for servers and hosts reach each other by it, and no gateway is between them."""
+    return limited(machine.data.get("ssh_config_file") or "")
 
 
 def _port(machine: Machine) -> str:
