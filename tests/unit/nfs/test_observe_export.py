@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import runpy
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from tasks.bundle import entry_file
+from tasks.facts.observation import ServerObservationFact
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.observe_servers import places
@@ -157,6 +159,20 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program["observe"].__globals__["look"] = lambda: time.sleep(30)
     answer = program["observe"]()
     assert (answer["state"], answer["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
+    seen = ServerObservationFact().process([json.dumps(answer)])
+    assert (seen.made, seen.mount_point, seen.chown, seen.given) == ({}, None, None, False)
+
+
+@needs_root
+def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
+    def refused() -> None:
+        raise PermissionError(errno.EACCES, "not exported to this host")
+
+    program = load()
+    program["observe"].__globals__["look"] = refused
+    seen = ServerObservationFact().process([json.dumps(program["observe"]())])
+    assert (seen.state, seen.left, seen.made) == ("EACCES", [], {})
+    assert "not exported to this host" in seen.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""What a probe stands on, as it is read of the machine."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from files.pods.probe import environment
+
+
+def program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_docker_says_how_it_ended_and_all_that_it_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "docker", 'cat; echo "$*"; echo why >&2; exit 125', monkeypatch)
+    assert environment.docker(["run", "x"], 20) == (125, "run x\nwhy\n")
+
+
+def test_a_docker_that_does_not_end_or_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "docker", "exec sleep 60", monkeypatch)
+    assert environment.docker(["info"], 1) == (None, "docker info: no end within 1 s")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    status, text = environment.docker(["info"], 1)
+    assert status == 127 and "docker" in text
+
+
+@pytest.mark.parametrize(("text", "maps"), [("N\n", True), ("Y\n", False), (None, None)])
+def test_ids_are_mapped_where_the_kernel_says_so(
+    text: str | None, maps: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(path: str, **_more: Any) -> io.StringIO:
+        assert path == "/sys/module/nfs/parameters/nfs4_disable_idmapping"
+        if text is None:
+            raise FileNotFoundError(path)
+        return io.StringIO(text)
+
+    monkeypatch.setattr(builtins, "open", opened)
+    assert environment.id_mapping() is maps
+
+
+@pytest.mark.parametrize(
+    ("fails", "dropped"),
+    [(None, True), (PermissionError(), False), (subprocess.TimeoutExpired("sysctl", 1), False)],
+)
+def test_a_cache_that_was_not_dropped_is_said(
+    fails: Exception | None, dropped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def drop(seconds: int) -> None:
+        asked.append(seconds)
+        if fails:
+            raise fails
+
+    monkeypatch.setattr(environment, "drop_inodes", drop)
+    assert environment.drop_permissions(7) is dropped and asked == [7]
+
+
+def test_a_unit_is_asked_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(
+        tmp_path, "systemctl", 'test "$*" = "show --property=ActiveState --value x.service" && echo active', monkeypatch
+    )
+    assert environment.unit_property("x.service", "ActiveState") == "active"
+    program(tmp_path, "systemctl", "echo gone >&2; exit 1", monkeypatch)
+    assert environment.unit_property("x.service", "ActiveState") == ""
+
+
+def test_a_mark_changes_with_what_it_is_of(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    assert environment.mark(str(path)) is None
+    path.write_text("one")
+    info = path.stat()
+    assert environment.mark(str(path)) == [info.st_ino, info.st_mtime, 3]
+    path.write_text("longer")
+    assert (environment.mark(str(path)) or [])[2] == 6
+
+
+def test_space_is_that_of_the_first_directory_above_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def statvfs(path: str) -> Any:
+        asked.append(path)
+        return SimpleNamespace(f_bavail=3, f_frsize=512, f_favail=0, f_files=len(asked) - 1)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    missing = str(tmp_path / "not/there")
+    assert environment.space_of(missing) == {"bytes": 1536, "inodes": 1}, "a file system without a limit of inodes"
+    assert environment.space_of(missing) == {"bytes": 1536, "inodes": 0}
+    assert asked == [str(tmp_path)] * 2
+
+
+def test_the_mount_of_a_path_is_read_from_the_table_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = SimpleNamespace(point="/pods", type="nfs4", source="nfs1:/srv", options=["rw"], more=["vers=4.2", "rw"])
+    table: list[Any] = [mount]
+    monkeypatch.setattr(environment, "mount_table", lambda: table)
+    monkeypatch.setattr(environment, "find_mount", lambda path, table: table[0] if path == "/pods/x" else None)
+    found = {"point": "/pods", "type": "nfs4", "source": "nfs1:/srv", "options": ["rw", "vers=4.2"]}
+    assert environment.mount_of("/pods/x") == found
+    assert environment.mount_of("/other") == {"point": "", "type": "", "source": "", "options": []}

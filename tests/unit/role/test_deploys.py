@@ -1,0 +1,128 @@
+"""What each part of the play runs on a machine, with which plan."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tasks import exports, migration, mounts, ownership, runtime, service, source, verify
+from tasks.model.ownership.trees import host_trees, server_trees
+from tests.fixtures.driver import planned
+
+OPERATIONS = {
+    exports: ("debian_packages", "export_directories", "nfs_server", "export_table"),
+    migration: ("install_channels", "build", "stage", "switch", "roll_back", "record"),
+    mounts: ("pods_mount", "pods_directory", "pods_binds", "docker_and_pods"),
+    ownership: ("tree_owner", "guard"),
+    runtime: ("runtime",),
+    service: ("agent_image", "env_files", "host_service"),
+    source: ("checkout", "build"),
+    verify: ("agent_writes",),
+}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The operations that ran, with their arguments; each has a name and a deadline."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def recorded(operation: str) -> Any:
+        def record(*, name: str, _timeout: int, **arguments: Any) -> None:
+            assert name and _timeout > 0
+            calls.append((operation, arguments))
+
+        return record
+
+    for module, names in OPERATIONS.items():
+        for name in names:
+            monkeypatch.setattr(module, name, recorded(name))
+    return calls
+
+
+def run(module: ModuleType, part: str, **arguments: Any) -> None:
+    """Runs a part of the play without pyinfra."""
+    getattr(module, part)._inner(**arguments)
+
+
+def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[Any]) -> None:
+    plan = planned("squash").servers["@fake/server"]
+    run(exports, "serve_exports", plan=plan, guarded=("oslo",))
+    run(ownership, "own_exports", plan=plan)
+    assert ran == [
+        ("debian_packages", {"packages": ["nfs-kernel-server"]}),
+        ("export_directories", {"plan": plan}),
+        ("nfs_server", {"plan": plan}),
+        ("export_table", {"plan": plan, "guarded": ("oslo",)}),
+        ("tree_owner", {"trees": server_trees(plan)}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operations"),
+    [
+        ("squash", ["pods_mount", "pods_binds", "docker_and_pods"]),
+        ("pods", ["pods_mount", "docker_and_pods"]),
+        ("local", ["pods_directory", "pods_binds", "docker_and_pods"]),
+    ],
+)
+def test_the_pods_are_mounted_and_bound_where_they_are_to_be(kind: str, operations: list[str], ran: list[Any]) -> None:
+    plan = planned(kind).hosts[f"@fake/{kind}"]
+    run(mounts, "mount_pods", plan=plan)
+    assert ran == [(operation, {"plan": plan}) for operation in operations]
+
+
+def test_local_pods_with_a_root_of_their_own_are_a_directory_alone(ran: list[Any]) -> None:
+    plan = planned("local", {"nanoclaw_root": "/pods/nanoclaw"}).hosts["@fake/local"]
+    run(mounts, "mount_pods", plan=plan)
+    assert ran == [("pods_directory", {"plan": plan})]
+
+
+ELSEWHERE = {"pods_server": "10.0.0.99", "pods_export": "/vol/pods"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "can_change"), [("chown", {}, True), ("squash", ELSEWHERE, False), ("squash", {}, None)]
+)
+@pytest.mark.parametrize("guarded", [False, True])
+def test_trees_go_to_the_agent_by_who_may_chown_them(
+    kind: str, data: dict[str, str], can_change: bool | None, guarded: bool, ran: list[Any]
+) -> None:
+    plan = planned(kind, data).hosts[f"@fake/{kind}"]
+    run(ownership, "own_trees", plan=plan, guarded=guarded)
+    walked = {"trees": host_trees(plan), "can_change": can_change}
+    assert ran == [
+        *([] if can_change is None else [("tree_owner", walked)]),
+        *([] if guarded else [("guard", {"plan": plan})]),
+    ]
+
+
+def test_the_guard_is_seen_to_first_where_that_is_asked_for(ran: list[Any]) -> None:
+    plan = planned("chown").hosts["@fake/chown"]
+    run(ownership, "guard_first", plan=plan)
+    assert ran == [("guard", {"plan": plan})]
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: list[Any]) -> None:
+    plan = planned("squash").hosts["@fake/squash"]
+    run(runtime, "install_runtime", plan=plan)
+    run(source, "install_source", plan=plan)
+    run(service, "run_service", plan=plan, start=start)
+    run(verify, "verify_host", plan=plan)
+    assert ran == [
+        ("runtime", {"plan": plan}),
+        ("checkout", {"plan": plan}),
+        ("build", {"plan": plan}),
+        ("agent_image", {"plan": plan}),
+        ("env_files", {"plan": plan}),
+        ("host_service", {"plan": plan, "start": start}),
+        ("agent_writes", {"plan": plan}),
+    ]
+
+
+def test_a_service_starts_where_nothing_else_is_said(ran: list[Any]) -> None:
+    plan = planned("squash").hosts["@fake/squash"]
+    run(service, "run_service", plan=plan)
+    assert ran[-1] == ("host_service", {"plan": plan, "start": True})
