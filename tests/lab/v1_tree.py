@@ -174,6 +174,7 @@ def make_tree(root: Path, version: Version = "1.2.53", traits: Iterable[str] = (
     root.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         database = sqlite3.connect(Path(folder) / "messages.db", isolation_level=None)
+        database.execute("PRAGMA synchronous = OFF")  # the copy is made below; no power fails meanwhile
         create_tables(database, version)
         tree = Tree(root, home or root.parent / "home", database)
         _base(tree, version)
