@@ -19,7 +19,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from tests.bench import counted, guard, ownership, switch, timed
+from tests.bench import counted, guard, hostile_inputs, ownership, planning, switch, timed
 from tests.e2e.fleet import PROJECT
 from tests.lab.errors import LabError
 from tests.lab.shell import say
@@ -43,6 +43,8 @@ def _counted(_divide: int, _keep: Keep) -> dict[str, Any]:
 
 PARTS: dict[str, tuple[Callable[[int, Keep], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
     "counted": (_counted, lambda _figures: ""),
+    "planning": (lambda n, _keep: planning.measure(planning.FEW // n, planning.MANY // n), planning.sentence),
+    "hostile_inputs": (lambda _n, _keep: hostile_inputs.measure(), hostile_inputs.sentence),
     "lab": (lambda _n, _keep: timed.measure(os.environ), timed.sentence),
     "migration": (lambda _n, keep: switch.measure(keep), switch.sentence),
     "ownership_local": (lambda n, k: ownership.measure_local(_smaller(ownership.LOCAL, n), k), ownership.sentence),

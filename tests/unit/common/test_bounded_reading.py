@@ -22,6 +22,7 @@ from files.pods.service.last_start import digest
 from files.pods.v1.database import UnreadError
 from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
 from files.pods.v1.snapshot_dir import view
+from tests.bench.hostile_inputs import blow_up
 from tests.lab.v1_tree import make_tree
 from tests.programs import program_argv
 from tests.unit.trees.swapper import swapping
@@ -175,19 +176,6 @@ def database(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
 
-def blown_up(path: Path) -> None:
-    """Rows that take no room in the file, with a value of their column's default each."""
-    with database(path) as made:
-        made.execute("CREATE TABLE registered_groups (jid, folder, is_main)")
-        made.execute(
-            "WITH RECURSIVE c(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM c WHERE i < 19000) "
-            "INSERT INTO registered_groups SELECT 'tg:' || i, 'f', 0 FROM c"
-        )
-        made.execute(f"ALTER TABLE registered_groups ADD COLUMN container_config DEFAULT '{'x' * 60_000}'")
-    made.close()
-    assert path.stat().st_size < 1 << 20
-
-
 def computed(path: Path) -> None:
     """A view without end in the place of a table."""
     with database(path) as made:
@@ -207,7 +195,8 @@ def huge(path: Path) -> None:
 @needs_root
 def test_rows_that_the_file_does_not_hold_are_not_taken(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
-    blown_up(tmp_path / "claw/store/messages.db")
+    blow_up(tmp_path / "claw/store/messages.db")
+    assert (tmp_path / "claw/store/messages.db").stat().st_size < 1 << 20
     me = {"user": "root", "uid": 0, "gid": 0}
     done = run("v1.extract", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "view"), **me})
     assert done.returncode != 0 and "holds more than 64 MiB" in done.stderr

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from tests.bench import counted, timed
+from tests.bench import counted, hostile_inputs, planning, timed
 from tests.docs import PROJECT
 from tests.fake.deploy import Cost
+from tests.unit.trees.trees import needs_root
 
 COUNTS = {
     "first": {"@fake/a": Cost(12, 20, 60, 39, 10), "@fake/longer": Cost(5, 7, 18, 11, 4)},
@@ -101,3 +102,24 @@ def test_a_failed_run_shows_the_machines_last_line() -> None:
     assert timed.last_line(log) == "[server] Connection refused"
     assert timed.last_line("--> pyinfra error: wrong\n") == "--> pyinfra error: wrong"
     assert timed.last_line("\n") == "it said nothing"
+
+
+def test_planning_is_measured_in_two_sizes_and_refused_fleets_are_refused() -> None:
+    found = planning.measure(5, 10)
+    assert {kind: sizes[10]["problems"] for kind, sizes in found["fleets"].items()} == {
+        "planned": 0,
+        "one tree": 10,
+        "one address": 10,
+        "unknown key": 10,
+    }
+    assert set(found["ratios"]) >= {"planned: many / few, seconds", "one tree / planned, kb"}
+    assert "planning: 10 hosts in " in planning.sentence(found)
+
+
+@needs_root
+def test_a_hostile_database_is_measured_against_an_ordinary_one() -> None:
+    found = hostile_inputs.measure()
+    ordinary, hostile = found["databases"]["ordinary"], found["databases"]["hostile"]
+    assert (ordinary["inspect"]["exit"], ordinary["extract"]["exit"], hostile["inspect"]["exit"]) == (0, 0, 0)
+    assert hostile["extract"]["exit"] != 0 and hostile["extract"]["written"] == 0 < ordinary["extract"]["written"]
+    assert "hostile database of " in hostile_inputs.sentence(found)
