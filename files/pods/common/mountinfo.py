@@ -40,7 +40,7 @@ def split_options(text: str) -> list[str]:
 
 
 def unescape_octal(field: str) -> str:
-    """Decode the octal escapes of blanks and backslashes in mountinfo and fstab(5)."""
+    """Decode the octal escapes of blanks and backslashes in mountinfo."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)
 
 

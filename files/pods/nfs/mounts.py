@@ -22,7 +22,7 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table, unescape_octal
+from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table
 from files.pods.common.read_text import read_text_or_none
 
 OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
@@ -129,14 +129,21 @@ def addresses(source: str) -> list[str]:
 
 
 def fstab(paths: list[str]) -> list[dict[str, Any]]:
-    found = []
-    for line in (read_text_or_none("/etc/fstab") or "").splitlines():
-        words = [unescape_octal(word) for word in line.split()]
-        if len(words) < 3 or words[0].startswith("#") or (words[1].rstrip("/") or "/") not in paths:
-            continue
-        entry = {"line": line.strip(), "source": words[0], "path": words[1].rstrip("/")}
-        found.append({**entry, "options": [*words, ""][3].split(","), "addresses": addresses(words[0])})
-    return found
+    """The lines for these mount points, as mount(8) reads them; none where there is no file (findmnt(8))."""
+    listed = bounded(["findmnt", "--fstab", "--list", "--json", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS"], 30)
+    if listed is None:
+        raise TimeoutError("findmnt --fstab did not answer")
+    entries = []
+    for entry in json.loads(listed or '{"filesystems": []}')["filesystems"]:
+        path = entry["target"].rstrip("/")
+        if path in paths:
+            fields = [entry["source"], entry["target"], entry["fstype"], entry["options"] or ""]
+            line = " ".join(field.replace(" ", "\\040") for field in fields if field)
+            options, hosts = fields[3].split(","), addresses(entry["source"])
+            entries.append(
+                {"line": line, "source": entry["source"], "path": path, "options": options, "addresses": hosts}
+            )
+    return entries
 
 
 def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, tried: str) -> dict[str, Any]:

@@ -113,7 +113,10 @@ def test_of_many_hidden_entries_twenty_are_named(tmp_path: Path) -> None:
 
 @NEEDS_ROOT
 def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path) -> None:
-    """fstab(5): comments, escapes, a slash at the end, options that are missing; other mount points are not ours."""
+    """fstab(5): comments, escapes, a slash at the end, options that are missing; other mount points are not ours.
+
+    A line is quoted as its fields, with one blank between them.
+    """
     pods = tmp_path / "the pods"
     pods.mkdir()
     escaped = str(pods).replace(" ", r"\040")
@@ -128,10 +131,18 @@ def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path
     (tmp_path / "fstab").write_text("\n".join(["", *lines, ""]))
     seen = look(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
     assert [(it.line, it.source, it.path, list(it.options), list(it.addresses)) for it in seen] == [
-        (lines[1], "[::1]:/srv/one", str(pods), ["rw", "hard"], ["::1"]),
-        (lines[2], "127.0.0.1:/srv/two", str(pods), [""], ["127.0.0.1"]),
+        (lines[1].removesuffix(" 0 0"), "[::1]:/srv/one", str(pods), ["rw", "hard"], ["::1"]),
+        (lines[2].replace("\t", " "), "127.0.0.1:/srv/two", str(pods), [""], ["127.0.0.1"]),
         (lines[3], "/dev/sdz1", str(pods), ["defaults"], []),
     ]
+
+
+@NEEDS_ROOT
+@pytest.mark.parametrize("text", ["", "# nothing\n", "short line\n"])
+def test_a_fstab_without_entries_is_no_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pods").mkdir()
+    (tmp_path / "fstab").write_text(text)
+    assert look(tmp_path / "pods", f"mount --bind {tmp_path}/fstab /etc/fstab").fstab == []
 
 
 @NEEDS_ROOT
