@@ -1,4 +1,4 @@
-"""A queue of inotify(7) over directories that are held open by whoever watches them: for programs that import it."""
+"""A queue of inotify(7) events for directories that the caller opens."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from files.pods.guard.watched_tree import session_of
 
 CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
-ONLY_DIRECTORIES, UNTIL_UNLINKED = 0x01000000, 0x04000000
-SHARE = 0.25  # of each second
+ONLYDIR, EXCL_UNLINK = 0x01000000, 0x04000000
+MAX_SHARE = 0.25  # of the time that one session may take
 HEADER = struct.Struct("iIII")
 
 
 class Event(NamedTuple):
-    """Something new in a directory that is watched."""
+    """A new entry in a watched directory."""
 
     watch: int
     tree: Any
@@ -28,97 +28,99 @@ class Event(NamedTuple):
 
 
 class UnmountedError(Exception):
-    """The file system of a directory that is watched is gone."""
+    """The file system of a watched directory was unmounted."""
 
 
-class Queue:
-    """Directories of trees that are watched for new entries, each known by its tree and its path in that.
+class InotifyQueue:
+    """Watches on directories of trees, each known by its tree and its path in the tree.
 
-    A session in which more than `budget` entries are made in a second, or on whose entries more than a SHARE of the
-    time is spent, has the directory in which the next is made watched no longer, so that it does not drown what happens
-    elsewhere; watching it again is for the next sweep.
+    A session may cause `budget` events a second and use MAX_SHARE of the time. Beyond that the directory of its next
+    event loses its watch until the next sweep, so that one session cannot hide events of the others.
     """
 
-    def __init__(self, at_once: int, budget: float = math.inf) -> None:
-        self.at_once, self.budget = at_once, budget
+    def __init__(self, read_bytes: int, budget: float = math.inf) -> None:
+        self.read_bytes, self.budget = read_bytes, budget
         self.libc = ctypes.CDLL(None, use_errno=True)
-        self.handle = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self.handle < 0:
+        self.fd = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
             raise OSError(ctypes.get_errno(), f"inotify_init1: {os.strerror(ctypes.get_errno())}")
         self.watches: dict[int, tuple[Any, str]] = {}
-        self.places: dict[tuple[str, str], int] = {}
-        self.seen: Counter[tuple[str, str]] = Counter()
-        self.spent: defaultdict[tuple[str, str], float] = defaultdict(float)
-        self.since = time.monotonic()
+        self.watch_of: dict[tuple[str, str], int] = {}
+        self.event_counts: Counter[tuple[str, str]] = Counter()
+        self.seconds_spent: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.window_start = time.monotonic()
         self.overflows = self.floods = 0
 
-    def watch(self, tree: Any, path: str, handle: int) -> int:
-        """Watches an open directory; an errno where that cannot be."""
-        mask = CREATE | MOVED_TO | ONLY_DIRECTORIES | UNTIL_UNLINKED
-        number = self.libc.inotify_add_watch(self.handle, f"/proc/self/fd/{handle}".encode(), mask)
+    def watch(self, tree: Any, path: str, fd: int) -> int:
+        """Watch an open directory; return 0 or an errno."""
+        mask = CREATE | MOVED_TO | ONLYDIR | EXCL_UNLINK
+        number = self.libc.inotify_add_watch(self.fd, f"/proc/self/fd/{fd}".encode(), mask)
         if number < 0:
             return ctypes.get_errno()
-        before = self.places.get((tree.path, path), number)
-        if before != number:  # a watch follows its directory, wherever that is moved: its place has another now
-            self.forget(before)
-        self.forget(number, removed=True)
-        self.watches[number], self.places[tree.path, path] = (tree, path), number
+        previous = self.watch_of.get((tree.path, path), number)
+        if previous != number:  # a watch follows a moved directory; another has its path now
+            self.remove_watch(previous)
+        self.remove_watch(number, removed=True)
+        self.watches[number], self.watch_of[tree.path, path] = (tree, path), number
         return 0
 
-    def forget(self, number: int, removed: bool = False) -> None:
-        """Watches a directory no more; `removed` where the kernel knows that."""
+    def remove_watch(self, number: int, removed: bool = False) -> None:
+        """Remove a watch; with `removed` the kernel has removed it already."""
         tree, path = self.watches.pop(number, (None, ""))
-        if tree is not None and self.places.get((tree.path, path)) == number:
-            del self.places[tree.path, path]
+        if tree is not None and self.watch_of.get((tree.path, path)) == number:
+            del self.watch_of[tree.path, path]
         if tree is not None and not removed:
-            self.libc.inotify_rm_watch(self.handle, number)
+            self.libc.inotify_rm_watch(self.fd, number)
 
     def read(self) -> tuple[list[Event], bool]:
-        """What has happened, up to `at_once` bytes of it, and whether some of it was lost."""
-        events, lost = [], False
+        """Read up to `read_bytes` bytes of events; return them, and whether some were lost."""
+        events, overflowed = [], False
         try:
-            data = os.read(self.handle, self.at_once)
+            data = os.read(self.fd, self.read_bytes)
         except BlockingIOError:
             return [], False
-        if time.monotonic() - self.since >= 1:
-            self.seen.clear()
-            self.spent.clear()
-            self.since = time.monotonic()
+        if time.monotonic() - self.window_start >= 1:
+            self.event_counts.clear()
+            self.seconds_spent.clear()
+            self.window_start = time.monotonic()
         while data:
             number, mask, _cookie, length = HEADER.unpack_from(data)
             name = os.fsdecode(data[HEADER.size : HEADER.size + length].rstrip(b"\0"))
             data = data[HEADER.size + length :]
             if mask & OVERFLOW:
                 self.overflows += 1
-                lost = True
+                overflowed = True
             elif mask & UNMOUNT:
                 raise UnmountedError
             elif mask & IGNORED:
-                self.forget(number, removed=True)
-            elif number in self.watches and self.flooded(number):
-                lost = True
+                self.remove_watch(number, removed=True)
+            elif number in self.watches and self.is_flooded(number):
+                overflowed = True
             elif number in self.watches:
                 events.append(Event(number, *self.watches[number], name))
-        return list(dict.fromkeys(events)), lost
+        return list(dict.fromkeys(events)), overflowed
 
-    def session(self, number: int) -> tuple[str, str]:
+    def session_of_watch(self, number: int) -> tuple[str, str]:
+        """Return the session that a watch belongs to."""
         tree, path = self.watches[number]
         return session_of(tree.path, path)
 
-    def flooded(self, number: int) -> bool:
-        session = self.session(number)
-        self.seen[session] += 1
-        return self.seen[session] > self.budget and self.drop(number)
+    def is_flooded(self, number: int) -> bool:
+        """Count an event; return whether its watch was removed because the session exceeds its budget."""
+        session = self.session_of_watch(number)
+        self.event_counts[session] += 1
+        return self.event_counts[session] > self.budget and self.drop_watch(number)
 
-    def spend(self, number: int, seconds: float) -> bool:
-        """Notes how long a directory's event has taken; whether it is watched no longer for that."""
+    def add_time(self, number: int, seconds: float) -> bool:
+        """Add the seconds that an event took; return whether its watch was removed for that."""
         if number not in self.watches:
             return False
-        session = self.session(number)
-        self.spent[session] += seconds
-        return self.spent[session] > SHARE and self.drop(number)
+        session = self.session_of_watch(number)
+        self.seconds_spent[session] += seconds
+        return self.seconds_spent[session] > MAX_SHARE and self.drop_watch(number)
 
-    def drop(self, number: int) -> bool:
-        self.forget(number)
+    def drop_watch(self, number: int) -> bool:
+        """Remove a watch because of a flood."""
+        self.remove_watch(number)
         self.floods += 1
         return True

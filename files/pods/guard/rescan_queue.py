@@ -1,8 +1,7 @@
-"""Which new directories the guard looks at again: for programs that import it.
+"""Directories that must be rescanned because inotify does not report what the host writes in them.
 
-Those in which the host goes on to write without being listened to: that are not watched, however they were found, or
-whose events a flood of agents hides or has hidden. Each is looked at for as long as the host is at it; what the host
-makes there after a longer rest, or after it has renamed the directory, waits for a sweep.
+They have no watch, or a flood of agents' events made the kernel drop theirs. A directory is rescanned until nothing new
+was found for two seconds. Later files, and files in a renamed directory, wait for the next sweep.
 """
 
 from __future__ import annotations
@@ -12,56 +11,59 @@ from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-AGAIN = (0.1, 0.5, 2.0)  # seconds until the looks
-NOISY = 60  # seconds for which there is a flood after one was noticed
-SWEPT = 300  # looks that are due, with which a sweep adds none: it is repeated instead
-WHILE = 0.1  # seconds of looks in a row
-RECENT = 10  # seconds for which the host may still write in what it has made, before a flood was noticed
+RESCAN_DELAYS = (0.1, 0.5, 2.0)  # seconds until each rescan
+FLOOD_SECONDS = 60  # a flood is assumed to last this long
+MAX_FROM_SWEEP = 300  # with so many waiting a sweep adds no more; another sweep follows instead
+BATCH_SECONDS = 0.1  # of rescans in a row, before events are read
+RECENT_SECONDS = 10  # the host may still write in a directory that it created so long before a flood
 
-Place = tuple[int, str]
-"""The number of a tree, and the path of a directory in it."""
+Directory = tuple[int, str]
+"""Index of a tree, and the path of a directory in it."""
 
 
-class Looks:
+class RescanQueue:
+    """A heap of directories by the time of their next rescan."""
+
     def __init__(self) -> None:
-        self.heap: list[tuple[float, Place]] = []
-        self.recent: deque[tuple[float, Place]] = deque()
-        self.noisy_until = 0.0
+        self.heap: list[tuple[float, Directory]] = []
+        self.recent: deque[tuple[float, Directory]] = deque()
+        self.flood_until = 0.0
 
-    def made(self, place: Place) -> None:
-        """Takes a new directory of the host, which is listened to."""
+    def on_created(self, directory: Directory) -> None:
+        """Note a new directory of the host, in a watched parent; rescan it if a flood may have hidden events."""
         now = time.monotonic()
-        while self.recent and self.recent[0][0] < now - RECENT:
+        while self.recent and self.recent[0][0] < now - RECENT_SECONDS:
             self.recent.popleft()
-        if now < self.noisy_until:
-            self.again(place)
+        if now < self.flood_until:
+            self.schedule(directory)
         else:
-            self.recent.append((now, place))
+            self.recent.append((now, directory))
 
-    def unheard(self, place: Place, swept: bool) -> bool:
-        """Takes a directory of which nothing is heard; False if there are too many that a sweep has found."""
-        if swept and len(self.heap) >= SWEPT:
+    def on_unwatched(self, directory: Directory, from_sweep: bool) -> bool:
+        """Schedule rescans of an unwatched directory; return False if a sweep has found too many."""
+        if from_sweep and len(self.heap) >= MAX_FROM_SWEEP:
             return False
-        self.again(place)
+        self.schedule(directory)
         return True
 
-    def again(self, place: Place, pauses: tuple[float, ...] = AGAIN) -> None:
-        for pause in pauses:
-            heappush(self.heap, (time.monotonic() + pause, place))
+    def schedule(self, directory: Directory, delays: tuple[float, ...] = RESCAN_DELAYS) -> None:
+        """Schedule rescans of a directory after some delays."""
+        for delay in delays:
+            heappush(self.heap, (time.monotonic() + delay, directory))
 
-    def lost(self) -> None:
-        """Something was not heard: it may have been of what is new."""
-        self.noisy_until = time.monotonic() + NOISY
+    def on_overflow(self) -> None:
+        """Schedule rescans of recent directories: events were lost, maybe theirs."""
+        self.flood_until = time.monotonic() + FLOOD_SECONDS
         while self.recent:
-            self.again(self.recent.popleft()[1])
+            self.schedule(self.recent.popleft()[1])
 
     @property
-    def due(self) -> list[float]:
-        """When the next is due, if there is one."""
-        return [when for when, _place in self.heap[:1]]
+    def next_due(self) -> list[float]:
+        """Time of the next rescan, or an empty list."""
+        return [when for when, _directory in self.heap[:1]]
 
-    def now(self) -> Iterator[Place]:
-        """Those that are due, for a while."""
-        end = time.monotonic() + WHILE
+    def pop_due(self) -> Iterator[Directory]:
+        """Yield directories that are due, for BATCH_SECONDS at most."""
+        end = time.monotonic() + BATCH_SECONDS
         while self.heap and self.heap[0][0] <= time.monotonic() < end:
             yield heappop(self.heap)[1]

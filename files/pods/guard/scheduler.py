@@ -1,7 +1,7 @@
-"""What the guard has under way: a sweep's sessions, and what is large, a little of each in turn.
+"""Round-robin over the sessions of a sweep and over large directories.
 
-For programs that import it. An agent can make its session as large as it likes, and move what was walked ahead of the
-walk, so that this never ends: nothing else waits for it, neither the other sessions nor the next sweep.
+An agent can make its session arbitrarily large, and move entries ahead of the walk forever. So nothing waits for one
+session: neither the other sessions nor the next sweep.
 """
 
 from __future__ import annotations
@@ -11,65 +11,67 @@ from collections.abc import Iterator
 
 from files.pods.guard.watched_tree import session_of
 
-TURN = 200  # entries of one session between two looks at the events, and before it is the next one's turn
-UNDER_WAY = 16  # sessions that a sweep goes through in turn
-LONG = 500  # turns after which a sweep goes on without a session
-APART = 32  # of those, and of large directories that are new
-OF_ONE = 2  # of these in one session, beside the session itself
+TURN_ENTRIES = 200  # entries per turn; then events are read and the next session has its turn
+MAX_SESSIONS = 16  # of a sweep at the same time
+MAX_TURNS = 500  # per session; then it continues in the background
+MAX_BACKGROUND = 32  # directories in the background
+MAX_PER_SESSION = 2  # new directories of one session; the session itself may be one more
 
 Key = tuple[str, str]
-"""A tree's path, and that of a directory in it."""
+"""Path of a tree, and path of a directory in it."""
 
 
-class Work:
+class RoundRobin:
+    """Sessions of the current sweep, and directories in the background."""
+
     def __init__(self) -> None:
-        self.swept: deque[tuple[Key, Iterator[None], int]] = deque()
-        self.apart: dict[Key, Iterator[None]] = {}
+        self.sessions: deque[tuple[Key, Iterator[None], int]] = deque()
+        self.background: dict[Key, Iterator[None]] = {}
 
     @property
-    def has_room(self) -> bool:
-        """Whether a sweep may go on to its next session."""
-        return len(self.swept) < UNDER_WAY
+    def accepts_sessions(self) -> bool:
+        """Whether the sweep may add its next session."""
+        return len(self.sessions) < MAX_SESSIONS
 
-    def sweep(self, key: Key, steps: Iterator[None]) -> None:
-        """Takes a session of a sweep, unless an earlier one is still at it."""
-        if key not in self.apart:
-            self.swept.append((key, steps, 0))
+    def add_session(self, key: Key, steps: Iterator[None]) -> None:
+        """Add a session of the sweep, unless it is still in the background."""
+        if key not in self.background:
+            self.sessions.append((key, steps, 0))
 
-    def set_apart(self, key: Key, steps: Iterator[None]) -> bool:
-        """Goes on with a directory by itself; False where there is no room for it."""
-        if sum(session_of(*other) == session_of(*key) for other in self.apart) >= OF_ONE:
+    def add_background(self, key: Key, steps: Iterator[None]) -> bool:
+        """Continue a directory in the background; return False if there is no room."""
+        if sum(session_of(*other) == session_of(*key) for other in self.background) >= MAX_PER_SESSION:
             return False
-        return self._go_on(key, steps)
+        return self._move_to_background(key, steps)
 
-    def _go_on(self, key: Key, steps: Iterator[None]) -> bool:
-        if key in self.apart or len(self.apart) >= APART:
+    def _move_to_background(self, key: Key, steps: Iterator[None]) -> bool:
+        if key in self.background or len(self.background) >= MAX_BACKGROUND:
             return False
-        self.apart[key] = steps
+        self.background[key] = steps
         return True
 
-    def turn(self) -> int:
-        """One turn of a session of the sweep, and one of what is apart. How many were given up: there was no room."""
-        given_up = 0
-        if self.swept:
-            key, steps, turns = self.swept.popleft()
-            if advance(steps, TURN):
+    def run_turn(self) -> int:
+        """Advance one session and one background directory; return how many were dropped for lack of room (0 or 1)."""
+        dropped = 0
+        if self.sessions:
+            key, steps, turns = self.sessions.popleft()
+            if advance(steps, TURN_ENTRIES):
                 pass
-            elif turns < LONG:
-                self.swept.append((key, steps, turns + 1))
+            elif turns < MAX_TURNS:
+                self.sessions.append((key, steps, turns + 1))
             else:
-                given_up = not self._go_on(key, steps)
-        if self.apart:
-            key = next(iter(self.apart))
-            steps = self.apart.pop(key)
-            if not advance(steps, TURN):
-                self.apart[key] = steps
-        return given_up
+                dropped = not self._move_to_background(key, steps)
+        if self.background:
+            key = next(iter(self.background))
+            steps = self.background.pop(key)
+            if not advance(steps, TURN_ENTRIES):
+                self.background[key] = steps
+        return dropped
 
     def __bool__(self) -> bool:
-        return bool(self.swept or self.apart)
+        return bool(self.sessions or self.background)
 
 
-def advance(work: Iterator[None], entries: int) -> bool:
-    """Whether work has come to its end within so many entries."""
-    return any(next(work, work) is work for _ in range(entries))
+def advance(steps: Iterator[None], entries: int) -> bool:
+    """Run up to `entries` steps; return whether they have ended."""
+    return any(next(steps, steps) is steps for _ in range(entries))

@@ -1,7 +1,7 @@
-"""What the guard is on a machine.
+"""State of the guard's program, unit and process on a machine.
 
 Argument: {"unit": name, "unit_file": path, "program": path, "prefix": beginning of all guards' names}.
-Answer: tasks.model.ownership.guard.GuardState as JSON.
+Reply: tasks.model.ownership.guard.GuardState as JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ arguments = json.loads(sys.argv[1])
 
 
 def read(path: str) -> bytes | None:
+    """Return the content of a file, or None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -24,21 +25,21 @@ def read(path: str) -> bytes | None:
 
 
 def older(program: str) -> list[str]:
-    """Other versions of the guard's program: those of an earlier role were named guard.py."""
+    """Return other versions of the guard's program; an early one was named guard.py."""
     folder = os.path.dirname(program)
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = [name for name in names if name == "guard.py" or (name.startswith("guard-") and name.endswith(".pyz"))]
-    return sorted(f"{folder}/{name}" for name in found if f"{folder}/{name}" != program)
+    versions = [name for name in names if name == "guard.py" or (name.startswith("guard-") and name.endswith(".pyz"))]
+    return sorted(f"{folder}/{name}" for name in versions if f"{folder}/{name}" != program)
 
 
 properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
-asked = subprocess.run(
+result = subprocess.run(
     ["systemctl", "show", f"--property={','.join(properties)}", arguments["unit"]],
     capture_output=True,
     text=True,
     timeout=60,
 )
-shown = dict(line.split("=", 1) for line in asked.stdout.splitlines() if "=" in line)
+shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
 unit, program = read(arguments["unit_file"]), read(arguments["program"])
 pid = shown.get("MainPID", "0")
 line = (read(f"/proc/{pid}/cmdline") or b"") if pid != "0" else b""

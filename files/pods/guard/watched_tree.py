@@ -1,4 +1,4 @@
-"""A tree that the guard keeps, and which of its directories the host writes in: for programs that import it."""
+"""A tree that the guard watches, and which of its directories the host writes to."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ from typing import Any
 from files.pods.trees.entry import Rule, open_below, open_directory
 
 
-class Tree:
+class WatchedTree:
+    """One tree: its owner rule, and patterns of the directories that the host or agents write to."""
+
     def __init__(self, settings: dict[str, Any]) -> None:
         self.path: str = settings["path"]
-        self.within: str = settings["within"]
+        self.trusted_root: str = settings["within"]
         self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
-        self.hosts, self.shared = ([pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared"))
-        self.there = False
-        self.strange = False  # something else is in its place: the next sweep looks again
-        self.refused = 0
+        self.host_patterns, self.shared_patterns = (
+            [pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared")
+        )
+        self.exists = False
+        self.is_not_directory = False  # a link or a file: the next sweep checks again
+        self.refusals = 0
 
-    def is_hosts(self, path: str) -> bool:
-        return not path or matches(path, self.hosts)
+    def is_host_only(self, path: str) -> bool:
+        """Return whether only the host writes to a directory."""
+        return not path or matches(path, self.host_patterns)
 
     def open(self, path: str) -> int:
-        """Opens a directory of the tree, following no link below `within`, and leaving its mount nowhere."""
-        parts = self.path[len(self.within) :].split("/") + path.split("/")
-        return open_below(open_directory(self.within), [part for part in parts if part])
+        """Open a directory of the tree: follows no link below `within`, stays on the mount."""
+        parts = self.path[len(self.trusted_root) :].split("/") + path.split("/")
+        return open_below(open_directory(self.trusted_root), [part for part in parts if part])
 
 
 def session_of(tree: str, path: str) -> tuple[str, str]:
-    """What one agent can write, as far as the path of a tree and one in it tell."""
+    """Return the session that a path belongs to: what one agent can write."""
     return tree, "/".join(path.split("/")[:2])
 
 
 def matches(path: str, patterns: list[list[str]]) -> bool:
+    """Return whether a path matches one of the patterns, part by part."""
     parts = path.split("/")
     return any(len(pattern) == len(parts) and all(map(fnmatchcase, parts, pattern)) for pattern in patterns)

@@ -52,7 +52,7 @@ def right(of: HostPlan) -> GuardState:
     )
 
 
-def test_only_a_host_that_gives_its_sessions_away_has_a_guard() -> None:
+def test_only_a_host_that_chowns_needs_a_guard() -> None:
     assert plan().strategy.needs_guard
     assert not plan(pods_export_options=["all_squash", "anonuid=1000", "anongid=1000"]).strategy.needs_guard
     assert not plan(nanoclaw_user="nanoclaw").strategy.needs_guard
@@ -62,7 +62,7 @@ def test_nanoclaw_does_not_take_the_guard_for_a_peer() -> None:
     assert not guard_unit(plan()).startswith("nanoclaw")
 
 
-def test_nothing_is_to_be_done_for_a_guard_that_is_right() -> None:
+def test_correct_guard_needs_no_steps() -> None:
     assert steps(right(plan()), plan(), PROGRAM) == frozenset()
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_to_be_done_for_a_guard_that_is_right() -> None:
         ({"running": ["/usr/bin/python3", "older"]}, {"restart"}),
     ],
 )
-def test_each_thing_that_differs_is_mended(change: dict[str, Any], todo: set[str]) -> None:
+def test_each_difference_has_its_steps(change: dict[str, Any], todo: set[str]) -> None:
     assert steps(replace(right(plan()), **change), plan(), PROGRAM) == todo
 
 
@@ -112,7 +112,7 @@ A = 1000
 SECONDS = 20
 
 
-def within(done: Callable[[], bool]) -> bool:
+def wait_for(done: Callable[[], bool]) -> bool:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         if done():
@@ -122,7 +122,7 @@ def within(done: Callable[[], bool]) -> bool:
 
 
 class Manager:
-    """What a service manager hears from the guard (sd_notify(3))."""
+    """A service manager that receives the guard's messages (sd_notify(3))."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -130,7 +130,7 @@ class Manager:
         self.socket.bind(str(path))
         self.socket.settimeout(SECONDS)
 
-    def hears(self, what: str) -> bool:
+    def receives(self, what: str) -> bool:
         """Whether a message comes in time that holds this; those that nobody waited for may be lost."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
@@ -154,7 +154,7 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
     root = tmp_path / "v2-sessions"
     with guarding(manager, root, root, sweep=600):
         root.mkdir()
-        assert within(lambda: root.stat().st_uid == A), "a tree that appears later is found"
+        assert wait_for(lambda: root.stat().st_uid == A), "a tree that appears later is found"
         yield root
 
 
@@ -168,53 +168,51 @@ def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterat
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            assert manager.hears("READY=1")
+            assert manager.receives("READY=1")
             yield process
         finally:
             process.kill()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
-def test_what_was_given_is_in_the_journal_at_once(tmp_path: Path, manager: Manager) -> None:
+def test_chown_is_in_the_journal_at_once(tmp_path: Path, manager: Manager) -> None:
     root = tmp_path / "v2-sessions"
     (root / "ag").mkdir(parents=True)
     with guarding(manager, root, root, sweep=600) as process:
         assert process.stdout and select.select([process.stdout], [], [], SECONDS)[0]
-        assert process.stdout.readline() == f"{root}: given 2\n"
+        assert process.stdout.readline() == f"{root}: chowned 2\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
 @pytest.mark.parametrize("kind", ["link", "file"])
-def test_what_is_no_directory_in_the_place_of_a_tree_is_told_and_left_alone_until_it_is_one(
-    tmp_path: Path, manager: Manager, kind: str
-) -> None:
-    """It is not looked for all the time, as a tree that is not there yet is: each sweep looks again."""
+def test_tree_that_is_no_directory_is_reported_and_left_alone(tmp_path: Path, manager: Manager, kind: str) -> None:
+    """Unlike a missing tree it is not polled: each sweep checks again."""
     root, elsewhere = tmp_path / "v2-sessions", tmp_path / "elsewhere"
     (elsewhere / "ag").mkdir(parents=True)
     root.symlink_to(elsewhere) if kind == "link" else root.write_text("")
     with guarding(manager, root, tmp_path, sweep=2):
-        assert manager.hears("instead of a tree 2"), "the first sweep is followed by another"
+        assert manager.receives("instead of a tree 2"), "the first sweep is followed by another"
         begun = time.monotonic()
-        assert manager.hears("instead of a tree 3")
+        assert manager.receives("instead of a tree 3")
         assert time.monotonic() - begun > 1
         assert [path.stat().st_uid for path in (elsewhere, elsewhere / "ag")] == [0, 0]
         root.unlink()
         elsewhere.rename(root)
-        assert within(lambda: is_given(root, root / "ag"))
+        assert wait_for(lambda: is_chowned(root, root / "ag"))
 
 
-def test_a_group_may_be_called_a_journal(sessions: Path) -> None:
+def test_group_named_like_a_journal_is_chowned(sessions: Path) -> None:
     folder = sessions / "dream-journal" / "my-journal"
     folder.mkdir(parents=True)
     (folder / "notes-journal").write_text("")
-    assert within(lambda: is_given(folder.parent, folder, folder / "notes-journal"))
+    assert wait_for(lambda: is_chowned(folder.parent, folder, folder / "notes-journal"))
 
 
-def is_given(*paths: Path) -> bool:
+def is_chowned(*paths: Path) -> bool:
     return all(os.lstat(path).st_uid == A for path in paths)
 
 
-def test_a_new_session_is_given_with_all_that_is_in_it(sessions: Path) -> None:
+def test_new_session_is_chowned_with_its_content(sessions: Path) -> None:
     for number in range(30):
         session = sessions / f"ag{number % 3}" / f"sess{number}"
         (session / "outbox").mkdir(parents=True)
@@ -225,86 +223,86 @@ def test_a_new_session_is_given_with_all_that_is_in_it(sessions: Path) -> None:
             database.close()
     made = list(sessions.rglob("*"))
     assert len(made) == 3 + 30 * 4
-    assert within(lambda: is_given(*made)), [path for path in made if not is_given(path)]
+    assert wait_for(lambda: is_chowned(*made)), [path for path in made if not is_chowned(path)]
 
 
-def test_what_is_made_later_in_a_session_is_given_too(sessions: Path) -> None:
+def test_later_entries_of_a_session_are_chowned(sessions: Path) -> None:
     session = sessions / "ag" / "sess"
     session.mkdir(parents=True)
-    assert within(lambda: is_given(session))
+    assert wait_for(lambda: is_chowned(session))
     (session / "agent").mkdir()
     (session / "link").symlink_to("/etc/passwd")
     (session / "late.tmp").write_text("")
     (session / "late.tmp").rename(session / "late")
-    assert within(lambda: is_given(session / "agent", session / "link", session / "late"))
+    assert wait_for(lambda: is_chowned(session / "agent", session / "link", session / "late"))
     assert Path("/etc/passwd").stat().st_uid == 0
 
 
-def test_what_is_made_in_a_directory_that_is_not_watched_is_given(sessions: Path) -> None:
+def test_file_in_an_unwatched_directory_is_chowned(sessions: Path) -> None:
     """A message's files come after its directory. Those are not watched: there is no end of messages."""
     (sessions / "ag" / "sess" / "outbox").mkdir(parents=True)
-    assert within(lambda: is_given(sessions / "ag" / "sess" / "outbox"))
+    assert wait_for(lambda: is_chowned(sessions / "ag" / "sess" / "outbox"))
     message = sessions / "ag" / "sess" / "outbox" / "message"
     message.mkdir()
-    assert within(lambda: is_given(message))
+    assert wait_for(lambda: is_chowned(message))
     (message / "file").touch()
-    assert within(lambda: is_given(message / "file"))
+    assert wait_for(lambda: is_chowned(message / "file"))
 
 
-def test_what_is_made_in_one_that_a_walk_came_upon_is_given_as_well(sessions: Path, tmp_path: Path) -> None:
+def test_file_in_a_directory_found_by_a_walk_is_chowned(sessions: Path, tmp_path: Path) -> None:
     """No event tells of a message's directory that was there before its session was watched."""
     message = Path("sess", "outbox", "message")
     (tmp_path / "ag" / message).mkdir(parents=True)
     (tmp_path / "ag").rename(sessions / "ag")
-    assert within(lambda: is_given(sessions / "ag" / message))
+    assert wait_for(lambda: is_chowned(sessions / "ag" / message))
     file = sessions / "ag" / message / "file"
     file.touch()
-    assert within(lambda: is_given(file))
+    assert wait_for(lambda: is_chowned(file))
 
 
-def test_others_entries_are_left_alone(sessions: Path) -> None:
+def test_entries_of_other_owners_are_left_alone(sessions: Path) -> None:
     (sessions / "ag").mkdir()
     (sessions / "ag" / "other").write_text("")
     os.chown(sessions / "ag" / "other", 33, 33)
     (sessions / "ag" / "last").mkdir()
-    assert within(lambda: is_given(sessions / "ag" / "last"))
+    assert wait_for(lambda: is_chowned(sessions / "ag" / "last"))
     assert os.lstat(sessions / "ag" / "other").st_uid in (33, A)
 
 
-def test_a_huge_directory_that_is_moved_in_is_given_by_a_sweep(sessions: Path, tmp_path: Path) -> None:
+def test_huge_directory_moved_in_is_chowned(sessions: Path, tmp_path: Path) -> None:
     huge = tmp_path / "huge"
     for number in range(2500):
         (huge / str(number)).mkdir(parents=True)
     (sessions / "ag").mkdir()
-    assert within(lambda: is_given(sessions / "ag"))
+    assert wait_for(lambda: is_chowned(sessions / "ag"))
     huge.rename(sessions / "ag" / "huge")
     (sessions / "ag" / "small").mkdir()
-    assert within(lambda: is_given(sessions / "ag" / "small"))
-    assert within(lambda: is_given(sessions / "ag" / "huge", *(sessions / "ag" / "huge").iterdir()))
+    assert wait_for(lambda: is_chowned(sessions / "ag" / "small"))
+    assert wait_for(lambda: is_chowned(sessions / "ag" / "huge", *(sessions / "ag" / "huge").iterdir()))
 
 
-def test_a_flood_in_one_session_holds_up_no_other(sessions: Path, manager: Manager) -> None:
+def test_flood_in_one_session_delays_no_other(sessions: Path, manager: Manager) -> None:
     """An agent that fills its outbox is no longer listened to, until a sweep; the host's new sessions are."""
     noisy = sessions / "ag" / "noisy" / "outbox"
     noisy.mkdir(parents=True)
-    assert within(lambda: is_given(noisy))
+    assert wait_for(lambda: is_chowned(noisy))
     flood = f"import os\nos.setgid({A}); os.setuid({A})\nwhile True: os.close(os.open('x', os.O_CREAT)); os.unlink('x')"
     with subprocess.Popen([sys.executable, "-I", "-c", flood], cwd=noisy) as agent:
         try:
-            assert manager.hears("floods 1")
+            assert manager.receives("floods 1")
             for number in range(20):
                 other = sessions / f"ag{number}" / "sess" / "outbox"
                 other.mkdir(parents=True)
                 given = [other, other.parent, other.parent.parent]
-                assert within(lambda given=given: is_given(*given))  # type: ignore[misc]
+                assert wait_for(lambda given=given: is_chowned(*given))  # type: ignore[misc]
         finally:
             agent.kill()
 
 
-def test_where_nothing_can_be_given_it_does_not_try_each_entry(sessions: Path, manager: Manager) -> None:
+def test_refused_chowns_end_after_a_few_tries(sessions: Path, manager: Manager) -> None:
     """Immutable files stand for a server that forbids it."""
     (sessions / "ag").mkdir()
-    assert within(lambda: is_given(sessions / "ag"))
+    assert wait_for(lambda: is_chowned(sessions / "ag"))
     huge = sessions.parent / "huge"
     huge.mkdir()
     names = [huge / str(number) for number in range(300)]
@@ -315,31 +313,31 @@ def test_where_nothing_can_be_given_it_does_not_try_each_entry(sessions: Path, m
     try:
         huge.rename(sessions / "ag" / "huge")
         (sessions / "other").mkdir()
-        assert within(lambda: is_given(sessions / "other"))
-        assert manager.hears("EPERM 20")
+        assert wait_for(lambda: is_chowned(sessions / "other"))
+        assert manager.receives("EPERM 20")
     finally:
         subprocess.run(["chattr", "-R", "-i", sessions], check=True)
 
 
-def test_it_says_how_it_is(sessions: Path, manager: Manager) -> None:
+def test_status_reports_counters(sessions: Path, manager: Manager) -> None:
     (sessions / "ag" / "sess").mkdir(parents=True)
-    assert manager.hears("given 3")
+    assert manager.receives("chowned 3")
     (sessions / "ag" / "sess" / "outbox").mkdir()
-    assert manager.hears("watching 4 directories; swept 20")
+    assert manager.receives("watching 4 directories; swept 20")
     os.mkfifo(sessions / "ag" / "pipe")
     (sessions / "ag" / "last").mkdir()
-    assert manager.hears("left alone: 1 special")
+    assert manager.receives("left alone: 1 special")
 
 
-def test_a_huge_directory_that_was_made_elsewhere_holds_up_no_new_session(sessions: Path, tmp_path: Path) -> None:
+def test_huge_directory_delays_no_new_session(sessions: Path, tmp_path: Path) -> None:
     huge = tmp_path / "huge"
     huge.mkdir()
     for number in range(9000):
         (huge / str(number)).touch()
     (sessions / "ag").mkdir()
-    assert within(lambda: is_given(sessions / "ag"))
+    assert wait_for(lambda: is_chowned(sessions / "ag"))
     huge.rename(sessions / "ag" / "huge")
     small = sessions / "ag" / "small" / "outbox"
     small.mkdir(parents=True)
-    assert within(lambda: is_given(small))
-    assert within(lambda: is_given(*(sessions / "ag" / "huge").iterdir()))
+    assert wait_for(lambda: is_chowned(small))
+    assert wait_for(lambda: is_chowned(*(sessions / "ag" / "huge").iterdir()))
