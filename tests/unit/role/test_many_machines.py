@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,11 +75,9 @@ def test_servers_go_first_but_for_what_was_there_before(monkeypatch: pytest.Monk
         for member in (host, server):  # deploy code calls it for each machine
             monkeypatch.setattr(operation_order, "host", member)
             operation_order.servers_first()
-    server.op_hash_order += ["3", "4"]
-    host.op_hash_order += ["1", "2", "6"]
-    assert state.get_op_order() == ["5", "3", "4", "1", "2", "6"]
-    other = State(Member("bergen", HOSTS, ("1",)))
-    assert other.get_op_order() == ["1"], "another run is left alone"
+        server.op_hash_order += ["3", "4"]
+        host.op_hash_order += ["1", "2", "6"]
+        assert state.get_op_order() == ["5", "3", "4", "1", "2", "6"]
 
 
 def planned(**hosts: dict[str, Any]) -> FleetPlan:
@@ -129,6 +128,25 @@ def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, m
     assert asked["bergen"]["places"] == ["v2-sessions", "groups", "."] and set(asked) == {"oslo", "bergen"}
     (line,) = lines
     assert line.startswith("    oslo: 10.0.0.99:/vol/oslo: observed: what host makes is 1000:1000")
+
+
+def test_a_server_that_is_not_seen_is_refused_with_the_way_out(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = replace(SEEN, state="EACCES", made={})
+    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_words, **_more: refused)
+    members: Any = [OSLO]
+    observed, (problem,) = observe_servers.observe(planned(oslo={}), members, SETTINGS, only_reads=False)
+    assert observed == {} and (problem.machine, problem.key) == ("oslo", "pods_server")
+    assert problem.text.endswith("let it export /vol/oslo to this host's address")
+
+
+def test_what_a_hosts_data_says_of_a_server_is_held_against_what_was_seen(
+    run: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_words, **_more: SEEN)
+    members: Any = [OSLO]
+    fleet = planned(oslo={"pods_export_options": ["no_root_squash"]})
+    _observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
+    assert [problem.key for problem in problems] == ["pods_export_options"]
 
 
 def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,219 @@
+"""What a run makes of the NanoClaw v1 of its hosts: plans, waves, the list of hosts that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra import logger
+
+from tasks import migration
+from tasks.facts.migration import MigrationProgress
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.migration.paths import Progress
+from tasks.model.migration.v1_state import Space, V1State
+from tests.unit.v1.v1_found import INSTALL, PATH, found
+
+NEW = Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False)
+DECIDED = replace(NEW, decided=True)
+Answer = tuple[Progress | None, V1State | None]
+Asked = list[tuple[str, Any, dict[str, Any]]]
+
+
+def fleet(**hosts: dict[str, Any]) -> FleetPlan:
+    machines = [Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"})]
+    for number, (name, data) in enumerate(hosts.items(), 2):
+        address = {"pods_address": f"10.0.0.{number}"}
+        machines.append(Machine(name, (HOSTS,), {**address, "nanoclaw_v1_dir": PATH, **data}))
+    return plan_fleet(machines)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What is logged; the list of hosts that are left lies in a directory of its own."""
+    logged: list[str] = []
+    monkeypatch.setattr(logger, "info", lambda line, *words: logged.append(line % words))
+    monkeypatch.setenv("NANOCLAW_PODS_LEFT", str(tmp_path / "left.txt"))
+    return logged
+
+
+def look(
+    monkeypatch: pytest.MonkeyPatch, fleet: FleetPlan, answers: Mapping[str, Answer | None], *, only_reads: bool = False
+) -> tuple[dict[str, migration.Migration], list[tuple[str, str]], Asked]:
+    """The migrations, the problems by host, and what each host was asked; None is one that is not connected."""
+    asked: Asked = []
+
+    def ask(member: Any, fact: Any, **request: Any) -> Any:
+        asked.append((member.name, fact, request))
+        progress, state = answers[member.name] or (None, None)
+        return progress if fact is MigrationProgress else state
+
+    monkeypatch.setattr(migration, "ask_machine", ask)
+    monkeypatch.setattr(
+        migration, "at_once", lambda members, _run, one: [(it, one(it) if answers[it.name] else None) for it in members]
+    )
+    members: Any = [SimpleNamespace(name=name) for name in ("nfs1", *answers)]
+    run: Any = None
+    migrations, problems = migration.look_at_v1(fleet, members, run, only_reads=only_reads)
+    return migrations, [(problem.machine, problem.text) for problem in problems], asked
+
+
+def test_the_list_of_hosts_that_are_left_lies_beside_the_inventory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("NANOCLAW_PODS_LEFT", raising=False)
+    monkeypatch.setattr(migration, "fleet_directory", lambda: tmp_path)
+    assert migration._left_file() == tmp_path / "migration-left.txt"
+    monkeypatch.setenv("NANOCLAW_PODS_LEFT", "other.txt")
+    assert migration._left_file() == Path("other.txt").absolute()
+
+
+def test_hosts_are_migrated_in_waves_and_listed_as_left(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "left.txt").write_text("gone\noslo\nmoved\n")
+    plans = fleet(oslo={}, bergen={"nanoclaw_v1_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
+    ready = (NEW, found())
+    answers: dict[str, Answer | None] = {"oslo": ready, "bergen": ready, "moved": (DECIDED, None), "fresh": ready}
+    migrations, problems, asked = look(monkeypatch, plans, answers)
+    assert problems == []
+    order = [["bergen"], ["oslo"]]
+    assert {name: ([list(wave) for wave in one.waves], one.install) for name, one in migrations.items()} == {
+        "oslo": (order, INSTALL),
+        "bergen": (order, INSTALL),
+    }
+    assert lines[-2:] == ["    wave 1 of the migration: bergen", "    wave 2 of the migration: oslo"]
+    assert [line for line in lines if line.startswith("    oslo: ")], "the plan of each host is printed"
+    assert (tmp_path / "left.txt").read_text() == "bergen\noslo\ngone\n"
+    progress, v1 = [request for name, _fact, request in asked if name == "oslo"]
+    assert progress["timeout"] == 60 and progress["root"] == "/opt/nanoclaw"
+    assert v1 == {
+        "dir": PATH,
+        "root": "/opt/nanoclaw",
+        "uid": 1000,
+        "space": [
+            {"path": "/opt/nanoclaw", "mount": None},
+            {"path": "/pods", "mount": "/pods"},
+            {"path": "/var/lib/nanoclaw-pods", "mount": None},
+        ],
+        "seconds": 240,
+        "timeout": 480,
+    }
+    assert {name for name, _fact, _request in asked} == {"oslo", "bergen", "moved"}
+    assert [fact for name, fact, _request in asked if name == "moved"] == [MigrationProgress]
+
+
+@pytest.mark.parametrize(
+    ("data", "mounts"),
+    [
+        ({"nanoclaw_user": "root", "nanoclaw_root": "/pods/n"}, ["/pods", "/pods", None]),
+        ({"pods_server": "local"}, [None, None, None]),
+    ],
+)
+def test_space_is_looked_for_behind_the_mount_that_is_to_be(
+    data: dict[str, Any], mounts: list[str | None], lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, (_name, _fact, request) = look(monkeypatch, fleet(oslo=data), {"oslo": (NEW, found())})[2]
+    assert [space["mount"] for space in request["space"]] == mounts
+
+
+def test_a_dry_run_writes_no_list(lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    migrations, _problems, _asked = look(monkeypatch, fleet(oslo={}), {"oslo": (NEW, found())}, only_reads=True)
+    assert set(migrations) == {"oslo"} and not (tmp_path / "left.txt").exists()
+
+
+def test_a_run_without_migrations_leaves_the_list_alone(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "left.txt").write_text("oslo")
+    assert look(monkeypatch, fleet(oslo={"nanoclaw_v1_dir": None}), {"oslo": (NEW, found())}) == ({}, [], [])
+    assert (tmp_path / "left.txt").read_text() == "oslo" and lines == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (None, "did not say how far its migration has come: run again"),
+        ((None, None), "did not say how far its migration has come: run again"),
+        ((NEW, None), "did not say"),
+        ((NEW, found(None)), "is no directory of this machine"),
+        ((replace(NEW, v2_has_state=True), found()), "has been used already"),
+    ],
+)
+def test_a_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
+    answer: Answer | None, text: str, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _migrations, ((name, why),), _asked = look(monkeypatch, fleet(oslo={}), {"oslo": answer})
+    assert name == "oslo" and text in why
+    assert not (tmp_path / "left.txt").exists()
+
+
+@pytest.mark.parametrize("progress", [DECIDED, NEW])
+def test_a_host_that_goes_back_is_in_no_wave(
+    progress: Progress, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plans = fleet(oslo={"nanoclaw_v1_rollback": True})
+    migrations, problems, _asked = look(monkeypatch, plans, {"oslo": (progress, found())})
+    assert problems == [] and migrations == {"oslo": migration.Migration(INSTALL, [], ())}
+    assert lines == []
+
+
+def test_a_v1_that_nothing_starts_is_no_way_back(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, broken = fleet(oslo={"nanoclaw_v1_rollback": True}), found(replace(INSTALL, units=[]))
+    assert look(monkeypatch, plans, {"oslo": (NEW, broken)})[1] == []
+    assert [name for name, _why in look(monkeypatch, plans, {"oslo": (DECIDED, broken)})[1]] == ["oslo"]
+
+
+def test_space_that_is_not_seen_yet_is_looked_at_when_v2_is_staged(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = (1, 1 << 40, 1 << 20)
+    spaces = [Space("/opt/nanoclaw", *here), Space("/pods", None, None, None), Space("/var/lib/nanoclaw-pods", *here)]
+    state = replace(found(), spaces=spaces)
+    migrations, problems, _asked = look(monkeypatch, fleet(oslo={}), {"oslo": (NEW, state)})
+    assert problems == [] and migrations["oslo"].unseen and {need.free for need in migrations["oslo"].unseen} == {None}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def recorded(operation: str) -> Any:
+        return lambda **arguments: calls.append((operation, arguments))
+
+    for name in ("install_channels", "build", "stage", "switch", "roll_back", "record"):
+        monkeypatch.setattr(migration, name, recorded(name))
+    return calls
+
+
+@pytest.mark.parametrize(("name", "wave", "earlier"), [("bergen", 1, ()), ("oslo", 2, ("bergen",))])
+def test_a_host_switches_in_its_wave_once_it_is_staged(
+    name: str, wave: int, earlier: tuple[str, ...], ran: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = fleet(oslo={}, bergen={}).hosts[name]
+    monkeypatch.setattr(migration, "host", SimpleNamespace(name=name, loop=list))
+    one: Any = migration.migrate_v1
+    one._inner(plan=plan, migration=migration.Migration(INSTALL, [["bergen"], ["oslo"]]))
+    assert [operation for operation, _arguments in ran] == ["install_channels", "build", "stage", "switch"]
+    channels, build, stage, switch = [arguments for _operation, arguments in ran]
+    assert channels["install"] == stage["install"] == switch["install"] == INSTALL and stage["unseen"] == ()
+    assert {arguments["plan"] == plan for arguments in (channels, build, stage, switch)} == {True}
+    assert (switch["name"], switch["earlier"]) == (f"Switch to v2, wave {wave}", earlier)
+    assert switch["left"].endswith("/left.txt")
+    assert all(arguments["_timeout"] > 600 for _operation, arguments in ran)
+
+
+def test_the_way_back_and_the_record_are_of_the_hosts_plan(ran: Any) -> None:
+    plan = fleet(oslo={}).hosts["oslo"]
+    back, record = (getattr(migration, name) for name in ("return_to_v1", "record_migration"))
+    back._inner(plan=plan, migration=migration.Migration(INSTALL))
+    record._inner(plan=plan)
+    assert [(name, {key: it for key, it in more.items() if key in ("plan", "install")}) for name, more in ran] == [
+        ("roll_back", {"plan": plan, "install": INSTALL}),
+        ("record", {"plan": plan}),
+    ]
