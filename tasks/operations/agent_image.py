@@ -1,4 +1,4 @@
-"""The image that agents run in."""
+"""The agents' image; docker.image pulls a missing one, and checks neither its USER nor what it was built from."""
 
 from __future__ import annotations
 

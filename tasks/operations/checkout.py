@@ -1,4 +1,4 @@
-"""NanoClaw's checkout and its build, as the host user."""
+"""NanoClaw's checkout and build; git.repo moves the tree before anything of the new version can be checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers and the pods: Docker starts after the mounts, and containers do not reach the NFS server."""
+"""Docker after the mounts, containers away from the server; iptables.rule knows no nftables and is lost at boot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NanoClaw's .env: entries that the role sets, and rights that keep it secret."""
+"""NanoClaw's .env; files.line would show its secrets in argv, and follow links that the host user makes."""
 
 from __future__ import annotations
 

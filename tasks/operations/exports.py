@@ -1,4 +1,4 @@
-"""What an NFS server exports: its directories, its protocol versions, its export table."""
+"""What an NFS server exports: pyinfra has nothing for exports(5), and files.directory takes ids for names."""
 
 from __future__ import annotations
 

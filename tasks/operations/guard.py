@@ -1,4 +1,4 @@
-"""The service that gives new sessions to the agent."""
+"""The guard's program and unit; systemd.service does not compare what the running process was started with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NanoClaw as a systemd service: its unit, our drop-in, its logs and its running state."""
+"""NanoClaw's service; systemd.service restarts when it is told to, not when the running process is outdated."""
 
 from __future__ import annotations
 

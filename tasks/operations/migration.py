@@ -1,4 +1,4 @@
-"""The migration of a NanoClaw v1: made ready while v1 serves, then the switch; and the way back."""
+"""The migration of a NanoClaw v1: staging while v1 serves, the switch, the way back. pyinfra has nothing for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pods on a host: their mount, and their binds in a local project root."""
+"""The pods on a host; server.mount mounts until the next boot, and whatever lies beneath or is mounted there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose session and group trees are."""
+"""Ownership of session and group trees; files.directory compares the top alone and then chowns everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Debian packages, all of a task in one operation."""
+"""Debian packages; apt.packages with update=True fetches the lists in every run, and waits for no lock there.
+
+So it is never without a change, in a dry run neither. Its fact takes a dpkg that fails for one without packages, and
+is a round trip of its own; ours is a part of the one look (tasks/questions.py).
+"""
 
 from __future__ import annotations
 

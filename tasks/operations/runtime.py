@@ -1,4 +1,4 @@
-"""What NanoClaw needs of a machine before its source: Docker, git, Node, the host user."""
+"""Docker, git, Node and the host user; server.user would change an account that is there already."""
 
 from __future__ import annotations
 

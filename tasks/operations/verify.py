@@ -1,4 +1,4 @@
-"""Proof that a host's agents can write."""
+"""Proof that agents can write: server.shell would say in each run that it has changed something."""
 
 from __future__ import annotations
 

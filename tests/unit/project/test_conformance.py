@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -91,6 +92,16 @@ CALL_IDS = [f"{named(path)}:{call.lineno}" for path, call, _around in CALLS]
 def test_the_rules_see_the_whole_role() -> None:
     """Else every rule below would hold of nothing."""
     assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
+
+
+def test_a_module_of_operations_says_in_its_first_line_why_pyinfra_does_not_do() -> None:
+    for path in sorted({Path(inspect.getfile(inspect.unwrap(thing))) for thing in operations().values()}):
+        if path.parent.name == "operations":
+            first = (ast.get_docstring(tree(path)) or "").partition("\n")[0]
+            named_operations = re.findall(r"\b([a-z]+)\.([a-z]+)\b", first)
+            for module, operation in named_operations:
+                assert hasattr(getattr(import_module(f"pyinfra.operations.{module}"), operation), "_inner"), first
+            assert named_operations or "pyinfra has nothing" in first, named(path)
 
 
 @pytest.mark.parametrize("name", operations())
