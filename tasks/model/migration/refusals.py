@@ -26,7 +26,7 @@ def plan_refusal(state: V1State | None, host: HostPlan) -> Refusal | None:
         return Refusal("did not say what it has of NanoClaw v1", "see to what is said above, and run again")
     if state.error is not None:
         return Refusal(
-            f"the look at NanoClaw v1 came to no end: {state.error}",
+            f"the inspection of NanoClaw v1 did not finish: {state.error}",
             "see to the server of that file system, or to root's rights there, and run again",
         )
     if state.install is None:

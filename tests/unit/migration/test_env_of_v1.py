@@ -84,7 +84,7 @@ class Case:
         for below in (v1, v2):
             below.directory([])
             os.close(below.chain[0][1] or -1)
-        return ledger.answer()
+        return ledger.report()
 
 
 LINES = st.sampled_from(

@@ -54,7 +54,7 @@ def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
     ("state", "plan", "why", "way_out"),
     [
         (None, HOST, "did not say", "run again"),
-        (found(error="no end within 240 s"), HOST, "came to no end: no end within 240 s", "see to the server"),
+        (found(error="no end within 240 s"), HOST, "did not finish: no end within 240 s", "see to the server"),
         (found(replace(INSTALL, path="/pods/groups/v1")), AUTO, "lies in /pods/groups, which v2 owns", "move v1"),
         (found(replace(INSTALL, path="/proc/7/root/v1")), AUTO, "is a view of the kernel's", "name the directory"),
         (found(None), AUTO, "no NanoClaw v1 was found", "set nanoclaw_v1_dir to the directory"),

@@ -86,7 +86,7 @@ def test_values_that_the_role_sets_may_differ_and_none_is_told(it: Migrated) -> 
 def test_without_its_agent_group_a_group_is_lost_with_its_conversations(it: Migrated) -> None:
     change(it.root / "data/v2.db", "DELETE FROM agent_groups WHERE folder = 'papers'")
     assert lost(it) == {
-        "group tg:2002": "no agent group has its folder",
+        "group tg:2002": "v2 has no agent group with its folder",
         "conversation papers/papers-1.jsonl": "not there",
         "file data/sessions/papers/.claude/projects": "not there",
     }
@@ -101,7 +101,7 @@ def test_with_a_group_that_is_known_to_be_left_go_its_tasks_and_conversations(it
     assert answer["lost"] == []
     assert answer["left"] == [
         known,
-        {"what": "task club-daily", "why": "its group is left"},
+        {"what": "task club-daily", "why": "its group is skipped"},
         {"what": "conversations club", "why": ORPHAN["why"]},
         ORPHAN,
     ]
@@ -118,7 +118,7 @@ def test_what_no_chat_leads_to_is_left(it: Migrated) -> None:
     answer = ask(it)
     assert answer["lost"] == [] and {one["what"]: one["why"] for one in answer["left"]} == {
         "task reminder": "their group is not registered",
-        "continuation main": "v1 has no conversation ../main-1, with which it was to go on",
+        "continuation main": "v1 no longer has its current conversation ../main-1",
         "file groups/main/s": "a socket, pipe or device",
         ORPHAN["what"]: ORPHAN["why"],
     }
@@ -136,7 +136,7 @@ def test_v1s_own_database_says_what_there_is_and_not_the_view_of_it(it: Migrated
     with database(view) as connection:
         for table in ("registered_groups", "sessions", "scheduled_tasks"):
             connection.execute(f"DELETE FROM {table}")
-    assert lost(it) == {"task heartbeat": "the view of v1 does not say what becomes of its interval"}
+    assert lost(it) == {"task heartbeat": "the snapshot of v1 has no cron expression for its interval"}
 
 
 @needs_root
@@ -153,7 +153,7 @@ def test_no_link_in_v2_is_followed(it: Migrated) -> None:
 def test_a_tree_of_v1_that_is_a_link_is_lost(it: Migrated) -> None:
     (it.v1 / "groups").rename(it.v1 / "away")
     (it.v1 / "groups").symlink_to("away")
-    assert lost(it) == {"file groups": "is a link, which is not looked into"}
+    assert lost(it) == {"file groups": "is a link, which is not read"}
 
 
 @needs_root
@@ -262,7 +262,7 @@ def test_names_lead_down_one_step_each(tmp_path: Path) -> None:
     (tmp_path / "a/b/file").write_text("x")
     (tmp_path / "a/link").symlink_to("b")
     below = Below(open_directory(str(tmp_path / "a")))
-    assert below.content(["b", "file"]) == b"x" and below.look(["b", "file"]) is not None
+    assert below.content(["b", "file"]) == b"x" and below.lstat(["b", "file"]) is not None
     for parts in (["link", "file"], ["b/file"], ["..", "a", "b", "file"], ["b", ""], ["none", "file"], ["b", "\0"]):
-        assert below.content(parts) is None and below.look(parts) is None and below.digest(parts) == ""
+        assert below.content(parts) is None and below.lstat(parts) is None and below.digest(parts) == ""
     assert below.target(["link"]) == "b" and below.digest(["b", "file"]).startswith("2d711642")

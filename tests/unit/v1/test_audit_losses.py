@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from files.pods.common.run_as_ids import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, checked, run_as
-from files.pods.v1.audit.walk import whole_pass
+from files.pods.v1.audit.walk import walk_v1
 from tests.lab.v1_tree import WHEN
 from tests.unit.trees.trees import needs_root
 from tests.unit.v1.test_v1_inspect import left_as_it_is
@@ -51,7 +51,7 @@ CASES = [
     pytest.param(
         lambda it: v2_db(it, "UPDATE messaging_groups SET channel_type = 'slack' WHERE id = 'mg-mother'"),
         "group 4790000001@s.whatsapp.net",
-        "no messaging group is its chat",
+        "v2 has no messaging group for its chat",
         id="a chat on another channel",
     ),
     pytest.param(
@@ -129,13 +129,13 @@ CASES = [
     pytest.param(
         lambda it: state(it, "UPDATE session_state SET value = 'main-0'"),
         "continuation main",
-        "goes on with main-0 instead of main-1",
+        "resumes main-0 instead of main-1",
         id="another conversation goes on",
     ),
     pytest.param(
         lambda it: state(it, "DELETE FROM session_state"),
         "continuation main",
-        "goes on with none instead of main-1",
+        "resumes none instead of main-1",
         id="no conversation goes on",
     ),
     pytest.param(
@@ -147,7 +147,7 @@ CASES = [
     pytest.param(
         lambda it: os.utime(it.claude("main") / "projects/-workspace-agent/main-0.jsonl", (1, 1)),
         "conversation main/main-0.jsonl",
-        "has another time of change",
+        "has another modification time",
         id="a conversation of another time",
     ),
     pytest.param(
@@ -165,7 +165,7 @@ CASES = [
     pytest.param(
         lambda it: (it.root / "groups/main/CLAUDE.local.md").write_text("You are Andy\n"),
         "memory main",
-        "CLAUDE.local.md says something else",
+        "CLAUDE.local.md has another text",
         id="a memory that is the template's",
     ),
     pytest.param(
@@ -189,7 +189,7 @@ CASES = [
     pytest.param(
         lambda it: retarget(it.root / "groups/main/latest", "code"),
         "file groups/main/latest",
-        "leads elsewhere",
+        "has another target",
         id="a link to something else",
     ),
     pytest.param(
@@ -219,13 +219,13 @@ CASES = [
     pytest.param(
         lambda it: os.utime(it.root / "groups/main/notes/today.md", (1, 1)),
         "file groups/main/notes/today.md",
-        "has another time of change",
+        "has another modification time",
         id="a file of another time",
     ),
     pytest.param(
         lambda it: (it.root / "groups/main/notes/today.md").chmod(0o744),
         "file groups/main/notes/today.md",
-        "has rights 0744 instead of 0644",
+        "has mode 0744 instead of 0644",
         id="a file with other rights",
     ),
     pytest.param(
@@ -261,7 +261,7 @@ CASES = [
     pytest.param(
         lambda it: (it.root / "store/auth/creds.json").chmod(0o640),
         "auth creds.json",
-        "has rights 0640 instead of 0600",
+        "has mode 0640 instead of 0600",
         id="a pairing that others may read",
     ),
     pytest.param(
@@ -285,7 +285,7 @@ CASES = [
     pytest.param(
         lambda it: (it.root / ".env").chmod(0o644),
         "file .env",
-        "has rights 0644 instead of 0600",
+        "has mode 0644 instead of 0600",
         id="an .env that others may read",
     ),
     pytest.param(
@@ -315,7 +315,7 @@ def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], objec
 
 @pytest.mark.parametrize(
     ("where", "lost"),
-    [("groups/main/mnt", [("file groups/main/mnt", "is another file system's, or lies too deep")]), ("groups", [])],
+    [("groups/main/mnt", [("file groups/main/mnt", "is on another file system, or lies too deep")]), ("groups", [])],
 )
 def test_what_another_file_system_holds_inside_of_a_tree_is_named(
     it: Migrated, where: str, lost: list[tuple[str, str]]
@@ -329,7 +329,7 @@ def test_what_another_file_system_holds_inside_of_a_tree_is_named(
         checked(LIBC.unshare(NEW_MOUNTS))
         checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
         checked(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
-        whole_pass(str(it.v1), False, ledger, lambda _seen: None)
+        walk_v1(str(it.v1), False, ledger, lambda _seen: None)
         return told
 
     answer = run_as(ROOT, 20, looked)

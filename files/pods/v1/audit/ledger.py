@@ -1,4 +1,4 @@
-"""What the account of a migration comes to: numbers, what is lost, what is left. For programs that import it."""
+"""The findings of an audit: counts, losses and skipped things. For programs that import it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from files.pods.common.sanitize import escape_control
 
 KINDS = ("groups", "tasks", "conversations", "memories", "files", "auth", "env", "skills")
 LISTED = 200
-CUT = 200  # where printable names end: one that long may be another's too
+CUT = 200  # printable names end there: two names that long may be equal
 
 
 class Ledger:
-    """Takes each thing of v1 once. `known` is what the caller knows to be left: it is never lost."""
+    """Collect the verdict on each thing of v1, once. `known` things are skipped by request, and never lost."""
 
     def __init__(self, known: list[dict[str, str]]) -> None:
         self.known = {one["what"]: one["why"] for one in known}
         self.counts = {kind: {"v1": 0, "v2": 0} for kind in KINDS}
         self.lost: list[dict[str, str]] = []
-        self.left = [dict(one) for one in known]
-        self.said: set[str] = set(self.known)
+        self.skipped = [dict(one) for one in known]
+        self.recorded: set[str] = set(self.known)
         self.more: Counter[str] = Counter()
 
     def judge(self, kind: str, what: str, why: str) -> None:
-        """Counts a thing of v1, and the same of v2 where nothing is said against it."""
+        """Count a thing of v1; count it for v2 if there is no problem, else it is lost."""
         self.counts[kind]["v1"] += 1
         if why:
             self.lose(what, why)
@@ -32,29 +32,33 @@ class Ledger:
             self.counts[kind]["v2"] += 1
 
     def lose(self, what: str, why: str) -> None:
+        """Record that v2 lacks a thing."""
         name = escape_control(what)
         if not self.is_known(what):
-            self.note("lost", self.lost, name, why)
+            self.record("lost", self.lost, name, why)
 
-    def leave(self, what: str, why: str, kind: str | None = None) -> None:
-        """For what is not migrated by rule; said once. Counts with `kind`."""
+    def skip(self, what: str, why: str, kind: str | None = None) -> None:
+        """Record that a thing is skipped by rule, once. Count it with `kind`."""
         name = escape_control(what)
         if kind:
             self.counts[kind]["v1"] += 1
-        if name not in self.said:
-            self.said.add(name)
-            self.note("left", self.left, name, why)
+        if name not in self.recorded:
+            self.recorded.add(name)
+            self.record("left", self.skipped, name, why)
 
     def is_known(self, what: str) -> bool:
+        """Return whether the request says that it is skipped."""
         name = escape_control(what)
         return name in self.known and len(name) < CUT
 
-    def note(self, which: str, to: list[dict[str, str]], name: str, why: str) -> None:
+    def record(self, which: str, to: list[dict[str, str]], name: str, why: str) -> None:
+        """List a finding, or count it if the list is full."""
         if len(to) < LISTED:
             to.append({"what": name, "why": escape_control(why)})
         else:
             self.more[which] += 1
 
-    def answer(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
+        """Return the report without its digest."""
         more = {which: self.more[which] for which in ("lost", "left")}
-        return {"counts": self.counts, "lost": self.lost, "left": self.left, "more": more}
+        return {"counts": self.counts, "lost": self.lost, "left": self.skipped, "more": more}
