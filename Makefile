@@ -1,7 +1,7 @@
 # What people and CI type. `make` alone says what there is.
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := tests/unit tests/fixtures tests/fake
+TESTS := tests/fake tests/fixtures tests/unit  # the longest first, so that no process is left alone with them
 
 .PHONY: help setup check lint types unit test newest demo matrix soak bench docs lock lab-down clean
 
@@ -27,7 +27,7 @@ types: .venv/.ready ## mypy, strict
 	$(BIN)/mypy
 
 unit: .venv/.ready ## what needs no lab: unit, fixture and fake tests
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile $(TESTS)
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(TESTS)
 
 check: lint types unit ## lint, types and unit
 

@@ -25,7 +25,7 @@ RATES = {1: 60, 10: 300, 100: 640}
 MOVED = {10: 100, 100: 200}
 """The same, moved in whole: the lab's machines are too slow to make so many."""
 DIRECTORIES = 100_000
-IDLE, LIMIT = 60, 1500
+IDLE, LIMIT, QUIET = 60, 1500, 10
 SETTLE = 20
 """Seconds after the last session until one looks: what is not given by then is left to a sweep."""
 
@@ -144,7 +144,7 @@ class Bench:
         return int(self.machine.succeed("awk '/^Slab:/ {print $2}' /proc/meminfo"))
 
     def _watch(self, pid: str, idle: int) -> dict[str, Any]:
-        request = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "idle": idle}))
+        request = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "quiet": QUIET, "idle": idle}))
         looked = self.machine.succeed(f"python3 {FOLDER}/watcher.py {request}", timeout=LIMIT + idle + 120)
         answer: dict[str, Any] = json.loads(looked)
         return answer

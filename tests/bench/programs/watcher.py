@@ -1,6 +1,7 @@
 """Looks at a process that watches directories until it has all its watches, and then at what it costs while idle.
 
-Argument: {"pid", "limit": seconds to wait, "idle": seconds to look on}. Answer: {"seconds" (from the
+Argument: {"pid", "limit": seconds to wait, "quiet": seconds without a new watch after which it has all, "idle": seconds
+to look on}. Answer: {"seconds" (from the
 process's start to the last new watch, looked at every other second), "cpu_to_there" (in which it worked, until it was
 quiet), "complete" (it became quiet before the limit), "watches", "rss_kb", "slab_kb", "idle_cpu"}.
 """
@@ -12,7 +13,7 @@ import os
 import sys
 import time
 
-PAUSE, QUIET = 2.0, 10.0
+PAUSE = 2.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,7 +60,7 @@ while not ended and time.monotonic() - begun < request["limit"]:
         seconds, since = (age(pid) if number != last_count else seconds), time.monotonic()
         to_there = used
     last_count, spent = number, used
-    ended = time.monotonic() - since > QUIET
+    ended = time.monotonic() - since > request["quiet"]
     time.sleep(PAUSE)
 answer = {"seconds": round(seconds, 1), "watches": last_count, "rss_kb": kilobytes(f"/proc/{pid}/status", "VmRSS")}
 answer |= {"cpu_to_there": round(to_there, 2), "slab_kb": kilobytes("/proc/meminfo", "Slab"), "complete": ended}

@@ -241,7 +241,7 @@ def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         try:
-            result = json.loads(run("watcher", json.dumps({"pid": process.pid, "limit": 50, "idle": 1})))
+            result = json.loads(run("watcher", json.dumps({"pid": process.pid, "limit": 50, "quiet": 3, "idle": 1})))
         finally:
             process.kill()
     assert result["watches"] == 3 and result["complete"] and result["idle_cpu"] < 0.5 and result["rss_kb"] > 1000
