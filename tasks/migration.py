@@ -77,12 +77,13 @@ def look_at_v1(
             else:
                 planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged(found.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
-                problems += _refuse(plan, progress, found, found.install, planned)
+                _report_plan(plan, found, found.install, planned)
+                problems += _refusals(plan, progress, found.install, planned)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
     for number, names in enumerate(order, 1):
         logger.info("    wave %s of the migration: %s", number, ", ".join(names))
     if asked and not problems and not only_reads:
-        _list([name for wave in order for name in wave], asked)
+        _write_hosts_left([name for wave in order for name in wave], asked)
     return {name: Migration(install, order, unseen.get(name, ())) for name, install in installs.items()}, problems
 
 
@@ -91,21 +92,23 @@ def _left_file() -> Path:
     return Path(os.environ.get("NANOCLAW_PODS_LEFT") or fleet_directory() / "migration-left.txt").absolute()
 
 
-def _list(left: Sequence[str], asked: Iterable[str]) -> None:
-    """Writes down which hosts are left. Those of an earlier run that this one does not look at stay on the list."""
+def _write_hosts_left(left: Sequence[str], of_this_run: Iterable[str]) -> None:
+    """Write down which hosts are not migrated yet. Those that this run does not look at stay on the list."""
     file = _left_file()
     before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    names = [*left, *(name for name in before if name not in asked)]
+    names = [*left, *(name for name in before if name not in of_this_run)]
     if names != before:
         file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _refuse(
-    plan: HostPlan, progress: Progress, found: V1State, install: Install, planned: MigrationPlan
-) -> list[Problem]:
-    """Prints the plan of a host; why it cannot be carried out."""
-    for line in render(found, install, planned):
+def _report_plan(plan: HostPlan, state: V1State, install: Install, planned: MigrationPlan) -> None:
+    """Print what the migration of a host does."""
+    for line in render(state, install, planned):
         logger.info("    %s: %s", plan.name, printable(line))
+
+
+def _refusals(plan: HostPlan, progress: Progress, install: Install, planned: MigrationPlan) -> list[Problem]:
+    """Why the migration of a host cannot be carried out."""
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
     return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
 

@@ -91,7 +91,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
     """
     if _look(plan).decided:
         run_context().migrated.add(plan.name)
-        _strike(left, plan.name)
+        _mark_done(left, plan.name)
         host.noop("v2 has taken over from v1")
         return
     # Not only what has failed counts: with --serial or --no-wait an earlier wave may not have had its turn.
@@ -108,7 +108,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
                 f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
             )
         run_context().migrated.add(plan.name)
-        _strike(left, plan.name)
+        _mark_done(left, plan.name)
 
 
 @lasting_operation
@@ -211,8 +211,8 @@ def _record(journal: Journal, plan: HostPlan) -> Record:
     return Record(journal, audit, backup=f"{directory(plan)}/backup/messages.db")
 
 
-def _strike(left: str, name: str) -> None:
-    """Takes a host from the list of those that are left."""
+def _mark_done(left: str, name: str) -> None:
+    """Remove a host from the list of those that are not migrated yet."""
     path = Path(left)
     if state.is_executing and path.exists():
         names = [line for line in path.read_text(encoding="utf-8").splitlines() if line != name]
