@@ -19,6 +19,8 @@ from files.pods.common.run_as_ids import Ids
 from files.pods.source.git_worktree import Tree, is_commit
 
 FETCH_SECONDS = 1500
+PLACE = "/var/tmp"
+"""On a disk: /tmp may be memory (systemd, tmp.mount), and this is all of the history, twice."""
 KEPT = "refs/nanoclaw-pods/"
 """For a commit that no branch has."""
 
@@ -26,7 +28,7 @@ KEPT = "refs/nanoclaw-pods/"
 @contextmanager
 def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
     """A file with every branch, the tag of that name if there is one, and the commit; for an owner alone to read."""
-    place = tempfile.mkdtemp(prefix="nanoclaw-pods-")
+    place = tempfile.mkdtemp(prefix="nanoclaw-pods-", dir=PLACE)
     file = os.path.join(place, "bundle")
     try:
         must(place, "init", "--quiet", "--bare")
@@ -46,7 +48,10 @@ def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
 
 def git(place: str, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "--git-dir", place, *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", f"no answer within {FETCH_SECONDS} s")
 
 
 def must(place: str, *words: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from files.pods.common import run_as_host_user
-from files.pods.source import git_worktree
+from files.pods.source import fetch_for_owner, git_worktree
 from files.pods.source.channel_undo import begin_channel, undo_channel
 from files.pods.source.git_worktree import MOVING, Tree
 from tests.lab.standin import make_repository
@@ -130,7 +130,21 @@ def test_a_first_checkout_comes_from_roots_remote_and_is_the_owners(squashed: Sq
     assert (squashed.look(OLD).commit, squashed.look(OLD).unresolved) == (squashed.look(OLD).wanted, None)
     for path in squashed.root.rglob("*"):
         assert path.lstat().st_uid == A, path
-    assert not [path for path in Path(tempfile.gettempdir()).glob("nanoclaw-pods-*/bundle")]
+
+
+def test_what_root_fetched_is_for_the_owner_alone_and_goes(
+    squashed: Squashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_for_owner, "PLACE", str(tmp_path))
+    with fetch_for_owner.made_bundle(str(squashed.repository), OLD, (A, A)) as file:
+        modes = [
+            (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777)
+            for path in (Path(file), Path(file).parent)
+        ]
+        assert modes == [(A, A, 0o400), (0, A, 0o710)]
+    with pytest.raises(SystemExit, match="git fetch"), fetch_for_owner.made_bundle("/none", OLD, (A, A)):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ref", ["main", "commit"])
