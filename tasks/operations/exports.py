@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from pyinfra import host, inventory
-from pyinfra import state as run
+from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
@@ -43,11 +43,11 @@ def export_directories(plan: ServerPlan) -> Commands:
 
     + plan: the server's plan
     """
-    state = _look(plan)
+    current = _look(plan)
     owners = {export.path: export.owner for export in plan.exports}
     wrong = []
     for path, owner in owners.items():
-        found = state.directories.get(path)
+        found = current.directories.get(path)
         if found and found.kind != "directory":
             raise OperationError(f"{path} is to be an export directory and is no directory; move it away")
         if found is None or (found.uid, found.gid, found.mode) != (owner.uid, owner.gid, "0755"):
@@ -72,27 +72,27 @@ def nfs_server(plan: ServerPlan) -> Commands:
 
     + plan: the server's plan
     """
-    state = _look(plan)
-    if refused := list(version_refusals(plan, state)):
+    current = _look(plan)
+    if refused := list(version_refusals(plan, current)):
         raise OperationError("; ".join(refused))
     text = nfs_conf_text(plan)
-    conf_differs = text is not None and state.conf != text
-    restart = needs_restart(plan, state)
-    if state.active and state.enabled and not conf_differs and not restart:
+    conf_differs = text is not None and current.conf != text
+    restart = needs_restart(plan, current)
+    if current.active and current.enabled and not conf_differs and not restart:
         host.noop("nfs-server.service runs with the right versions")
         return
-    if restart and (others := other_clients(plan, state)):
+    if restart and (others := other_clients(plan, current)):
         say(f"nfs-server.service restarts, and others that use it wait for its grace period: {some(others)}")
     if text is not None and conf_differs:
-        show_diff(CONF, state.conf, text)
+        show_diff(CONF, current.conf, text)
         yield write_file(CONF, text)
-    if not state.enabled:
+    if not current.enabled:
         yield argv("systemctl", "enable", "nfs-server.service")
     if restart:
         yield argv("systemctl", "restart", "nfs-server.service")
-    elif not state.active:
+    elif not current.active:
         yield argv("systemctl", "start", "nfs-server.service")
-    if restart and run.is_executing and needs_restart(plan, after := _look(plan)):
+    if restart and pyinfra_state.is_executing and needs_restart(plan, after := _look(plan)):
         yield write_file(TRIED, f"{after.basis}\n")
         raise OperationError(f"a restart did not bring the versions: {' '.join(after.versions)}")
 
@@ -113,27 +113,27 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     + plan: the server's plan
     + guarded: hosts whose guard is to be at work before the table changes
     """
-    state = _look(plan)
-    if refused := export_refusals(plan, state):
+    current = _look(plan)
+    if refused := export_refusals(plan, current):
         raise OperationError("; ".join(refused))
-    kept = kept_exports(plan, state)
-    for note in export_notes(plan, state):
+    kept = kept_exports(plan, current)
+    for note in export_notes(plan, current):
         say(note)
     text = exports_text(plan.exports, kept)
-    drift = table_drift(plan, state)
-    if state.dropin == text and not drift:
+    drift = table_drift(plan, current)
+    if current.dropin == text and not drift:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
-    if failed := [name for name in guarded if inventory.get_host(name) in run.failed_hosts]:
+    if failed := [name for name in guarded if inventory.get_host(name) in pyinfra_state.failed_hosts]:
         raise OperationError(f"the exports stay as they are, for the guard of {', '.join(failed)} is not at work")
-    show_diff(DROPIN, state.dropin, text)
+    show_diff(DROPIN, current.dropin, text)
     for reason in drift:
         say(reason)
-    before = state.dropin
+    before = current.dropin
     change = {
         "text": text,
         "before": None if before is None else hashlib.sha256(before.encode(errors="surrogateescape")).hexdigest(),
         "wanted": table_entries(plan.exports),
-        "unset": [list(key) for key in removed_exports(plan, state)],
+        "unset": [list(key) for key in removed_exports(plan, current)],
     }
     yield run_program("nfs.exports", {"change": DROPIN}, json.dumps(change))
