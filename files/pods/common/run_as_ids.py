@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -14,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from files.pods.common.linux import bind, mount_tmpfs, unshare_mounts
+
 Ids = tuple[int, int]
 ROOT: Ids = (0, 0)
 MAX_REPLY = 32 << 20
 MAX_MEMORY = 512 << 20
 """Address space that suffices to read what agents wrote, whatever its size."""
-LIBC = ctypes.CDLL(None, use_errno=True)
-NEW_MOUNTS, RECURSIVE_PRIVATE, BIND, SAFE_TMPFS = 0x20000, 0x44000, 0x1000, 0x6
 
 
 def describe_error(error: BaseException) -> tuple[str, str]:
@@ -101,18 +100,11 @@ def bind_in_private_namespace(binds: list[tuple[str, str]]) -> str:
 
     As in a container, only the permissions of the sources count there, not those of their parent directories.
     """
-    checked(LIBC.unshare(NEW_MOUNTS))
-    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    unshare_mounts()
     fds = [os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW) for source, _ in binds]  # of the new mounts
-    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
+    mount_tmpfs()
     for fd, (_, target) in zip(fds, binds):  # noqa: B905  strict= is newer than Python 3.9
         os.makedirs(f"/tmp/{target}", exist_ok=True)
-        checked(LIBC.mount(f"/proc/self/fd/{fd}".encode(), f"/tmp/{target}".encode(), None, BIND, None))
+        bind(fd, f"/tmp/{target}")
         os.close(fd)
     return "/tmp"
-
-
-def checked(result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

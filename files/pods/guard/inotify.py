@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import math
 import os
 import struct
@@ -10,10 +10,20 @@ import time
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
+from files.pods.common.linux import (
+    IN_CREATE,
+    IN_EXCL_UNLINK,
+    IN_IGNORED,
+    IN_MOVED_TO,
+    IN_ONLYDIR,
+    IN_Q_OVERFLOW,
+    IN_UNMOUNT,
+    inotify_add_watch,
+    inotify_init,
+    inotify_rm_watch,
+)
 from files.pods.guard.watched_tree import session_of
 
-CREATE, MOVED_TO, UNMOUNT, OVERFLOW, IGNORED = 0x100, 0x80, 0x2000, 0x4000, 0x8000
-ONLYDIR, EXCL_UNLINK = 0x01000000, 0x04000000
 MAX_SHARE = 0.25  # of the time that one session may take
 HEADER = struct.Struct("iIII")
 
@@ -40,10 +50,7 @@ class InotifyQueue:
 
     def __init__(self, read_bytes: int, budget: float = math.inf) -> None:
         self.read_bytes, self.budget = read_bytes, budget
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), f"inotify_init1: {os.strerror(ctypes.get_errno())}")
+        self.fd = inotify_init()
         self.watches: dict[int, tuple[Any, str]] = {}
         self.watch_of: dict[tuple[str, str], int] = {}
         self.event_counts: Counter[tuple[str, str]] = Counter()
@@ -53,10 +60,10 @@ class InotifyQueue:
 
     def watch(self, tree: Any, path: str, fd: int) -> int:
         """Watch an open directory; return 0 or an errno."""
-        mask = CREATE | MOVED_TO | ONLYDIR | EXCL_UNLINK
-        number = self.libc.inotify_add_watch(self.fd, f"/proc/self/fd/{fd}".encode(), mask)
-        if number < 0:
-            return ctypes.get_errno()
+        try:
+            number = inotify_add_watch(self.fd, fd, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR | IN_EXCL_UNLINK)
+        except OSError as error:
+            return error.errno or errno.EIO
         previous = self.watch_of.get((tree.path, path), number)
         if previous != number:  # a watch follows a moved directory; another has its path now
             self.remove_watch(previous)
@@ -70,7 +77,7 @@ class InotifyQueue:
         if tree is not None and self.watch_of.get((tree.path, path)) == number:
             del self.watch_of[tree.path, path]
         if tree is not None and not removed:
-            self.libc.inotify_rm_watch(self.fd, number)
+            inotify_rm_watch(self.fd, number)
 
     def read(self) -> tuple[list[Event], bool]:
         """Read up to `read_bytes` bytes of events; return them, and whether some were lost."""
@@ -87,12 +94,12 @@ class InotifyQueue:
             number, mask, _cookie, length = HEADER.unpack_from(data)
             name = os.fsdecode(data[HEADER.size : HEADER.size + length].rstrip(b"\0"))
             data = data[HEADER.size + length :]
-            if mask & OVERFLOW:
+            if mask & IN_Q_OVERFLOW:
                 self.overflows += 1
                 overflowed = True
-            elif mask & UNMOUNT:
+            elif mask & IN_UNMOUNT:
                 raise UnmountedError
-            elif mask & IGNORED:
+            elif mask & IN_IGNORED:
                 self.remove_watch(number, removed=True)
             elif number in self.watches and self.is_flooded(number):
                 overflowed = True

@@ -10,24 +10,17 @@ below it (open_tree(2)), which changes nothing.
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import fcntl
 import ipaddress
 import json
 import os
 import stat
-import struct
 import subprocess
 import sys
 from typing import Any
 
+from files.pods.common.linux import IMMUTABLE, inode_flags, open_tree
 from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table
 from files.pods.common.read_text import read_text_or_none
-
-OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
-GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
-IMMUTABLE = 0x10
 
 
 def seen(mount: Mount) -> dict[str, Any]:
@@ -50,12 +43,10 @@ def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
     parent = find_mount(os.path.dirname(path), [mount for mount in table if mount.point != path])
     if parent is None or is_remote(parent.type):
         return {"kind": "remote"}
-    libc = ctypes.CDLL(None, use_errno=True)
-    words = (ctypes.c_long(OPEN_TREE), ctypes.c_int(AT_FDCWD), os.fsencode(parent.point))
-    handle = libc.syscall(*words, ctypes.c_uint(OPEN_TREE_CLONE | os.O_CLOEXEC))
-    if handle < 0:
-        code = ctypes.get_errno()
-        return {"kind": "unknown", "detail": f"open_tree(2): {os.strerror(code)} (it needs root and Linux 5.2)"}
+    try:
+        handle = open_tree(parent.point)
+    except OSError as error:
+        return {"kind": "unknown", "detail": f"open_tree(2): {error.strerror} (it needs root and Linux 5.2)"}
     here = parent.point.rstrip("/")
     for part in path[len(here) :].strip("/").split("/"):
         here += "/" + part
@@ -66,13 +57,8 @@ def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
             handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
         except FileNotFoundError:
             return {"kind": "absent"}
-    immutable = None
-    try:
-        flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
-        immutable = bool(flags & IMMUTABLE)
-    except OSError as error:
-        if error.errno not in (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            raise
+    flags = inode_flags(handle)
+    immutable = None if flags is None else bool(flags & IMMUTABLE)
     return {"kind": "directory", "immutable": immutable, "entries": sorted(os.listdir(handle))[:20]}
 
 

@@ -19,18 +19,15 @@ import time
 import uuid
 from typing import Any
 
-from files.pods.common.run_as_ids import (
+from files.pods.common.linux import (
     LIBC,
-    NEW_MOUNTS,
-    RECURSIVE_PRIVATE,
-    SAFE_TMPFS,
-    Ids,
-    checked,
-    describe_error,
-    reap,
-    run_as,
-    set_ids,
+    MS_NOSUID_NODEV,
+    MS_NOSYMFOLLOW,
+    check,
+    mount_tmpfs,
+    unshare_mounts,
 )
+from files.pods.common.run_as_ids import Ids, describe_error, reap, run_as, set_ids
 
 arguments = json.loads(sys.argv[1])
 MOUNTED = "/tmp/pods"
@@ -38,8 +35,6 @@ PREFIX = ".nanoclaw-pods-observed-"
 NAME = f"{PREFIX}{uuid.uuid4().hex[:12]}"
 STALE = 3600
 """Seconds after which a scratch directory is that of a run which was killed, and not of one beside this."""
-NO_LINKS = 0x100
-"""MS_NOSYMFOLLOW of mount(2): Linux 5.10 and newer; older ones ignore it."""
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 END = time.monotonic() + arguments["seconds"]
 LOOKED = END - arguments["seconds"] / 4
@@ -59,14 +54,13 @@ def mount_options() -> list[str]:
 
 def mount_softly() -> None:
     address, version = arguments["address"], arguments["version"]
-    checked(LIBC.unshare(NEW_MOUNTS))
-    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
-    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
+    unshare_mounts()
+    mount_tmpfs()
     os.mkdir(MOUNTED)
     source = f"[{address}]:{arguments['path']}" if ":" in address else f"{address}:{arguments['path']}"
     kind = b"nfs" if version == "3" else b"nfs4"
     options = ",".join(mount_options()).encode()
-    checked(LIBC.mount(source.encode(), MOUNTED.encode(), kind, SAFE_TMPFS | NO_LINKS, options))
+    check(LIBC.mount(source.encode(), MOUNTED.encode(), kind, MS_NOSUID_NODEV | MS_NOSYMFOLLOW, options))
 
 
 def as_ids(ids: Ids, end: float, work: Any) -> Any:

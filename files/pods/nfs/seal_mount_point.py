@@ -10,22 +10,13 @@ A link is never followed, and a directory that holds something is never made imm
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import fcntl
 import json
 import os
-import struct
 import sys
 
+from files.pods.common.linux import IMMUTABLE, inode_flags, open_tree, set_inode_flags
 from files.pods.common.mountinfo import find_mount, mount_table
-
-OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
-LONG = struct.calcsize("l")
-GET_FLAGS = (2 << 30) | (LONG << 16) | (ord("f") << 8) | 1
-SET_FLAGS = (1 << 30) | (LONG << 16) | (ord("f") << 8) | 2
-IMMUTABLE = 0x10
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from files.pods.trees.entry import OPEN_DIRECTORY
 
 
 def parent_mount(path: str) -> str:
@@ -34,26 +25,24 @@ def parent_mount(path: str) -> str:
     return found.point if found else "/"
 
 
-def open_below(path: str) -> int:
+def open_parent_mount(path: str) -> int:
     point = parent_mount(path)
-    libc = ctypes.CDLL(None, use_errno=True)
-    words = (ctypes.c_long(OPEN_TREE), ctypes.c_int(AT_FDCWD), os.fsencode(point))
-    handle = libc.syscall(*words, ctypes.c_uint(OPEN_TREE_CLONE | os.O_CLOEXEC))
-    if handle < 0:
-        sys.exit(f"{path}: open_tree(2): {os.strerror(ctypes.get_errno())} (it needs root and Linux 5.2)")
-    return int(handle)
+    try:
+        return open_tree(point)
+    except OSError as error:
+        sys.exit(f"{path}: open_tree(2): {error.strerror} (it needs root and Linux 5.2)")
 
 
 def guard(path: str, root: str | None, owner: list[int], made: list[str]) -> str:
-    handle = open_below(path)
+    fd = open_parent_mount(path)
     seen = parent_mount(path).rstrip("/")
     for part in path[len(seen) :].strip("/").split("/"):
         seen += "/" + part
         try:
-            below = os.open(part, DIRECTORY, dir_fd=handle)
+            below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
         except FileNotFoundError:
-            os.mkdir(part, 0o000 if seen == path else 0o755, dir_fd=handle)
-            below = os.open(part, DIRECTORY, dir_fd=handle)
+            os.mkdir(part, 0o000 if seen == path else 0o755, dir_fd=fd)
+            below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
             made.append(seen)
             if seen != path:
                 os.fchmod(below, 0o755)
@@ -61,20 +50,17 @@ def guard(path: str, root: str | None, owner: list[int], made: list[str]) -> str
                     os.fchown(below, *owner)
         except NotADirectoryError:
             sys.exit(f"{seen} is a link or no directory; a mount point needs a real directory")
-        handle = below
-    if os.listdir(handle):
-        sys.exit(f"{path} holds files where the pods are to be mounted: {', '.join(sorted(os.listdir(handle))[:20])}")
-    try:
-        flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
-        if not flags & IMMUTABLE:
-            fcntl.ioctl(handle, SET_FLAGS, struct.pack("l", flags | IMMUTABLE))
-            flags = struct.unpack("l", fcntl.ioctl(handle, GET_FLAGS, struct.pack("l", 0)))[0]
-            if not flags & IMMUTABLE:
-                sys.exit(f"{path}: the file system took the immutable flag and does not show it")
-    except OSError as error:
-        if error.errno in (errno.ENOTTY, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+        fd = below
+    if os.listdir(fd):
+        sys.exit(f"{path} holds files where the pods are to be mounted: {', '.join(sorted(os.listdir(fd))[:20])}")
+    flags = inode_flags(fd)
+    if flags is None:
+        return "unsupported"
+    if not flags & IMMUTABLE:
+        if not set_inode_flags(fd, flags | IMMUTABLE):
             return "unsupported"
-        raise
+        if not (inode_flags(fd) or 0) & IMMUTABLE:
+            sys.exit(f"{path}: the file system accepted the immutable flag but does not show it")
     return "immutable"
 
 

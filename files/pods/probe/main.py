@@ -25,7 +25,7 @@ from files.pods.common.run_as_ids import ROOT, Ids, bind_in_private_namespace, r
 from files.pods.probe.container_script import SCRIPT
 from files.pods.probe.environment import docker, drop_permissions, id_mapping, mount_of, space_of, unit_property
 from files.pods.probe.hot_journals import hot
-from files.pods.probe.nosymfollow_view import VIEW, anchor, linkless
+from files.pods.probe.nosymfollow_view import VIEW, deepest_directory, enter_view
 from files.pods.probe.scratch_session import (
     PREFIX,
     absent,
@@ -61,7 +61,7 @@ class Probe:
         """`acting` in a view of the trees without links: paths below VIEW lead nowhere else, whoever writes there."""
 
         def enter() -> Any:
-            linkless(self.anchors)
+            enter_view(self.anchors)
             set_ids(ids)
             return work()
 
@@ -78,7 +78,7 @@ class Probe:
         self.seen["missing"] = [path for path in asked["mounts"] if path not in points]
         if self.seen["missing"]:
             return
-        reached = run_as(ROOT, STEP, lambda: [anchor(path) for path in self.trees])
+        reached = run_as(ROOT, STEP, lambda: [deepest_directory(path) for path in self.trees])
         self.anchors = reached.get("value", [])
         space = self.viewing(ROOT, lambda: space_of(VIEW + asked["sessions"])) if self.anchors else reached
         if not self.step("root", "look at the file system", space):

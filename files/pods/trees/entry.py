@@ -7,19 +7,18 @@ devices, sockets, pipes, and files with set-id bits (chown would clear them).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 from typing import NamedTuple
+
+from files.pods.common.linux import birth_time
 
 NOBODY = 65534
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or replaced since it was listed
 
 
-STATX = getattr(ctypes.CDLL(None), "statx", None)
-AT_EMPTY_PATH, BIRTH, BIRTH_AT = 0x1000, 0x800, 80  # of statx(2)
 SEEN_LINKED: dict[tuple[int, int, bytes], None] = {}
 MAX_SEEN_LINKED = 1 << 16
 
@@ -95,10 +94,10 @@ def was_hard_linked(fd: int, info: os.stat_result, verdict: str) -> bool:
     """
     if verdict not in ("linked", "give") or (verdict == "give" and not SEEN_LINKED) or not stat.S_ISREG(info.st_mode):
         return False
-    statx = ctypes.create_string_buffer(256)
-    if STATX is None or STATX(fd, b"", AT_EMPTY_PATH, BIRTH, statx) != 0 or not statx.raw[1] & BIRTH >> 8:
+    birth = birth_time(fd)
+    if birth is None:
         return False
-    key = (info.st_dev, info.st_ino, statx.raw[BIRTH_AT : BIRTH_AT + 12])
+    key = (info.st_dev, info.st_ino, birth)
     if verdict == "linked":
         SEEN_LINKED[key] = None
         if len(SEEN_LINKED) > MAX_SEEN_LINKED:

@@ -5,17 +5,22 @@ Whatever path they change below its reader's feet leads nowhere but into that di
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import subprocess
 
-from files.pods.common.run_as_ids import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
+from files.pods.common.linux import (
+    LIBC,
+    MS_BIND,
+    check,
+    mount_tmpfs,
+    unshare_mounts,
+)
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY, open_directory
 
 SOURCE = "/source"
 MOVE = 0x2000
-PROGRAM_BIND, SOURCE_BIND = 0x27 | BIND, 0x2F | BIND
+PROGRAM_BIND, SOURCE_BIND = 0x27 | MS_BIND, 0x2F | MS_BIND
 """mount(2): remount of a bind mount as read-only, nosuid, nodev; and noexec."""
 READ_ALL = 2
 """CAP_DAC_READ_SEARCH of capabilities(7)."""
@@ -57,36 +62,35 @@ def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
     """
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         capabilities = range(int(file.read()) + 1)
-    checked(LIBC.unshare(NEW_MOUNTS))
-    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    unshare_mounts()
     source = directory_below(top, *path)  # of the new mounts
     if source is None:
         raise AbsentError(f"{top}/{'/'.join(path)}")
-    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0755,size=1m"))
+    mount_tmpfs()
     os.mkdir(f"/tmp{SOURCE}")
     bind_read_only(f"/proc/self/fd/{source}", SOURCE, SOURCE_BIND)
     for path_of_file in files:
         os.makedirs(os.path.dirname(f"/tmp{path_of_file}"), exist_ok=True)
         os.close(os.open(f"/tmp{path_of_file}", os.O_WRONLY | os.O_CREAT, 0o600))
         bind_read_only(path_of_file, path_of_file, PROGRAM_BIND)
-    checked(LIBC.mount(None, b"/tmp", None, ctypes.c_ulong(PROGRAM_BIND), None))
+    check(LIBC.mount(None, b"/tmp", None, PROGRAM_BIND, None))
     enter_root("/tmp")
     os.closerange(3, 65536)  # a directory that stays open would lead out again
     for capability in capabilities:
         if capability != READ_ALL:
-            checked(LIBC.prctl(DROP_BOUND, capability, 0, 0, 0))
-    checked(LIBC.prctl(NO_NEW_RIGHTS, 1, 0, 0, 0))
+            check(LIBC.prctl(DROP_BOUND, capability, 0, 0, 0))
+    check(LIBC.prctl(NO_NEW_RIGHTS, 1, 0, 0, 0))
 
 
 def enter_root(place: str) -> None:
     """Have a mount take the place of the root directory: what lay there is out of reach by any path."""
     os.chdir(place)
-    checked(LIBC.mount(b".", b"/", None, MOVE, None))
+    check(LIBC.mount(b".", b"/", None, MOVE, None))
     os.chroot(".")
     os.chdir("/")
 
 
 def bind_read_only(source: str, target: str, flags: int) -> None:
     place = f"/tmp{target}".encode()
-    checked(LIBC.mount(source.encode(), place, None, BIND, None))
-    checked(LIBC.mount(None, place, None, ctypes.c_ulong(flags), None))
+    check(LIBC.mount(source.encode(), place, None, MS_BIND, None))
+    check(LIBC.mount(None, place, None, flags, None))

@@ -12,7 +12,6 @@ and what is beside it is removed by the next run.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -24,8 +23,9 @@ from typing import Any
 
 from files.pods.common import run_lock
 from files.pods.common.dotenv import effective_entries, format_line
+from files.pods.common.linux import LIBC, check, exchange
 from files.pods.common.read_untrusted import open_regular, read_chunks, read_untrusted_bytes
-from files.pods.common.run_as_ids import LIBC, MAX_MEMORY, ROOT, checked, run_as
+from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY
 from files.pods.v1.database import DATABASE, UnreadError, contents, files_of
@@ -36,7 +36,6 @@ SECONDS = 900
 LARGEST_FILE, MOST_COPIED = 64 << 20, 512 << 20
 """Of one file, and of all: what is in the view is memory and credentials."""
 MOST_ENTRIES, MOST_LEVELS = 50_000, 20
-EXCHANGE, HERE = 2, -100
 SESSIONS = "data/sessions"
 CREDENTIALS = (
     *("data/sessions/telegram", "store/telegram-session", "data/sessions/baileys", "data/baileys_auth"),
@@ -205,13 +204,12 @@ def give_view(new: str, uid: int, gid: int) -> int:
 
 def put_in_place(new: str, to: str) -> None:
     handle = os.open(new, OPEN_DIRECTORY)
-    checked(LIBC.syncfs(handle))  # whole on the disk, too, before it counts
+    check(LIBC.syncfs(handle))  # whole on the disk, too, before it counts
     os.close(handle)
     if not os.path.lexists(to):
         os.rename(new, to)
         return
-    words = [os.fsencode(path) for path in (new, to)]
-    checked(LIBC.renameat2(HERE, words[0], HERE, words[1], ctypes.c_uint(EXCHANGE)))
+    exchange(new, to)
     shutil.rmtree(new)
 
 

@@ -7,12 +7,19 @@ import contextlib
 import os
 import stat
 
-from files.pods.common.run_as_ids import BIND, LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, SAFE_TMPFS, checked
+from files.pods.common.linux import (
+    LIBC,
+    MS_BIND,
+    bind,
+    check,
+    mount_tmpfs,
+    unshare_mounts,
+)
 from files.pods.v1.confine import enter_root
 
 TREES = ("store", "groups", "data")
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-READ_ONLY = 0x20 | BIND | 0xF
+READ_ONLY = 0x20 | MS_BIND | 0xF
 """Remount of a bind mount: read-only, nosuid, nodev, noexec (mount(2))."""
 SCRATCH = 300 << 20
 CODECS = ("ascii", "latin-1", "unicode_escape")
@@ -46,26 +53,25 @@ def view(root: str, scratch: str | None = None) -> tuple[str, str]:
     """
     for codec in CODECS:
         codecs.lookup(codec)
-    checked(LIBC.unshare(NEW_MOUNTS))
-    checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
+    unshare_mounts()
     handles = {"": os.open(root, FOLDER)}  # of the new mounts, and before anything covers them
     for name in TREES:
         with contextlib.suppress(OSError):
             handles["/" + name] = os.open(f"{root}/{name}", FOLDER)
     place = os.open(scratch, FOLDER) if scratch else None
-    checked(LIBC.mount(b"none", b"/tmp", b"tmpfs", SAFE_TMPFS, b"mode=0700,size=%d" % SCRATCH))
+    mount_tmpfs(options=b"mode=0700,size=%d" % SCRATCH)
     for name in ("v1", "scratch", "tmp", "proc/self/fdinfo"):
         os.makedirs(f"/tmp/{name}")
     os.close(os.open("/tmp/proc/meminfo", os.O_WRONLY | os.O_CREAT, 0o600))
     for name in PROC:
-        checked(LIBC.mount(name.encode(), f"/tmp{name}".encode(), None, BIND, None))
+        check(LIBC.mount(name.encode(), f"/tmp{name}".encode(), None, MS_BIND, None))
     for name, handle in handles.items():
         target = f"/tmp/v1{name}".encode()
-        checked(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, BIND, None))
-        checked(LIBC.mount(None, target, None, READ_ONLY, None))
+        check(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, MS_BIND, None))
+        check(LIBC.mount(None, target, None, READ_ONLY, None))
         os.close(handle)
     if place is not None:
-        checked(LIBC.mount(f"/proc/self/fd/{place}".encode(), b"/tmp/scratch", None, BIND, None))
+        bind(place, "/tmp/scratch")
         os.close(place)
     enter_root("/tmp")
     return "/v1", "/scratch"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from files.pods.common.run_as_ids import LIBC, NEW_MOUNTS, RECURSIVE_PRIVATE, ROOT, checked, run_as
+from files.pods.common.linux import LIBC, check, unshare_mounts
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.v1.audit.walk import walk_v1
 from tests.lab.v1_tree import WHEN
 from tests.unit.trees.trees import needs_root
@@ -326,9 +327,8 @@ def test_what_another_file_system_holds_inside_of_a_tree_is_named(
     ledger: Any = SimpleNamespace(lose=lambda *words: told.append(words))
 
     def looked() -> list[tuple[str, str]]:
-        checked(LIBC.unshare(NEW_MOUNTS))
-        checked(LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None))
-        checked(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
+        unshare_mounts()
+        check(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
         walk_v1(str(it.v1), False, ledger, lambda _seen: None)
         return told
 
