@@ -13,7 +13,7 @@ from pyinfra import host
 from tasks.bundle import BOOT, boot_argv, entry_of, request_line
 
 Requests = Mapping[str, list[dict[str, Any]]]
-"""By the name of a program: requests that are answered, each as the arguments that it must have."""
+"""By the name of a program: requests that are answered, each with all of its arguments."""
 
 _BOOT = re.escape(shlex.quote(BOOT) + " ")
 _EVERYTHING = re.compile("")
@@ -59,11 +59,11 @@ class _Done(dict[str, Any]):
 def _as_responses(facts: Mapping[str, Any], requests: Requests) -> dict[re.Pattern[str], Any]:
     found: dict[re.Pattern[str], Any] = {}
     for name, document in facts.items():
-        for request in requests.get(name, [{}]):
+        stated = requests.get(name, [])
+        for request in stated:
             found[fact_pattern(name, request)] = json.dumps(narrowed(document, request))
-        if name in requests:
-            text = f"{name} of the fake is asked {json.dumps(requests[name])}, and not this"
-            found[fact_pattern(name)] = {"success": False, "stderr": text}
+        text = f"{name} of the fake is asked {json.dumps(stated, sort_keys=True)}, and not this"
+        found[fact_pattern(name)] = {"success": False, "stderr": text}
     return found
 
 
@@ -87,14 +87,12 @@ def _is_mapping(document: dict[str, Any], key: str) -> bool:
 def fact_pattern(program: str, request: Mapping[str, Any] | None = None) -> re.Pattern[str]:
     """Matches a command that only looks, by one of the role's programs (see `with_request`).
 
-    + request: arguments that it must have. They stand in the last line, as JSON.
+    + request: all of its arguments. They stand in the last line, as JSON.
     """
     head = rf"^if command -v python3 [^\n]*{_BOOT}({program}) "
-    asked = "".join(
-        rf"(?=[^\n]*{re.escape(json.dumps(key))}: {re.escape(json.dumps(value, sort_keys=True))}[,}}])"
-        for key, value in (request or {}).items()
-    )
-    return re.compile(rf"{head}[^\n]*\n{asked}[^\n]*\Z" if asked else head)
+    if request is None:
+        return re.compile(head)
+    return re.compile(rf"{head}[^\n]*\n[^\n]*{re.escape(json.dumps({'request': request}, sort_keys=True)[1:-1])}}}\Z")
 
 
 def asked_alone(entry: str, request: Any) -> str:

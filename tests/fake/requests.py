@@ -1,32 +1,76 @@
 """What each fact has to ask of a machine of the @fake connector: it answers that, and nothing else.
 
-Stated from the plan by hand, and not by the functions of the role that ask: a question that is left out, or that is
-about another path or user, gets no answer. A program that is not named here is answered whatever it asks.
+Stated from the plan by hand, and not by the functions of the role that ask, each request in full: one that has another
+argument, more or fewer of them gets no answer, nor does a program that is not named here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
+from tasks.bundle import bundle
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
+from tasks.model.ownership.guard import program_file
+from tasks.model.ownership.trees import Tree, host_trees, server_trees
+from tasks.model.systemd_names import unit_name
 from tests.fake.answers import Requests
 
 
 def requests(fleet: FleetPlan) -> dict[str, Requests]:
     """What every machine of a fleet is asked."""
     hosts = {name: of_host(plan) for name, plan in fleet.hosts.items()}
-    return {**{name: of_server(plan) for name, plan in fleet.servers.items()}, **hosts}
+    return {**{name: of_server(plan, fleet.hosts.values()) for name, plan in fleet.servers.items()}, **hosts}
 
 
-def of_server(plan: ServerPlan) -> Requests:
+FREE_IDS = [1000, *range(850, 800, -1)]
+"""Uids that are looked for on machines of hosts that state none, in the order in which they are chosen."""
+
+
+def of_server(plan: ServerPlan, hosts: Iterable[HostPlan]) -> Requests:
     exports = sorted({export.path for export in plan.exports})
-    files = {"conf": "/etc/nfs.conf.d/nanoclaw-pods.conf", "dropin": "/etc/exports.d/nanoclaw-pods.exports"}
+    clients = [host for host in hosts if host.server == plan.name]
+    roots = {f"{host.source.path}{root}" for host in clients if host.source and (root := _root_on_pods(host))}
+    files = {
+        "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf",
+        "dropin": "/etc/exports.d/nanoclaw-pods.exports",
+        "tried": "/var/lib/nanoclaw-pods/nfs-versions-tried",
+    }
+    ids = {"ids": FREE_IDS, "user": None} if any(map(_states_no_uid, clients)) else {}
+    places = {"look": sorted({*exports, *roots}), "marks": {}, "enter": []}
     return {
-        "machine.preflight": [{"account": None, "agent": None, "paths": [], "space": ["/var"]}],
+        "machine.preflight": [
+            {"account": None, "agent": None, "paths": [], "space": ["/var"], "places": places, **ids},
+        ],
         "nfs.exports": [{**files, "directories": []}, {**files, "directories": exports}],
         "machine.packages": [{"packages": ["nfs-kernel-server"]}],
+        "trees.main": [_trees(server_trees(plan))],
     }
+
+
+def _states_no_uid(plan: HostPlan) -> bool:
+    return plan.settings.nanoclaw_uid is None and plan.settings.nanoclaw_user != "root"
+
+
+def _root_on_pods(plan: HostPlan) -> str:
+    """Where in the pods the project root lies; empty where it lies elsewhere."""
+    inside = f"{plan.root}/".startswith(f"{plan.settings.pods_path}/")
+    return plan.root[len(plan.settings.pods_path) :] if inside else ""
+
+
+def _trees(trees: Iterable[Tree]) -> dict[str, Any]:
+    """A look at trees; which they are, the model says."""
+    asked = []
+    for tree in trees:
+        others = {ids for ids in tree.replaceable if ids != tree.owner}
+        place = {"path": tree.path, "within": tree.within or tree.path, "mount": tree.mount, "anchor": tree.anchor}
+        uids = sorted({ids.uid for ids in others} - {tree.owner.uid})
+        gids = sorted({ids.gid for ids in others} | {tree.owner.gid})
+        sockets = {"sockets": True} if tree.sockets else {}
+        asked.append({**place, "uid": tree.owner.uid, "gid": tree.owner.gid, "uids": uids, "gids": gids, **sockets})
+    return {"apply": False, "trees": asked}
 
 
 TAKEN = 850
@@ -49,34 +93,153 @@ def _taken(plan: HostPlan) -> Squash | None:
 
 def _of(plan: HostPlan) -> Requests:
     settings, root, pods = plan.settings, plan.root, plan.settings.pods_path
-    whom = {"user": settings.nanoclaw_user, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
-    on_pods = f"{root}/".startswith(f"{pods}/")
+    ids = {"uid": plan.host_ids.uid, "gid": plan.host_ids.gid}
+    whom = {"user": settings.nanoclaw_user, **ids}
+    on_pods = bool(_root_on_pods(plan))
     sessions, groups = f"{root}/data/v2-sessions", f"{root}/groups"
-    binds = [] if on_pods else [[f"{pods}/v2-sessions", sessions], [f"{pods}/groups", groups]]
-    ids = {"host": [plan.host_ids.uid, plan.host_ids.gid], "agent": [plan.agent.uid, plan.agent.gid]}
-    unit = f"nanoclaw-v2-{plan.slug}.service"
-    secrets = sorted(settings.nanoclaw_env)
-    source = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
-    guard = f"pods-guard-{plan.slug}.service"
+    binds = {} if on_pods else {f"{pods}/v2-sessions": sessions, f"{pods}/groups": groups}
+    unit, guard = f"nanoclaw-v2-{plan.slug}.service", f"pods-guard-{plan.slug}.service"
+    state, units = f"/var/lib/nanoclaw-pods/nanoclaw-v2-{plan.slug}", "/etc/systemd/system"
+    onecli = settings.nanoclaw_environment.get("ONECLI_URL")
+    checkout = {
+        **whom,
+        "root": root,
+        "repository": settings.nanoclaw_repository,
+        "ref": settings.nanoclaw_ref,
+        "onecli": onecli,
+        "gives": on_pods and (plan.squash is None or plan.squash.maps == "none"),
+    }
+    logs = [f"{root}/logs", f"{root}/logs/nanoclaw.log", f"{root}/logs/nanoclaw.error.log"]
+    files = [f"{units}/{unit}", f"{units}/{unit}.d/50-nanoclaw-pods.conf"]
+    inputs = [*files, f"{root}/.env", f"{root}/.git/nanoclaw-pods-build", f"{state}.image.json"]
+    service = {**whom, "unit": unit, "root": root, "inputs": inputs}
+    service["started"] = f"/run/nanoclaw-pods/nanoclaw-v2-{plan.slug}.started"
+    rotation = f"/etc/logrotate.d/nanoclaw-v2-{plan.slug}"
     return {
         "machine.preflight": [
             {
                 "account": whom,
                 "agent": plan.stored_agent.uid,
-                "paths": [pods, *(target for _source, target in binds)],
+                "paths": [pods, *binds.values()],
                 "space": ["/var", root],
+                "places": _places(plan, binds),
+                **({"ids": FREE_IDS, "user": settings.nanoclaw_user} if _states_no_uid(plan) else {}),
             }
         ],
         "machine.runtime": [whom],
-        "nfs.mounts": [{"binds": binds, "pods": pods}],
-        "source.checkout": [{**whom, **source, "root": root}],
-        "guard.state": [{"unit": guard}],
+        "nfs.mounts": [
+            {
+                "binds": [list(bind) for bind in binds.items()],
+                "pods": pods,
+                "stamp": "/var/lib/nanoclaw-pods/export",
+                "tried": "/var/lib/nanoclaw-pods/refused-options",
+                "units": {path: unit_name(path) for path in [*binds.values(), *([pods] if plan.source else [])]},
+            }
+        ],
+        "nfs.container_firewall": [
+            {
+                "chain": "NANOCLAW-PODS",
+                "dropin": f"{units}/docker.service.d/nanoclaw-pods.conf",
+                "ipv6": bool(plan.source and ":" in plan.source.address),
+                "nftables": f"{units}/nftables.service.d/nanoclaw-pods.conf",
+                "rules": {
+                    "iptables": "/etc/nanoclaw-pods/firewall.iptables",
+                    "nft": "/etc/nanoclaw-pods/firewall.nft",
+                },
+                "table": "nanoclaw_pods",
+                "unit": "nanoclaw-pods-firewall.service",
+                "unit_file": f"{units}/nanoclaw-pods-firewall.service",
+            }
+        ],
+        "source.checkout": [{**checkout, "peek": peek} for peek in (False, True)],
+        "trees.main": [_trees(host_trees(plan))],
+        "guard.state": [
+            {
+                "prefix": "pods-guard-",
+                "program": program_file(bundle("guard.main")),
+                "unit": guard,
+                "unit_file": f"{units}/{guard}",
+            }
+        ],
         "service.v2_installs": [{"root": root, "uid": plan.host_ids.uid}],
-        "source.agent_image": [{"image": plan.image, "root": root, "uid": plan.host_ids.uid, "gid": plan.host_ids.gid}],
-        "service.env_state": [{"names": secrets, "root": root}],
-        "service.state": [{**whom, "root": root, "unit": unit}],
-        "probe.main": [{**ids, "image": plan.image, "sessions": sessions, "groups": groups}],
-        "nfs.observe_export": [{**ids, "path": plan.source.path, "address": plan.source.address}]
-        if plan.source
-        else [{}],
+        "migration.state": [
+            {
+                "directory": f"{state}.migration",
+                "marker": f"/etc/nanoclaw-pods/nanoclaw-v2-{plan.slug}.migrated",
+                "root": root,
+                "service": f"nanoclaw-pods-migration-{plan.slug}.service",
+            }
+        ],
+        "source.agent_image": [{**ids, "image": plan.image, "root": root, "record": f"{state}.image.json"}],
+        "service.env_state": [
+            {
+                "names": sorted(settings.nanoclaw_env),
+                "places": [f"{root}/.env", f"{root}/data/env", f"{root}/data/env/env"],
+                "root": root,
+            }
+        ],
+        "service.state": [
+            {**service, "logs": logs, "texts": [*files, f"{units}/nanoclaw-pods-retry-{plan.slug}.service", rotation]}
+        ],
+        "service.serving_state": [{**service, "errors": logs[2], "onecli": onecli}],
+        "probe.main": [_probe(plan, sessions, groups, guard, [pods] if on_pods else sorted(binds.values()))],
+        "nfs.observe_export": [_observation(plan)] if plan.source else [],
+        "v1.inspect": [_v1(plan)] if settings.nanoclaw_v1_dir else [],
+    }
+
+
+def _places(plan: HostPlan, binds: Mapping[str, str]) -> dict[str, Any]:
+    pods, local = plan.settings.pods_path, plan.source is None
+    marks = {f"/etc/systemd/system/{unit_name(to)}": f"What={source}\n" for source, to in binds.items()}
+    return {
+        "look": sorted({plan.root, pods, *(binds if local else ())}),
+        "marks": marks if local else {},
+        "enter": [plan.root, pods] if plan.host_ids.uid else [],
+    }
+
+
+def _probe(plan: HostPlan, sessions: str, groups: str, guard: str, mounts: list[str]) -> dict[str, Any]:
+    chowns = plan.strategy.name == "chown"
+    return {
+        "agent": [plan.agent.uid, plan.agent.gid],
+        "groups": groups,
+        "guard": guard,
+        "heal": 150,
+        "host": [plan.host_ids.uid, plan.host_ids.gid],
+        "image": plan.image,
+        "mounts": mounts,
+        "sessions": sessions,
+        "slug": plan.slug,
+        "user": None if plan.host_ids.uid in (0, 1000) else str(plan.host_ids),
+        "wait": 10 if chowns else 0,
+    }
+
+
+def _observation(plan: HostPlan) -> dict[str, Any]:
+    assert plan.source
+    inside = _root_on_pods(plan).strip("/")
+    return {
+        "address": plan.source.address,
+        "agent": [plan.agent.uid, plan.agent.gid],
+        "host": [plan.host_ids.uid, plan.host_ids.gid],
+        "path": plan.source.path,
+        "places": [f"{inside}/data/v2-sessions", f"{inside}/groups", "."] if inside else ["v2-sessions", "groups", "."],
+        "seconds": 20,
+        "transport": "tcp6" if ":" in plan.source.address else "tcp",
+        "version": plan.settings.pods_nfs_version,
+    }
+
+
+def _v1(plan: HostPlan) -> dict[str, Any]:
+    mount = plan.settings.pods_path if plan.source else None
+    return {
+        "dir": plan.settings.nanoclaw_v1_dir,
+        "root": plan.root,
+        "uid": plan.host_ids.uid,
+        "space": [
+            {"path": plan.root, "mount": mount if _root_on_pods(plan) else None},
+            {"path": plan.settings.pods_path, "mount": mount},
+            {"path": "/var/lib/nanoclaw-pods", "mount": None},
+        ],
+        "seconds": 240,
     }

@@ -23,7 +23,7 @@ RIGHT: dict[str, Any] = {
     "agent": 1500,
     "paths": ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"],
     "space": ["/var", "/opt/nanoclaw"],
-    "places": {"look": [], "marks": {}, "enter": []},
+    "places": {"look": ["/opt/nanoclaw", "/pods"], "marks": {}, "enter": ["/opt/nanoclaw", "/pods"]},
 }
 
 
@@ -69,6 +69,17 @@ def test_what_is_answered_is_what_was_asked_for() -> None:
     assert said("@fake/server", as_sent(Exports().command(**files, directories=every[1:]))) is None
 
 
-def test_a_program_without_stated_requests_is_answered() -> None:
+def test_a_program_without_stated_requests_is_not_answered() -> None:
     assert Answers({"x": 1}, {"x": 1}, {})
-    assert list(_as_responses({"x": 1}, {}).values()) == ["1"]
+    (answer,) = _as_responses({"x": 1}, {}).values()
+    assert answer["success"] is False
+
+
+@pytest.mark.parametrize("machine", sorted([*planned(DATA).hosts, *planned(DATA).servers]))
+def test_every_program_has_its_requests_stated(machine: str) -> None:
+    assert set(answers(DATA, "finished")[machine]) <= set(requests(planned(DATA))[machine])
+
+
+def test_one_argument_more_gets_no_answer() -> None:
+    asked = {"account": {**RIGHT["account"], "shell": "/bin/sh"}}
+    assert said("@fake/own", as_sent(MachineFact().command(**{**RIGHT, **asked}))) is None

@@ -191,6 +191,7 @@ def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_pat
     rest = {
         "hostname": "own",
         "systemd": True,
+        "protected_hardlinks": 1,
         "mounts": [],
         "beneath": {},
         "account": None,
