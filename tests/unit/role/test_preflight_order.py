@@ -1,0 +1,203 @@
+"""The look before anything changes: in which order it refuses, and once for all machines of a run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra import logger
+from pyinfra.context import ctx_state
+
+from tasks import preflight
+from tasks.model.fleet.plan import HOSTS, SERVERS, Machine, Problem
+from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.preflight import Checked, PreflightError
+from tasks.run_context import Once
+
+MACHINES = [
+    Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"}),
+    Machine("oslo", (HOSTS,), {"pods_address": "10.0.0.2"}),
+    Machine("bergen", (HOSTS,), {"pods_address": "10.0.0.3", "pods_access": "chown", "nanoclaw_user": "root"}),
+]
+FLEET = plan_fleet(MACHINES)
+
+
+class Inventory:
+    """Machines with their data, one of them outside of the run, and one that is none of the role's."""
+
+    def __init__(self) -> None:
+        more = [Machine("other", ("web",), {})]
+        self._hosts = [
+            SimpleNamespace(
+                name=it.name, groups=list(it.groups), data=SimpleNamespace(dict=lambda it=it: dict(it.data))
+            )
+            for it in (*MACHINES, *more)
+        ]
+
+    def __iter__(self) -> Any:
+        return iter(self._hosts)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    logged: list[str] = []
+    monkeypatch.setattr(logger, "info", lambda line, *words: logged.append(line % words))
+    return logged
+
+
+class Steps:
+    """The steps of a look, each with what it is to refuse."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: str | None = None) -> None:
+        self.done: list[str] = []
+        self.refuses = refuses
+        self.members: list[str] = []
+        steps = self
+
+        class Looks:
+            def __init__(self, members: Any, _run: Any) -> None:
+                steps.members = [member.name for member in members]
+                self.machines = {"nfs1": SimpleNamespace(places=None), "oslo": SimpleNamespace()}
+                self.exports = {"nfs1": SimpleNamespace(dropin=None, table=[]), "oslo": None}
+                self.chosen = SimpleNamespace(ids={})
+
+            def settle(self, fleet: Any, _plan: Any) -> Any:
+                steps.done.append("settle")
+                return fleet
+
+            def say(self) -> None:
+                steps.done.append("say")
+
+        monkeypatch.setattr(preflight, "Looks", Looks)
+        monkeypatch.setattr(preflight, "add_role_group_data", lambda _inventory: None)
+        monkeypatch.setattr(preflight, "only_reads", lambda: False)
+        monkeypatch.setattr(preflight, "config", SimpleNamespace(copy=lambda: "its own"))
+        monkeypatch.setattr(
+            preflight, "state", SimpleNamespace(is_host_in_limit=lambda member: member.name != "bergen")
+        )
+        monkeypatch.setattr(preflight, "limit_problems", lambda *_words: self.step("limit"))
+        monkeypatch.setattr(preflight, "machine_problems", lambda *_words: self.step("machines"))
+        monkeypatch.setattr(preflight, "unserved", lambda *_words: self.step("unserved"))
+        monkeypatch.setattr(preflight, "server_problems", lambda *_words: self.step("places"))
+        monkeypatch.setattr(preflight, "_export_problems", lambda *_words: self.step("exports"))
+        monkeypatch.setattr(preflight, "observe", lambda *_words, only_reads: ({}, self.step("observe")))
+        monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_words: self.step("uids"))
+        monkeypatch.setattr(preflight, "ask_machines", lambda *_words: self.step("ask"))
+        monkeypatch.setattr(preflight, "look_at_v2", lambda *_words: self.step("v2"))
+        monkeypatch.setattr(preflight, "look_at_v1", lambda *_words, only_reads: ({"oslo": "m"}, self.step("v1")))
+        monkeypatch.setattr(preflight, "guarded_first", lambda *_words: frozenset({"oslo"}))
+
+    def step(self, name: str) -> list[Problem]:
+        """Notes a step; its problem, if it is to have one."""
+        self.done.append(name)
+        return [Problem("oslo", name, "is in the way")] if name == self.refuses else []
+
+
+ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "say", "ask"]
+ORDER += ["v2", "v1"]
+
+
+def check() -> Checked:
+    inventory: Any = Inventory()
+    with ctx_state.use(SimpleNamespace()):
+        return preflight._check_machines(inventory)
+
+
+def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps(monkeypatch)
+    checked = check()
+    assert steps.done == ORDER and steps.members == ["nfs1", "oslo"]
+    assert (set(checked.servers), set(checked.hosts)) == ({"nfs1"}, {"oslo", "bergen"})
+    migrations: Any = checked.migrations
+    assert migrations == {"oslo": "m"} and checked.guarded_first == {"oslo"}
+    assert lines[0] == "--> Preflight: looking at 2 machines, before anything is changed..."
+    (strategy,) = lines[1:]
+    assert strategy.startswith("    pods_access squash for oslo: ")
+
+
+@pytest.mark.parametrize(
+    ("refuses", "last"),
+    [
+        ("limit", "limit"),
+        ("machines", "exports"),
+        ("unserved", "exports"),
+        ("places", "exports"),
+        ("exports", "exports"),
+        ("observe", "observe"),
+        ("uids", "uids"),
+        ("v2", "v2"),
+        ("v1", "v1"),
+    ],
+)
+def test_what_is_refused_ends_the_look_before_what_rests_on_it(
+    refuses: str, last: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps(monkeypatch, refuses)
+    with pytest.raises(PreflightError) as raised:
+        check()
+    assert str(raised.value) == f"nothing was changed, because:\n  oslo: {refuses}: is in the way"
+    assert steps.done[-1] == last == ORDER[len(steps.done) - 1]
+
+
+def test_problems_are_named_once_in_order_and_in_printable_text() -> None:
+    problems: list[Problem | str] = [Problem("b", "key", "x\x1b[2J"), Problem("a", "key", "y"), "a: key: y"]
+    assert str(PreflightError(problems)) == "nothing was changed, because:\n  a: key: y\n  b: key: x\\x1b[2J"
+
+
+def test_a_fleet_is_checked_once_also_where_it_is_refused() -> None:
+    done: list[str] = []
+    inventory: Any = object()
+
+    def plan(_inventory: Any) -> int:
+        done.append("plan")
+        return len(done)
+
+    def refuse(_inventory: Any) -> int:
+        done.append("refuse")
+        raise PreflightError(["no"])
+
+    once = Once()
+    assert (once(plan, inventory), once(plan, inventory), Once()(plan, inventory)) == (1, 1, 2)
+    for _turn in range(2):
+        with pytest.raises(PreflightError, match="no"):
+            once(refuse, inventory)
+    assert done == ["plan", "plan", "refuse"]
+
+
+def test_hosts_are_guarded_first_on_their_own_server() -> None:
+    guarded = frozenset({"oslo", "bergen"})
+    checked = Checked(FLEET.servers, FLEET.hosts, {}, guarded)
+    assert checked.guarded_on("nfs1") == ("bergen", "oslo") and checked.guarded_on("nfs2") == ()
+
+
+@pytest.mark.parametrize("unmatched", [[], ["--limit olso matches no machine"]])
+@pytest.mark.parametrize("refused", [False, True])
+def test_host_data_is_judged_before_machines_are_connected(
+    unmatched: list[str], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+
+    def limit_problems(_inventory: Any, limit: Any) -> list[str]:
+        done.append(limit)
+        return unmatched
+
+    def init(inventory: Any, config: Any, initial_limit: Any = None) -> None:
+        done.append((inventory, config, initial_limit))
+
+    monkeypatch.setattr(preflight, "limit_problems", limit_problems)
+    monkeypatch.setattr(preflight, "add_role_group_data", lambda _inventory: done.append("group data"))
+    inventory: Any = Inventory()
+    if refused:
+        inventory._hosts[1].data = SimpleNamespace(dict=lambda: {"pods_path": "relative"})
+    state: Any = SimpleNamespace(init=init)
+    preflight.check_settings_before_connecting(state)
+    with ctx_state.use(state):
+        if unmatched or refused:
+            with pytest.raises(PreflightError, match="olso" if unmatched else "oslo: pods_path"):
+                state.init(inventory, "config", ["oslo"])
+        else:
+            state.init(inventory, "config", ["oslo"])
+    assert done == [(inventory, "config", ["oslo"]), ["oslo"], *([] if unmatched else ["group data"])]
