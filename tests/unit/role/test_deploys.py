@@ -24,19 +24,26 @@ OPERATIONS = {
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """The operations that ran, with their arguments; each has a name and a deadline."""
+def names() -> list[str]:
+    """The names of the operations that ran: what an operator sees of them."""
+    return []
+
+
+@pytest.fixture
+def ran(names: list[str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The operations that ran, with their arguments; each has a deadline."""
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def recorded(operation: str) -> Any:
         def record(*, name: str, _timeout: int, **arguments: Any) -> None:
-            assert name and _timeout > 0
+            assert _timeout > 0
+            names.append(name)
             calls.append((operation, arguments))
 
         return record
 
-    for module, names in OPERATIONS.items():
-        for name in names:
+    for module, functions in OPERATIONS.items():
+        for name in functions:
             monkeypatch.setattr(module, name, recorded(name))
     return calls
 
@@ -46,7 +53,7 @@ def run(module: ModuleType, part: str, **arguments: Any) -> None:
     getattr(module, part)._inner(**arguments)
 
 
-def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[Any]) -> None:
+def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[Any], names: list[str]) -> None:
     plan = planned("squash").servers["@fake/server"]
     run(exports, "serve_exports", plan=plan, guarded=("oslo",))
     run(ownership, "own_exports", plan=plan)
@@ -56,6 +63,13 @@ def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[A
         ("nfs_server", {"plan": plan}),
         ("export_table", {"plan": plan, "guarded": ("oslo",)}),
         ("tree_owner", {"trees": server_trees(plan)}),
+    ]
+    assert names == [
+        "Install the NFS server",
+        "Make the export directories",
+        "Run the NFS server",
+        "Export the pods",
+        "Give the exports to their agents",
     ]
 
 
@@ -105,7 +119,7 @@ def test_the_guard_is_seen_to_first_where_that_is_asked_for(ran: list[Any]) -> N
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: list[Any]) -> None:
+def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: list[Any], names: list[str]) -> None:
     plan = planned("squash").hosts["@fake/squash"]
     run(runtime, "install_runtime", plan=plan)
     run(source, "install_source", plan=plan)
@@ -120,9 +134,35 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
         ("host_service", {"plan": plan, "start": start}),
         ("agent_writes", {"plan": plan}),
     ]
+    assert names == [
+        "Install packages and make the host user",
+        "Check out NanoClaw",
+        "Build NanoClaw",
+        "Get the agent image",
+        "Set .env and close it",
+        "Run NanoClaw as a service",
+        "Act as the host and as the agent",
+    ]
 
 
 def test_a_service_starts_where_nothing_else_is_said(ran: list[Any]) -> None:
     plan = planned("squash").hosts["@fake/squash"]
     run(service, "run_service", plan=plan)
     assert ran[-1] == ("host_service", {"plan": plan, "start": True})
+
+
+def test_each_operation_of_mounts_and_trees_has_a_name_that_says_what_it_does(ran: list[Any], names: list[str]) -> None:
+    chown, local = planned("chown").hosts["@fake/chown"], planned("local").hosts["@fake/local"]
+    run(ownership, "guard_first", plan=chown)
+    run(mounts, "mount_pods", plan=chown)
+    run(mounts, "mount_pods", plan=local)
+    run(ownership, "own_trees", plan=chown)
+    assert list(dict.fromkeys(names)) == [
+        "Guard the sessions before the server changes",
+        "Mount the pods",
+        "Show the pods in the project root",
+        "Order Docker after the pods and fence containers",
+        "Make the pods directory",
+        "Give sessions and groups to the agent",
+        "Guard the sessions that are born later",
+    ]
