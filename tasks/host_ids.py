@@ -19,7 +19,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
-from tasks.model.host.preflight import MachineState
+from tasks.model.host.machine import MachineState
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, ask_together

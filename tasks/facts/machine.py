@@ -7,7 +7,7 @@ from typing import Any
 from pyinfra.api.command import StringCommand
 
 from tasks.facts.base import ProgramFact
-from tasks.model.host.preflight import MachineState
+from tasks.model.host.machine import MachineState
 
 
 class MachineFact(ProgramFact[MachineState]):

@@ -13,7 +13,7 @@ from tasks.model.host.agent_image import ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, places
 from tasks.model.host.host_ids import CANDIDATES
-from tasks.model.host.preflight import IdState, MachineState
+from tasks.model.host.machine import IdState, MachineState
 from tasks.model.host.runtime import AccountState, RuntimeState
 from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.migration.paths import Progress

@@ -14,7 +14,7 @@ from tasks.model.host.adoption import Installed, Installs, Service
 from tasks.model.host.agent_image import ImageRecord, ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, digest, places
-from tasks.model.host.preflight import MountPoint
+from tasks.model.host.machine import MountPoint
 from tasks.model.host.runtime import AccountState, Node, RuntimeState
 from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.host.service_steps import unit_files

@@ -17,7 +17,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.host_ids import CANDIDATES
-from tasks.model.host.preflight import IdState, MachineState
+from tasks.model.host.machine import IdState, MachineState
 from tasks.model.nfs.export_state import ExportState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

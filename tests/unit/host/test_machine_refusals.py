@@ -10,7 +10,8 @@ import pytest
 
 from tasks.model.fleet.plan import FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.host.preflight import MachineState, MountPoint, agent_uid_problems, machine_problems, unguarded
+from tasks.model.host.machine import MachineState, MountPoint
+from tasks.model.host.preflight import agent_uid_problems, machine_problems, unguarded
 from tasks.model.host.runtime import account_problem
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

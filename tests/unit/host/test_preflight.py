@@ -21,7 +21,8 @@ from files.pods.machine import account
 from tasks.bundle import entry_file
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.host.preflight import MountPoint, agent_uid_problems, guarded_first, machine_problems, unguarded
+from tasks.model.host.machine import MountPoint
+from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
 from tasks.model.host.runtime import AccountState
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
