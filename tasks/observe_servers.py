@@ -34,7 +34,7 @@ def observe(
     asked = [member for member in members if member.name in plans and member in state.active_hosts]
     if only_reads:
         for member in asked:
-            logger.info("    %s: how the server treats ids is not observed in a dry run", member.name)
+            logger.info("    %s: a dry run does not observe how the server maps ids", member.name)
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:

@@ -30,7 +30,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     reads as nobody; a server that forbids it.
 
     + trees: the trees
-    + can_change: whether this machine may give files away; if not, what differs is said, with the way out
+    + can_change: whether this machine may chown files; if not, what differs is said, with the way out
     """
     if not trees:
         host.noop("no tree belongs to an agent here")

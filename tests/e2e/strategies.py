@@ -178,7 +178,7 @@ def assert_owners(fleet: Fleet, name: str) -> None:
     if plan.root_on_pods:
         root = export + plan.root.removeprefix(plan.settings.pods_path)
         sessions, groups = f"{root}/data/v2-sessions", f"{root}/groups"
-        owner, machine = plan.squash.seen(plan.host_ids), server
+        owner, machine = plan.squash.map_ids(plan.host_ids), server
     else:
         root, sessions, groups = plan.root, f"{export}/v2-sessions", f"{export}/groups"
         owner, machine = plan.host_ids, host

@@ -45,7 +45,8 @@ def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
     before = fleet.lab["server"].succeed(names)
     run = alone.deploy()
     assert (
-        "observed: what host makes is 1500:1500, what agent makes is 1500:1500, what root makes is 1500:1500" in run.log
+        "observed: what host creates is 1500:1500, what agent creates is 1500:1500, what root creates is 1500:1500"
+        in run.log
     )
     assert f"pods_access squash for {NAME}" in run.log
     assert run.changed == set()

@@ -24,7 +24,7 @@ def run(tmp_path: Path, *arguments: str, made: dict[str, Any] | None = None, **s
 def test_auto_goes_by_what_was_seen_and_says_it(tmp_path: Path) -> None:
     done = run(tmp_path, "-y")
     assert (
-        "observed: what host makes is 1000:1000, what agent makes is 1000:1000, what root makes is 1000:1000"
+        "observed: what host creates is 1000:1000, what agent creates is 1000:1000, what root creates is 1000:1000"
         in done.log
     )
     assert f"pods_access squash for {NAS}: the server maps the host process and root" in done.log
@@ -46,8 +46,8 @@ def test_a_server_that_maps_root_to_nobody_is_refused_with_the_way_out(tmp_path:
 def test_a_server_that_refuses_everybody_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", made={"host": "EACCES", "agent": "EACCES", "root": "EACCES"})
     assert done.exit != 0
-    assert f"{NAS}: pods_server: observed: what host makes is refused (EACCES)" in done.log
-    assert "give /vol/pods to the agent (1000:1000) on the server" in done.log
+    assert f"{NAS}: pods_server: observed: what host creates is refused (EACCES)" in done.log
+    assert "chown /vol/pods to the agent (1000:1000) on the server" in done.log
 
 
 def test_a_look_that_failed_is_refused(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_settings_that_say_something_else_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--dry", "--debug-operations", "--debug-facts"])
 def test_a_run_that_only_reads_says_that_it_did_not_observe(tmp_path: Path, option: str) -> None:
     done = run(tmp_path, option)
-    assert f"{NAS}: how the server treats ids is not observed in a dry run" in done.log
+    assert f"{NAS}: a dry run does not observe how the server maps ids" in done.log
     assert "observed: what" not in done.log

@@ -1,4 +1,4 @@
-"""Runs on a machine: carries the actions of many cells out, as processes of their ids, and prints what came of them.
+"""Runs on a machine: carries out the actions of many cells, as processes of their ids, and prints the results.
 
 Standard library alone. Reads {"work": NAME, "cells": [...]} from standard input; prints {cell: {action: errno or
 null}}. One cell's actor is one child process that has taken its ids for good (setresuid(2), as setpriv does).
@@ -21,7 +21,7 @@ Results = dict[str, str | None]
 LIBC = ctypes.CDLL(None, use_errno=True)
 NEW_MOUNTS, RECURSIVE_PRIVATE, BIND = 0x20000, 0x44000, 0x1000
 MOUNTED = ("session", "group", ".claude-shared")
-"""What the host makes and the container has; what is "like" a session is only ever given away."""
+"""What the host makes and the container has; what is "like" a session is only ever chowned."""
 MADE = (*MOUNTED, "like-host", "like-guard", "like-server")
 
 
@@ -100,9 +100,9 @@ def prepare(cell: Cell) -> Results:
     return {}
 
 
-def chown_tree(cell: Cell, giver: str, at: str, ids: list[int]) -> str | None:
-    if cell["giver"] != giver:
-        return attempt(lambda: os.lchown(f"{at}/like-{giver}", *ids))
+def chown_tree(cell: Cell, chown_by: str, at: str, ids: list[int]) -> str | None:
+    if cell["chown_by"] != chown_by:
+        return attempt(lambda: os.lchown(f"{at}/like-{chown_by}", *ids))
     last = attempt(lambda: os.stat(f"{at}/session"))
     for name in ("session/inbound.db", "session/outbound.db", "group", ".claude-shared", "session"):
         if attempt(lambda name=name: os.lstat(f"{at}/{name}")) is None:  # type: ignore[misc]
@@ -110,9 +110,9 @@ def chown_tree(cell: Cell, giver: str, at: str, ids: list[int]) -> str | None:
     return last
 
 
-def birth(cell: Cell) -> Results:
-    """The host makes a session and gives it, or its like, to the agent; then the guard does."""
-    at = cell["seen"]
+def create(cell: Cell) -> Results:
+    """The host creates a session and chowns it, or its like, to the agent; then the guard does."""
+    at = cell["mounted"]
 
     def as_host() -> Results:
         made = [attempt(lambda name=name: os.mkdir(f"{at}/{name}", 0o777)) for name in MADE]  # type: ignore[misc]
@@ -130,7 +130,7 @@ def birth(cell: Cell) -> Results:
     return {**child(cell["host"], cell["groups"], as_host), **child([0, 0], [], as_guard)}
 
 
-def give_on_server(cell: Cell) -> Results:
+def chown_on_server(cell: Cell) -> Results:
     """The role's own chown, where the tree is stored."""
     return {"server chowns the tree to the agent": chown_tree(cell, "server", cell["stored"], cell["stored_agent"])}
 
@@ -144,8 +144,8 @@ def container_view(cell: Cell) -> None:
     os.seteuid(cell["host"][0])
     handles = {}
     for name in MOUNTED:
-        if attempt(lambda name=name: os.lstat(f"{cell['seen']}/{name}")) is None:  # type: ignore[misc]
-            handles[name] = os.open(f"{cell['seen']}/{name}", os.O_PATH | os.O_DIRECTORY)
+        if attempt(lambda name=name: os.lstat(f"{cell['mounted']}/{name}")) is None:  # type: ignore[misc]
+            handles[name] = os.open(f"{cell['mounted']}/{name}", os.O_PATH | os.O_DIRECTORY)
     os.seteuid(0)
     os.setegid(0)
     LIBC.mount(b"none", b"/tmp", b"tmpfs", 0, b"mode=0755,size=1m")
@@ -169,7 +169,7 @@ def note(path: str) -> str | None:
 
 def life(cell: Cell) -> Results:
     """dockerd makes the mount points, the agent works, the host cleans up."""
-    at = cell["seen"]
+    at = cell["mounted"]
 
     def as_dockerd() -> Results:
         points = [attempt(lambda name=name: os.mkdir(f"{at}/session/{name}")) for name in ("agent", "global", "extra")]  # type: ignore[misc]
@@ -190,7 +190,7 @@ def life(cell: Cell) -> Results:
 
 def aftermath(cell: Cell) -> Results:
     """What the host does in a session that its agent has used."""
-    at = cell["seen"]
+    at = cell["mounted"]
 
     def as_host() -> Results:
         return {
@@ -204,8 +204,8 @@ def aftermath(cell: Cell) -> Results:
 
 WORK: dict[str, Callable[[Cell], Results]] = {
     "prepare": prepare,
-    "birth": birth,
-    "give": give_on_server,
+    "create": create,
+    "chown": chown_on_server,
     "life": life,
     "aftermath": aftermath,
 }

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from zlib import crc32
 
 from tasks.model.access.identity import NOBODY, ROOT, Docker, Ids, Squash, agent_of
-from tasks.model.access.session_lifecycle import Case, Giver
+from tasks.model.access.session_lifecycle import Case, Chowner
 from tasks.model.access.storage import FileSystem, Node, Storage
 
 NAMED_USER = Ids(1000, 1000)
@@ -30,7 +30,7 @@ USED = frozenset({ids.uid for ids in (*_HOSTS, *_IMAGES.values(), _OTHER, _NOBOD
 
 _MODES = (0o755, 0o775, 0o700, 0o2775)
 _FILE_SYSTEMS: tuple[FileSystem, ...] = get_args(FileSystem)
-_GIVERS: tuple[Giver, ...] = get_args(Giver)
+_CHOWNERS: tuple[Chowner, ...] = get_args(Chowner)
 
 
 @dataclass(frozen=True)
@@ -116,26 +116,28 @@ def _combinations(server_groups: Mapping[int, frozenset[int]]) -> Iterator[tuple
             # To a kernel, images with equal agents are the same: one of them is carried out, each equally often.
             number = crc32(f"{host} {agent} {kind} {squash} {case.tree}".encode())
             same = [name for name, other in _IMAGES.items() if agent_of(host, other) == agent]
-            own = user == same[number // len(_GIVERS) % len(same)]
-            yield own, Cell("", user, "as installed", replace(case, giver=_GIVERS[number % len(_GIVERS)]))
+            own = user == same[number // len(_CHOWNERS) % len(same)]
+            yield own, Cell("", user, "as installed", replace(case, chown_by=_CHOWNERS[number % len(_CHOWNERS)]))
 
 
 def _with_groups(round: Round, known: Mapping[int, frozenset[int]] | None) -> Iterator[Cell]:
     hosts = (ROOT, Ids(1000, 1000), Ids(1500, 1500))
-    givers: tuple[Giver, ...] = ("nobody", "guard")
-    for host, kind, mode, giver in product(hosts, _FILE_SYSTEMS, (0o755, 0o775, 0o2775), givers):
+    chowners: tuple[Chowner, ...] = ("nobody", "guard")
+    for host, kind, mode, chown_by in product(hosts, _FILE_SYSTEMS, (0o755, 0o775, 0o2775), chowners):
         agent = agent_of(host, NAMED_USER)
         for squash in squashes(agent)[:4] if kind != "local" else (None,):
             storage = Storage(kind, squash, known if kind != "local" else None)
             tree = Node(Ids(0, SHARED_GROUP), mode)
             groups = frozenset({SHARED_GROUP})
-            yield Cell("", "1000:1000", round, Case(host, NAMED_USER, storage, tree, groups=groups, giver=giver))
+            yield Cell("", "1000:1000", round, Case(host, NAMED_USER, storage, tree, groups=groups, chown_by=chown_by))
 
 
 def _broken_mapping(server_groups: Mapping[int, frozenset[int]]) -> Iterator[Cell]:
-    for host, user, giver in product((ROOT, Ids(1000, 1000), Ids(1500, 1500)), ("1000:1000", "1001:1001"), _GIVERS):
+    for host, user, chown_by in product(
+        (ROOT, Ids(1000, 1000), Ids(1500, 1500)), ("1000:1000", "1001:1001"), _CHOWNERS
+    ):
         image = _IMAGES[user]
         agent = agent_of(host, image)
         for squash, owner in product(squashes(agent), (ROOT, agent)):
             storage = Storage("nfs4", squash, server_groups, broken_mapping=True)
-            yield Cell("", user, "broken id mapping", Case(host, image, storage, Node(owner, 0o755), giver=giver))
+            yield Cell("", user, "broken id mapping", Case(host, image, storage, Node(owner, 0o755), chown_by=chown_by))

@@ -50,7 +50,7 @@ def images(client: Machine, server: Machine, cells: Sequence[Cell]) -> Images:
 
 def _command(cell: Cell, images: Images) -> str:
     """The container as NanoClaw starts it: --user for hosts of other uids than 0 and 1000, nested mounts."""
-    at = machines.arguments(cell)["seen"]
+    at = machines.arguments(cell)["mounted"]
     host = cell.case.host
     user = [] if host.uid in (0, 1000) else ["--user", str(host)]
     binds = [

@@ -108,21 +108,21 @@ def unmount(client: Machine) -> None:
 
 
 def arguments(cell: Cell) -> dict[str, object]:
-    """A cell as carry_out.py takes it."""
+    """Return the request of carry_out.py for a cell."""
     case, kind = cell.case, cell.case.storage.kind
     stored = f"{LOCAL}/{cell.name}" if kind == "local" else f"{STORED}/{cell.variant}/{cell.name}"
     mounted = stored if kind == "local" else f"{MOUNTED}/{kind}/{cell.variant}/{cell.name}"
     squash = case.storage.squash
-    stored_agent = squash.seen(cell.agent) if squash else cell.agent
+    stored_agent = squash.map_ids(cell.agent) if squash else cell.agent
     return {
         "name": cell.name,
         "stored": stored,
-        "seen": mounted,
+        "mounted": mounted,
         "owner": [case.tree.owner.uid, case.tree.owner.gid],
         "mode": case.tree.mode,
         "host": [case.host.uid, case.host.gid],
         "groups": sorted(case.groups),
         "agent": [cell.agent.uid, cell.agent.gid],
         "stored_agent": [stored_agent.uid, stored_agent.gid],
-        "giver": case.giver,
+        "chown_by": case.chown_by,
     }

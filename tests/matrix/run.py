@@ -108,7 +108,7 @@ def _rounds(
 
 
 def compare(members: Sequence[Cell], observed: Results, outcome: Outcome) -> None:
-    """Adds what was seen of each action to the outcome. Where a container did not start, its agent did nothing."""
+    """Add the observed result of each action to the outcome. Where a container did not start, its agent did nothing."""
     for cell in members:
         done = [action for action in ACTIONS if action in observed[cell.name]]
         for action, answer in live(cell.case, done).items():
@@ -150,9 +150,9 @@ def _live(server: Machine, client: Machine, batch: Sequence[Cell], images: conta
 
     work(server, "prepare", remote)
     work(client, "prepare", local)
-    work(client, "birth", batch)
-    work(server, "give", remote)
-    work(client, "give", local)
+    work(client, "create", batch)
+    work(server, "chown", remote)
+    work(client, "chown", local)
     client.succeed("echo 3 > /proc/sys/vm/drop_caches", timeout=300)
     if images is None:
         work(client, "life", batch)

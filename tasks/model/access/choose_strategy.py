@@ -1,4 +1,4 @@
-"""Which access strategy a host gets, and the ways out of a refusal."""
+"""Choose the access strategy of a host, and name the ways out of a refusal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class AccessError(ValueError):
 
     def __init__(self, reason: str, ways: list[dict[str, Any]], *, managed: bool) -> None:
         self.reason, self.ways = reason, ways
-        super().__init__(f"{reason}; {', or '.join(_in_words(way, managed) for way in ways)}")
+        super().__init__(f"{reason}; {', or '.join(_way_text(way, managed) for way in ways)}")
 
 
 def choose(
     setting: StrategySetting, host: Ids, agent: Ids, *, managed: bool, squash: Squash | None, local: bool = False
 ) -> Strategy:
-    """The strategy for a host, or an AccessError.
+    """Return the strategy for a host, or raise AccessError.
 
     + setting: the setting pods_access
     + managed: whether the role writes the export
@@ -69,15 +69,15 @@ class _Case:
         if name == "native":
             return f"the host process has the agent's uid ({self.agent.uid})"
         if name == "chown":
-            return f"the host process is root and gives sessions to the agent ({self.agent})"
+            return f"the host process is root, and the guard chowns new sessions to the agent ({self.agent})"
         if self.squash is None:
-            return "the role manages the server, which can give every session to the agent at birth"
+            return "the role manages the server, which can squash all users to the agent"
         return (
             f"the server maps the host process and root to the uid of the agent's files ({self.squash.anonymous.uid})"
         )
 
     def refusal(self, name: StrategyName) -> str | None:
-        """Why a strategy cannot work here, or None."""
+        """Return why a strategy cannot work here, or None."""
         if self.agent.uid == 0:
             return "the agent would be root, which Claude Code refuses"
         if name == "squash" and self.local:
@@ -98,16 +98,17 @@ class _Case:
         if squash.maps != "none" and squash.anonymous.gid == 0:
             return "anongid=0 gives every client the group root on the server"
         if name == "squash" and squash.maps == "none":
-            return "no_root_squash leaves ids as they are, so that the server gives no session to the agent"
-        if name == "chown" and squash.seen(ROOT).uid != 0:
-            kept = f"the server maps root ({ROOT}) to {squash.seen(ROOT)} ({squash.options()[0]})"
             return (
-                f"{kept}, and only root may give files away (chown(2)): {CANNOT['guard chowns the tree to the agent']}"
+                "no_root_squash leaves ids as they are, so the server does not make the agent the owner of new sessions"
             )
+        if name == "chown" and squash.map_ids(ROOT).uid != 0:
+            mapped = f"the server maps root ({ROOT}) to {squash.map_ids(ROOT)} ({squash.options()[0]})"
+            rule = "only root may chown files to another user (chown(2))"
+            return f"{mapped}, and {rule}: {CANNOT['guard chowns the tree to the agent']}"
         return obstacle(expected_life(name, self.host, self.agent, squash))
 
     def ways(self, setting: StrategySetting) -> Iterator[dict[str, Any]]:
-        """The smallest changes of settings with which this case is accepted and, by the model, works."""
+        """Yield the smallest changes of settings with which this case is accepted and, by the model, works."""
         if self.agent.uid == 0:
             image: dict[str, Any] = {"nanoclaw_image_uid": 1000}
             other_agent = replace(self, agent=Ids(1000, self.agent.gid))
@@ -133,7 +134,7 @@ class _Case:
 
     @property
     def known(self) -> bool:
-        """Whether it is known what the server does: else a strategy may be chosen and found out not to work."""
+        """Whether it is known what the server does: else a chosen strategy may turn out not to work."""
         return self.managed or self.squash is not None
 
     def _squashes(self) -> tuple[Squash | None, ...]:
@@ -145,9 +146,9 @@ class _Case:
         return any(self.refusal(name) is None for name in (_PREFERRED if setting == "auto" else (setting,)))
 
 
-def _in_words(way: Mapping[str, Any], managed: bool) -> str:
-    words = [f"leave {key} out" if new is None else f"set {key} to {new!r}" for key, new in way.items()]
+def _way_text(way: Mapping[str, Any], managed: bool) -> str:
+    changes = [f"leave {key} out" if new is None else f"set {key} to {new!r}" for key, new in way.items()]
     options = way.get("pods_export_options")
     if options and not managed:
-        words.insert(0, f"let the server export with {','.join(options)}")
-    return " and ".join(words)
+        changes.insert(0, f"let the server export with {','.join(options)}")
+    return " and ".join(changes)

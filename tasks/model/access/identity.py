@@ -1,4 +1,4 @@
-"""Who writes what as whom: the agent, and what a server makes of the ids that a client sends.
+"""The ids of the agent, and the ids that a server acts with for a client.
 
 Sources of the rules: exports(5) "User ID Mapping" for squashing; NanoClaw's container runner for the agent: a
 container starts as the image's USER when the host process's uid is 0 or 1000, and as its uid and gid otherwise;
@@ -23,16 +23,16 @@ class IdentityError(ValueError):
 
 
 def check_id(name: str, value: int) -> None:
-    """Raises IdentityError where Linux has no such id."""
+    """Raise IdentityError where Linux has no such id."""
     if not 0 <= value <= HIGHEST_ID:
         raise IdentityError(f"{name} {value} does not exist: ids go from 0 to {HIGHEST_ID}")
 
 
 def check_word(name: str, value: str, accepted: Any) -> None:
-    """Raises IdentityError for a word that is none of a Literal's, with those."""
-    accepted_words: tuple[str, ...] = get_args(accepted)
-    if value not in accepted_words:
-        raise IdentityError(f"{name} {value!r} is none of {', '.join(accepted_words)}")
+    """Raise IdentityError for a value that is none of a Literal's, and name those."""
+    choices: tuple[str, ...] = get_args(accepted)
+    if value not in choices:
+        raise IdentityError(f"{name} {value!r} is none of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def runs_as_image_user(host: Ids) -> bool:
 
 
 def agent_of(host: Ids, image_user: Ids) -> Ids:
-    """The ids that the agent's processes have, for a host process and an image's USER."""
+    """Return the ids of the agent's processes, for a host process and an image's USER."""
     return image_user if runs_as_image_user(host) else host
 
 
@@ -77,7 +77,7 @@ MAPPED_IDS = 65_536
 
 
 def on_machine(inside: Ids, docker: Docker, daemon: Ids, first: int) -> Ids:
-    """The ids of a container's process as the machine sees them.
+    """Return the ids that a container's process has on the machine.
 
     + daemon: the ids of a rootless daemon's user, which a container's root is; its group is root's group
     + first: the first of the ids that container ids are mapped to
@@ -107,7 +107,7 @@ Maps = Literal["none", "root", "all"]
 
 @dataclass(frozen=True)
 class Squash:
-    """What a server makes of the ids that a client sends: whom it maps, and to whom. IdentityError for other words."""
+    """How a server maps the ids that a client sends: whom, and to whom. IdentityError for an unknown `maps`."""
 
     maps: Maps
     anonymous: Ids = Ids(NOBODY, NOBODY)
@@ -115,8 +115,8 @@ class Squash:
     def __post_init__(self) -> None:
         check_word("squash", self.maps, Maps)
 
-    def seen(self, ids: Ids) -> Ids:
-        """The ids that the server acts with for a client's process."""
+    def map_ids(self, ids: Ids) -> Ids:
+        """Return the ids that the server acts with for a client's process."""
         if self.maps == "all":
             return self.anonymous
         if self.maps == "none":
@@ -124,7 +124,7 @@ class Squash:
         return Ids(self.anonymous.uid if ids.uid == 0 else ids.uid, self.anonymous.gid if ids.gid == 0 else ids.gid)
 
     def options(self) -> tuple[str, ...]:
-        """The options of exports(5) that state this squash."""
+        """Return the options of exports(5) that state this squash."""
         name = {"none": "no_root_squash", "root": "root_squash", "all": "all_squash"}[self.maps]
         if self.maps == "none" or self.anonymous == Ids(NOBODY, NOBODY):
             return (name,)
@@ -141,7 +141,7 @@ _FLAGS = {
 
 
 def parse_squash(options: Sequence[str]) -> Squash:
-    """The squash that options of exports(5) state. Two flags: of each the last option counts, as in exportfs.
+    """Parse the squash that options of exports(5) state. Of each flag the last option counts, as in exportfs.
 
     Raises IdentityError, with what is accepted, for any other option.
     """

@@ -1,4 +1,4 @@
-"""What a host is refused for by what was seen of its server, each with the way out."""
+"""Refuse a host for what was observed of its server, each refusal with the way out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_MOUNTED = {
     **dict.fromkeys(("EPROTONOSUPPORT", "EPROTO"), "set pods_nfs_version to one that the server speaks"),
 }
 _NOTHING_MADE = {
-    **dict.fromkeys(REFUSED, "give {export} to the agent ({agent}) on the server"),
+    **dict.fromkeys(REFUSED, "chown {export} to the agent ({agent}) on the server"),
     "EROFS": "let the server export {export} for writing (rw)",
     **dict.fromkeys(("ENOSPC", "EDQUOT"), "free some space on the server"),
 }
@@ -37,7 +37,7 @@ _LOOK = "see the logs of the server and of this machine's kernel"
 
 @dataclass(frozen=True)
 class Wish:
-    """What a host's settings want of a server that the role does not manage."""
+    """What a host's settings require of a server that the role does not manage."""
 
     export: str
     access: StrategySetting
@@ -48,9 +48,9 @@ class Wish:
 
 
 def refusals(wish: Wish, observed: ServerObservation | None) -> Iterator[tuple[str, str]]:
-    """Settings and why each is refused. `None`: the look itself failed, and nothing is assumed."""
+    """Yield settings and why each is refused. `None`: the observation failed, and nothing is assumed."""
     if observed is None:
-        yield "pods_server", "how the server treats ids could not be looked at: run again with -v to see why"
+        yield "pods_server", "could not observe how the server maps ids: run again with -v to see why"
     elif observed.state != "seen":
         yield "pods_server", f"{description(observed)} ({observed.state}): {_way(wish, _NOT_MOUNTED, observed.state)}"
     elif mapping_is_broken(observed, wish.agent):
@@ -60,7 +60,7 @@ def refusals(wish: Wish, observed: ServerObservation | None) -> Iterator[tuple[s
         worst = next((name for name in names if name not in REFUSED), names[0] if names else "")
         yield (
             "pods_server",
-            f"{description(observed)}: nobody may make anything there; {_way(wish, _NOTHING_MADE, worst)}",
+            f"{description(observed)}: nobody may create anything there; {_way(wish, _NOTHING_MADE, worst)}",
         )
     else:
         yield from _by_ids(wish, observed)
@@ -76,21 +76,21 @@ def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]
     squash = wish.stated or observed_squash(observed, wish.host, wish.agent)
     if squash is None:
         options = ",".join(Squash("all", wish.agent).options())
-        text = f"{description(observed)}, which tells no squash: let it export with {options}, or say in"
+        text = f"{description(observed)}, which shows no squash: let it export with {options}, or say in"
         yield "pods_server", f"{text} pods_export_options what it does"
         return
     strategy = _chosen(wish, squash)
     if strategy and strategy.needs_guard and observed.given and observed.chown:
         why = ": it restricts chown" if observed.chown == "EPERM" else ""
-        text = f"the server refuses root to give files away ({observed.chown}{why}): "
+        text = f"the server does not let root chown files ({observed.chown}{why}): "
         yield "pods_access", f"{text}{CANNOT['guard chowns the tree to the agent']}; let it, or let it map all users"
     if strategy and observed.mount_point in REFUSED:
-        text = f"root may make nothing in a directory of the agent ({observed.mount_point})"
+        text = f"root may create nothing in a directory of the agent ({observed.mount_point})"
         yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server not refuse root that"
 
 
 def _chosen(wish: Wish, squash: Squash) -> Strategy | None:
-    """The strategy; None where there is none, which the plan says itself."""
+    """Return the strategy; None where there is none: the plan refuses that itself."""
     try:
         return choose(wish.access, wish.host, wish.agent, managed=False, squash=squash)
     except AccessError:

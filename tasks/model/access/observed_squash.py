@@ -1,4 +1,4 @@
-"""What an observation of a server tells of its squash, without trusting what mount options or settings say.
+"""Infer the squash of a server from an observation, without trust in mount options or settings.
 
 Source of the rules: exports(5) "User ID Mapping": who makes a file shows whom the server took it for.
 """
@@ -15,28 +15,28 @@ from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
 Actor = Literal["host", "agent", "root"]
 
 REFUSED = ("EACCES", "EPERM")
-"""What rights refuse with: any other errno tells nothing of ids."""
+"""The errno of a refusal by permissions: any other errno shows nothing of ids."""
 
 
 @dataclass(frozen=True)
 class ServerObservation:
-    """What files/pods/nfs/observe_export.py saw on an export."""
+    """The reply of files/pods/nfs/observe_export.py for an export."""
 
     state: str
-    """`seen`, or the name of the error for which nothing was seen: ETIMEDOUT, EACCES (not exported to us), …"""
+    """`seen`, or the name of the error for which nothing was observed: ETIMEDOUT, EACCES (not exported to us), …"""
     text: str
     made: dict[Actor, list[int] | str]
-    """The ids of what each of them made, or the errno for which it could make nothing."""
+    """The owner of what each of them created, or the errno for which it could create nothing."""
     chown: str | None
-    """The errno with which root was refused to give a directory to the agent; None where it may, see `given`."""
+    """The errno of root's chown of a directory to the agent; None where root may, see `given`."""
     given: bool
-    """Whether there was a directory to give."""
+    """Whether there was a directory to chown."""
     mount_point: str | None
     """The errno with which root was refused a directory in one of the agent's; None where it may."""
     left: list[str]
 
     def ids(self, actor: Actor) -> Ids | None:
-        """Whom the server takes this actor for, where that was seen."""
+        """Return the ids that the server acts with for this actor, where that was observed."""
         made = self.made.get(actor)
         return Ids(*made) if isinstance(made, list) else None
 
@@ -44,17 +44,17 @@ class ServerObservation:
 def mapping_is_broken(observed: ServerObservation, agent: Ids) -> bool:
     """Whether ids are lost between the two machines: chown(2) by name is EINVAL (idmapd.conf(5)).
 
-    Or root may give files away, as itself alone may, and still what everybody makes reads as nobody's.
+    Or root may chown files, as only root may, and still all that anybody creates reads as nobody's.
     """
     uids = {ids[0] for ids in observed.made.values() if isinstance(ids, list)}
-    gave = observed.given and observed.chown is None and agent.uid != NOBODY
-    return observed.chown == "EINVAL" or (gave and uids == {NOBODY})
+    chowned = observed.given and observed.chown is None and agent.uid != NOBODY
+    return observed.chown == "EINVAL" or (chowned and uids == {NOBODY})
 
 
 def observed_squash(observed: ServerObservation, host: Ids, agent: Ids) -> Squash | None:
-    """What the server was seen to do with ids; None where that was not seen, or is what no squash does.
+    """Infer the squash from owners of new entries; None where nothing was observed, or what no squash does.
 
-    Uids alone tell it: the group of what is made may be the directory's (a set-group-id directory, BSD, ZFS).
+    Only uids count: the group of what is made may be the directory's (a set-group-id directory, BSD, ZFS).
     """
     if observed.state != "seen" or mapping_is_broken(observed, agent):
         return None
@@ -82,7 +82,7 @@ def _root_refused(observed: ServerObservation) -> bool:
 def contradiction(
     observed: ServerObservation, stated: Squash, host: Ids, agent: Ids, setting: StrategySetting = "auto"
 ) -> str | None:
-    """How what was seen differs from what settings say that the server does, with the way out; None where it agrees."""
+    """Return how the observation differs from the stated squash, with the way out; None where it agrees."""
     difference = next(_differences(observed, stated, host, agent), None)
     if difference is None:
         return None
@@ -105,33 +105,33 @@ def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: 
     }
     for name, (actor, ids) in actors.items():
         created_as = observed.ids(name)
-        if created_as is not None and created_as.uid != stated.seen(ids).uid:
-            yield f"make {actor} {stated.seen(ids)}, and the server makes it {created_as}"
-    if stated.seen(ROOT).uid == 0:
+        if created_as is not None and created_as.uid != stated.map_ids(ids).uid:
+            yield f"make {actor} {stated.map_ids(ids)}, and the server makes it {created_as}"
+    if stated.map_ids(ROOT).uid == 0:
         if _root_refused(observed):
             yield f"let root make anything, and the server refuses it ({observed.made['root']})"
-        # Root that is seen to be root and may give nothing away is a server that restricts chown, not a squash.
+        # Where root stays root and may chown nothing, the server restricts chown; that is no squash.
         if observed.given and observed.chown == "EPERM" and observed.ids("root") is None:
-            yield "let root give files away, and the server refuses it (EPERM)"
+            yield "let root chown files, and the server refuses it (EPERM)"
 
 
 BROKEN_MAPPING = (
-    "NFSv4 maps ids by name between this machine and the server, and their domains differ: nothing can be given away, "
+    "NFSv4 maps ids by name between this machine and the server, and their domains differ: chown(2) fails, "
     "and every id reads as nobody. Set nfs4_disable_idmapping=Y for the modules nfs here and nfsd there, or the same "
     "Domain in /etc/idmapd.conf, and mount anew: a mount that was refused a name goes on sending names"
 )
 
 
 def description(observed: ServerObservation) -> str:
-    """What was seen, for an operator."""
+    """Describe the observation for an operator."""
     if observed.state != "seen":
         return f"not observed: {observed.text or observed.state}{_left(observed)}"
     parts = [
-        f"what {name} makes is {'refused (' + made + ')' if isinstance(made, str) else Ids(*made)}"
+        f"what {name} creates is {'refused (' + made + ')' if isinstance(made, str) else Ids(*made)}"
         for name, made in observed.made.items()
     ]
     if observed.given:
-        parts.append(f"root may {'' if observed.chown is None else 'not '}give files away")
+        parts.append(f"root may {'' if observed.chown is None else 'not '}chown files")
     return "observed: " + ", ".join(parts) + _left(observed)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of an action, and by which rule."""
+"""The outcome of an action, and the rule behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Outcome = Literal["allowed", "denied", "unknown"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What becomes of an action, and the rule. `errno` says why it is denied, by its name."""
+    """The outcome of an action, and the rule. `errno` is the name of the error where it is denied."""
 
     outcome: Outcome
     errno: str | None
@@ -18,7 +18,7 @@ class Answer:
 
 
 class NotAllowedError(Exception):
-    """Ends an action where it is denied, or where nobody knows what becomes of it."""
+    """End an action that is denied, or has an unknown outcome."""
 
     def __init__(self, outcome: Outcome, errno: str | None, reason: str) -> None:
         self.answer = Answer(outcome, errno, reason)
@@ -26,10 +26,10 @@ class NotAllowedError(Exception):
 
 
 def denied(errno: str, reason: str) -> NotAllowedError:
-    """For an action that fails with an errno."""
+    """Return the exception for an action that fails with an errno."""
     return NotAllowedError("denied", errno, reason)
 
 
 def unknown(reason: str) -> NotAllowedError:
-    """For an action of which it is not known what becomes of it."""
+    """Return the exception for an action with an unknown outcome."""
     return NotAllowedError("unknown", None, reason)

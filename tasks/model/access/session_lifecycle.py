@@ -1,5 +1,5 @@
-"""The life of a session, action by action: what the kernel allows to whom, and by which rule. The sources of the rules:
-+ path_resolution(7), chown(2), unlink(2), mkdir(2): modes, who may give files away, the set-group-id directory.
+"""Predict, action by action, what the kernel allows to whom in the life of a session. The sources of the rules:
++ path_resolution(7), chown(2), unlink(2), mkdir(2): modes, who may chown, the set-group-id directory.
 + SQLite: databases are made with mode 0644, and a writer makes its journal beside the database.
 + idmapd.conf(5): NFSv4 names owners; where the domains differ, a change of owner is EINVAL and nothing else fails.
 + RFC 1813 4.4, nfsd's NFSD_MAY_OWNER_OVERRIDE: a server lets a file's owner read and write it whatever its mode. No
@@ -27,8 +27,8 @@ from tasks.model.access.identity import (
 from tasks.model.access.outcome import Answer, NotAllowedError, denied, unknown
 from tasks.model.access.storage import Node, Process, Storage
 
-Giver = Literal["nobody", "host", "guard", "server"]
-"""Who gives a new session to the agent before its container starts."""
+Chowner = Literal["nobody", "host", "guard", "server"]
+"""Who chowns a new session to the agent before its container starts."""
 
 Action = Literal[
     "host creates the session directory",
@@ -48,7 +48,7 @@ Action = Literal[
     "host deletes .heartbeat",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-"""In the order in which a session lives through them."""
+"""In the order of a session's life."""
 
 _CREATED_DIRECTORY, _CREATED_DATABASE = 0o755, 0o644
 
@@ -68,11 +68,11 @@ class Case:
     docker: Docker = "plain"
     remapped_from: int = 100_000
     """The first id of the range that container ids are mapped to (subuid(5)), where Docker maps them."""
-    giver: Giver = "nobody"
+    chown_by: Chowner = "nobody"
 
     def __post_init__(self) -> None:
         check_word("docker", self.docker, Docker)
-        check_word("giver", self.giver, Giver)
+        check_word("chown_by", self.chown_by, Chowner)
         check_id("first mapped id", self.remapped_from)
         for gid in self.groups:
             check_id("gid", gid)
@@ -87,7 +87,7 @@ class Case:
 
 
 def live(case: Case, actions: Sequence[Action] = ACTIONS) -> dict[Action, Answer]:
-    """What becomes of each action when they are done in this order; of one that is done again, the last answer.
+    """Predict the outcome of each action, done in this order; for a repeated action, the last outcome.
 
     Raises IdentityError for an action that does not exist.
     """
@@ -128,9 +128,9 @@ class _Life:
                 else:
                     yield self._create(self.host, "session", name, _CREATED_DATABASE, through="tree")
             case "host chowns the tree to the agent":
-                yield self._give("host", self.host)
+                yield self._chown_tree("host", self.host)
             case "guard chowns the tree to the agent" | "server chowns the tree to the agent":
-                yield self._give("guard", self.root) if "guard" in action else self._give("server", None)
+                yield self._chown_tree("guard", self.root) if "guard" in action else self._chown_tree("server", None)
             case "dockerd makes the mount points":
                 if self.case.docker != "plain":
                     raise unknown(f"with {self.case.docker} another user than root makes them")
@@ -155,7 +155,7 @@ class _Life:
             case _:
                 raise IdentityError(f"action {action!r} has no rule")
 
-    # Each of these says what allows it, or raises.
+    # Each of these returns the rule that allows it, or raises.
 
     def _agent(self) -> Process:
         if self.case.agent is None:
@@ -179,14 +179,14 @@ class _Life:
         return self.nodes[name]
 
     def _reach(self, who: Process, name: str, *, through: str | None = None, within: str | None = None) -> None:
-        """Looks a name up: each directory on the way needs x. A container's bind mount hides what is above it."""
+        """Look a name up: each directory on the way needs x. A container's bind mount hides what is above it."""
         for directory in (through, within):
             if directory:
                 self._access(who, directory, 1)
         self._node(name)
 
     def _create(self, who: Process, directory: str, name: str, mode: int, *, through: str | None = None) -> str:
-        """Makes what is not there; what is there keeps its owner and mode: mkdir -p leaves it, O_CREAT opens it."""
+        """Create what is absent; what exists keeps its owner and mode: mkdir -p leaves it, O_CREAT opens it."""
         self._reach(who, directory, through=through)
         if name in self.nodes:
             verdict = self._access(who, directory, 1)
@@ -205,18 +205,18 @@ class _Life:
         self._access(who, "session", 3)
         return text
 
-    def _give(self, giver: Giver, who: Process | None) -> str:
-        """Gives away what the host made: the tree itself where this is the case's giver, else its like."""
+    def _chown_tree(self, chown_by: Chowner, who: Process | None) -> str:
+        """Chown what the host created: the tree itself where the case names this process, else a directory like it."""
         agent, storage = self._agent().ids, self.case.storage
         owner = storage.acting(Process("", agent)).ids
-        target = "session" if giver == self.case.giver else "like"
+        target = "session" if chown_by == self.case.chown_by else "like"
         if who is None:
             self._node(target)
-            text = "root on the server's own disk may give files away (chown(2))"
+            text = "root on the server's own disk may chown files (chown(2))"
         else:
             self._reach(who, target, through="tree")
             text = self._chown(who, self._node(target), agent)
-        if giver == self.case.giver:
+        if chown_by == self.case.chown_by:
             for name in ("session", "group", "shared", "inbound", "outbound"):
                 if name in self.nodes:
                     self.nodes[name] = Node(owner if who is None else agent, self.nodes[name].mode)
@@ -227,11 +227,12 @@ class _Life:
         if storage.kind == "nfs4" and storage.broken_mapping:
             raise denied("EINVAL", "NFSv4 maps ids by name here and the domains differ (idmapd.conf(5))")
         if acting.ids.uid == 0:
-            return f"{self.case.storage.says(who)}, and root may give files away (chown(2))"
+            return f"{self.case.storage.says(who)}, and root may chown files (chown(2))"
         own = acting.ids.uid == node.owner.uid == agent.uid
         if own and (agent.gid == node.owner.gid or agent.gid in {acting.ids.gid, *acting.groups}):
             return f"{self.case.storage.says(who)}, who owns it already"
-        raise denied("EPERM", f"{self.case.storage.says(who)}, and only root may give files away (chown(2))")
+        reason = "only root may chown files to another user (chown(2))"
+        raise denied("EPERM", f"{self.case.storage.says(who)}, and {reason}")
 
 
 _NAMES = {

@@ -1,4 +1,4 @@
-"""By which ids a process is judged where its files are stored. The sources of the rules:
+"""The ids with which the kernel or server checks a process's permissions. The sources of the rules:
 
 + exports(5) "User ID Mapping": whom a server maps to whom. Capabilities follow the id that is left (nfsd_setuser).
 + rpc.mountd(8) --manage-gids: the server's own group lists replace the client's; nfs(5): 16 groups travel at most.
@@ -47,7 +47,7 @@ class Process:
             check_id("gid", gid)
 
     def rights(self, node: Node) -> tuple[int, str]:
-        """The three bits of the mode that count for this process (path_resolution(7)), and their class."""
+        """Return the three bits of the mode that count for this process (path_resolution(7)), and their class."""
         if self.ids.uid == node.owner.uid:
             return node.mode >> 6 & 7, "its owner"
         if node.owner.gid in {self.ids.gid, *self.groups}:
@@ -57,7 +57,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Storage:
-    """A file system and, where it is on a server, what that makes of ids."""
+    """A file system and, where it is on a server, how that maps ids."""
 
     kind: FileSystem
     squash: Squash | None = None
@@ -75,7 +75,7 @@ class Storage:
                 check_id("gid", gid)
 
     def acting(self, process: Process) -> Process:
-        """The ids and groups by which a process is judged."""
+        """Return the ids and groups that permissions are checked with."""
         if self.kind == "local" or self.squash is None:
             return process
         known = self.server_groups
@@ -85,10 +85,10 @@ class Storage:
         else:
             mapped = {0: self.squash.anonymous.gid} if self.squash.maps == "root" else {}
             groups = frozenset(mapped.get(gid, gid) for gid in sent)
-        return Process(process.name, self.squash.seen(process.ids), groups)
+        return Process(process.name, self.squash.map_ids(process.ids), groups)
 
     def says(self, process: Process) -> str:
-        """As whom a process acts, in words."""
+        """Describe the ids that a process acts with."""
         acting = self.acting(process)
         if acting.ids == process.ids or self.squash is None:
             return f"{process.name} acts as {process.ids}"

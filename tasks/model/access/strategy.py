@@ -1,4 +1,4 @@
-"""The access strategies: how sessions come to belong to the agent, and what a host has to do for it.
+"""The access strategies: how the agent becomes the owner of sessions, and what a host does for it.
 
 What cannot work is not listed here: tasks.model.access.session_lifecycle says what the kernel allows, action by action.
 tasks.model.access.choose_strategy chooses.
@@ -20,7 +20,7 @@ StrategyName = Literal["squash", "chown", "native"]
 
 @dataclass(frozen=True)
 class Strategy:
-    """How the sessions of a host come to belong to the agent."""
+    """How the agent becomes the owner of the sessions of a host."""
 
     name: StrategyName
     reason: str = ""
@@ -37,7 +37,7 @@ class Strategy:
         return self.name == "squash"
 
     def tree_owner(self, agent: Ids) -> Ids:
-        """Who owns the directories that sessions and groups are created in.
+        """Return the owner of the directories that sessions and groups are created in.
 
         + agent: the ids that the agent's files have where they are stored
         """
@@ -45,7 +45,7 @@ class Strategy:
 
 
 def squash_for(name: StrategyName, agent: Ids) -> Squash:
-    """The squash that the role exports with, for a strategy.
+    """Return the squash that the role exports with, for a strategy.
 
     `native` maps root alone, to the agent: dockerd is root and makes mount points in session directories.
     """
@@ -81,9 +81,9 @@ CANNOT: Mapping[Action, str] = {
     "host creates the session directory": "the host process cannot make a session",
     "host creates and writes inbound.db": "the host process cannot make inbound.db",
     "host creates outbound.db": "the host process cannot make outbound.db",
-    "host chowns the tree to the agent": "the host process cannot give sessions to the agent",
-    "guard chowns the tree to the agent": "the guard cannot give sessions to the agent",
-    "server chowns the tree to the agent": "the server cannot give sessions to the agent",
+    "host chowns the tree to the agent": "the host process cannot chown sessions to the agent",
+    "guard chowns the tree to the agent": "the guard cannot chown sessions to the agent",
+    "server chowns the tree to the agent": "the server cannot chown sessions to the agent",
     "dockerd makes the mount points": "dockerd cannot make /workspace/agent, and no container starts",
     "agent reads inbound.db": "the agent cannot read its messages",
     "agent writes outbound.db": "the agent's container exits with code 1: attempt to write a readonly database",
@@ -94,20 +94,20 @@ CANNOT: Mapping[Action, str] = {
     "host writes inbound.db again": "the host process cannot add a message to a session",
     "host deletes .heartbeat": "the host process cannot remove the sign of life of an agent that ended",
 }
-"""What an operator meets where an action is denied."""
+"""The effect that an operator notices where an action is denied."""
 
 
 def expected_life(name: StrategyName, host: Ids, agent: Ids, squash: Squash | None) -> dict[Action, Answer]:
-    """The life of a new session under a strategy, in a tree as the role makes it. `squash`: None on a local disk."""
-    kept = agent if squash is None else squash.seen(agent)
+    """Predict the life of a new session under a strategy, in the role's own tree. `squash`: None on a local disk."""
+    kept = agent if squash is None else squash.map_ids(agent)
     strategy = Strategy(name)
     tree = Node(strategy.tree_owner(kept), 0o755)
     storage = Storage("local" if squash is None else "nfs4", squash)
-    return live(Case(host, agent, storage, tree, giver="guard" if strategy.needs_guard else "nobody"))
+    return live(Case(host, agent, storage, tree, chown_by="guard" if strategy.needs_guard else "nobody"))
 
 
 def obstacle(life: Mapping[Action, Answer]) -> str | None:
-    """The first needed action that is not allowed, with the rule and what an operator meets; None where all are."""
+    """Return the first needed action that is denied, with the rule and its effect; None where all are allowed."""
     for action in NEEDED:
         if life[action].outcome != "allowed":
             return f"{life[action].reason}: {CANNOT[action]}"

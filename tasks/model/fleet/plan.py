@@ -113,7 +113,7 @@ class HostPlan:
     @property
     def stored_agent(self) -> Ids:
         """The ids that the agent's files have where they are stored: what the server makes of the agent."""
-        return self.squash.seen(self.agent) if self.squash else self.agent
+        return self.squash.map_ids(self.agent) if self.squash else self.agent
 
     @property
     def root(self) -> str:

@@ -103,7 +103,7 @@ def _squash(seen: Observations, plan: HostPlan) -> str | None:
                 f"{_export(plan)}{_as_if(plan, 'dockerd makes the mount points')}"
             )
     if seen.chown == "EPERM":
-        return f"root may not give files away: {_export(plan)}{_as_if(plan, 'guard chowns the tree to the agent')}"
+        return f"root may not chown files: {_export(plan)}{_as_if(plan, 'guard chowns the tree to the agent')}"
     owners = seen.born if not plan.strategy.needs_guard else []
     if other := next((owner for owner in owners if owner[0] != wanted.uid), None):
         return (
@@ -226,7 +226,7 @@ def _as_if_made_by(plan: HostPlan, other: Ids) -> str:
     if plan.source is None:
         return ""
     for squash in (Squash("none"), Squash("root"), Squash("all"), Squash("root", other), Squash("all", other)):
-        if squash != plan.squash and squash.seen(plan.host_ids) == other:
+        if squash != plan.squash and squash.map_ids(plan.host_ids) == other:
             life = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), Node(other, 0o755)))
             denied = obstacle(life)
             return f". With {','.join(squash.options())} it is so: {denied}" if denied else ""
@@ -237,7 +237,7 @@ def _way_out(plan: HostPlan) -> str:
     """How the export becomes what the plan wants, and when this machine sees it."""
     if plan.source is None:
         return ""
-    options = ",".join(plan.squash.options()) if plan.squash else "options that give sessions to the agent"
+    options = ",".join(plan.squash.options()) if plan.squash else "options that make the agent the owner of sessions"
     way = f"Run again: {plan.server} then exports" if plan.server else "Let the server export"
     return (
         f". {way} with {options}. "

@@ -35,7 +35,7 @@ def created_by(plan: HostPlan, process: Creator, where: Where = "pods") -> Ids |
     if where == "project root" and not plan.root_on_pods:
         return ids
     if plan.squash is not None:
-        return plan.squash.seen(ids)
+        return plan.squash.map_ids(ids)
     # An unknown server is no obstacle to the guard only where it leaves root root.
     return ROOT if plan.strategy.needs_guard and ids == ROOT else None
 

@@ -74,7 +74,7 @@ NOBODY_IDS = Ids(NOBODY, NOBODY)
 def chown_by(plan: HostPlan) -> ChownBy:
     """Which machine chowns a host's trees to the agent: the host, its server (faster), or none of the role's.
 
-    Only root that stays root on the server may give files away (chown(2)).
+    Only root that stays root on the server may chown files (chown(2)).
     """
     if plan.strategy.needs_guard:
         return "host"

@@ -87,7 +87,7 @@ def test_only_a_host_that_is_neither_root_nor_1000_is_its_agent(host: Ids, agent
 
 @given(_squashes(), st.builds(Ids, _uids, _uids))
 def test_a_squash_maps_whom_it_says(squash: Squash, ids: Ids) -> None:
-    mapped = squash.seen(ids)
+    mapped = squash.map_ids(ids)
     if squash.maps == "all":
         assert mapped == squash.anonymous
     elif squash.maps == "root":
@@ -144,7 +144,7 @@ def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None
 
 @given(_fleets(), _settings)
 def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting: StrategySetting) -> None:
-    """The collapsed rule: host and agent are one to the server, or the host is root there and gives away."""
+    """The collapsed rule: host and agent are one to the server, or the host is root there and chowns."""
     choice = _accepted(setting, case)
     assume(choice is not None)
     assert choice is not None
@@ -153,7 +153,7 @@ def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting:
         squash = squash_for(choice.name, case["agent"])
     if squash is None:
         return  # Another server that says nothing: it is for the probe to find out.
-    host, agent, root = (squash.seen(ids) for ids in (case["host"], case["agent"], ROOT))
+    host, agent, root = (squash.map_ids(ids) for ids in (case["host"], case["agent"], ROOT))
     if choice.name == "chown":
         assert host.uid == 0 and root.uid == 0
     else:
@@ -166,7 +166,7 @@ def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting:
 def test_squashed_to_the_agent_everybodys_files_are_the_agents(host: Ids, image_user: Ids) -> None:
     agent = agent_of(host, image_user)
     squash = squash_for("squash", agent)
-    assert squash.seen(host) == squash.seen(agent) == squash.seen(ROOT) == agent
+    assert squash.map_ids(host) == squash.map_ids(agent) == squash.map_ids(ROOT) == agent
 
 
 @given(_hosts, _image_users, _settings)

@@ -31,11 +31,11 @@ _groups = st.none() | st.sampled_from([0, 100, 1000])
 
 def observed_by(squash: Squash, host: Ids, agent: Ids, group: int | None = None) -> ServerObservation:
     """What the program prints where everybody may make a directory. `group`: what all inherit from the export."""
-    owners = {"host": squash.seen(host), "agent": squash.seen(agent), "root": squash.seen(ROOT)}
+    owners = {"host": squash.map_ids(host), "agent": squash.map_ids(agent), "root": squash.map_ids(ROOT)}
     made: Any = {name: [ids.uid, ids.gid if group is None else group] for name, ids in owners.items()}
-    root = squash.seen(ROOT)
+    root = squash.map_ids(ROOT)
     own = root.uid == made["host"][0] == agent.uid and agent.gid in (root.gid, made["host"][1])
-    point = None if root.uid in (0, squash.seen(agent).uid) else "EACCES"
+    point = None if root.uid in (0, squash.map_ids(agent).uid) else "EACCES"
     return ServerObservation("seen", "", made, None if root.uid == 0 or own else "EPERM", True, point, [])
 
 
@@ -57,8 +57,8 @@ def test_the_observed_squash_means_the_same_for_each_of_them(
     looked = observed_by(squash, host, agent, group)
     result = observed_squash(looked, host, agent)
     assert result is not None
-    assert [result.seen(ids).uid for ids in (host, agent, ROOT)] == [
-        squash.seen(ids).uid for ids in (host, agent, ROOT)
+    assert [result.map_ids(ids).uid for ids in (host, agent, ROOT)] == [
+        squash.map_ids(ids).uid for ids in (host, agent, ROOT)
     ]
     assert contradiction(looked, squash, host, agent) is None
     lives = [expected_life("native", host, agent, each) for each in (result, squash)]
@@ -73,7 +73,7 @@ def test_the_way_out_of_a_contradiction_is_one(
     agent = agent_of(host, image_user)
     looked = observed_by(squash, host, agent)
     text = contradiction(looked, stated, host, agent, setting)
-    differs = any(squash.seen(ids).uid != stated.seen(ids).uid for ids in (host, agent, ROOT))
+    differs = any(squash.map_ids(ids).uid != stated.map_ids(ids).uid for ids in (host, agent, ROOT))
     assert (text is not None) == differs
     if text is None:
         return
@@ -115,7 +115,7 @@ def test_a_root_that_is_refused_is_not_left_as_it_is(root: str) -> None:
 def test_a_root_that_may_give_nothing_away_is_not_left_as_it_is() -> None:
     text = contradiction(observation([1000, 1000], [1000, 1000], "EIO", chown="EPERM"), Squash("none"), A, A)
     assert text == (
-        "no_root_squash would let root give files away, and the server refuses it (EPERM): "
+        "no_root_squash would let root chown files, and the server refuses it (EPERM): "
         "let the server do what pods_export_options says"
     )
 
@@ -146,16 +146,16 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
 @pytest.mark.parametrize(
     ("looked", "key", "text"),
     [
-        (None, "pods_server", "could not be looked at"),
-        (observation(), "pods_server", "give /vol/pods to the agent (1000:1000) on the server"),
+        (None, "pods_server", "could not observe how the server maps ids"),
+        (observation(), "pods_server", "chown /vol/pods to the agent (1000:1000) on the server"),
         (
             observation("EROFS", "EROFS", "EROFS"),
             "pods_server",
-            "refused (EROFS): nobody may make anything there; let the",
+            "refused (EROFS): nobody may create anything there; let the",
         ),
         (observation("EACCES", "EACCES", "ENOSPC"), "pods_server", "free some space"),
         (observation("EIO", "EIO", "EIO"), "pods_server", "see the logs"),
-        (observation("EIO", [1000, 1000], "EIO"), "pods_server", "which tells no squash"),
+        (observation("EIO", [1000, 1000], "EIO"), "pods_server", "which shows no squash"),
         (
             observation(state="EACCES", text="denied"),
             "pods_server",
@@ -166,7 +166,7 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
             "pods_server",
             "(ETIMEDOUT): start the server, or let this host reach it",
         ),
-        (_RESTRICTED, "pods_access", "refuses root to give files away (EPERM: it restricts chown)"),
+        (_RESTRICTED, "pods_access", "does not let root chown files (EPERM: it restricts chown)"),
         (
             observation([1000, 1000], [1000, 1000], [1000, 1000], mount_point="EACCES"),
             "pods_server",

@@ -1,4 +1,4 @@
-"""Laws of a session's life, and rows of it that were seen on real kernels long before the matrix."""
+"""Invariants of the life of a session, and cases that were observed on real kernels before the matrix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.model.access.identity import (
     parse_squash,
 )
 from tasks.model.access.outcome import NotAllowedError
-from tasks.model.access.session_lifecycle import _NAMES, ACTIONS, Action, Case, Giver, _Life, live
+from tasks.model.access.session_lifecycle import _NAMES, ACTIONS, Action, Case, Chowner, _Life, live
 from tasks.model.access.storage import FileSystem, Node, Process, Storage
 from tasks.model.access.strategy import NEEDED
 
@@ -51,7 +51,11 @@ def outcome(case: Case, action: Action) -> str | None:
     ("case", "action", "expected"),
     [
         (Case(ROOT, A, Storage("nfs4", NONE), Node(ROOT, 0o755)), "agent writes outbound.db", "EACCES"),
-        (Case(ROOT, A, Storage("nfs4", NONE), Node(ROOT, 0o755), giver="guard"), "agent writes outbound.db", "allowed"),
+        (
+            Case(ROOT, A, Storage("nfs4", NONE), Node(ROOT, 0o755), chown_by="guard"),
+            "agent writes outbound.db",
+            "allowed",
+        ),
         (Case(ROOT, A, Storage("nfs3", PLAIN), Node(A, 0o755)), "host creates the session directory", "EACCES"),
         (Case(ROOT, A, Storage("nfs3", PLAIN), Node(A, 0o755)), "agent reads inbound.db", "ENOENT"),
         (Case(A, A, Storage("nfs4", PLAIN), Node(A, 0o755)), "dockerd makes the mount points", "EACCES"),
@@ -115,7 +119,7 @@ def test_who_writes_a_database_needs_its_directory_too(
     assert expected is None or answer.reason.endswith(expected)
 
 
-def test_nobody_gives_away_what_was_never_made() -> None:
+def test_chown_of_an_uncreated_session_fails_with_enoent() -> None:
     makers: tuple[Action, ...] = (
         "host chowns the tree to the agent",
         "guard chowns the tree to the agent",
@@ -126,7 +130,7 @@ def test_nobody_gives_away_what_was_never_made() -> None:
         assert (answer.errno, answer.reason) == ("ENOENT", f"{_NAMES['session']} was never made")
 
 
-def test_who_gives_a_tree_away_must_reach_it() -> None:
+def test_chown_needs_search_permission_on_the_way_to_the_tree() -> None:
     life = _Life(Case(HOST, A, LOCAL, Node(ROOT, 0o700)))
     life.nodes["like"] = Node(HOST, 0o755)
     answer = life.judge("host chowns the tree to the agent")
@@ -146,7 +150,7 @@ def test_who_gives_a_tree_away_must_reach_it() -> None:
         (HOST, HOST, [1000], A, "EPERM"),
     ],
 )
-def test_an_owner_gives_his_own_to_a_group_of_his_and_to_nobody_else(
+def test_an_owner_may_chown_only_to_one_of_its_own_groups(
     owner: Ids, host: Ids, groups: list[int], agent: Ids, expected: str | None
 ) -> None:
     """chown(2): without CAP_CHOWN the owner stays, and the group is one of the process's."""
@@ -205,7 +209,7 @@ def test_docker_maps_no_more_ids_than_it_has(docker: Docker, last: int) -> None:
             lambda: Case(ROOT, A, LOCAL, TREE, docker=word("podman")),
             "docker 'podman' is none of plain, userns-remap, root",
         ),
-        (lambda: Case(ROOT, A, LOCAL, TREE, giver=word("x")), "giver 'x' is none of nobody, host, guard, server"),
+        (lambda: Case(ROOT, A, LOCAL, TREE, chown_by=word("x")), "chown_by 'x' is none of nobody, host, guard, server"),
         (lambda: Case(ROOT, A, LOCAL, TREE, groups=frozenset({-1})), "gid -1 does not exist"),
         (lambda: Case(ROOT, A, LOCAL, TREE, remapped_from=-1), "first mapped id -1 does not exist"),
         (lambda: Process("p", A, frozenset({HIGHEST_ID + 1})), "does not exist"),
@@ -242,15 +246,15 @@ def test_squash_to_the_agent_makes_new_sessions_right_at_creation(
 
 
 @st.composite
-def _given_cases(draw: st.DrawFn) -> Case:
-    """Cases in which the host or its guard gives a session away: those in which it may are for the test to see."""
+def _chown_cases(draw: st.DrawFn) -> Case:
+    """Cases in which the host or its guard chowns a session; the test finds out where it may."""
     kind: FileSystem = draw(st.sampled_from(["local", "nfs3", "nfs4"]))
     agent = draw(_users)
     host = draw(st.sampled_from([ROOT, agent]) | _ids)
     squash = None if kind == "local" else draw(st.just(NONE) | _squashes)
     tree = Node(draw(st.sampled_from([ROOT, host])), draw(st.sampled_from([0o755, 0o775, 0o700, 0o777, 0o2775])))
-    giver: Giver = draw(st.sampled_from(["host", "guard"]))
-    return Case(host, agent, Storage(kind, squash), tree, giver=giver)
+    chown_by: Chowner = draw(st.sampled_from(["host", "guard"]))
+    return Case(host, agent, Storage(kind, squash), tree, chown_by=chown_by)
 
 
 CREATED: tuple[Action, ...] = ACTIONS[:3]
@@ -258,12 +262,12 @@ AGENT: list[Action] = [action for action in ACTIONS if action.startswith("agent"
 HOST_ACTIONS = [action for action in ACTIONS if action.startswith("host")]
 
 
-@given(_given_cases(), st.lists(st.sampled_from(HOST_ACTIONS)), st.booleans())
+@given(_chown_cases(), st.lists(st.sampled_from(HOST_ACTIONS)), st.booleans())
 def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
     case: Case, actions: list[Action], used: bool
 ) -> None:
     chown: Action = (
-        "host chowns the tree to the agent" if case.giver == "host" else "guard chowns the tree to the agent"
+        "host chowns the tree to the agent" if case.chown_by == "host" else "guard chowns the tree to the agent"
     )
     before = (*CREATED, chown, *(AGENT if used else []))
     created = live(case, before)
@@ -274,14 +278,15 @@ def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
 
 def test_what_is_there_keeps_its_owner_when_it_is_created_again() -> None:
     """O_CREAT and mkdir -p: a host that is root and makes everything anew takes nothing back."""
-    given = Case(ROOT, A, LOCAL, TREE, giver="host")
-    again = live(given, (*CREATED, "host chowns the tree to the agent", *CREATED, "agent writes outbound.db"))
+    chowned = Case(ROOT, A, LOCAL, TREE, chown_by="host")
+    again = live(chowned, (*CREATED, "host chowns the tree to the agent", *CREATED, "agent writes outbound.db"))
     assert "outbound.db is 1000:1000 0644" in again["agent writes outbound.db"].reason
-    not_given = Case(ROOT, A, LOCAL, TREE)
+    not_chowned = Case(ROOT, A, LOCAL, TREE)
     assert (
-        live(not_given, (*CREATED, *CREATED, "agent writes outbound.db"))["agent writes outbound.db"].errno == "EACCES"
+        live(not_chowned, (*CREATED, *CREATED, "agent writes outbound.db"))["agent writes outbound.db"].errno
+        == "EACCES"
     )
-    other_writer = Case(Ids(1000, 1000), Ids(1001, 1001), LOCAL, Node(A, 0o755), giver="server")
+    other_writer = Case(Ids(1000, 1000), Ids(1001, 1001), LOCAL, Node(A, 0o755), chown_by="server")
     taken = live(other_writer, (*CREATED, "server chowns the tree to the agent", *CREATED))
     assert [taken[action].errno for action in CREATED] == [None, "EACCES", "EACCES"]
 

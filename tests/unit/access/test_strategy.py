@@ -30,7 +30,7 @@ def not_allowed(access: StrategyName, host: Ids, image_user: Ids, storage: Stora
     agent = agent_of(host, image_user)
     stored = storage.acting(Process("", agent)).ids
     tree = Node(ROOT if access == "chown" else stored, 0o755)
-    case = Case(host, image_user, storage, tree, giver="guard" if access == "chown" else "nobody")
+    case = Case(host, image_user, storage, tree, chown_by="guard" if access == "chown" else "nobody")
     life = live(case)
     needed = [action for action in ACTIONS if "chowns" not in action]
     if access == "chown":

@@ -74,7 +74,7 @@ def test_what_a_session_needs_and_may_not_is_named_with_what_an_operator_meets(a
 def test_all_needs_have_a_text_and_who_chowns_has_one_too() -> None:
     assert set(NEEDED) == set(TEXTS)
     assert {action: text for action, text in CANNOT.items() if action not in TEXTS} == {
-        f"{who} chowns the tree to the agent": f"the {long} cannot give sessions to the agent"
+        f"{who} chowns the tree to the agent": f"the {long} cannot chown sessions to the agent"
         for who, long in (("host", "host process"), ("guard", "guard"), ("server", "server"))
     }
 

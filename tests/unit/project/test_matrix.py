@@ -30,7 +30,7 @@ def test_every_value_that_an_operator_can_meet_is_there() -> None:
     assert {cell.user for cell in CELLS} == {"1000:1000", "1001:1001", "0", "node"}
     assert {case.storage.kind for case in cases} == {"local", "nfs3", "nfs4"}
     assert {case.tree.mode for case in cases} == {0o755, 0o775, 0o700, 0o2775}
-    assert {case.giver for case in cases} == {"nobody", "host", "guard", "server"}
+    assert {case.chown_by for case in cases} == {"nobody", "host", "guard", "server"}
     assert {bool(case.groups) for case in cases} == {case.storage.broken_mapping for case in cases} == {True, False}
     squashes = {(case.storage.squash.maps, case.storage.squash.anonymous.uid) for case in cases if case.storage.squash}
     assert {("none", 65534), ("root", 65534), ("root", 1000), ("all", 1000), ("all", 2000), ("all", 65534)} <= squashes

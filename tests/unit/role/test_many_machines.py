@@ -127,7 +127,7 @@ def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, m
     }
     assert asked["bergen"]["places"] == ["v2-sessions", "groups", "."] and set(asked) == {"oslo", "bergen"}
     (line,) = lines
-    assert line.startswith("    oslo: 10.0.0.99:/vol/oslo: observed: what host makes is 1000:1000")
+    assert line.startswith("    oslo: 10.0.0.99:/vol/oslo: observed: what host creates is 1000:1000")
 
 
 def test_a_server_that_is_not_seen_is_refused_with_the_way_out(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytes
     members: Any = [OSLO, Member("gone")]
     fleet = planned(oslo={}, gone={})
     assert observe_servers.observe(fleet, members, SETTINGS, only_reads=True) == ({}, [])
-    assert lines == ["    oslo: how the server treats ids is not observed in a dry run"]
+    assert lines == ["    oslo: a dry run does not observe how the server maps ids"]
 
 
 def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
