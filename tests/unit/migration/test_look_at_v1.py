@@ -15,7 +15,8 @@ from tasks import migration
 from tasks.facts.migration import MigrationProgress
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.migration.paths import Progress
+from tasks.model.migration.paths import Progress, chats_digest
+from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.v1_state import Space, V1State
 from tests.unit.v1.v1_found import INSTALL, PATH, found
 
@@ -177,6 +178,22 @@ def test_space_that_is_not_seen_yet_is_looked_at_when_v2_is_staged(
     state = replace(found(), spaces=spaces)
     migrations, problems, _asked = look(monkeypatch, fleet(oslo={}), {"oslo": (NEW, state)})
     assert problems == [] and migrations["oslo"].unseen and {need.free for need in migrations["oslo"].unseen} == {None}
+
+
+@pytest.mark.parametrize("state", ["staged", "failed"])
+def test_a_host_that_is_staged_needs_no_more_space_for_its_copies(
+    state: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def planned(*words: Any, staged: bool = False) -> Any:
+        seen.append(staged)
+        return plan_migration(*words, staged=staged)
+
+    monkeypatch.setattr(migration, "plan_migration", planned)
+    journal: Any = SimpleNamespace(v1=PATH, chats=chats_digest(INSTALL), state=state, aside=False)
+    look(monkeypatch, fleet(oslo={}), {"oslo": (replace(NEW, journal=journal), found())})
+    assert seen == [state == "staged"]
 
 
 @pytest.fixture
