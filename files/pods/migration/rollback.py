@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.atomic_write import replace
-from files.pods.service.agent_containers import agents_of, list_agents
+from files.pods.common.docker import stop_agents
 from files.pods.v1.units import ServiceError, start_and_stay, state, systemctl
 
 
@@ -28,11 +28,7 @@ def stop_v2(unit: str, label: str) -> list[str]:
         systemctl(v2, "kill", "--signal=KILL", unit, seconds=20)
         wrong.append(f"{unit} did not stop and was killed")
     try:
-        listed = list_agents(label)
-        done = subprocess.run(listed, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=True)
-        if names := agents_of(done.stdout):
-            stop = ["docker", "stop", "--time=10", *names]
-            subprocess.run(stop, stdin=subprocess.DEVNULL, capture_output=True, timeout=40, check=True)
+        stop_agents(label, grace=10, timeout=40)
     except (OSError, subprocess.SubprocessError) as error:
         wrong.append(f"agents of v2 may still run: {error}")
     return wrong

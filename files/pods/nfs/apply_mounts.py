@@ -25,9 +25,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.docker import agent_ids, list_agents_argv, stop_argv
 from files.pods.common.mountinfo import mount_table
 from files.pods.common.sanitize import escape_control
-from files.pods.service.agent_containers import agents_of, list_agents
 
 REASONS = (
     ("access denied by server", "the server refuses this machine: it has no export of {path} for this address"),
@@ -154,10 +154,10 @@ def stop_users(service: str, install: str, stopped: list[str]) -> None:
         must(["systemctl", "stop", service], 150)
         stopped.append(service)
     if shutil.which("docker") and run(["systemctl", "is-active", "--quiet", "docker.service"], 30)[0] == 0:
-        containers = agents_of(must(list_agents(install), 60))
+        containers = agent_ids(must(list_agents_argv(install), 60))
         if containers:
-            run(["docker", "stop", "--time=10", *containers], 180)
-            if left := agents_of(must(list_agents(install), 60)):
+            run(stop_argv(containers, grace=10), 180)
+            if left := agent_ids(must(list_agents_argv(install), 60)):
                 raise FailedError(f"agent containers do not stop: {' '.join(left)}")
             stopped += [f"container {name}" for name in containers]
 

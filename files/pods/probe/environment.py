@@ -34,19 +34,6 @@ def mount_of(path: str) -> dict[str, Any]:
     return {"point": found.point, "type": found.type, "source": found.source, "options": words}
 
 
-def docker(words: list[str], seconds: int) -> tuple[int | None, str]:
-    """Exit code (None: no end in time) and output of a docker command."""
-    try:
-        done = subprocess.run(
-            ["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
-        )
-    except FileNotFoundError as error:
-        return 127, str(error)
-    except subprocess.TimeoutExpired:
-        return None, f"docker {words[0]}: no end within {seconds} s"
-    return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
-
-
 def id_mapping() -> bool | None:
     """Whether NFSv4 maps ids by name on this machine (nfs(5), nfs4_disable_idmapping); None without the module."""
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+from files.pods.common.docker import docker_output
 from files.pods.common.run_as_ids import ROOT, run_as
-from files.pods.probe.environment import docker, mark
+from files.pods.probe.environment import mark
 
 JOURNAL_TIMEOUT, PAUSE = 40, 2  # seconds
 
@@ -34,6 +35,6 @@ def hot(journals: list[str], patience: float) -> list[str]:
 
 
 def mounted_in_containers() -> list[str]:
-    ids = docker(["ps", "-q"], JOURNAL_TIMEOUT)[1].split()
+    ids = docker_output(["ps", "-q"], JOURNAL_TIMEOUT)[1].split()
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    return docker(["inspect", "--format", shape, *ids], JOURNAL_TIMEOUT)[1].splitlines() if ids else []
+    return docker_output(["inspect", "--format", shape, *ids], JOURNAL_TIMEOUT)[1].splitlines() if ids else []

@@ -21,9 +21,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from files.pods.common.docker import docker_output
 from files.pods.common.run_as_ids import ROOT, Ids, bind_in_private_namespace, run_as, set_ids
 from files.pods.probe.container_script import SCRIPT
-from files.pods.probe.environment import docker, drop_permissions, id_mapping, mount_of, space_of, unit_property
+from files.pods.probe.environment import drop_permissions, id_mapping, mount_of, space_of, unit_property
 from files.pods.probe.hot_journals import hot
 from files.pods.probe.nosymfollow_view import VIEW, deepest_directory, enter_view
 from files.pods.probe.scratch_session import (
@@ -153,7 +154,7 @@ class Probe:
 
     def in_container(self) -> None:
         image = self.asked["image"]
-        code, text = docker(["image", "inspect", "--format", "{{.Id}}", image], STEP)
+        code, text = docker_output(["image", "inspect", "--format", "{{.Id}}", image], STEP)
         if code != 0:
             missing = code == 1 and "no such image" in text.lower()
             self.seen["container"] = {"state": "no image" if missing else "no docker", "text": text}
@@ -167,7 +168,7 @@ class Probe:
         volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]
         name = f"pods-probe-{self.asked['slug']}-{secrets.token_hex(4)}"
         plain = ["--rm", "--pull", "never", "--network", "none", "--name", name, "--entrypoint", "sh"]
-        code, text = docker(["run", *plain, *user, *volumes, image, "-c", SCRIPT], CONTAINER)
+        code, text = docker_output(["run", *plain, *user, *volumes, image, "-c", SCRIPT], CONTAINER)
         lines = text.splitlines()
         ids = next((line.split()[1:] for line in lines if line.startswith("id ")), None)
         self.seen["container"] = {"state": "ran" if ids else "failed", "text": "" if ids else text[-600:], "code": code}
@@ -180,7 +181,7 @@ class Probe:
         if ids:
             self.seen["relied"].append("container")
         if code is None:
-            docker(["rm", "-f", name], STEP)
+            docker_output(["rm", "-f", name], STEP)
 
     def survey(self) -> None:
         asked = self.asked

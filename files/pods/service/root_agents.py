@@ -13,29 +13,22 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 
+from files.pods.common.docker import run_docker
 from files.pods.common.sanitize import escape_control
 from files.pods.service.root_processes import file_of, user_of
 
 PODMAN = "podman"
 
 
-def docker_at(socket: str | None, *words: str, seconds: int = 5) -> str | None:
+def docker_at(socket: str | None, *args: str, timeout: int = 5) -> str | None:
     """What docker prints of the daemon at a socket (None: the system's); None where that does not answer well."""
     where = ["--host", f"unix://{socket}"] if socket else []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
     try:
-        asked = subprocess.run(
-            ["docker", *where, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            cwd="/",
-            check=True,
-            env={**environment, "LC_ALL": "C.UTF-8"},
-        )
+        done = run_docker(*where, *args, timeout=timeout, check=True, env=environment)
     except (OSError, subprocess.SubprocessError):
         return None
-    return asked.stdout.decode("utf-8", "replace")
+    return done.stdout.decode("utf-8", "replace")
 
 
 def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bool]:

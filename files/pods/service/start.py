@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from files.pods.service.agent_containers import agents_of, list_agents
+from files.pods.common import docker
 from files.pods.service.log import LOG_BYTES, TAIL, logged, plain, shortened, size_of
 from files.pods.service.serving import as_user, wait_until_serving
 
@@ -45,13 +45,7 @@ def what_it_said(unit: str, since: dict[str, int], invocation: str) -> str:
 def stop_agents(install: str) -> None:
     """Later versions take over the agents of an earlier start, which have the image, ids and mounts of that."""
     with suppress(OSError, subprocess.SubprocessError):
-        listed = subprocess.run(
-            list_agents(install), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
-        )
-        if names := agents_of(listed.stdout):
-            subprocess.run(
-                ["docker", "stop", "--time=3", *names], stdin=subprocess.DEVNULL, capture_output=True, timeout=120
-            )
+        docker.stop_agents(install, grace=3, timeout=120)
 
 
 def forget_crashes(root: str, user: tuple[int, int]) -> None:

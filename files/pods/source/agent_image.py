@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.docker import docker_argv, run_docker
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
 
@@ -28,14 +29,10 @@ MOST_COPIED, COPY_SECONDS = 1 << 20, 30
 IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 
 
-def docker(*words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["docker", *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-
-
 def daemon() -> tuple[str, bool]:
     """Why the daemon does not answer, or nothing; and whether it shifts the ids of containers."""
     try:
-        asked = docker("info", "--format", "{{json .}}")
+        asked = run_docker("info", "--format", "{{json .}}")
     except FileNotFoundError:
         return "docker is not installed", False
     if asked.returncode != 0:
@@ -50,7 +47,7 @@ def daemon() -> tuple[str, bool]:
 
 
 def inspect(image: str) -> dict[str, Any] | None:
-    asked = docker("image", "inspect", "--", image)
+    asked = run_docker("image", "inspect", "--", image)
     if asked.returncode != 0:
         return None
     found: dict[str, Any] = json.loads(asked.stdout)[0]
@@ -80,7 +77,7 @@ def copy_of(container: str, path: str) -> bytes | None:
     """The tar archive that `docker cp` makes of a file, no link followed; None where there is none."""
     reader, writer = os.pipe()
     child = subprocess.Popen(
-        ["docker", "cp", f"{container}:{path}", "-"],
+        docker_argv("cp", f"{container}:{path}", "-"),
         stdin=subprocess.DEVNULL,
         stdout=writer,
         stderr=subprocess.DEVNULL,
@@ -122,14 +119,14 @@ def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[
 def user_of(image: str, user: str) -> dict[str, int] | None:
     if all(part.isdigit() for part in user.split(":")) and ":" in user:
         return numbers(user, [], [])
-    created = docker("create", "--entrypoint", "/nothing", "--", image)
+    created = run_docker("create", "--entrypoint", "/nothing", "--", image)
     if created.returncode != 0:
         sys.exit(f"docker create {image}: {created.stderr.decode(errors='replace')}")
     container = created.stdout.decode().strip()
     try:
         return numbers(user, lines_in(container, "/etc/passwd"), lines_in(container, "/etc/group"))
     finally:
-        docker("rm", "--force", container)
+        run_docker("rm", "--force", container)
 
 
 def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:

@@ -49,7 +49,7 @@ def agents_now(root: str) -> list[tuple[str | None, str]] | None:
 def has_mounted(where: str | None, name: str, root: str) -> bool | None:
     """Whether a container has a directory of the root; None where it has ended meanwhile, or nobody says."""
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    said = docker_at(where, "inspect", "--format", shape, name, seconds=30)
+    said = docker_at(where, "inspect", "--format", shape, name, timeout=30)
     return None if said is None else any(f"{path}/".startswith(f"{root}/") for path in said.splitlines())
 
 
@@ -58,7 +58,7 @@ def stop_agents(root: str) -> None:
     end = time.monotonic() + PATIENCE
     while found := agents(root):
         for where in {where for where, _ in found} - {PODMAN}:
-            docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), seconds=180)
+            docker_at(where, "stop", "--time=10", *(name for place, name in found if place == where), timeout=180)
         if (left := agents(root)) and time.monotonic() > end:
             raise ServiceError(f"agents of v1 do not stop: {', '.join(name for _, name in left)}")
         if left:

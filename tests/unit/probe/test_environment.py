@@ -21,19 +21,6 @@ def program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
-def test_docker_says_how_it_ended_and_all_that_it_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, "docker", 'cat; echo "$*"; echo why >&2; exit 125', monkeypatch)
-    assert environment.docker(["run", "x"], 20) == (125, "run x\nwhy\n")
-
-
-def test_a_docker_that_does_not_end_or_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, "docker", "exec sleep 60", monkeypatch)
-    assert environment.docker(["info"], 1) == (None, "docker info: no end within 1 s")
-    monkeypatch.setenv("PATH", "/nonexistent")
-    status, text = environment.docker(["info"], 1)
-    assert status == 127 and "docker" in text
-
-
 @pytest.mark.parametrize(("text", "maps"), [("N\n", True), ("Y\n", False), (None, None)])
 def test_ids_are_mapped_where_the_kernel_says_so(
     text: str | None, maps: bool | None, monkeypatch: pytest.MonkeyPatch

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from files.pods.common.docker import agent_ids
 from files.pods.service import serving as programs
-from files.pods.service.agent_containers import agents_of
 from files.pods.service.serving import serving
 from tests.programs import entry_argv
 
@@ -259,7 +259,7 @@ def test_a_start_waits_until_it_answers_forgets_crashes_and_ends_agents(machine:
 
 def test_a_gateways_container_is_no_agent() -> None:
     rows = ["a\t\t", "b\tsess\tagent", "c\t\tgateway", "d\tsess\t", "e\t\tsession-network", "f"]
-    assert agents_of("\n".join(rows) + "\n\n") == ["a", "b", "d", "f"]
+    assert agent_ids("\n".join(rows) + "\n\n") == ["a", "b", "d", "f"]
 
 
 def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Machine) -> None:
