@@ -1,4 +1,4 @@
-"""What a probe has the agent do in a container, with the shell and the tools of its image."""
+"""Shell script with the agent's steps in a container; it needs only the tools of the image."""
 
 from __future__ import annotations
 

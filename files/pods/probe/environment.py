@@ -1,4 +1,4 @@
-"""What a probe stands on: mounts, space, ids, Docker. For programs that import it."""
+"""Facts that a probe needs: mounts, space, id mapping, units."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from files.pods.common.drop_caches import drop_inodes
 from files.pods.common.mountinfo import find_mount, mount_table
 
 
-def mark(path: str) -> list[float] | None:
+def fingerprint(path: str) -> list[float] | None:
+    """Return inode, time and size of a file; None if it is gone."""
     try:
-        found = os.lstat(path)
+        info = os.lstat(path)
     except OSError:
         return None
-    return [found.st_ino, found.st_mtime, found.st_size]
+    return [info.st_ino, info.st_mtime, info.st_size]
 
 
 def space_of(path: str) -> dict[str, int]:
+    """Return free bytes and inodes of the file system that holds a path."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     info = os.statvfs(path)
@@ -26,16 +28,16 @@ def space_of(path: str) -> dict[str, int]:
 
 
 def mount_of(path: str) -> dict[str, Any]:
-    """The mount that a path lies on, from the table alone."""
-    found = find_mount(path, mount_table())
-    if found is None:
+    """Return the mount that holds a path, from mountinfo alone."""
+    mount = find_mount(path, mount_table())
+    if mount is None:
         return {"point": "", "type": "", "source": "", "options": []}
-    words = sorted({*found.options, *found.more})
-    return {"point": found.point, "type": found.type, "source": found.source, "options": words}
+    options = sorted({*mount.options, *mount.more})
+    return {"point": mount.point, "type": mount.type, "source": mount.source, "options": options}
 
 
 def id_mapping() -> bool | None:
-    """Whether NFSv4 maps ids by name on this machine (nfs(5), nfs4_disable_idmapping); None without the module."""
+    """Return whether NFSv4 maps ids by name here (nfs(5), nfs4_disable_idmapping); None without the module."""
     try:
         with open("/sys/module/nfs/parameters/nfs4_disable_idmapping", encoding="ascii") as file:
             return file.read().strip() == "N"
@@ -43,16 +45,16 @@ def id_mapping() -> bool | None:
         return None
 
 
-def drop_permissions(seconds: int) -> bool:
-    """Whether the kernel forgot in time what an NFS server had refused."""
+def drop_permissions(timeout: int) -> bool:
+    """Drop the permissions that the kernel has cached; return whether that succeeded in time."""
     try:
-        drop_inodes(seconds)
+        drop_inodes(timeout)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
 
 
-def unit_property(unit: str, about: str) -> str:
-    """What systemd knows of a unit (systemctl(1), show); empty where it does not say."""
-    words = ["systemctl", "show", f"--property={about}", "--value", unit]
-    return subprocess.run(words, capture_output=True, text=True, timeout=40, check=False).stdout.strip()
+def unit_property(unit: str, name: str) -> str:
+    """Return a property of a unit (systemctl(1), show), or an empty string."""
+    argv = ["systemctl", "show", f"--property={name}", "--value", unit]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=40, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""Which journals of SQLite are hot: for programs that import it (lockingv3.html, Hot Journals)."""
+"""Search for hot rollback journals of SQLite (lockingv3.html, Hot Journals)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import time
 
 from files.pods.common.docker import docker_output
 from files.pods.common.run_as_ids import ROOT, run_as
-from files.pods.probe.environment import mark
+from files.pods.probe.environment import fingerprint
 
-JOURNAL_TIMEOUT, PAUSE = 40, 2  # seconds
+JOURNAL_TIMEOUT, PAUSE_SECONDS = 40, 2  # seconds
 
 
-def hot(journals: list[str], patience: float) -> list[str]:
-    """Those that nobody is writing: the same after a while, and no running container has the session.
+def hot_journals(journals: list[str], patience: float) -> list[str]:
+    """Return journals that nobody writes: unchanged after a pause, and in no running container's mounts.
 
-    NanoClaw kills the agents that it finds when it starts, and heals what they left when it looks at them next: so
-    long as there is patience (seconds), they are looked at again.
+    NanoClaw kills leftover agents when it starts, and rolls back their journals when it next opens the database. So the
+    check repeats for `patience` seconds.
     """
     end = time.monotonic() + patience
     while journals:
-        before = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
-        time.sleep(PAUSE)
-        after = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [mark(path) for path in journals]).get("value", [])  # noqa: B023
-        used = mounted_in_containers()
+        before = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
+        time.sleep(PAUSE_SECONDS)
+        after = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
+        mounted = mounted_in_containers()
         journals = [
             path
             for path, first, second in zip(journals, before, after)  # noqa: B905  strict= is newer than Python 3.9
-            if first == second is not None and os.path.dirname(path) not in used
+            if first == second is not None and os.path.dirname(path) not in mounted
         ]
         if time.monotonic() >= end:
             break
@@ -35,6 +35,7 @@ def hot(journals: list[str], patience: float) -> list[str]:
 
 
 def mounted_in_containers() -> list[str]:
+    """Return the host paths mounted in running containers."""
     ids = docker_output(["ps", "-q"], JOURNAL_TIMEOUT)[1].split()
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
     return docker_output(["inspect", "--format", shape, *ids], JOURNAL_TIMEOUT)[1].splitlines() if ids else []

@@ -1,4 +1,4 @@
-"""The scratch of a probe: what the agent does in it, and its removal. For programs that import it."""
+"""The scratch session of a probe: its creation, the steps in it, and its removal."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ import shutil
 import sqlite3
 from itertools import islice
 
-MOST_SCRATCH, SHOWN_SCRATCH = 1000, 5  # agents can make directories of such names, too
+MAX_SCRATCH, MAX_SHOWN = 1000, 5  # agents can make directories of such names, too
 PREFIX = ".nanoclaw-pods-probe-"
 NOTE = "INSERT INTO note VALUES ('{}')"
 
 
-def absent(path: str) -> list[str]:
-    """The directories of a path that are not there, the deepest first."""
-    found = []
+def missing_directories(path: str) -> list[str]:
+    """Return the missing directories of a path, the deepest first."""
+    paths = []
     while not os.path.lexists(path):
-        found.append(path)
+        paths.append(path)
         path = os.path.dirname(path)
-    return found
+    return paths
 
 
-def remove(trees: list[str], made: list[str]) -> list[str]:
-    """Removes scratch directories, and directories above them that were made for them; says what is left."""
-    for path in scratch(trees):
+def remove(trees: list[str], created: list[str]) -> list[str]:
+    """Remove scratch and the parent directories created for it; return what remains."""
+    for path in list_scratch(trees):
         shutil.rmtree(path, ignore_errors=True)
-    for path in made:
+    for path in created:
         with contextlib.suppress(OSError):
             os.rmdir(path)
-    return scratch(trees)[:SHOWN_SCRATCH]
+    return list_scratch(trees)[:MAX_SHOWN]
 
 
-def scratch(trees: list[str]) -> list[str]:
-    """The scratch that is there. Raises where that cannot be seen: somebody else is to look then."""
-    found = []
+def list_scratch(trees: list[str]) -> list[str]:
+    """Return the scratch in these trees. Raises OSError if a tree is unreadable: other ids have to look then."""
+    paths = []
     for tree in trees:
         with contextlib.suppress(FileNotFoundError), os.scandir(tree) as entries:
             names = (entry.name for entry in entries if entry.name.startswith(PREFIX))
-            found += [f"{tree}/{name}" for name in islice(names, MOST_SCRATCH)]
-    return found
+            paths += [f"{tree}/{name}" for name in islice(names, MAX_SCRATCH)]
+    return paths
 
 
 def make_session(session: str, shared: str, group: str) -> None:
-    """As v2 does: directories, then two databases in DELETE mode."""
+    """Create a session as v2 does: directories, then two databases in DELETE mode."""
     for path in (group, f"{shared}/skills", f"{session}/outbox"):
         os.makedirs(path)
     for name in ("inbound.db", "outbound.db"):
@@ -56,7 +56,7 @@ def make_session(session: str, shared: str, group: str) -> None:
 
 
 def clean_claims(session: str) -> None:
-    """What the host does after a container ended: it writes outbound.db, and removes what was delivered."""
+    """Clean up as the host does after a container ended: write outbound.db, remove delivered messages."""
     database = sqlite3.connect(f"{session}/outbound.db", timeout=5)
     database.execute("DELETE FROM note")
     database.commit()
@@ -67,6 +67,7 @@ def clean_claims(session: str) -> None:
 
 
 def write_outbound() -> None:
+    """Write to outbound.db, as the agent does."""
     database = sqlite3.connect("workspace/outbound.db", timeout=5)
     database.execute(NOTE.format("agent"))
     database.commit()
@@ -74,12 +75,14 @@ def write_outbound() -> None:
 
 
 def read_inbound() -> None:
+    """Read inbound.db, as the agent does."""
     database = sqlite3.connect("file:workspace/inbound.db?mode=ro", uri=True, timeout=5)
     database.execute("SELECT text FROM note").fetchall()
     database.close()
 
 
 def touch(path: str) -> None:
+    """Create a file with its directory, and set its time."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "a", encoding="utf-8"):
         os.utime(path)

@@ -1,7 +1,7 @@
-"""What an agent could not write of the sessions and groups that exist: for programs that import it.
+"""Search for existing sessions and groups that the agent cannot write to.
 
-The kernel answers, as the agent: access(2) and open(2) from within each directory, so that the rights of the
-directories above do not count (a container does not see them). Nothing is written.
+The kernel answers for the agent's ids: access(2) and open(2) from within each directory. So permissions of parent
+directories do not count, which a container does not see. Nothing is written.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-SAMPLE = 5
-JOURNALS = 1000  # that are kept
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-VANISHED = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP)
-HARMLESS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MAX_SAMPLES = 5
+MAX_JOURNALS = 1000  # that are kept
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+VANISHED_ERRNOS = (errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP)
+OPEN_HARMLESS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def folders(above: int) -> Iterator[tuple[str, int]]:
-    """The directories in a directory, open; links are not followed."""
-    with os.scandir(above) as entries:
+def open_folders(parent_fd: int) -> Iterator[tuple[str, int]]:
+    """Yield name and descriptor of each directory in a directory; follow no link."""
+    with os.scandir(parent_fd) as entries:
         for entry in entries:
             if entry.name.startswith(".nanoclaw-pods-probe-"):
                 continue
             try:
                 if not entry.is_dir(follow_symlinks=False):
                     continue
-                handle = os.open(entry.name, FOLDER, dir_fd=above)
+                fd = os.open(entry.name, OPEN_FOLDER, dir_fd=parent_fd)
             except OSError:
                 continue  # gone, or nothing that root itself may look into; the agent is asked about its parent
             try:
-                yield entry.name, handle
+                yield entry.name, fd
             finally:
-                os.close(handle)
+                os.close(fd)
 
 
 @contextlib.contextmanager
-def may_vanish() -> Iterator[None]:
-    """For what is done with one directory: agents and hosts remove some while they are looked at."""
+def ignore_vanished() -> Iterator[None]:
+    """Ignore errors of a directory that agents or the host removed meanwhile."""
     try:
         yield
     except OSError as error:
-        if error.errno not in VANISHED:
+        if error.errno not in VANISHED_ERRNOS:
             raise
 
 
 class Survey:
-    """Counts what an agent cannot write. To be used in a process of its own: it changes the process's ids."""
+    """Counts what an agent cannot write. Run it in a process of its own: it changes the ids of the process."""
 
     def __init__(self, agent: tuple[int, int], view: str = "", seconds: float = 100) -> None:
         self.view = view  # where the trees are seen
@@ -63,18 +63,19 @@ class Survey:
         self.journals: list[str] = []
 
     def look(self, sessions: str, groups: str) -> dict[str, Any]:
-        for name, handle in self.below(sessions):
-            with may_vanish():
-                for inner, session in folders(handle):
+        """Check all sessions and groups; return the counts."""
+        for name, fd in self.below(sessions):
+            with ignore_vanished():
+                for inner, session in open_folders(fd):
                     if self.is_over():
                         break
-                    with may_vanish():
+                    with ignore_vanished():
                         self.look_into(f"{sessions}/{name}/{inner}", session)
-        for name, handle in self.below(groups):
+        for name, fd in self.below(groups):
             if self.is_over():
                 break
-            with may_vanish():
-                self.check(f"{groups}/{name}", handle, [])
+            with ignore_vanished():
+                self.check(f"{groups}/{name}", fd, [])
                 self.groups += 1
         return {
             "sessions": self.sessions,
@@ -86,10 +87,12 @@ class Survey:
         }
 
     def is_over(self) -> bool:
+        """Return whether the deadline has passed."""
         self.complete &= time.monotonic() < self.end
         return not self.complete
 
     def look_into(self, path: str, directory: int) -> None:
+        """Check one directory, if it is a session or an agent's home."""
         if path.endswith("/.claude-shared"):
             self.check(path, directory, [])
         elif {"inbound.db", "outbound.db"} & set(os.listdir(directory)):
@@ -98,16 +101,18 @@ class Survey:
             self.sessions += 1
 
     def below(self, path: str) -> Iterator[tuple[str, int]]:
+        """Yield the directories in a directory of the view."""
         try:
-            handle = os.open(self.view + path, FOLDER)
+            fd = os.open(self.view + path, OPEN_FOLDER)
         except FileNotFoundError:
             return
         try:
-            yield from folders(handle)
+            yield from open_folders(fd)
         finally:
-            os.close(handle)
+            os.close(fd)
 
     def check(self, path: str, directory: int, databases: list[str]) -> None:
+        """Check a directory and some databases in it as the agent."""
         os.fchdir(directory)
         os.setresuid(self.uid, self.uid, 0)
         try:
@@ -115,7 +120,7 @@ class Survey:
                 self.refuse(path, ".", errno.EACCES)
             for name in databases:
                 try:
-                    os.close(os.open(name, os.O_RDWR | HARMLESS))
+                    os.close(os.open(name, os.O_RDWR | OPEN_HARMLESS))
                 except FileNotFoundError:
                     pass  # the host makes it before it starts a container
                 except OSError as error:
@@ -125,20 +130,22 @@ class Survey:
             os.chdir("/")
 
     def refuse(self, path: str, name: str, number: int) -> None:
+        """Count an entry that the agent cannot write; ignore it if it is gone."""
         os.setresuid(0, 0, 0)
-        found = os.stat(name, follow_symlinks=False)  # raises where it is gone: then nothing was refused
+        info = os.stat(name, follow_symlinks=False)  # raises where it is gone: then nothing was refused
         os.setresuid(self.uid, self.uid, 0)
         self.refused += 1
-        if len(self.samples) < SAMPLE:
-            owner = [found.st_uid, found.st_gid]
-            shown = path if name == "." else f"{path}/{name}"
-            self.samples.append({"path": shown, "error": errno.errorcode.get(number, "?"), "owner": owner})
+        if len(self.samples) < MAX_SAMPLES:
+            owner = [info.st_uid, info.st_gid]
+            refused_path = path if name == "." else f"{path}/{name}"
+            self.samples.append({"path": refused_path, "error": errno.errorcode.get(number, "?"), "owner": owner})
 
     def find_journals(self, path: str, directory: int) -> None:
+        """Note the journals of a session that are not empty."""
         for name in ("inbound.db-journal", "outbound.db-journal"):
             try:
                 size = os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
-                if size > 0 and len(self.journals) < JOURNALS:
+                if size > 0 and len(self.journals) < MAX_JOURNALS:
                     self.journals.append(f"{path}/{name}")
             except OSError:
                 pass

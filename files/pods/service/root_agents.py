@@ -23,9 +23,9 @@ PODMAN = "podman"
 def docker_at(socket: str | None, *args: str, timeout: int = 5) -> str | None:
     """What docker prints of the daemon at a socket (None: the system's); None where that does not answer well."""
     where = ["--host", f"unix://{socket}"] if socket else []
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
     try:
-        done = run_docker(*where, *args, timeout=timeout, check=True, env=environment)
+        done = run_docker(*where, *args, timeout=timeout, check=True, env={**plain, "LC_ALL": "C.UTF-8"})
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace")

@@ -64,12 +64,12 @@ def test_a_unit_is_asked_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_mark_changes_with_what_it_is_of(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    assert environment.mark(str(path)) is None
+    assert environment.fingerprint(str(path)) is None
     path.write_text("one")
     info = path.stat()
-    assert environment.mark(str(path)) == [info.st_ino, info.st_mtime, 3]
+    assert environment.fingerprint(str(path)) == [info.st_ino, info.st_mtime, 3]
     path.write_text("longer")
-    assert (environment.mark(str(path)) or [])[2] == 6
+    assert (environment.fingerprint(str(path)) or [])[2] == 6
 
 
 def test_space_is_that_of_the_first_directory_above_that_is_there(
