@@ -94,6 +94,20 @@ def test_the_rules_see_the_whole_role() -> None:
     assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
 
 
+def test_nobody_but_the_strategies_compares_the_name_of_one() -> None:
+    """What a strategy needs is asked of it: a new one is added in tasks/model/access alone."""
+    compared = [
+        f"{named(path)}:{node.lineno}"
+        for path in TASKS
+        if path.parent.name != "access"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        if isinstance(side, ast.Constant) and side.value in ("squash", "chown", "native")
+    ]
+    assert compared == []
+
+
 def test_a_module_of_operations_says_in_its_first_line_why_pyinfra_does_not_do() -> None:
     for path in sorted({Path(inspect.getfile(inspect.unwrap(thing))) for thing in operations().values()}):
         if path.parent.name == "operations":
