@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -157,3 +158,11 @@ def test_python_reads_the_archive_without_a_package_file() -> None:
 @pytest.mark.parametrize(("command", "entry"), [("systemctl restart x", None), ("python3 -I -c print() x", None)])
 def test_another_command_runs_no_entry(command: str, entry: str | None) -> None:
     assert entry_of(command) is entry
+
+
+@pytest.mark.parametrize("path", sorted(PODS.rglob("*.py")), ids=entry_name)
+def test_a_file_that_is_a_program_and_a_module_runs_only_as_a_program(path: Path) -> None:
+    """Another guard would make a program that does nothing, and ends well."""
+    guards = [node.test for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
+    texts = [ast.unparse(guard) for guard in guards if "__name__" in ast.unparse(guard)]
+    assert texts in ([], ["__name__ == '__main__'"])

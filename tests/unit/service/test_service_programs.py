@@ -12,7 +12,7 @@ import pytest
 from files.pods.common.lstat_below import lstat_below
 from files.pods.service import state as host_service
 from files.pods.service.last_start import outdated
-from files.pods.service.log import logged, plain, size_of
+from files.pods.service.log import logged, plain, shortened, size_of
 from files.pods.service.state import earlier_units
 
 UNIT = "nanoclaw-v2-00000000.service"
@@ -135,3 +135,18 @@ def test_a_service_that_has_just_started_has_a_moment_to_answer(
 def test_the_version_of_systemd_is_read_in_any_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_service, "systemctl", lambda *_words: text)
     assert host_service.systemd_version() == 257
+
+
+def test_of_a_long_log_the_beginning_and_the_end_are_shown() -> None:
+    lines = [str(number) for number in range(91)]
+    assert shortened(lines[:90]) == lines[:90]
+    assert shortened(lines) == [*lines[:60], "… 1 lines …", *lines[61:]]
+
+
+def test_what_is_read_of_a_log_is_bounded(tmp_path: Path) -> None:
+    log = tmp_path / "nanoclaw.log"
+    log.write_text("x\n" * (1 << 16))
+    assert len(logged(str(log), 0)) == 1 << 15
+    log.unlink()
+    log.symlink_to("/etc/passwd")
+    assert logged(str(log), 0) == [] and size_of(str(tmp_path / "none")) == 0

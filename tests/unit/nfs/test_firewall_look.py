@@ -1,0 +1,93 @@
+"""What a machine says of its packet filters: by nft, else by iptables-legacy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.nfs import container_firewall
+
+TABLE = '{"nftables": [{"metainfo": {}}, {"table": {"family": "inet", "name": "pods"}}]}'
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory that is the whole PATH."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    program(tmp_path, "systemctl", "echo ActiveState=inactive")
+    return tmp_path
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def look(folder: Path, *, ipv6: bool = False) -> dict[str, Any]:
+    names = ("unit_file", "dropin", "nftables", "rules.nft", "rules.iptables")
+    files = {name: str(folder / name) for name in names}
+    rules = {"nft": files.pop("rules.nft"), "iptables": files.pop("rules.iptables")}
+    return container_firewall.look(
+        {"ipv6": ipv6, "table": "pods", "chain": "PODS", "unit": "x.service", "rules": rules, **files}
+    )
+
+
+NFT = """case "$*" in
+"-c -f -") read line; test "$line" = "add table inet nanoclaw_probe" || exit 1 ;;
+"-j list table inet pods") %s ;;
+*) exit 2 ;;
+esac"""
+
+
+def test_nft_is_asked_for_the_table_of_the_role(programs: Path) -> None:
+    program(programs, "nft", NFT % f"echo '{TABLE}'")
+    (programs / "rules.nft").write_text("table\n")
+    found = look(programs)
+    assert (found["backend"], found["tools"], found["rules"]) == ("nft", True, "table\n")
+    assert found["nft"][1]["table"]["name"] == "pods" and found["iptables"] == {}
+    program(programs, "nft", NFT % "exit 1")
+    assert look(programs)["nft"] == [], "the table is not there"
+
+
+LEGACY = (
+    'test "$*" = "--wait --table mangle --list-rules" || exit 2; '
+    "printf -- '-N PODS\\n-A FORWARD -j PODS\\n-A FORWARD -j PODS2\\n-A PODS -d 10.0.0.1 -j DROP\\n'"
+)
+RULES = ["-N PODS", "-A FORWARD -j PODS", "-A PODS -d 10.0.0.1 -j DROP"]
+
+
+def test_a_kernel_without_nf_tables_is_asked_by_iptables(programs: Path) -> None:
+    program(programs, "nft", "exit 1")
+    program(programs, "iptables-legacy", LEGACY)
+    (programs / "rules.iptables").write_text("*mangle\n")
+    found = look(programs)
+    assert (found["backend"], found["rules"]) == ("iptables", "*mangle\n")
+    assert found["iptables"] == {"iptables-legacy": RULES}
+
+
+def test_a_family_that_the_kernel_does_not_know_is_left_out(programs: Path) -> None:
+    program(programs, "iptables-legacy", LEGACY)
+    program(programs, "ip6tables-legacy", "exit 3")
+    assert look(programs)["iptables"] == {"iptables-legacy": RULES}
+    found = look(programs, ipv6=True)
+    assert (found["backend"], found["rules"], found["tools"]) == (None, None, True)
+
+
+def test_a_machine_without_any_has_none(programs: Path) -> None:
+    found = look(programs)
+    assert (found["backend"], found["tools"], found["nft"], found["iptables"]) == (None, False, [], {})
+
+
+@pytest.mark.parametrize("of", ["x.service", "docker.service", "nftables.service"])
+def test_units_are_what_systemd_says_of_them(of: str, programs: Path) -> None:
+    text = f"""test "$1 $2 $3 $4" = "show --property ActiveState,UnitFileState,NeedDaemonReload --" || exit 1
+test "$5" = {of} && printf 'ActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=yes\\n'
+exit 0"""
+    program(programs, "systemctl", text)
+    found = look(programs)
+    ours = of == "x.service"
+    assert (found["active"], found["enabled"], found["needs_reload"]) == (ours, ours, True)
