@@ -1,4 +1,4 @@
-"""Laws of who writes what as whom, and of the strategies that follow."""
+"""Invariants of who writes what with which ids, and of the strategies that follow."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _accepted(setting: StrategySetting, case: dict[str, Any]) -> Strategy | None
 
 
 @given(_fleets())
-def test_the_agent_is_never_root(case: dict[str, Any]) -> None:
-    """Whatever is wanted, and whatever its group; an agent of another uid may have the group root."""
+def test_agent_is_never_root(case: dict[str, Any]) -> None:
+    """Whatever the setting and its group; an agent of another uid may have the group root."""
     for setting in get_args(StrategySetting):
         if case["agent"].uid == 0:
             with pytest.raises(AccessError, match="Claude Code refuses"):
@@ -67,7 +67,7 @@ def test_the_agent_is_never_root(case: dict[str, Any]) -> None:
 
 
 @given(_hosts, _any_users)
-def test_only_an_image_makes_its_agent_root(host: Ids, image_user: Ids) -> None:
+def test_only_a_root_image_makes_its_agent_root(host: Ids, image_user: Ids) -> None:
     agent = agent_of(host, image_user)
     assert (agent.uid == 0) == (image_user.uid == 0 and host.uid in (0, 1000))
 
@@ -81,12 +81,12 @@ def test_only_an_image_makes_its_agent_root(host: Ids, image_user: Ids) -> None:
         (Ids(1001, 100), Ids(1001, 100)),
     ],
 )
-def test_only_a_host_that_is_neither_root_nor_1000_is_its_agent(host: Ids, agent: Ids) -> None:
+def test_agent_has_the_hosts_ids_unless_the_host_is_root_or_1000(host: Ids, agent: Ids) -> None:
     assert agent_of(host, Ids(1001, 1002)) == agent
 
 
 @given(_squashes(), st.builds(Ids, _uids, _uids))
-def test_a_squash_maps_whom_it_says(squash: Squash, ids: Ids) -> None:
+def test_squash_maps_exactly_the_ids_it_names(squash: Squash, ids: Ids) -> None:
     mapped = squash.map_ids(ids)
     if squash.maps == "all":
         assert mapped == squash.anonymous
@@ -98,7 +98,7 @@ def test_a_squash_maps_whom_it_says(squash: Squash, ids: Ids) -> None:
 
 
 @given(_squashes())
-def test_the_options_of_a_squash_state_it(squash: Squash) -> None:
+def test_options_of_a_squash_parse_back_to_it(squash: Squash) -> None:
     assert parse_squash(squash.options()) == squash
 
 
@@ -112,30 +112,30 @@ def _last(options: list[str], flag: str, default: bool) -> bool:
 
 
 @given(_flags)
-def test_squash_options_are_two_flags_and_of_each_the_last_counts(options: list[str]) -> None:
+def test_last_of_each_squash_flag_wins(options: list[str]) -> None:
     everybody, root = _last(options, "all_squash", False), _last(options, "root_squash", True)
     assert parse_squash(options).maps == ("all" if everybody else "root" if root else "none")
 
 
 @given(st.permutations(["all_squash", "no_root_squash", "anonuid=1000", "anongid=1000"]))
-def test_all_squash_beside_no_root_squash_is_all_squash_in_every_order(options: list[str]) -> None:
+def test_all_squash_wins_over_no_root_squash_in_any_order(options: list[str]) -> None:
     assert parse_squash(options) == Squash("all", Ids(1000, 1000))
 
 
-def test_no_options_are_the_default_of_exports_5() -> None:
+def test_no_options_mean_the_default_of_exports_5() -> None:
     assert parse_squash([]) == Squash("root", Ids(NOBODY, NOBODY))
 
 
 @pytest.mark.parametrize(
     "option", ["rw", "insecure", "anonuid", "anonuid=-2", "anonuid=node", "anonuid=9" * 3, "", "²"]
 )
-def test_no_other_option_is_a_squash(option: str) -> None:
+def test_other_options_are_refused_as_squash(option: str) -> None:
     with pytest.raises(ValueError, match="none of no_root_squash, root_squash, all_squash"):
         parse_squash([option])
 
 
 @given(_fleets())
-def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None:
+def test_auto_is_refused_only_if_every_strategy_is_refused(case: dict[str, Any]) -> None:
     chosen = _accepted("auto", case)
     possible = [access for access in get_args(StrategyName) if _accepted(access, case)]
     assert (chosen is None) == (possible == [])
@@ -143,7 +143,7 @@ def test_auto_is_refused_only_if_every_strategy_is(case: dict[str, Any]) -> None
 
 
 @given(_fleets(), _settings)
-def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting: StrategySetting) -> None:
+def test_chosen_strategy_makes_the_agent_own_sessions(case: dict[str, Any], setting: StrategySetting) -> None:
     """The collapsed rule: host and agent are one to the server, or the host is root there and chowns."""
     choice = _accepted(setting, case)
     assume(choice is not None)
@@ -163,14 +163,14 @@ def test_who_makes_sessions_makes_them_the_agents(case: dict[str, Any], setting:
 
 
 @given(_hosts, _image_users)
-def test_squashed_to_the_agent_everybodys_files_are_the_agents(host: Ids, image_user: Ids) -> None:
+def test_squash_strategy_makes_the_agent_own_every_file(host: Ids, image_user: Ids) -> None:
     agent = agent_of(host, image_user)
     squash = squash_for("squash", agent)
     assert squash.map_ids(host) == squash.map_ids(agent) == squash.map_ids(ROOT) == agent
 
 
 @given(_hosts, _image_users, _settings)
-def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user: Ids, setting: StrategySetting) -> None:
+def test_stating_the_roles_own_options_keeps_the_strategy(host: Ids, image_user: Ids, setting: StrategySetting) -> None:
     """An operator who states what the role would write anyway is not refused, and gets the same strategy."""
     agent = agent_of(host, image_user)
     choice = _accepted(setting, {"host": host, "agent": agent, "managed": True, "squash": None})
@@ -182,12 +182,12 @@ def test_what_the_role_exports_is_what_its_strategy_needs(host: Ids, image_user:
 
 
 @given(_hosts, _image_users)
-def test_a_managed_server_always_offers_squash(host: Ids, image_user: Ids) -> None:
+def test_managed_server_always_offers_squash(host: Ids, image_user: Ids) -> None:
     assert choose("auto", host, agent_of(host, image_user), managed=True, squash=None).name == "squash"
 
 
 @given(_fleets(), _settings)
-def test_every_refusal_names_ways_out_that_are_accepted(case: dict[str, Any], setting: StrategySetting) -> None:
+def test_every_refusal_names_remedies_that_are_accepted(case: dict[str, Any], setting: StrategySetting) -> None:
     try:
         choose(setting, **case)
     except AccessError as error:
@@ -215,7 +215,7 @@ def _apply(way: dict[str, Any], case: dict[str, Any], setting: StrategySetting) 
 
 
 @given(_squashes(), _hosts, _image_users, _accesses, st.booleans())
-def test_nobody_ever_becomes_root_on_the_server(
+def test_squash_to_root_and_plain_root_squash_are_refused(
     squash: Squash, host: Ids, image_user: Ids, access: StrategyName, managed: bool
 ) -> None:
     case = {"host": host, "agent": agent_of(host, image_user), "managed": managed, "squash": squash}

@@ -1,4 +1,4 @@
-"""The ways round all strategies that soak takes hosts: none is left out, and each ends where it began."""
+"""The laps of strategies in soak tests: each has every change, and ends where it began."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALL = (SQUASH, SQUASH_ROOT, NATIVE, CHOWN)
 
 
 @pytest.mark.parametrize("start", ALL, ids=str)
-def test_a_lap_has_each_change_once(start: Strategy) -> None:
+def test_lap_has_each_change_of_strategy_once(start: Strategy) -> None:
     changes = list(pairwise((start, *lap(start))))
     assert sorted(changes, key=str) == sorted(permutations(ALL, 2), key=str)
     assert changes[-1][1] == start

@@ -50,7 +50,7 @@ _OBSERVED: dict[str, Any] = {"state": "seen", "text": "", "chown": None, "mount_
 
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _groups)
-def test_the_observed_squash_means_the_same_for_each_of_them(
+def test_observed_squash_maps_every_process_as_the_server_does(
     host: Ids, image_user: Ids, squash: Squash, group: int | None
 ) -> None:
     agent = agent_of(host, image_user)
@@ -67,7 +67,7 @@ def test_the_observed_squash_means_the_same_for_each_of_them(
 
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _squashes, st.sampled_from(["auto", "squash", "chown", "native"]))
-def test_the_way_out_of_a_contradiction_is_one(
+def test_remedy_of_a_contradiction_resolves_it(
     host: Ids, image_user: Ids, squash: Squash, stated: Squash, setting: StrategySetting
 ) -> None:
     agent = agent_of(host, image_user)
@@ -100,19 +100,21 @@ def test_the_way_out_of_a_contradiction_is_one(
         (observation(), A, None),
     ],
 )
-def test_only_what_uids_and_rights_show_is_concluded(looked: ServerObservation, host: Ids, squash: Squash) -> None:
+def test_observed_squash_follows_from_uids_and_rights_alone(
+    looked: ServerObservation, host: Ids, squash: Squash
+) -> None:
     assert observed_squash(looked, host, A) == squash
 
 
 @pytest.mark.parametrize("root", ["EACCES", "EPERM"])
-def test_a_root_that_is_refused_is_not_left_as_it_is(root: str) -> None:
+def test_refused_root_contradicts_no_root_squash(root: str) -> None:
     text = contradiction(observation([1000, 1000], [1000, 1000], root), Squash("none"), A, A)
     assert (
         text is not None and f"no_root_squash would let root make anything, and the server refuses it ({root})" in text
     )
 
 
-def test_a_root_that_may_give_nothing_away_is_not_left_as_it_is() -> None:
+def test_root_that_may_not_chown_contradicts_no_root_squash() -> None:
     text = contradiction(observation([1000, 1000], [1000, 1000], "EIO", chown="EPERM"), Squash("none"), A, A)
     assert text == (
         "no_root_squash would let root chown files, and the server refuses it (EPERM): "
@@ -120,20 +122,20 @@ def test_a_root_that_may_give_nothing_away_is_not_left_as_it_is() -> None:
     )
 
 
-def test_a_server_that_was_not_observed_tells_nothing() -> None:
+def test_unobserved_server_has_no_known_squash() -> None:
     silent = ServerObservation("ETIMEDOUT", "no end within 20 s", {}, None, False, None, ["x-*, perhaps"])
     assert observed_squash(silent, ROOT, A) is None
     assert description(silent) == "not observed: no end within 20 s; left there: x-*, perhaps"
 
 
 @pytest.mark.parametrize("chown", ["EINVAL", None])
-def test_ids_that_are_lost_are_no_squash(chown: str | None) -> None:
+def test_broken_id_mapping_is_not_taken_for_a_squash(chown: str | None) -> None:
     nobody = observation([NOBODY, NOBODY], [NOBODY, NOBODY], [NOBODY, NOBODY], chown=chown)
     assert mapping_is_broken(nobody, A)
     assert observed_squash(nobody, ROOT, A) is None
 
 
-def test_everybody_as_nobody_is_a_squash_where_root_may_give_nothing_away() -> None:
+def test_all_squash_to_nobody_is_not_taken_for_broken_mapping() -> None:
     nobody = observed_by(Squash("all"), ROOT, A)
     assert not mapping_is_broken(nobody, A)
     assert observed_squash(nobody, ROOT, A) == Squash("all")
@@ -174,19 +176,19 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
         ),
     ],
 )
-def test_what_cannot_work_or_was_not_observed_is_refused(looked: ServerObservation | None, key: str, text: str) -> None:
+def test_unworkable_or_unobserved_server_is_refused(looked: ServerObservation | None, key: str, text: str) -> None:
     ((refused_key, why),) = refusals(_WISH, looked)
     assert refused_key == key and text in why
 
 
 @settings(deadline=None)
 @given(_ids | st.just(ROOT), _ids, _squashes, _groups)
-def test_what_works_is_not_refused(host: Ids, image_user: Ids, squash: Squash, group: int | None) -> None:
+def test_working_server_is_not_refused(host: Ids, image_user: Ids, squash: Squash, group: int | None) -> None:
     agent = agent_of(host, image_user)
     for stated in (None, squash):
         assert list(refusals(Wish("/vol", "auto", host, agent, stated), observed_by(squash, host, agent, group))) == []
 
 
-def test_restricted_chown_does_not_matter_where_nothing_is_given_away() -> None:
+def test_restricted_chown_is_accepted_where_nothing_is_chowned() -> None:
     native = replace(_WISH, host=A)
     assert list(refusals(native, replace(_RESTRICTED, made={**_RESTRICTED.made, "host": [1000, 1000]}))) == []

@@ -77,19 +77,19 @@ def outcome(case: Case, action: Action) -> str | None:
         ),
     ],
 )
-def test_rows_that_were_observed(case: Case, action: Action, expected: str) -> None:
+def test_outcome_is_the_one_observed_on_real_kernels(case: Case, action: Action, expected: str) -> None:
     assert outcome(case, action) == expected
 
 
 @pytest.mark.parametrize(
     ("known", "expected"), [(None, "allowed"), ({}, "EACCES"), ({1500: frozenset({30})}, "allowed")]
 )
-def test_with_manage_gids_the_servers_groups_count(known: dict[int, frozenset[int]] | None, expected: str) -> None:
+def test_manage_gids_uses_the_servers_groups(known: dict[int, frozenset[int]] | None, expected: str) -> None:
     case = Case(HOST, A, Storage("nfs4", NONE, known), Node(Ids(0, 30), 0o775), groups=frozenset({30}))
     assert outcome(case, "host creates the session directory") == expected
 
 
-def test_sixteen_groups_travel() -> None:
+def test_only_sixteen_groups_travel_over_nfs() -> None:
     tree = Node(Ids(0, 30), 0o775)
     for others, expected in ((15, "allowed"), (16, "EACCES")):
         case = Case(HOST, A, Storage("nfs3", NONE), tree, groups=frozenset({30, *range(2, 2 + others)}))
@@ -108,7 +108,7 @@ def test_sixteen_groups_travel() -> None:
         (Node(A, 0o755), None, "outbound.db was never made"),
     ],
 )
-def test_who_writes_a_database_needs_its_directory_too(
+def test_writing_a_database_needs_write_access_to_its_directory(
     session: Node | None, database: Node | None, expected: str | None
 ) -> None:
     """SQLite makes a journal beside it."""
@@ -130,7 +130,7 @@ def test_chown_of_an_uncreated_session_fails_with_enoent() -> None:
         assert (answer.errno, answer.reason) == ("ENOENT", f"{_NAMES['session']} was never made")
 
 
-def test_chown_needs_search_permission_on_the_way_to_the_tree() -> None:
+def test_chown_needs_search_permission_on_parent_directories() -> None:
     life = _Life(Case(HOST, A, LOCAL, Node(ROOT, 0o700)))
     life.nodes["like"] = Node(HOST, 0o755)
     answer = life.judge("host chowns the tree to the agent")
@@ -165,13 +165,13 @@ def test_an_owner_may_chown_only_to_one_of_its_own_groups(
         assert caught.value.answer.errno == expected
 
 
-def test_a_set_group_id_directory_gives_its_group_to_what_is_made_in_it() -> None:
+def test_setgid_directory_passes_its_group_to_new_entries() -> None:
     case = Case(A, Ids(1001, 30), Storage("local"), Node(Ids(1000, 30), 0o2775))
     denied = live(case)["agent touches .heartbeat"]  # 0777 less the umask leaves the group r-x
     assert (denied.errno, "1000:30 2755" in denied.reason) == ("EACCES", True)
 
 
-def test_ids_of_containers_that_docker_maps() -> None:
+def test_docker_maps_container_ids_by_its_mode() -> None:
     plain = Case(ROOT, A, Storage("local"), Node(ROOT, 0o755))
     assert plain.agent == A
     assert Case(ROOT, A, Storage("local"), Node(ROOT, 0o755), docker="userns-remap").agent == Ids(101_000, 101_000)
@@ -179,14 +179,14 @@ def test_ids_of_containers_that_docker_maps() -> None:
     assert rootless.agent == Ids(101_499, 101_499)
 
 
-def test_a_rootless_root_is_the_daemons_user_and_its_group_that_users_group() -> None:
+def test_rootless_root_has_the_ids_of_the_daemons_user() -> None:
     daemon = Ids(1000, 100)
     mapped = [Case(daemon, user, LOCAL, TREE, docker="rootless").agent for user in (ROOT, Ids(0, 1), Ids(1, 0))]
     assert mapped == [daemon, Ids(1000, 100_000), Ids(100_000, 100)]
 
 
 @pytest.mark.parametrize(("docker", "last"), [("userns-remap", MAPPED_IDS - 1), ("rootless", MAPPED_IDS)])
-def test_docker_maps_no_more_ids_than_it_has(docker: Docker, last: int) -> None:
+def test_docker_maps_no_more_ids_than_its_subordinate_range(docker: Docker, last: int) -> None:
     agent = Case(ROOT, Ids(last, last), LOCAL, TREE, docker=docker).agent
     assert agent == Ids(100_000 + MAPPED_IDS - 1, 100_000 + MAPPED_IDS - 1)
     for beyond in (Ids(last + 1, 0), Ids(0, last + 1), Ids(HIGHEST_ID, HIGHEST_ID)):
@@ -220,13 +220,13 @@ def test_docker_maps_no_more_ids_than_it_has(docker: Docker, last: int) -> None:
         (lambda: Node(ROOT, 0o10000), "mode 10000 does not exist"),
     ],
 )
-def test_what_does_not_exist_is_an_error(make: Callable[[], object], says: str) -> None:
+def test_unknown_value_is_an_error(make: Callable[[], object], says: str) -> None:
     with pytest.raises(IdentityError, match=re.escape(says)):
         make()
 
 
 @given(_ids, _users, _kinds, st.sampled_from([0o755, 0o700, 0o2775]))
-def test_squash_to_the_agent_makes_new_sessions_right_at_creation(
+def test_squash_to_the_agent_makes_new_sessions_writable_at_once(
     host: Ids, image_user: Ids, kind: FileSystem, mode: int
 ) -> None:
     agent = agent_of(host, image_user) if host.uid else image_user
@@ -263,7 +263,7 @@ HOST_ACTIONS = [action for action in ACTIONS if action.startswith("host")]
 
 
 @given(_chown_cases(), st.lists(st.sampled_from(HOST_ACTIONS)), st.booleans())
-def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
+def test_no_host_action_after_a_chown_takes_the_tree_from_the_agent(
     case: Case, actions: list[Action], used: bool
 ) -> None:
     chown: Action = (
@@ -276,7 +276,7 @@ def test_after_a_chown_no_action_of_the_host_takes_the_tree_from_the_agent(
     assert {action: life[action].reason for action in AGENT if life[action].outcome != "allowed"} == {}
 
 
-def test_what_is_there_keeps_its_owner_when_it_is_created_again() -> None:
+def test_creating_an_existing_entry_again_keeps_its_owner() -> None:
     """O_CREAT and mkdir -p: a host that is root and makes everything anew takes nothing back."""
     chowned = Case(ROOT, A, LOCAL, TREE, chown_by="host")
     again = live(chowned, (*CREATED, "host chowns the tree to the agent", *CREATED, "agent writes outbound.db"))
@@ -292,14 +292,16 @@ def test_what_is_there_keeps_its_owner_when_it_is_created_again() -> None:
 
 
 @given(_ids, _ids, st.none() | _squashes)
-def test_every_answer_has_a_reason_and_only_denials_an_errno(host: Ids, image_user: Ids, squash: Squash | None) -> None:
+def test_every_answer_has_a_reason_and_only_denials_have_an_errno(
+    host: Ids, image_user: Ids, squash: Squash | None
+) -> None:
     for answer in live(Case(host, image_user, Storage("nfs4", squash), Node(ROOT, 0o755))).values():
         assert answer.reason
         assert (answer.errno is not None) == (answer.outcome == "denied")
 
 
 @pytest.mark.parametrize("wrong", [-1, HIGHEST_ID + 1, 2**40])
-def test_ids_that_do_not_exist_are_errors(wrong: int) -> None:
+def test_invalid_ids_are_errors(wrong: int) -> None:
     with pytest.raises(IdentityError, match="does not exist"):
         Ids(wrong, 0)
     with pytest.raises(IdentityError, match="does not exist"):

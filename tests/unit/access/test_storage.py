@@ -23,7 +23,7 @@ TO_AGENT, ROOT_TO_AGENT, NONE = Squash("all", A), Squash("root", A), Squash("non
         (None, Process("host", HOST, frozenset({0})), HOST, frozenset({0})),
     ],
 )
-def test_a_server_maps_the_group_root_as_it_maps_root(
+def test_server_squashes_group_root_as_it_squashes_root(
     squash: Squash | None, process: Process, ids: Ids, groups: frozenset[int]
 ) -> None:
     acting = Storage("nfs4", squash).acting(process)
@@ -31,7 +31,7 @@ def test_a_server_maps_the_group_root_as_it_maps_root(
     assert Storage("local", squash).acting(process) == process
 
 
-def test_sixteen_groups_travel_and_a_server_that_knows_better_takes_its_own() -> None:
+def test_server_uses_sixteen_groups_or_its_own_with_manage_gids() -> None:
     many = Process("host", HOST, frozenset(range(2, 40)))
     assert Storage("nfs3", NONE).acting(many).groups == frozenset(range(2, 18))
     known = Storage("nfs3", ROOT_TO_AGENT, {HOST.uid: frozenset({0, *range(50, 80)})})
@@ -49,11 +49,11 @@ def test_sixteen_groups_travel_and_a_server_that_knows_better_takes_its_own() ->
         (Process("other", Ids(7, 7), frozenset({1000})), 1, "others"),
     ],
 )
-def test_the_first_class_that_fits_counts(process: Process, bits: int, owner: str) -> None:
+def test_first_matching_permission_class_decides(process: Process, bits: int, owner: str) -> None:
     assert process.rights(Node(A, 0o6751)) == (bits, owner)
 
 
-def test_a_process_is_described_by_its_ids() -> None:
+def test_process_is_described_by_its_ids() -> None:
     host, root = Process("the host process", HOST), Process("root", ROOT)
     assert Storage("local").says(host) == "the host process acts as 1500:1501"
     assert Storage("nfs4", ROOT_TO_AGENT).says(host) == "the host process acts as 1500:1501"
@@ -66,18 +66,18 @@ def test_a_process_is_described_by_its_ids() -> None:
 
 
 @pytest.mark.parametrize("mode", [0, 0o7777])
-def test_a_mode_has_four_digits(mode: int) -> None:
+def test_mode_has_four_octal_digits(mode: int) -> None:
     assert Node(ROOT, mode).mode == mode
 
 
 @pytest.mark.parametrize(("mode", "text"), [(-1, "-1"), (0o10000, "10000")])
-def test_a_mode_that_does_not_exist_is_refused(mode: int, text: str) -> None:
+def test_invalid_mode_is_refused(mode: int, text: str) -> None:
     with pytest.raises(IdentityError, match=f"^mode {text} does not exist: modes go from 0 to 7777$"):
         Node(ROOT, mode)
 
 
 @pytest.mark.parametrize("groups", [{-1: frozenset({1})}, {1: frozenset({-1})}, {1: frozenset({1 << 32})}])
-def test_groups_of_a_server_are_ids(groups: dict[int, frozenset[int]]) -> None:
+def test_invalid_group_ids_are_refused(groups: dict[int, frozenset[int]]) -> None:
     with pytest.raises(IdentityError, match="does not exist"):
         Storage("nfs3", NONE, groups)
     with pytest.raises(IdentityError, match="does not exist"):

@@ -1,4 +1,4 @@
-"""The strategies that are chosen, and the ways out of refusals, are lives of sessions that the model allows."""
+"""Chosen strategies, and the remedies of refusals, allow every action of a session."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def changed(fleet: dict[str, Any], way: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(_fleets())
-def test_what_is_chosen_lets_every_session_live_and_no_agent_be_root(fleet: dict[str, Any]) -> None:
+def test_chosen_strategy_allows_every_session_and_no_root_agent(fleet: dict[str, Any]) -> None:
     try:
         access = chosen(fleet)
     except AccessError:
@@ -102,7 +102,7 @@ def test_what_is_chosen_lets_every_session_live_and_no_agent_be_root(fleet: dict
 
 
 @given(_fleets())
-def test_every_way_out_of_a_refusal_lets_every_session_live(fleet: dict[str, Any]) -> None:
+def test_every_remedy_of_a_refusal_allows_every_session(fleet: dict[str, Any]) -> None:
     try:
         chosen(fleet)
     except AccessError as refused:
@@ -121,13 +121,13 @@ def test_every_way_out_of_a_refusal_lets_every_session_live(fleet: dict[str, Any
         (TO_AGENT, [{"nanoclaw_image_uid": 1000}]),
     ],
 )
-def test_an_agent_that_is_root_is_shown_all_that_has_to_change(squash: Squash | None, ways: list[Any]) -> None:
+def test_refusal_of_a_root_agent_names_every_needed_change(squash: Squash | None, ways: list[Any]) -> None:
     with pytest.raises(AccessError) as refused:
         choose("auto", A, Ids(0, 1000), managed=False, squash=squash)
     assert refused.value.ways == ways
 
 
-def test_no_way_out_is_a_strategy_of_which_nobody_knows_whether_it_works() -> None:
+def test_no_remedy_is_a_strategy_with_unknown_effect() -> None:
     with pytest.raises(AccessError) as refused:
         choose("squash", ROOT, A, managed=False, squash=None)
     assert refused.value.ways == [{"pods_export_options": list(TO_AGENT.options())}]

@@ -30,12 +30,12 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
-def test_an_access_is_chosen_or_refused_with_this_text(case: dict[str, Any]) -> None:
+def test_strategy_is_chosen_or_refused_with_this_text(case: dict[str, Any]) -> None:
     stated = {key: case[key] for key in ("chosen", "why", "refused", "ways") if key in case}
     assert outcome(case) == stated
 
 
-def test_the_role_exports_with_what_an_access_needs() -> None:
+def test_exports_have_the_squash_that_the_strategy_needs() -> None:
     agent, of_root = Ids(1000, 1001), Ids(1000, 0)
     assert squash_for("squash", agent) == Squash("all", agent)
     assert squash_for("native", agent) == Squash("root", agent)
@@ -61,7 +61,7 @@ TEXTS: dict[Action, str] = {
 
 
 @pytest.mark.parametrize("action", TEXTS)
-def test_what_a_session_needs_and_may_not_is_named_with_what_an_operator_meets(action: Action) -> None:
+def test_denied_need_is_named_with_its_symptom(action: Action) -> None:
     agent = Ids(1000, 1000)
     life = expected_life("native", agent, agent, None)
     assert obstacle(life) is None
@@ -71,7 +71,7 @@ def test_what_a_session_needs_and_may_not_is_named_with_what_an_operator_meets(a
     assert obstacle({**life, action: unknown}) == f"not known: {TEXTS[action]}"
 
 
-def test_all_needs_have_a_text_and_who_chowns_has_one_too() -> None:
+def test_every_need_and_every_chowner_has_a_text() -> None:
     assert set(NEEDED) == set(TEXTS)
     assert {action: text for action, text in CANNOT.items() if action not in TEXTS} == {
         f"{who} chowns the tree to the agent": f"the {long} cannot chown sessions to the agent"
@@ -79,7 +79,7 @@ def test_all_needs_have_a_text_and_who_chowns_has_one_too() -> None:
     }
 
 
-def test_the_life_under_chown_begins_in_a_tree_of_roots_with_a_guard() -> None:
+def test_chown_strategy_starts_with_roots_tree_and_a_guard() -> None:
     root, agent = Ids(0, 0), Ids(1000, 1000)
     guarded: Action = "guard chowns the tree to the agent"
     for squash in (None, Squash("none")):

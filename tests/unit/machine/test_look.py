@@ -1,4 +1,4 @@
-"""Many questions in one round trip: each program answers as if it were asked alone, and none stops the others."""
+"""Many requests in one round trip: each program replies as if it ran alone, and none stops the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ask(room: Path, **programs: str) -> tuple[list[Any], str]:
-    """What a look answers, and what stands on its standard error."""
+    """The replies of a look, and its standard error."""
     for name, text in programs.items():
         (room / f"{name}.py").write_text(f"import json, os, sys\n{text}\n")
     entries = [f"room.{name}" for name in programs]
@@ -54,7 +54,7 @@ def ask(room: Path, **programs: str) -> tuple[list[Any], str]:
 SAYS = "print(json.loads(sys.argv[1])['n'], sys.stdin.read())"
 
 
-def test_each_program_gets_its_request_and_its_payload(room: Path) -> None:
+def test_each_program_receives_its_request_and_payload(room: Path) -> None:
     assert ask(room, one=SAYS, two=SAYS)[0] == ["0 for room.one\n", "1 for room.two\n"]
 
 
@@ -67,22 +67,22 @@ def test_each_program_gets_its_request_and_its_payload(room: Path) -> None:
         ("sys.exit(3)", "room.bad: 3"),
     ],
 )
-def test_a_program_that_fails_is_no_answer_and_the_others_answer(room: Path, fails: str, why: str) -> None:
+def test_failed_program_has_no_reply_and_the_others_reply(room: Path, fails: str, why: str) -> None:
     replies, errors = ask(room, one=SAYS, bad=fails, two=SAYS)
     assert replies == ["0 for room.one\n", None, "2 for room.two\n"]
     assert why in errors
 
 
-def test_a_program_that_ends_with_status_0_has_answered(room: Path) -> None:
+def test_program_that_exits_with_status_0_has_replied(room: Path) -> None:
     assert ask(room, one="print('done'); sys.exit(0)")[0] == ["done\n"]
 
 
-def test_what_one_program_changes_of_its_process_is_not_the_next_ones(room: Path) -> None:
+def test_process_changes_of_one_program_do_not_reach_the_next(room: Path) -> None:
     changes = "os.chdir('/'); os.umask(0o077); os.environ['LC_ALL'] = 'x'; sys.stdout.close()"
     tells = "print(os.environ['LC_ALL'], oct(os.umask(0)))"
     (_, second), _ = ask(room, one=changes, two=tells)
     assert second.startswith("C.UTF-8 ") and "0o77" not in second
 
 
-def test_output_of_children_is_the_programs_own(room: Path) -> None:
+def test_output_of_children_belongs_to_their_program(room: Path) -> None:
     assert ask(room, one="os.system('echo from a child')", two=SAYS)[0] == ["from a child\n", "1 for room.two\n"]

@@ -1,4 +1,4 @@
-"""What is installed from elsewhere is what it is said to be: NodeSource's key, pnpm's package."""
+"""Verification of what comes from elsewhere: the key of NodeSource, the package of pnpm."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def armoured(data: bytes) -> bytes:
 
 def trust(tmp_path: Path, data: bytes, fingerprint: str = FINGERPRINT) -> subprocess.CompletedProcess[str]:
     (tmp_path / "key.new").write_bytes(data)
-    asked = {"new": str(tmp_path / "key.new"), "path": str(tmp_path / "key"), "fingerprint": fingerprint}
-    words = [*entry_argv("machine.trust_key"), json.dumps(asked)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    request = {"new": str(tmp_path / "key.new"), "path": str(tmp_path / "key"), "fingerprint": fingerprint}
+    argv = [*entry_argv("machine.trust_key"), json.dumps(request)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("data", [WHOLE, armoured(WHOLE)], ids=["binary", "armour"])
-def test_the_key_that_is_known_is_trusted(tmp_path: Path, data: bytes) -> None:
+def test_known_key_is_trusted(tmp_path: Path, data: bytes) -> None:
     done = trust(tmp_path, data)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "key").read_bytes() == data and not (tmp_path / "key.new").exists()
@@ -68,7 +68,7 @@ def test_the_key_that_is_known_is_trusted(tmp_path: Path, data: bytes) -> None:
     ],
     ids=["another", "two", "two blocks", "other data", "version", "cut off", "no key", "empty", "a page", "no base64"],
 )
-def test_another_key_or_more_than_the_key_is_not_trusted(tmp_path: Path, data: bytes) -> None:
+def test_another_key_or_extra_data_is_not_trusted(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "key").write_bytes(b"the one before")
     done = trust(tmp_path, data)
     assert done.returncode != 0 and f"{FINGERPRINT} is expected" in done.stderr
@@ -76,7 +76,7 @@ def test_another_key_or_more_than_the_key_is_not_trusted(tmp_path: Path, data: b
 
 
 @given(st.binary(max_size=60))
-def test_whatever_is_downloaded_is_a_key_or_a_plain_error(data: bytes) -> None:
+def test_any_download_is_a_key_or_a_plain_error(data: bytes) -> None:
     for text in (data, bytes([0xC6]) + data, bytes([0x99]) + data, armoured(data)):
         try:
             assert len(fingerprint_of(text)) == 40
@@ -85,7 +85,7 @@ def test_whatever_is_downloaded_is_a_key_or_a_plain_error(data: bytes) -> None:
 
 
 @given(st.sampled_from([0, 1, 191, 192, 8383, 8384, 70_000]))
-def test_lengths_of_packets_are_read_in_each_form(length: int) -> None:
+def test_packet_lengths_are_parsed_in_each_form(length: int) -> None:
     body = b"x" * length
     forms = [bytes([0xC2, 255]) + length.to_bytes(4, "big"), bytes([0x80 | 2 << 2 | 2]) + length.to_bytes(4, "big")]
     if length < 192:
@@ -98,7 +98,7 @@ def test_lengths_of_packets_are_read_in_each_form(length: int) -> None:
 
 @pytest.mark.parametrize("first", [bytes([0xC2, 255]), bytes([0x80 | 2 << 2 | 2])], ids=["new form", "old form"])
 @pytest.mark.parametrize("octet", range(4))
-def test_each_octet_of_a_length_counts(first: bytes, octet: int) -> None:
+def test_every_octet_of_a_packet_length_counts(first: bytes, octet: int) -> None:
     """A packet that says more than there is ends the file, however little its last octets say."""
     length = bytearray(4)
     length[octet] = 1
@@ -111,7 +111,7 @@ def test_each_octet_of_a_length_counts(first: bytes, octet: int) -> None:
 
 
 @pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg makes the key that this compares with")
-def test_a_fingerprint_is_that_which_gpg_says(tmp_path: Path) -> None:
+def test_fingerprint_equals_the_one_gpg_prints(tmp_path: Path) -> None:
     home = {**os.environ, "GNUPGHOME": str(tmp_path)}
     tmp_path.chmod(0o700)
     quiet = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
@@ -126,12 +126,12 @@ def test_a_fingerprint_is_that_which_gpg_says(tmp_path: Path) -> None:
     subprocess.run(["gpgconf", "--kill", "all"], env=home, check=True)
 
 
-def test_the_fingerprint_of_nodesource_is_one_of_version_4() -> None:
+def test_nodesource_fingerprint_is_a_version_4_fingerprint() -> None:
     assert len(NODESOURCE_KEY) == 40 and int(NODESOURCE_KEY, 16) and NODESOURCE_KEY.upper() == NODESOURCE_KEY
 
 
 NPM = """#!/bin/sh
-echo "$*" >> "{folder}/asked"
+echo "$*" >> "{folder}/calls"
 case $1 in
 pack) echo pnpm > "$5/pnpm-10.33.0.tgz" ;;
 esac
@@ -143,32 +143,32 @@ DIGEST = hashlib.sha512(b"pnpm\n").hexdigest()
 def install(tmp_path: Path, digest: str | None, status: int = 0) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     (tmp_path / "npm").write_text(NPM.format(folder=tmp_path, status=status))
     (tmp_path / "npm").chmod(0o755)
-    words = program_argv("machine.install_pnpm", {"version": "10.33.0", "digest": digest})
+    argv = program_argv("machine.install_pnpm", {"version": "10.33.0", "digest": digest})
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
-    return done, (tmp_path / "asked").read_text().splitlines()
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+    return done, (tmp_path / "calls").read_text().splitlines()
 
 
-def test_pnpm_is_installed_without_its_scripts_where_the_project_names_no_digest(tmp_path: Path) -> None:
-    done, asked = install(tmp_path, None)
-    assert done.returncode == 0 and asked == ["install --global --ignore-scripts --no-audit --no-fund pnpm@10.33.0"]
+def test_pnpm_without_a_digest_is_installed_without_scripts(tmp_path: Path) -> None:
+    done, calls = install(tmp_path, None)
+    assert done.returncode == 0 and calls == ["install --global --ignore-scripts --no-audit --no-fund pnpm@10.33.0"]
 
 
 @pytest.mark.parametrize("digest", [f"sha512.{DIGEST}", f"sha512.{DIGEST.upper()}"])
-def test_pnpm_with_the_right_digest_is_installed_from_the_file_that_was_checked(tmp_path: Path, digest: str) -> None:
-    done, asked = install(tmp_path, digest)
+def test_pnpm_with_the_right_digest_is_installed_from_the_verified_file(tmp_path: Path, digest: str) -> None:
+    done, calls = install(tmp_path, digest)
     assert done.returncode == 0, done.stderr
-    assert asked[0].startswith("pack --ignore-scripts") and asked[1].startswith("install --global --ignore-scripts")
-    assert asked[1].endswith("/pnpm-10.33.0.tgz")
+    assert calls[0].startswith("pack --ignore-scripts") and calls[1].startswith("install --global --ignore-scripts")
+    assert calls[1].endswith("/pnpm-10.33.0.tgz")
 
 
 @pytest.mark.parametrize("digest", ["sha512." + "0" * 128, f"sha1.{'0' * 40}", f"md5.{'0' * 32}"])
 def test_pnpm_with_another_digest_is_not_installed(tmp_path: Path, digest: str) -> None:
-    done, asked = install(tmp_path, digest)
-    assert done.returncode != 0 and len(asked) == 1 and "packageManager names" in done.stderr
+    done, calls = install(tmp_path, digest)
+    assert done.returncode != 0 and len(calls) == 1 and "packageManager names" in done.stderr
 
 
-def test_an_npm_that_fails_is_seen(tmp_path: Path) -> None:
+def test_failing_npm_fails_the_program(tmp_path: Path) -> None:
     assert install(tmp_path, None, status=3)[0].returncode != 0
 
 
@@ -183,14 +183,14 @@ def test_an_npm_that_fails_is_seen(tmp_path: Path) -> None:
         ("yarn@4.0.0", (None, None)),
     ],
 )
-def test_a_project_names_a_version_and_a_digest(
+def test_package_json_names_a_pnpm_version_and_digest(
     tmp_path: Path, text: str, expected: tuple[str | None, str | None]
 ) -> None:
     (tmp_path / "package.json").write_text(json.dumps({"packageManager": text}))
     assert pinned(str(tmp_path)) == expected
 
 
-def test_no_program_has_npm_run_scripts_of_what_it_installs_for_all() -> None:
+def test_no_program_lets_npm_run_scripts_of_global_packages() -> None:
     for path in sorted(PODS.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert '"npm"' not in text or path.name == "install_pnpm.py" or '"install"' not in text, path.name

@@ -17,23 +17,23 @@ from tests.programs import entry_argv, program_argv
 
 def write(path: Path, content: bytes, **more: Any) -> subprocess.CompletedProcess[bytes]:
     me = {"uid": os.getuid(), "gid": os.getgid()}
-    told = json.dumps({"path": str(path), "mode": "0640", "validate": [], **me, **more})
-    words = [*entry_argv("machine.write_file"), told]
-    return subprocess.run(words, input=content, capture_output=True, timeout=60)
+    request = json.dumps({"path": str(path), "mode": "0640", "validate": [], **me, **more})
+    argv = [*entry_argv("machine.write_file"), request]
+    return subprocess.run(argv, input=content, capture_output=True, timeout=60)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_has_its_content_and_mode_and_nothing_is_left(tmp_path: Path) -> None:
+def test_file_has_content_and_mode_and_no_temporary_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "new/deep/file"
     assert write(path, b"one\n\xff\x00").returncode == 0
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"one\n\xff\x00", 0o640)
     assert names(path.parent) == ["file"]
 
 
-def test_an_old_file_is_replaced_at_once(tmp_path: Path) -> None:
+def test_existing_file_is_replaced_atomically(tmp_path: Path) -> None:
     """Who has the old one open goes on to read it: it is another inode."""
     path = tmp_path / "file"
     path.write_text("old\n")
@@ -43,7 +43,7 @@ def test_an_old_file_is_replaced_at_once(tmp_path: Path) -> None:
     assert path.read_text() == "new\n"
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_symlink_is_replaced_and_not_followed(tmp_path: Path) -> None:
     target, path = tmp_path / "target", tmp_path / "file"
     target.write_text("untouched\n")
     path.symlink_to(target)
@@ -51,7 +51,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert (path.is_symlink(), path.read_text(), target.read_text()) == (False, "new\n", "untouched\n")
 
 
-def test_a_checker_sees_the_new_file_with_its_mode(tmp_path: Path) -> None:
+def test_checker_gets_the_new_file_with_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old\n")
     look = 'test "$(cat "$1")" = new && test "$(stat -c %a "$1")" = 640 && test "$(cat "$2")" = old'
@@ -60,7 +60,7 @@ def test_a_checker_sees_the_new_file_with_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("validate", "said"),
+    ("validate", "message"),
     [
         (["sh", "-c", "echo line 3 is wrong; exit 1"], b"file was not changed: sh says\nline 3 is wrong\n"),
         (["sh", "-c", "echo and here why >&2; exit 2"], b"and here why"),
@@ -68,34 +68,34 @@ def test_a_checker_sees_the_new_file_with_its_mode(tmp_path: Path) -> None:
         (["/nonexistent/checker", "{}"], b"/nonexistent/checker"),
     ],
 )
-def test_what_a_checker_refuses_leaves_the_old_file(validate: list[str], said: bytes, tmp_path: Path) -> None:
+def test_refused_content_leaves_the_old_file(validate: list[str], message: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old\n")
     done = write(path, b"new secret\n", validate=validate)
     assert done.returncode != 0
-    assert said in done.stderr and b"secret" not in done.stderr + done.stdout
+    assert message in done.stderr and b"secret" not in done.stderr + done.stdout
     assert (path.read_text(), names(tmp_path)) == ("old\n", ["file"])
 
 
-def test_what_a_checker_refuses_makes_no_new_file(tmp_path: Path) -> None:
+def test_refused_content_creates_no_file(tmp_path: Path) -> None:
     assert write(tmp_path / "file", b"new\n", validate=["false"]).returncode != 0
     assert names(tmp_path) == []
 
 
-def test_a_directory_in_the_place_of_the_file_stays(tmp_path: Path) -> None:
+def test_directory_at_the_files_path_is_kept(tmp_path: Path) -> None:
     (tmp_path / "file/kept").mkdir(parents=True)
     assert write(tmp_path / "file", b"new\n").returncode != 0
     assert (names(tmp_path), names(tmp_path / "file")) == (["file"], ["kept"])
 
 
-def test_a_file_in_the_place_of_a_directory_above_stays(tmp_path: Path) -> None:
+def test_file_at_a_parent_directorys_path_is_kept(tmp_path: Path) -> None:
     (tmp_path / "above").write_text("a file\n")
     assert write(tmp_path / "above/file", b"new\n").returncode != 0
     assert (tmp_path / "above").read_text() == "a file\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
-def test_a_file_goes_to_its_owner_before_it_has_its_name(tmp_path: Path) -> None:
+def test_file_has_its_owner_before_it_has_its_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     look = 'test "$(stat -c %u:%g "$1")" = 1234:1235'
     assert write(path, b"x\n", uid=1234, gid=1235, validate=["sh", "-c", look, "sh", "{}"]).returncode == 0
@@ -103,15 +103,15 @@ def test_a_file_goes_to_its_owner_before_it_has_its_name(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
-def test_a_full_disk_leaves_the_old_file_and_no_piece_of_the_new(tmp_path: Path) -> None:
-    told = {"path": f"{tmp_path}/file", "mode": "0644", "uid": 0, "gid": 0, "validate": []}
-    write = shlex.join(program_argv("machine.write_file", told))
+def test_full_disk_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
+    request = {"path": f"{tmp_path}/file", "mode": "0644", "uid": 0, "gid": 0, "validate": []}
+    write = shlex.join(program_argv("machine.write_file", request))
     script = (
         f"mount -t tmpfs -o size=64k tmpfs {tmp_path} && echo old > {tmp_path}/file && "
         f'head -c 1000000 /dev/zero | {write}; echo "status $?"; ls -A {tmp_path}; '
         f"cat {tmp_path}/file"
     )
-    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["status", "1", "file", "old"], done.stderr
     assert "No space left on device" in done.stderr

@@ -37,7 +37,7 @@ LEFT_OUT = "def pytest_collection_modifyitems(items): del items[1:]\n"
 REASONS = ("gpg", "Node", "root and nft", "cc")
 
 REAL = {
-    "tests/unit/machine/test_supply.py::test_a_fingerprint_is_that_which_gpg_says": "gpg",
+    "tests/unit/machine/test_supply.py::test_fingerprint_equals_the_one_gpg_prints": "gpg",
     "tests/unit/lab/test_registers.py::test_registers_that_are_too_short_are_filled_up": "C compiler",
     "tests/unit/nfs/test_mount_unit.py::test_names_are_those_of_systemd_escape": "systemd-escape",
     "tests/unit/service/test_unit_files.py::test_systemd_accepts_every_unit": "systemd-analyze",

@@ -54,7 +54,6 @@ NAMES_PENDING = frozenset(
         "tests/unit/common",
         "tests/unit/guard",
         "tests/unit/host",
-        "tests/unit/machine",
         "tests/unit/migration",
         "tests/unit/nfs",
         "tests/unit/ownership",
