@@ -1,8 +1,8 @@
-"""Backs up the database of a NanoClaw v1, which may serve meanwhile: SQLite's online backup, checked.
+"""Back up the database of a NanoClaw v1, which may serve meanwhile: SQLite's online backup, checked.
 
-Argument: {"v1": project root, "to": directory}. Puts messages.db into it, 0600 and root's, in one rename, after
-`PRAGMA integrity_check` has passed on it. v1 is not written (files/pods/v1/database.py). A backup that is there
-already is replaced: it is that of the attempt that goes on. Answer: {"bytes", "sha256"}.
+Argument: {"v1": project root, "to": directory}. Creates messages.db there, 0600 and owned by root, in one rename, after
+`PRAGMA integrity_check` has passed. Writes nothing in v1 (files/pods/v1/database.py). Replaces a backup that is there:
+it belongs to the attempt that is resumed. Answer: {"bytes", "sha256"}.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from typing import Any
 
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
-from files.pods.v1.database import BESIDE, DATABASE, UnreadError, contents, files_of
-from files.pods.v1.snapshot_dir import view
+from files.pods.v1.database import BESIDE, DATABASE, contents, files_of
+from files.pods.v1.queries import UnreadError
+from files.pods.v1.snapshot_dir import enter_read_only
 
 SECONDS = 3 * 3600
 GROWTH = 1 << 30
-"""What v1 may write meanwhile."""
+"""Bytes that v1 may write meanwhile."""
 PAGES = 4096
-"""Copied at once; v1 may write between two such parts, and SQLite begins again where it did."""
+"""Copied in one step; if v1 writes between two steps, SQLite restarts the copy."""
 
 
-def backed_up(uri: str, to: str) -> None:
+def back_up(uri: str, to: str) -> None:
+    """Copy a database and check the copy; raise UnreadError if it is not sound."""
     source, copy = sqlite3.connect(uri, uri=True, timeout=30), sqlite3.connect(to)
     with contextlib.closing(source), contextlib.closing(copy):
         source.backup(copy, pages=PAGES)
@@ -39,17 +41,17 @@ def backed_up(uri: str, to: str) -> None:
             raise UnreadError(f"the backup is not sound: {answer}")
 
 
-def made(v1: str, new: str) -> None:
-    """Fills the new directory. To be called in a process of its own, whose mounts it changes."""
-    root, scratch = view(v1, new)
+def fill(v1: str, new: str) -> None:
+    """Fill the new directory. Call it in a child process: it changes the mounts of its process."""
+    root, scratch = enter_read_only(v1, new)
     bound_writes(f"{root}/store", scratch)
     os.mkdir(f"{scratch}/copy")
-    contents(f"{root}/store", f"{scratch}/copy", lambda uri: backed_up(uri, f"{scratch}/{DATABASE}"))
+    contents(f"{root}/store", f"{scratch}/copy", lambda uri: back_up(uri, f"{scratch}/{DATABASE}"))
     shutil.rmtree(f"{scratch}/copy")
 
 
 def bound_writes(store: str, scratch: str) -> None:
-    """Has no file of this process grow beyond what the database's own say, which has to have room."""
+    """Limit the size of files that this process writes to the database's size, for which there must be space."""
     there = files_of(store)
     size = sum(there[suffix].st_size for suffix in BESIDE[:3] if suffix in there)
     free = os.statvfs(scratch)
@@ -60,6 +62,7 @@ def bound_writes(store: str, scratch: str) -> None:
 
 
 def digest_of(path: str) -> str:
+    """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while part := file.read(1 << 20):
@@ -68,22 +71,25 @@ def digest_of(path: str) -> str:
 
 
 def remove(path: str) -> None:
-    """Whatever an earlier run left there: a directory, a file or a link."""
+    """Remove a directory, a file or a link that an earlier run left."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)
 
 
-def main(told: dict[str, Any]) -> dict[str, Any]:
-    to, new = told["to"], f"{told['to']}.new"
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Make the backup; return its size and digest."""
+    to, new = request["to"], f"{request['to']}.new"
     remove(new)
     os.makedirs(to, mode=0o700, exist_ok=True)
     os.makedirs(new, mode=0o700)
-    done = run_as(ROOT, SECONDS, lambda: made(told["v1"], new), MAX_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: fill(request["v1"], new), MAX_MEMORY)
     if "value" not in done:
         remove(new)
-        sys.exit(escape_control(f"{told['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
+        sys.exit(
+            escape_control(f"{request['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}")
+        )
     os.chmod(f"{new}/{DATABASE}", 0o600)
     with open(f"{new}/{DATABASE}", "rb") as file:
         os.fsync(file.fileno())

@@ -29,36 +29,36 @@ DROP_BOUND, NO_NEW_RIGHTS = 24, 38
 
 
 class AbsentError(Exception):
-    """The directory is not there, or a link stands in its way. What else is missing is another error."""
+    """The directory is missing, or a link is on its path. Anything else that is missing is another error."""
 
 
 def needs_of(program: str) -> list[str]:
-    """The path of a program and of each library that its loader loads (ldd(1))."""
+    """Return the paths of a program and of the libraries that its loader loads (ldd(1))."""
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=20, check=True).stdout
     return [program, *re.findall(r"(?:=>|^)\s*(/\S+) \(0x", listed, re.MULTILINE)]
 
 
 def directory_below(top: str, *path: str) -> int | None:
     """Open a directory below `top` without following a link; None where there is none."""
-    handle = open_directory(top)
+    fd = open_directory(top)
     for part in path:
         try:
-            below = os.open(part, OPEN_DIRECTORY, dir_fd=handle)
+            below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
         except OSError as error:
             if error.errno not in GONE:
                 raise
             return None
         finally:
-            os.close(handle)
-        handle = below
-    return handle
+            os.close(fd)
+        fd = below
+    return fd
 
 
 def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
-    """Go on in a root that holds one directory, read-only at SOURCE, and some files at their own paths.
+    """Enter a root that holds one directory, read-only at SOURCE, and some files at their own paths.
 
-    Nothing else of the file system can be reached. A program that is started then has of root's rights only that to
-    read. Raises AbsentError where the directory is gone.
+    Nothing else of the file system can be reached. Programs that start in it keep one capability of root: to read.
+    Raises AbsentError if the directory is gone.
     """
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         capabilities = range(int(file.read()) + 1)
@@ -83,7 +83,7 @@ def confine(top: str, path: tuple[str, ...], files: list[str]) -> None:
 
 
 def enter_root(place: str) -> None:
-    """Have a mount take the place of the root directory: what lay there is out of reach by any path."""
+    """Make a mount the root directory: no path leads to the old root any more."""
     os.chdir(place)
     check(LIBC.mount(b".", b"/", None, MOVE, None))
     os.chroot(".")
@@ -91,6 +91,7 @@ def enter_root(place: str) -> None:
 
 
 def bind_read_only(source: str, target: str, flags: int) -> None:
+    """Bind-mount a file or directory read-only in the new root."""
     place = f"/tmp{target}".encode()
     check(LIBC.mount(source.encode(), place, None, MS_BIND, None))
     check(LIBC.mount(None, place, None, flags, None))

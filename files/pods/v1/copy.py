@@ -1,14 +1,14 @@
-"""Copies what a NanoClaw v1 has of groups, conversations, pairing, skills to v2, with rsync(1).
+"""Copy groups, conversations, pairing and skills of a NanoClaw v1 to v2 with rsync(1).
 
 Argument: {"v1": project root, "root": v2's, "user", "uid", "gid": of the host user, "v1_home": home with v1's
-allow-lists or null, "hard_links": whether they are kept, "final": bool, "seconds"}. Root reads, the host user writes:
-what v2 has is born as the host makes it, on any file system. What is there already is only touched where it differs;
-what v1 has no more goes. Kept: links (as links), times, modes, nested .git; hard links but where files of one name
-alone can be given to the agent. Left: sockets, pipes and devices, node_modules, logs of groups, skills that v2 has
-itself. Never touched in v2: memory and configuration, which NanoClaw's own steps write.
+allow-lists or null, "hard_links": whether they are kept, "final": bool, "seconds"}. Root reads and the host user
+writes, so that v2's files have the host's owner from the start, on any file system. It writes only files that differ,
+and deletes files that v1 no longer has. Kept: links (as links), times, modes, nested .git; hard links, unless only
+files with one link can be chowned to the agent. Skipped: sockets, pipes and devices, node_modules, logs of groups,
+skills that v2 has itself. Never written in v2: memory and configuration, which NanoClaw's own steps write.
 
-Agents write in each directory that is read: its reader sees nothing else of this machine (files/pods/v1/confine.py).
-What vanishes meanwhile is tried again, and while v1 serves (not `final`) it is left to the last copy.
+Agents write in each directory that is read, so its reader sees nothing else of this machine (files/pods/v1/confine.py).
+A copy is tried again if files vanish meanwhile. While v1 serves (not `final`), the last copy makes up for them.
 Answer: {"bytes": sent, "seconds": spent}.
 """
 
@@ -33,41 +33,42 @@ from files.pods.v1.confine import directory_below
 from files.pods.v1.rsync_confined import RsyncError, pull
 
 OWN = ("CLAUDE.md", "CLAUDE.local.md", "CLAUDE.global.md", "container.json", "logs/")
-"""At the top of a group: made by NanoClaw's own steps from v1's, or left."""
+"""At the top of a group: NanoClaw's own steps make them from v1's, or they are skipped."""
 TRIES = 4
 
 
 class Copier:
-    """No link on the way to a source is followed: agents of v1 write in its tree, and root reads here."""
+    """Copy as root without following a link on the path to a source: agents of v1 write in its tree."""
 
-    def __init__(self, asked: dict[str, Any]) -> None:
-        self.asked = asked
-        self.end = time.monotonic() + asked["seconds"]
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.end = time.monotonic() + request["seconds"]
         self.bytes = 0
-        self.top = os.path.realpath(asked["v1"])
+        self.top = os.path.realpath(request["v1"])
         os.close(open_directory(self.top))
 
     def folders(self, *path: str) -> list[str]:
-        """The directories in a directory of v1; links do not count."""
-        handle = directory_below(self.top, *path)
-        if handle is None:
+        """Return the directories in a directory of v1, without links."""
+        fd = directory_below(self.top, *path)
+        if fd is None:
             return []
         try:
-            with os.scandir(handle) as entries:
+            with os.scandir(fd) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         finally:
-            os.close(handle)
+            os.close(fd)
 
-    def is_there(self, *path: str) -> bool:
-        handle = directory_below(self.top, *path)
-        if handle is not None:
-            os.close(handle)
-        return handle is not None
+    def exists(self, *path: str) -> bool:
+        """Return whether v1 has a directory."""
+        fd = directory_below(self.top, *path)
+        if fd is not None:
+            os.close(fd)
+        return fd is not None
 
     def copy(self, source: tuple[str, ...], target: str, *options: str) -> None:
-        """What is in one directory of v1. One that vanished meanwhile is none."""
-        ids = (self.asked["uid"], self.asked["gid"])
-        kept = "-rlptH" if self.asked["hard_links"] else "-rlpt"
+        """Copy one directory of v1; skip one that has vanished."""
+        ids = (self.request["uid"], self.request["gid"])
+        kept = "-rlptH" if self.request["hard_links"] else "-rlpt"
         for tries_left in reversed(range(TRIES)):
             left = self.end - time.monotonic()
             if left <= 0:
@@ -76,76 +77,78 @@ class Copier:
                 self.bytes += pull(self.top, source, target, [kept, *options], ids, left)
                 return
             except FileNotFoundError:
-                if not self.is_there(*source):
+                if not self.exists(*source):
                     return
-                failed = f"{'/'.join(source)} comes and goes"
+                failed = f"{'/'.join(source)} vanishes and comes back"
             except RsyncError as error:
                 failed = f"rsync to {target} ({error})"
                 if not error.vanished:
                     sys.exit(failed)
-            if not tries_left and self.asked["final"]:
+            if not tries_left and self.request["final"]:
                 sys.exit(failed)
             time.sleep(0.2)
 
-    def everything(self) -> None:
-        root = self.asked["root"]
+    def copy_all(self) -> None:
+        """Copy groups, conversations, pairing, skills and the mount allow-list."""
+        root = self.request["root"]
         for folder in self.folders("groups"):
-            made = [f"--exclude=/{name}" for name in OWN]
-            self.copy(("groups", folder), f"{root}/groups/{folder}/", "--delete", "--exclude=node_modules/", *made)
+            excluded = [f"--exclude=/{name}" for name in OWN]
+            self.copy(("groups", folder), f"{root}/groups/{folder}/", "--delete", "--exclude=node_modules/", *excluded)
         skills = self.own_skills()
         for folder, group in self.agent_groups().items():
-            self.conversations(folder, group, skills)
-        if self.is_there("store", "auth"):
+            self.copy_conversations(folder, group, skills)
+        if self.exists("store", "auth"):
             self.copy(("store", "auth"), f"{root}/store/auth/", "--delete", "--chmod=D0700,F0600")
         for name in self.folders("container", "skills"):
             if name not in skills:
                 self.copy(("container", "skills", name), f"{root}/container/skills/{name}/", "--delete")
-        self.allow_list()
+        self.copy_allow_list()
 
     def own_skills(self) -> list[str]:
-        """The skills of v2's own source, as the host user's git lists them."""
-        root = self.asked["root"]
+        """Return the skills of v2's own source, as the host user's git lists them."""
+        root = self.request["root"]
         listed = self.as_host(lambda: Tree(root).names("ls-tree", "-z", "--name-only", "HEAD", "container/skills/"))
         return sorted(os.path.basename(path) for path in listed)
 
     def as_host(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns as the host user, whose tree v2's is."""
-        answer = run_as((self.asked["uid"], self.asked["gid"]), 60, work)
+        """Return the result of `work` as the host user, who owns v2's tree."""
+        answer = run_as((self.request["uid"], self.request["gid"]), 60, work)
         if "value" not in answer:
-            sys.exit(f"{self.asked['root']}: {answer['text']}")
+            sys.exit(f"{self.request['root']}: {answer['text']}")
         return answer["value"]
 
     def agent_groups(self) -> dict[str, str]:
-        """v2's agent groups by folder."""
+        """Return v2's agent groups by folder."""
 
         def read() -> dict[str, str]:
-            database = sqlite3.connect(f"file:{self.asked['root']}/data/v2.db?mode=rw", uri=True, timeout=30)
+            database = sqlite3.connect(f"file:{self.request['root']}/data/v2.db?mode=rw", uri=True, timeout=30)
             try:
                 return dict(database.execute("SELECT folder, id FROM agent_groups"))
             finally:
                 database.close()
 
-        found: dict[str, str] = self.as_host(read)
-        return found
+        agents: dict[str, str] = self.as_host(read)
+        return agents
 
-    def conversations(self, folder: str, group: str, skills: list[str]) -> None:
+    def copy_conversations(self, folder: str, group: str, skills: list[str]) -> None:
+        """Copy the .claude of a group, and its conversations to where v2's agents look."""
         source = ("data", "sessions", folder, ".claude")
-        if not self.is_there(*source):
+        if not self.exists(*source):
             return
-        target = f"{self.asked['root']}/data/v2-sessions/{group}/.claude-shared"
-        # v2 links the skills that its checkout has; a copy in their place would be the old one for ever.
+        target = f"{self.request['root']}/data/v2-sessions/{group}/.claude-shared"
+        # v2 links the skills of its checkout; a copy in their place would stay the old version.
         linked = {*skills, *self.folders("container", "skills")}
-        left = [f"--exclude=/skills/{name}" for name in sorted(linked)]
-        self.copy(source, f"{target}/", "--delete", "--exclude=/projects/-workspace-agent", *left)
-        talks = (*source, "projects", "-workspace-group")
-        # A link that an agent left in v1 is a link in v2: nothing is written through one.
-        if self.is_there(*talks) and self.as_host(lambda: is_plain(target, "projects", "-workspace-agent")):
-            # v1's agents worked in /workspace/group, v2's work in /workspace/agent; a conversation goes by its place.
-            self.copy(talks, f"{target}/projects/-workspace-agent/", "--delete")
+        excluded = [f"--exclude=/skills/{name}" for name in sorted(linked)]
+        self.copy(source, f"{target}/", "--delete", "--exclude=/projects/-workspace-agent", *excluded)
+        conversations = (*source, "projects", "-workspace-group")
+        # A link that an agent left in v1 is a link in v2: write nothing through it.
+        if self.exists(*conversations) and self.as_host(lambda: is_plain(target, "projects", "-workspace-agent")):
+            # v1's agents worked in /workspace/group, v2's work in /workspace/agent; the path names a conversation.
+            self.copy(conversations, f"{target}/projects/-workspace-agent/", "--delete")
 
-    def allow_list(self) -> None:
-        """v1's mount allow-list, which its owner reads and the host user writes, where v2's home has none."""
-        home = self.asked["v1_home"]
+    def copy_allow_list(self) -> None:
+        """Copy v1's mount allow-list, if v2's home has none: its owner reads, the host user writes."""
+        home = self.request["v1_home"]
         if not home:
             return
         name = ".config/nanoclaw/mount-allowlist.json"
@@ -154,16 +157,17 @@ class Copier:
         if "value" not in read:
             sys.exit(f"{home}/{name}: {read['text']}")
         if read["value"] is not None:
-            target = f"{pwd.getpwuid(self.asked['uid']).pw_dir}/{name}"
+            target = f"{pwd.getpwuid(self.request['uid']).pw_dir}/{name}"
             self.as_host(lambda: None if os.path.lexists(target) else write(target, read["value"]))
 
 
 def write(path: str, text: str) -> None:
+    """Write a file, 0600."""
     replace(path, text.encode(), 0o600)
 
 
 def is_plain(above: str, *path: str) -> bool:
-    """Whether no part of a path below a directory is a link; what is not there yet is none."""
+    """Return whether no part of a path below a directory is a link; a missing part is none."""
     for part in path:
         above = f"{above}/{part}"
         if os.path.islink(above):
@@ -172,10 +176,10 @@ def is_plain(above: str, *path: str) -> bool:
 
 
 if __name__ == "__main__":
-    begun = time.monotonic()
+    started = time.monotonic()
     copier = Copier(json.loads(sys.argv[1]))
     try:
-        copier.everything()
+        copier.copy_all()
     except subprocess.TimeoutExpired as late:
-        sys.exit(f"no end of the copies in time: {late}")
-    print(json.dumps({"bytes": copier.bytes, "seconds": round(time.monotonic() - begun, 1)}))
+        sys.exit(f"the copies did not finish in time: {late}")
+    print(json.dumps({"bytes": copier.bytes, "seconds": round(time.monotonic() - started, 1)}))

@@ -1,6 +1,6 @@
-"""What the trees of a NanoClaw v1 hold: how much, and what NanoClaw's own migration passes over or stumbles on.
+"""Count the trees of a NanoClaw v1: their size, and entries that NanoClaw's own migration skips or fails on.
 
-For programs that import it. Names are counted, no content is read.
+For programs that import it. It counts names and reads no content.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from files.pods.trees.entry import Rule, open_directory
 from files.pods.trees.walk import Walk
 from files.pods.v1.snapshot_dir import TREES, kind_of
 
-NOBODYS = Rule(-1, -1, frozenset(), frozenset())
+NO_OWNER = Rule(-1, -1, frozenset(), frozenset())
 SAMPLES = 3
 WITHIN = (".git", "node_modules")
-"""Directories that are counted as one thing, whatever they hold."""
+"""Directories that count as one thing, whatever they hold."""
 NO_LINKS = {
     "store": re.compile("auth"),
     "groups": re.compile("[^/]+"),
     "data": re.compile("sessions(/[^/]+(/.claude(/projects(/-workspace-group)?)?)?)?"),
 }
-"""What is read in v1 only where no link leads to it."""
+"""Paths in v1 that are read only if they are no links."""
 WRITTEN_BY_V2 = re.compile("[^/]+/(CLAUDE.local.md|CLAUDE.global.md|container.json)")
 """In groups."""
 
 
 class Count(Walk):
-    """One pass over a tree; nothing is given to anybody."""
+    """Count one tree in one walk, and change nothing."""
 
     def __init__(self, root: int, tree: str) -> None:
-        super().__init__(root, NOBODYS, apply=False)
+        super().__init__(root, NO_OWNER, apply=False)
         self.tree, self.groups = tree, tree == "groups"
         self.bytes = self.entries = 0
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
-        seen = os.stat(name, dir_fd=self.frames[-1].fd, follow_symlinks=False)
+        info = os.stat(name, dir_fd=self.frames[-1].fd, follow_symlinks=False)
         self.entries += 1
-        if stat.S_ISREG(seen.st_mode):
-            self.bytes += seen.st_size
-        kind = self.kind(name, seen.st_mode)
+        if stat.S_ISREG(info.st_mode):
+            self.bytes += info.st_size
+        kind = self.kind(name, info.st_mode)
         if kind and not any(frame.name in WITHIN for frame in self.frames[1:]):
-            self.note(kind, self.path_of(name))
-        if self.is_in_the_way(name, seen.st_mode):
-            self.note("in the way", self.path_of(name))
+            self.record(kind, self.path_of(name))
+        if self.is_in_the_way(name, info.st_mode):
+            self.record("in the way", self.path_of(name))
         yield from super().visit(name)
 
     def kind(self, name: str, mode: int) -> str | None:
-        """What is worth counting: links, and in groups what NanoClaw's own copy leaves out at every depth."""
+        """Return what an entry counts as: a link, or in groups what NanoClaw's own copy skips at every depth."""
         depth = len(self.frames)  # 1 at the top of the tree, 2 in the folder of a group
         if stat.S_ISLNK(mode):
             return "link"
@@ -67,14 +67,15 @@ class Count(Walk):
         return {"CLAUDE.md": "memory", "logs": "logs"}.get(name) if depth > 2 else None
 
     def is_in_the_way(self, name: str, mode: int) -> bool:
-        """Whether an account of the migration would miss it, every time."""
+        """Return whether the audit of the migration would report it as lost, every time."""
         if len(self.frames) > 5:  # nothing of NO_LINKS lies deeper
             return False
         if stat.S_ISLNK(mode) and NO_LINKS[self.tree].fullmatch(self.path_of(name)):
             return True
         return self.groups and WRITTEN_BY_V2.fullmatch(self.path_of(name)) is not None
 
-    def note(self, kind: str, path: str) -> None:
+    def record(self, kind: str, path: str) -> None:
+        """Count an entry, and keep the first few paths."""
         self.counts[kind] += 1
         known = self.samples.setdefault(kind, [])
         if len(known) < SAMPLES:
@@ -82,7 +83,7 @@ class Count(Walk):
 
 
 def count(root: str, tree: str) -> dict[str, Any]:
-    """tasks.model.migration.v1_state.Tree as JSON."""
+    """Return tasks.model.migration.v1_state.Tree as JSON."""
     state = kind_of(f"{root}/{tree}")
     if state != "there":
         return {"state": state, "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
@@ -90,7 +91,7 @@ def count(root: str, tree: str) -> dict[str, Any]:
         walk = Count(open_directory(f"{root}/{tree}"), tree)
         for verdict, name in walk:
             if verdict.isupper():  # an error's name
-                walk.note("unreadable", walk.path_of(name))
+                walk.record("unreadable", walk.path_of(name))
     except PermissionError:
         return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
     return {
@@ -103,4 +104,5 @@ def count(root: str, tree: str) -> dict[str, Any]:
 
 
 def counts(root: str) -> dict[str, Any]:
+    """Count all trees of an install."""
     return {tree: count(root, tree) for tree in TREES}

@@ -1,13 +1,13 @@
-"""Makes the view of a NanoClaw v1: a small directory in the form of an install, for NanoClaw's own migration steps.
+"""Make a snapshot of a NanoClaw v1: a small directory in the form of an install, for NanoClaw's own migration steps.
 
-Argument: {"v1": project root, "to": directory of the view, on a local file system, "user", "uid", "gid": of the host
-user, whose it is}. Answer: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}],
-"left": [{"what", "why"}], "bytes"}. The view holds store/messages.db (rows as v1_rows changes them), the memory of each
-folder in groups, an empty data/sessions/F for each registered group, .env, package.json, and the credentials that
-NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
+Argument: {"v1": project root, "to": directory of the snapshot, on a local file system, "user", "uid", "gid": of the
+host user, who owns it}. Answer: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}],
+"left": [{"what", "why"}], "bytes"}. The snapshot holds store/messages.db (rows as files/pods/v1/rows.py converts them),
+the memory of each folder in groups, an empty data/sessions/F for each registered group, .env, package.json, and the
+credentials that NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
 
-It is made beside `to` and takes its place in one step: an end at any moment leaves the old view, or the new one whole,
-and what is beside it is removed by the next run.
+It is built beside `to` and replaces it in one rename: an interrupted run leaves the old snapshot or the whole new one,
+and the next run removes the rest.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from files.pods.common.read_untrusted import open_regular, read_chunks, read_unt
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY
-from files.pods.v1.database import DATABASE, UnreadError, contents, files_of
-from files.pods.v1.rows import presented, tables_of, write_tables
-from files.pods.v1.snapshot_dir import TREES, kind_of, view
+from files.pods.v1.database import DATABASE, contents, files_of
+from files.pods.v1.queries import UnreadError
+from files.pods.v1.rows import convert, tables_of, write_tables
+from files.pods.v1.snapshot_dir import TREES, enter_read_only, kind_of
 
 SECONDS = 900
 LARGEST_FILE, MOST_COPIED = 64 << 20, 512 << 20
-"""Of one file, and of all: what is in the view is memory and credentials."""
+"""Of one file, and of all: the snapshot has memory and credentials."""
 MOST_ENTRIES, MOST_LEVELS = 50_000, 20
 SESSIONS = "data/sessions"
 CREDENTIALS = (
@@ -45,62 +46,63 @@ CREDENTIALS = (
 """Where NanoClaw's step channel-auth.ts looks (shared.ts); store/auth is not among them."""
 
 
-def made(v1: str, new: str) -> dict[str, Any]:
-    """Fills the new view. To be called in a process of its own, whose mounts it changes."""
-    root, to = view(v1, new)
+def fill(v1: str, new: str) -> dict[str, Any]:
+    """Fill the new snapshot. Call it in a child process: it changes the mounts of its process."""
+    root, to = enter_read_only(v1, new)
     kinds = {tree: kind_of(f"{root}/{tree}") for tree in TREES}
-    if strange := [f"{tree}: {kind}" for tree, kind in kinds.items() if kind not in ("there", "absent")]:
-        raise UnreadError(f"not a directory that can be read: {', '.join(strange)}")
+    if invalid := [f"{tree}: {kind}" for tree, kind in kinds.items() if kind not in ("there", "absent")]:
+        raise UnreadError(f"not a directory that can be read: {', '.join(invalid)}")
     if kinds["store"] != "there" or "" not in files_of(f"{root}/store"):
         raise UnreadError(f"store/{DATABASE} is not there")
     os.makedirs(f"{to}/store/scratch")
-    rows, answer = presented(contents(f"{root}/store", f"{to}/store/scratch", tables_of))
+    rows, answer = convert(contents(f"{root}/store", f"{to}/store/scratch", tables_of))
     shutil.rmtree(f"{to}/store/scratch")
     write_tables(f"{to}/store/{DATABASE}", rows)
-    top, room = os.open(root, OPEN_DIRECTORY), Room()
-    copy_entry(top, "package.json", f"{to}/package.json", room, deep=False)
+    top, quota = os.open(root, OPEN_DIRECTORY), Quota()
+    copy_entry(top, "package.json", f"{to}/package.json", quota, deep=False)
     copy_env(top, f"{to}/.env")
     os.makedirs(f"{to}/groups")
     for name, folder in folders(top, "groups"):
         os.mkdir(f"{to}/groups/{name}")
-        room.enter(f"groups/{name}")
-        copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", room, deep=False)
+        quota.count(f"groups/{name}")
+        copy_entry(folder, "CLAUDE.md", f"{to}/groups/{name}/CLAUDE.md", quota, deep=False)
         os.close(folder)
-    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"), room)
+    copy_sessions(top, to, answer.pop("folders"), answer.pop("busy"), quota)
     return answer
 
 
-class Room:
-    """What may still be copied. Agents say how much there is."""
+class Quota:
+    """Limit what is copied: agents decide how much there is."""
 
     def __init__(self) -> None:
         self.bytes, self.entries = MOST_COPIED, MOST_ENTRIES
 
-    def enter(self, path: str) -> None:
+    def count(self, path: str) -> None:
+        """Count an entry; raise UnreadError for one too many."""
         self.entries -= 1
         if self.entries < 0:
-            raise UnreadError(f"{escape_control(path)}: there are more than {MOST_ENTRIES} entries to be copied")
+            raise UnreadError(f"{escape_control(path)}: there are more than {MOST_ENTRIES} entries to copy")
 
-    def write(self, handle: int, to: str) -> None:
+    def write(self, fd: int, to: str) -> None:
         """Copy an open file, and close it."""
         with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:
-            for piece in read_chunks(handle, min(LARGEST_FILE, self.bytes)):
+            for piece in read_chunks(fd, min(LARGEST_FILE, self.bytes)):
                 self.bytes -= copy.write(piece)
 
 
-def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], room: Room) -> None:
+def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], quota: Quota) -> None:
     """Make empty directories, one for each session, and copy credentials, some of which lie among them.
 
     NanoClaw's own step makes a session for each directory. v1 makes the directory with a group's first message, so
     registered groups without one get theirs here.
 
-    + busy: folders of groups with tasks: what lies there under a channel's name is the agent's
+    + busy: folders of groups with tasks: files there under a channel's name are the agent's
     """
     agents = set(busy)
     os.makedirs(f"{to}/{SESSIONS}")
     for name, folder in folders(top, SESSIONS):
-        room.enter(f"{SESSIONS}/{name}")
-        if is_there_in(folder, ".claude"):
+        quota.count(f"{SESSIONS}/{name}")
+        if exists_in(folder, ".claude"):
             agents.add(name)
         os.makedirs(f"{to}/{SESSIONS}/{name}")
         os.close(folder)
@@ -112,41 +114,41 @@ def copy_sessions(top: int, to: str, registered: list[str], busy: list[str], roo
         if (above == SESSIONS and name in agents) or (directory := descend(top, above)) is None:
             continue
         os.makedirs(f"{to}/{above}", exist_ok=True)
-        copy_entry(directory, name, f"{to}/{path}", room, deep=True)
+        copy_entry(directory, name, f"{to}/{path}", quota, deep=True)
         os.close(directory)
 
 
 def descend(top: int, path: str) -> int | None:
-    """Opens a directory below another without following a link; None where there is none."""
-    handle = os.open(".", OPEN_DIRECTORY, dir_fd=top)
+    """Open a directory below another without following a link; None if there is none."""
+    fd = os.open(".", OPEN_DIRECTORY, dir_fd=top)
     for part in filter(None, path.split("/")):
         try:
-            below: int | None = os.open(part, OPEN_DIRECTORY, dir_fd=handle)
+            below: int | None = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
         except OSError as error:
             if error.errno not in GONE:
                 raise
             below = None
         finally:
-            os.close(handle)
+            os.close(fd)
         if below is None:
             return None
-        handle = below
-    return handle
+        fd = below
+    return fd
 
 
 def folders(top: int, path: str) -> Iterable[tuple[str, int]]:
-    """The directories in a directory, each with a handle that the caller closes."""
+    """Yield the directories in a directory, each with an fd that the caller closes."""
     above = descend(top, path)
     if above is None:
         return
     for name in sorted(os.listdir(above)):
-        if (handle := descend(above, name)) is not None:
-            yield name, handle
+        if (fd := descend(above, name)) is not None:
+            yield name, fd
     os.close(above)
 
 
 def copy_env(top: int, to: str) -> None:
-    """Write what v1 goes by of its .env, a line each: NanoClaw's own step takes the last line, even an empty one."""
+    """Write the entries of .env that v1 uses, a line each: NanoClaw's own step takes the last line, even if empty."""
     try:
         text = read_untrusted_bytes(".env", top).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
@@ -158,7 +160,8 @@ def copy_env(top: int, to: str) -> None:
         file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def is_there_in(directory: int, name: str) -> bool:
+def exists_in(directory: int, name: str) -> bool:
+    """Return whether a directory has an entry."""
     try:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -166,31 +169,31 @@ def is_there_in(directory: int, name: str) -> bool:
     return True
 
 
-def copy_entry(directory: int, name: str, to: str, room: Room, *, deep: bool, level: int = 0) -> None:
-    """Copies a regular file, or with `deep` a directory; anything else, and links, are passed over."""
-    room.enter(to)
+def copy_entry(directory: int, name: str, to: str, quota: Quota, *, deep: bool, level: int = 0) -> None:
+    """Copy a regular file, or with `deep` a directory; skip links and anything else."""
+    quota.count(to)
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
         if stat.S_ISREG(mode):
-            room.write(open_regular(name, directory), to)
+            quota.write(open_regular(name, directory), to)
         elif stat.S_ISDIR(mode) and deep:
             if level > MOST_LEVELS:
-                raise UnreadError(f"{escape_control(to)} lies too deep to be copied")
-            handle = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
+                raise UnreadError(f"{escape_control(to)} lies too deep to copy")
+            fd = os.open(name, OPEN_DIRECTORY, dir_fd=directory)
             os.makedirs(to, exist_ok=True)
-            with os.scandir(handle) as entries:
+            with os.scandir(fd) as entries:
                 for entry in entries:
-                    copy_entry(handle, entry.name, f"{to}/{entry.name}", room, deep=True, level=level + 1)
-            os.close(handle)
+                    copy_entry(fd, entry.name, f"{to}/{entry.name}", quota, deep=True, level=level + 1)
+            os.close(fd)
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise UnreadError(f"{escape_control(to)} is too large to be copied ({error.strerror})") from error
+            raise UnreadError(f"{escape_control(to)} is too large to copy ({error.strerror})") from error
         if error.errno not in (*GONE, errno.EINVAL):
             raise
 
 
-def give_view(new: str, uid: int, gid: int) -> int:
-    """Makes a view that nobody else could reach so far the host user's. Returns its size in bytes."""
+def chown_snapshot(new: str, uid: int, gid: int) -> int:
+    """Chown a snapshot, which nobody else could reach so far, to the host user. Return its size in bytes."""
     size = 0
     for above, _directories, files in os.walk(new, topdown=False):
         for name in files:
@@ -202,10 +205,11 @@ def give_view(new: str, uid: int, gid: int) -> int:
     return size
 
 
-def put_in_place(new: str, to: str) -> None:
-    handle = os.open(new, OPEN_DIRECTORY)
-    check(LIBC.syncfs(handle))  # whole on the disk, too, before it counts
-    os.close(handle)
+def publish(new: str, to: str) -> None:
+    """Replace the snapshot with the new one in one rename, and remove the old one."""
+    fd = os.open(new, OPEN_DIRECTORY)
+    check(LIBC.syncfs(fd))  # complete on the disk before the rename
+    os.close(fd)
     if not os.path.lexists(to):
         os.rename(new, to)
         return
@@ -213,8 +217,9 @@ def put_in_place(new: str, to: str) -> None:
     shutil.rmtree(new)
 
 
-def extract(told: dict[str, Any]) -> dict[str, Any]:
-    to = told["to"].rstrip("/")
+def extract(request: dict[str, Any]) -> dict[str, Any]:
+    """Make the snapshot; return what was converted and skipped."""
+    to = request["to"].rstrip("/")
     above, name = os.path.split(to)
     new = f"{above}/.{name}.new"
     if kind_of(to) not in ("there", "absent"):
@@ -224,12 +229,12 @@ def extract(told: dict[str, Any]) -> dict[str, Any]:
     if os.path.lexists(new):
         shutil.rmtree(new)
     os.mkdir(new, 0o700)
-    done = run_as(ROOT, SECONDS, lambda: made(told["v1"], new), MAX_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: fill(request["v1"], new), MAX_MEMORY)
     if "value" not in done:
         shutil.rmtree(new)
-        sys.exit(escape_control(f"{told['v1']}: {done['text'] or done['error']}"))
-    size = give_view(new, told["uid"], told["gid"])
-    put_in_place(new, to)
+        sys.exit(escape_control(f"{request['v1']}: {done['text'] or done['error']}"))
+    size = chown_snapshot(new, request["uid"], request["gid"])
+    publish(new, to)
     return {**done["value"], "bytes": size}
 
 

@@ -1,7 +1,7 @@
-"""Where a NanoClaw v1 may lie on a machine: for programs that import it.
+"""Find installs of NanoClaw v1 on a machine: for programs that import it.
 
-Nobody's word counts for "auto" but root's and the host user's: others could plant an install, with a mount allow-list
-of their own. Theirs are listed.
+"auto" trusts only root and the host user: others could plant an install with their own mount allow-list. Their installs
+are listed, and not used.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ AUTO = "auto"
 
 
 def every_home() -> tuple[list[tuple[int, str]], list[str]]:
-    """The homes of this machine, with their users; and the mounts of homes that were not looked into: a silent server.
+    """Return the homes of this machine with their users, and the mounts of homes with a silent server.
 
-    NSS does not enumerate every user (sssd.conf(5), enumerate), so what lies in /home counts too, as /home/DOMAIN/USER.
+    NSS does not enumerate every user (sssd.conf(5), enumerate), so directories in /home and /home/DOMAIN count too.
     """
     table = mount_table()
     above = [] if may_hang("/home", table) else [f"/home/{name}" for name in folders_in("/home")]
@@ -56,79 +56,82 @@ def every_home() -> tuple[list[tuple[int, str]], list[str]]:
 
 
 def homes_with_units(homes: list[tuple[int, str]]) -> dict[int, list[str]]:
-    """The homes that have units of a user's manager, by uid."""
-    found: dict[int, list[str]] = {}
+    """Return the homes that have units of a user's manager, by uid."""
+    homes_by_uid: dict[int, list[str]] = {}
     for uid, home in homes:
         if any(os.path.isdir(f"{home}/{units}") for units in USER_UNITS):
-            found.setdefault(uid, []).append(home)
-    return found
+            homes_by_uid.setdefault(uid, []).append(home)
+    return homes_by_uid
 
 
 def candidates(where: str, root: str, uid: int, homes: list[tuple[int, str]]) -> list[dict[str, Any]]:
-    """The install that a setting names, or all that root or the host user may mean.
+    """Return the install that a setting names, or for "auto" all candidates.
 
     + where: "auto", or a directory
     + root: the project root of v2; NanoClaw's own migration looks beside it
     + uid: the host user's
     """
     if where != AUTO:
-        return [judged(os.path.realpath(where), ["nanoclaw_v1_dir"])]
+        return [describe(os.path.realpath(where), ["nanoclaw_v1_dir"])]
     above = os.path.dirname(root)
     beside = [f"{above}/{name}" for name in folders_in(above) if name != os.path.basename(root)]
-    found = [(path, f"beside {root}") for path in beside if has_database(path) and not is_v2(path)]
+    pairs = [(path, f"beside {root}") for path in beside if has_database(path) and not is_v2(path)]
     ours = [home for user, home in homes if user in (0, uid)]
-    found += [one for place in (above, *ours) for one in by_pid_file(place)]
-    seen = [(path, by) for path, by in found if not is_of(path, {0, uid})]
-    trusted = [one for one in found if one not in seen]
+    pairs += [one for place in (above, *ours) for one in by_pid_file(place)]
+    untrusted = [(path, by) for path, by in pairs if not is_of(path, {0, uid})]
+    trusted = [one for one in pairs if one not in untrusted]
     for manager in (None, *sorted({0, uid})):
         trusted += by_units(manager, [home for user, home in homes if user == manager])
     trusted += by_processes({0, uid})
-    return [*gathered(trusted, trusted=True), *gathered(seen, {path for path, _ in trusted}, trusted=False)]
+    return [*collect(trusted, trusted=True), *collect(untrusted, {path for path, _ in trusted}, trusted=False)]
 
 
 def others_installs(uid: int, homes: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
-    """Installs that users other than root and the host user run, or seem to."""
+    """Return installs that users other than root and the host user may run."""
     users = {user for user, _ in homes} | set(running_users())
     users -= {0, uid}
-    found = [one for user, home in homes if user in users for one in by_pid_file(home)]
+    pairs = [one for user, home in homes if user in users for one in by_pid_file(home)]
     for user in sorted(users):
-        found += by_units(user, [home for owner, home in homes if owner == user])
-    found += by_processes(users)
-    return [one for one in gathered(found, set(known), trusted=False) if one["kind"] in ("v1", "absent")]
+        pairs += by_units(user, [home for owner, home in homes if owner == user])
+    pairs += by_processes(users)
+    return [one for one in collect(pairs, set(known), trusted=False) if one["kind"] in ("v1", "absent")]
 
 
 def is_of(path: str, users: set[int]) -> bool:
-    """Whether a directory is one of these users', and no other may write it."""
+    """Return whether one of these users owns a directory, and not everybody may write it."""
     info = os.lstat(path)
     return info.st_uid in users and not info.st_mode & stat.S_IWOTH
 
 
-def by_pid_file(place: str) -> list[tuple[str, str]]:
-    paths = sorted(glob.glob(f"{glob.escape(place)}/*/nanoclaw.pid"))
+def by_pid_file(directory: str) -> list[tuple[str, str]]:
+    """Return the installs below a directory that have a pid file."""
+    paths = sorted(glob.glob(f"{glob.escape(directory)}/*/nanoclaw.pid"))
     return [(os.path.realpath(os.path.dirname(path)), f"by {path}") for path in paths]
 
 
 def has_database(path: str) -> bool:
+    """Return whether a directory has v1's database."""
     return os.path.isfile(f"{path}/store/messages.db")
 
 
 def by_processes(users: set[int], is_root: Callable[[str], bool] = has_database) -> list[tuple[str, str]]:
-    found = []
+    """Return the project roots that processes of these users run."""
+    pairs = []
     for process in root_processes(None, lambda uid: uid in users):
         for path in dict.fromkeys(map(os.path.realpath, [process["directory"], *process["roots"]])):
             if is_root(path):
-                found.append((path, f"by process {process['pid']}"))
-    return found
+                pairs.append((path, f"by process {process['pid']}"))
+    return pairs
 
 
 def by_units(
     manager: Manager, homes: list[str], is_root: Callable[[str], bool] = has_database, name: str | None = UNIT
 ) -> list[tuple[str, str]]:
-    """The project roots that the units of a manager start; and where the unit of a name does, whatever is there."""
+    """Return the project roots that a manager's units start; for the unit with this name its directory in any case."""
     home = home_of(0 if manager is None else manager) or "".join(homes[:1]) or None
     texts: list[tuple[str, str, str]] = []
     if manager is None or manager in running_users():
-        with suppress(ManagerError):  # what cannot be asked is refused when an install is looked into
+        with suppress(ManagerError):  # a manager without an answer is refused when the install is inspected
             for unit in show_units(manager, service_names(manager), (*PROPERTIES, "FragmentPath")):
                 where = working_directory(unit, home)
                 text = "\n".join([command_text(unit), where, environment_text(unit)])
@@ -137,7 +140,7 @@ def by_units(
         for path, text, _ in unit_file_texts(manager, homes):
             where = (last_setting(text, "WorkingDirectory") or home or "/").replace("%h", home or "/nonexistent")
             texts.append((path, where, text))
-    found = []
+    pairs = []
     for file, where, text in texts:
         places: list[str] = []
         if STARTS_NODE.search(text) or os.path.basename(file) == name:
@@ -149,24 +152,26 @@ def by_units(
         roots = [place for place in dict.fromkeys(places) if is_root(place)]
         if not roots and os.path.basename(file) == name:
             roots = [os.path.realpath(where)]
-        found += [(root, f"by {file}") for root in roots]
-    return found
+        pairs += [(root, f"by {file}") for root in roots]
+    return pairs
 
 
-def gathered(found: list[tuple[str, str]], known: Collection[str] = (), *, trusted: bool) -> list[dict[str, Any]]:
+def collect(pairs: list[tuple[str, str]], known: Collection[str] = (), *, trusted: bool) -> list[dict[str, Any]]:
+    """Merge candidates by path."""
     ways: dict[str, list[str]] = {}
-    for path, by in found:
+    for path, by in pairs:
         if path not in known:
             ways.setdefault(path, []).append(by)
-    return [judged(path, by, trusted=trusted) for path, by in sorted(ways.items())]
+    return [describe(path, by, trusted=trusted) for path, by in sorted(ways.items())]
 
 
 def is_v2(path: str) -> bool:
-    """As NanoClaw's own migration tells them apart: by package.json alone."""
+    """Return whether package.json has a v2, as NanoClaw's own migration decides."""
     return (version_of(path) or "").partition(".")[0] == "2"
 
 
-def judged(path: str, by: list[str], *, trusted: bool = True) -> dict[str, Any]:
+def describe(path: str, by: list[str], *, trusted: bool = True) -> dict[str, Any]:
+    """Return tasks.model.migration.v1_state.Candidate as JSON."""
     if not os.path.isdir(path):
         kind = "absent"
     elif is_v2(path):

@@ -1,7 +1,7 @@
-"""The NanoClaw v1 of a machine: which it is, what it has, what runs it. Changes nothing, and hangs nowhere.
+"""Inspect the NanoClaw v1 of a machine: where it is, its data, and what runs it. Changes nothing, and never hangs.
 
-Argument: {"dir": path or "auto", "root": v2's project root, "uid": of the host user, "space": [{"path", "mount": what
-must be mounted there, or null}], "seconds": for the look into the install}. Prints
+Argument: {"dir": path or "auto", "root": v2's project root, "uid": of the host user, "space": [{"path", "mount":
+mount point that must be mounted, or null}], "seconds": for the inspection of the install}. Prints
 tasks.model.migration.v1_state.V1State as JSON.
 """
 
@@ -21,31 +21,32 @@ from files.pods.v1.database import database
 from files.pods.v1.files import files, lists
 from files.pods.v1.find import AUTO, candidates, every_home, homes_with_units, others_installs
 from files.pods.v1.processes import running
-from files.pods.v1.snapshot_dir import TREES, view
+from files.pods.v1.snapshot_dir import TREES, enter_read_only
 
 
 def owner(path: str) -> dict[str, Any]:
-    found = os.lstat(path)
-    entry = passwd_entry(found.st_uid)
-    return {"uid": found.st_uid, "gid": found.st_gid, "user": entry.pw_name if entry else None}
+    """Return the owner of the project root."""
+    info = os.lstat(path)
+    entry = passwd_entry(info.st_uid)
+    return {"uid": info.st_uid, "gid": info.st_gid, "user": entry.pw_name if entry else None}
 
 
 def mounted_in(path: str) -> list[str]:
-    """Other file systems in the install, which are not looked into."""
-    seen = {path, *(f"{path}/{name}" for name in TREES)}
+    """Return the mount points of other file systems in the install, which are not inspected."""
+    expected = {path, *(f"{path}/{name}" for name in TREES)}
     return sorted(
         {
             escape_control(mount.point)
             for mount in mount_table()
-            if is_below(path, mount.point) and mount.point not in seen
+            if is_below(path, mount.point) and mount.point not in expected
         }
     )
 
 
-def described(path: str, homes: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the install has. To be called in a process of its own, whose mounts it changes."""
-    before = {"homes": lists(homes), "elsewhere": mounted_in(path)}  # the view may hide homes
-    root, scratch = view(path)
+def install_data(path: str, homes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Read the install. Call it in a child process: it changes the mounts of its process."""
+    before = {"homes": lists(homes), "elsewhere": mounted_in(path)}  # homes are out of reach in the read-only root
+    root, scratch = enter_read_only(path)
     return {
         **before,
         **files(root),
@@ -55,52 +56,60 @@ def described(path: str, homes: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def space(place: dict[str, Any]) -> dict[str, Any]:
+    """Return what is free at a path; nothing if its mount is missing."""
     path, mount = place["path"], place["mount"]
     nothing = {"path": path, "device": None, "bytes": None, "entries": None}
     if mount is not None and not any(entry.point == mount for entry in mount_table()):
         return nothing
-    above = path
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
-    found = os.statvfs(above)
+    existing = path
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    fs = os.statvfs(existing)
     return {
         "path": path,
-        "device": os.stat(above).st_dev,
-        "bytes": found.f_bavail * found.f_frsize,
-        "entries": found.f_favail if found.f_files else None,
+        "device": os.stat(existing).st_dev,
+        "bytes": fs.f_bavail * fs.f_frsize,
+        "entries": fs.f_favail if fs.f_files else None,
     }
 
 
-def look(told: dict[str, Any]) -> dict[str, Any]:
+def inspect(request: dict[str, Any]) -> dict[str, Any]:
+    """Find the v1, read it, and return tasks.model.migration.v1_state.V1State as JSON."""
     where, unseen = every_home()
     answer: dict[str, Any] = {"candidates": [], "unseen": unseen, "error": None, "install": None, "spaces": []}
     try:
-        answer["candidates"] = within(60, lambda: candidates(told["dir"], told["root"], told["uid"], where))
-        answer["candidates"] += others(told, where, [found["path"] for found in answer["candidates"]])
-        answer["spaces"] = within(20, lambda: [space(place) for place in told["space"]])
-        paths = [found["path"] for found in answer["candidates"] if found["kind"] == "v1" and found["trusted"]]
+        answer["candidates"] = within(60, lambda: candidates(request["dir"], request["root"], request["uid"], where))
+        answer["candidates"] += others(request, where, [candidate["path"] for candidate in answer["candidates"]])
+        answer["spaces"] = within(20, lambda: [space(place) for place in request["space"]])
+        paths = [
+            candidate["path"]
+            for candidate in answer["candidates"]
+            if candidate["kind"] == "v1" and candidate["trusted"]
+        ]
         if len(paths) == 1:
             runs = within(100, lambda: running(paths[0], homes_with_units(where), where))
-            install = within(told["seconds"], lambda: described(paths[0], runs["homes"]), MAX_MEMORY)
+            install = within(request["seconds"], lambda: install_data(paths[0], runs["homes"]), MAX_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
             answer["install"] = {"path": escape_control(paths[0]), "owner": owned, **runs, **install}
     except RuntimeError as error:
         answer["error"] = escape_control(str(error))
-    answer["candidates"] = [{**found, "path": escape_control(found["path"])} for found in answer["candidates"]]
+    answer["candidates"] = [
+        {**candidate, "path": escape_control(candidate["path"])} for candidate in answer["candidates"]
+    ]
     return answer
 
 
-def others(told: dict[str, Any], where: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
-    """Installs of users who are not asked: to be listed. What those users do to be found must cost nobody a look."""
-    if told["dir"] != AUTO:
+def others(request: dict[str, Any], where: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
+    """Return installs of other users, to list them. The deadline keeps these users from stopping an inspection."""
+    if request["dir"] != AUTO:
         return []
-    answer = run_as(ROOT, 20, lambda: others_installs(told["uid"], where, known))
-    found: list[dict[str, Any]] = answer.get("value", [])
-    return found
+    answer = run_as(ROOT, 20, lambda: others_installs(request["uid"], where, known))
+    installs: list[dict[str, Any]] = answer.get("value", [])
+    return installs
 
 
 def within(seconds: int, work: Any, memory: int | None = None) -> Any:
-    """What `work` returns in a child, which a server that is gone cannot hang."""
+    """Return the result of `work` from a child process with a deadline, in case a file server is gone."""
     answer = run_as(ROOT, seconds, work, memory)
     if "value" not in answer:
         raise RuntimeError(answer["text"] or answer["error"])
@@ -108,4 +117,4 @@ def within(seconds: int, work: Any, memory: int | None = None) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(json.loads(sys.argv[1]))))
+    print(json.dumps(inspect(json.loads(sys.argv[1]))))

@@ -1,9 +1,9 @@
-"""The memory of groups, as v2 reads it: for programs that import it.
+"""Bring the memory of groups to v2, as v2 reads it: for programs that import it.
 
-NanoClaw's own step makes CLAUDE.local.md of a group's memory where there is none yet: what v1 has written since would
-be lost. v2 removes groups/global at its first start: what all groups but main know becomes a file of each of them. A
-CLAUDE.local.md that said something else is kept beside, as CLAUDE.local.md.HASH, since v2 may have had it before. No
-link is followed: v2's groups may be an agent's.
+NanoClaw's own step makes CLAUDE.local.md of a group's memory only if there is none, so what v1 has written since would
+be lost. v2 removes groups/global at its first start, so the memory that all groups but main share becomes a file in
+each of them. A different CLAUDE.local.md is kept as CLAUDE.local.md.HASH, since v2 may have had it before. No link is
+followed: agents may own v2's groups.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LINE = b"@./CLAUDE.global.md\n"
 
 
 class StrangeError(Exception):
-    """Something else than a file or a directory is in a place."""
+    """An entry is neither a file nor a directory, or too large; says which."""
 
 
 def text_in(directory: int, name: str) -> bytes | None:
-    """What a regular file holds; None where there is none."""
+    """Return the content of a regular file; None if there is none."""
     try:
         return read_untrusted_bytes(name, directory, max_bytes=LONGEST_MEMORY)
     except FileNotFoundError:
@@ -42,15 +42,15 @@ def text_in(directory: int, name: str) -> bytes | None:
 
 
 def kept_open(opened: contextlib.ExitStack, fd: int) -> int:
-    """Has a stack close an fd."""
+    """Close an fd with a stack; return the fd."""
     opened.callback(os.close, fd)
     return fd
 
 
 def folder_in(opened: contextlib.ExitStack, directory: int, name: str, make: bool) -> int | None:
-    """Opens a directory until the stack closes it; makes it where it is not there."""
+    """Open a directory until the stack closes it; with `make`, create a missing one."""
     if make:
-        with contextlib.suppress(FileExistsError):  # a link counts as there, and is refused below
+        with contextlib.suppress(FileExistsError):  # a link exists too, and is refused below
             os.mkdir(name, 0o755, dir_fd=directory)
     try:
         return kept_open(opened, os.open(name, OPEN_DIRECTORY, dir_fd=directory))
@@ -63,7 +63,7 @@ def folder_in(opened: contextlib.ExitStack, directory: int, name: str, make: boo
 
 
 def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any]) -> None:
-    """Brings the memory of every folder of the view to the project root of v2.
+    """Bring the memory of every folder of the snapshot to the project root of v2.
 
     + others: folders of registered groups that are not the main one
     """
@@ -78,34 +78,34 @@ def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any
                 answer["left"].append({"what": f"memory of {escape_control(name)}", "why": str(error)})
 
 
-def settle_folder(old: int, new: int, name: str, knows: bytes | None, answer: dict[str, Any]) -> None:
-    """Brings the memory of one folder over, with what all groups know if it is one of these."""
+def settle_folder(old: int, new: int, name: str, shared: bytes | None, answer: dict[str, Any]) -> None:
+    """Bring the memory of one folder to v2, with the shared memory if it gets that."""
     with contextlib.ExitStack() as opened:
         before = folder_in(opened, old, name, make=False)
         memory = text_in(before, "CLAUDE.md") if before is not None else None
-        place = folder_in(opened, new, name, make=True) if memory is not None or knows is not None else None
-        if place is not None:
-            answer["memories"] += settle_own(place, memory, knows)
-            answer["global"] += knows is not None
+        fd = folder_in(opened, new, name, make=True) if memory is not None or shared is not None else None
+        if fd is not None:
+            answer["memories"] += settle_own(fd, memory, shared)
+            answer["global"] += shared is not None
 
 
-def settle_own(place: int, memory: bytes | None, shared: bytes | None) -> bool:
-    """Writes what differs in the folder of a group; whether its own memory did."""
-    now = text_in(place, OWN)
-    if shared is not None and text_in(place, SHARED) != shared:
-        replace_in(place, SHARED, shared, 0o644)
-    said = (now or b"").replace(LINE, b"", 1) if (now or b"").startswith(LINE) else now
-    wanted = memory if memory is not None else said or b""
-    text = (LINE if shared is not None else b"") + wanted
+def settle_own(fd: int, memory: bytes | None, shared: bytes | None) -> bool:
+    """Write the files that differ in the folder of a group; return whether its own memory did."""
+    now = text_in(fd, OWN)
+    if shared is not None and text_in(fd, SHARED) != shared:
+        replace_in(fd, SHARED, shared, 0o644)
+    current = (now or b"").replace(LINE, b"", 1) if (now or b"").startswith(LINE) else now
+    desired = memory if memory is not None else current or b""
+    text = (LINE if shared is not None else b"") + desired
     if text == now:
         return False
-    if said and said != wanted:
-        replace_in(place, f"{OWN}.{hashlib.sha256(said).hexdigest()[:8]}", said, 0o644)
-    replace_in(place, OWN, text, 0o644)
-    return (said or b"") != wanted
+    if current and current != desired:
+        replace_in(fd, f"{OWN}.{hashlib.sha256(current).hexdigest()[:8]}", current, 0o644)
+    replace_in(fd, OWN, text, 0o644)
+    return (current or b"") != desired
 
 
 def memories_of(groups: list[dict[str, Any]]) -> list[str]:
-    """The folders that v1 gives groups/global to: all but that of the main group."""
+    """Return the folders with agents that read groups/global: all but the main group's."""
     every = {row["folder"] for row in groups if is_folder(row["folder"])}
     return sorted(every - {row["folder"] for row in groups if row["is_main"]} - {"main", "global"})

@@ -1,6 +1,6 @@
-"""What runs a NanoClaw v1: services of all managers, processes, its pid file, its containers.
+"""Find what runs a NanoClaw v1: services of all managers, processes, its pid file, its containers.
 
-For programs that import it. Nothing is started by looking: neither a user's manager nor Docker.
+For programs that import it. It starts nothing: neither a user's manager nor Docker.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from files.pods.service.root_units import units
 
 
 def pid_file(root: str) -> dict[str, Any] | None:
-    """What start-nanoclaw.sh left: the process that it noted; `processes` says whether that is v1."""
+    """Read the pid file of start-nanoclaw.sh; `processes` says whether that process is v1."""
     path = f"{root}/nanoclaw.pid"
     if not os.path.lexists(path):
         return None
-    noted = (read_untrusted_text(path) or "").strip()
-    return {"file": escape_control(path), "pid": int(noted) if re.fullmatch("[0-9]{1,9}", noted) else None}
+    text = (read_untrusted_text(path) or "").strip()
+    return {"file": escape_control(path), "pid": int(text) if re.fullmatch("[0-9]{1,9}", text) else None}
 
 
 def processes(root: str) -> list[dict[str, Any]]:
-    """The processes that run the project root."""
+    """Return the processes that run the project root."""
     return root_processes(root, lambda uid: may_write(uid, root))
 
 
 def containers(root: str) -> list[tuple[str | None, str]] | None:
-    """The agents that run, by daemon; None where that is not known."""
+    """Return the running agents with their daemon; None if unknown."""
     return running_agents(lambda uid: may_write(uid, root))
 
 
 def homes_of(
-    root: str, found: list[dict[str, Any]], running: list[dict[str, Any]], every: list[tuple[int, str]]
+    root: str, units: list[dict[str, Any]], running: list[dict[str, Any]], every: list[tuple[int, str]]
 ) -> list[dict[str, Any]]:
-    """Every home where v1 may have its allow-lists, and why: of a process, of a service, or else of who may run it.
+    """Return every home where v1 may have its allow-lists, and why: of a process, a service, or a user who may run it.
 
     + every: the homes of this machine, with their users
     """
@@ -47,7 +47,7 @@ def homes_of(
         (one["home"] or home_of(one["uid"]), f"process {one['pid']}") for one in running
     ]
     at_work = {(one["manager"], one["of"], one["unit"]) for one in running}
-    for unit in found:
+    for unit in units:
         key = (unit["manager"], unit["uid"] if unit["manager"] == "user" else None, unit["name"])
         if unit["home"]:
             homes.append((unit["home"], unit["file"]))
@@ -66,12 +66,12 @@ def homes_of(
 
 
 def has_lists(home: str, uid: int, root: str) -> bool:
-    """Whether a home has anything of NanoClaw's, of a user that can have run the project root."""
+    """Return whether a home has files of NanoClaw, and its user may have run the project root."""
     return os.path.lexists(f"{home}/.config/nanoclaw") and may_write(uid, root)
 
 
 def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]) -> dict[str, Any]:
-    """What tasks.model.migration.v1_state.Install has of what runs; homes are paths, to be looked into and then shown.
+    """Return what runs, for tasks.model.migration.v1_state.Install; homes are unescaped paths, for inspection.
 
     + homes: those that may have units, by uid
     + every: all of this machine, with their users

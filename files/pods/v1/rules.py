@@ -1,7 +1,7 @@
-"""What a NanoClaw v1 means by its words, and what v2 says instead: pure rules, for programs that import it.
+"""Rules that convert schedules and chats of a NanoClaw v1 to v2: pure, for programs that import it.
 
-NanoClaw's own are in its setup/migrate-v2: shared.ts (chats), tasks.ts (schedules). The plan of a migration tells an
-operator the same (tasks/model/migration); tests hold both together.
+NanoClaw's own are in its setup/migrate-v2: shared.ts (chats), tasks.ts (schedules). The plan of a migration shows an
+operator the same (tasks/model/migration); a test compares both.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ WHATSAPP = ("s.whatsapp.net", "g.us", "lid", "broadcast", "newsletter")
 
 
 def period_of(value: str) -> int:
-    """Milliseconds of an interval: v1 writes these, or a number and its unit; 0 where it says none."""
-    found = re.fullmatch("([0-9]{1,15})([smhd]?)", value.strip(), re.ASCII)
-    return int(found[1]) * UNITS[found[2]] if found else 0
+    """Return the milliseconds of an interval: v1 writes these, or a number and its unit; 0 for an invalid one."""
+    match = re.fullmatch("([0-9]{1,15})([smhd]?)", value.strip(), re.ASCII)
+    return int(match[1]) * UNITS[match[2]] if match else 0
 
 
 def understood(value: str) -> bool:
-    """Whether NanoClaw's own step makes a cron expression of an interval."""
-    found = re.fullmatch("([0-9]{1,4})([mhd])", value.strip(), re.ASCII)
-    return found is not None and 0 < int(found[1]) < {"m": 60, "h": 24, "d": 28}[found[2]]
+    """Return whether NanoClaw's own step converts an interval to a cron expression."""
+    match = re.fullmatch("([0-9]{1,4})([mhd])", value.strip(), re.ASCII)
+    return match is not None and 0 < int(match[1]) < {"m": 60, "h": 24, "d": 28}[match[2]]
 
 
 def cron_of(period: int) -> tuple[str, bool]:
-    """The cron expression that comes nearest to a period in milliseconds, in the forms that NanoClaw's own step writes,
-    and whether it has that period: */n begins anew with each hour, day or month."""
+    """Return the cron expression nearest to a period in milliseconds, in the forms that NanoClaw's own step writes, and
+    whether it is exact: */n starts again with each hour, day or month."""
     for unit, most, form in FORMS:
         number = max(1, (period + unit // 2) // unit)
         if number < most:
@@ -42,9 +42,9 @@ def cron_of(period: int) -> tuple[str, bool]:
 
 
 def schedule(kind: str, value: str, next_run: str | None) -> tuple[str | None, str | None] | None:
-    """When a task is due (None: now) and how it recurs (None: not); None where v1 itself could not say so.
+    """Return when a task is due (None: now) and how it recurs (None: not); None if v1 itself could not schedule it.
 
-    v1 and v2 read cron expressions with one library, which takes fewer than five fields and words as well.
+    v1 and v2 read cron expressions with one library, which also accepts fewer than five fields, and names.
     """
     if kind == "cron":
         return (next_run, value.strip()) if 0 < len(value.split()) <= 6 else None
@@ -56,7 +56,7 @@ def schedule(kind: str, value: str, next_run: str | None) -> tuple[str | None, s
 
 
 def address_of(jid: str) -> tuple[str, str] | None:
-    """The channel of a chat, as v2 names it, and the chat's name there; None where its shape tells none."""
+    """Return the channel of a chat, as v2 names it, and the chat's name there; None for an unknown form."""
     if "@" in jid and jid.rpartition("@")[2].lower() in WHATSAPP:
         return "whatsapp", jid
     prefix, _colon, name = jid.partition(":")
@@ -65,21 +65,21 @@ def address_of(jid: str) -> tuple[str, str] | None:
 
 
 def chat_among(jid: str, chats: Iterable[tuple[str, str, str]]) -> tuple[str, str, str] | None:
-    """The messaging group of v2, (id, channel, platform id), that a chat of v1 has become."""
+    """Return the messaging group of v2, (id, channel, platform id), of a chat of v1."""
     address = address_of(jid)
     if address is None:
         return None
     channel, name = address
-    there = {platform: (number, kind, platform) for number, kind, platform in chats if kind == channel}
-    for wanted in (f"discord:@me:{name}",) if channel == "discord" else (name, f"{channel}:{name}"):
-        if wanted in there:
-            return there[wanted]
-    if channel == "discord":  # v2 puts the server between, which v1 did not note
-        found = [platform for platform in there if re.fullmatch(f"discord:[^:]+:{re.escape(name)}", platform)]
-        return there[found[0]] if found else None
+    known = {platform: (number, kind, platform) for number, kind, platform in chats if kind == channel}
+    for platform_id in (f"discord:@me:{name}",) if channel == "discord" else (name, f"{channel}:{name}"):
+        if platform_id in known:
+            return known[platform_id]
+    if channel == "discord":  # v2 adds the server, which v1 did not record
+        matches = [platform for platform in known if re.fullmatch(f"discord:[^:]+:{re.escape(name)}", platform)]
+        return known[matches[0]] if matches else None
     return None
 
 
 def is_folder(name: object) -> bool:
-    """Whether a name can be that of one directory: NanoClaw makes paths of it."""
+    """Return whether a name is a valid directory name: NanoClaw makes paths of it."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}

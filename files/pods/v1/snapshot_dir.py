@@ -1,4 +1,4 @@
-"""A look at a NanoClaw v1 that cannot change it: for programs that import it."""
+"""Read a NanoClaw v1 from a root that cannot change it: for programs that import it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ READ_ONLY = 0x20 | MS_BIND | 0xF
 """Remount of a bind mount: read-only, nosuid, nodev, noexec (mount(2))."""
 SCRATCH = 300 << 20
 CODECS = ("ascii", "latin-1", "unicode_escape")
-"""Python loads them when they are used first, and its library is out of reach then."""
+"""Python loads them at first use, when its library is out of reach."""
 PROC = ("/proc/self/fdinfo", "/proc/meminfo")
-"""What is read there; a directory of a process would lead out again (proc(5), root)."""
+"""Files that are read there; the directory of a process would lead out again (proc(5), root)."""
 
 
 def kind_of(path: str) -> str:
-    """What a tree of the install is: there, absent, link, unreadable, or no directory."""
+    """Return what a tree of the install is: there, absent, link, unreadable, or no directory."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -41,37 +41,36 @@ def kind_of(path: str) -> str:
     return "there" if stat.S_ISDIR(mode) else "no directory"
 
 
-def view(root: str, scratch: str | None = None) -> tuple[str, str]:
-    """Goes on in a root of its own. Returns the project root there, which the kernel keeps from being written (not
-    even times of access change), and an empty directory in memory, which ends with this process.
+def enter_read_only(root: str, scratch: str | None = None) -> tuple[str, str]:
+    """Enter a private root. Return the project root there, which is mounted read-only (not even access times change),
+    and an empty directory in memory, which ends with this process.
 
-    Nothing else can be reached by a path, whatever links agents make meanwhile: SQLite follows those.
+    No path leads anywhere else, whatever links agents make meanwhile: SQLite follows those. Of other file systems it
+    has only those that are mounted exactly at one of TREES.
 
-    Of other file systems only those are seen that are mounted right at one of TREES.
-
-    + scratch: a directory that is returned, where it is seen from then on, instead of the one in memory
+    + scratch: a directory to mount and return instead of the one in memory
     """
     for codec in CODECS:
         codecs.lookup(codec)
     unshare_mounts()
-    handles = {"": os.open(root, FOLDER)}  # of the new mounts, and before anything covers them
+    fds = {"": os.open(root, FOLDER)}  # of the new mounts, and before anything covers them
     for name in TREES:
         with contextlib.suppress(OSError):
-            handles["/" + name] = os.open(f"{root}/{name}", FOLDER)
-    place = os.open(scratch, FOLDER) if scratch else None
+            fds["/" + name] = os.open(f"{root}/{name}", FOLDER)
+    scratch_fd = os.open(scratch, FOLDER) if scratch else None
     mount_tmpfs(options=b"mode=0700,size=%d" % SCRATCH)
     for name in ("v1", "scratch", "tmp", "proc/self/fdinfo"):
         os.makedirs(f"/tmp/{name}")
     os.close(os.open("/tmp/proc/meminfo", os.O_WRONLY | os.O_CREAT, 0o600))
     for name in PROC:
         check(LIBC.mount(name.encode(), f"/tmp{name}".encode(), None, MS_BIND, None))
-    for name, handle in handles.items():
+    for name, fd in fds.items():
         target = f"/tmp/v1{name}".encode()
-        check(LIBC.mount(f"/proc/self/fd/{handle}".encode(), target, None, MS_BIND, None))
+        check(LIBC.mount(f"/proc/self/fd/{fd}".encode(), target, None, MS_BIND, None))
         check(LIBC.mount(None, target, None, READ_ONLY, None))
-        os.close(handle)
-    if place is not None:
-        bind(place, "/tmp/scratch")
-        os.close(place)
+        os.close(fd)
+    if scratch_fd is not None:
+        bind(scratch_fd, "/tmp/scratch")
+        os.close(scratch_fd)
     enter_root("/tmp")
     return "/v1", "/scratch"

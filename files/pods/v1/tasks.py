@@ -1,8 +1,8 @@
-"""Scheduled tasks in the sessions of v2, as v1 has them now: for programs that import it.
+"""Scheduled tasks in the sessions of v2, made those of v1: for programs that import it.
 
-NanoClaw's own step adds those that it understands, once. What v1 has done with them since (run, changed, paused,
-removed) has to count: a task that has run must not run again. So rows that came from v1 and have not ended are made
-what v1 says, and those that v1 does not have any more are removed. Only to be used before v2 serves.
+NanoClaw's own step adds the tasks that it understands, once. v1 may have run, changed, paused or removed some since,
+and a task that has run must not run again. So rows that came from v1 and have not ended become what v1 has now, and
+those that v1 no longer has are removed. Only for a v2 that does not serve yet.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LIVE = ("pending", "paused")
 
 
 class UnusableError(Exception):
-    """Why a session's database is left alone."""
+    """A session's database cannot be changed; says why."""
 
 
-class Wanted(NamedTuple):
+class DesiredTask(NamedTuple):
     """A task of v1, for the session of its chat."""
 
     task: dict[str, Any]
@@ -38,19 +38,19 @@ class Wanted(NamedTuple):
 
 
 def text_of_value(value: object) -> str:
-    """A value of v1's database as text; one that was written as bytes too."""
+    """Return a value of v1's database as text, also one that was written as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else str(value)
 
 
-def wanted_of(task: dict[str, Any], chat: tuple[str, str, str], paused: bool) -> Wanted | None:
-    """None where the schedule says nothing that v2 could follow."""
-    said = [text_of_value(task.get(name)) for name in ("schedule_type", "schedule_value", "next_run")]
-    due = schedule(said[0], said[1], said[2] or None)
-    return Wanted(task, *due, chat[1], chat[2], paused) if due else None
+def desired_task(task: dict[str, Any], chat: tuple[str, str, str], paused: bool) -> DesiredTask | None:
+    """Return a task of v1 as v2 schedules it; None for a schedule that v2 does not understand."""
+    texts = [text_of_value(task.get(name)) for name in ("schedule_type", "schedule_value", "next_run")]
+    due = schedule(texts[0], texts[1], texts[2] or None)
+    return DesiredTask(task, *due, chat[1], chat[2], paused) if due else None
 
 
-def opened(path: str) -> sqlite3.Connection:
-    """A database that is there: none is made. An agent may own the place, so no link is followed."""
+def open_database(path: str) -> sqlite3.Connection:
+    """Open a database that exists, and create none. An agent may own its directory, so no link is followed."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -62,28 +62,28 @@ def opened(path: str) -> sqlite3.Connection:
     return connection
 
 
-def settle_tasks(directory: str, wanted: list[Wanted], answer: dict[str, Any]) -> None:
-    """Makes the tasks from v1 in the inbound.db of a session those that are wanted."""
-    with contextlib.closing(opened(f"{directory}/inbound.db")) as inbound, inbound:
+def settle_tasks(directory: str, desired: list[DesiredTask], answer: dict[str, Any]) -> None:
+    """Make the tasks from v1 in the inbound.db of a session the desired ones."""
+    with contextlib.closing(open_database(f"{directory}/inbound.db")) as inbound, inbound:
         inbound.execute("BEGIN IMMEDIATE")
         columns = [row["name"] for row in inbound.execute("PRAGMA table_info(messages_in)")]
         rows = list(inbound.execute("SELECT * FROM messages_in WHERE kind = 'task'"))
         by: dict[str, list[sqlite3.Row]] = {}
         for row in rows:
             by.setdefault(origin(row) or row["id"], []).append(row)
-        ids = {one.task["id"] for one in wanted}
+        ids = {one.task["id"] for one in desired}
         for row in rows:
             if origin(row) is not None and origin(row) not in ids and row["status"] in LIVE:
                 inbound.execute("DELETE FROM messages_in WHERE id = ?", (row["id"],))
                 answer["tasks_removed"].append(escape_control(text_of_value(row["id"])))
-        for one in wanted:
+        for one in desired:
             name = escape_control(text_of_value(one.task["id"]))
             live = [row for row in by.get(one.task["id"], []) if row["status"] in LIVE]
             if live:
                 changed = [change(inbound, row, one) for row in live]
                 answer["tasks_updated"] += [name] if any(changed) else []
             elif inbound.execute("SELECT 1 FROM messages_in WHERE id = ?", (one.task["id"],)).fetchone():
-                continue  # v2 itself has done it, or is doing it
+                continue  # v2 itself has run it, or is running it
             else:
                 add(inbound, columns, one)
                 answer["tasks_inserted"].append(name)
@@ -91,7 +91,7 @@ def settle_tasks(directory: str, wanted: list[Wanted], answer: dict[str, Any]) -
 
 
 def origin(row: sqlite3.Row) -> str | None:
-    """The id that a task had in v1; None where it did not come from there."""
+    """Return the id that a task had in v1; None for a task of v2."""
     try:
         return str(json.loads(row["content"])["migrated_from_v1"]["original_id"])
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -99,6 +99,7 @@ def origin(row: sqlite3.Row) -> str | None:
 
 
 def content_of(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a task's row, as NanoClaw's own step writes it."""
     script, mode = task.get("script"), task.get("context_mode")
     return {
         "prompt": text_of_value(task.get("prompt")),
@@ -108,23 +109,24 @@ def content_of(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_of_content(task: dict[str, Any]) -> str:
+    """Return that content as JSON."""
     return json.dumps(content_of(task), ensure_ascii=False, separators=(",", ":"))
 
 
-def change(inbound: sqlite3.Connection, row: sqlite3.Row, one: Wanted) -> bool:
-    """Makes a row what v1 says; whether it said something else."""
+def change(inbound: sqlite3.Connection, row: sqlite3.Row, one: DesiredTask) -> bool:
+    """Update a row from v1; return whether it changed."""
     content = row["content"] if json.loads(row["content"]) == content_of(one.task) else text_of_content(one.task)
     now = (row["status"], row["process_after"], row["recurrence"], row["content"])
     new = ("paused" if one.paused else "pending", one.due or row["process_after"], one.recurrence, content)
     if now == new:
         return False
-    words = "status = ?, process_after = ?, recurrence = ?, content = ?"
-    inbound.execute(f"UPDATE messages_in SET {words} WHERE id = ?", (*new, row["id"]))
+    assignments = "status = ?, process_after = ?, recurrence = ?, content = ?"
+    inbound.execute(f"UPDATE messages_in SET {assignments} WHERE id = ?", (*new, row["id"]))
     return True
 
 
-def add(inbound: sqlite3.Connection, columns: list[str], one: Wanted) -> None:
-    """A row as NanoClaw's own step makes it (tasks.ts, insertTask), in the columns that are there."""
+def add(inbound: sqlite3.Connection, columns: list[str], one: DesiredTask) -> None:
+    """Insert a row as NanoClaw's own step does (tasks.ts, insertTask), with the columns that exist."""
     last = inbound.execute("SELECT COALESCE(MAX(seq), 0) FROM messages_in").fetchone()[0]
     now = datetime.now(timezone.utc)
     row = {
@@ -141,6 +143,6 @@ def add(inbound: sqlite3.Connection, columns: list[str], one: Wanted) -> None:
         "channel_type": one.channel,
         "content": text_of_content(one.task),
     }
-    there = {name: value for name, value in row.items() if name in columns}
-    marks = ", ".join("?" * len(there))
-    inbound.execute(f"INSERT INTO messages_in ({', '.join(there)}) VALUES ({marks})", tuple(there.values()))
+    present = {name: value for name, value in row.items() if name in columns}
+    placeholders = ", ".join("?" * len(present))
+    inbound.execute(f"INSERT INTO messages_in ({', '.join(present)}) VALUES ({placeholders})", tuple(present.values()))

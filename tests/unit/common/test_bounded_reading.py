@@ -19,9 +19,9 @@ from files.pods.common.read_text import read_text_or_none
 from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_bytes, read_untrusted_text
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.service.last_start import digest
-from files.pods.v1.database import UnreadError
-from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Room, copy_entry
-from files.pods.v1.snapshot_dir import view
+from files.pods.v1.extract import LARGEST_FILE, MOST_ENTRIES, MOST_LEVELS, Quota, copy_entry
+from files.pods.v1.queries import UnreadError
+from files.pods.v1.snapshot_dir import enter_read_only
 from tests.bench.hostile_inputs import blow_up
 from tests.lab.v1_tree import make_tree
 from tests.programs import program_argv
@@ -164,7 +164,7 @@ def test_a_look_at_v1_sees_nothing_else_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "claw/groups/proc").symlink_to("/proc/self/root/etc")
 
     def seen() -> list[Any]:
-        root, scratch = view(str(tmp_path / "claw"))
+        root, scratch = enter_read_only(str(tmp_path / "claw"))
         ways = [f"{root}/groups/{name}/passwd" for name in ("out", "up", "proc")]
         return [sorted(map(str, Path("/").iterdir())), [way for way in ways if Path(way).exists()], scratch]
 
@@ -247,7 +247,7 @@ def place() -> Iterator[Path]:
         yield Path(made)
 
 
-def copied(place: Path, room: Room) -> Path:
+def copied(place: Path, room: Quota) -> Path:
     directory = os.open(place, os.O_RDONLY)
     try:
         copy_entry(directory, "from", str(place / "to"), room, deep=True)
@@ -261,14 +261,14 @@ def test_credentials_are_copied_with_all_that_is_in_them_but_links_and_pipes(pla
     (place / "from/deep/key").write_text("key")
     link(place / "from/link")
     pipe(place / "from/pipe")
-    to = copied(place, Room())
+    to = copied(place, Quota())
     assert [path.relative_to(to).as_posix() for path in sorted(to.rglob("*"))] == ["deep", "deep/key"]
 
 
 @pytest.mark.parametrize("kind", ["deep", "many", "long", "much"])
 def test_credentials_without_end_are_refused(place: Path, kind: str) -> None:
     (place / "from").mkdir()
-    room = Room()
+    room = Quota()
     if kind == "deep":
         (place / "from" / "/".join("d" * (MOST_LEVELS + 2))).mkdir(parents=True)
     elif kind == "many":

@@ -19,10 +19,10 @@ from files.pods.common.dotenv import V1_HEADING, effective_entries, safe_labels,
 from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import Files
 from files.pods.v1.audit.ledger import Ledger
-from files.pods.v1.database import UnreadError
 from files.pods.v1.extract import copy_env
 from files.pods.v1.files import env_of
 from files.pods.v1.fix_up import settle_env
+from files.pods.v1.queries import UnreadError
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import refusals
 from tests.unit.v1.v1_found import INSTALL, SPACES, host

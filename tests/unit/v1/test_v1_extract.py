@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from files.pods.common.dotenv import effective_entries
-from files.pods.v1.database import UnreadError, unchanged
+from files.pods.v1.database import unchanged
+from files.pods.v1.queries import UnreadError
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, WHEN, make_tree
 from tests.programs import entry_argv

@@ -241,7 +241,7 @@ def test_what_cannot_be_put_right_is_left_with_why(move: Move) -> None:
     assert left == [
         {"what": "task lost\\x1b", "why": "v2 has no such group"},
         {"what": "task silent", "why": "v2 has no such chat"},
-        {"what": "task never", "why": "its schedule is none that v1 could follow"},
+        {"what": "task never", "why": "v1 itself could not schedule it"},
         {"what": "task apart", "why": "its group has no session in its chat"},
         {"what": "policy of tg:2002", "why": "v2 has no such chat"},
     ]
@@ -287,7 +287,7 @@ def test_no_database_is_made(move: Move) -> None:
     assert [path.name for path in place.iterdir()] == ["outbox"]
     (move.root / "data/v2.db").unlink()
     done = move.try_correct()
-    assert done.returncode == 1 and "steps have to come first" in done.stderr
+    assert done.returncode == 1 and "steps run first" in done.stderr
     assert not (move.root / "data/v2.db").exists()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from files.pods.trees.entry import GONE
 from files.pods.v1.audit.entries import READ_FILE
-from files.pods.v1.database import taken
+from files.pods.v1.queries import fetch_bounded
 
 MAX_COPY_BYTES = 128 << 20
 QUERY_SECONDS = 120
@@ -34,7 +34,7 @@ class Tables:
 
     def rows(self, table: str) -> list[Row]:
         """Return all rows of a table, within a size limit."""
-        return [dict(row) for row in taken(self.connection.execute(f"SELECT * FROM {table}"), table)]
+        return [dict(row) for row in fetch_bounded(self.connection.execute(f"SELECT * FROM {table}"), table)]
 
 
 @contextlib.contextmanager

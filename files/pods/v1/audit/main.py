@@ -30,7 +30,7 @@ from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import OTHER_LIST, Files, allow_list_problem
 from files.pods.v1.audit.ledger import Ledger
 from files.pods.v1.audit.walk import walk_v1
-from files.pods.v1.snapshot_dir import FOLDER, view
+from files.pods.v1.snapshot_dir import FOLDER, enter_read_only
 
 
 class UnreadableError(Exception):
@@ -69,7 +69,7 @@ def audit(request: dict[str, Any]) -> dict[str, Any]:
     if request["lists"] and (why := allow_list_problem(request["lists"])):
         (ledger.skip if why == OTHER_LIST else ledger.lose)("mount allow-list", why)
     v2, snapshot = (Below(open_directory(request[name])) for name in ("root", "view"))
-    v1, scratch = view(request["v1"])
+    v1, scratch = enter_read_only(request["v1"])
     v1_tree = Below(os.open(v1, FOLDER))
     rows, central = read_v1(v1, v1_tree, snapshot, scratch), read_v2(v2, scratch)
     chats = Chats(rows, central, v1_tree, v2, scratch, ledger)
