@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, Machine
+from tasks.model.fleet.plan import FleetError, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
+from tests import builders
 from tests.bench.alone import measured
 from tests.bench.figures import ratio
 
@@ -22,7 +23,6 @@ WHAT = (
 FEW, MANY = 1_000, 10_000
 LIMIT = 600
 
-SERVER = Machine("nfs1", (SERVERS,), {"ssh_hostname": "10.0.0.10"})
 FLEETS: dict[str, Callable[[int], dict[str, Any]]] = {
     "planned": lambda number: {},
     "one tree": lambda number: {"pods_export": "/srv/pods/all"},
@@ -34,8 +34,7 @@ FLEETS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 def machines(kind: str, hosts: int) -> list[Machine]:
     """A fleet of this kind."""
-    data = [{"ssh_hostname": f"10.1.{n // 250}.{n % 250 + 1}", **FLEETS[kind](n)} for n in range(hosts)]
-    return [SERVER, *(Machine(f"h{n}", (HOSTS,), of_host) for n, of_host in enumerate(data))]
+    return builders.machines(**{f"h{n}": FLEETS[kind](n) for n in range(hosts)})
 
 
 def plan(kind: str, hosts: int) -> dict[str, Any]:

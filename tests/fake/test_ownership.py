@@ -6,9 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tasks.model.fleet.plan import HOSTS, SERVERS, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
-from tests.fake.deploy import Outcome, deploy, fleet
+from tests.fake.deploy import Outcome, deploy, fleet, planned
 from tests.fake.finished_host import finished_host
 from tests.fake.kinds import KINDS
 
@@ -108,8 +106,7 @@ def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
 
 def _with_guard(name: str) -> dict[str, Any]:
     """What a host says of its guard once that is as it should be."""
-    machines = [Machine(name, (SERVERS if name == SERVER else HOSTS,), data) for name, data in DATA.items()]
-    return {"guard.state": asdict(finished_host(plan_fleet(machines).hosts[name])["guard.state"])}
+    return {"guard.state": asdict(finished_host(planned(DATA).hosts[name])["guard.state"])}
 
 
 def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:

@@ -9,44 +9,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.model.access.identity import Ids, Squash
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, HostPlan, Machine, Source
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, Machine, Source
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.nfs.exports import exports_text
-
-SERVER = Machine("nfs1", (SERVERS,), {"ssh_hostname": "10.0.0.10"})
-
-
-def host(name: str = "a", address: str = "10.0.0.11", **data: Any) -> Machine:
-    return Machine(name, (HOSTS,), {"ssh_hostname": address, **data})
-
-
-def plan(**data: Any) -> HostPlan:
-    return plan_fleet([SERVER, host(**data)]).hosts["a"]
+from tests.builders import fleet, host, host_plan, one_host, server
 
 
 def test_a_host_that_states_nothing() -> None:
-    fleet = plan_fleet([SERVER, host()])
-    a = fleet.hosts["a"]
+    plans = one_host()
+    a = plans.hosts["oslo"]
     assert (a.host_ids, a.agent, a.stored_agent) == (Ids(1000, 1000), Ids(1000, 1000), Ids(1000, 1000))
     assert (a.strategy.name, a.squash) == ("squash", Squash("all", Ids(1000, 1000)))
-    assert (a.server, a.source, a.address) == ("nfs1", Source("10.0.0.10", "/srv/pods/a"), "10.0.0.11")
+    assert (a.server, a.source, a.address) == ("nfs1", Source("10.0.0.1", "/srv/pods/oslo"), "10.0.0.2")
     assert (a.root, a.root_on_pods, a.slug) == ("/opt/nanoclaw", False, "3282970f")
     assert (a.unit, a.image) == ("nanoclaw-v2-3282970f.service", "nanoclaw-agent-v2-3282970f:latest")
     assert a.binds == (
         ("/pods/v2-sessions", "/opt/nanoclaw/data/v2-sessions"),
         ("/pods/groups", "/opt/nanoclaw/groups"),
     )
-    (export,) = fleet.servers["nfs1"].exports
-    assert (export.path, export.client, export.owner) == ("/srv/pods/a", "10.0.0.11", Ids(1000, 1000))
+    (export,) = plans.servers["nfs1"].exports
+    assert (export.path, export.client, export.owner) == ("/srv/pods/oslo", "10.0.0.2", Ids(1000, 1000))
     options = "rw,sync,no_subtree_check,sec=sys,secure,all_squash,anonuid=1000,anongid=1000"
     assert ",".join(export.options) == options
 
 
 def test_a_project_root_on_the_pods_needs_no_binds() -> None:
-    a = plan(nanoclaw_root="/pods/nanoclaw-v2")
+    a = host_plan(nanoclaw_root="/pods/nanoclaw-v2")
     assert a.root_on_pods and a.binds == ()
     assert (a.sessions, a.groups) == ("/pods/nanoclaw-v2/data/v2-sessions", "/pods/nanoclaw-v2/groups")
-    assert not plan(nanoclaw_root="/podsx/nanoclaw-v2").root_on_pods
+    assert not host_plan(nanoclaw_root="/podsx/nanoclaw-v2").root_on_pods
 
 
 @pytest.mark.parametrize(
@@ -68,54 +59,54 @@ def test_a_project_root_on_the_pods_needs_no_binds() -> None:
     ],
 )
 def test_what_is_exported_and_who_owns_it(data: dict[str, Any], owner: str, squash: str) -> None:
-    (export,) = plan_fleet([SERVER, host(**data)]).servers["nfs1"].exports
+    (export,) = one_host(**data).servers["nfs1"].exports
     assert str(export.owner) == owner
     assert ",".join(export.options).removeprefix("rw,sync,no_subtree_check,sec=sys,secure,") == squash
 
 
 def test_another_server_is_mounted_and_not_exported() -> None:
     stated = ["all_squash", "anonuid=1000", "anongid=1000"]
-    fleet = plan_fleet([SERVER, host(pods_server="192.0.2.7", pods_export="/export/a", pods_export_options=stated)])
-    a = fleet.hosts["a"]
+    plans = plan_fleet([server(), host(pods_server="192.0.2.7", pods_export="/export/a", pods_export_options=stated)])
+    a = plans.hosts["oslo"]
     assert (a.server, a.source, a.strategy.name) == (None, Source("192.0.2.7", "/export/a"), "squash")
-    assert fleet.servers["nfs1"].exports == ()
+    assert plans.servers["nfs1"].exports == ()
 
 
 @pytest.mark.parametrize(("user", "access"), [("nanoclaw", "native"), ("root", "chown")])
 def test_another_server_that_says_nothing(user: str, access: str) -> None:
-    a = plan(pods_server="192.0.2.7", pods_export="/export/a", nanoclaw_user=user)
+    a = host_plan(pods_server="192.0.2.7", pods_export="/export/a", nanoclaw_user=user)
     assert (a.strategy.name, a.squash) == (access, None)
 
 
 def test_a_managed_server_may_be_named_by_its_address() -> None:
-    assert plan(pods_server="10.0.0.10").server == "nfs1"
-    v6 = Machine("nfs1", (SERVERS,), {"nfs_address": "fd00::10"})
-    fleet = plan_fleet([v6, host(address="fd00::11", pods_server="fd00:0::0010")])
-    assert (fleet.hosts["a"].server, str(fleet.hosts["a"].source)) == ("nfs1", "[fd00::10]:/srv/pods/a")
+    assert fleet(oslo={"pods_server": "10.0.0.1"}).hosts["oslo"].server == "nfs1"
+    v6 = server(nfs_address="fd00::10")
+    plans = plan_fleet([v6, host(ssh_hostname="fd00::11", pods_server="fd00:0::0010")])
+    assert (plans.hosts["oslo"].server, str(plans.hosts["oslo"].source)) == ("nfs1", "[fd00::10]:/srv/pods/oslo")
 
 
 @pytest.mark.parametrize(("user", "access"), [("nanoclaw", "native"), ("root", "chown")])
 def test_local_pods(user: str, access: str) -> None:
-    a = plan_fleet([host(pods_server="local", nanoclaw_user=user)]).hosts["a"]
+    a = plan_fleet([host(pods_server="local", nanoclaw_user=user)]).hosts["oslo"]
     assert (a.server, a.source, a.address, a.squash, a.strategy.name) == (None, None, None, Squash("none"), access)
 
 
 def test_the_name_of_a_machine_may_be_its_address() -> None:
-    fleet = plan_fleet([Machine("10.0.0.10", (SERVERS,), {}), Machine("10.0.0.11", (HOSTS,), {})])
-    assert str(fleet.hosts["10.0.0.11"].source) == "10.0.0.10:/srv/pods/10.0.0.11"
+    plans = plan_fleet([Machine("10.0.0.1", (SERVERS,), {}), Machine("10.0.0.2", (HOSTS,), {})])
+    assert str(plans.hosts["10.0.0.2"].source) == "10.0.0.1:/srv/pods/10.0.0.2"
 
 
 def test_exports_are_in_one_order_whatever_the_inventorys() -> None:
-    hosts = [host(name, f"10.0.0.{number}") for number, name in enumerate("cabd", start=20)]
-    one = plan_fleet([SERVER, *hosts]).servers["nfs1"].exports
-    other = plan_fleet([*reversed(hosts), SERVER]).servers["nfs1"].exports
+    hosts = [host(name, number) for number, name in enumerate("cabd", 2)]
+    one = plan_fleet([server(), *hosts]).servers["nfs1"].exports
+    other = plan_fleet([*reversed(hosts), server()]).servers["nfs1"].exports
     assert one == other and [export.host for export in one] == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("name", ["a\n/ *(rw,no_root_squash)", "a\\"])
 def test_a_machines_name_adds_no_line_to_the_export_table(name: str) -> None:
-    fleet = plan_fleet([SERVER, host(name, pods_export="/srv/pods/a")])
-    lines = exports_text(fleet.servers["nfs1"].exports).splitlines()
+    plans = plan_fleet([server(), host(name, pods_export="/srv/pods/oslo")])
+    lines = exports_text(plans.servers["nfs1"].exports).splitlines()
     assert [line for line in lines if not line.startswith("#")] == [line for line in lines if line.startswith("/srv/")]
     assert len(lines) == 3 and not any(line.endswith("\\") for line in lines)
 
@@ -128,8 +119,8 @@ _GOOD = st.fixed_dictionaries(
         "pods_access": st.sampled_from(["auto", "squash", "chown", "native"]),
         "pods_path": st.sampled_from(["/pods", "/srv/pods"]),
         "nanoclaw_root": st.sampled_from(["/opt/nanoclaw", "/pods/nanoclaw-v2"]),
-        "pods_server": st.sampled_from(["nfs1", "local", "10.0.0.10", "nowhere", "192.0.2.7"]),
-        "pods_export": st.sampled_from(["/srv/pods/a", "/srv/pods/b", "/srv/pods", "/etc"]),
+        "pods_server": st.sampled_from(["nfs1", "local", "10.0.0.1", "nowhere", "192.0.2.7"]),
+        "pods_export": st.sampled_from(["/srv/pods/oslo", "/srv/pods/b", "/srv/pods", "/etc"]),
         "pods_export_options": st.sampled_from([[], ["no_root_squash"], ["all_squash", "anonuid=1000"]]),
         "pods_nfs_version": st.sampled_from(["4.2", "3"]),
     },
@@ -149,25 +140,25 @@ def problems(machines: list[Machine]) -> set[tuple[str, str]]:
 @given(_GOOD, _GOOD, st.sampled_from(sorted(_WRONG)))
 def test_a_wrong_setting_adds_its_own_problem_and_hides_no_other(a: Any, b: Any, wrong: str) -> None:
     """Nothing rests on these settings: all that was reported without the mistake is reported with it."""
-    without = problems([SERVER, host(**a), host("b", "10.0.0.12", **b)])
-    with_it = problems([SERVER, host(**a, **{wrong: _WRONG[wrong]}), host("b", "10.0.0.12", **b)])
-    assert with_it == without | {("a", wrong)}
+    without = problems([server(), host(**a), host("b", 3, **b)])
+    with_it = problems([server(), host(**a, **{wrong: _WRONG[wrong]}), host("b", 3, **b)])
+    assert with_it == without | {("oslo", wrong)}
 
 
 @given(_GOOD, _GOOD, st.data())
 def test_a_wrong_setting_of_any_kind_brings_nothing_but_itself(a: Any, b: Any, data: st.DataObject) -> None:
     """What it makes unknown may go unreported until it is right; nothing is reported in its place."""
     key = data.draw(st.sampled_from(sorted({*a, "nanoclaw_uid", "pods_address", "pods_path"})))
-    without = problems([SERVER, host(**a), host("b", "10.0.0.12", **b)])
-    with_it = problems([SERVER, host(**{**a, key: object()}), host("b", "10.0.0.12", **b)])
-    assert with_it <= without | {("a", key)} and ("a", key) in with_it
+    without = problems([server(), host(**a), host("b", 3, **b)])
+    with_it = problems([server(), host(**{**a, key: object()}), host("b", 3, **b)])
+    assert with_it <= without | {("oslo", key)} and ("oslo", key) in with_it
 
 
 @st.composite
 def _right(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """The settings of a host that is accepted beside every other one."""
-    root, server = draw(st.booleans()), draw(st.sampled_from(["nfs1", "10.0.0.10", "192.0.2.7", "local"]))
-    managed = server in ("nfs1", "10.0.0.10")
+    root, server = draw(st.booleans()), draw(st.sampled_from(["nfs1", "10.0.0.1", "192.0.2.7", "local"]))
+    managed = server in ("nfs1", "10.0.0.1")
     own = "chown" if root else "native"
     access = draw(st.sampled_from(["auto", own, *(["squash"] if managed else [])]))
     data: dict[str, Any] = {"pods_server": server, "pods_access": access}
@@ -185,22 +176,22 @@ def _right(draw: st.DrawFn, name: str) -> dict[str, Any]:
 @given(_right("a"), _right("b"))
 def test_an_accepted_fleet_keeps_the_promises_of_the_plan(a: Any, b: Any) -> None:
     """Each example is judged: these settings are right by construction."""
-    fleet = plan_fleet([SERVER, host(**a), host("b", "10.0.0.12", **b)])
-    for one in fleet.hosts.values():
+    plans = plan_fleet([server(), host(**a), host("b", 3, **b)])
+    for one in plans.hosts.values():
         assert one.agent.uid != 0 and one.stored_agent.uid != 0
         assert one.root != one.settings.pods_path
         assert (not one.strategy.needs_guard) or one.host_ids.uid == 0
-    for export in fleet.servers["nfs1"].exports:
-        assert export.client in ("10.0.0.11", "10.0.0.12")
+    for export in plans.servers["nfs1"].exports:
+        assert export.client in ("10.0.0.2", "10.0.0.3")
         assert "root_squash" not in export.options or any(word.startswith("anonuid=") for word in export.options)
-    trees = {(one.source, one.root if one.root_on_pods else "") for one in fleet.hosts.values() if one.source}
-    assert len(trees) == sum(one.source is not None for one in fleet.hosts.values())
+    trees = {(one.source, one.root if one.root_on_pods else "") for one in plans.hosts.values() if one.source}
+    assert len(trees) == sum(one.source is not None for one in plans.hosts.values())
 
 
 def test_one_mistake_of_a_large_fleet_is_one_line() -> None:
-    hosts = [host(f"h{n}", f"10.1.{n // 250}.{n % 250 + 1}", pods_export="/srv/pods/all") for n in range(1000)]
+    hosts = [host(f"h{n}", n + 2, pods_export="/srv/pods/all") for n in range(1000)]
     with pytest.raises(FleetError) as raised:
-        plan_fleet([SERVER, *hosts])
+        plan_fleet([server(), *hosts])
     assert len(raised.value.problems) == 1000
     assert raised.value.problems[0].text.endswith(
         "h10, h100, h101, h102 and 994 more; give each host its own directory"

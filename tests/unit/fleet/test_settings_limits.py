@@ -15,23 +15,18 @@ from hypothesis import strategies as st
 from tasks.model.fleet import image_name
 from tasks.model.fleet.machine_identity import canonical, endpoint
 from tasks.model.fleet.near_names import Names, Others, skeleton
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, Machine
+from tasks.model.fleet.plan import HOSTS, FleetError, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.fleet.settings import SETTINGS, HostSettings
 from tasks.model.fleet.show_value import limited, sounds_secret
 from tasks.model.nfs.mount_options import differences, normal
 from tasks.model.nfs.mount_plan import options_of
-
-SERVER = Machine("nfs1", (SERVERS,), {"ssh_hostname": "10.0.0.10"})
-
-
-def host(name: str = "a", address: str = "10.0.0.11", /, **data: Any) -> Machine:
-    return Machine(name, (HOSTS,), {"ssh_hostname": address, **data})
+from tests.builders import host, server
 
 
 def refusals(*machines: Machine) -> list[str]:
     try:
-        plan_fleet([SERVER, *machines])
+        plan_fleet([server(), *machines])
     except FleetError as error:
         str(error).encode()
         return [problem.key for problem in error.problems]
@@ -62,13 +57,13 @@ def test_whatever_a_setting_holds_its_refusal_can_be_printed(key: str, value: An
 
 @pytest.mark.parametrize("key", [42, None, ("pods_path",), b"pods_path", 10**5000, Loud()], ids=range(6))
 def test_a_key_that_is_no_text_is_an_error(key: Any) -> None:
-    assert len(refusals(Machine("a", (HOSTS,), {"ssh_hostname": "10.0.0.11", key: 1}))) == 1
+    assert len(refusals(Machine("oslo", (HOSTS,), {"ssh_hostname": "10.0.0.2", key: 1}))) == 1
 
 
 @pytest.mark.parametrize("key", ["pods_" + SURROGATE, "pods_\x1b[2J", "nanoclaw_" + "x" * 100_000])
 def test_a_key_is_shown_short_and_without_control_characters(key: str) -> None:
     with pytest.raises(FleetError) as raised:
-        plan_fleet([SERVER, host(**{key: 1})])
+        plan_fleet([server(), host(**{key: 1})])
     (problem,) = raised.value.problems
     assert problem.key.isprintable() and problem.key.isascii() and len(problem.key) <= 80
 
@@ -163,7 +158,7 @@ def test_what_sounds_secret(name: str, secret: bool) -> None:
 
 def test_a_context_with_a_comma_is_one_option_to_mount_and_to_the_comparison() -> None:
     context = "context=system_u:object_r:nfs_t:s0:c1,c2"
-    plan = plan_fleet([SERVER, host(pods_mount_options=[context])]).hosts["a"]
+    plan = plan_fleet([server(), host(pods_mount_options=[context])]).hosts["oslo"]
     (quoted,) = [option for option in options_of(plan) if option.startswith("context=")]
     assert quoted == 'context="system_u:object_r:nfs_t:s0:c1,c2"'
     assert normal([quoted]) == normal([context])
@@ -216,38 +211,36 @@ def test_a_name_with_a_letter_more_or_less_is_recognised(name: str, data: st.Dat
 
 
 def _shared(n: int) -> list[Machine]:
-    return [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", pods_export="/srv/pods/all") for i in range(n)]
+    return [host(f"h{i}", i + 2, pods_export="/srv/pods/all") for i in range(n)]
 
 
 def _nested(n: int) -> list[Machine]:
-    half = [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", pods_export="/srv/pods/all") for i in range(n // 2)]
-    return half + [
-        host(f"k{i}", f"10.2.{i // 250}.{i % 250 + 1}", pods_export=f"/srv/pods/all/{i}") for i in range(n // 2)
-    ]
+    half = [host(f"h{i}", i + 2, pods_export="/srv/pods/all") for i in range(n // 2)]
+    return half + [host(f"k{i}", n + i + 2, pods_export=f"/srv/pods/all/{i}") for i in range(n // 2)]
 
 
 def _owners(n: int) -> list[Machine]:
     own = [{"nanoclaw_uid": 2000 + i, "nanoclaw_root": f"/pods/{i}", "pods_export": "/srv/pods/all"} for i in range(n)]
-    return [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", **data) for i, data in enumerate(own)]
+    return [host(f"h{i}", i + 2, **data) for i, data in enumerate(own)]
 
 
 def _one_address(n: int) -> list[Machine]:
-    return [host(f"h{i}", "10.1.0.1") for i in range(n)]
+    return [host(f"h{i}", 9) for i in range(n)]
 
 
 def _misspelt(n: int) -> list[Machine]:
-    servers = [Machine(f"filer-{i}", (SERVERS,), {"ssh_hostname": f"10.3.{i // 250}.{i % 250 + 1}"}) for i in range(n)]
-    return servers + [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", pods_server=f"fler-{i}") for i in range(n)]
+    servers = [server(f"filer-{i}", ssh_hostname=f"10.3.{i // 250}.{i % 250 + 1}") for i in range(n)]
+    return servers + [host(f"h{i}", i + 2, pods_server=f"fler-{i}") for i in range(n)]
 
 
 def _by_address(n: int) -> list[Machine]:
-    servers = [Machine(f"filer-{i}", (SERVERS,), {"ssh_hostname": f"10.3.{i // 250}.{i % 250 + 1}"}) for i in range(n)]
+    servers = [server(f"filer-{i}", ssh_hostname=f"10.3.{i // 250}.{i % 250 + 1}") for i in range(n)]
     wrong = {"pods_server": "192.0.2.7"}
-    return servers + [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", **wrong) for i in range(n)]
+    return servers + [host(f"h{i}", i + 2, **wrong) for i in range(n)]
 
 
 def _keys(n: int) -> list[Machine]:
-    return [host(f"h{i}", f"10.1.{i // 250}.{i % 250 + 1}", **{f"pods_pth{i:04}": 1}) for i in range(n)]
+    return [host(f"h{i}", i + 2, **{f"pods_pth{i:04}": 1}) for i in range(n)]
 
 
 def _work(machines: list[Machine]) -> tuple[int, int, int]:
@@ -262,7 +255,7 @@ def _work(machines: list[Machine]) -> tuple[int, int, int]:
     tracemalloc.start()
     try:
         with pytest.raises(FleetError) as raised:
-            plan_fleet([SERVER, *machines])
+            plan_fleet([server(), *machines])
     finally:
         sys.setprofile(None)
         memory = tracemalloc.get_traced_memory()[1]

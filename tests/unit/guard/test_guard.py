@@ -14,29 +14,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text
+from tests.builders import host_plan
 from tests.programs import entry_argv
 
 PROGRAM = b"a program"
 
 
-def plan(**data: Any) -> HostPlan:
-    given = {
-        "pods_server": "10.0.0.1",
-        "pods_export": "/srv/pods/h",
-        "pods_address": "10.0.0.2",
-        "pods_export_options": ["no_root_squash"],
-        "nanoclaw_user": "root",
-        **data,
-    }
-    return plan_fleet([Machine("h", ("nanoclaw_hosts",), given)]).hosts["h"]
+plan = partial(
+    host_plan,
+    pods_server="10.0.0.9",
+    pods_export="/srv/pods/oslo",
+    pods_export_options=["no_root_squash"],
+    nanoclaw_user="root",
+)
 
 
 def right(of: HostPlan) -> GuardState:

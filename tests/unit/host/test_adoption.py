@@ -10,12 +10,12 @@ import pytest
 from files.pods.service import v2_installs
 from tasks.model.host.adoption import Installed, Installs, Service, adoption_problems
 from tasks.model.host.service_unit import dropin_path, image_record, name_of
+from tests.builders import local_plan
 from tests.programs import machine_argv
 from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
-from tests.unit.service.test_service_unit import plan
 
 ANDY, HOST, EVE = 2001, 1000, 2002
-HOST_PLAN = plan()
+HOST_PLAN = local_plan()
 SYSTEM = Service("system", HOST_PLAN.unit, f"/etc/systemd/system/{HOST_PLAN.unit}", 0, "active")
 OWN = Service("user", HOST_PLAN.unit, f"/home/nanoclaw/.config/systemd/user/{HOST_PLAN.unit}", HOST, "active")
 PACKAGE = '{"name": "nanoclaw", "version": "2.0.64"}'
@@ -26,7 +26,7 @@ def problems(*installs: Installed, of: Any = HOST_PLAN) -> list[str]:
 
 
 def test_what_the_role_runs_and_what_it_can_take_over_is_no_problem() -> None:
-    root = plan(nanoclaw_user="root", nanoclaw_root="/root/nanoclaw")
+    root = local_plan(nanoclaw_user="root", nanoclaw_root="/root/nanoclaw")
     of_root = Service("system", root.unit, "/etc/systemd/system/x", 0, "active")
     assert problems() == []
     assert problems(Installed(HOST_PLAN.root, HOST, "nanoclaw", True, [SYSTEM], [])) == []

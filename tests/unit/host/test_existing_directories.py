@@ -19,23 +19,12 @@ from files.pods.machine.path_states import (
     machine_addresses,
     machine_identity,
 )
-from tasks.model.fleet.plan import FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import Place, Places, server_problems, server_questions
 from tasks.model.host.preflight import machine_problems
 from tasks.model.nfs.mount_unit import unit_path
+from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 from tests.unit.trees.trees import needs_root
-
-
-def fleet(**data: Any) -> FleetPlan:
-    return plan_fleet(
-        [
-            Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"}),
-            Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data}),
-        ]
-    )
-
 
 EXPORT, ROOT = "/srv/pods/oslo", "/srv/pods/oslo/nanoclaw-v2"
 ON_PODS = {"nanoclaw_root": "/pods/nanoclaw-v2"}
@@ -44,7 +33,7 @@ ON_PODS = {"nanoclaw_root": "/pods/nanoclaw-v2"}
 def of_server(
     names: list[str] | None, dropin: str | None = None, root: list[str] | None = None, **data: Any
 ) -> list[str]:
-    plans = fleet(**data)
+    plans = one_host(**data)
     places = Places({EXPORT: Place(EXPORT, names), ROOT: Place(ROOT, root)})
     return [problem.text for problem in server_problems(plans.servers["nfs1"], plans.hosts, places, dropin)]
 
@@ -95,7 +84,7 @@ def test_an_export_of_an_earlier_run_is_ours_whatever_it_holds() -> None:
 
 
 def test_an_export_that_is_really_a_directory_of_the_system_is_refused() -> None:
-    plans = fleet()
+    plans = one_host()
     for real in ("/etc", "/var/lib/docker/volumes", "/home"):
         places = Places({EXPORT: Place(real, [])})
         (problem,) = server_problems(plans.servers["nfs1"], plans.hosts, places, None)
@@ -109,7 +98,7 @@ LOCAL = {"pods_server": "local", "pods_path": "/data"}
 
 def of_host(places: Places, barred: dict[str, str] | None = None, /, **data: Any) -> list[tuple[str, str]]:
     state = replace(machine("oslo", NO_ACCOUNT), places=places, barred=barred or {})
-    return [(problem.key, problem.text) for problem in machine_problems(fleet(**data), {"oslo": state})]
+    return [(problem.key, problem.text) for problem in machine_problems(one_host(**data), {"oslo": state})]
 
 
 def test_local_directories_of_others_are_not_given_to_the_agent() -> None:
@@ -137,11 +126,11 @@ def test_a_root_that_is_really_a_directory_of_the_system_is_refused() -> None:
 def test_one_machine_under_two_names_is_known_by_what_it_says() -> None:
     same = replace(machine("x"), identity="boot 1")
     problems = machine_problems(
-        fleet(), {"nfs1": replace(same, hostname="n"), "oslo": replace(same, hostname="o", account=NO_ACCOUNT)}
+        one_host(), {"nfs1": replace(same, hostname="n"), "oslo": replace(same, hostname="o", account=NO_ACCOUNT)}
     )
     assert [(problem.machine, problem.key) for problem in problems] == [("nfs1", "machine"), ("oslo", "machine")]
     others = {"nfs1": replace(same, identity="boot 2", hostname="n"), "oslo": replace(same, account=NO_ACCOUNT)}
-    assert machine_problems(fleet(), others) == []
+    assert machine_problems(one_host(), others) == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +142,7 @@ def test_one_machine_under_two_names_is_known_by_what_it_says() -> None:
     ],
 )
 def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, holder: str, refused: str | None) -> None:
-    plans = fleet(pods_server=server, pods_export="/export/a")
+    plans = fleet(oslo={"pods_server": server, "pods_export": "/export/a"})
     states = {"nfs1": machine("n"), "oslo": machine("o", NO_ACCOUNT)}
     states[holder] = replace(states[holder], addresses=["192.0.2.7"])
     texts = [problem.text for problem in machine_problems(plans, states)]
@@ -161,7 +150,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
 
 
 def test_a_server_is_asked_for_its_exports_and_the_roots_in_them() -> None:
-    plans = fleet(**ON_PODS)
+    plans = one_host(**ON_PODS)
     assert server_questions(plans.servers["nfs1"], plans.hosts)["look"] == [EXPORT, ROOT]
 
 

@@ -14,11 +14,11 @@ from tasks.facts.exports import Exports
 from tasks.facts.machine import MachineFact
 from tasks.host_ids import Looks
 from tasks.model.access.identity import Ids
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.host_ids import CANDIDATES
 from tasks.model.host.machine import IdState, MachineState
 from tasks.model.nfs.export_state import ExportState
+from tests.builders import fleet
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
 FREE = [IdState(number, None, None, None) for number in CANDIDATES[:8]]
@@ -56,16 +56,6 @@ class Machines:
     def questions(self, name: str) -> list[dict[str, Any]]:
         """All that a machine was asked about itself."""
         return [request for member, fact, request in self.asked if member == name and fact is MachineFact]
-
-
-SERVER = Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"})
-
-
-def fleet(chosen: Mapping[str, Ids] | None = None, **hosts: dict[str, Any]) -> FleetPlan:
-    addresses = {name: {"pods_address": f"10.0.0.{number}"} for number, name in enumerate(hosts, 2)}
-    return plan_fleet(
-        [SERVER, *(Machine(name, (HOSTS,), {**addresses[name], **data}) for name, data in hosts.items())], None, chosen
-    )
 
 
 def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[Looks, FleetPlan]:

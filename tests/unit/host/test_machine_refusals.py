@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tasks.model.fleet.plan import FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.machine import MachineState, MountPoint
 from tasks.model.host.preflight import agent_uid_problems, machine_problems, unguarded
 from tasks.model.host.runtime import account_problem
+from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
 OSLO = machine("oslo", NO_ACCOUNT)
@@ -23,16 +22,8 @@ HARD_LINKS = (
 )
 
 
-def fleet(*names: str, **data: Any) -> FleetPlan:
-    hosts = [
-        Machine(name, ("nanoclaw_hosts",), {"pods_address": f"10.0.0.{number}", **data})
-        for number, name in enumerate(names or ("oslo",), 2)
-    ]
-    return plan_fleet([Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"}), *hosts])
-
-
 def refused(state: MachineState | None, **data: Any) -> list[tuple[str, str]]:
-    return [(problem.key, problem.text) for problem in machine_problems(fleet(**data), {"oslo": state})]
+    return [(problem.key, problem.text) for problem in machine_problems(one_host(**data), {"oslo": state})]
 
 
 @pytest.mark.parametrize(
@@ -90,12 +81,12 @@ def test_a_machine_that_does_not_answer_is_refused_with_the_ways_out() -> None:
 def test_hard_links_count_on_every_machine_on_which_root_chowns_trees() -> None:
     """The host walks its own trees, the server those of its exports."""
     open_to_all = {name: replace(machine(name, NO_ACCOUNT), protected_hardlinks=0) for name in ("oslo", "nfs1")}
-    problems = machine_problems(fleet(), open_to_all)
+    problems = machine_problems(one_host(), open_to_all)
     assert {problem.machine for problem in problems if "protected_hardlinks" in problem.text} == {"oslo", "nfs1"}
 
 
 def test_a_machine_that_is_no_host_is_judged_as_a_system_alone() -> None:
-    problems = machine_problems(fleet(), {"nfs1": replace(machine("nfs1"), systemd=False)})
+    problems = machine_problems(one_host(), {"nfs1": replace(machine("nfs1"), systemd=False)})
     assert [(problem.machine, problem.key, problem.text) for problem in problems] == [
         ("nfs1", "machine", "systemd is not its init")
     ]
@@ -138,7 +129,7 @@ def test_another_mount_in_the_place_of_the_pods_is_named_with_the_ways_out() -> 
 def test_hosts_of_one_server_need_names_of_their_own() -> None:
     states = {name: machine(name, NO_ACCOUNT) for name in ("oslo", "bergen", "moss")}
     alike = {name: replace(state, hostname="node") for name, state in states.items() if name != "moss"}
-    plan = fleet("oslo", "bergen", "moss")
+    plan = fleet(oslo={}, bergen={}, moss={})
     assert machine_problems(plan, states) == []
     found = {problem.machine: (problem.key, problem.text) for problem in machine_problems(plan, {**states, **alike})}
     text = "NFSv4.1 clients of one name take each other's locks; give each its own (hostnamectl set-hostname)"
@@ -146,7 +137,8 @@ def test_hosts_of_one_server_need_names_of_their_own() -> None:
         "oslo": ("hostname", f"has the host name node like bergen: {text}"),
         "bergen": ("hostname", f"has the host name node like oslo: {text}"),
     }
-    assert machine_problems(fleet("oslo", "bergen", pods_server="local"), alike) == []
+    local = {"pods_server": "local"}
+    assert machine_problems(fleet(oslo=local, bergen=local), alike) == []
 
 
 ETAB: Sequence[str] = ("/srv/pods/oslo", "10.0.0.2", "rw", "no_root_squash")
@@ -163,7 +155,7 @@ ETAB: Sequence[str] = ("/srv/pods/oslo", "10.0.0.2", "rw", "no_root_squash")
     ],
 )
 def test_a_server_that_stops_squashing_names_the_host_that_must_come_along(entry: list[str], refused_: bool) -> None:
-    plan = fleet(pods_access="chown", nanoclaw_user="root")
+    plan = one_host(pods_access="chown", nanoclaw_user="root")
     text = "nfs1 would give its sessions to the agent no more, and a guard on this host has to be at work before "
     text += "that: take it into the run (--limit oslo), or leave nfs1 out"
     found = [(one.machine, one.key, one.text) for one in unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"})]
@@ -174,11 +166,11 @@ def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
     hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
     host = "somebody can log in to ada on this machine, and would be the host process: set nanoclaw_user to a name "
     host += "that nobody has, or nanoclaw_agent_account to ada if that is right"
-    (problem,) = agent_uid_problems(fleet(nanoclaw_user="ada"), {"oslo": replace(OSLO, account=hers), "moss": OSLO})
+    (problem,) = agent_uid_problems(one_host(nanoclaw_user="ada"), {"oslo": replace(OSLO, account=hers), "moss": OSLO})
     assert (problem.machine, problem.key, problem.text) == ("oslo", "nanoclaw_user", host)
     agent = "the agent's uid 1000 is ada's on this machine, who can log in and could read and write every session: "
     agent += "give that account another uid, or set nanoclaw_agent_account to ada if that is right"
-    (problem,) = agent_uid_problems(fleet(), {"oslo": replace(OSLO, person="ada"), "nfs1": None})
+    (problem,) = agent_uid_problems(one_host(), {"oslo": replace(OSLO, person="ada"), "nfs1": None})
     assert (problem.machine, problem.key, problem.text) == ("oslo", "nanoclaw_agent_account", agent)
 
 
@@ -206,7 +198,7 @@ def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
     ],
 )
 def test_an_account_in_the_way_is_named_with_the_ways_out(differs: dict[str, Any], text: str | None) -> None:
-    plan = fleet().hosts["oslo"]
+    plan = one_host().hosts["oslo"]
     account = replace(NO_ACCOUNT, **differs)
     assert account_problem(account, plan) == text
     found = refused(replace(OSLO, account=account))

@@ -19,19 +19,13 @@ import pytest
 
 from files.pods.machine import account
 from tasks.bundle import entry_file
-from tasks.model.fleet.plan import Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.machine import MountPoint
 from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
 from tasks.model.host.runtime import AccountState
+from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
-FLEET = plan_fleet(
-    [
-        Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"}),
-        Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2"}),
-    ]
-)
+FLEET = one_host()
 OSLO = machine("oslo", NO_ACCOUNT)
 
 
@@ -72,8 +66,7 @@ CHOWN = {"pods_access": "chown", "nanoclaw_user": "root"}
 def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
     data: dict[str, Any], mounts: list[str], first: bool
 ) -> None:
-    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
-    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    fleet = one_host(**data)
     seen = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
     assert guarded_first(fleet, {"oslo": seen, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
     assert guarded_first(fleet, {"oslo": None}) == set()
@@ -95,9 +88,8 @@ ETAB = ["rw", "sync", "wdelay", "hide", "no_subtree_check"]
 def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
     options: list[str] | None, running: set[str], refused: bool
 ) -> None:
-    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
     for data, how_often in ((CHOWN, int(refused)), ({"pods_access": "squash", "nanoclaw_user": "root"}, 0)):
-        fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+        fleet = one_host(**data)
         table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
         problems = list(unguarded(fleet, fleet.servers["nfs1"], table, running))
         assert [problem.machine for problem in problems] == ["oslo"] * how_often
@@ -132,8 +124,7 @@ def test_an_account_in_the_way_is_found_before_anything_changes(account: Account
 def test_sessions_are_given_to_a_person_only_where_that_is_said(
     data: dict[str, Any], person: str | None, refused: bool
 ) -> None:
-    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
-    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
+    fleet = one_host(**data)
     seen = {"oslo": replace(OSLO, person=person)}
     assert machine_problems(fleet, seen) == [], "not before it is known what a server squashes"
     problems = agent_uid_problems(fleet, seen)
@@ -145,14 +136,12 @@ def test_sessions_are_given_to_a_person_only_where_that_is_said(
 @pytest.mark.parametrize("access", ["auto", "squash", "native"])
 @pytest.mark.parametrize(("accepted", "refused"), [(None, True), ("bob", True), ("ada", False)])
 def test_a_person_is_the_host_process_only_where_that_is_said(access: str, accepted: str | None, refused: bool) -> None:
-    server = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
     data = {
-        "pods_address": "10.0.0.2",
         "nanoclaw_user": "ada",
         "pods_access": access,
         "nanoclaw_agent_account": accepted,
     }
-    fleet = plan_fleet([server, Machine("oslo", ("nanoclaw_hosts",), data)])
+    fleet = one_host(**data)
     hers = replace(NO_ACCOUNT, ids=(1000, 1000), uid_user="ada", person=True)
     problems = agent_uid_problems(fleet, {"oslo": replace(OSLO, person="ada", account=hers)})
     assert [problem.key for problem in problems] == ["nanoclaw_user"] * refused

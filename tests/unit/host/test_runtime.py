@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.runtime import (
     AccountState,
     Node,
@@ -25,6 +23,7 @@ from tasks.model.host.runtime import (
     node_problem,
     nodesource_major,
 )
+from tests.builders import local_plan
 from tests.fake.bare_host import NO_ACCOUNT
 from tests.programs import entry_argv
 
@@ -55,23 +54,19 @@ DEBIAN_13 = {"docker.io": "26.1", "docker-cli": "26.1", "docker-buildx": "0.13",
 DEBIAN_12 = {"docker.io": "20.10", "nodejs": "18.20.4+dfsg-1"}
 
 
-def plan(**data: Any) -> HostPlan:
-    return plan_fleet([Machine("one", ("nanoclaw_hosts",), {"pods_server": "local", **data})]).hosts["one"]
-
-
 def without(*programs: str, **more: Any) -> RuntimeState:
     return replace(DONE, programs={name: name not in programs for name in PROGRAMS}, **more)
 
 
 def missing(found: RuntimeState, *, nfs: bool = False, **data: Any) -> tuple[str, ...]:
-    return missing_packages(found, plan(**data).settings, nfs=nfs)
+    return missing_packages(found, local_plan(**data).settings, nfs=nfs)
 
 
 def test_a_finished_machine_lacks_nothing() -> None:
     assert missing(DONE, nfs=True) == ()
-    assert nodesource_major(DONE, plan(nanoclaw_node="nodesource").settings) is None
-    assert node_problem(DONE, plan().settings) is None
-    assert not account_drift(ACCOUNT, plan())
+    assert nodesource_major(DONE, local_plan(nanoclaw_node="nodesource").settings) is None
+    assert node_problem(DONE, local_plan().settings) is None
+    assert not account_drift(ACCOUNT, local_plan())
 
 
 def test_a_bare_machine() -> None:
@@ -121,7 +116,7 @@ def test_a_node_that_cannot_be_helped_is_refused(found: RuntimeState, data: dict
 def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: int | None) -> None:
     node = Node("/usr/bin/node", there) if there is not None else None
     found = replace(DONE, node=node)
-    settings = plan(nanoclaw_node="nodesource", nanoclaw_node_versions=(low, low + more)).settings
+    settings = local_plan(nanoclaw_node="nodesource", nanoclaw_node_versions=(low, low + more)).settings
     major = nodesource_major(found, settings)
     if major is not None:
         assert node_problem(replace(found, node=Node("/usr/bin/node", major)), settings) is None
@@ -138,15 +133,15 @@ def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: i
     ],
 )
 def test_an_account_that_is_another_is_refused(found: AccountState, word: str) -> None:
-    assert word in (account_problem(found, plan()) or "")
+    assert word in (account_problem(found, local_plan()) or "")
 
 
 def test_accounts_that_are_made_or_left() -> None:
-    assert account_problem(NO_ACCOUNT, plan()) is None
-    assert account_drift(NO_ACCOUNT, plan())
-    assert account_problem(replace(NO_ACCOUNT, gid_group="staff", name_gid=50), plan()) is None
-    assert account_drift(replace(ACCOUNT, in_docker=False), plan())
-    root = plan(nanoclaw_user="root")
+    assert account_problem(NO_ACCOUNT, local_plan()) is None
+    assert account_drift(NO_ACCOUNT, local_plan())
+    assert account_problem(replace(NO_ACCOUNT, gid_group="staff", name_gid=50), local_plan()) is None
+    assert account_drift(replace(ACCOUNT, in_docker=False), local_plan())
+    root = local_plan(nanoclaw_user="root")
     assert not account_drift(replace(NO_ACCOUNT, ids=(0, 0)), root)
     assert account_problem(replace(NO_ACCOUNT, ids=(0, 0), uid_user="root"), root) is None
 

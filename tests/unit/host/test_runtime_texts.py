@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.model.host.runtime import Node, RuntimeState, UnfitError, account_drift, node_problem, nodesource_major
-from tests.unit.host.test_runtime import ACCOUNT, DEBIAN_12, DEBIAN_13, DONE, PROGRAMS, missing, plan, without
+from tests.builders import local_plan
+from tests.unit.host.test_runtime import ACCOUNT, DEBIAN_12, DEBIAN_13, DONE, PROGRAMS, missing, without
 
 NODE = "/usr/bin/node"
 
@@ -33,9 +34,12 @@ def test_nodesource_brings_22_or_the_last_even_version(
     versions: tuple[int, int], there: int | None, major: int | None
 ) -> None:
     found = replace(DONE, node=Node(NODE, there) if there else None)
-    assert nodesource_major(found, plan(nanoclaw_node="nodesource", nanoclaw_node_versions=versions).settings) == major
+    assert (
+        nodesource_major(found, local_plan(nanoclaw_node="nodesource", nanoclaw_node_versions=versions).settings)
+        == major
+    )
     for other in ("distribution", "machine"):
-        assert nodesource_major(found, plan(nanoclaw_node=other).settings) is None
+        assert nodesource_major(found, local_plan(nanoclaw_node=other).settings) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_nodesource_brings_22_or_the_last_even_version(
     ],
 )
 def test_a_node_that_is_not_accepted_is_named_with_the_ways_out(found: RuntimeState, text: str | None) -> None:
-    assert node_problem(found, plan(nanoclaw_node_versions=(20, 24)).settings) == text
+    assert node_problem(found, local_plan(nanoclaw_node_versions=(20, 24)).settings) == text
 
 
 BARE = without(*(set(PROGRAMS) - {"apt-get"}), node=None, engine=False, buildx=False, certificates=False)
@@ -193,5 +197,5 @@ def test_a_program_that_the_host_user_cannot_run_is_named() -> None:
 )
 def test_a_host_user_lacks_an_account_a_home_or_a_group(differs: dict[str, Any], drift: bool) -> None:
     account = replace(ACCOUNT, **differs)
-    assert account_drift(account, plan()) is drift
-    assert account_drift(account, plan(nanoclaw_user="root", pods_access="chown")) is False
+    assert account_drift(account, local_plan()) is drift
+    assert account_drift(account, local_plan(nanoclaw_user="root", pods_access="chown")) is False

@@ -13,11 +13,11 @@ from pyinfra import logger
 
 from tasks import migration
 from tasks.facts.migration import MigrationProgress
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import FleetPlan
 from tasks.model.migration.paths import Progress, chats_digest
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.v1_state import Space, V1State
+from tests.builders import fleet
 from tests.unit.v1.v1_found import INSTALL, PATH, found
 
 NEW = Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False)
@@ -26,12 +26,8 @@ Answer = tuple[Progress | None, V1State | None]
 Asked = list[tuple[str, Any, dict[str, Any]]]
 
 
-def fleet(**hosts: dict[str, Any]) -> FleetPlan:
-    machines = [Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"})]
-    for number, (name, data) in enumerate(hosts.items(), 2):
-        address = {"pods_address": f"10.0.0.{number}"}
-        machines.append(Machine(name, (HOSTS,), {**address, "nanoclaw_v1_dir": PATH, **data}))
-    return plan_fleet(machines)
+def with_v1(**hosts: dict[str, Any]) -> FleetPlan:
+    return fleet(**{name: {"nanoclaw_v1_dir": PATH, **data} for name, data in hosts.items()})
 
 
 @pytest.fixture
@@ -78,7 +74,7 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "left.txt").write_text("gone\noslo\nmoved\n")
-    plans = fleet(oslo={}, bergen={"nanoclaw_v1_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
+    plans = with_v1(oslo={}, bergen={"nanoclaw_v1_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
     ready = (NEW, found())
     answers: dict[str, Answer | None] = {"oslo": ready, "bergen": ready, "moved": (DECIDED, None), "fresh": ready}
     migrations, problems, asked = look(monkeypatch, plans, answers)
@@ -119,12 +115,12 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
 def test_space_is_looked_for_behind_the_mount_that_is_to_be(
     data: dict[str, Any], mounts: list[str | None], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *_, (_name, _fact, request) = look(monkeypatch, fleet(oslo=data), {"oslo": (NEW, found())})[2]
+    *_, (_name, _fact, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, found())})[2]
     assert [space["mount"] for space in request["space"]] == mounts
 
 
 def test_a_dry_run_writes_no_list(lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    migrations, _problems, _asked = look(monkeypatch, fleet(oslo={}), {"oslo": (NEW, found())}, only_reads=True)
+    migrations, _problems, _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, found())}, only_reads=True)
     assert set(migrations) == {"oslo"} and not (tmp_path / "left.txt").exists()
 
 
@@ -132,7 +128,7 @@ def test_a_run_without_migrations_leaves_the_list_alone(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "left.txt").write_text("oslo")
-    assert look(monkeypatch, fleet(oslo={"nanoclaw_v1_dir": None}), {"oslo": (NEW, found())}) == ({}, [], [])
+    assert look(monkeypatch, with_v1(oslo={"nanoclaw_v1_dir": None}), {"oslo": (NEW, found())}) == ({}, [], [])
     assert (tmp_path / "left.txt").read_text() == "oslo" and lines == []
 
 
@@ -149,7 +145,7 @@ def test_a_run_without_migrations_leaves_the_list_alone(
 def test_a_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
     answer: Answer | None, text: str, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    _migrations, ((name, why),), _asked = look(monkeypatch, fleet(oslo={}), {"oslo": answer})
+    _migrations, ((name, why),), _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": answer})
     assert name == "oslo" and text in why
     assert not (tmp_path / "left.txt").exists()
 
@@ -158,14 +154,14 @@ def test_a_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
 def test_a_host_that_goes_back_is_in_no_wave(
     progress: Progress, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    plans = fleet(oslo={"nanoclaw_v1_rollback": True})
+    plans = with_v1(oslo={"nanoclaw_v1_rollback": True})
     migrations, problems, _asked = look(monkeypatch, plans, {"oslo": (progress, found())})
     assert problems == [] and migrations == {"oslo": migration.Migration(INSTALL, [], ())}
     assert lines == []
 
 
 def test_a_v1_that_nothing_starts_is_no_way_back(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    plans, broken = fleet(oslo={"nanoclaw_v1_rollback": True}), found(replace(INSTALL, units=[]))
+    plans, broken = with_v1(oslo={"nanoclaw_v1_rollback": True}), found(replace(INSTALL, units=[]))
     assert look(monkeypatch, plans, {"oslo": (NEW, broken)})[1] == []
     assert [name for name, _why in look(monkeypatch, plans, {"oslo": (DECIDED, broken)})[1]] == ["oslo"]
 
@@ -176,7 +172,7 @@ def test_space_that_is_not_seen_yet_is_looked_at_when_v2_is_staged(
     here = (1, 1 << 40, 1 << 20)
     spaces = [Space("/opt/nanoclaw", *here), Space("/pods", None, None, None), Space("/var/lib/nanoclaw-pods", *here)]
     state = replace(found(), spaces=spaces)
-    migrations, problems, _asked = look(monkeypatch, fleet(oslo={}), {"oslo": (NEW, state)})
+    migrations, problems, _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, state)})
     assert problems == [] and migrations["oslo"].unseen and {need.free for need in migrations["oslo"].unseen} == {None}
 
 
@@ -212,7 +208,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 def test_a_host_switches_in_its_wave_once_it_is_staged(
     name: str, wave: int, earlier: tuple[str, ...], ran: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = fleet(oslo={}, bergen={}).hosts[name]
+    plan = with_v1(oslo={}, bergen={}).hosts[name]
     monkeypatch.setattr(migration, "host", SimpleNamespace(name=name, loop=list))
     one: Any = migration.migrate_v1
     one._inner(plan=plan, migration=migration.Migration(INSTALL, [["bergen"], ["oslo"]]))
@@ -226,7 +222,7 @@ def test_a_host_switches_in_its_wave_once_it_is_staged(
 
 
 def test_the_way_back_and_the_record_are_of_the_hosts_plan(ran: Any) -> None:
-    plan = fleet(oslo={}).hosts["oslo"]
+    plan = with_v1(oslo={}).hosts["oslo"]
     back, record = (getattr(migration, name) for name in ("return_to_v1", "record_migration"))
     back._inner(plan=plan, migration=migration.Migration(INSTALL))
     record._inner(plan=plan)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.fleet.plan import Machine, ServerPlan
+from tasks.model.fleet.plan import ServerPlan
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
@@ -23,13 +23,13 @@ from tasks.model.nfs.exports import (
     table_drift,
     table_entries,
 )
+from tests.builders import host, server
 
 
-def plan(server: Mapping[str, Any] | None = None, **hosts: str) -> ServerPlan:
+def plan(of_server: Mapping[str, Any] | None = None, **hosts: str) -> ServerPlan:
     """The plan of a server of hosts with these addresses."""
-    machines = [Machine(name, ("nanoclaw_hosts",), {"pods_address": at}) for name, at in hosts.items()]
-    data = {"nfs_address": "10.0.0.1", **(server or {})}
-    return plan_fleet([Machine("server", ("nfs_servers",), data), *machines]).servers["server"]
+    machines = [host(name, ssh_hostname=at) for name, at in hosts.items()]
+    return plan_fleet([server(**(of_server or {})), *machines]).servers["nfs1"]
 
 
 def finished(*plans: ServerPlan, **more: Any) -> ExportState:
@@ -172,12 +172,8 @@ def test_two_inventories_with_one_directory_are_refused() -> None:
     assert refusal.startswith(
         "/srv/pods/oslo of oslo is also exported as /srv/pods/oslo to 10.0.0.7 (oslo), by another"
     )
-    inside = plan_fleet(
-        [
-            Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"}),
-            Machine("deep", ("nanoclaw_hosts",), {"pods_address": "10.0.0.7", "pods_export": "/srv/pods/oslo/deep"}),
-        ]
-    ).servers["server"]
+    deep = host("deep", ssh_hostname="10.0.0.7", pods_export="/srv/pods/oslo/deep")
+    inside = plan_fleet([server(), deep]).servers["nfs1"]
     for one, other in ((OSLO, inside), (inside, OSLO)):
         assert len(export_refusals(one, finished(other))) == 1
     assert export_refusals(plan(oslo2="10.0.0.2"), finished(OSLO)) == [], "oslo2 is not in oslo"
@@ -187,8 +183,8 @@ def shared(count: int, **addresses: str) -> ServerPlan:
     """The plan of a server with one export for several hosts, each with a project root of its own there."""
     names = {f"h{number}": f"10.1.{number // 250}.{number % 250 + 1}" for number in range(count)} | addresses
     data = {name: {"pods_export": "/srv/pods/all", "nanoclaw_root": f"/pods/{name}/nanoclaw"} for name in names}
-    hosts = [Machine(name, ("nanoclaw_hosts",), {**data[name], "pods_address": at}) for name, at in names.items()]
-    return plan_fleet([Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"}), *hosts]).servers["server"]
+    hosts = [host(name, **data[name], ssh_hostname=at) for name, at in names.items()]
+    return plan_fleet([server(), *hosts]).servers["nfs1"]
 
 
 def test_a_host_that_leaves_a_shared_export_or_gets_another_address_there_stays_and_hinders_nobody() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tasks.model.nfs.mount_plan import binds_of
 from tasks.model.nfs.mount_refusals import MountError, refuse_local
 from tasks.model.nfs.mount_state import Beneath, Mount, Point, Unit
-from tests.unit.nfs.mounts_seen import GROUPS, GUARDED, PLAN, SEEN, groups, planned
+from tests.builders import host_plan
+from tests.unit.nfs.mounts_seen import GROUPS, GUARDED, PLAN, SEEN, groups
 
 
 def test_a_bind_of_what_is_no_longer_there_is_made_anew() -> None:
@@ -46,14 +47,14 @@ def test_a_silent_server_makes_no_bind_anew() -> None:
 
 
 def test_local_pods_must_not_be_a_network_file_system() -> None:
-    plan = planned(pods_server="local")
+    plan = host_plan(pods_server="local")
     with pytest.raises(MountError, match="pods_server says local"):
         refuse_local(plan, SEEN)
     refuse_local(plan, replace(SEEN, points={"/pods": Point([Mount("/dev/sdb", "xfs", "/", [])], "ok", GUARDED)}))
 
 
 def test_a_local_bind_is_told_by_its_place_on_the_disk() -> None:
-    plan = planned(pods_server="local")
+    plan = host_plan(pods_server="local")
     disk = Mount("/dev/sda1", "ext4", "/srv/pods/groups", ["rw", "nosuid", "nodev"])
     seen = replace(
         SEEN,
@@ -71,4 +72,4 @@ def test_a_local_bind_is_told_by_its_place_on_the_disk() -> None:
 def test_local_pods_must_not_be_a_file_system_of_another_machine(kind: str) -> None:
     mount = Mount("far:/pods", kind, "/", ["rw"], remote=True)
     with pytest.raises(MountError, match="pods_server says local"):
-        refuse_local(planned(pods_server="local"), replace(SEEN, points={"/pods": Point([mount], "ok", GUARDED)}))
+        refuse_local(host_plan(pods_server="local"), replace(SEEN, points={"/pods": Point([mount], "ok", GUARDED)}))

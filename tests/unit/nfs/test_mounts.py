@@ -10,7 +10,8 @@ import pytest
 from tasks.model.nfs.mount_options import sentence
 from tasks.model.nfs.mount_refusals import MountError
 from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState, Unit
-from tests.unit.nfs.mounts_seen import GROUPS, PLAN, SEEN, groups, live, planned, pods
+from tests.builders import host_plan
+from tests.unit.nfs.mounts_seen import GROUPS, PLAN, SEEN, groups, live, pods
 
 
 def test_a_machine_that_is_right_needs_nothing() -> None:
@@ -63,7 +64,7 @@ def test_a_missed_reload_and_a_missing_link_are_made_up() -> None:
 
 
 def test_another_squash_flushes_what_the_client_remembers() -> None:
-    decision = pods(planned(nanoclaw_user="root", pods_access="chown"), SEEN)
+    decision = pods(host_plan(nanoclaw_user="root", pods_access="chown"), SEEN)
     assert (decision.action, decision.flush, decision.stamp) == ("keep", True, True)
 
 
@@ -81,7 +82,7 @@ def test_a_file_system_without_the_flag_is_said_and_accepted() -> None:
 @pytest.mark.parametrize(
     ("mounts", "said"),
     [
-        ([Mount("10.0.0.9:/srv/pods/host", "nfs4", "/", [])], "10.0.0.9"),
+        ([Mount("10.0.0.9:/srv/pods/oslo", "nfs4", "/", [])], "10.0.0.9"),
         ([Mount("10.0.0.1:/srv/pods/other", "nfs4", "/", ["addr=10.0.0.1"])], "/srv/pods/other"),
         ([Mount("/dev/sdb1", "ext4", "/", ["rw"])], r"/dev/sdb1 \(ext4\)"),
         ([Mount("systemd-1", "autofs", "/", ["rw"])], "automount"),
@@ -95,7 +96,7 @@ def test_what_is_mounted_there_by_others_is_never_touched(mounts: list[Mount], s
 
 
 def test_the_same_export_by_another_name_of_its_server_is_adopted() -> None:
-    assert pods(PLAN, SEEN, mounts=[live(PLAN, source="storage.example:/srv/pods/host/")]).settled
+    assert pods(PLAN, SEEN, mounts=[live(PLAN, source="storage.example:/srv/pods/oslo/")]).settled
 
 
 def test_files_beneath_are_refused_with_the_way_out() -> None:
@@ -122,7 +123,7 @@ def fstab(source: str, *options: str, path: str = "/pods", addresses: tuple[str,
 
 
 def test_an_fstab_line_for_the_same_export_is_adopted_and_said() -> None:
-    decision = pods(PLAN, fstab("nas:/srv/pods/host", "rw", addresses=("10.0.0.1",)))
+    decision = pods(PLAN, fstab("nas:/srv/pods/oslo", "rw", addresses=("10.0.0.1",)))
     assert decision.settled
     assert "has no effect any more" in decision.notes[0]
 
@@ -130,9 +131,9 @@ def test_an_fstab_line_for_the_same_export_is_adopted_and_said() -> None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (fstab("nas:/srv/pods/host", "rw", addresses=("10.0.0.7",)), "mounts nas:/srv/pods/host at /pods"),
+        (fstab("nas:/srv/pods/oslo", "rw", addresses=("10.0.0.7",)), "mounts nas:/srv/pods/oslo at /pods"),
         (fstab("10.0.0.1:/other", "rw", addresses=("10.0.0.1",)), "mounts 10.0.0.1:/other at /pods"),
-        (fstab("10.0.0.1:/srv/pods/host", "x-systemd.automount", addresses=("10.0.0.1",)), "automount"),
+        (fstab("10.0.0.1:/srv/pods/oslo", "x-systemd.automount", addresses=("10.0.0.1",)), "automount"),
     ],
 )
 def test_another_fstab_line_is_refused(seen: MountState, said: str) -> None:

@@ -17,9 +17,8 @@ import pytest
 
 from tasks.bundle import entry_file
 from tasks.facts.observation import ServerObservationFact
-from tasks.model.fleet.plan import Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.observe_servers import places
+from tests.builders import host_plan
 from tests.unit.trees.trees import needs_root
 
 A = 1000
@@ -202,7 +201,10 @@ def test_a_server_is_mounted_by_its_kind_of_address(load: Load, more: dict[str, 
     ],
 )
 def test_it_looks_where_sessions_and_groups_are(root: str, expected: list[str]) -> None:
-    data = {"pods_server": "10.0.0.9", "pods_export": "/vol/pods", "pods_address": "10.0.0.2", "nanoclaw_root": root}
-    data["pods_export_options"] = ["all_squash", "anonuid=1000", "anongid=1000"]  # type: ignore[assignment]
-    plan = plan_fleet([Machine("oslo", ("nanoclaw_hosts",), data)]).hosts["oslo"]
+    plan = host_plan(
+        pods_server="10.0.0.9",
+        pods_export="/vol/pods",
+        nanoclaw_root=root,
+        pods_export_options=["all_squash", "anonuid=1000", "anongid=1000"],
+    )
     assert places(plan) == expected

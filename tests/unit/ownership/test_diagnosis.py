@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tasks.model.access.observed_squash import BROKEN_MAPPING
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.probe_report import Container, MountSeen, Observations, Refused, Space, Step, Surveyed
+from tests.builders import host_plan
 
 A, ROOT, NOBODY = (1000, 1000), (0, 0), (65534, 65534)
-NFS = MountSeen("/pods", "nfs4", "10.0.0.1:/srv/pods/h", ["hard", "rw"])
+NFS = MountSeen("/pods", "nfs4", "10.0.0.1:/srv/pods/oslo", ["hard", "rw"])
 GOOD = Observations(
     seconds=12.5,
     missing=[],
@@ -29,10 +29,7 @@ GOOD = Observations(
 )
 
 
-def plan(**data: Any) -> HostPlan:
-    server = Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
-    given = {"pods_address": "10.0.0.2", "nanoclaw_user": "root", **data}
-    return plan_fleet([server, Machine("h", ("nanoclaw_hosts",), given)]).hosts["h"]
+plan = partial(host_plan, nanoclaw_user="root")
 
 
 def test_a_denied_mount_point_has_its_rule() -> None:
@@ -50,10 +47,10 @@ def test_files_that_are_anothers_have_the_rule_and_the_way_out() -> None:
     finding = diagnose(replace(GOOD, born=[ROOT] * 5), plan())
     assert finding is not None
     assert finding.text == (
-        "what the host process makes belongs to 0:0 and not to the agent (1000:1000): 10.0.0.1:/srv/pods/h is not "
+        "what the host process makes belongs to 0:0 and not to the agent (1000:1000): 10.0.0.1:/srv/pods/oslo is not "
         "exported to this machine with all_squash,anonuid=1000,anongid=1000. With no_root_squash it is so: the agent "
         "acts as 1000:1000; outbound.db is 0:0 0644, which gives others no rw: the agent's container exits with code "
-        "1: attempt to write a readonly database. Run again: server then exports with "
+        "1: attempt to write a readonly database. Run again: nfs1 then exports with "
         "all_squash,anonuid=1000,anongid=1000. After a change of the export this machine still holds old answers: "
         "echo 2 > /proc/sys/vm/drop_caches"
     )
@@ -109,7 +106,7 @@ REFUSED = Refused("/opt/nanoclaw/data/v2-sessions/ag/s/outbound.db", "EACCES", (
     ("change", "cause", "says"),
     [
         ({"missing": ["/pods"]}, "mount missing", "/pods"),
-        (failed("host", "ETIMEDOUT", "no end within 40 s"), "server silent", "10.0.0.1:/srv/pods/h"),
+        (failed("host", "ETIMEDOUT", "no end within 40 s"), "server silent", "10.0.0.1:/srv/pods/oslo"),
         ({"mounts": {"s": replace(NFS, options=["ro"])}}, "read only mount", "remount,rw"),
         (failed("host", "EROFS", "Read-only file system"), "read only mount", "export it rw"),
         (failed("host", "ENOSPC"), "no space", "no space is left"),

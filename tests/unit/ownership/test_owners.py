@@ -1,39 +1,32 @@
 """Who owns a new entry: by hand for the cases that differ, and by the kernel's rules for all that are known."""
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from tasks.model.access.identity import ROOT, Ids
 from tasks.model.access.storage import Process, Storage
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import Creator, can_chown_on_export, created_by, directory_creator, expected_owner
+from tests.builders import host_plan
 
 A, H = Ids(1000, 1000), Ids(1500, 1500)
-SERVER = Machine("nfs1", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
-MANAGED = {"pods_address": "10.0.0.2"}
 OTHERS = {"pods_server": "192.0.2.7", "pods_export": "/export/a"}
 ON_PODS = {"nanoclaw_root": "/pods/root"}
 ROOT_HOST = {"nanoclaw_user": "root"}
 USER_HOST = {"nanoclaw_uid": 1500}
 
 
-def plan(**data: Any) -> HostPlan:
-    """A host of this data."""
-    return plan_fleet([SERVER, Machine("h", ("nanoclaw_hosts",), data)]).hosts["h"]
-
-
 HOSTS = {
-    "squash": plan(**MANAGED, **ROOT_HOST),
-    "squash, root on the pods": plan(**MANAGED, **ROOT_HOST, **ON_PODS),
-    "native": plan(**MANAGED, **USER_HOST, pods_access="native"),
-    "native, root on the pods": plan(**MANAGED, **USER_HOST, **ON_PODS, pods_access="native"),
-    "chown": plan(**MANAGED, **ROOT_HOST, pods_access="chown"),
-    "chown, root on the pods": plan(**MANAGED, **ROOT_HOST, **ON_PODS, pods_access="chown"),
-    "local": plan(pods_server="local", **ROOT_HOST),
-    "unknown server, chown": plan(**OTHERS, **ROOT_HOST),
-    "unknown server, native": plan(**OTHERS, **USER_HOST),
+    "squash": host_plan(**ROOT_HOST),
+    "squash, root on the pods": host_plan(**ROOT_HOST, **ON_PODS),
+    "native": host_plan(**USER_HOST, pods_access="native"),
+    "native, root on the pods": host_plan(**USER_HOST, **ON_PODS, pods_access="native"),
+    "chown": host_plan(**ROOT_HOST, pods_access="chown"),
+    "chown, root on the pods": host_plan(**ROOT_HOST, **ON_PODS, pods_access="chown"),
+    "local": host_plan(pods_server="local", **ROOT_HOST),
+    "unknown server, chown": host_plan(**OTHERS, **ROOT_HOST),
+    "unknown server, native": host_plan(**OTHERS, **USER_HOST),
 }
 
 
@@ -82,6 +75,6 @@ def test_root_chowns_on_the_export_only_where_the_server_leaves_it_root() -> Non
 
 
 def test_the_host_process_creates_directories_where_root_is_another() -> None:
-    mapped = plan(**OTHERS, **USER_HOST, pods_export_options=["root_squash", "anonuid=1500"])
+    mapped = host_plan(**OTHERS, **USER_HOST, pods_export_options=["root_squash", "anonuid=1500"])
     assert directory_creator(mapped) == H
     assert {name: directory_creator(host) for name, host in HOSTS.items()} == dict.fromkeys(HOSTS)

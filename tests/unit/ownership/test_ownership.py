@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from tasks.model.access.identity import Ids
-from tasks.model.fleet.plan import FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.ownership.trees import (
     MOST_REMARKS,
     TreeReport,
@@ -19,14 +17,10 @@ from tasks.model.ownership.trees import (
     server_trees,
     wrong,
 )
+from tests.builders import fleet, host_plan, one_host
 
-SERVER = Machine("server", ("nfs_servers",), {"nfs_address": "10.0.0.1"})
 UNMANAGED = {"pods_server": "10.0.0.9", "pods_export": "/export/h"}
 SQUASH = ["all_squash", "anonuid=1000", "anongid=1000"]
-
-
-def fleet(**data: Any) -> FleetPlan:
-    return plan_fleet([SERVER, Machine("h", ("nanoclaw_hosts",), {"pods_address": "10.0.0.2", **data})])
 
 
 @pytest.mark.parametrize(
@@ -46,48 +40,45 @@ def fleet(**data: Any) -> FleetPlan:
     ],
 )
 def test_trees_are_chowned_where_that_is_cheap_and_allowed(data: dict[str, Any], expected: str) -> None:
-    assert chown_by(fleet(**data).hosts["h"]) == expected
+    assert chown_by(host_plan(**data)) == expected
 
 
 def test_the_server_owns_sessions_and_groups_and_none_of_hosts_that_chown() -> None:
-    trees = server_trees(fleet(nanoclaw_uid=1500).servers["server"])
-    assert [tree.path for tree in trees] == ["/srv/pods/h/v2-sessions", "/srv/pods/h/groups"]
+    trees = server_trees(one_host(nanoclaw_uid=1500).servers["nfs1"])
+    assert [tree.path for tree in trees] == ["/srv/pods/oslo/v2-sessions", "/srv/pods/oslo/groups"]
     for tree in trees:
         assert (tree.owner, tree.arguments()["uids"]) == (Ids(1500, 1500), [0, 65534])
-    assert server_trees(fleet(nanoclaw_user="root", pods_access="chown").servers["server"]) == ()
+    assert server_trees(one_host(nanoclaw_user="root", pods_access="chown").servers["nfs1"]) == ()
 
 
 def test_files_of_an_earlier_arrangement_are_taken_over() -> None:
     """The host was 1000 and its agent 1001 before the export gave everything to one of them."""
-    for tree in server_trees(fleet(nanoclaw_image_uid=1001, nanoclaw_image_gid=1001).servers["server"]):
+    for tree in server_trees(one_host(nanoclaw_image_uid=1001, nanoclaw_image_gid=1001).servers["nfs1"]):
         assert (tree.owner, tree.arguments()["uids"]) == (Ids(1001, 1001), [0, 1000, 65534])
 
 
 def test_an_export_that_holds_a_project_root_is_walked_whole() -> None:
-    (tree,) = server_trees(fleet(nanoclaw_root="/pods/nc").servers["server"])
-    assert (tree.path, tree.owner) == ("/srv/pods/h", Ids(1000, 1000))
+    (tree,) = server_trees(one_host(nanoclaw_root="/pods/nc").servers["nfs1"])
+    assert (tree.path, tree.owner) == ("/srv/pods/oslo", Ids(1000, 1000))
 
 
 def test_an_export_for_two_hosts_is_walked_once() -> None:
     shared = {"pods_export": "/srv/pods/both"}
-    hosts = [
-        Machine(name, ("nanoclaw_hosts",), {"pods_address": address, "nanoclaw_root": f"/pods/{name}", **shared})
-        for name, address in (("a", "10.0.0.2"), ("b", "10.0.0.3"))
-    ]
-    assert len(server_trees(plan_fleet([SERVER, *hosts]).servers["server"])) == 1
+    both = fleet(a={"nanoclaw_root": "/pods/a", **shared}, b={"nanoclaw_root": "/pods/b", **shared})
+    assert len(server_trees(both.servers["nfs1"])) == 1
 
 
 def test_a_tree_needs_the_mount_that_it_lies_on() -> None:
-    bound, _ = host_trees(fleet().hosts["h"])
+    bound, _ = host_trees(host_plan())
     assert (bound.path, bound.mount, bound.anchor) == ("/opt/nanoclaw/data/v2-sessions",) * 2 + ("/pods",)
-    inside, groups = host_trees(fleet(nanoclaw_root="/pods/nc").hosts["h"])
+    inside, groups = host_trees(host_plan(nanoclaw_root="/pods/nc"))
     assert (inside.path, inside.mount, groups.path) == ("/pods/nc/data/v2-sessions", "/pods", "/pods/nc/groups")
-    local, _ = host_trees(fleet(pods_server="local", nanoclaw_root="/pods/nc").hosts["h"])
+    local, _ = host_trees(host_plan(pods_server="local", nanoclaw_root="/pods/nc"))
     assert (local.mount, local.anchor) == (None, None)
 
 
 def test_an_owner_is_never_among_those_that_are_replaced() -> None:
-    for tree in host_trees(fleet(nanoclaw_user="root").hosts["h"]):
+    for tree in host_trees(host_plan(nanoclaw_user="root")):
         assert tree.arguments()["uids"] == [0, 65534]
         assert tree.arguments()["uid"] == 1000
 

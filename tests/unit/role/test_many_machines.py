@@ -13,8 +13,8 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from tasks import adoption, concurrent_facts, observe_servers, operation_order
 from tasks.concurrent_facts import at_once
 from tasks.model.access.observed_squash import ServerObservation
-from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan
+from tests.builders import fleet
 
 
 class Member:
@@ -81,9 +81,8 @@ def test_servers_go_first_but_for_what_was_there_before(monkeypatch: pytest.Monk
 
 
 def planned(**hosts: dict[str, Any]) -> FleetPlan:
-    data = {"pods_server": "10.0.0.99", "nanoclaw_user": "root"}
-    own = {name: {"pods_address": f"10.0.1.{n}", "pods_export": f"/vol/{name}"} for n, name in enumerate(hosts, 1)}
-    return plan_fleet([Machine(name, (HOSTS,), {**data, **own[name], **more}) for name, more in hosts.items()])
+    common = {"pods_server": "10.0.0.99", "nanoclaw_user": "root"}
+    return fleet(**{name: {**common, "pods_export": f"/vol/{name}", **data} for name, data in hosts.items()})
 
 
 SEEN = ServerObservation(

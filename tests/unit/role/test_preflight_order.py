@@ -10,16 +10,13 @@ from pyinfra import logger
 from pyinfra.context import ctx_state
 
 from tasks import preflight
-from tasks.model.fleet.plan import HOSTS, SERVERS, Machine, Problem
+from tasks.model.fleet.plan import Machine, Problem
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.preflight import Checked, PreflightError
 from tasks.run_context import Once
+from tests.builders import machines
 
-MACHINES = [
-    Machine("nfs1", (SERVERS,), {"nfs_address": "10.0.0.1"}),
-    Machine("oslo", (HOSTS,), {"pods_address": "10.0.0.2"}),
-    Machine("bergen", (HOSTS,), {"pods_address": "10.0.0.3", "pods_access": "chown", "nanoclaw_user": "root"}),
-]
+MACHINES = machines(oslo={}, bergen={"pods_access": "chown", "nanoclaw_user": "root"})
 FLEET = plan_fleet(MACHINES)
 
 

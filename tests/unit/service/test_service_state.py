@@ -16,8 +16,9 @@ from tasks.model.host.service_state import Rival, ServiceState, Serving, UnitSta
 from tasks.model.host.service_steps import restart_reasons, runtime, service_steps, unit_files
 from tasks.model.ownership.owners import Place
 from tasks.operations import host_service as operations
+from tests.builders import local_plan
 from tests.unit.conftest import Execute
-from tests.unit.service.test_service_unit import ROOT, SQUASHED, plan
+from tests.unit.service.test_service_unit import ROOT, SQUASHED
 
 UP = UnitState("loaded", "active", "running", "enabled", False)
 GONE = UnitState("not-found", "inactive", "dead", "", False)
@@ -52,19 +53,19 @@ def bare(of: HostPlan) -> ServiceState:
 
 @pytest.mark.parametrize("data", [{}, ROOT, SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw"}])
 def test_a_finished_service_is_left_alone(data: dict[str, Any]) -> None:
-    of = plan(**data)
+    of = local_plan(**data)
     assert not service_steps(of, done(of))
     assert refusals(of, done(of)) == []
 
 
 def test_a_unit_that_nanoclaws_setup_ends_without_a_line_break_is_the_same() -> None:
-    of = plan()
+    of = local_plan()
     files = {path: (text or "").rstrip("\n") for path, text in done(of).files.items() if path == texts.unit_path(of)}
     assert not service_steps(of, replace(done(of), files={**done(of).files, **files}))
 
 
 def test_a_bare_machine_gets_everything() -> None:
-    of = plan(**SQUASHED)
+    of = local_plan(**SQUASHED)
     steps = service_steps(of, bare(of))
     assert list(steps.units) == [texts.unit_path(of), texts.dropin_path(of), texts.retry_path(of)]
     assert [what for what, _path in steps.logs] == ["directory", "file", "file"]
@@ -85,7 +86,7 @@ def test_a_bare_machine_gets_everything() -> None:
     ],
 )
 def test_running_state_is_compared(changes: dict[str, Any], start: bool, restart: bool) -> None:
-    of = plan()
+    of = local_plan()
     steps = service_steps(of, replace(done(of), **changes))
     assert (steps.start, steps.restart) == (start, restart)
     assert bool(steps.units) == ("unit" in changes and changes["unit"].reload)
@@ -93,7 +94,7 @@ def test_running_state_is_compared(changes: dict[str, Any], start: bool, restart
 
 
 def test_only_what_the_service_reads_restarts_it() -> None:
-    of = plan()
+    of = local_plan()
     for path in done(of).files:
         steps = service_steps(of, replace(done(of), files={**done(of).files, path: "other\n"}))
         assert steps.restart == (path in (texts.unit_path(of), texts.dropin_path(of)))
@@ -118,7 +119,7 @@ USER_UNIT = "/home/nanoclaw/.config/systemd/user/x.service"
     ],
 )
 def test_the_machine_says_why_the_service_restarts(changes: dict[str, Any], pending: bool, reasons: list[str]) -> None:
-    of = plan()
+    of = local_plan()
     current = replace(done(of), **changes)
     found = restart_reasons(of, current, pending=pending)
     assert len(found) == len(reasons) and all(text in reason for reason, text in zip(found, reasons, strict=True))
@@ -128,14 +129,14 @@ def test_the_machine_says_why_the_service_restarts(changes: dict[str, Any], pend
 
 
 def test_a_service_that_stays_stopped_is_given_no_reason_to_start() -> None:
-    of = plan()
+    of = local_plan()
     steps = service_steps(of, bare(of), start=False)
     assert steps.units and steps.logs and not steps.start and not steps.restart
     assert not [reason for reason in steps.reasons if "inactive" in reason or "enabled" in reason]
 
 
 def test_a_changed_retry_unit_hides_no_restart() -> None:
-    of = plan(**SQUASHED)
+    of = local_plan(**SQUASHED)
     files = {**done(of).files, texts.retry_path(of): "other\n"}
     steps = service_steps(of, replace(done(of), files=files, outdated=["/opt/nanoclaw/.env"]))
     assert steps.reasons == (
@@ -145,7 +146,7 @@ def test_a_changed_retry_unit_hides_no_restart() -> None:
 
 
 def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
-    local, on_pods = plan(), plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
+    local, on_pods = local_plan(), local_plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
     for of, expected in ((local, ["owner"]), (on_pods, [])):
         logs = {**done(of).logs, texts.log_files(of)[0]: Place("file", 4, 4, "0644")}
         assert [what for what, _path in service_steps(of, replace(done(of), logs=logs)).logs] == expected
@@ -167,7 +168,7 @@ def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
     ],
 )
 def test_what_is_refused_names_the_way_out(changes: dict[str, Any], words: list[str]) -> None:
-    (problem,) = refusals(plan(), replace(done(plan()), **changes))
+    (problem,) = refusals(local_plan(), replace(done(local_plan()), **changes))
     assert all(word in problem for word in words)
 
 
@@ -180,11 +181,11 @@ def run(execute: Execute) -> Run:
 
 
 def test_the_second_run_does_nothing(run: Run) -> None:
-    assert run(done(plan()), plan()) == []
+    assert run(done(local_plan()), local_plan()) == []
 
 
 def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
-    of = plan(nanoclaw_uid=1500)
+    of = local_plan(nanoclaw_uid=1500)
     found = replace(bare(of), account=texts.expected_account(of))
     logs, units, rotation, start = run(found, of)
     made = json.loads(logs.removeprefix("service.make_logs "))
@@ -201,11 +202,11 @@ def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
 
 
 def test_a_squashing_server_is_not_asked_to_give_logs_away(run: Run) -> None:
-    of = plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
+    of = local_plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
     found = replace(bare(of), account=texts.expected_account(of))
     assert json.loads(run(found, of)[0].removeprefix("service.make_logs "))["owner"] is None
 
 
 def test_a_service_needs_its_user(run: Run) -> None:
     with pytest.raises(OperationError, match="no user nanoclaw"):
-        run(bare(plan()), plan())
+        run(bare(local_plan()), local_plan())

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import (
     Account,
     Runtime,
@@ -27,16 +26,12 @@ from tasks.model.host.service_unit import (
     unit_text,
 )
 from tasks.model.nfs.mount_unit import mount_points
+from tests.builders import local_plan
 
 STANDIN = Path(__file__).parents[2] / "lab" / "nanoclaw"
-NFS: dict[str, Any] = {"pods_server": "10.0.0.1", "pods_export": "/srv/pods", "pods_address": "10.0.0.2"}
+NFS: dict[str, Any] = {"pods_server": "10.0.0.1", "pods_export": "/srv/pods"}
 SQUASHED: dict[str, Any] = {**NFS, "pods_export_options": ["all_squash", "anonuid=1000", "anongid=1000"]}
 ROOT: dict[str, Any] = {"nanoclaw_user": "root"}
-
-
-def plan(**data: Any) -> HostPlan:
-    wanted = data if "pods_server" in data else {"pods_server": "local", **data}
-    return plan_fleet([Machine("one", ("nanoclaw_hosts",), wanted)]).hosts["one"]
 
 
 def runtime(of: HostPlan, systemd: int = 257) -> Runtime:
@@ -44,7 +39,7 @@ def runtime(of: HostPlan, systemd: int = 257) -> Runtime:
 
 
 def dropin(systemd: int = 257, **data: Any) -> list[str]:
-    of = plan(**data)
+    of = local_plan(**data)
     return dropin_text(of, runtime(of, systemd)).splitlines()
 
 
@@ -98,7 +93,7 @@ def test_the_unit_is_what_nanoclaws_own_setup_writes_for_root(tmp_path: Path) ->
     shutil.copytree(STANDIN / "setup", root / "setup")
     told = os.environ | {"UNIT_DIR": str(tmp_path), "HOME": "/root"}
     ran = subprocess.run([root / "setup" / "service.sh"], env=told, check=True, capture_output=True, text=True)
-    rooted = plan(**ROOT)
+    rooted = local_plan(**ROOT)
     of = replace(rooted, settings=rooted.settings.model_copy(update={"nanoclaw_root": str(root)}))
     assert ran.stdout.strip() == of.unit.removesuffix(".service")
     machine = Runtime(expected_account(of), str(shutil.which("node")), 257)
@@ -128,8 +123,8 @@ def test_a_root_on_the_pods_needs_their_mount_alone() -> None:
 
 
 def test_local_pods_are_asked_for_and_not_asserted() -> None:
-    assert mount_points(plan()) == ("/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups")
-    on_pods = plan(nanoclaw_root="/pods/nanoclaw")
+    assert mount_points(local_plan()) == ("/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups")
+    on_pods = local_plan(nanoclaw_root="/pods/nanoclaw")
     assert mount_points(on_pods) == ()
     text = dropin_text(on_pods, runtime(on_pods))
     assert "RequiresMountsFor=/pods/nanoclaw" in text
@@ -157,7 +152,7 @@ def test_another_image_than_the_built_one_is_named() -> None:
 
 
 def test_each_start_notes_what_the_next_run_compares() -> None:
-    of = plan(nanoclaw_env={"TOKEN": "secret"})
+    of = local_plan(nanoclaw_env={"TOKEN": "secret"})
     text = dropin_text(of, runtime(of))
     assert all(path in text for path in inputs(of))
     assert "umask 077" in text
@@ -165,7 +160,7 @@ def test_each_start_notes_what_the_next_run_compares() -> None:
 
 
 def test_the_retry_starts_only_where_a_mount_is_missing() -> None:
-    of = plan(**SQUASHED)
+    of = local_plan(**SQUASHED)
     text = retry_text(of)
     for path in mount_points(of):
         assert f"ConditionPathIsMountPoint=|!{path}\n" in text
@@ -174,7 +169,7 @@ def test_the_retry_starts_only_where_a_mount_is_missing() -> None:
 
 
 def test_logs_rotate_as_the_user_who_owns_them() -> None:
-    of = plan(nanoclaw_log_size="7M", nanoclaw_log_keep=3)
+    of = local_plan(nanoclaw_log_size="7M", nanoclaw_log_keep=3)
     text = rotation_text(of, Account(1000, 1000, "/home/nanoclaw", "agents"))
     for line in ("su nanoclaw agents", "size 7M", "rotate 3", "copytruncate", "missingok"):
         assert f"    {line}\n" in text

@@ -19,8 +19,9 @@ from tasks.model.nfs.mount_unit import DOCKER_DROPIN, docker_dropin, mount_point
 from tasks.model.ownership import guard
 from tasks.model.systemd_names import UNITS, unit_name
 from tasks.model.templates import FILES, render
+from tests.builders import local_plan
 from tests.fake.kinds import KINDS
-from tests.unit.service.test_service_unit import NFS, SQUASHED, plan
+from tests.unit.service.test_service_unit import NFS, SQUASHED
 
 ODD = {"nanoclaw_environment": {"ODD": 'a "b" \\n 100% $HOME {{ x }} {% y'}}
 STUB = "[Service]\nExecStart=/bin/true\n"
@@ -74,7 +75,7 @@ def complaints(folder: Path, files: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("backend", ["nft", "iptables"])
 @pytest.mark.parametrize("kind", [*KINDS, "binds"])
 def test_systemd_accepts_every_unit(kind: str, backend: firewall.Backend, tmp_path: Path) -> None:
-    files = unit_files(plan(**{**NFS, **KINDS.get(kind, SQUASHED), **ODD}), version(), backend)
+    files = unit_files(local_plan(**{**NFS, **KINDS.get(kind, SQUASHED), **ODD}), version(), backend)
     assert complaints(tmp_path, files) == []
 
 
@@ -84,7 +85,7 @@ def test_systemd_accepts_every_unit(kind: str, backend: firewall.Backend, tmp_pa
     [("Service", "Restrat=always"), ("Service", "OOMPolicy=often"), ("Mount", "Typ=nfs"), ("Unit", "Wants=a b/c")],
 )
 def test_an_error_in_any_file_is_seen(section: str, line: str, tmp_path: Path) -> None:
-    files = unit_files(plan(**SQUASHED), version())
+    files = unit_files(local_plan(**SQUASHED), version())
     broken = [path for path, text in files.items() if f"[{section}]\n" in text and text != STUB]
     assert len(broken) > 1
     for number, path in enumerate(broken):
@@ -102,7 +103,7 @@ def test_every_template_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(name)
 
     monkeypatch.setattr(templates, "_template", noted)
-    of = plan(**SQUASHED)
+    of = local_plan(**SQUASHED)
     unit_files(of, 257)
     service.rotation_text(of, service.expected_account(of))
     firewall.rules_text("nft", "10.0.0.1")

@@ -14,7 +14,8 @@ from tasks.model.host import service_unit as texts
 from tasks.model.host.service_unit import LOGGED, Runtime, expected_account
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.guard import unit_text as guard_text
-from tests.unit.service.test_service_unit import NFS, SQUASHED, plan
+from tests.builders import local_plan
+from tests.unit.service.test_service_unit import NFS, SQUASHED
 from tests.unit.trees.trees import A, needs_root
 
 GUARD, HOST = 1.5, 6.0
@@ -47,7 +48,7 @@ def exposure(folder: Path, unit: str, files: dict[str, str]) -> float:
     ids=["binds", "root on the pods", "in root's home", "in a home", "local"],
 )
 def test_the_guard_has_next_to_nothing(data: dict[str, Any], tmp_path: Path) -> None:
-    of = plan(**data)
+    of = local_plan(**data)
     text = guard_text(of, b"a program")
     assert exposure(tmp_path, guard_unit(of), {guard_unit(of): text}) <= GUARD
     homes = of.root.startswith(("/root", "/home"))
@@ -58,7 +59,7 @@ def test_the_guard_has_next_to_nothing(data: dict[str, Any], tmp_path: Path) -> 
     "data", [SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw-v2"}, {}], ids=["binds", "pods", "local"]
 )
 def test_the_host_process_has_what_it_needs_where_it_is_not_root(data: dict[str, Any], tmp_path: Path) -> None:
-    of = plan(**data)
+    of = local_plan(**data)
     runtime = Runtime(expected_account(of), "/usr/bin/node", 252)
     files = {of.unit: texts.unit_text(of, runtime), f"{of.unit}.d/50.conf": texts.dropin_text(of, runtime)}
     assert exposure(tmp_path, of.unit, files) <= HOST
@@ -69,7 +70,7 @@ def test_the_host_process_has_what_it_needs_where_it_is_not_root(data: dict[str,
 
 
 def test_a_host_process_of_roots_keeps_roots_rights() -> None:
-    of = plan(**UNSQUASHED)
+    of = local_plan(**UNSQUASHED)
     text = texts.dropin_text(of, Runtime(expected_account(of), "/usr/bin/node", 252))
     assert not re.search("^(CapabilityBoundingSet|NoNewPrivileges|SystemCallFilter)=", text, re.MULTILINE)
 
@@ -134,7 +135,7 @@ def test_a_log_is_opened_with_the_services_own_rights(logs: Path) -> None:
 @pytest.mark.parametrize("data", [SQUASHED, UNSQUASHED, {}], ids=["user", "root", "local"])
 def test_systemd_opens_no_log_by_its_path(data: dict[str, Any]) -> None:
     """The unit is NanoClaw's own, and says append:; the drop-in comes after it and has the last word."""
-    of = plan(**data)
+    of = local_plan(**data)
     runtime = Runtime(expected_account(of), "/usr/bin/node", 252)
     lines = [*texts.unit_text(of, runtime).splitlines(), *texts.dropin_text(of, runtime).splitlines()]
     for name in ("StandardOutput", "StandardError"):

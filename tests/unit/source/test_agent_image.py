@@ -20,9 +20,10 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
 from tasks.operations import agent_image as operations
+from tests.builders import local_plan
 from tests.programs import Change, entry_argv, program_argv, replaced
 from tests.unit.conftest import Execute
-from tests.unit.service.test_service_unit import ROOT, plan
+from tests.unit.service.test_service_unit import ROOT
 from tests.unit.trees.trees import A, needs_root
 
 PASSWD = [["root", "x", "0", "0"], ["node", "x", "1000", "1001"]]
@@ -32,7 +33,7 @@ DONE = ImageState("", False, "sha256:a", "node", Ids(1000, 1000), "tree", ImageR
 NONE = replace(DONE, image=None, user="", ids=None, record=None)
 PULL = {"nanoclaw_image": "pull", "nanoclaw_image_name": "registry.invalid/agent@sha256:" + "0" * 64}
 LOAD = {"nanoclaw_image": "load", "nanoclaw_image_name": "agent:1", "nanoclaw_image_archive": "/srv/agent.tar"}
-USER = {"gid": 1000, "lock": plan().lock, "root": "/opt/nanoclaw", "uid": 1000, "user": "nanoclaw"}
+USER = {"gid": 1000, "lock": local_plan().lock, "root": "/opt/nanoclaw", "uid": 1000, "user": "nanoclaw"}
 BUILD = f"source.build_image {json.dumps(USER)}"
 
 
@@ -70,20 +71,20 @@ def test_a_user_means_what_docker_takes_it_for(user: str, ids: tuple[int, int] |
     ],
 )
 def test_an_image_is_got_where_it_is_missing_or_old(data: dict[str, Any], seen: ImageState, step: str | None) -> None:
-    assert wanted_step(plan(**data), seen) == step
+    assert wanted_step(local_plan(**data), seen) == step
 
 
 def test_only_a_built_image_remembers_its_tree() -> None:
-    assert record_of(plan(), DONE) == DONE.record
-    assert record_of(plan(**LOAD), DONE) == ImageRecord("sha256:a", 1000, 1000, "")
-    assert record_of(plan(), NONE) is None
+    assert record_of(local_plan(), DONE) == DONE.record
+    assert record_of(local_plan(**LOAD), DONE) == ImageRecord("sha256:a", 1000, 1000, "")
+    assert record_of(local_plan(), NONE) is None
 
 
 def test_a_docker_that_does_not_help_is_refused() -> None:
-    assert refusals(plan(), DONE) == []
-    assert "start docker.service" in refusals(plan(), replace(DONE, docker="no socket"))[0]
-    assert "podman-docker" in refusals(plan(), replace(DONE, docker=PODMAN))[0]
-    assert "userns-remap" in refusals(plan(), replace(DONE, shifts=True))[0]
+    assert refusals(local_plan(), DONE) == []
+    assert "start docker.service" in refusals(local_plan(), replace(DONE, docker="no socket"))[0]
+    assert "podman-docker" in refusals(local_plan(), replace(DONE, docker=PODMAN))[0]
+    assert "userns-remap" in refusals(local_plan(), replace(DONE, shifts=True))[0]
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,10 @@ def test_a_docker_that_does_not_help_is_refused() -> None:
 def test_the_images_user_is_the_plans_where_it_counts(ids: Ids | None, words: list[str]) -> None:
     seen = replace(DONE, ids=ids)
     for data in ({}, ROOT):
-        problem = user_problem(plan(**data), seen)
+        problem = user_problem(local_plan(**data), seen)
         assert (problem is None) == (not words)
         assert all(word in (problem or "") for word in words)
-    assert user_problem(plan(nanoclaw_uid=1500), seen) is None
+    assert user_problem(local_plan(nanoclaw_uid=1500), seen) is None
 
 
 Run = Callable[[list[ImageState], HostPlan], list[str]]
@@ -114,7 +115,7 @@ def run(execute: Execute) -> Run:
 
 
 def test_the_second_run_does_nothing(run: Run) -> None:
-    assert run([DONE], plan()) == []
+    assert run([DONE], local_plan()) == []
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_the_second_run_does_nothing(run: Run) -> None:
     ],
 )
 def test_the_first_run_gets_the_image_and_records_it(run: Run, data: dict[str, Any], command: str) -> None:
-    got, record = run([NONE, replace(DONE, record=None)], plan(**data))
+    got, record = run([NONE, replace(DONE, record=None)], local_plan(**data))
     assert got == command
     assert record.startswith("machine.write_file ")
     assert "image.json" in record
@@ -134,14 +135,14 @@ def test_the_first_run_gets_the_image_and_records_it(run: Run, data: dict[str, A
 
 def test_what_was_got_is_judged(run: Run) -> None:
     with pytest.raises(OperationError, match="nanoclaw_image_uid to 7"):
-        run([NONE, replace(DONE, ids=Ids(7, 7))], plan())
+        run([NONE, replace(DONE, ids=Ids(7, 7))], local_plan())
     with pytest.raises(OperationError, match=r"no image agent:1 after its load: /srv/agent\.tar"):
-        run([NONE, NONE], plan(**LOAD))
+        run([NONE, NONE], local_plan(**LOAD))
 
 
 def test_a_wrong_user_is_refused_before_anything_is_done(run: Run) -> None:
     with pytest.raises(OperationError, match="Claude Code refuses"):
-        run([replace(DONE, ids=Ids(0, 0))], plan())
+        run([replace(DONE, ids=Ids(0, 0))], local_plan())
 
 
 DOCKER = """\

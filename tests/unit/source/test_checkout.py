@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra.api.exceptions import OperationError
 
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.checkout import (
     CheckoutState,
     build_drift,
@@ -23,15 +22,14 @@ from tasks.model.host.checkout import (
     without_password,
 )
 from tasks.operations import checkout as operations
+from tests.builders import local_plan
 from tests.unit.conftest import Execute
 
 URL = "https://git.invalid/nanoclaw.git"
 SOURCE: dict[str, str | None] = {"commit": "a" * 40, "lock": "l", "package": "p", "node": "22"}
 
 
-def plan(**data: Any) -> HostPlan:
-    wanted = {"pods_server": "local", "nanoclaw_repository": URL, "nanoclaw_ref": "v2", **data}
-    return plan_fleet([Machine("one", ("nanoclaw_hosts",), wanted)]).hosts["one"]
+plan = partial(local_plan, nanoclaw_repository=URL, nanoclaw_ref="v2")
 
 
 DONE = CheckoutState(

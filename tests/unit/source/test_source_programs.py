@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from files.pods.source.git_worktree import MOVING
-from tasks.model.fleet.plan import Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.checkout import checkout_problem
+from tests.builders import local_plan
 from tests.lab.standin import make_repository
 from tests.unit.source.source_host import NEW, OLD, Host
 
@@ -188,7 +187,7 @@ def test_a_worktree_of_another_repository_is_named_as_one(host: Host, tmp_path: 
     subprocess.run(["git", "-C", str(clone), "worktree", "add", "--quiet", "--detach", str(host.root)], check=True)
     found = host.look(OLD)
     assert found.foreign[-1] == ".git"
-    plan = plan_fleet([Machine("one", ("nanoclaw_hosts",), {"pods_server": "local"})]).hosts["one"]
+    plan = local_plan()
     problem = checkout_problem(found, plan) or ""
     assert "/opt/nanoclaw is a linked worktree or a submodule" in problem and "git clone" in problem
 

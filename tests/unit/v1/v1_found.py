@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tasks.model.fleet.plan import HostPlan, Machine
-from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.migration.v1_state import (
     Candidate,
     Database,
@@ -27,6 +26,7 @@ from tasks.model.migration.v1_state import (
     Unit,
     V1State,
 )
+from tests.builders import host_plan
 
 PATH = "/home/andy/nanoclaw"
 GIB = 1 << 30
@@ -83,13 +83,8 @@ def with_database(**differs: Any) -> Install:
     return replace(INSTALL, database=replace(DATABASE, **differs))
 
 
-def host(**data: Any) -> HostPlan:
-    """A host whose data asks for a migration."""
-    machines = [
-        Machine("nfs1", ("nfs_servers",), {"ssh_hostname": "10.0.0.1"}),
-        Machine("oslo", ("nanoclaw_hosts",), {"ssh_hostname": "10.0.0.2", "nanoclaw_v1_dir": PATH, **data}),
-    ]
-    return plan_fleet(machines).hosts["oslo"]
+host = partial(host_plan, nanoclaw_v1_dir=PATH)
+"""The plan of a host whose data asks for a migration."""
 
 
 _folders = st.sampled_from(["main", "family", "work", "global", "old", "x"])
