@@ -8,9 +8,9 @@ from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts.v2_installs import V2Installs, installs_request
+from tasks.facts import V2Installs
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
-from tasks.model.host.adoption import Installs, adoption_problems
+from tasks.model.host.adoption import Installs, adoption_problems, installs_request
 from tasks.replies import ask_machine
 
 _TIMEOUT = 240
@@ -34,5 +34,5 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[P
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    found: Installs | None = ask_machine(member, V2Installs, timeout=_TIMEOUT, **installs_request(plan))
+    found: Installs | None = ask_machine(member, V2Installs, installs_request(plan), timeout=_TIMEOUT)
     return found

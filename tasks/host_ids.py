@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyinfra import logger
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
+from files.pods.common.protocol import HostUser
+from files.pods.machine.protocol import PreflightRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts.exports import Exports, export_questions
-from tasks.facts.look import Question
-from tasks.facts.machine import MachineFact
+from tasks.facts import Exports, MachineFact, Question
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
 from tasks.model.host.machine import MachineState
 from tasks.model.nfs.export_state import ExportState
+from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, ask_together
 
@@ -40,12 +40,12 @@ class Looks:
     machines: dict[str, MachineState | None] = field(default_factory=dict)
     exports: dict[str, ExportState | None] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
-    _asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _asked: dict[str, PreflightRequest] = field(default_factory=dict)
 
     def settle(self, fleet: FleetPlan, plan: Plan) -> FleetPlan:
         """The plan that rests on what the machines answer to it: an account's uid decides what else is asked."""
         for _turn in range(_TURNS):
-            due = [member for member in self.members if self._question(fleet, member) != self._asked.get(member.name)]
+            due = [member for member in self.members if self._request(fleet, member) != self._asked.get(member.name)]
             if not due:
                 break
             self._look(fleet, due)
@@ -59,37 +59,36 @@ class Looks:
 
     def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
         def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
-            questions = [Question(MachineFact, self._question(fleet, member))]
+            questions = [Question(MachineFact, self._request(fleet, member))]
             if member.name in fleet.servers:
-                questions.append(Question(Exports, export_questions(fleet.servers[member.name])))
+                questions.append(Question(Exports, exports_request(fleet.servers[member.name])))
             ask_together(member, questions, _TIMEOUT)
-            machine = ask_machine(member, MachineFact, **self._question(fleet, member), timeout=_TIMEOUT)
+            machine = ask_machine(member, MachineFact, self._request(fleet, member), timeout=_TIMEOUT)
             exports = self.exports.get(member.name)
             if machine and member.name in fleet.servers and exports is None:
-                exports = ask_machine(member, Exports, **export_questions(fleet.servers[member.name]), timeout=_TIMEOUT)
+                exports = ask_machine(member, Exports, exports_request(fleet.servers[member.name]), timeout=_TIMEOUT)
             return machine, exports
 
         for member, found in at_once(due, self.run_config, look):
-            self._asked[member.name] = self._question(fleet, member)
+            self._asked[member.name] = self._request(fleet, member)
             self.machines[member.name], self.exports[member.name] = found or (None, None)
 
-    def _question(self, fleet: FleetPlan, member: Host) -> dict[str, Any]:
-        numbers = [*sorted(self.chosen.unknown - set(CANDIDATES)), *CANDIDATES]
+    def _request(self, fleet: FleetPlan, member: Host) -> PreflightRequest:
+        numbers = (*sorted(self.chosen.unknown - set(CANDIDATES)), *CANDIDATES)
         plan = fleet.hosts.get(member.name)
         if plan is None:
             needed = any(states_none(host) for host in fleet.hosts.values() if host.server == member.name)
-            ids = {"ids": numbers} if needed else {}
             places = server_questions(fleet.servers[member.name], fleet.hosts)
-            return {"paths": [], "account": None, "agent": None, "space": ["/var"], "places": places, **ids}
-        user = plan.settings.nanoclaw_user
-        return {
-            "paths": [plan.settings.pods_path, *(target for _source, target in plan.binds)],
-            "account": plan.host_user,
-            "agent": plan.stored_agent.uid,
-            "space": ["/var", plan.root],
-            "places": questions(plan),
-            **({"ids": numbers, "user": user} if states_none(plan) else {}),
-        }
+            return PreflightRequest([], None, None, ["/var"], places, numbers if needed else ())
+        return PreflightRequest(
+            paths=[plan.settings.pods_path, *(target for _source, target in plan.binds)],
+            account=HostUser(**plan.host_user),
+            agent=plan.stored_agent.uid,
+            space=["/var", plan.root],
+            places=questions(plan),
+            ids=numbers if states_none(plan) else (),
+            user=plan.settings.nanoclaw_user if states_none(plan) else None,
+        )
 
     def say(self) -> None:
         """Says which ids were chosen for the hosts of this run, and why, where they are not the default ones."""

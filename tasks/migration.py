@@ -12,11 +12,12 @@ from pyinfra.api.config import Config
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
-from tasks.facts.migration import MigrationProgress
-from tasks.facts.v1_install import V1Install
+from tasks.facts import MigrationProgress, V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
+from tasks.model.fleet.settings import AUTO
 from tasks.model.host.service_unit import STATE_DIRECTORY
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import Progress, progress_request
@@ -123,25 +124,22 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
 
 
 def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
-    progress: Progress | None = ask_machine(member, MigrationProgress, **progress_request(plan), timeout=60)
+    progress: Progress | None = ask_machine(member, MigrationProgress, progress_request(plan), timeout=60)
     if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
         return progress, None
     mount = plan.settings.pods_path if plan.source else None
-    found: V1State | None = ask_machine(
-        member,
-        V1Install,
-        dir=plan.settings.nanoclaw_v1_dir,
+    request = InspectRequest(
+        dir=plan.settings.nanoclaw_v1_dir or AUTO,
         root=plan.root,
         uid=plan.host_ids.uid,
         space=[
-            {"path": plan.root, "mount": mount if plan.root_on_pods else None},
-            {"path": plan.settings.pods_path, "mount": mount},
-            {"path": STATE_DIRECTORY, "mount": None},
+            SpaceRequest(plan.root, mount if plan.root_on_pods else None),
+            SpaceRequest(plan.settings.pods_path, mount),
+            SpaceRequest(STATE_DIRECTORY, None),
         ],
         seconds=_SECONDS,
-        timeout=_TIMEOUT,
     )
-    return progress, found
+    return progress, ask_machine(member, V1Install, request, timeout=_TIMEOUT)
 
 
 @deploy("Migration")

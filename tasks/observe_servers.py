@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pyinfra import logger, state
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
+from files.pods.nfs.protocol import ObserveRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts.observation import ServerObservationFact
+from tasks.facts import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import ServerObservation, description, observed_squash
@@ -38,7 +38,7 @@ def observe(
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:
-        return ask_machine(member, ServerObservationFact, **_question(plans[member.name]), timeout=_TIMEOUT)
+        return ask_machine(member, ServerObservationFact, _request(plans[member.name]), timeout=_TIMEOUT)
 
     observed: dict[str, Squash] = {}
     problems: list[Problem] = []
@@ -65,16 +65,16 @@ def places(plan: HostPlan) -> list[str]:
     return [*(directory[len(plan.settings.pods_path) + 1 :] for directory in directories), "."]
 
 
-def _question(plan: HostPlan) -> dict[str, Any]:
+def _request(plan: HostPlan) -> ObserveRequest:
     if plan.source is None:
         raise ValueError(f"{plan.name} mounts nothing")
-    return {
-        "address": plan.source.address,
-        "path": plan.source.path,
-        "version": plan.settings.pods_nfs_version,
-        "transport": transport(plan.source.address),
-        "places": places(plan),
-        "host": [plan.host_ids.uid, plan.host_ids.gid],
-        "agent": [plan.agent.uid, plan.agent.gid],
-        "seconds": _SERVER_TIMEOUT,
-    }
+    return ObserveRequest(
+        address=plan.source.address,
+        path=plan.source.path,
+        version=plan.settings.pods_nfs_version,
+        transport=transport(plan.source.address),
+        places=places(plan),
+        host=(plan.host_ids.uid, plan.host_ids.gid),
+        agent=(plan.agent.uid, plan.agent.gid),
+        seconds=_SERVER_TIMEOUT,
+    )

@@ -8,22 +8,35 @@ from pyinfra import state
 from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
+from files.pods.machine.protocol import PackagesRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts.agent_image import AgentImage, image_request
-from tasks.facts.checkout import Checkout, checkout_request
-from tasks.facts.container_firewall import ContainerFirewall, firewall_request
-from tasks.facts.env_files import EnvFiles, env_request
-from tasks.facts.exports import Exports, export_questions
-from tasks.facts.guard import GuardFact, guard_request
-from tasks.facts.host_service import HostService, service_request
-from tasks.facts.look import Question
-from tasks.facts.mounts import Mounts, mounts_request
-from tasks.facts.ownership import TreeOwners, trees_request
-from tasks.facts.packages import Packages
-from tasks.facts.runtime import RuntimeFact, runtime_request
-from tasks.facts.v2_installs import V2Installs, installs_request
+from tasks.facts import (
+    AgentImage,
+    Checkout,
+    ContainerFirewall,
+    EnvFiles,
+    Exports,
+    GuardFact,
+    HostService,
+    Mounts,
+    Packages,
+    Question,
+    RuntimeFact,
+    TreeOwners,
+    V2Installs,
+    guard_request,
+)
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
-from tasks.model.ownership.trees import chown_by, host_trees, server_trees
+from tasks.model.host.adoption import installs_request
+from tasks.model.host.agent_image import image_request
+from tasks.model.host.checkout import checkout_request
+from tasks.model.host.env_files import env_request
+from tasks.model.host.runtime import runtime_request
+from tasks.model.host.service_state import service_request
+from tasks.model.nfs.container_firewall import firewall_request
+from tasks.model.nfs.mount_plan import mounts_request
+from tasks.model.nfs.nfs_versions import exports_request
+from tasks.model.ownership.trees import chown_by, host_trees, server_trees, trees_request
 from tasks.operations.env_files import KEY
 from tasks.replies import ask_together
 
@@ -34,8 +47,8 @@ TIMEOUT = 300
 def of_server(plan: ServerPlan) -> list[Question]:
     """What the operations of tasks/exports.py and tasks/ownership.py ask of an NFS server."""
     questions = [
-        Question(Packages, {"packages": ["nfs-kernel-server"]}),
-        Question(Exports, export_questions(plan)),
+        Question(Packages, PackagesRequest(["nfs-kernel-server"])),
+        Question(Exports, exports_request(plan)),
     ]
     if trees := server_trees(plan):
         questions.append(Question(TreeOwners, trees_request(trees)))

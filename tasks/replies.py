@@ -15,8 +15,10 @@ from pyinfra import state
 from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 
-from tasks.facts.base import ProgramFact, arguments
-from tasks.facts.look import Answers, Look, Question
+from files.pods.common.protocol import Request
+from files.pods.machine.protocol import LookReply, LookRequest
+from files.pods.machine.protocol import Question as Asked
+from tasks.facts import Look, ProgramFact, Question, arguments
 from tasks.model.fleet.plan import SERVERS
 from tasks.run_context import run_context
 
@@ -51,7 +53,7 @@ class Replies:
 
 
 def _key(question: Question) -> str:
-    return f"{question.fact.program} {json.dumps(question.request, sort_keys=True)}"
+    return f"{question.request.entry} {json.dumps(question.request.document(), sort_keys=True)}"
 
 
 class _Others(BaseStateCallback):
@@ -83,7 +85,11 @@ def replies() -> Replies:
 
 
 def ask_machine(
-    member: Host, fact: type[ProgramFact[Document]], payload: str = "", timeout: int | None = None, **request: Any
+    member: Host,
+    fact: type[ProgramFact[Document]],
+    request: Request,
+    payload: str = "",
+    timeout: int | None = None,
 ) -> Document | None:
     """What a fact says of a machine; None where that is unknown.
 
@@ -95,7 +101,7 @@ def ask_machine(
     if known is not None:
         return known
     limit = {"_timeout": timeout} if timeout is not None else {}
-    answer: Document | None = member.get_fact(fact, **arguments(fact, payload, **request), **limit)
+    answer: Document | None = member.get_fact(fact, **arguments(fact, request, payload), **limit)
     if answer is not None:
         replies().keep(member.name, question, answer)
     return answer
@@ -106,12 +112,10 @@ def ask_together(member: Host, questions: Sequence[Question], timeout: int | Non
     due = [question for question in questions if replies().get(member.name, question) is None]
     if len(due) < 2:
         return
-    asked = [{"entry": question.fact.program, "request": question.sent()} for question in due]
+    asked = LookRequest([Asked(question.request.entry, question.request.document()) for question in due])
     payload = json.dumps([question.payload for question in due])
     limit = {"_timeout": timeout} if timeout is not None else {}
-    answers: Answers | None = member.get_fact(
-        Look, **arguments(Look, payload, questions=asked), **limit, _ignore_errors=True
-    )
+    answers: LookReply | None = member.get_fact(Look, **arguments(Look, asked, payload), **limit, _ignore_errors=True)
     for question, reply in zip(due, answers.replies if answers else (), strict=False):
         if reply is not None:
             _keep(member, question, reply)

@@ -8,9 +8,13 @@ import shlex
 import sys
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import fields
 from functools import cache
+from importlib import import_module
 from typing import Any
 
+from files.pods.common.protocol import Request
 from tasks.bundle import archive, sources
 
 Change = Callable[[str], str]
@@ -33,6 +37,15 @@ def entry_argv(entry: str, change: Change | None = None) -> list[str]:
 def program_argv(entry: str, request: Mapping[str, Any], change: Change | None = None) -> list[str]:
     """The argv that runs a program with this request."""
     return [*entry_argv(entry, change), json.dumps(request, sort_keys=True)]
+
+
+def request_fields(entry: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of these values is a field of the entry's request; all of them where it has no request class."""
+    with suppress(ModuleNotFoundError):
+        import_module(f"files.pods.{entry.rpartition('.')[0]}.protocol")
+    kinds: list[Any] = [kind for kind in Request.__subclasses__() if kind.entry == entry]
+    names = {field.name for kind in kinds for field in fields(kind)} if kinds else set(values)
+    return {name: value for name, value in values.items() if name in names}
 
 
 def machine_argv(entry: str, request: Mapping[str, Any], change: Change | None = None) -> list[str]:

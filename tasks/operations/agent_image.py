@@ -9,9 +9,17 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, value, write_file
-from tasks.facts.agent_image import AgentImage, image_request
+from tasks.facts import AgentImage
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import ImageState, record_of, refusals, user_missing, user_problem, wanted_step
+from tasks.model.host.agent_image import (
+    ImageState,
+    image_request,
+    record_of,
+    refusals,
+    user_missing,
+    user_problem,
+    wanted_step,
+)
 from tasks.model.host.service_unit import image_record
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import is_pending, mark_pending
@@ -19,7 +27,7 @@ from tasks.report import say
 
 
 def _look(plan: HostPlan) -> ImageState:
-    return look(AgentImage, **image_request(plan))
+    return look(AgentImage, image_request(plan))
 
 
 @lasting_operation

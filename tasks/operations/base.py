@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, StringCommand, operation
@@ -13,8 +13,9 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
+from files.pods.common.protocol import Request
 from tasks.bundle import entry_of
-from tasks.facts.base import ProgramFact
+from tasks.facts import ProgramFact
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, replies
 from tasks.report import kept_back
@@ -25,15 +26,15 @@ P = ParamSpec("P")
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
-def look(fact: type[ProgramFact[Document]], payload: str = "", **request: Any) -> Document:
+def look(fact: type[ProgramFact[Document]], request: Request, payload: str = "") -> Document:
     """What a fact says of the machine; an OperationError where it is unknown, for unknown is not absent.
 
     + payload: what the fact's program itself reads from its standard input
     """
-    answer = ask_machine(host, fact, payload, **request)
+    answer = ask_machine(host, fact, request, payload)
     if answer is None:
         raise OperationError(
-            f"could not learn the state of the machine ({fact.program}): see to what is said above, or to its "
+            f"could not learn the state of the machine ({request.entry}): see to what is said above, or to its "
             "connection or its python3, and run again"
         )
     return answer

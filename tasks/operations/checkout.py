@@ -9,9 +9,17 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
-from tasks.facts.checkout import Checkout, checkout_request
+from tasks.facts import Checkout
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.checkout import CheckoutState, build_drift, checkout_drift, checkout_problem, handed_over, moves
+from tasks.model.host.checkout import (
+    CheckoutState,
+    build_drift,
+    checkout_drift,
+    checkout_problem,
+    checkout_request,
+    handed_over,
+    moves,
+)
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
 from tasks.operations.base import Commands, lasting_operation, look
@@ -25,7 +33,7 @@ def _worker(plan: HostPlan) -> dict[str, Any]:
 
 
 def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    return look(Checkout, **checkout_request(plan, peek=peek))
+    return look(Checkout, checkout_request(plan, peek=peek))
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:

@@ -8,7 +8,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, write_file
-from tasks.facts.container_firewall import ContainerFirewall, firewall_request
+from tasks.facts import ContainerFirewall
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.container_firewall import (
     NFTABLES_DROPIN,
@@ -16,6 +16,7 @@ from tasks.model.nfs.container_firewall import (
     UNIT,
     UNIT_FILE,
     FirewallState,
+    firewall_request,
     in_force,
     nftables_dropin,
     rules_text,
@@ -41,7 +42,7 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     server = plan.source.address if plan.source else None
-    seen = look(ContainerFirewall, **firewall_request(plan))
+    seen = look(ContainerFirewall, firewall_request(plan))
     if not seen.tools and not state.is_executing:
         seen = replace(seen, backend="nft")  # nft comes with an earlier operation
     mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]

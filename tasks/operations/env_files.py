@@ -10,9 +10,9 @@ from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program
-from tasks.facts.env_files import EnvFiles, env_request
+from tasks.facts import EnvFiles
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.env_files import differing, open_places, refusals
+from tasks.model.host.env_files import differing, env_request, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import mark_pending, with_pending_owners
@@ -34,7 +34,7 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, f"{KEY}\n", **env_request(plan))
+    seen = look(EnvFiles, env_request(plan), f"{KEY}\n")
     seen = replace(seen, places=with_pending_owners(seen.places))
     refused = refusals(plan.root, seen)
     if refused:

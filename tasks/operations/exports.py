@@ -11,7 +11,7 @@ from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.exports import Exports, export_questions
+from tasks.facts import Exports
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
@@ -25,13 +25,21 @@ from tasks.model.nfs.exports import (
     table_drift,
     table_entries,
 )
-from tasks.model.nfs.nfs_versions import CONF, TRIED, needs_restart, nfs_conf_text, other_clients, version_refusals
+from tasks.model.nfs.nfs_versions import (
+    CONF,
+    TRIED,
+    exports_request,
+    needs_restart,
+    nfs_conf_text,
+    other_clients,
+    version_refusals,
+)
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import say, show_diff
 
 
 def _look(plan: ServerPlan) -> ExportState:
-    return look(Exports, **export_questions(plan))
+    return look(Exports, exports_request(plan))
 
 
 @lasting_operation

@@ -6,7 +6,7 @@ from pyinfra import host
 
 from tasks.bundle import bundle
 from tasks.command import argv, write_file
-from tasks.facts.guard import GuardFact, guard_request
+from tasks.facts import GuardFact, guard_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import (
     GuardState,
@@ -31,7 +31,7 @@ def guard(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    state = look(GuardFact, **guard_request(plan))
+    state = look(GuardFact, guard_request(plan))
     yield from _remove(state, plan)
     if plan.strategy.needs_guard:
         yield from _install(state, plan)

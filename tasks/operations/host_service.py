@@ -9,10 +9,10 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import run_program, write_file
-from tasks.facts.host_service import HostService, service_request
+from tasks.facts import HostService
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import ServiceState, adoptable, refusals, start_arguments
+from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_request, start_arguments
 from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
@@ -21,7 +21,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: HostPlan) -> ServiceState:
-    return look(HostService, **service_request(plan))
+    return look(HostService, service_request(plan))
 
 
 @lasting_operation

@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.migration.step_ids import StepId
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_program, write_file
-from tasks.facts.migration import MigrationProgress
+from tasks.facts import MigrationProgress
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.audit_report import AuditReport
 from tasks.model.migration.disk_space import Need
@@ -28,13 +28,13 @@ from tasks.model.migration.steps import Part, Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.operations.dry_run import is_pending, mark_pending
-from tasks.operations.verify import probe_arguments
+from tasks.operations.verify import probe_request
 from tasks.report import say
 from tasks.run_context import run_context
 
 
 def _look(plan: HostPlan) -> Progress:
-    return look(MigrationProgress, **progress_request(plan))
+    return look(MigrationProgress, progress_request(plan))
 
 
 @pods_operation
@@ -174,7 +174,7 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
     programs = {step.program for step in [*steps(part, plan, install, {}, unseen), undo]}
     archive = bundle(*sorted({*programs, "migration.runner", "probe.main"}))
     file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
-    listed = steps(part, plan, install, _run_of(file, "probe.main", probe_arguments(plan)), unseen)
+    listed = steps(part, plan, install, _run_of(file, "probe.main", probe_request(plan).document()), unseen)
     work = {
         "part": part,
         "head": head,

@@ -11,7 +11,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.mounts import Mounts, mounts_request
+from tasks.facts import Mounts
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_options import without_sizes
 from tasks.model.nfs.mount_plan import (
@@ -23,6 +23,7 @@ from tasks.model.nfs.mount_plan import (
     binds_of,
     decide_bind,
     decide_pods,
+    mounts_request,
     options_of,
     pods_of,
     stamp_of,
@@ -36,7 +37,7 @@ from tasks.report import log, say, show_diff
 
 
 def _look(plan: HostPlan) -> MountState:
-    return look(Mounts, **mounts_request(plan))
+    return look(Mounts, mounts_request(plan))
 
 
 @lasting_operation

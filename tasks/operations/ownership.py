@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.trees.protocol import TreesRequest
 from tasks.command import run_program
-from tasks.facts.ownership import TreeOwners, trees_request
-from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, wrong
+from tasks.facts import TreeOwners
+from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, trees_request, wrong
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.dry_run import is_pending
 from tasks.report import say
@@ -35,8 +36,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     if not trees:
         host.noop("no tree belongs to an agent here")
         return
-    request = trees_request(trees)
-    reports = look(TreeOwners, **request).trees
+    reports = look(TreeOwners, trees_request(trees)).trees
     found, unfinished = 0, False
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:
@@ -58,6 +58,5 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         number = sum(report.entries for report in reports)
         host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
         return
-    named = [{"names": report.names} if report.names is not None else {} for report in reports]
-    told = [{**tree, **names} for tree, names in zip(request["trees"], named, strict=True)]
-    yield run_program("trees.main", {"apply": True, "trees": told})
+    request = TreesRequest(apply=True, trees=[tree.request(report.names) for tree, report in pairs])
+    yield run_program(request.entry, request.document())

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import StringCommand
 
+from files.pods.machine.protocol import PackagesRequest
 from tasks.command import argv
-from tasks.facts.packages import Packages
+from tasks.facts import Packages
 from tasks.operations.base import Commands, lasting_operation, look
 
 _APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
@@ -25,7 +26,7 @@ def debian_packages(packages: list[str]) -> Commands:
 
     + packages: names of Debian packages
     """
-    installed = look(Packages, packages=packages).installed
+    installed = look(Packages, PackagesRequest(packages)).installed
     missing = [name for name in packages if name not in installed]
     if not missing:
         host.noop(f"installed: {', '.join(packages)}")

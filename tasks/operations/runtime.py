@@ -6,7 +6,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, run_program, write_file
-from tasks.facts.runtime import RuntimeFact, runtime_request
+from tasks.facts import RuntimeFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.runtime import (
     NODESOURCE,
@@ -19,6 +19,7 @@ from tasks.model.host.runtime import (
     missing_packages,
     node_problem,
     nodesource_major,
+    runtime_request,
 )
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.packages import apt_install, apt_update
@@ -28,7 +29,7 @@ _SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
 
 
 def _look(plan: HostPlan) -> RuntimeState:
-    return look(RuntimeFact, **runtime_request(plan))
+    return look(RuntimeFact, runtime_request(plan))
 
 
 def _missing(found: RuntimeState, plan: HostPlan) -> tuple[str, ...]:

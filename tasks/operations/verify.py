@@ -5,12 +5,11 @@ from __future__ import annotations
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.facts.look import Question
-from tasks.facts.probe import Probe
-from tasks.facts.serving import ServingFact, serving_request
+from files.pods.probe.protocol import ProbeRequest
+from tasks.facts import Probe, Question, ServingFact
 from tasks.model.access.identity import runs_as_image_user
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.serving import serving_problem
+from tasks.model.host.serving import serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees
@@ -37,13 +36,11 @@ def agent_writes(plan: HostPlan) -> Commands:
     if not state.is_executing:
         host.noop("verified at the end of a real run")
         return
-    ask_together(
-        host, [Question(ServingFact, serving_request(plan)), Question(Probe, {"arguments": probe_arguments(plan)})]
-    )
-    serving = look(ServingFact, **serving_request(plan))
+    ask_together(host, [Question(ServingFact, serving_request(plan)), Question(Probe, probe_request(plan))])
+    serving = look(ServingFact, serving_request(plan))
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")
-    seen = look(Probe, arguments=probe_arguments(plan))
+    seen = look(Probe, probe_request(plan))
     if finding := diagnose(seen, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
     log(summary(seen, plan))
@@ -51,19 +48,19 @@ def agent_writes(plan: HostPlan) -> Commands:
     yield from ()
 
 
-def probe_arguments(plan: HostPlan) -> dict[str, object]:
-    """The argument of files/pods/probe/main.py for a host."""
+def probe_request(plan: HostPlan) -> ProbeRequest:
+    """The request of a probe of a host."""
     host_ids, agent = plan.host_ids, plan.agent
-    return {
-        "sessions": plan.sessions,
-        "groups": plan.groups,
-        "mounts": sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
-        "host": [host_ids.uid, host_ids.gid],
-        "agent": [agent.uid, agent.gid],
-        "user": None if runs_as_image_user(host_ids) else str(host_ids),
-        "image": plan.image,
-        "wait": GUARD_SECONDS if plan.strategy.needs_guard else 0,
-        "guard": guard_unit(plan),
-        "heal": HEAL_SECONDS,
-        "slug": plan.slug,
-    }
+    return ProbeRequest(
+        sessions=plan.sessions,
+        groups=plan.groups,
+        mounts=sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
+        host=(host_ids.uid, host_ids.gid),
+        agent=(agent.uid, agent.gid),
+        user=None if runs_as_image_user(host_ids) else str(host_ids),
+        image=plan.image,
+        wait=GUARD_SECONDS if plan.strategy.needs_guard else 0,
+        guard=guard_unit(plan),
+        heal=HEAL_SECONDS,
+        slug=plan.slug,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     sessions, groups = (plan.sessions, plan.groups) if plan.root_on_pods else (f"{pods}/{each}" for each in BOUND)
     paths = {plan.sessions: sessions, plan.groups: groups}
     at = {"within": pods, "mount": pods}
-    trees = [{**tree.arguments(), **at, "path": paths[tree.path]} for tree in host_trees(plan)]
+    trees = [{**asdict(tree.request()), **at, "path": paths[tree.path]} for tree in host_trees(plan)]
     own = ["python3", "-I", f"{FOLDER}/own_trees.pyz", "trees.main"]
     order = {
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},

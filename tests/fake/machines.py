@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from tasks.facts.packages import InstalledPackages
+from files.pods.machine.protocol import PackagesReply
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host import service_unit
 from tasks.model.nfs.export_state import Directory as ExportDirectory
@@ -37,7 +37,7 @@ def documents(fleet: FleetPlan, state: str) -> dict[str, dict[str, Any]]:
 def bare_server(plan: ServerPlan) -> Documents:
     return {
         "machine.preflight": machine(plan.name),
-        "machine.packages": InstalledPackages({}),
+        "machine.packages": PackagesReply({}),
         "nfs.exports": ExportState(
             None, None, [], [], {export.path: None for export in plan.exports}, False, False, []
         ),
@@ -48,7 +48,7 @@ def bare_server(plan: ServerPlan) -> Documents:
 def finished_server(plan: ServerPlan) -> Documents:
     return {
         "machine.preflight": machine(plan.name),
-        "machine.packages": InstalledPackages({"nfs-kernel-server": "1:2.8.3-1"}),
+        "machine.packages": PackagesReply({"nfs-kernel-server": "1:2.8.3-1"}),
         "nfs.exports": ExportState(
             dropin=exports_text(plan.exports),
             conf=nfs_conf_text(plan),

@@ -38,7 +38,7 @@ def of_server(plan: ServerPlan, hosts: Iterable[HostPlan]) -> Requests:
         "dropin": "/etc/exports.d/nanoclaw-pods.exports",
         "tried": "/var/lib/nanoclaw-pods/nfs-versions-tried",
     }
-    ids = {"ids": FREE_IDS, "user": None} if any(map(_states_no_uid, clients)) else {}
+    ids = {"ids": FREE_IDS} if any(map(_states_no_uid, clients)) else {}
     places = {"look": sorted({*exports, *roots}), "marks": {}, "enter": []}
     return {
         "machine.preflight": [

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pyinfra.api.command import StringCommand
 
-from tasks.facts.exports import Exports
-from tasks.facts.machine import MachineFact
-from tasks.facts.runtime import RuntimeFact
+from files.pods.common.protocol import decode
+from files.pods.machine.protocol import RuntimeRequest
+from tasks.facts import Exports, MachineFact, ProgramFact, RuntimeFact
 from tasks.model.nfs.nfs_versions import TRIED
-from tests.fake.answers import Answers, _as_responses, with_request
+from tests.fake.answers import Answers, _as_responses, asked_alone, with_request
 from tests.fake.deploy import answers, fleet, planned
 from tests.fake.kinds import KINDS
 from tests.fake.requests import requests
@@ -34,26 +34,30 @@ def said(machine: str, command: str) -> Any:
     return None if isinstance(answer, dict) else json.loads(answer)
 
 
+def command(fact: type[ProgramFact[Any]], request: dict[str, Any]) -> StringCommand:
+    """The command of a fact with this request."""
+    return fact().command(decode(fact.request, request, "request"))
+
+
 def as_sent(command: Any) -> str:
     """A fact's command as the record of a run has it."""
     return with_request(command.get_raw_value(), command.connector_arguments["_stdin"])
 
 
 def test_a_right_question_is_answered() -> None:
-    assert said("@fake/own", as_sent(MachineFact().command(**RIGHT)))["uid"] == 0
+    assert said("@fake/own", as_sent(command(MachineFact, RIGHT)))["uid"] == 0
 
 
 @pytest.mark.parametrize("key", ["account", "agent", "paths", "space"])
 def test_a_question_that_is_left_out_gets_no_answer(key: str) -> None:
     nothing: Any = [] if isinstance(RIGHT[key], list) else None
-    assert said("@fake/own", as_sent(MachineFact().command(**{**RIGHT, key: nothing}))) is None
+    assert said("@fake/own", as_sent(command(MachineFact, {**RIGHT, key: nothing}))) is None
 
 
 @pytest.mark.parametrize("whom", [("root", 0, 0), ("nanoclaw", 1500, 1000), ("nanoclaw", 15000, 1500)])
 def test_a_question_about_another_user_gets_no_answer(whom: tuple[str, int, int]) -> None:
-    ask: Callable[..., Any] = RuntimeFact().command
-    assert said("@fake/own", as_sent(ask(*whom))) is None
-    assert said("@fake/own", as_sent(ask("nanoclaw", 1500, 1500))) is not None
+    assert said("@fake/own", as_sent(RuntimeFact().command(RuntimeRequest(*whom)))) is None
+    assert said("@fake/own", as_sent(RuntimeFact().command(RuntimeRequest("nanoclaw", 1500, 1500)))) is not None
 
 
 def test_what_is_answered_is_what_was_asked_for() -> None:
@@ -62,11 +66,11 @@ def test_what_is_answered_is_what_was_asked_for() -> None:
         "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf",
         "tried": TRIED,
     }
-    none = said("@fake/server", as_sent(Exports().command(**files, directories=[])))
+    none = said("@fake/server", as_sent(command(Exports, {**files, "directories": []})))
     every = sorted(f"/srv/pods/{name}" for name in KINDS if name != "local")
-    all_of_them = said("@fake/server", as_sent(Exports().command(**files, directories=every)))
+    all_of_them = said("@fake/server", as_sent(command(Exports, {**files, "directories": every})))
     assert none["directories"] == {} and sorted(all_of_them["directories"]) == every
-    assert said("@fake/server", as_sent(Exports().command(**files, directories=every[1:]))) is None
+    assert said("@fake/server", as_sent(command(Exports, {**files, "directories": every[1:]}))) is None
 
 
 def test_a_program_without_stated_requests_is_not_answered() -> None:
@@ -82,4 +86,4 @@ def test_every_program_has_its_requests_stated(machine: str) -> None:
 
 def test_one_argument_more_gets_no_answer() -> None:
     asked = {"account": {**RIGHT["account"], "shell": "/bin/sh"}}
-    assert said("@fake/own", as_sent(MachineFact().command(**{**RIGHT, **asked}))) is None
+    assert said("@fake/own", asked_alone("machine.preflight", {**RIGHT, **asked})) is None

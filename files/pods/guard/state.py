@@ -1,6 +1,5 @@
 """State of the guard's program, unit and process on a machine.
 
-Argument: {"unit": name, "unit_file": path, "program": path, "prefix": beginning of all guards' names}.
 Reply: tasks.model.ownership.guard.GuardState as JSON.
 """
 
@@ -10,9 +9,11 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 
-arguments = json.loads(sys.argv[1])
+from files.pods.common.protocol import read_request
+from files.pods.guard.protocol import GuardStateRequest
+
+request = read_request(GuardStateRequest)
 
 
 def read(path: str) -> bytes | None:
@@ -34,18 +35,18 @@ def older(program: str) -> list[str]:
 
 properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
 result = subprocess.run(
-    ["systemctl", "show", f"--property={','.join(properties)}", arguments["unit"]],
+    ["systemctl", "show", f"--property={','.join(properties)}", request.unit],
     capture_output=True,
     text=True,
     timeout=60,
 )
 shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
-unit, program = read(arguments["unit_file"]), read(arguments["program"])
+unit, program = read(request.unit_file), read(request.program)
 pid = shown.get("MainPID", "0")
 line = (read(f"/proc/{pid}/cmdline") or b"") if pid != "0" else b""
-folder = os.path.dirname(arguments["unit_file"])
+folder = os.path.dirname(request.unit_file)
 names = os.listdir(folder) if os.path.isdir(folder) else []
-others = [name for name in names if name.startswith(arguments["prefix"]) and name.endswith(".service")]
+others = [name for name in names if name.startswith(request.prefix) and name.endswith(".service")]
 print(
     json.dumps(
         {
@@ -55,8 +56,8 @@ print(
             "active": shown.get("ActiveState") in ("active", "activating", "reloading"),
             "needs_reload": shown.get("NeedDaemonReload") == "yes",
             "running": line.decode("utf-8", "replace").split("\0")[:-1],
-            "others": sorted(set(others) - {arguments["unit"]}),
-            "older": older(arguments["program"]),
+            "others": sorted(set(others) - {request.unit}),
+            "older": older(request.program),
         }
     )
 )

@@ -1,8 +1,7 @@
 """Answers many questions of the role in one round trip: each by its own program, in a process of its own.
 
-Argument: {"questions": [{"entry", "request"}…]}. Standard input: a JSON list of what each program reads from its own.
-Answer: {"replies": [what it printed, or null where it failed…]}. A program that fails says why on standard error only;
-whoever needs its answer asks it alone.
+Standard input: a JSON list of what each program reads from its own. Answer: {"replies": [what it printed, or null where
+it failed…]}. A program that fails says why on standard error only; whoever needs its answer asks it alone.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ import os
 import runpy
 import sys
 from typing import Any
+
+from files.pods.common.protocol import read_request
+from files.pods.machine.protocol import LookRequest, Question
 
 
 def answer(entry: str, request: Any, payload: str) -> str | None:
@@ -42,13 +44,13 @@ def answer(entry: str, request: Any, payload: str) -> str | None:
     return text if status == 0 else None
 
 
-def main(questions: list[dict[str, Any]], payloads: list[str]) -> dict[str, list[str | None]]:
+def main(questions: list[Question], payloads: list[str]) -> dict[str, list[str | None]]:
     """The answers, in the order of their questions."""
     sys.stdout.flush()
     pairs = zip(questions, payloads)  # noqa: B905 - Python 3.9 has no strict=
-    return {"replies": [answer(each["entry"], each["request"], payload) for each, payload in pairs]}
+    return {"replies": [answer(each.entry, each.request, payload) for each, payload in pairs]}
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    print(json.dumps(main(asked["questions"], json.load(sys.stdin))))
+    request = read_request(LookRequest)
+    print(json.dumps(main(request.questions, json.load(sys.stdin))))

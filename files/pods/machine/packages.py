@@ -1,15 +1,17 @@
 """Which of the named Debian packages are installed.
 
-Argument: {"packages": [name…]}. Answer: {"installed": {name: version}}.
+Answer: {"installed": {name: version}}.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
-names = json.loads(sys.argv[1])["packages"]
+from files.pods.common.protocol import read_request
+from files.pods.machine.protocol import PackagesRequest
+
+names = read_request(PackagesRequest).packages
 asked = subprocess.run(
     ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n", *names],
     capture_output=True,

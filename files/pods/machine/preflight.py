@@ -1,8 +1,6 @@
 """What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
 
-Argument: {"paths": [mount points], "account": {"user", "uid", "gid"} or null, "agent": uid or null, "space":
-[directories], "places": {"look": [paths], "marks": {file: text}, "enter": [paths]}, "ids": [numbers that may be taken
-for a host user, best first], "user": its name}. `enter` asks whether the host user can enter what lies above a path.
+`enter` asks whether the host user can enter what lies above a path.
 """
 
 from __future__ import annotations
@@ -14,11 +12,13 @@ import sys
 from typing import Any
 
 from files.pods.common.mountinfo import Mount, may_hang, mount_table
+from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.machine.account import account, ids_state, is_person, person
 from files.pods.machine.path_states import barred_paths, look_at_places, machine_addresses, machine_identity
+from files.pods.machine.protocol import PreflightRequest
 
-arguments = json.loads(sys.argv[1])
+request = read_request(PreflightRequest)
 
 
 def seen(mount: Mount) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def free(path: str, mounted: list[Mount]) -> int | None:
 
 
 mounted = mount_table()
-asked, user = arguments["places"], arguments["account"]
+asked, user = request.places, request.account
 release = os_release()
 print(
     json.dumps(
@@ -72,16 +72,16 @@ print(
             "hostname": socket.gethostname(),
             "protected_hardlinks": protected_hardlinks(),
             "systemd": os.path.isdir("/run/systemd/system"),
-            "mounts": [seen(mount) for mount in mounted if mount.point in arguments["paths"]],
-            "beneath": {path: beneath(path, mounted) for path in arguments["paths"]},
-            "account": {**account(**user), "person": is_person(user["user"])} if user else None,
-            "person": person(arguments["agent"]) if arguments["agent"] is not None else None,
-            "ids": ids_state(arguments.get("ids", []), arguments.get("user")),
-            "free": {path: free(path, mounted) for path in arguments["space"]},
+            "mounts": [seen(mount) for mount in mounted if mount.point in request.paths],
+            "beneath": {path: beneath(path, mounted) for path in request.paths},
+            "account": {**account(**vars(user)), "person": is_person(user.user)} if user else None,
+            "person": person(request.agent) if request.agent is not None else None,
+            "ids": ids_state(list(request.ids), request.user),
+            "free": {path: free(path, mounted) for path in request.space},
             "identity": machine_identity(),
             "addresses": machine_addresses(),
-            "places": look_at_places(asked["look"], asked["marks"], mounted),
-            "barred": barred_paths(asked["enter"], **user, table=mounted) if user and os.geteuid() == 0 else {},
+            "places": look_at_places(asked.look, asked.marks, mounted),
+            "barred": barred_paths(asked.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
         }
     )
 )

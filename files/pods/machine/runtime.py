@@ -1,7 +1,7 @@
 """What NanoClaw needs of a machine: Docker, git, Node, and the host user. Changes nothing.
 
-Argument: {"user", "uid", "gid"}. What the host user runs is looked for, and tried, as that user: a node in
-/usr/local/bin that is a link into /root/.nvm is none to it, and a program of snap may not start for it.
+What the host user runs is looked for, and tried, as that user: a node in /usr/local/bin that is a link into /root/.nvm
+is none to it, and a program of snap may not start for it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import subprocess
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import HOST_PATH, become_user
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.machine.account import account
+from files.pods.machine.protocol import RuntimeRequest
 
 BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
@@ -110,4 +112,4 @@ def look(user: str, uid: int, gid: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(**json.loads(sys.argv[1]))))
+    print(json.dumps(look(**vars(read_request(RuntimeRequest)))))

@@ -1,6 +1,5 @@
 """Report how far the migration of a machine's NanoClaw v1 has come. Changes nothing.
 
-Argument: {"directory": of the migration, "service": name of its transient unit, "root": v2's project root, "marker"}.
 Prints tasks.model.migration.paths.Progress as JSON.
 """
 
@@ -12,8 +11,10 @@ import subprocess
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import run_with_deadline
 from files.pods.migration.journal import with_ids
+from files.pods.migration.protocol import ProgressRequest
 
 
 def read(path: str) -> Any:
@@ -60,6 +61,6 @@ def main(directory: str, service: str, root: str, marker: str) -> dict[str, obje
 
 
 if __name__ == "__main__":
-    arguments = json.loads(sys.argv[1])
-    run_with_deadline(60, arguments["root"])
-    print(json.dumps(main(**arguments)))
+    request = read_request(ProgressRequest)
+    run_with_deadline(60, request.root)
+    print(json.dumps(main(**vars(request))))

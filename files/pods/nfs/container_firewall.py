@@ -1,9 +1,7 @@
 """What a machine has of the rules that keep containers from the NFS server, and of the drop-ins.
 
-Argument: {"table", "chain", "rules": {backend: path}, "unit", "unit_file", "dropin" (Docker's), "nftables" (the
-drop-in of nftables.service), "ipv6": bool}. Answer: tasks.model.nfs.container_firewall.FirewallState as JSON.
-Needs root, and changes nothing: whether the kernel has nf_tables for inet is asked by a check (nft -c), which commits
-nothing.
+Answer: tasks.model.nfs.container_firewall.FirewallState as JSON. Needs root, and changes nothing: whether the kernel
+has nf_tables for inet is asked by a check (nft -c), which commits nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from typing import Any
+
+from files.pods.common.protocol import read_request
+from files.pods.nfs.protocol import FirewallRequest
 
 
 def read(path: str) -> str | None:
@@ -34,38 +34,38 @@ def show(unit: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in lines)
 
 
-def look(asked: dict[str, Any]) -> dict[str, Any]:
+def look(request: FirewallRequest) -> dict[str, Any]:
     backend: str | None = None
     nft: list[Any] = []
     iptables: dict[str, list[str]] = {}
     tools = ("iptables-legacy", "ip6tables-legacy")
-    legacy = tools[asked["ipv6"]]
+    legacy = tools[request.ipv6]
     probe = "add table inet nanoclaw_probe\nadd chain inet nanoclaw_probe f { type filter hook forward priority 0; }\n"
     if shutil.which("nft") and run(["nft", "-c", "-f", "-"], probe)[0] == 0:
         backend = "nft"
-        status, said = run(["nft", "-j", "list", "table", "inet", asked["table"]])
+        status, said = run(["nft", "-j", "list", "table", "inet", request.table])
         nft = json.loads(said)["nftables"] if status == 0 and said else []
     elif shutil.which(legacy):
         for tool in filter(shutil.which, tools):
             status, said = run([tool, "--wait", "--table", "mangle", "--list-rules"])
             if status == 0:  # a kernel may know one family alone
-                iptables[tool] = [line for line in said.splitlines() if asked["chain"] in line.split()]
+                iptables[tool] = [line for line in said.splitlines() if request.chain in line.split()]
         backend = "iptables" if legacy in iptables else None
-    shown = [show(unit) for unit in (asked["unit"], "docker.service", "nftables.service")]
+    shown = [show(unit) for unit in (request.unit, "docker.service", "nftables.service")]
     return {
         "backend": backend,
         "tools": bool(shutil.which("nft") or shutil.which(legacy)),
-        "rules": read(asked["rules"][backend]) if backend else None,
-        "unit": read(asked["unit_file"]),
+        "rules": read(request.rules[backend]) if backend else None,
+        "unit": read(request.unit_file),
         "active": shown[0].get("ActiveState") == "active",
         "enabled": shown[0].get("UnitFileState") == "enabled",
         "needs_reload": any(unit.get("NeedDaemonReload") == "yes" for unit in shown),
-        "dropin": read(asked["dropin"]),
-        "nftables": read(asked["nftables"]),
+        "dropin": read(request.dropin),
+        "nftables": read(request.nftables),
         "nft": nft,
         "iptables": iptables,
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(json.loads(sys.argv[1]))))
+    print(json.dumps(look(read_request(FirewallRequest))))

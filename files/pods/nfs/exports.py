@@ -14,9 +14,11 @@ import os
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_change import change, state_directory, text_if_there
 from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
+from files.pods.nfs.protocol import ExportChangeRequest, ExportsRequest
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
 
 
@@ -29,7 +31,8 @@ def directory(path: str) -> dict[str, Any] | None:
     return {"kind": kind, "uid": info.st_uid, "gid": info.st_gid, "mode": oct(info.st_mode & 0o7777)[2:].zfill(4)}
 
 
-def look(dropin: str, conf: str, tried: str, directories: list[str]) -> dict[str, Any]:
+def look(request: ExportsRequest) -> dict[str, Any]:
+    dropin, directories = request.dropin, request.directories
     text, state = text_if_there(dropin), state_directory()
     own = list(defined(text or ""))
     names = real_names([*(path for path, _client in own), *directories])
@@ -39,8 +42,8 @@ def look(dropin: str, conf: str, tried: str, directories: list[str]) -> dict[str
     return {
         "dropin": text,
         "own": [list(key) for key in own],
-        "conf": read_text_or_none(conf),
-        "tried": read_text_or_none(tried),
+        "conf": read_text_or_none(request.conf),
+        "tried": read_text_or_none(request.tried),
         "table": entries(etab, names),
         "roots": roots(etab, names),
         "elsewhere": [[name, known_path(path, names), client] for name, path, client in elsewhere],
@@ -49,13 +52,13 @@ def look(dropin: str, conf: str, tried: str, directories: list[str]) -> dict[str
         "clients": connected(),
         "mounted": mounted_by(read_text_or_none(os.path.join(state, "rmtab")) or ""),
         **service(),
-        **v3_settings(conf),
+        **v3_settings(request.conf),
     }
 
 
 if __name__ == "__main__":
-    arguments = json.loads(sys.argv[1])
-    if "change" in arguments:
-        change(arguments["change"], json.load(sys.stdin))
-    else:
-        print(json.dumps(look(**arguments)))
+    request = read_request(ExportsRequest, ExportChangeRequest)
+    if isinstance(request, ExportChangeRequest):
+        change(request.change, json.load(sys.stdin))
+    elif isinstance(request, ExportsRequest):
+        print(json.dumps(look(request)))

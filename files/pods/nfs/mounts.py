@@ -1,11 +1,10 @@
 """What is mounted where the pods belong, what lies beneath, and what systemd and fstab say of it.
 
-Argument: {"pods": path, "binds": [[source, target]…], "units": {path: name}, "stamp": path, "tried": path}.
 Answer: tasks.model.nfs.mount_state.MountState as JSON. Needs root for what lies beneath a mount.
 
-A dead server hangs whoever looks at its mount: /proc is read first, and paths on mounts are asked by a child
-that is abandoned when it does not answer. What lies beneath a mount is seen through a detached copy of the mount
-below it (open_tree(2)), which changes nothing.
+A dead server hangs whoever looks at its mount: /proc is read first, and paths on mounts are asked by a child that is
+abandoned when it does not answer. What lies beneath a mount is seen through a detached copy of the mount below it
+(open_tree(2)), which changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from typing import Any
 
 from files.pods.common.linux import IMMUTABLE, inode_flags, open_tree
 from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table
+from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
+from files.pods.nfs.protocol import MountsRequest
 
 
 def seen(mount: Mount) -> dict[str, Any]:
@@ -132,11 +133,11 @@ def fstab(paths: list[str]) -> list[dict[str, Any]]:
     return entries
 
 
-def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, tried: str) -> dict[str, Any]:
-    table = mount_table()
-    paths = [pods, *(target for _source, target in binds)]
+def look(request: MountsRequest) -> dict[str, Any]:
+    table, pods = mount_table(), request.pods
+    paths = [pods, *(target for _source, target in request.binds)]
     mounted = [path for path in paths if any(mount.point == path for mount in table)]
-    sources = [source for source, _target in binds]
+    sources = [source for source, _target in request.binds]
     answers = ask(list(dict.fromkeys([*mounted, *sources])))
     points = {}
     for path in paths:
@@ -148,10 +149,10 @@ def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, t
     inside = pods[len(base.point.rstrip("/")) :] if base else ""
     return {
         "points": points,
-        "units": units(names),
+        "units": units(request.units),
         "fstab": fstab(paths),
-        "stamp": read_text_or_none(stamp),
-        "tried": read_text_or_none(tried),
+        "stamp": read_text_or_none(request.stamp),
+        "tried": read_text_or_none(request.tried),
         "base": seen(base) if base else None,
         "base_root": (base.root.rstrip("/") + inside) if base else inside,
         "sources": {source: answers[source].get("identity") for source in sources},
@@ -159,5 +160,4 @@ def look(pods: str, binds: list[list[str]], names: dict[str, str], stamp: str, t
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    print(json.dumps(look(asked["pods"], asked["binds"], asked["units"], asked["stamp"], asked["tried"])))
+    print(json.dumps(look(read_request(MountsRequest))))

@@ -1,11 +1,10 @@
 """How an NFS server treats the host process, the agent and root: what each makes there is looked at, and removed.
 
-Argument: {"address", "path", "version", "transport": netid, "places": [directories of the export, in the order to
-try them], "host": [uid, gid], "agent": [uid, gid], "seconds"}. The export is mounted softly in mounts of this program's
-own: nothing on the machine sees it, and a dead server costs `seconds`. No symbolic link of the export is followed.
+The export is mounted softly in mounts of this program's own: nothing on the machine sees it, and a dead server costs
+`seconds`. No symbolic link of the export is followed.
 
-Prints {"state": "seen" or why not, "text", "made": {actor: [uid, gid] or errno}, "chown": errno or null,
-"mount_point": errno or null, "left": [names]}.
+Prints {"state": "seen" or why not, "text", "made": {actor: [uid, gid] or errno}, "chown": errno or null, "mount_point":
+errno or null, "left": [names]}.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
 import uuid
 from typing import Any
@@ -27,17 +25,19 @@ from files.pods.common.linux import (
     mount_tmpfs,
     unshare_mounts,
 )
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import Ids, describe_error, reap, run_as, set_ids
+from files.pods.nfs.protocol import ObserveRequest
 
-arguments = json.loads(sys.argv[1])
+request = read_request(ObserveRequest)
 MOUNTED = "/tmp/pods"
 PREFIX = ".nanoclaw-pods-observed-"
 NAME = f"{PREFIX}{uuid.uuid4().hex[:12]}"
 STALE = 3600
 """Seconds after which a scratch directory is that of a run which was killed, and not of one beside this."""
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
-END = time.monotonic() + arguments["seconds"]
-LOOKED = END - arguments["seconds"] / 4
+END = time.monotonic() + request.seconds
+LOOKED = END - request.seconds / 4
 """When the looks are to be over: the rest of the time is for removing what they made."""
 
 Scratch = tuple[str, str]
@@ -45,7 +45,7 @@ Scratch = tuple[str, str]
 
 
 def mount_options() -> list[str]:
-    address, version, transport = arguments["address"], arguments["version"], arguments["transport"]
+    address, version, transport = request.address, request.version, request.transport
     options = [f"vers={version}", f"addr={address}", f"proto={transport}", "soft", "timeo=50", "retrans=1"]
     if version == "3":
         return [*options, "nosharecache", f"mountaddr={address}", f"mountproto={transport}", "nolock"]
@@ -53,11 +53,11 @@ def mount_options() -> list[str]:
 
 
 def mount_softly() -> None:
-    address, version = arguments["address"], arguments["version"]
+    address, version = request.address, request.version
     unshare_mounts()
     mount_tmpfs()
     os.mkdir(MOUNTED)
-    source = f"[{address}]:{arguments['path']}" if ":" in address else f"{address}:{arguments['path']}"
+    source = f"[{address}]:{request.path}" if ":" in address else f"{address}:{request.path}"
     kind = b"nfs" if version == "3" else b"nfs4"
     options = ",".join(mount_options()).encode()
     check(LIBC.mount(source.encode(), MOUNTED.encode(), kind, MS_NOSUID_NODEV | MS_NOSYMFOLLOW, options))
@@ -104,7 +104,7 @@ def make(root: str, actor: str) -> list[Any]:
     """A directory where this actor may make one: [place, name, uid, gid]."""
     last: OSError | None = None
     name = f"{NAME}-{actor}"
-    for place in arguments["places"]:
+    for place in request.places:
         try:
             handle = opened(root, place)
             os.mkdir(name, dir_fd=handle)
@@ -123,7 +123,7 @@ def mount_point(root: str, scratch: Scratch) -> None:
 
 def give(root: str, scratch: Scratch) -> None:
     place, name = scratch
-    os.chown(name, *arguments["agent"], dir_fd=opened(root, place), follow_symlinks=False)
+    os.chown(name, *request.agent, dir_fd=opened(root, place), follow_symlinks=False)
 
 
 def look() -> dict[str, Any]:
@@ -132,7 +132,7 @@ def look() -> dict[str, Any]:
 
 
 def look_at(root: str) -> dict[str, Any]:
-    ids: dict[str, Ids] = {"host": tuple(arguments["host"]), "agent": tuple(arguments["agent"]), "root": (0, 0)}
+    ids: dict[str, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
     scratch: dict[str, Scratch] = {}
     made: dict[str, Any] = {}
     point = chown = given = None
@@ -179,7 +179,7 @@ def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
 def stale(root: str) -> list[Scratch]:
     """Scratch that an earlier observation was killed over, and this one's own."""
     found = []
-    for place in arguments["places"]:
+    for place in request.places:
         with contextlib.suppress(OSError):
             handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened(root, place))
             for name in os.listdir(handle):
@@ -199,7 +199,7 @@ def remove(root: str, scratch: Scratch) -> None:
 
 
 def observe() -> dict[str, Any]:
-    answer = run_as((0, 0), arguments["seconds"], look)
+    answer = run_as((0, 0), request.seconds, look)
     if "value" in answer:
         return {"state": "seen", "text": "", **answer["value"]}
     left = [f"{NAME}-*, perhaps"] if answer["error"] == "ETIMEDOUT" else []

@@ -1,8 +1,5 @@
 """Acts as the host and as the agent in a scratch session, as NanoClaw does, and reports how each step went.
 
-Argument: {"sessions", "groups", "mounts" [mount points that must be mounted], "host" [uid, gid], "agent" [uid, gid],
-"user" (docker's --user, or null), "image", "wait" (seconds for the guard), "guard" (its unit), "heal" (seconds in which
-NanoClaw rolls back what a killed agent left), "slug"}.
 Reply: tasks.model.ownership.probe_report.Observations as JSON. The scratch is always removed; the next probe removes
 what a killed one left. Every step has a deadline. Only the scratch is written. A refusal on NFS counts only if it
 repeats after the kernel's cached permissions were dropped.
@@ -16,13 +13,14 @@ import json
 import signal
 import sys
 import time
-from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.probe.environment import drop_permissions, id_mapping
+from files.pods.probe.protocol import ProbeRequest
 from files.pods.probe.steps import STEP_TIMEOUT, Probe
 
 
-def run_probe(request: dict[str, Any]) -> Probe:
+def run_probe(request: ProbeRequest) -> Probe:
     """Run one probe, and remove its scratch."""
     probe = Probe(request)
     try:
@@ -36,7 +34,7 @@ def run_probe(request: dict[str, Any]) -> Probe:
 
 
 def main() -> None:
-    request = json.loads(sys.argv[1])
+    request = read_request(ProbeRequest)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit("stopped"))
     with open("/run/nanoclaw-pods-probe.lock", "w", encoding="ascii") as lock:

@@ -14,6 +14,7 @@ from files.pods.probe.container_script import SCRIPT
 from files.pods.probe.environment import mount_of, space_of, unit_property
 from files.pods.probe.hot_journals import hot_journals
 from files.pods.probe.nosymfollow_view import VIEW, deepest_directory, enter_view
+from files.pods.probe.protocol import ProbeRequest
 from files.pods.probe.scratch_session import (
     PREFIX,
     clean_claims,
@@ -33,17 +34,17 @@ STEP_TIMEOUT, CONTAINER_TIMEOUT, SURVEY_TIMEOUT = 40, 180, 150  # seconds
 class Probe:
     """One run of all steps, and its report."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: ProbeRequest) -> None:
         self.request = request
-        self.host: Ids = (request["host"][0], request["host"][1])
-        self.agent: Ids = (request["agent"][0], request["agent"][1])
+        self.host: Ids = request.host
+        self.agent: Ids = request.agent
         self.name = PREFIX + secrets.token_hex(8)
-        self.shared = f"{request['sessions']}/{self.name}/.claude-shared"
-        self.session = f"{request['sessions']}/{self.name}/sess-probe"
-        self.group = f"{request['groups']}/{self.name}"
+        self.shared = f"{request.sessions}/{self.name}/.claude-shared"
+        self.session = f"{request.sessions}/{self.name}/sess-probe"
+        self.group = f"{request.groups}/{self.name}"
         self.paths = (VIEW + self.session, VIEW + self.shared, VIEW + self.group)
         self.report: dict[str, Any] = {"steps": [], "relied": []}
-        self.trees = (request["sessions"], request["groups"])
+        self.trees = (request.sessions, request.groups)
         self.created: list[str] = []
         self.anchors: list[str] = []
 
@@ -67,12 +68,12 @@ class Probe:
         request = self.request
         self.report["mounts"] = {path: mount_of(path) for path in self.trees}
         points = [mount["point"] for mount in self.report["mounts"].values()]
-        self.report["missing"] = [path for path in request["mounts"] if path not in points]
+        self.report["missing"] = [path for path in request.mounts if path not in points]
         if self.report["missing"]:
             return
         reached = run_as(ROOT, STEP_TIMEOUT, lambda: [deepest_directory(path) for path in self.trees])
         self.anchors = reached.get("value", [])
-        space = self.run_in_view(ROOT, lambda: space_of(VIEW + request["sessions"])) if self.anchors else reached
+        space = self.run_in_view(ROOT, lambda: space_of(VIEW + request.sessions)) if self.anchors else reached
         if not self.record_step("root", "look at the file system", space):
             return
         self.report["space"] = space["value"]
@@ -85,7 +86,7 @@ class Probe:
         if not self.record_step("host", "make a session", created):
             return
         self.report["born"] = self.owners()
-        if request["wait"]:
+        if request.wait:
             self.wait_for_guard()
         if self.try_as_agent():
             self.try_in_container()
@@ -104,13 +105,13 @@ class Probe:
         """Wait until the guard has chowned the session; else report its state and whether root may chown."""
         start = time.monotonic()
         while any(owner[0] != self.agent[0] for owner in self.owners()):
-            if time.monotonic() - start > self.request["wait"]:
-                self.report["guard"] = unit_property(self.request["guard"], "ActiveState")
+            if time.monotonic() - start > self.request.wait:
+                self.report["guard"] = unit_property(self.request.guard, "ActiveState")
                 break
             time.sleep(0.05)
         self.report["settled"] = self.owners()
         self.report["waited"] = round(time.monotonic() - start, 2)
-        self.report["guard_says"] = unit_property(self.request["guard"], "StatusText")
+        self.report["guard_says"] = unit_property(self.request.guard, "StatusText")
         if "guard" in self.report:
             session = VIEW + self.session
             reply = self.run_in_view(ROOT, lambda: os.chown(session, *self.agent, follow_symlinks=False))
@@ -148,20 +149,20 @@ class Probe:
 
     def try_in_container(self) -> None:
         """Run the agent's steps in a container of its image."""
-        image = self.request["image"]
+        image = self.request.image
         code, text = docker_output(["image", "inspect", "--format", "{{.Id}}", image], STEP_TIMEOUT)
         if code != 0:
             missing = code == 1 and "no such image" in text.lower()
             self.report["container"] = {"state": "no image" if missing else "no docker", "text": text}
             return
-        user = ["--user", self.request["user"], "-e", "HOME=/home/node"] if self.request["user"] else []
+        user = ["--user", self.request.user, "-e", "HOME=/home/node"] if self.request.user else []
         binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
         # dockerd follows links. If one is swapped in after this check, only the agent's own ids reach it.
         real = run_as(ROOT, STEP_TIMEOUT, lambda: [open_directory(source) for source, _target in binds])
         if not self.record_step("root", "find the session where it was made", real):
             return
         volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]
-        name = f"pods-probe-{self.request['slug']}-{secrets.token_hex(4)}"
+        name = f"pods-probe-{self.request.slug}-{secrets.token_hex(4)}"
         options = ["--rm", "--pull", "never", "--network", "none", "--name", name, "--entrypoint", "sh"]
         code, text = docker_output(["run", *options, *user, *volumes, image, "-c", SCRIPT], CONTAINER_TIMEOUT)
         lines = text.splitlines()
@@ -190,7 +191,7 @@ class Probe:
         reply = self.run_in_view(ROOT, lambda: Survey(self.agent, VIEW).look(*self.trees), SURVEY_TIMEOUT)
         if self.record_step("agent", "look at what exists", reply):
             self.report["survey"] = reply["value"]
-            self.report["survey"]["journals"] = hot_journals(self.report["survey"]["journals"], request["heal"])
+            self.report["survey"]["journals"] = hot_journals(self.report["survey"]["journals"], request.heal)
 
     def is_silent(self) -> bool:
         """Return whether the server stopped answering: then no further request is made."""

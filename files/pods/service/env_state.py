@@ -1,7 +1,7 @@
 """Keyed digests of entries of .env, and the rights of the places that hold secrets. Never a value.
 
-Argument: {"root", "names": [entries], "places": [paths]}. Standard input: the key of the run, in hexadecimal. It is in
-no argv and no output, so that what is printed (pyinfra -vvv) shows digests that nobody can try values against.
+Standard input: the key of the run, in hexadecimal. It is in no argv and no output, so that what is printed (pyinfra
+-vvv) shows digests that nobody can try values against.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import sys
 
 from files.pods.common.dotenv import parse
 from files.pods.common.lstat_below import lstat_below
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_bytes
 from files.pods.common.run_as_host_user import run_with_deadline
+from files.pods.service.protocol import EnvStateRequest
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    root, env = told["root"], told["root"] + "/.env"
+    request = read_request(EnvStateRequest)
+    root, env = request.root, request.root + "/.env"
     run_with_deadline(30, root)
     said = {}
     if lstat_below(env, root)["kind"] == "file":
@@ -31,9 +33,9 @@ def main() -> None:
     if len(key) < 32:
         sys.exit("no key came by standard input")
     digests = {
-        name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in told["names"] if name in said
+        name: hmac.new(key, said[name].encode(), hashlib.sha256).hexdigest() for name in request.names if name in said
     }
-    places = {path: lstat_below(path, root) for path in told["places"]}
+    places = {path: lstat_below(path, root) for path in request.places}
     print(json.dumps({"places": places, "digests": digests}))
 
 

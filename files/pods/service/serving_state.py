@@ -1,20 +1,17 @@
-"""Whether the service answers, and whether what answers is the code that is checked out. Changes nothing.
-
-Argument: {"unit", "root", "user", "uid", "gid", "inputs": [paths], "started": path, "errors": path of its error log,
-"onecli": ONECLI_URL of the service's environment, or null}.
-"""
+"""Whether the service answers, and whether what answers is the code that is checked out. Changes nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.service.last_start import outdated
 from files.pods.service.log import LOG_BYTES, logged, shortened, size_of
 from files.pods.service.onecli_health import onecli_health
+from files.pods.service.protocol import ServingStateRequest
 from files.pods.service.serving import wait_until_serving
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.version_files import VersionFiles, needs_of
@@ -34,21 +31,21 @@ def built_from(root: str) -> str | None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    root, errors = told["root"], told["errors"]
+    request = read_request(ServingStateRequest)
+    root, errors = request.root, request.errors
     run_with_deadline(120, root)
-    now = wait_until_serving(told["unit"], root, (told["uid"], told["gid"]), SOON)
+    now = wait_until_serving(request.unit, root, (request.uid, request.gid), SOON)
     said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
     answer = {
         "answers": now["answers"],
         "why": now["why"],
         "said": said,
-        "outdated": outdated(told["inputs"], told["started"]),
+        "outdated": outdated(request.inputs, request.started),
     }
-    become_user(told["user"], told["uid"], told["gid"])
+    become_user(request.user, request.uid, request.gid)
     tree = Tree(root)
     head = tree.commit("HEAD")
     needs = needs_of(VersionFiles(tree, head, head)) if head else None
-    health = onecli_health(root, told["onecli"]) if needs and needs["api"] else None
+    health = onecli_health(root, request.onecli) if needs and needs["api"] else None
     answer.update(commit=head, built=built_from(root), health=health)
     print(json.dumps(answer))

@@ -1,6 +1,5 @@
 """What a machine's NanoClaw service is: unit, texts, logs, what it started with, and what else runs its root.
 
-Argument: {"unit", "user", "uid", "gid", "root", "texts": [paths], "logs": [paths], "inputs": [paths], "started": path}.
 Changes nothing.
 """
 
@@ -14,15 +13,16 @@ import pwd
 import re
 import shutil
 import subprocess
-import sys
 from typing import Any
 
 from files.pods.common.lstat_below import lstat_below
+from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.users import may_write
 from files.pods.service.last_start import outdated
+from files.pods.service.protocol import StateRequest
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units, would_start
 from files.pods.service.serving import wait_until_serving
@@ -117,19 +117,19 @@ def node_of(user: str, uid: int, gid: int) -> str | None:
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    unit, root = told["unit"], told["root"]
+    request = read_request(StateRequest)
+    unit, root = request.unit, request.root
     run_with_deadline(100, root)
-    who = account(told["user"], told["gid"])
+    who = account(request.user, request.gid)
     found = {
         "systemd": systemd_version(),
-        "unit": unit_state(unit, told["texts"]),
-        "files": {path: read_text_or_none(path) for path in told["texts"]},
+        "unit": unit_state(unit, request.texts),
+        "files": {path: read_text_or_none(path) for path in request.texts},
         "account": who,
-        "node": node_of(told["user"], told["uid"], told["gid"]),
-        "logs": {path: lstat_below(path, root) for path in told["logs"]},
-        "outdated": outdated(told["inputs"], told["started"]),
-        "serving": answering(unit, root, (told["uid"], told["gid"])),
+        "node": node_of(request.user, request.uid, request.gid),
+        "logs": {path: lstat_below(path, root) for path in request.logs},
+        "outdated": outdated(request.inputs, request.started),
+        "serving": answering(unit, root, (request.uid, request.gid)),
         "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
     }
     print(json.dumps(found))

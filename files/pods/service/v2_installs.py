@@ -1,8 +1,7 @@
 """The NanoClaw v2 installs of a machine, by what runs them or would. Changes nothing, and hangs nowhere.
 
-Argument: {"root": project root of the plan, "uid": of the host user}.
-Prints tasks.model.host.adoption.Installs as JSON.
-Of users, those count that can start containers: an agent of NanoClaw is one.
+Prints tasks.model.host.adoption.Installs as JSON. Of users, those count that can start containers: an agent of NanoClaw
+is one.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import re
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.common.systemctl import running_users
 from files.pods.common.users import may_write, passwd_entry
+from files.pods.service.protocol import InstallsRequest
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
@@ -79,9 +80,9 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
     }
 
 
-def look(told: dict[str, Any]) -> dict[str, Any]:
+def look(request: InstallsRequest) -> dict[str, Any]:
     homes, _unseen = every_home()
-    roots = within(60, lambda: found_roots(told["uid"], homes))
+    roots = within(60, lambda: found_roots(request.uid, homes))
     return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}
 
 
@@ -94,4 +95,4 @@ def within(seconds: int, work: Any) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(json.loads(sys.argv[1]))))
+    print(json.dumps(look(read_request(InstallsRequest))))

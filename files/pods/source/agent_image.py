@@ -1,8 +1,8 @@
 """What a machine knows of the agent image: its id, its user in numbers, and what it was built from.
 
-Argument: {"image", "root", "uid", "gid", "record": path}. The user's numbers come from the record for as long as it is
-of this image; else from /etc/passwd and /etc/group of the image, by way of a container that is never started and is
-removed at once. git runs as the checkout's owner: a repository can name programs that git runs.
+The user's numbers come from the record for as long as it is of this image; else from /etc/passwd and /etc/group of the
+image, by way of a container that is never started and is removed at once. git runs as the checkout's owner: a
+repository can name programs that git runs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.docker import docker_argv, run_docker
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
+from files.pods.source.protocol import ImageRequest
 
 PODMAN = "docker is Podman, which has no docker.service"
 MOST_COPIED, COPY_SECONDS = 1 << 20, 30
@@ -174,23 +176,23 @@ def record(path: str) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    run_with_deadline(150, told["root"])
+    request = read_request(ImageRequest)
+    run_with_deadline(150, request.root)
     failure, shifts = daemon()
-    found = None if failure else inspect(told["image"])
-    kept = record(told["record"])
+    found = None if failure else inspect(request.image)
+    kept = record(request.record)
     user = found["Config"].get("User", "") if found else ""
     if found and kept and kept["image"] == found["Id"]:
         ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
     else:
-        ids = user_of(told["image"], user) if found else None
+        ids = user_of(request.image, user) if found else None
     answer: dict[str, Any] = {
         "docker": failure,
         "shifts": shifts,
         "image": found["Id"] if found else None,
         "user": user,
         "ids": ids,
-        "tree": tree_of(told["root"], told["uid"], told["gid"]),
+        "tree": tree_of(request.root, request.uid, request.gid),
         "record": kept,
     }
     print(json.dumps(answer))

@@ -1,9 +1,6 @@
 """The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
 
-Argument: {"root", "user", "uid", "gid", "repository", "ref", "gives" (whether this machine says who owns a root on
-NFS), "onecli" (ONECLI_URL of the service's environment, or null), "peek" (whether a commit that is not here is fetched
-aside to see what it needs)}. Looks as the host user, and only where the answer
-cannot be known from what is here does it ask the remote.
+Looks as the host user, and only where the answer cannot be known from what is here does it ask the remote.
 """
 
 from __future__ import annotations
@@ -17,12 +14,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.protocol import CheckoutRequest
 from files.pods.source.tmp_leftovers import leftovers
 from files.pods.source.version_state import UNKNOWN, fetched_aside, version_state
 from files.pods.source.wanted_commit import remote_commit, repository_state
@@ -38,7 +38,7 @@ def owner(path: str) -> list[int] | None:
     return [info.st_uid, info.st_gid]
 
 
-def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
+def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
     """What the owner's git says of a checkout that is still another user's, and the host user's of the remote."""
 
     def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
@@ -48,8 +48,8 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
 
         return run_as(ROOT, 90, switched)
 
-    ids, named = (told["uid"], told["gid"]), (told["repository"], told["ref"])
-    remote = as_user(told["user"], ids, lambda: remote_commit(None, *named))
+    ids, named = (request.uid, request.gid), (request.repository, request.ref)
+    remote = as_user(request.user, ids, lambda: remote_commit(None, *named))
     known = tuple(remote.get("value") or (None, remote.get("text")))
     try:
         user = pwd.getpwuid(owner[0]).pw_name
@@ -57,10 +57,10 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
         user = str(owner[0])
 
     def looked() -> dict[str, Any]:
-        found = repository_state(tree, told["ref"], lambda: known)
+        found = repository_state(tree, request.ref, lambda: known)
         # What is not here yet can only be fetched as the host user, who may not read what is here.
-        asked = {**told, "peek": False}
-        return {**found, "version": judged(tree, asked, found.get("commit"), found.get("wanted"))}
+        here = replace(request, peek=False)
+        return {**found, "version": judged(tree, here, found.get("commit"), found.get("wanted"))}
 
     state = as_user(user, owner, looked)
     if "value" not in state:
@@ -69,16 +69,16 @@ def of_another(told: dict[str, Any], tree: Tree, owner: tuple[int, int]) -> dict
     return found
 
 
-def judged(tree: Tree, asked: dict[str, Any], head: str | None, wanted: str | None) -> dict[str, Any]:
+def judged(tree: Tree, request: CheckoutRequest, head: str | None, wanted: str | None) -> dict[str, Any]:
     """What the wanted version needs, where its files can be had."""
     if head is None and os.path.isdir(tree.git_dir):
-        wanted = tree.resolve(asked["ref"])
+        wanted = tree.resolve(request.ref)
     if wanted and os.path.isdir(tree.git_dir) and tree.commit(wanted):
-        return version_state(tree, head, wanted, asked["onecli"])
-    if not asked["peek"]:
+        return version_state(tree, head, wanted, request.onecli)
+    if not request.peek:
         return UNKNOWN
-    with fetched_aside(asked["repository"], asked["ref"], wanted) as found:
-        return version_state(tree, head, found[1], asked["onecli"], found[0]) if found else UNKNOWN
+    with fetched_aside(request.repository, request.ref, wanted) as found:
+        return version_state(tree, head, found[1], request.onecli, found[0]) if found else UNKNOWN
 
 
 def digest(path: str) -> str | None:
@@ -90,11 +90,11 @@ def digest(path: str) -> str | None:
 
 def version(*words: str) -> str | None:
     try:
-        asked = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", asked.stdout)
-    return found[0] if found and asked.returncode == 0 else None
+    found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", done.stdout)
+    return found[0] if found and done.returncode == 0 else None
 
 
 def pnpm_version() -> str | None:
@@ -183,17 +183,17 @@ def build_state(root: str, commit: str | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    root = told["root"]
+    request = read_request(CheckoutRequest)
+    root = request.root
     run_with_deadline(240, root)
-    owned = (".", "data", ".git") if told["gives"] or not on_network(root) else ()
+    owned = (".", "data", ".git") if request.gives or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
     tree = Tree(root)
     before = owners.get(".git")
-    other = before is not None and before[0] != told["uid"] and os.path.isdir(tree.git_dir)
-    theirs = of_another(told, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
+    other = before is not None and before[0] != request.uid and os.path.isdir(tree.git_dir)
+    theirs = of_another(request, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
     roots = tools()
-    become_user(told["user"], told["uid"], told["gid"])
+    become_user(request.user, request.uid, request.gid)
     answer: dict[str, Any] = {
         "git": shutil.which("git") is not None,
         "link": os.path.islink(root),
@@ -210,7 +210,7 @@ if __name__ == "__main__":
         answer.update(theirs)
     elif os.path.isdir(tree.git_dir):
         if answer["git"]:
-            repository, ref = told["repository"], told["ref"]
+            repository, ref = request.repository, request.ref
             answer.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
     else:
         answer["foreign"] = tree.foreign()
@@ -219,5 +219,5 @@ if __name__ == "__main__":
     answer.update(build_state(root, answer["commit"]))
     answer.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
     if theirs is None:
-        answer["version"] = judged(tree, told, answer["commit"], answer["wanted"]) if answer["git"] else UNKNOWN
+        answer["version"] = judged(tree, request, answer["commit"], answer["wanted"]) if answer["git"] else UNKNOWN
     print(json.dumps(answer))

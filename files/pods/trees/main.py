@@ -3,10 +3,7 @@
 find(1) names the mismatches, and nothing else is opened. If find is not enough, a walk reads the tree. A chown of names
 from an earlier scan needs no new one: over NFS a scan costs a GETATTR for each entry.
 
-Argument: {"apply": bool, "trees": [{"path", "within" (a parent directory: below it no link is followed and no other
-file system is entered), "mount" (a mount point that must be mounted, or null), "anchor" (root of the NFS mount, or
-null), "uid", "gid", "uids", "gids" (ids that may be replaced), "sockets" (whether to chown sockets; default false),
-"names" (with "apply": the names that a scan returned; optional)}]}. Reply: {"trees": [one report each]}. Its "names"
+Reply: {"trees": [one report each]}. Its "names"
 are the mismatches, or null if there are too many. With "apply" progress lines precede it.
 Fails if a chown failed. A server that is silent for three minutes ends the run.
 """
@@ -24,11 +21,13 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.chown_workers import ChownWorkers
 from files.pods.trees.entry import NOBODY, Rule, open_below, open_directory
 from files.pods.trees.find_mismatches import IncompleteError, find_mismatches
 from files.pods.trees.packed_names import MAX_CHARS, MAX_NAMES, pack_names, unpack_names
+from files.pods.trees.protocol import TreeRequest, TreesRequest
 from files.pods.trees.walk import Walk
 
 MAX_REFUSALS = 20  # failures without one success: the server forbids it, and the rest would fail too
@@ -49,31 +48,31 @@ def mount_types() -> dict[str, str]:
     return {of_mount.split()[4]: of_file_system.split()[0] for of_mount, _, of_file_system in halves}
 
 
-def process_tree(tree: dict[str, Any], apply: bool, deadline: float, max_chars: int = MAX_CHARS) -> dict[str, Any]:
+def process_tree(tree: TreeRequest, apply: bool, deadline: float, max_chars: int = MAX_CHARS) -> dict[str, Any]:
     """Count one tree, and chown it with `apply`; return names of mismatches up to `max_chars` characters."""
-    report: dict[str, Any] = {"path": tree["path"], "state": "there", "entries": 0, "counts": {}, "samples": {}}
+    report: dict[str, Any] = {"path": tree.path, "state": "there", "entries": 0, "counts": {}, "samples": {}}
     mounts = mount_types()
-    if tree["mount"] is not None and tree["mount"] not in mounts:
+    if tree.mount is not None and tree.mount not in mounts:
         return {**report, "state": "unmounted"}
     try:
-        parts = [part for part in tree["path"][len(tree["within"]) :].split("/") if part]
-        root = open_below(open_directory(tree["within"]), parts)
+        parts = [part for part in tree.path[len(tree.within) :].split("/") if part]
+        root = open_below(open_directory(tree.within), parts)
     except FileNotFoundError:
         return {**report, "state": "absent"}
     except OSError as error:
         return {**report, "state": "unreadable", "counts": {errno.errorcode.get(error.errno or 0, "?"): 1}}
-    uids, gids = frozenset(tree["uids"]), frozenset(tree["gids"])
-    rule = Rule(tree["uid"], tree["gid"], uids, gids, tree.get("sockets", False))
+    uids, gids = frozenset(tree.uids), frozenset(tree.gids)
+    rule = Rule(tree.uid, tree.gid, uids, gids, tree.sockets)
     start = time.monotonic()
-    has_mounts_below = any(point.startswith(f"{tree['path']}/") for point in mounts)
-    parallel = PARALLEL if tree["anchor"] else 1
+    has_mounts_below = any(point.startswith(f"{tree.path}/") for point in mounts)
+    parallel = PARALLEL if tree.anchor else 1
     counts = TreeCounts(root, deadline)
     try:
-        if apply and tree.get("names") is not None:
-            chown_named(counts, tree["path"], rule, unpack_names(tree["names"]), parallel)
-        elif has_mounts_below or not count_with_find(counts, tree["path"], rule, apply, parallel):
+        if apply and tree.names is not None:
+            chown_named(counts, tree.path, rule, unpack_names(tree.names), parallel)
+        elif has_mounts_below or not count_with_find(counts, tree.path, rule, apply, parallel):
             counts = TreeCounts(root, deadline)
-            count_with_walk(counts, tree["path"], rule, apply)
+            count_with_walk(counts, tree.path, rule, apply)
     except EndlessError:
         counts.state, counts.only_nobody, counts.names = "unfinished", False, None
     os.close(root)
@@ -81,8 +80,8 @@ def process_tree(tree: dict[str, Any], apply: bool, deadline: float, max_chars: 
     report.update(state=counts.state, entries=counts.entries, counts=dict(counts.counts), samples=counts.samples)
     report["names"] = None if apply or counts.names is None else pack_names(counts.names, max_chars)
     report["seconds"] = seconds
-    if tree["anchor"] and mounts.get(tree["anchor"]) == "nfs4" and counts.only_nobody and rule.uid != NOBODY:
-        report["state"] = "nobody" if os.stat(tree["anchor"]).st_uid == NOBODY else report["state"]
+    if tree.anchor and mounts.get(tree.anchor) == "nfs4" and counts.only_nobody and rule.uid != NOBODY:
+        report["state"] = "nobody" if os.stat(tree.anchor).st_uid == NOBODY else report["state"]
     return report
 
 
@@ -224,18 +223,19 @@ def failure_messages(report: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    arguments = json.loads(sys.argv[1])
+    request = read_request(TreesRequest)
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         signal.alarm(STALL_TIMEOUT)  # ends even a wait for a dead NFS server
         reports, max_chars = [], MAX_CHARS
-        deadline = time.monotonic() + arguments.get("seconds", CHOWN_TIMEOUT if arguments["apply"] else SCAN_TIMEOUT)
-        for tree in arguments["trees"]:
-            reports.append(process_tree(tree, arguments["apply"], deadline, max_chars))
+        seconds = CHOWN_TIMEOUT if request.apply else SCAN_TIMEOUT
+        deadline = time.monotonic() + (seconds if request.seconds is None else request.seconds)
+        for tree in request.trees:
+            reports.append(process_tree(tree, request.apply, deadline, max_chars))
             max_chars -= len(reports[-1].get("names") or "")
         print(json.dumps({"trees": reports}), flush=True)
-        failed = [text for report in reports for text in failure_messages(report)] if arguments["apply"] else []
+        failed = [text for report in reports for text in failure_messages(report)] if request.apply else []
         print("\n".join(failed), file=sys.stderr, end="\n" if failed else "", flush=True)
         os._exit(1 if failed else 0)
     status = os.waitpid(child, 0)[1]

@@ -1,18 +1,16 @@
 """Inspect the NanoClaw v1 of a machine: where it is, its data, and what runs it. Changes nothing, and never hangs.
 
-Argument: {"dir": path or "auto", "root": v2's project root, "uid": of the host user, "space": [{"path", "mount":
-mount point that must be mounted, or null}], "seconds": for the inspection of the install}. Prints
-tasks.model.migration.v1_state.V1State as JSON.
+Prints tasks.model.migration.v1_state.V1State as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Any
 
 from files.pods.common.mountinfo import is_below, mount_table
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.common.users import passwd_entry
@@ -21,6 +19,7 @@ from files.pods.v1.database import database
 from files.pods.v1.files import files, lists
 from files.pods.v1.find import AUTO, candidates, every_home, homes_with_units, others_installs
 from files.pods.v1.processes import running
+from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from files.pods.v1.snapshot_dir import TREES, enter_read_only
 
 
@@ -55,9 +54,9 @@ def install_data(path: str, homes: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def space(place: dict[str, Any]) -> dict[str, Any]:
+def space(place: SpaceRequest) -> dict[str, Any]:
     """Return what is free at a path; nothing if its mount is missing."""
-    path, mount = place["path"], place["mount"]
+    path, mount = place.path, place.mount
     nothing = {"path": path, "device": None, "bytes": None, "entries": None}
     if mount is not None and not any(entry.point == mount for entry in mount_table()):
         return nothing
@@ -73,14 +72,14 @@ def space(place: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def inspect(request: dict[str, Any]) -> dict[str, Any]:
+def inspect(request: InspectRequest) -> dict[str, Any]:
     """Find the v1, read it, and return tasks.model.migration.v1_state.V1State as JSON."""
     where, unseen = every_home()
     answer: dict[str, Any] = {"candidates": [], "unseen": unseen, "error": None, "install": None, "spaces": []}
     try:
-        answer["candidates"] = within(60, lambda: candidates(request["dir"], request["root"], request["uid"], where))
+        answer["candidates"] = within(60, lambda: candidates(request.dir, request.root, request.uid, where))
         answer["candidates"] += others(request, where, [candidate["path"] for candidate in answer["candidates"]])
-        answer["spaces"] = within(20, lambda: [space(place) for place in request["space"]])
+        answer["spaces"] = within(20, lambda: [space(place) for place in request.space])
         paths = [
             candidate["path"]
             for candidate in answer["candidates"]
@@ -88,7 +87,7 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
         ]
         if len(paths) == 1:
             runs = within(100, lambda: running(paths[0], homes_with_units(where), where))
-            install = within(request["seconds"], lambda: install_data(paths[0], runs["homes"]), MAX_MEMORY)
+            install = within(request.seconds, lambda: install_data(paths[0], runs["homes"]), MAX_MEMORY)
             owned = within(20, lambda: owner(paths[0]))
             answer["install"] = {"path": escape_control(paths[0]), "owner": owned, **runs, **install}
     except RuntimeError as error:
@@ -99,11 +98,11 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def others(request: dict[str, Any], where: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
+def others(request: InspectRequest, where: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
     """Return installs of other users, to list them. The deadline keeps these users from stopping an inspection."""
-    if request["dir"] != AUTO:
+    if request.dir != AUTO:
         return []
-    answer = run_as(ROOT, 20, lambda: others_installs(request["uid"], where, known))
+    answer = run_as(ROOT, 20, lambda: others_installs(request.uid, where, known))
     installs: list[dict[str, Any]] = answer.get("value", [])
     return installs
 
@@ -117,4 +116,4 @@ def within(seconds: int, work: Any, memory: int | None = None) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps(inspect(json.loads(sys.argv[1]))))
+    print(json.dumps(inspect(read_request(InspectRequest))))

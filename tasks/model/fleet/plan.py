@@ -101,7 +101,7 @@ class HostPlan:
     """The address of this machine as the server sees it; None where nothing is mounted."""
 
     @property
-    def host_user(self) -> dict[str, str | int]:
+    def host_user(self) -> dict[str, Any]:
         """The user of the host process, as programs on the machine take it."""
         return {"user": self.settings.nanoclaw_user, "uid": self.host_ids.uid, "gid": self.host_ids.gid}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.service.protocol import InstallsRequest
 from tasks.model.fleet.plan import HostPlan
 
 
@@ -110,3 +111,8 @@ def _stop(one: Installed) -> str:
     unit = one.units[0]
     manager = f"--user --machine={unit.uid}@ " if unit.manager == "user" else ""
     return f"stop it (systemctl {manager}disable --now {unit.name})"
+
+
+def installs_request(plan: HostPlan) -> InstallsRequest:
+    """What a host is asked about NanoClaw v2."""
+    return InstallsRequest(plan.root, plan.host_ids.uid)

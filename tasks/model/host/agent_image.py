@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.source.protocol import ImageRequest
 from tasks.model.access.identity import Ids, agent_of
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.service_unit import image_record
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,8 @@ def user_problem(plan: HostPlan, seen: ImageState) -> str | None:
 def user_missing(plan: HostPlan, seen: ImageState) -> str:
     """What is wrong with an image whose USER is not in its passwd(5)."""
     return f"the agent image {plan.image} has USER {seen.user!r}, and no such user: build it with one"
+
+
+def image_request(plan: HostPlan) -> ImageRequest:
+    """What a host is asked about the agent image."""
+    return ImageRequest(plan.image, plan.root, plan.host_ids.uid, plan.host_ids.gid, image_record(plan))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from files.pods.source.protocol import CheckoutRequest
 from tasks.model.access.identity import NOBODY
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import VersionState, version_problems
 
 
@@ -146,3 +148,20 @@ def without_password(url: str) -> str:
 
 def _bare(url: str) -> str:
     return without_password(url).rstrip("/").removesuffix(".git")
+
+
+def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
+    """What a host is asked about its checkout.
+
+    + peek: whether a commit that is not there yet is looked at as well
+    """
+    settings = plan.settings
+    return CheckoutRequest(
+        root=plan.root,
+        **plan.host_user,
+        repository=settings.nanoclaw_repository,
+        ref=settings.nanoclaw_ref,
+        gives=can_chown_on_export(plan),
+        onecli=settings.nanoclaw_environment.get("ONECLI_URL"),
+        peek=peek,
+    )

@@ -11,7 +11,9 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from files.pods.service.protocol import EnvStateRequest
 from tasks.model.access.identity import Ids
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import Place
 
 
@@ -63,3 +65,8 @@ def refusals(root: str, seen: EnvState) -> list[str]:
         for path, kind in wanted.items()
         if seen.places[path].kind not in (kind, "absent")
     ]
+
+
+def env_request(plan: HostPlan) -> EnvStateRequest:
+    """What a host is asked about its .env."""
+    return EnvStateRequest(plan.root, sorted(plan.settings.nanoclaw_env), list(places(plan.root)))

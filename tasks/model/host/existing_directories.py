@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from files.pods.machine.protocol import PlacesRequest
 from tasks.model.fleet.plan import BOUND, FleetPlan, HostPlan, Problem, ServerPlan, lies_in
 from tasks.model.fleet.settings import AUTO
 from tasks.model.fleet.system_paths import in_system, is_shared
@@ -41,18 +42,18 @@ class Places:
     """Files of the role's that say that it made a place."""
 
 
-def questions(plan: HostPlan) -> dict[str, object]:
+def questions(plan: HostPlan) -> PlacesRequest:
     """What a host is asked about its places."""
     paths = [plan.root, *_trees(plan)]
     marks = {unit_path(target): f"What={source}\n" for source, target in plan.binds} if plan.source is None else {}
     enter = [] if plan.host_ids.uid == 0 else [plan.root, plan.settings.pods_path]
-    return {"look": sorted({plan.settings.pods_path, *paths}), "marks": marks, "enter": enter}
+    return PlacesRequest(sorted({plan.settings.pods_path, *paths}), marks, enter)
 
 
-def server_questions(plan: ServerPlan, hosts: Mapping[str, HostPlan]) -> dict[str, object]:
+def server_questions(plan: ServerPlan, hosts: Mapping[str, HostPlan]) -> PlacesRequest:
     """What a server is asked about its places: each export, and the project root in it."""
     roots = [f"{export.path}{_root_in(hosts[export.host])}" for export in plan.exports if export.holds_root]
-    return {"look": sorted({*(export.path for export in plan.exports), *roots}), "marks": {}, "enter": []}
+    return PlacesRequest(sorted({*(export.path for export in plan.exports), *roots}), {}, [])
 
 
 def host_problems(plan: HostPlan, places: Places, barred: Mapping[str, str]) -> Iterator[Problem]:

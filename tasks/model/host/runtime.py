@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from files.pods.machine.protocol import RuntimeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 
@@ -199,3 +200,8 @@ def account_drift(found: AccountState, plan: HostPlan) -> bool:
     if plan.settings.nanoclaw_user == "root":
         return False
     return not (found.ids and found.home_exists and found.in_docker)
+
+
+def runtime_request(plan: HostPlan) -> RuntimeRequest:
+    """What a host is asked about programs."""
+    return RuntimeRequest(**plan.host_user)

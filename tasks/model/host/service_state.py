@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from files.pods.service.protocol import StateRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_unit import Account
@@ -115,3 +116,16 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
     )
     unit = rival.name.rpartition("/")[2]
     return f"{rival.name} also runs {plan.root}: {how} {unit}, delete that file, then run again"
+
+
+def service_request(plan: HostPlan) -> StateRequest:
+    """What a host is asked about its service."""
+    return StateRequest(
+        unit=plan.unit,
+        **plan.host_user,
+        root=plan.root,
+        texts=[texts.unit_path(plan), texts.dropin_path(plan), texts.retry_path(plan), texts.rotation_path(plan)],
+        logs=[texts.log_directory(plan), *texts.log_files(plan)],
+        inputs=list(texts.inputs(plan)),
+        started=texts.started_record(plan),
+    )

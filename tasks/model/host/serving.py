@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from files.pods.service.protocol import ServingStateRequest
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.service_unit import inputs, log_files, started_record
 from tasks.model.versions.version_needs import Health, health_problem
 
 
@@ -43,3 +45,16 @@ def serving_problem(found: ServingState, plan: HostPlan) -> str | None:
         since = ", ".join(found.outdated or ["what it started with is not known"])
         return f"{plan.unit} started before a change ({since}): run again"
     return health_problem(found.health, plan.settings.nanoclaw_ref)
+
+
+def serving_request(plan: HostPlan) -> ServingStateRequest:
+    """What a host is asked about its service once it is installed."""
+    return ServingStateRequest(
+        unit=plan.unit,
+        root=plan.root,
+        **plan.host_user,
+        inputs=list(inputs(plan)),
+        started=started_record(plan),
+        errors=log_files(plan)[1],
+        onecli=plan.settings.nanoclaw_environment.get("ONECLI_URL"),
+    )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from files.pods.migration.protocol import ProgressRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import STATE_DIRECTORY, name_of
 from tasks.model.migration.journal import Journal
@@ -69,6 +69,6 @@ def trying(plan: HostPlan) -> str:
     return f"/run/nanoclaw-pods-{plan.slug}.trying"
 
 
-def progress_request(plan: HostPlan) -> Mapping[str, str]:
+def progress_request(plan: HostPlan) -> ProgressRequest:
     """What the fact MigrationProgress is asked of a machine."""
-    return {"directory": directory(plan), "service": service(plan), "root": plan.root, "marker": marker(plan)}
+    return ProgressRequest(directory(plan), service(plan), plan.root, marker(plan))

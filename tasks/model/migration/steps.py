@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from files.pods.migration.step_ids import Mark, StepId
+from files.pods.trees.protocol import TreesRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_arguments
 from tasks.model.migration.channels import channel_of
@@ -205,8 +206,7 @@ def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
 
 def _ownership(plan: HostPlan, seconds: int) -> Iterator[Step]:
     if chown_by(plan) == "host":
-        trees = [tree.arguments() for tree in host_trees(plan)]
-        request = {"apply": True, "trees": trees}
+        request = TreesRequest(apply=True, trees=[tree.request() for tree in host_trees(plan)]).document()
         yield Step(StepId.CHOWN, "chown sessions and groups to the agent", "trees.main", request, seconds)
 
 

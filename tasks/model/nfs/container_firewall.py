@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from files.pods.nfs.protocol import FirewallRequest
+from tasks.model.fleet.plan import HostPlan
+from tasks.model.nfs.mount_unit import DOCKER_DROPIN
 from tasks.model.templates import render
 
 UNIT = "nanoclaw-pods-firewall.service"
@@ -32,7 +35,7 @@ _BRIDGES = tuple(itertools.product(("docker", "br-"), ("tcp", "udp"), (111, 2049
 
 @dataclass(frozen=True)
 class FirewallState:
-    """What a machine has of it: the document of `tasks.facts.container_firewall`."""
+    """What a machine has of it: the reply of nfs.container_firewall."""
 
     backend: Backend | None
     """What its kernel and its tools can do; None: neither."""
@@ -135,3 +138,10 @@ def _without_handles(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _family(server: str) -> str:
     return "ip" if ipaddress.ip_address(server).version == 4 else "ip6"
+
+
+def firewall_request(plan: HostPlan) -> FirewallRequest:
+    """What a host is asked about these rules."""
+    files = {"unit_file": UNIT_FILE, "dropin": DOCKER_DROPIN, "nftables": NFTABLES_DROPIN}
+    ipv6 = bool(plan.source and ipaddress.ip_address(plan.source.address).version == 6)
+    return FirewallRequest(table=TABLE, chain=CHAIN, rules=RULES, unit=UNIT, **files, ipv6=ipv6)

@@ -1,4 +1,4 @@
-"""What is seen of the NFS server on a machine: the document of `tasks.facts.exports`."""
+"""What is seen of the NFS server on a machine: the reply of nfs.exports."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.nfs.protocol import MountsRequest
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
 from tasks.model.nfs.mount_refusals import (
@@ -217,3 +218,10 @@ def _with_unit(
         stamp=stamp,
         forget=forget,
     )
+
+
+def mounts_request(plan: HostPlan) -> MountsRequest:
+    """What a host is asked about its mounts."""
+    planned = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
+    units = {mount.path: mount.unit for mount in planned}
+    return MountsRequest(plan.settings.pods_path, list(plan.binds), units, STAMP, TRIED)

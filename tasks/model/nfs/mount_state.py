@@ -1,4 +1,4 @@
-"""What is seen of mounts on a machine: the document of `tasks.facts.mounts`."""
+"""What is seen of mounts on a machine: the reply of nfs.mounts."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from files.pods.nfs.protocol import ExportsRequest
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
-from tasks.model.nfs.exports import HEADER, some, target
+from tasks.model.nfs.exports import DROPIN, HEADER, some, target
 
 CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"
 TRIED = "/var/lib/nanoclaw-pods/nfs-versions-tried"
@@ -89,3 +90,8 @@ def lacks_v3(plan: ServerPlan, state: ExportState) -> bool:
     if plan.settings.nfs_v3 is not None:
         return not plan.settings.nfs_v3
     return bool(state.versions) and not serves_v3(state.versions) if state.active else state.v3 is False
+
+
+def exports_request(plan: ServerPlan) -> ExportsRequest:
+    """What a server is asked about its exports."""
+    return ExportsRequest(DROPIN, CONF, TRIED, sorted({export.path for export in plan.exports}))

@@ -67,7 +67,7 @@ def program_file(program: bytes) -> str:
 def command_line(plan: HostPlan, program: bytes) -> list[str]:
     """What the guard's process is: what it watches, and a digest of the unit that it was started from."""
     trees = [
-        {**{key: tree.arguments()[key] for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
+        {**{key: getattr(tree.request(), key) for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
         for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
     ]
     arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}

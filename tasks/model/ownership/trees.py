@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from files.pods.trees.protocol import TreeRequest, TreesRequest
 from tasks.model.access.identity import NOBODY, ROOT, Ids
 from tasks.model.fleet.plan import BOUND, HostPlan, ServerPlan
 from tasks.model.ownership.owners import created_by
@@ -31,20 +33,24 @@ class Tree:
     sockets: bool = False
     """Whether sockets are given too: those that NanoClaw listens on, data/cli.sock, lie in its project root."""
 
-    def arguments(self) -> dict[str, object]:
-        """The tree as the program own_trees takes it."""
+    def request(self, names: str | None = None) -> TreeRequest:
+        """The tree as files/pods/trees/main.py takes it.
+
+        + names: what an earlier look has named, to chown that
+        """
         others = [ids for ids in self.replaceable if ids != self.owner]
-        return {
-            "path": self.path,
-            "within": self.within or self.path,
-            "mount": self.mount,
-            "anchor": self.anchor,
-            "uid": self.owner.uid,
-            "gid": self.owner.gid,
-            "uids": sorted({ids.uid for ids in others} - {self.owner.uid}),
-            "gids": sorted({ids.gid for ids in others} | {self.owner.gid}),
-            **({"sockets": True} if self.sockets else {}),
-        }
+        return TreeRequest(
+            path=self.path,
+            within=self.within or self.path,
+            mount=self.mount,
+            anchor=self.anchor,
+            uid=self.owner.uid,
+            gid=self.owner.gid,
+            uids=sorted({ids.uid for ids in others} - {self.owner.uid}),
+            gids=sorted({ids.gid for ids in others} | {self.owner.gid}),
+            sockets=self.sockets,
+            names=names,
+        )
 
 
 @dataclass(frozen=True)
@@ -188,3 +194,8 @@ def _named(report: TreeReport, verdict: str) -> str:
     if not names:
         return ""
     return f" ({', '.join(names)}{', …' if report.counts.get(verdict, 0) > len(names) else ''})"
+
+
+def trees_request(trees: Sequence[Tree]) -> TreesRequest:
+    """What a machine is asked about trees."""
+    return TreesRequest(apply=False, trees=[tree.request() for tree in trees])

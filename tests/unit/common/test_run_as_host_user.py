@@ -11,7 +11,7 @@ import pytest
 
 from files.pods.common.run_as_host_user import discard_write_errors, sync_file_system
 from files.pods.source import fetch as fetch_source
-from tests.programs import program_argv
+from tests.programs import program_argv, request_fields
 from tests.unit.trees.trees import needs_root
 
 
@@ -59,9 +59,10 @@ def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp
     (tmp_path / "bin/systemctl").symlink_to("/bin/true")
     request = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
     request |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
+    request |= {"repository": "/none", "ref": "main", "onecli": None, "peek": False}
     request |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
     done = subprocess.run(
-        program_argv(name, request, _becoming),
+        program_argv(name, request_fields(name, request), _becoming),
         env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -151,7 +151,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
 
 def test_a_server_is_asked_for_its_exports_and_the_roots_in_them() -> None:
     plans = one_host(**ON_PODS)
-    assert server_questions(plans.servers["nfs1"], plans.hosts)["look"] == [EXPORT, ROOT]
+    assert server_questions(plans.servers["nfs1"], plans.hosts).look == [EXPORT, ROOT]
 
 
 def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:

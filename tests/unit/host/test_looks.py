@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pyinfra import logger
 
+from files.pods.common.protocol import Request
 from tasks import host_ids
-from tasks.facts.exports import Exports
-from tasks.facts.machine import MachineFact
+from tasks.facts import Exports, MachineFact
 from tasks.host_ids import Looks
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
@@ -44,9 +44,9 @@ class Machines:
         monkeypatch.setattr(host_ids, "ask_together", self.ask_together)
         monkeypatch.setattr(host_ids, "at_once", lambda members, _run, look: [(one, look(one)) for one in members])
 
-    def ask(self, member: Member, fact: Any, **request: Any) -> Any:
+    def ask(self, member: Member, fact: Any, request: Request, timeout: int) -> Any:
         """One answer."""
-        self.asked.append((member.name, fact, request))
+        self.asked.append((member.name, fact, {**request.document(), "timeout": timeout}))
         return self.states[member.name] if fact is MachineFact else self.exports[member.name]
 
     def ask_together(self, member: Member, questions: Any, timeout: int | None = None) -> None:

@@ -19,7 +19,7 @@ from tasks.bundle import PODS, boot_argv, boot_input
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of programs, in a package with the look."""
     pods = tmp_path / "files/pods"
-    for name in ("__main__.py", "machine/look.py"):
+    for name in ("__main__.py", "machine/look.py", "machine/protocol.py", "common/protocol.py", "common/sanitize.py"):
         (pods / name).parent.mkdir(parents=True, exist_ok=True)
         (pods / name).write_text((PODS / name).read_text())
     (pods / "room").mkdir()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pyinfra import logger
 
+from files.pods.common.protocol import Request
 from tasks import migration
-from tasks.facts.migration import MigrationProgress
+from tasks.facts import MigrationProgress
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.migration.paths import Progress, chats_digest
 from tasks.model.migration.plan import plan_migration
@@ -45,8 +46,8 @@ def look(
     """The migrations, the problems by host, and what each host was asked; None is one that is not connected."""
     asked: Asked = []
 
-    def ask(member: Any, fact: Any, **request: Any) -> Any:
-        asked.append((member.name, fact, request))
+    def ask(member: Any, fact: Any, request: Request, timeout: int) -> Any:
+        asked.append((member.name, fact, {**request.document(), "timeout": timeout}))
         progress, state = answers[member.name] or (None, None)
         return progress if fact is MigrationProgress else state
 

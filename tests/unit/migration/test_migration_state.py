@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from files.pods.migration.state import NEWER, main
-from tasks.facts.migration import MigrationProgress
+from tasks.facts import MigrationProgress
 from tasks.model.migration.paths import Progress
 from tests.programs import entry_argv
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from files.pods.nfs import container_firewall
+from files.pods.nfs.protocol import FirewallRequest
 
 TABLE = '{"nftables": [{"metainfo": {}}, {"table": {"family": "inet", "name": "pods"}}]}'
 
@@ -32,7 +33,7 @@ def look(folder: Path, *, ipv6: bool = False) -> dict[str, Any]:
     files = {name: str(folder / name) for name in names}
     rules = {"nft": files.pop("rules.nft"), "iptables": files.pop("rules.iptables")}
     return container_firewall.look(
-        {"ipv6": ipv6, "table": "pods", "chain": "PODS", "unit": "x.service", "rules": rules, **files}
+        FirewallRequest(ipv6=ipv6, table="pods", chain="PODS", unit="x.service", rules=rules, **files)
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tasks.bundle import entry_file
-from tasks.facts.observation import ServerObservationFact
+from tasks.facts import ServerObservationFact
 from tasks.observe_servers import places
 from tests.builders import host_plan
 from tests.unit.trees.trees import needs_root

@@ -47,14 +47,14 @@ def test_the_server_owns_sessions_and_groups_and_none_of_hosts_that_chown() -> N
     trees = server_trees(one_host(nanoclaw_uid=1500).servers["nfs1"])
     assert [tree.path for tree in trees] == ["/srv/pods/oslo/v2-sessions", "/srv/pods/oslo/groups"]
     for tree in trees:
-        assert (tree.owner, tree.arguments()["uids"]) == (Ids(1500, 1500), [0, 65534])
+        assert (tree.owner, tree.request().uids) == (Ids(1500, 1500), [0, 65534])
     assert server_trees(one_host(nanoclaw_user="root", pods_access="chown").servers["nfs1"]) == ()
 
 
 def test_files_of_an_earlier_arrangement_are_taken_over() -> None:
     """The host was 1000 and its agent 1001 before the export gave everything to one of them."""
     for tree in server_trees(one_host(nanoclaw_image_uid=1001, nanoclaw_image_gid=1001).servers["nfs1"]):
-        assert (tree.owner, tree.arguments()["uids"]) == (Ids(1001, 1001), [0, 1000, 65534])
+        assert (tree.owner, tree.request().uids) == (Ids(1001, 1001), [0, 1000, 65534])
 
 
 def test_an_export_that_holds_a_project_root_is_walked_whole() -> None:
@@ -79,8 +79,8 @@ def test_a_tree_needs_the_mount_that_it_lies_on() -> None:
 
 def test_an_owner_is_never_among_those_that_are_replaced() -> None:
     for tree in host_trees(host_plan(nanoclaw_user="root")):
-        assert tree.arguments()["uids"] == [0, 65534]
-        assert tree.arguments()["uid"] == 1000
+        assert tree.request().uids == [0, 65534]
+        assert tree.request().uid == 1000
 
 
 def report(state: Any = "there", **counts: int) -> TreeReport:

@@ -34,7 +34,6 @@ PROSE = {
 NAMES_PENDING = frozenset(
     (
         "tasks",
-        "tasks/facts",
         "tasks/model/host",
         "tasks/model/migration",
         "tasks/model/ownership",
@@ -69,7 +68,6 @@ NAMES_PENDING = frozenset(
 PROSE_PENDING = frozenset(
     (
         "tasks",
-        "tasks/facts",
         "tasks/model/host",
         "tasks/model/migration",
         "tasks/model/ownership",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from files.pods.machine.protocol import PackagesRequest
 from tasks.bundle import BEGIN, END
-from tasks.facts.packages import Packages
+from tasks.facts import Packages
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,7 @@ from tasks.facts.packages import Packages
     ],
 )
 def test_a_document_is_found_whatever_shells_print(shell: str) -> None:
-    sent = Packages().command(["dpkg"])
-    assert isinstance(sent, StringCommand)
+    sent = Packages().command(PackagesRequest(["dpkg"]))
     (stdin,) = sent.connector_arguments["_stdin"] or ()
     words = ["sh", "-c", shell.format(sent.get_raw_value())]
     done = subprocess.run(words, input=str(stdin), capture_output=True, text=True, check=True)

@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
+from files.pods.machine.protocol import PackagesRequest
 from tasks import questions
-from tasks.facts.agent_image import AgentImage
-from tasks.facts.checkout import Checkout
-from tasks.facts.container_firewall import ContainerFirewall
-from tasks.facts.env_files import EnvFiles
-from tasks.facts.exports import Exports
-from tasks.facts.guard import GuardFact
-from tasks.facts.host_service import HostService
-from tasks.facts.look import Question
-from tasks.facts.mounts import Mounts
-from tasks.facts.ownership import TreeOwners
-from tasks.facts.packages import Packages
-from tasks.facts.runtime import RuntimeFact
-from tasks.facts.v2_installs import V2Installs
+from tasks.facts import (
+    AgentImage,
+    Checkout,
+    ContainerFirewall,
+    EnvFiles,
+    Exports,
+    GuardFact,
+    HostService,
+    Mounts,
+    Packages,
+    Question,
+    RuntimeFact,
+    TreeOwners,
+    V2Installs,
+)
 from tasks.model.fleet.plan import FleetPlan
 from tests.fixtures.driver import planned
 
@@ -60,7 +63,7 @@ def test_a_host_is_asked_all_that_its_operations_ask(monkeypatch: pytest.MonkeyP
     found = asked(monkeypatch, planned("chown"), checked=True)
     host, seconds = found["@fake/chown"]
     assert [question.fact for question in host] == [*OF_HOST, Checkout, TreeOwners]
-    assert [question.request["peek"] for question in host if question.fact is Checkout] == [False, True]
+    assert [question.request.document()["peek"] for question in host if question.fact is Checkout] == [False, True]
     assert [question.payload for question in host] == [
         "ab" * 32 + "\n" if one is EnvFiles else "" for one in OF_HOST
     ] + [
@@ -81,7 +84,7 @@ def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.Monk
 def test_a_server_is_asked_for_the_trees_that_it_walks(kind: str, walks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     server, seconds = asked(monkeypatch, planned(kind), checked=True)["@fake/server"]
     assert [question.fact for question in server] == [Packages, Exports, *([TreeOwners] if walks else [])]
-    assert server[0].request == {"packages": ["nfs-kernel-server"]}
+    assert server[0].request == PackagesRequest(["nfs-kernel-server"])
     assert seconds == (3600 if walks else 300)
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from files.pods.machine.protocol import LookReply, PackagesReply, PackagesRequest
+from files.pods.machine.protocol import Question as Asked
 from tasks import replies as module
-from tasks.facts.look import Answers, Look, Question
-from tasks.facts.packages import InstalledPackages, Packages
+from tasks.facts import Look, Packages, Question
 from tasks.model.fleet.plan import HOSTS, SERVERS
 from tasks.replies import HOLDS, Replies, ask_machine, ask_together
 
-ASKED = Question(Packages, {"packages": ["dpkg"]})
-OTHER = Question(Packages, {"packages": ["git"]})
-REPLY = InstalledPackages({"dpkg": "1"})
+ASKED = Question(Packages, PackagesRequest(["dpkg"]))
+OTHER = Question(Packages, PackagesRequest(["git"]))
+REPLY = PackagesReply({"dpkg": "1"})
 
 
 class Member:
@@ -40,7 +41,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Replies:
 
 
 def ask(member: Any, question: Question = ASKED) -> Any:
-    return ask_machine(member, question.fact, timeout=5, **question.request)
+    return ask_machine(member, question.fact, question.request, timeout=5)
 
 
 def test_a_machine_is_asked_once(known: Replies) -> None:
@@ -101,13 +102,13 @@ def test_an_operation_of_somebody_else_may_have_changed_anything(known: Replies,
 
 
 def test_many_questions_are_one_round_trip_and_a_failed_one_is_asked_alone(known: Replies) -> None:
-    member = Member("oslo", answer=Answers(['{"installed": {"dpkg": "1"}}', None]))
+    member = Member("oslo", answer=LookReply(['{"installed": {"dpkg": "1"}}', None]))
     ask_together(member, [ASKED, OTHER], 60)  # type: ignore[arg-type]
     ((fact, arguments),) = member.asked
     assert fact is Look and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
-    assert arguments["questions"] == [
-        {"entry": "machine.packages", "request": {"packages": ["dpkg"]}},
-        {"entry": "machine.packages", "request": {"packages": ["git"]}},
+    assert arguments["request"].questions == [
+        Asked("machine.packages", {"packages": ["dpkg"]}),
+        Asked("machine.packages", {"packages": ["git"]}),
     ]
     assert ask(member) == REPLY and len(member.asked) == 1
     ask(member, OTHER)
@@ -116,7 +117,7 @@ def test_many_questions_are_one_round_trip_and_a_failed_one_is_asked_alone(known
 
 @pytest.mark.parametrize("printed", ["", "{}", "Killed"])
 def test_an_answer_that_is_no_document_is_asked_for_alone(known: Replies, printed: str) -> None:
-    member = Member("oslo", answer=Answers([printed, printed]))
+    member = Member("oslo", answer=LookReply([printed, printed]))
     ask_together(member, [ASKED, OTHER])  # type: ignore[arg-type]
     member.answer = REPLY
     assert ask(member) == REPLY and len(member.asked) == 2

@@ -40,7 +40,7 @@ import sys
 from pyinfra import host, logger, state
 from pyinfra.api import FactBase, FunctionCommand, StringCommand, operation
 from pyinfra.api.exceptions import FactProcessError, OperationError, PyinfraError
-from tasks.facts.base import ProgramFact
+from tasks.facts import ProgramFact
 from tasks.operations.base import _fail, pods_operation
 from tasks.report import say, show_diff
 

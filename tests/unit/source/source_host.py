@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tasks.model.host.checkout import CheckoutState
-from tests.programs import entry_argv
+from tests.programs import entry_argv, request_fields
 
 OLD, NEW = "v2.0.64", "v2.0.65"
 
@@ -39,9 +39,11 @@ class Host:
             "lock": str(self.lock),
             "gives": False,
             "unit": "n.service",
+            "onecli": None,
+            "peek": False,
             **more,
         }
-        words = [*entry_argv(name), json.dumps(told)]
+        words = [*entry_argv(name), json.dumps(request_fields(name, told))]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
     def look(

@@ -13,7 +13,7 @@ import pytest
 
 from files.pods.source.chown_checkout import give_to_host, make_directories
 from tests.lab.standin import make_repository
-from tests.programs import program_argv
+from tests.programs import program_argv, request_fields
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.trees.swapper import swapping
 from tests.unit.trees.trees import needs_root
@@ -163,7 +163,9 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
     told = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
     told |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
     words = program_argv(
-        name, {**told, **more}, lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text)
+        name,
+        request_fields(name, {**told, **more}),
+        lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text),
     )
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

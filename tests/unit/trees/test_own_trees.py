@@ -17,10 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.common.protocol import decode
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.trees import main as own_trees
 from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
+from files.pods.trees.protocol import TreeRequest
 from tests.programs import entry_argv
 from tests.unit.trees.trees import A, needs_root
 
@@ -28,9 +30,10 @@ from tests.unit.trees.trees import A, needs_root
 def run_trees(tree: Path, **more: Any) -> dict[str, Any]:
     """Return the report of one tree, from the program as a machine runs it."""
     paths = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
+    seconds = {"seconds": more.pop("seconds")} if "seconds" in more else {}
+    apply = more.pop("apply", False)
     request = {**paths, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
-    seconds = {"seconds": more["seconds"]} if "seconds" in more else {}
-    arguments = json.dumps({"apply": more.pop("apply", False), "trees": [request], **seconds})
+    arguments = json.dumps({"apply": apply, "trees": [request], **seconds})
     argv = [*entry_argv("trees.main"), arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["trees"][0]
@@ -95,7 +98,9 @@ def test_tree_of_nobody_over_nfsv4_means_a_broken_id_mapping(
     monkeypatch.setattr(own_trees, "mount_types", lambda: types)
     request = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
     request |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
-    reply = run_as(ROOT, 20, lambda: own_trees.process_tree(request, False, time.monotonic() + 20))
+    reply = run_as(
+        ROOT, 20, lambda: own_trees.process_tree(decode(TreeRequest, request, "tree"), False, time.monotonic() + 20)
+    )
     assert reply["value"]["state"] == state
 
 

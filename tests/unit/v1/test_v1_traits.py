@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.facts.v1_install import V1Install
+from tasks.facts import V1Install
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.refusals import plan_refusal, refusals

@@ -1,0 +1,83 @@
+"""What the entries of this room are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional
+
+from files.pods.common.protocol import HostUser, Request
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request to another entry."""
+
+    entry: str
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LookRequest(Request):
+    """Standard input has a JSON list of what each entry reads from its own."""
+
+    entry: ClassVar[str] = "machine.look"
+    questions: list[Question]
+
+
+@dataclass(frozen=True)
+class LookReply:
+    """What the entries printed, in the order of the questions; None where one failed."""
+
+    replies: list[Optional[str]]
+
+
+@dataclass(frozen=True)
+class PackagesRequest(Request):
+    """Names of Debian packages."""
+
+    entry: ClassVar[str] = "machine.packages"
+    packages: list[str]
+
+
+@dataclass(frozen=True)
+class PackagesReply:
+    """Installed packages among those of the request: name to version."""
+
+    installed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PlacesRequest:
+    """Paths that host data names."""
+
+    look: list[str]
+    marks: dict[str, str]
+    """A text in each file by which it is known."""
+    enter: list[str]
+    """Paths that the host user enters."""
+
+
+@dataclass(frozen=True)
+class PreflightRequest(Request):
+    """A machine before anything is done to it."""
+
+    entry: ClassVar[str] = "machine.preflight"
+    paths: list[str]
+    """Mount points."""
+    account: Optional[HostUser]
+    agent: Optional[int]
+    """The agent's uid."""
+    space: list[str]
+    """Directories."""
+    places: PlacesRequest
+    ids: tuple[int, ...] = ()
+    """Numbers that may be taken for a host user, best first."""
+    user: Optional[str] = None
+    """The name of that user."""
+
+
+@dataclass(frozen=True)
+class RuntimeRequest(HostUser, Request):
+    """The host user, who runs the programs."""
+
+    entry: ClassVar[str] = "machine.runtime"

@@ -1,0 +1,126 @@
+"""Requests and replies: what one side writes, the other reads; anything else is an error that names its field."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib import import_module
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from files.pods.common.protocol import HostUser, ProtocolError, Request, decode
+from files.pods.guard.protocol import GuardStateRequest
+from files.pods.machine.protocol import LookReply, PreflightRequest
+from files.pods.trees.protocol import TreesRequest
+from tasks.bundle import PODS, entry_file
+from tasks.facts import ProgramFact
+
+for path in PODS.rglob("protocol.py"):
+    import_module(".".join(path.relative_to(PODS.parents[1]).with_suffix("").parts))
+REQUESTS = Request.__subclasses__()
+FACTS = ProgramFact.__subclasses__()
+PREFLIGHT: dict[str, Any] = {
+    "paths": ["/pods"],
+    "account": {"user": "nanoclaw", "uid": 1000, "gid": 1000},
+    "agent": None,
+    "space": [],
+    "places": {"look": [], "marks": {}, "enter": []},
+}
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Values of a type of the border."""
+    origin, args = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})
+    if kind is Any:
+        return st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
+    if origin is list:
+        return st.lists(values(args[0]), max_size=3)
+    if origin is dict:
+        return st.dictionaries(values(args[0]), values(args[1]), max_size=3)
+    if origin is tuple:
+        return st.lists(values(args[0]), max_size=3).map(tuple) if args[1:] == (...,) else st.tuples(*map(values, args))
+    if args:
+        return st.one_of([values(each) for each in args])
+    return st.floats(allow_nan=False) if kind is float else st.from_type(kind)
+
+
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_the_machine_reads_the_request_that_the_controller_writes(kind: type[Request], data: st.DataObject) -> None:
+    request = data.draw(values(kind))
+    assert decode(kind, json.loads(json.dumps(request.document())), kind.entry) == request
+
+
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
+def test_a_request_is_of_an_entry(kind: type[Request]) -> None:
+    assert entry_file(kind.entry).exists()
+    assert kind.__module__ == f"files.pods.{kind.entry.rpartition('.')[0]}.protocol"
+
+
+def test_there_are_requests() -> None:
+    assert len(REQUESTS) >= 19
+
+
+def test_a_field_with_its_default_is_not_sent() -> None:
+    request = decode(PreflightRequest, PREFLIGHT, "x")
+    assert request.document() == PREFLIGHT and request.ids == ()
+    assert request.account == HostUser("nanoclaw", 1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"paths": None}, "machine.preflight.paths is null, not a list"),
+        ({"paths": "/pods"}, "machine.preflight.paths is str, not a list"),
+        ({"paths": ["/a", 2]}, "machine.preflight.paths[1] is int, not str"),
+        ({"agent": True}, "machine.preflight.agent is bool, not int"),
+        ({"agent": 1.0}, "machine.preflight.agent is float, not int"),
+        ({"account": []}, "machine.preflight.account is a list, not an object"),
+        ({"account": {"user": "u", "uid": 1}}, "machine.preflight.account.gid is missing"),
+        ({"account": {"user": "u", "uid": "1", "gid": 1}}, "machine.preflight.account.uid is str, not int"),
+        (
+            {"places": {"look": [], "marks": {"/a": 1}, "enter": []}},
+            "machine.preflight.places.marks./a is int, not str",
+        ),
+        ({"else": 1}, "machine.preflight.else is unknown"),
+        ({"el\x1b[2Jse": 1}, "machine.preflight.el\\x1b[2Jse is unknown"),
+    ],
+)
+def test_a_field_that_is_odd_is_named(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ProtocolError) as failure:
+        decode(PreflightRequest, {**PREFLIGHT, **change}, PreflightRequest.entry)
+    assert str(failure.value) == why
+
+
+@pytest.mark.parametrize("name", PREFLIGHT)
+def test_a_field_that_is_missing_is_named(name: str) -> None:
+    document = {key: value for key, value in PREFLIGHT.items() if key != name}
+    with pytest.raises(ProtocolError, match=rf"^machine\.preflight\.{name} is missing$"):
+        decode(PreflightRequest, document, PreflightRequest.entry)
+
+
+@pytest.mark.parametrize("kind", [TreesRequest, GuardStateRequest, LookReply])
+@pytest.mark.parametrize("document", [None, [], "x", 1])
+def test_another_document_is_refused(kind: Any, document: Any) -> None:
+    with pytest.raises(ProtocolError, match=r"^x is .*, not an object$"):
+        decode(kind, document, "x")
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
+def test_a_reply_names_its_entry_and_the_field_that_is_missing(fact: type[ProgramFact[Any]]) -> None:
+    first = next(f for f in dataclasses.fields(fact.reply) if f.default is f.default_factory is dataclasses.MISSING)
+    with pytest.raises(Exception, match=rf"{fact.request.entry}\.{first.name} is missing"):
+        fact().process(["{}"])
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
+def test_a_reply_names_its_entry_and_the_field_that_is_unknown(fact: type[ProgramFact[Any]]) -> None:
+    with pytest.raises(Exception, match=rf"{fact.request.entry}\.else is unknown"):
+        fact().process(['{"else": 1}'])
