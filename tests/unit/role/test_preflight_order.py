@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pyinfra.context import ctx_state
 from tasks import preflight
 from tasks.model.fleet.plan import Machine, Problem
 from tasks.model.fleet.plan_fleet import plan_fleet
+from tasks.model.nfs.export_state import ExportState
 from tasks.preflight import Checked, PreflightError
 from tasks.run_context import Once
 from tests.builders import machines
@@ -137,6 +139,39 @@ def test_what_is_refused_ends_the_look_before_what_rests_on_it(
         check()
     assert str(raised.value) == f"nothing was changed, because:\n  oslo: {refuses}: is in the way"
     assert steps.done[-1] == last == ORDER[len(steps.done) - 1]
+
+
+def test_hosts_of_one_strategy_are_named_together(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    monkeypatch.setattr(preflight, "state", SimpleNamespace(is_host_in_limit=lambda _member: True))
+    monkeypatch.setattr(
+        preflight,
+        "_strategies",
+        lambda _fleet, _members: {("squash", "as set"): ["oslo", "bergen"], ("chown", "x"): ["a"]},
+    )
+    check()
+    assert steps.members == ["nfs1", "oslo", "bergen"]
+    assert lines[1:] == ["    pods_access chown for a: x", "    pods_access squash for oslo, bergen: as set"]
+
+
+EXPORTS = ExportState(None, None, [], [], {}, True, True, ["+3", "+4", "+4.2"], threads=8)
+
+
+def test_who_else_uses_a_server_is_said_and_is_no_problem(lines: list[str]) -> None:
+    server = FLEET.servers["nfs1"]
+    exports = replace(EXPORTS, clients=["10.0.0.2", "10.0.7.7"])
+    assert list(preflight._export_problems(FLEET, server, exports, ["nfs1", "oslo"])) == []
+    assert lines == ["    nfs1: others use this NFS server: 10.0.7.7"]
+
+
+def test_a_host_that_wants_nfsv3_of_a_server_without_is_refused(lines: list[str]) -> None:
+    fleet = plan_fleet(
+        [MACHINES[0], Machine("oslo", (HOSTS,), {"pods_address": "10.0.0.2", "pods_nfs_version": "3"}), MACHINES[2]]
+    )
+    exports = replace(EXPORTS, versions=["-3", "+4", "+4.2"], v3=False)
+    problems = list(preflight._export_problems(fleet, fleet.servers["nfs1"], exports, ["nfs1", "oslo"]))
+    text = "nfs1 serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"
+    assert problems == [Problem("oslo", "pods_nfs_version", text)]
 
 
 def test_problems_are_named_once_in_order_and_in_printable_text() -> None:

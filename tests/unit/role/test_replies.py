@@ -89,14 +89,17 @@ def test_a_reply_grows_old(known: Replies, monkeypatch: pytest.MonkeyPatch, age:
     assert len(member.asked) == times
 
 
+@pytest.mark.parametrize("ended", [module._Others.operation_host_success, module._Others.operation_host_error])
 @pytest.mark.parametrize(("own", "times"), [(True, 1), (False, 2)])
-def test_an_operation_of_somebody_else_may_have_changed_anything(known: Replies, own: bool, times: int) -> None:
+def test_an_operation_of_somebody_else_may_have_changed_anything(
+    known: Replies, ended: Any, own: bool, times: int
+) -> None:
+    """Also one that failed."""
     member = Member("oslo")
     ask(member)
     if own:
         known.own.add(("oslo", "ab12"))
-    for each in (module._Others.operation_host_success, module._Others.operation_host_error):
-        each(SimpleNamespace(), member, "ab12")  # type: ignore[arg-type]
+    ended(SimpleNamespace(), member, "ab12")
     ask(member)
     assert len(member.asked) == times
 

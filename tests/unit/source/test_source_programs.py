@@ -22,6 +22,7 @@ from tests.unit.source.source_host import NEW, OLD, Host
 def test_first_checkout_is_complete_and_detached(host: Host) -> None:
     assert host.look(OLD).commit is None
     host.check_out(OLD)
+    assert host.git("diff-files", "--name-only") == "", "git knows each file's times, and reads none again"
     found = host.look(OLD)
     assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.wanted, str(host.repository))
     assert host.git("rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
