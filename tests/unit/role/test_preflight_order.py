@@ -165,9 +165,7 @@ def test_who_else_uses_a_server_is_said_and_is_no_problem(lines: list[str]) -> N
 
 
 def test_a_host_that_wants_nfsv3_of_a_server_without_is_refused(lines: list[str]) -> None:
-    fleet = plan_fleet(
-        [MACHINES[0], Machine("oslo", (HOSTS,), {"pods_address": "10.0.0.2", "pods_nfs_version": "3"}), MACHINES[2]]
-    )
+    fleet = plan_fleet(machines(oslo={"pods_nfs_version": "3"}))
     exports = replace(EXPORTS, versions=["-3", "+4", "+4.2"], v3=False)
     problems = list(preflight._export_problems(fleet, fleet.servers["nfs1"], exports, ["nfs1", "oslo"]))
     text = "nfs1 serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"
