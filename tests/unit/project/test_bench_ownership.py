@@ -1,4 +1,4 @@
-"""What the benches of ownership and of the guard make of numbers that are known, and the programs that make trees."""
+"""Figures of the ownership and guard benches from known numbers, and the programs that create trees."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ device server:/srv/pods/other mounted on /mnt/pods/other with fstype nfs4 statve
 """
 
 
-def test_the_rpcs_of_one_mount_are_read_and_no_others() -> None:
+def test_rpcs_are_those_of_one_mount() -> None:
     assert figures.rpcs(MOUNTSTATS, "/mnt/pods") == {"NULL": 1, "SETATTR": 41, "READDIR": 9464}
     assert figures.rpcs(MOUNTSTATS, "/mnt/pods/other") == {"SETATTR": 7}
     assert figures.rpcs(MOUNTSTATS, "/mnt") == {}
 
 
-def test_what_was_sent_meanwhile() -> None:
+def test_rpcs_between_two_readings_are_their_difference() -> None:
     assert figures.between({"READDIR": 4, "NULL": 1}, {"READDIR": 10, "NULL": 1, "SETATTR": 2}) == {
         "READDIR": 6,
         "SETATTR": 2,
@@ -52,7 +52,7 @@ def test_percentiles_are_measured_values(share: float, value: int) -> None:
     assert figures.percentile([*range(100, 0, -1)], share) == value
 
 
-def test_a_spread_of_few_values() -> None:
+def test_spread_has_median_p99_and_worst() -> None:
     assert figures.spread([3.00049, 1]) == {"p50": 1, "p99": 3, "worst": 3}
 
 
@@ -60,7 +60,7 @@ def timing(seconds: float, total: int) -> dict[str, Any]:
     return {"seconds": seconds, "rpcs": {"total": total}}
 
 
-def test_ratios_are_of_what_was_measured_and_none_of_the_rest() -> None:
+def test_ratios_exist_only_for_what_was_measured() -> None:
     cases = {
         "nothing": {
             "find": timing(2, 100),
@@ -82,7 +82,7 @@ def test_ratios_are_of_what_was_measured_and_none_of_the_rest() -> None:
     assert result["some: ansible / ours, seconds"] is None and result["all: chown / ours, seconds"] is None
 
 
-def test_there_are_no_rpcs_on_a_local_disk() -> None:
+def test_local_disk_has_no_rpcs() -> None:
     cases = {"nothing": {"find": {"seconds": 2}, "ours": {"run": {"seconds": 3}}}}
     result = figures.ratios(cases, wrong=10)
     assert result["nothing: ours / find, seconds"] == 1.5
@@ -90,7 +90,7 @@ def test_there_are_no_rpcs_on_a_local_disk() -> None:
     assert result["some: extra rpcs of ours for each wrong entry"] is None
 
 
-def test_a_plan_says_what_it_leaves_out() -> None:
+def test_plan_says_what_it_leaves_out() -> None:
     assert ownership._left_out(ownership.Plan(10)) == {}
     left = ownership._left_out(ownership.Plan(10, all=("ours",), left_out="slow"))
     assert left == {"why": "slow", "all": ["chown", "pyinfra", "ansible"]}
@@ -98,14 +98,14 @@ def test_a_plan_says_what_it_leaves_out() -> None:
         assert bool(ownership._left_out(plan)) == bool(plan.left_out)
 
 
-def test_the_program_of_the_role_is_measured_as_the_role_sends_it() -> None:
+def test_bench_runs_the_roles_program_as_the_role_sends_it() -> None:
     argv = contestants.ours("/mnt/t", apply=True, anchor="/mnt")
     assert argv[:3] == ["python3", "-I", "-c"]
     arguments = json.loads(argv[5])
     assert arguments["apply"] is True and arguments["trees"][0]["mount"] == "/mnt"
 
 
-def test_a_part_that_cannot_be_measured_says_why_and_keeps_what_it_had(
+def test_failed_part_gives_its_reason_and_keeps_earlier_figures(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fails(_divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ LISTING = """\
 """
 
 
-def test_sessions_are_late_or_not() -> None:
+def test_late_sessions_and_entries_are_counted() -> None:
     result = delays.delays(delays.entries(LISTING, 1000), {"new-1-0": 10.42, "new-1-1": 20.2, "new-1-2": 30.2})
     assert result["from_mkdir_to_last_chown"] == {"p50": 0.45, "p99": 0.9, "worst": 0.9}
     assert result["of_which_making_it"]["worst"] == 0.42
@@ -142,7 +142,7 @@ def test_sessions_are_late_or_not() -> None:
     assert result["failed_after_made"] == 2
 
 
-def test_a_session_counts_from_when_it_was_moved_in() -> None:
+def test_moved_session_counts_from_its_move() -> None:
     result = delays.delays(delays.entries(LISTING, 1000), {"new-1-1": 20.8}, moved=True)
     assert result["from_mkdir_to_last_chown"]["worst"] == result["after_it_was_made"]["worst"] == 0.1
     assert result["failed_sessions"] == result["failed_after_made"] == 0
@@ -156,13 +156,11 @@ def test_a_session_counts_from_when_it_was_moved_in() -> None:
         (10.5, 10.6, False),  # its session was not whole yet: the change may be of the one who made it
     ],
 )
-def test_the_window_begins_with_an_entry_and_ends_when_its_session_is_whole(
-    changed: float, made: float, late: bool
-) -> None:
+def test_entry_is_late_if_changed_after_its_session_is_whole(changed: float, made: float, late: bool) -> None:
     assert delays.is_late(delays.Entry("s", 10, changed, right=True), made) is late
 
 
-def test_what_is_not_the_agents_is_late_whenever_it_changed() -> None:
+def test_entry_of_another_owner_is_late() -> None:
     assert delays.is_late(delays.Entry("s", 10, 10, right=False), 11)
 
 
@@ -174,7 +172,7 @@ def run(name: str, *args: str, given: str | None = None) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, input=given).stdout
 
 
-def test_a_tree_has_the_requested_entries_and_names_of_one_in_a_hundred(tmp_path: Path) -> None:
+def test_tree_has_the_requested_entries_and_a_sample_of_names(tmp_path: Path) -> None:
     made = int(run("make_trees", str(tmp_path / "tree"), "1000"))
     paths = list((tmp_path / "tree").rglob("*"))
     assert made == len(paths) + 1 >= 1000
@@ -186,20 +184,20 @@ def test_a_tree_has_the_requested_entries_and_names_of_one_in_a_hundred(tmp_path
     assert 8 <= len(list((tmp_path / "tree" / "ag-0" / "sess-0" / "inbox").iterdir())) <= 20
 
 
-def test_a_tree_of_directories_alone(tmp_path: Path) -> None:
+def test_tree_may_have_directories_alone(tmp_path: Path) -> None:
     made = int(run("make_trees", str(tmp_path / "tree"), "100", "only-directories"))
     paths = list((tmp_path / "tree").rglob("*"))
     assert made == len(paths) + 1 and all(path.is_dir() for path in paths)
 
 
-def test_a_command_is_measured_with_its_memory() -> None:
+def test_command_is_measured_with_its_memory() -> None:
     argv = [sys.executable, "-c", "import time; kept = b'x' * 60_000_000; time.sleep(1); print('done')"]
     result = json.loads(run("measured", given=json.dumps({"argv": argv, "limit": 50})))
     assert result["exit"] == 0 and result["said"] == ["done"] and result["seconds"] >= 1
     assert result["largest_kb"] > 58_000 and result["tree_kb"] > 58_000
 
 
-def test_the_memory_of_all_processes_counts_together() -> None:
+def test_memory_of_all_processes_adds_up() -> None:
     child = "import time; kept = b'x' * 30_000_000; time.sleep(1.5)"
     parent = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {child!r}])] * 1]"
     twice = parent.replace("])] * 1]", f"]), subprocess.Popen([sys.executable, '-c', {child!r}])]]")
@@ -207,12 +205,12 @@ def test_the_memory_of_all_processes_counts_together() -> None:
     assert result["exit"] == 0 and result["tree_kb"] > 58_000 > result["largest_kb"]
 
 
-def test_a_command_without_end_is_ended_and_reported() -> None:
+def test_endless_command_is_stopped_and_reported() -> None:
     result = json.loads(run("measured", given=json.dumps({"argv": ["sleep", "60"], "limit": 0.5})))
     assert result["exit"] is None and result["seconds"] < 30
 
 
-def test_sessions_are_made_whole_before_they_are_marked(tmp_path: Path) -> None:
+def test_sessions_are_complete_before_they_are_marked(tmp_path: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "marks").mkdir()
     request = {"root": str(tmp_path / "root"), "marks": str(tmp_path / "marks"), "label": "new", "count": 3, "rate": 50}
@@ -225,7 +223,7 @@ def test_sessions_are_made_whole_before_they_are_marked(tmp_path: Path) -> None:
     assert len(made) == 12, "the bench says thirteen entries, the group's directory with them"
 
 
-def test_sessions_are_moved_in_whole(tmp_path: Path) -> None:
+def test_sessions_are_moved_in_complete(tmp_path: Path) -> None:
     for name in ("root", "marks", "staging"):
         (tmp_path / name).mkdir()
     request: dict[str, Any] = {name: str(tmp_path / name) for name in ("root", "marks", "staging")}
@@ -234,7 +232,7 @@ def test_sessions_are_moved_in_whole(tmp_path: Path) -> None:
     assert (tmp_path / "root" / "new-1" / "sess-1" / "inbox" / "msg-1" / "note.txt").exists()
 
 
-def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
+def test_watcher_is_measured_until_its_watches_are_complete() -> None:
     code = (
         "import ctypes, os, sys, time; c = ctypes.CDLL(None); fd = c.inotify_init1(0); time.sleep(1); "
         "[c.inotify_add_watch(fd, p.encode(), 0x100) for p in ('/', '/tmp', '/usr')]; time.sleep(60)"
@@ -247,7 +245,7 @@ def test_a_watcher_is_looked_at_until_it_has_its_watches() -> None:
     assert result["watches"] == 3 and result["complete"] and result["idle_cpu"] < 0.5 and result["rss_kb"] > 1000
 
 
-def test_the_guards_figures_as_a_sentence() -> None:
+def test_guard_figures_become_a_sentence() -> None:
     spread = {"p50": 0.01, "p99": 0.02, "worst": 0.03}
     of = {"reached": 9.9, "from_mkdir_to_last_chown": spread}
     sessions = {"rate": {"10": of}, "sessions": 300, "failed_sessions": 0}

@@ -24,7 +24,7 @@ MODEL = sorted((PROJECT / "tasks/model").rglob("*.py"))
 PROGRAMS = sorted((PROJECT / "files/pods").rglob("*.py"))
 
 LINES, DEPLOY_LINES = 250, 60
-"""What a file, and deploy.py, may have of lines: one that wants more is two things."""
+"""The most lines of a file, and of deploy.py: a longer one is two things."""
 
 NOT_IN_MODEL = {"pyinfra", "gevent", "os", "pathlib", "subprocess", "socket", "shutil", "tempfile", "requests"}
 READS = PROJECT / "tasks/model/templates.py"
@@ -89,8 +89,8 @@ CALLS = [(path, call, around) for path in CAPABILITIES for call, around in opera
 CALL_IDS = [f"{named(path)}:{call.lineno}" for path, call, _around in CALLS]
 
 
-def test_the_rules_see_the_whole_role() -> None:
-    """Else every rule below would hold of nothing."""
+def test_rules_cover_the_whole_role() -> None:
+    """Otherwise the rules below would check nothing."""
     assert len(operations()) > 20 and len(CALLS) > 12 and len(PROGRAMS) > 20
 
 
@@ -108,7 +108,7 @@ def test_nobody_but_the_strategies_compares_the_name_of_one() -> None:
     assert compared == []
 
 
-def test_a_module_of_operations_says_in_its_first_line_why_pyinfra_does_not_do() -> None:
+def test_operations_module_says_why_pyinfras_operation_does_not_do() -> None:
     for path in sorted({Path(inspect.getfile(inspect.unwrap(thing))) for thing in operations().values()}):
         if path.parent.name == "operations":
             first = (ast.get_docstring(tree(path)) or "").partition("\n")[0]
@@ -119,12 +119,12 @@ def test_a_module_of_operations_says_in_its_first_line_why_pyinfra_does_not_do()
 
 
 @pytest.mark.parametrize("name", operations())
-def test_no_parameter_hides_a_global_argument_of_pyinfra(name: str) -> None:
+def test_no_parameter_shadows_a_global_argument_of_pyinfra(name: str) -> None:
     assert not set(inspect.signature(operations()[name]._inner).parameters) & set(all_argument_meta)
 
 
 @pytest.mark.parametrize(("path", "call", "around"), CALLS, ids=CALL_IDS)
-def test_an_operation_is_called_with_a_name_and_a_time_limit_and_once(
+def test_operation_call_has_a_name_a_timeout_and_its_own_line(
     path: Path, call: ast.Call, around: list[ast.AST]
 ) -> None:
     """pyinfra knows an operation by its line; without a name it shows the arguments.
@@ -170,18 +170,18 @@ def names_in(name: ast.expr | None) -> set[str]:
         ("[n for n in host.loop(range(3))]", None),
     ],
 )
-def test_a_loop_of_pyinfra_differs_from_others(loop: str, turn: str | None) -> None:
+def test_host_loop_differs_from_other_loops(loop: str, turn: str | None) -> None:
     (node,) = (node for node in ast.walk(ast.parse(loop)) if isinstance(node, _LOOPS))
     assert turn_of(node) == turn
 
 
-def test_names_of_operations_are_each_of_one_call() -> None:
+def test_operation_names_are_unique() -> None:
     keywords = [keyword for _path, call, _around in CALLS for keyword in call.keywords]
     names = [ast.unparse(word.value) for word in keywords if word.arg == "name"]
     assert len(set(names)) == len(names)
 
 
-def test_looks_of_the_deploy_code_have_a_time_limit() -> None:
+def test_every_question_to_a_machine_has_a_timeout() -> None:
     looks = [
         (named(path), node.lineno, {keyword.arg for keyword in node.keywords})
         for path in CAPABILITIES
@@ -194,13 +194,13 @@ def test_looks_of_the_deploy_code_have_a_time_limit() -> None:
 
 
 @pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
-def test_a_file_is_short_and_asserts_nothing(path: Path) -> None:
+def test_file_is_short_and_has_no_assert(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= (DEPLOY_LINES if path == DEPLOY else LINES)
     assert not [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)], "python -O drops it"
 
 
 @pytest.mark.parametrize("path", MODEL, ids=named)
-def test_the_model_is_pure(path: Path) -> None:
+def test_model_imports_no_input_or_output(path: Path) -> None:
     allowed = {"pathlib"} if path == READS else set()
     assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_MODEL - allowed
     calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
@@ -208,7 +208,7 @@ def test_the_model_is_pure(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TASKS, ids=named)
-def test_parts_import_only_what_lies_beneath_them(path: Path) -> None:
+def test_package_imports_only_lower_layers(path: Path) -> None:
     part = path.relative_to(PROJECT / "tasks").parts[0]
     used = {name.split(".")[1] for name in imports(path) if name.startswith("tasks.")}
     if part in LAYERS:
@@ -231,18 +231,18 @@ BENEATH = {
 
 
 @pytest.mark.parametrize("path", [path for path in MODEL if path.parent.name in BENEATH], ids=named)
-def test_a_room_of_the_model_imports_only_rooms_beneath_it(path: Path) -> None:
+def test_model_package_imports_only_lower_packages(path: Path) -> None:
     used = {name for name in imports(path) if name.startswith("tasks.model.")}
     rooms = {name.split(".")[2] for name in used if (PROJECT / "tasks/model" / name.split(".")[2]).is_dir()}
     assert rooms <= {path.parent.name, *BENEATH[path.parent.name]}
 
 
-def test_every_room_of_the_model_has_its_place() -> None:
+def test_every_model_package_has_a_layer() -> None:
     folders = {path.parent.name for path in MODEL if path.parent != PROJECT / "tasks/model"}
     assert folders == set(BENEATH)
 
 
-def test_rooms_of_programs_use_v1_only_to_find_and_to_migrate() -> None:
+def test_only_migration_programs_import_v1() -> None:
     """`common` uses no other room; v1 is nothing that NFS, trees, the guard or the probe know of."""
     rooms = {room: set[str]() for room in sorted({path.relative_to(PODS).parts[0] for path in PROGRAMS})}
     for path in PROGRAMS:
@@ -253,7 +253,7 @@ def test_rooms_of_programs_use_v1_only_to_find_and_to_migrate() -> None:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
-def test_a_program_runs_on_any_machine(path: Path) -> None:
+def test_program_needs_only_python_3_9_and_its_library(path: Path) -> None:
     """Python 3.9 and its library; annotations are never evaluated."""
     parsed = tree(path, version=(3, 9))
     used = [name for name in imports(path) if not name.startswith("files.pods.")]
@@ -269,7 +269,7 @@ def test_a_program_runs_on_any_machine(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [DEPLOY, *TASKS, *PROGRAMS], ids=named)
-def test_what_is_public_says_what_it_is_for(path: Path) -> None:
+def test_public_names_have_a_docstring(path: Path) -> None:
     module = tree(path)
     assert ast.get_docstring(module), "the file"
     if path not in TASKS:
@@ -312,10 +312,10 @@ def keys_of(node: ast.Dict) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
-def test_a_child_with_an_environment_of_its_own_has_the_c_locale(path: Path) -> None:
+def test_child_with_its_own_environment_has_the_c_locale(path: Path) -> None:
     """Others have that of their program, which starts with it (tasks/command.py)."""
     assert not [line for line, names in environments(path) if "LC_ALL" not in names]
 
 
-def test_environments_of_children_are_noticed() -> None:
+def test_rule_finds_environments_of_children() -> None:
     assert sum(len(list(environments(path))) for path in PROGRAMS) >= 4

@@ -1,4 +1,4 @@
-"""What the documents say is what the code does, as far as a machine can tell."""
+"""The documents agree with the code, as far as a program can check."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CODE = _CODE.findall(TEXT)
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(docs.PROJECT)))
 
 
-def test_group_data_all_is_what_make_docs_writes() -> None:
+def test_group_data_is_what_make_docs_writes() -> None:
     assert docs.GROUP_DATA.read_text(encoding="utf-8") == docs.group_data(), "run make docs"
 
 
@@ -40,16 +40,16 @@ def test_generated_tables_are_what_make_docs_writes(path: Path) -> None:
     assert docs.page(path) == path.read_text(encoding="utf-8"), "run make docs"
 
 
-def test_the_generated_pages_are_those_of_settings_and_strategies() -> None:
+def test_generated_pages_are_settings_and_strategies() -> None:
     assert [path.name for path in docs.GENERATED] == ["settings.md", "strategies.md"]
 
 
-def test_group_data_all_states_every_setting_with_its_default_and_nothing_else() -> None:
+def test_group_data_has_every_setting_with_its_default_and_no_more() -> None:
     stated = {key: value for key, value in runpy.run_path(str(docs.GROUP_DATA)).items() if not key.startswith("__")}
     assert stated == {name: docs.default_of(name) for name in SETTINGS}
 
 
-def test_the_defaults_that_pyinfra_hands_to_every_machine_are_accepted() -> None:
+def test_defaults_in_group_data_are_accepted_on_every_machine() -> None:
     defaults: dict[str, Any] = {name: docs.default_of(name) for name in SETTINGS}
     machines = [("nfs_servers", "10.0.0.10"), ("nanoclaw_hosts", "10.0.0.11")]
     plan_fleet([Machine(group, (group, "inventory"), {**defaults, "ssh_hostname": at}) for group, at in machines])
@@ -61,7 +61,7 @@ def test_every_setting_has_one_line_of_description(name: str) -> None:
     assert len(f"# {text}") <= 120 and "\n" not in text and not text.endswith(".")
 
 
-def test_the_readmes_fleet_is_accepted() -> None:
+def test_readme_fleet_is_accepted() -> None:
     (example,) = [code for language, code in _CODE.findall(README) if language == "python"]
     assert len(example.strip().splitlines()) <= 12
     groups: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def test_the_readmes_fleet_is_accepted() -> None:
     assert fleet.hosts["legacy"].root_on_pods and not fleet.hosts["oslo"].root_on_pods
 
 
-def test_the_pages_name_settings_targets_and_files_that_exist() -> None:
+def test_pages_name_settings_targets_and_files_that_exist() -> None:
     names = set(re.findall(rf"`\"?((?:{'|'.join(PREFIXES)})[a-z_0-9]+)", TEXT))
     assert names - {"nfs_servers", "nanoclaw_hosts", "nanoclaw_pods"} <= set(SETTINGS) | {"nfs4_disable_idmapping"}
     makefile = (docs.PROJECT / "Makefile").read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def test_the_pages_name_settings_targets_and_files_that_exist() -> None:
 
 
 @each_page
-def test_a_page_names_files_on_machines_that_the_code_writes(page: Path) -> None:
+def test_page_names_only_machine_files_that_the_code_writes(page: Path) -> None:
     ours = [path for path in re.findall(r"`(/[\w/.-]+)`", page.read_text(encoding="utf-8")) if "nanoclaw-pods" in path]
     sources = [path.read_text(encoding="utf-8") for path in (docs.PROJECT / "tasks").rglob("*.py")]
     assert ours or page.name not in ("README.md", "design.md")
@@ -93,13 +93,13 @@ def test_a_page_names_files_on_machines_that_the_code_writes(page: Path) -> None
         assert any(known.rstrip("/") in source for source in sources), path
 
 
-def test_the_readme_says_what_the_role_changes() -> None:
+def test_readme_lists_what_the_role_changes() -> None:
     section = README.partition("## What it changes")[2].partition("\n## ")[0]
     assert [path for path in re.findall(r"`(/[\w/.-]+)`", section) if "nanoclaw-pods" in path]
 
 
 @each_page
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     """Within the project: to a file, and to a heading that this file has."""
     for target, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
         file = page.parent / target if target else page
@@ -107,18 +107,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in _anchors(file.read_text(encoding="utf-8")), f"{target}#{anchor}"
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_readme_links_to_every_page() -> None:
     assert {page.stem for page in docs.PAGES} == TOPICS
     for page in PAGES[1:]:
         assert f"]({page.relative_to(docs.PROJECT)})" in README, page.name
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= README_LINES
 
 
 @each_page
-def test_the_first_line_of_a_page_is_its_title(page: Path) -> None:
+def test_first_line_of_a_page_is_its_title(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert re.match(r"# \S", text)
     assert len(re.findall(r"^# ", _CODE.sub("", text), re.MULTILINE)) == 1
@@ -161,7 +161,7 @@ def _assert_short_lines(path: Path) -> None:
     assert [line for line in lines if len(line) > 130 and not line.startswith("|")] == []
 
 
-def test_the_changelog_is_kept_for_this_version() -> None:
+def test_changelog_has_this_version() -> None:
     project = (docs.PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
     assert version

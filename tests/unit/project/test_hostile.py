@@ -1,4 +1,4 @@
-"""An agent attacks the programs that give owners as root: what it may never reach, and that the attack can succeed."""
+"""An agent attacks the programs that chown as root: it never succeeds, except against faulty ones."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.hostile.givers import BROKEN
 from tests.unit.trees.trees import needs_root
 
 ATTEMPTS, SLOW_ATTEMPTS = 2000, 600
-"""The owners of what slow calls leave behind take long to be set."""
+"""With slow calls the last chowns take long, so there are fewer attempts."""
 ENOUGH = 200
-"""So many attempts there are on the slowest of machines."""
+"""The slowest machine makes at least so many attempts."""
 SECONDS = 7
 PATIENCE = 60
-"""Seconds that a fault may take to be found; it mostly takes one or two, and ten where it takes luck."""
+"""Seconds until a fault must show; most need one or two, some need luck and ten."""
 SMALL = ["--depth", "300", "--huge", "300"]
 
 
 def attack(attempts: int, *more: str) -> dict[str, Any]:
-    """What came of an attack with the seed of the sample, in a process and in mounts of its own."""
+    """Run an attack with the seed of the sample, in its own process and mounts. Return its outcome."""
     args = ["--attempts", str(attempts), "--seed", str(seed()), "--seconds", str(SECONDS), *SMALL, *more]
     done = subprocess.run(
         [sys.executable, "-m", "tests.hostile", *args],
@@ -42,13 +42,13 @@ def attack(attempts: int, *more: str) -> dict[str, Any]:
 
 @needs_root
 @pytest.mark.parametrize("latency", ["0", "0.3"])
-def test_an_agent_gets_nothing_that_is_not_in_its_tree(latency: str) -> None:
+def test_agent_gets_nothing_outside_its_tree(latency: str) -> None:
     """At a local disk's speed, and with calls that take as long as over NFS."""
     outcome = attack(SLOW_ATTEMPTS if float(latency) else ATTEMPTS, "--latency", latency)
-    told = f"{SEED}={outcome['seed']}"
-    assert outcome["violations"] == [], told
-    assert outcome["failures"] == [], told
-    assert outcome["left"] == [], told
+    repeat_with = f"{SEED}={outcome['seed']}"
+    assert outcome["violations"] == [], repeat_with
+    assert outcome["failures"] == [], repeat_with
+    assert outcome["left"] == [], repeat_with
     assert outcome["attempts"] >= ENOUGH
     assert outcome["made"] >= ENOUGH
     assert outcome["runs"] >= 2
@@ -58,8 +58,8 @@ def test_an_agent_gets_nothing_that_is_not_in_its_tree(latency: str) -> None:
 
 @needs_root
 @pytest.mark.parametrize("program", ["naive", *BROKEN])
-def test_an_attack_on_a_faulty_program_succeeds(program: str) -> None:
-    """The law is broken by what one would write at first, and by each fault that could come into the walk."""
+def test_attack_on_a_faulty_program_succeeds(program: str) -> None:
+    """The naive program breaks the invariants, and so does each fault of the walk."""
     outcome = attack(1_000_000, "--seconds", str(PATIENCE), "--program", program)
     if outcome["not_mounted"] and "mount" in program:
         pytest.skip(outcome["not_mounted"])
@@ -67,8 +67,8 @@ def test_an_attack_on_a_faulty_program_succeeds(program: str) -> None:
 
 
 @needs_root
-def test_a_mount_that_appears_while_the_guard_looks_is_not_entered() -> None:
-    """An operator mounts something on a directory a moment after it was made, when its event is still to come."""
+def test_mount_that_appears_during_a_scan_is_not_entered() -> None:
+    """An operator mounts on a new directory before the guard has read its event."""
     outcome = attack(ATTEMPTS, "--mounting")
     assert outcome["violations"] == [], f"{SEED}={outcome['seed']}"
     assert outcome["attempts"] >= ENOUGH

@@ -1,4 +1,4 @@
-"""The cells of the matrix are all there, and a prediction that is wrong is seen."""
+"""The matrix has all its cells, and reports a wrong prediction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def as_predicted(members: list[Cell]) -> Results:
     return {cell.name: {action: answer.errno for action, answer in live(cell.case).items()} for cell in members}
 
 
-def test_every_value_that_an_operator_can_meet_is_there() -> None:
+def test_matrix_has_every_value_that_operators_meet() -> None:
     assert len(CELLS) >= 1000
     assert len({cell.name for cell in CELLS}) == len(CELLS)
     cases = [cell.case for cell in CELLS]
@@ -36,13 +36,13 @@ def test_every_value_that_an_operator_can_meet_is_there() -> None:
     assert {("none", 65534), ("root", 65534), ("root", 1000), ("all", 1000), ("all", 2000), ("all", 65534)} <= squashes
 
 
-def test_what_is_predicted_agrees() -> None:
+def test_predicted_results_agree() -> None:
     outcome = Outcome()
     compare(CELLS, as_predicted(CELLS), outcome)
     assert (outcome.actions, outcome.disagreements, outcome.not_run) == (len(CELLS) * len(ACTIONS), [], [])
 
 
-def test_a_wrong_prediction_is_noticed() -> None:
+def test_wrong_prediction_is_reported() -> None:
     results = as_predicted(CELLS[:1])
     results[CELLS[0].name]["agent writes outbound.db"] = "EROFS"
     outcome = Outcome()
@@ -50,7 +50,7 @@ def test_a_wrong_prediction_is_noticed() -> None:
     assert [wrong["seen"] for wrong in outcome.disagreements] == ["EROFS"]
 
 
-def test_an_agent_without_a_container_is_counted_and_leaves_no_heartbeat() -> None:
+def test_agent_without_a_container_is_counted_and_leaves_no_heartbeat() -> None:
     cell = next(cell for cell in CELLS if live(cell.case)["agent touches .heartbeat"].outcome == "allowed")
     results = as_predicted([cell])
     results[cell.name] = {
@@ -63,11 +63,11 @@ def test_an_agent_without_a_container_is_counted_and_leaves_no_heartbeat() -> No
     assert {each["why"] for each in outcome.not_run} == {NOT_STARTED}
 
 
-def test_cells_differ() -> None:
+def test_cells_are_distinct() -> None:
     assert len({str(cell.case) + cell.round for cell in CELLS}) == len(CELLS)
 
 
-def test_what_has_no_cell_is_counted_with_its_reason() -> None:
+def test_combinations_without_a_cell_are_counted_with_a_reason() -> None:
     counted = {group.case: (group.cells, group.why) for group in left_out(GROUPS)}
     assert counted["docker=userns-remap"] == counted["docker=rootless"] == (len(CELLS), NOT_PLAIN)
     # Of six hosts the two of uid 1500 have one agent for four images, and the others one for 1000:1000 and node.
@@ -83,7 +83,7 @@ STAT = 'docker: invalid mount config for type "bind": stat /mnt/matrix/nfs4/root
 
 
 @pytest.mark.parametrize("complaint", [f"{MKDIR}permission denied.", f"{STAT}permission denied. See --help"])
-def test_a_container_without_its_mount_points_did_not_start(complaint: str) -> None:
+def test_container_without_mount_points_counts_as_denied(complaint: str) -> None:
     output = f'c0001 !docker: {complaint}\nc0002 {{"agent reads inbound.db": null}}\n'
     point = "dockerd makes the mount points"
     assert results(output) == {"c0001": {point: "EACCES"}, "c0002": {point: None, "agent reads inbound.db": None}}
@@ -98,7 +98,7 @@ def test_a_container_without_its_mount_points_did_not_start(complaint: str) -> N
         f"{MKDIR}no space left on device",
     ],
 )
-def test_a_container_that_did_not_start_for_another_reason_is_no_outcome(complaint: str) -> None:
+def test_container_that_fails_for_another_reason_ends_the_run(complaint: str) -> None:
     with pytest.raises(RuntimeError, match="cell c0001 did not start"):
         results(f"c0001 !docker: {complaint}\n")
 
@@ -110,7 +110,7 @@ class Broken:
         raise OSError("no space left on device")
 
 
-def test_both_machines_are_cleaned_when_a_round_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_machines_are_cleaned_after_a_failed_round(monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned: list[Any] = []
     monkeypatch.setattr(machines, "make_accounts", lambda server: GROUPS)
     monkeypatch.setattr(machines, "tear_down", lambda *both: cleaned.extend(both))
@@ -120,8 +120,8 @@ def test_both_machines_are_cleaned_when_a_round_breaks(monkeypatch: pytest.Monke
     assert cleaned == both
 
 
-def test_what_several_labs_carried_out_is_one_outcome() -> None:
-    """Cells, actions and what is wrong add up; combinations that no lab has a cell for are told once."""
+def test_outcomes_of_several_labs_add_up() -> None:
+    """Cells, actions and what is wrong add up; combinations without a cell are listed once."""
     left = {"cells": 3, "case": "rootless", "why": "it is refused"}
     one = Outcome(2, 30, 1, [{"cell": "a"}], [left, {"cell": "a", "action": "x", "why": "y"}], 5)
     other = Outcome(1, 15, 1, [{"cell": "b"}], [left, {"cell": "b", "action": "x", "why": "y"}], 7)

@@ -1,4 +1,4 @@
-"""The model is made of values: nothing that has been judged changes afterwards."""
+"""The model consists of immutable values."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ CLASSES = sorted(
 @pytest.mark.parametrize(
     "dataclass_type", CLASSES, ids=lambda dataclass_type: f"{dataclass_type.__module__}.{dataclass_type.__qualname__}"
 )
-def test_a_dataclass_of_the_model_is_frozen(dataclass_type: type) -> None:
+def test_model_dataclass_is_frozen(dataclass_type: type) -> None:
     assert dataclass_type.__dataclass_params__.frozen  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What is said of the newest pyinfra, whatever pip and the tests answer."""
+"""The verdict on the newest pyinfra, whatever pip and the tests reply."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def report(version: str) -> str:
     return json.dumps({"install": [{"metadata": {"name": "pyinfra", "version": version}}]})
 
 
-def test_versions_are_read() -> None:
+def test_pinned_and_newest_versions_are_parsed() -> None:
     assert newest.pinned(LOCK) == "3.10.0"
     assert newest.reported(report("3.11.1")) == "3.11.1"
     for broken in ("", "[]", '{"install": []}'):
@@ -26,7 +26,7 @@ def test_versions_are_read() -> None:
         newest.pinned("pyinfra-testing==0.2.1\n")
 
 
-def test_only_pyinfra_itself_is_another() -> None:
+def test_only_the_version_of_pyinfra_is_replaced() -> None:
     text = "# why\npyinfra==3.10.0\npydantic>=2\npyinfra-testing\n"
     assert newest.requirements(text, "3.11.1") == ["pyinfra==3.11.1", "pydantic>=2", "pyinfra-testing"]
 
@@ -41,7 +41,7 @@ def test_only_pyinfra_itself_is_another() -> None:
         ("9.9.9", "tests/unit", "pyinfra 9.9.9 (newest): fails: no network"),
     ],
 )
-def test_the_verdict_is_one_line(
+def test_verdict_is_one_line(
     monkeypatch: pytest.MonkeyPatch, latest: str | None, fails: str | None, verdict: str
 ) -> None:
     ours = newest.pinned((newest.PROJECT / "requirements.lock").read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def test_the_verdict_is_one_line(
     assert newest.verdict() == verdict.replace("PINNED", ours)
 
 
-def test_a_command_that_fails_says_its_last_line() -> None:
+def test_failed_command_reports_its_last_line() -> None:
     with pytest.raises(newest.UnknownError, match=r"^1 failed$"):
         newest.run(["sh", "-c", "echo '=== 1 failed ==='; exit 1"], 10)
     with pytest.raises(newest.UnknownError, match="no-such-program"):

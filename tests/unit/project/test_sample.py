@@ -1,4 +1,4 @@
-"""Long scenarios share CI's time: the seed chooses which run, and none is forgotten."""
+"""Long scenarios share CI's time: the seed chooses which run, and over time all do."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ items = st.lists(st.integers(1, BUDGET) | st.none(), min_size=1, max_size=30).ma
 
 
 @given(items, st.integers(0, 2**32 - 1))
-def test_a_sample_keeps_its_budget_and_leaves_no_room_unused(items: list[Item], number: int) -> None:
+def test_sample_fills_its_budget_and_keeps_within_it(items: list[Item], number: int) -> None:
     runs = chosen(items, number)
     spent = sum(item.seconds or 0 for item in runs)
     assert spent <= BUDGET
@@ -81,28 +81,28 @@ def test_a_sample_keeps_its_budget_and_leaves_no_room_unused(items: list[Item], 
 
 
 @given(items, st.integers(0, 2**32 - 1))
-def test_a_seed_has_one_sample_in_whatever_order_pytest_collects(items: list[Item], number: int) -> None:
+def test_seed_gives_one_sample_in_any_collection_order(items: list[Item], number: int) -> None:
     assert set(chosen(items, number)) == set(chosen(items[::-1], number))
 
 
-def test_each_scenario_runs_with_some_of_the_first_seeds(scenarios: list[Item]) -> None:
+def test_every_scenario_runs_with_one_of_the_first_seeds(scenarios: list[Item]) -> None:
     tried = [set(chosen(scenarios, number)) for number in range(200)]
     assert [item.nodeid for item in scenarios if not any(item in runs for runs in tried)] == []
     assert len({frozenset(runs) for runs in tried}) > 150
 
 
-def test_the_main_job_runs_with_each_seed(scenarios: list[Item]) -> None:
+def test_main_scenarios_run_with_every_seed(scenarios: list[Item]) -> None:
     assert {item.nodeid for item in scenarios if item.seconds is None} == ALWAYS
     assert all({item.nodeid for item in chosen(scenarios, number)} >= ALWAYS for number in range(20))
 
 
-def test_soak_runs_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soak_runs_every_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALL, "all")
     both: list[Any] = [Item("a", BUDGET), Item("b", BUDGET)]
     assert not_in_sample(both) == []
 
 
-def test_the_commit_is_the_seed_and_not_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_is_the_commit_and_not_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SEED, raising=False)
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     for day in (3, 4):
@@ -110,7 +110,7 @@ def test_the_commit_is_the_seed_and_not_the_day(monkeypatch: pytest.MonkeyPatch)
         assert seed() == int(head[:8], 16)
 
 
-def test_the_printed_seed_repeats_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_seed_repeats_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SEED, raising=False)
     printed = described()
     before = seed()

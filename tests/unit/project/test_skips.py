@@ -64,26 +64,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_on_a_laptop_a_skip_is_a_skip(folder: Path) -> None:
+def test_skip_on_a_laptop_is_a_skip(folder: Path) -> None:
     status, _report, last = run(folder)
     assert (status, re.findall(r"\d+ \w+", last)) == (0, ["1 passed", "4 skipped", "1 xfailed"])
 
 
-def test_in_ci_every_skip_fails_and_names_what_is_missing(folder: Path) -> None:
+def test_skip_in_ci_fails_and_names_what_is_missing(folder: Path) -> None:
     (folder / "test_module.py").unlink()
     status, report, last = run(folder, NANOCLAW_PODS_LAB="required")
     assert (status, re.findall(r"\d+ \w+", last)) == (1, ["1 failed", "1 passed", "1 xfailed", "2 errors"])
     assert [reason for reason in REASONS[:3] if f"cannot run here: Skipped: needs {reason}" not in report] == []
 
 
-def test_in_ci_a_file_that_is_skipped_fails(folder: Path) -> None:
+def test_skipped_file_in_ci_fails(folder: Path) -> None:
     (folder / "test_module.py").write_text(MODULE)
     (folder / "test_some.py").unlink()
     status, report, _last = run(folder, NANOCLAW_PODS_LAB="required")
     assert status == 2 and "cannot run here: Skipped: needs cc" in report
 
 
-def test_in_ci_what_a_sample_leaves_out_is_no_skip(folder: Path) -> None:
+def test_deselected_test_in_ci_is_no_skip(folder: Path) -> None:
     (folder / "test_module.py").unlink()
     (folder / "conftest.py").write_text((folder / "conftest.py").read_text() + LEFT_OUT)
     (folder / "test_some.py").write_text("def test_good(): pass\n" + TESTS)
@@ -91,7 +91,7 @@ def test_in_ci_what_a_sample_leaves_out_is_no_skip(folder: Path) -> None:
     assert (status, re.findall(r"\d+ \w+", last)) == (0, ["1 passed"])
 
 
-def test_our_own_tests_name_what_they_miss(tmp_path: Path) -> None:
+def test_every_skip_of_ours_names_what_is_missing(tmp_path: Path) -> None:
     status, report, _last = run(tmp_path, *REAL, NANOCLAW_PODS_LAB="required", PATH=str(tmp_path))
     assert status == 1 and "skipped" not in report.splitlines()[-1]
     reports = [line for line in report.splitlines() if "cannot run here" in line]

@@ -56,7 +56,6 @@ NAMES_PENDING = frozenset(
         "tests/unit/nfs",
         "tests/unit/ownership",
         "tests/unit/probe",
-        "tests/unit/project",
         "tests/unit/role",
         "tests/unit/service",
         "tests/unit/source",
@@ -155,7 +154,7 @@ def retired_prose(path: Path, text: Iterator[tuple[int, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_uses_no_retired_name(room: str) -> None:
+def test_folder_has_no_retired_name(room: str) -> None:
     retired = [line for path in ROOMS[room] for line in retired_names(path)]
     if room in NAMES_PENDING:
         assert retired, f"{room} is clean: take it off NAMES_PENDING"
@@ -164,7 +163,7 @@ def test_a_room_uses_no_retired_name(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_uses_no_retired_phrase(room: str) -> None:
+def test_folder_has_no_retired_phrase(room: str) -> None:
     retired = [line for path in ROOMS[room] for line in retired_prose(path, prose(path))]
     if room in PROSE_PENDING:
         assert retired, f"{room} is clean: take it off PROSE_PENDING"
@@ -173,13 +172,13 @@ def test_a_room_uses_no_retired_phrase(room: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_a_page_uses_no_retired_phrase(page: Path) -> None:
+def test_page_has_no_retired_phrase(page: Path) -> None:
     lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
     retired = retired_prose(page, lines)
     assert not retired, "\n".join(retired)
 
 
-def test_the_rules_notice_a_retired_name_and_phrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_find_a_retired_name_and_phrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "PROJECT", tmp_path)
     path = tmp_path / "old.py"
     path.write_text('def f(told):\n    """Whose this is."""\n    found_by = told  # is to be\n', encoding="utf-8")
