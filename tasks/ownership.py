@@ -1,4 +1,4 @@
-"""Session and group trees belong to the agent: those that exist, and those that are born later."""
+"""Ownership of session and group trees: chown what exists, and guard what the host process creates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WALK = 3600
 
 @deploy("Ownership on the server")
 def own_exports(plan: ServerPlan) -> None:
-    """Gives the exports that belong to an agent to it, on the server's own disk, where that is cheap."""
-    tree_owner(name="Give the exports to their agents", trees=server_trees(plan), _timeout=WALK)
+    """Chown each export to its agent on the server: much faster than over NFS."""
+    tree_owner(name="Chown the exports to their agents", trees=server_trees(plan), _timeout=WALK)
 
 
 @deploy("Guard")
 def guard_first(plan: HostPlan) -> None:
-    """Has the guard at work before the server changes: no session is born in between that nobody gives away.
+    """Start the guard before the server changes: otherwise sessions created in between would stay root's.
 
     For a host whose mounts are there already; on any other `own_trees` starts it, before the host process.
     """
@@ -30,18 +30,18 @@ def guard_first(plan: HostPlan) -> None:
 
 @deploy("Ownership")
 def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
-    """Gives the session and group trees to the agent, and keeps doing so where the host makes them as root.
+    """Chown the session and group trees to the agent; start the guard where the host process is root.
 
     + plan: the host's plan
-    + guarded: whether this run has seen to the guard already
+    + guarded: whether this run has started the guard already
     """
     machine = chown_by(plan)
     if machine != "server":
         tree_owner(
-            name="Give sessions and groups to the agent",
+            name="Chown sessions and groups to the agent",
             trees=host_trees(plan),
             can_change=machine == "host",
             _timeout=WALK,
         )
     if not guarded:
-        guard(name="Guard the sessions that are born later", plan=plan, _timeout=120)
+        guard(name="Guard new sessions", plan=plan, _timeout=120)

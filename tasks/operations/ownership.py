@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.trees.protocol import TreesRequest
 from tasks.command import run_program
 from tasks.facts import TreeOwners
-from tasks.model.ownership.trees import Tree, endless, obstacle, remarks, trees_request, wrong
+from tasks.model.ownership.trees import Tree, differing_entries, endless, obstacle, remarks, trees_request
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.dry_run import is_pending
 from tasks.report import say
@@ -18,26 +18,26 @@ from tasks.report import say
 
 @pods_operation
 def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
-    """Gives each tree with all that is in it to its owner; says how many entries that are, with names.
+    """Chown every entry of each tree to the tree's owner, and report how many differ, with names.
 
     Owns: uid and gid of entries that root, nobody, the host process or the agent made. Leaves alone: modes, every
     other owner's entries, regular files with several names, devices, pipes, set-id files, sockets (but for those of a
     project root that lies in an export), other file systems, lost+found. Never follows a link (chown(2), openat(2)).
-    Changes: when an entry differs; what the look has named is touched and nothing else, but where that is very much the
-    tree is looked at again. A tree that is missing or not mounted yet counts as having none; but a check phase foresees
-    those that a first checkout makes in it as somebody else.
-    A tree that grows or moves as fast as it is walked is walked for less than an hour; the next run goes on with it.
-    Errors: such a tree; trees that are not mounted when the run gets here; NFSv4 without id mapping, where every id
-    reads as nobody; a server that forbids it.
+    Changes: when an entry differs. Only entries that the walk named are chowned; where they are too many, the tree is
+    walked again. A tree that is missing or not mounted yet has no entries; but a check phase expects those that a first
+    checkout creates in it with another owner.
+    A walk of a tree that changes all the time ends within the hour; the next run continues it.
+    Errors: such a tree; trees that are not mounted yet; NFSv4 without id mapping, where every id reads as nobody; a
+    server that forbids chown.
 
     + trees: the trees
-    + can_change: whether this machine may chown files; if not, what differs is said, with the way out
+    + can_change: whether this machine may chown files; if not, the operation reports what differs, with the way out
     """
     if not trees:
         host.noop("no tree belongs to an agent here")
         return
     reports = look(TreeOwners, trees_request(trees)).trees
-    found, unfinished = 0, False
+    differing, unfinished = 0, False
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:
         if report.state == "unmounted" and state.is_executing:
@@ -46,17 +46,17 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
             raise OperationError(problem)
         for line in remarks(report, tree.owner, can_change=can_change):
             say(line)
-        found += wrong(report)
+        differing += differing_entries(report)
         unfinished |= report.state == "unfinished"
         if report.state == "unfinished" and not can_change and state.is_executing:
             raise OperationError(f"{report.path}: {endless(report)}")
     later = [tree for tree, report in pairs if report.state == "unmounted"]
     for tree in later:
-        say(f"{tree.path}: not mounted yet, so what is in it is looked at by a real run only")
+        say(f"{tree.path}: not mounted yet; only a real run walks it")
     coming = is_pending("source") and any(tree.created_by not in (None, tree.owner) for tree in later)
-    if not (found or coming or unfinished) or not can_change:
+    if not (differing or coming or unfinished) or not can_change:
         number = sum(report.entries for report in reports)
-        host.noop(f"{found} of {number} entries differ" if found else f"all of {number} entries are right")
+        host.noop(f"{differing} of {number} entries differ" if differing else f"all of {number} entries are right")
         return
     request = TreesRequest(apply=True, trees=[tree.request(report.names) for tree, report in pairs])
     yield run_program(request.entry, request.document())

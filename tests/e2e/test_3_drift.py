@@ -56,7 +56,7 @@ DRIFTS = {
     "owner of one file": Drift(
         "server",
         "touch /srv/pods/host-1000/groups/main/stray && chown 0:0 /srv/pods/host-1000/groups/main/stray",
-        "Ownership on the server | Give the exports to their agents",
+        "Ownership on the server | Chown the exports to their agents",
         'test -z "$(find /srv/pods/host-1000/groups -uid 0)"',
     ),
     "stopped service": Drift(

@@ -28,7 +28,7 @@ from tasks.model.nfs.mount_unit import docker_dropin, mount_points
 from tasks.model.ownership.guard import GuardState, command_line
 from tasks.model.ownership.guard import unit_text as guard_text
 from tasks.model.ownership.owners import Place
-from tasks.model.ownership.probe_report import Container, MountSeen, Observations, Space, Step, Surveyed
+from tasks.model.ownership.probe_report import Container, Observations, ProbedMount, Space, Step, Surveyed
 from tasks.model.ownership.trees import TreeReport, TreeReports, host_trees
 from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
@@ -117,12 +117,12 @@ def finished_host(plan: HostPlan) -> Documents:
         "probe.main": Observations(
             seconds=2.1,
             missing=[],
-            mounts={plan.sessions: MountSeen(plan.settings.pods_path, "nfs4", str(plan.source), ["rw"])},
+            mounts={plan.sessions: ProbedMount(plan.settings.pods_path, "nfs4", str(plan.source), ["rw"])},
             steps=[Step("host", "make a session"), Step("agent", "write outbound.db")],
             relied=["process", "container"],
             id_mapping=False,
             space=Space(20 * GIB, 1_000_000),
-            born=[(plan.stored_agent.uid, plan.stored_agent.gid)],
+            created=[(plan.stored_agent.uid, plan.stored_agent.gid)],
             container=Container("ran", ids=(plan.agent.uid, plan.agent.gid)),
             survey=Surveyed(4, 2, 0, [], []),
         ),

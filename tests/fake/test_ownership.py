@@ -13,8 +13,8 @@ from tests.fake.kinds import KINDS
 CHOWN, SQUASH, SERVER = "@fake/chown", "@fake/squash", "@fake/server"
 DATA = fleet(chown=KINDS["chown"], squash=KINDS["squash"])
 
-GIVE = "Ownership | Give sessions and groups to the agent"
-GUARD = "Ownership | Guard the sessions that are born later"
+CHOWN_TREES = "Ownership | Chown sessions and groups to the agent"
+GUARD = "Ownership | Guard new sessions"
 EARLY_GUARD = "Guard | Guard the sessions before the server changes"
 VERIFY = "Verification | Act as the host and as the agent"
 
@@ -39,17 +39,17 @@ RIGHT: dict[str, Any] = {"counts": {"right": 10}}
 def test_what_differs_is_given_and_named(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", {"trees.main": trees(DIFFERENT, RIGHT)})
     assert done.exit == 0, done.log
-    assert done.changed(CHOWN) == [GIVE]
+    assert done.changed(CHOWN) == [CHOWN_TREES]
     assert done.commands(CHOWN) == ["trees.main"]
-    assert "/t: to be given to 1000:1000: 3 of 10 (ag/s/outbound.db, ag/s, ag)" in done.log
-    assert "/t: left alone, for NanoClaw runs nothing as 33:33: 1" in done.log
+    assert "/t: chown 3 of 10 entries to 1000:1000 (ag/s/outbound.db, ag/s, ag)" in done.log
+    assert "/t: left entries alone that belong to 33:33, which NanoClaw does not use: 1" in done.log
 
 
 def test_a_dry_run_says_the_same_and_gives_nothing(tmp_path: Path) -> None:
     dry = run(tmp_path, "--dry", {"trees.main": trees(DIFFERENT, RIGHT)})
-    assert dry.changed(CHOWN) == [GIVE]
+    assert dry.changed(CHOWN) == [CHOWN_TREES]
     assert dry.commands(CHOWN) == []
-    assert dry.log.count("/t: to be given to 1000:1000: 3 of 10") == 1
+    assert dry.log.count("/t: chown 3 of 10 entries to 1000:1000") == 1
 
 
 def test_the_server_gives_the_exports_of_hosts_that_do_not(tmp_path: Path) -> None:

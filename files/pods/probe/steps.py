@@ -85,7 +85,7 @@ class Probe:
         created = may_pass if "error" in may_pass else self.run_in_view(self.host, lambda: make_session(*self.paths))
         if not self.record_step("host", "make a session", created):
             return
-        self.report["born"] = self.owners()
+        self.report["created"] = self.owners()
         if request.wait:
             self.wait_for_guard()
         if self.try_as_agent():

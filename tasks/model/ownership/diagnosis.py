@@ -1,4 +1,4 @@
-"""From what a probe saw to the cause and the way out: not the symptom, which has many causes."""
+"""Find the cause of a failed probe, and the way out. A symptom has many causes, so the rules are in order."""
 
 from __future__ import annotations
 
@@ -22,126 +22,126 @@ class Finding:
     text: str
 
 
-def diagnose(seen: Observations, plan: HostPlan) -> Finding | None:
-    """The cause of the first thing that went wrong, or None where everything went well."""
-    left = f"; scratch that could not be removed: {', '.join(seen.left)}" if seen.left else ""
+def diagnose(probe: Observations, plan: HostPlan) -> Finding | None:
+    """Return the cause of the first failure, or None where everything went well."""
+    left = f"; scratch that could not be removed: {', '.join(probe.left)}" if probe.left else ""
     for rule in _RULES:
-        text = rule(seen, plan)
+        text = rule(probe, plan)
         if text:
             return Finding(rule.__name__.strip("_").replace("_", " "), text + left)
     return Finding("scratch left", left.lstrip("; ")) if left else None
 
 
-def summary(seen: Observations, plan: HostPlan) -> str:
-    """One line for a host that is right; the lines of all hosts read as a table."""
-    survey = seen.survey or Surveyed(0, 0, 0, [], [])
-    guard = f" | guard took {seen.waited} s ({seen.guard_says})" if seen.waited is not None else ""
-    flushed = " | after dropping remembered permissions" if seen.flushed else ""
+def summary(probe: Observations, plan: HostPlan) -> str:
+    """Describe a verified host in one line; the lines of all hosts read as a table."""
+    survey = probe.survey or Surveyed(0, 0, 0, [], [])
+    guard = f" | guard took {probe.waited} s ({probe.guard_says})" if probe.waited is not None else ""
+    flushed = " | after dropping remembered permissions" if probe.flushed else ""
     return (
         f"verified | {plan.strategy.name:6} | host {plan.host_ids} | agent {plan.agent} wrote in "
-        f"{' and '.join(seen.relied)} | {survey.sessions} sessions, {survey.groups} groups writable"
-        f"{'' if survey.complete else ' of those there was time for'}{guard}{flushed} | {seen.seconds} s"
+        f"{' and '.join(probe.relied)} | {survey.sessions} sessions, {survey.groups} groups writable"
+        f"{'' if survey.complete else ' of those there was time for'}{guard}{flushed} | {probe.seconds} s"
     )
 
 
-def _failed(seen: Observations, *errors: str) -> Step | None:
-    return next((step for step in seen.steps if step.error in errors or (not errors and step.error)), None)
+def _failed(probe: Observations, *errors: str) -> Step | None:
+    return next((step for step in probe.steps if step.error in errors or (not errors and step.error)), None)
 
 
-def _mount_missing(seen: Observations, plan: HostPlan) -> str | None:
-    if not seen.missing:
+def _mount_missing(probe: Observations, plan: HostPlan) -> str | None:
+    if not probe.missing:
         return None
-    return f"nothing is mounted at {', '.join(seen.missing)}: see systemctl status of its mount unit, then run again"
+    return f"nothing is mounted at {', '.join(probe.missing)}: see systemctl status of its mount unit, then run again"
 
 
-def _server_silent(seen: Observations, plan: HostPlan) -> str | None:
-    step = _failed(seen, "ETIMEDOUT")
+def _server_silent(probe: Observations, plan: HostPlan) -> str | None:
+    step = _failed(probe, "ETIMEDOUT")
     if step is None:
         return None
     return f"{step.what} ({step.who}) had {step.text}: {_server(plan)} does not answer, or very slowly"
 
 
-def _read_only_mount(seen: Observations, plan: HostPlan) -> str | None:
-    points = sorted({mount.point for mount in seen.mounts.values() if "ro" in mount.options})
+def _read_only_mount(probe: Observations, plan: HostPlan) -> str | None:
+    points = sorted({mount.point for mount in probe.mounts.values() if "ro" in mount.options})
     if points:
         return f"{', '.join(points)} is mounted read-only: mount it rw (mount -o remount,rw), and see dmesg for why"
-    step = _failed(seen, "EROFS")
+    step = _failed(probe, "EROFS")
     return f"{_server(plan)} refuses writes ({step.text}): export it rw" if step else None
 
 
-def _no_space(seen: Observations, plan: HostPlan) -> str | None:
-    full = seen.space is not None and (seen.space.bytes == 0 or seen.space.inodes == 0)
-    step = _failed(seen, "ENOSPC", "EDQUOT") or next((s for s in seen.steps if "disk is full" in s.text), None)
+def _no_space(probe: Observations, plan: HostPlan) -> str | None:
+    full = probe.space is not None and (probe.space.bytes == 0 or probe.space.inodes == 0)
+    step = _failed(probe, "ENOSPC", "EDQUOT") or next((s for s in probe.steps if "disk is full" in s.text), None)
     if not full and step is None:
         return None
-    kind = "inodes" if seen.space and seen.space.bytes and not seen.space.inodes else "space"
+    kind = "inodes" if probe.space and probe.space.bytes and not probe.space.inodes else "space"
     if step and step.error == "EDQUOT":
         kind = f"quota of uid {plan.stored_agent.uid}"
-    return f"no {kind} is left on {_server(plan)}: make room there"
+    return f"no {kind} is left on {_server(plan)}: free some there"
 
 
-def _id_mapping(seen: Observations, plan: HostPlan) -> str | None:
-    by_name = bool(seen.id_mapping) and any(mount.type == "nfs4" for mount in seen.mounts.values())
-    # Where the server maps the agent to nobody, what is born is nobody's with the best of mappings.
-    lost = plan.stored_agent.uid != NOBODY and bool(seen.born) and all(owner == (NOBODY, NOBODY) for owner in seen.born)
-    return BROKEN_MAPPING if seen.chown == "EINVAL" or (by_name and lost) else None
+def _id_mapping(probe: Observations, plan: HostPlan) -> str | None:
+    by_name = bool(probe.id_mapping) and any(mount.type == "nfs4" for mount in probe.mounts.values())
+    # Where the server maps the agent to nobody, new entries are nobody's although ids are mapped.
+    lost = plan.stored_agent.uid != NOBODY and set(probe.created) == {(NOBODY, NOBODY)}
+    return BROKEN_MAPPING if probe.chown == "EINVAL" or (by_name and lost) else None
 
 
-def _squash(seen: Observations, plan: HostPlan) -> str | None:
-    wanted = plan.stored_agent
-    for step in seen.steps:
+def _squash(probe: Observations, plan: HostPlan) -> str | None:
+    agent = plan.stored_agent
+    for step in probe.steps:
         denied = step.error in ("EACCES", "EPERM")
-        if denied and step.who == "host" and not seen.born:
+        if denied and step.who == "host" and not probe.created:
             return (
-                f"the host process ({plan.host_ids}) may not make a session in {plan.sessions} ({step.text}): "
-                f"{_export(plan)}, or the directory is not {wanted}'s"
+                f"the host process ({plan.host_ids}) may not create a session in {plan.sessions} ({step.text}): "
+                f"{_export(plan)}, or the directory is not {agent}'s"
                 f"{_as_if(plan, 'host creates the session directory')}"
             )
         if denied and step.who == "dockerd":
             return (
-                f"root may not make a mount point in a session directory, so that dockerd cannot start a container: "
+                f"root may not create a mount point in a session directory, so that dockerd cannot start a container: "
                 f"{_export(plan)}{_as_if(plan, 'dockerd makes the mount points')}"
             )
-    if seen.chown == "EPERM":
+    if probe.chown == "EPERM":
         return f"root may not chown files: {_export(plan)}{_as_if(plan, 'guard chowns the tree to the agent')}"
-    owners = seen.born if not plan.strategy.needs_guard else []
-    if other := next((owner for owner in owners if owner[0] != wanted.uid), None):
+    owners = probe.created if not plan.strategy.needs_guard else []
+    if other := next((owner for owner in owners if owner[0] != agent.uid), None):
         return (
-            f"what the host process makes belongs to {Ids(*other)} and not to the agent ({wanted}): {_export(plan)}"
+            f"what the host process creates belongs to {Ids(*other)} and not to the agent ({agent}): {_export(plan)}"
             f"{_as_if_made_by(plan, Ids(*other))}{_way_out(plan)}"
         )
     return None
 
 
-def _guard(seen: Observations, plan: HostPlan) -> str | None:
-    if seen.guard is None:
+def _guard(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.guard is None:
         return None
     return (
-        f"the guard did not give a new session to the agent ({plan.agent}) within {seen.waited} s; it is "
-        f"{seen.guard or 'not there'} ({seen.guard_says}): see journalctl -u pods-guard-{plan.slug}"
+        f"the guard did not chown a new session to the agent ({plan.agent}) within {probe.waited} s; it is "
+        f"{probe.guard or 'not there'} ({probe.guard_says}): see journalctl -u pods-guard-{plan.slug}"
     )
 
 
-def _no_docker(seen: Observations, plan: HostPlan) -> str | None:
-    if seen.container is None or seen.container.state != "no docker":
+def _no_docker(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.container is None or probe.container.state != "no docker":
         return None
-    return f"Docker does not answer ({_last(seen.container.text)}): see systemctl status docker"
+    return f"Docker does not answer ({_last(probe.container.text)}): see systemctl status docker"
 
 
-def _image_missing(seen: Observations, plan: HostPlan) -> str | None:
-    if seen.container is None or seen.container.state != "no image":
+def _image_missing(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.container is None or probe.container.state != "no image":
         return None
-    return f"the agent image {plan.image} is not there, a docker system prune may have taken it: run again to make it"
+    return f"Docker has no agent image {plan.image}: docker system prune may have removed it. Run again to make it"
 
 
-def _container(seen: Observations, plan: HostPlan) -> str | None:
-    if seen.container is None or seen.container.state != "failed":
+def _container(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.container is None or probe.container.state != "failed":
         return None
-    return f"the agent's container did not start, code {seen.container.code}: {_last(seen.container.text)}"
+    return f"the agent's container did not start, code {probe.container.code}: {_last(probe.container.text)}"
 
 
-def _wrong_id(seen: Observations, plan: HostPlan) -> str | None:
-    ids = Ids(*seen.container.ids) if seen.container and seen.container.ids else None
+def _wrong_id(probe: Observations, plan: HostPlan) -> str | None:
+    ids = Ids(*probe.container.ids) if probe.container and probe.container.ids else None
     if ids is None or ids == plan.agent:
         return None
     return (
@@ -150,31 +150,32 @@ def _wrong_id(seen: Observations, plan: HostPlan) -> str | None:
     )
 
 
-def _owner(seen: Observations, plan: HostPlan) -> str | None:
-    if step := next((step for step in seen.steps if step.error and step.who in ("agent", "container")), None):
-        owners = ", ".join(str(Ids(*owner)) for owner in dict.fromkeys(seen.settled or seen.born))
+def _owner(probe: Observations, plan: HostPlan) -> str | None:
+    if step := next((step for step in probe.steps if step.error and step.who in ("agent", "container")), None):
+        owners = ", ".join(str(Ids(*owner)) for owner in dict.fromkeys(probe.settled or probe.created))
         return f"the {step.who} ({plan.agent}) cannot {step.what}: {step.text}; a new session is {owners}'s"
-    if step := _failed(seen):
+    if step := _failed(probe):
         return f"the {step.who} cannot {step.what}: {step.text}"
-    if seen.survey is None or not seen.survey.refused:
+    if probe.survey is None or not probe.survey.refused:
         return None
     names = ", ".join(
-        f"{refused.path} ({Ids(*refused.owner) if refused.owner else refused.error})" for refused in seen.survey.samples
+        f"{refused.path} ({Ids(*refused.owner) if refused.owner else refused.error})"
+        for refused in probe.survey.samples
     )
     where = f"on {plan.server or _server(plan)}, " if plan.source and not plan.strategy.needs_guard else ""
     return (
-        f"not writable for the agent ({plan.agent}) of what exists: {seen.survey.refused} ({names}); "
-        f"{where}give them to {plan.stored_agent} (chown -h) if they are NanoClaw's"
+        f"the agent ({plan.agent}) cannot write {probe.survey.refused} existing entries ({names}); "
+        f"{where}run chown -h {plan.stored_agent} on them if they are NanoClaw's"
     )
 
 
-def _hot_journal(seen: Observations, plan: HostPlan) -> str | None:
-    if seen.survey is None or not seen.survey.journals:
+def _hot_journal(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.survey is None or not probe.survey.journals:
         return None
-    first = seen.survey.journals[0]
+    first = probe.survey.journals[0]
     return (
-        f"databases with a hot journal: {len(seen.survey.journals)}. A writer was killed; a read-only open fails as a "
-        f"readonly database until each is opened once for writing, as the agent: "
+        f"databases with a hot journal: {len(probe.survey.journals)}. A writer was killed; a read-only open fails as "
+        f"a readonly database until each is opened once for writing, as the agent: "
         f"setpriv --reuid {plan.agent.uid} --regid {plan.agent.gid} --clear-groups sqlite3 "
         f"{first.removesuffix('-journal')} 'PRAGMA user_version'"
     )
@@ -195,7 +196,7 @@ _RULES: tuple[Callable[[Observations, HostPlan], str | None], ...] = (
     _image_missing,
     _container,
 )
-"""The causes, those first that would make others look like the cause."""
+"""The causes; first those with the symptoms of others."""
 
 
 def _server(plan: HostPlan) -> str:
@@ -210,31 +211,31 @@ def _export(plan: HostPlan) -> str:
 
 
 def _as_if(plan: HostPlan, action: Action) -> str:
-    """By the rules of the kernel: the squash under which this action is denied, and why. Empty where none is known."""
+    """Name the squash under which the kernel denies this action, and why. Empty where none is known."""
     if plan.source is None:
         return ""
     tree = Node(plan.strategy.tree_owner(plan.stored_agent), 0o755)
     for squash in (Squash("root"), Squash("all")):
         answer = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), tree))[action]
         if squash != plan.squash and answer.errno in ("EACCES", "EPERM"):
-            return f". With {squash.options()[0]} it is so: {answer.reason}: {CANNOT[action]}"
+            return f". With {squash.options()[0]} this happens: {answer.reason}: {CANNOT[action]}"
     return ""
 
 
 def _as_if_made_by(plan: HostPlan, other: Ids) -> str:
-    """By the rules of the kernel: the squash with which the host's files are another's, and what then is denied."""
+    """Name the squash with which the host's files get another owner, and what the kernel denies then."""
     if plan.source is None:
         return ""
     for squash in (Squash("none"), Squash("root"), Squash("all"), Squash("root", other), Squash("all", other)):
         if squash != plan.squash and squash.map_ids(plan.host_ids) == other:
             life = live(Case(plan.host_ids, plan.agent, Storage("nfs4", squash), Node(other, 0o755)))
             denied = obstacle(life)
-            return f". With {','.join(squash.options())} it is so: {denied}" if denied else ""
+            return f". With {','.join(squash.options())} this happens: {denied}" if denied else ""
     return ""
 
 
 def _way_out(plan: HostPlan) -> str:
-    """How the export becomes what the plan wants, and when this machine sees it."""
+    """Say how to correct the export, and when this machine sees the change."""
     if plan.source is None:
         return ""
     options = ",".join(plan.squash.options()) if plan.squash else "options that make the agent the owner of sessions"

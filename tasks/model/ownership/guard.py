@@ -1,4 +1,4 @@
-"""The guard: the service that gives new sessions to the agent where the host makes them as root."""
+"""The guard: the service that chowns new sessions to the agent where the host process is root."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ UNIT_PREFIX = "pods-guard-"
 
 SWEEP_SECONDS = 60
 FLOOD = 1000
-"""Events a second from what one agent can write, beyond which it is not listened to until a sweep."""
+"""Events a second from one agent's directories; beyond that they are ignored until the next sweep."""
 
 WATCHED: tuple[dict[str, list[str]], ...] = (
     {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]},
     {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
 )
-"""Of sessions and of groups: the directories below the root that the host process writes in, alone or with agents. Not
-those of messages, of which there is no end: each is looked at again a moment after it was made."""
+"""For sessions and for groups: the directories below the root that the host process writes in, alone or with agents.
+Message directories are too many to watch: the guard rescans each shortly after its creation."""
 
 
 @dataclass(frozen=True)
 class GuardState:
-    """The guard as it is on a machine."""
+    """The current state of the guard on a machine."""
 
     program: str | None
     """SHA-256 of the program."""
@@ -42,7 +42,7 @@ class GuardState:
     enabled: bool
     active: bool
     needs_reload: bool
-    """Whether systemd has read another text than the one that is there (NeedDaemonReload)."""
+    """Whether the unit changed after systemd read it (NeedDaemonReload)."""
     running: list[str]
     """The command line of the main process."""
     others: list[str]
@@ -50,22 +50,22 @@ class GuardState:
 
 
 def guard_unit(plan: HostPlan) -> str:
-    """The name of the guard's unit. NanoClaw disables failed units that begin with nanoclaw, if they are a user's."""
+    """Return the name of the guard's unit: no nanoclaw in front, for NanoClaw disables failed user units named so."""
     return f"{UNIT_PREFIX}{plan.slug}.service"
 
 
 def unit_file(plan: HostPlan) -> str:
-    """Where the guard's unit lies."""
+    """Return the path of the guard's unit."""
     return f"{UNITS}/{guard_unit(plan)}"
 
 
 def program_file(program: bytes) -> str:
-    """Where a version of the guard's program lies: named by its digest, it is written once."""
+    """Return the path of a version of the guard's program: its name has a digest, so it is written once."""
     return f"{PROGRAMS}/guard-{hashlib.sha256(program).hexdigest()[:12]}.pyz"
 
 
 def command_line(plan: HostPlan, program: bytes) -> list[str]:
-    """What the guard's process is: what it watches, and a digest of the unit that it was started from."""
+    """Return the argv of the guard: it names what to watch, and a digest of its unit."""
     trees = [
         {**{key: getattr(tree.request(), key) for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
         for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
@@ -76,9 +76,9 @@ def command_line(plan: HostPlan, program: bytes) -> list[str]:
 
 
 def unit_text(plan: HostPlan, program: bytes) -> str:
-    """The guard's unit. Paths hold no character that systemd or JSON would read as anything else."""
-    *words, arguments = command_line(plan, program)
-    return _unit(plan, f"{' '.join(words)} '{arguments.replace('%', '%%').replace('$', '$$')}'")
+    """Return the text of the guard's unit. Paths hold no character that is special to systemd or JSON."""
+    *argv, arguments = command_line(plan, program)
+    return _unit(plan, f"{' '.join(argv)} '{arguments.replace('%', '%%').replace('$', '$$')}'")
 
 
 def _unit(plan: HostPlan, command: str) -> str:
@@ -99,16 +99,16 @@ def _unit(plan: HostPlan, command: str) -> str:
 
 
 def steps(state: GuardState, plan: HostPlan, program: bytes) -> frozenset[str]:
-    """What is to be done for the guard to run as it should: among program, unit, reload, enable and restart."""
-    found = set()
+    """Return the steps that bring the guard to its plan: program, unit, reload, enable, restart."""
+    due = set()
     if state.program != hashlib.sha256(program).hexdigest():
-        found.add("program")
+        due.add("program")
     if state.unit != unit_text(plan, program):
-        found |= {"unit", "reload", "enable"}  # it may want to be started with other mounts
+        due |= {"unit", "reload", "enable"}  # its mounts may have changed
     if state.needs_reload:
-        found.add("reload")
+        due.add("reload")
     if not state.enabled:
-        found.add("enable")
+        due.add("enable")
     if not state.active or state.running != command_line(plan, program):
-        found.add("restart")
-    return frozenset(found)
+        due.add("restart")
+    return frozenset(due)

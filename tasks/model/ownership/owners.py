@@ -1,4 +1,4 @@
-"""Who owns what is created on a machine, by kernel and server, and what is at a path of it."""
+"""The owner of new entries on a machine, by the rules of kernel and server; and what lstat(2) reports of a path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Where = Literal["pods", "project root"]
 
 @dataclass(frozen=True)
 class Place:
-    """What lstat(2) says of a path; a link on the way to it counts as one at the path."""
+    """What lstat(2) reports of a path; a link on the way to it counts as one at the path."""
 
     kind: Literal["absent", "file", "directory", "link", "special file"]
     uid: int = 0
@@ -26,10 +26,9 @@ class Place:
 
 
 def created_by(plan: HostPlan, process: Creator, where: Where = "pods") -> Ids | None:
-    """Who owns an entry that a process creates; None where it is not known what the server does.
+    """Return the owner of an entry that a process creates; None where the server's squash is not known.
 
-    On a local disk that is the process, on NFS whom the server takes it for (exports(5), "User ID Mapping"). Everything
-    else in here and in tasks.model.ownership rests on this answer.
+    On a local disk that is the process, on NFS the ids that the server maps it to (exports(5), "User ID Mapping").
     """
     ids = {"host": plan.host_ids, "agent": plan.agent, "root": ROOT}[process]
     if where == "project root" and not plan.root_on_pods:
@@ -41,7 +40,7 @@ def created_by(plan: HostPlan, process: Creator, where: Where = "pods") -> Ids |
 
 
 def expected_owner(plan: HostPlan, where: Where = "pods") -> Ids | None:
-    """The owner that the host process's entries are given; None where that is the server's alone, or not known."""
+    """Return the owner to chown the host process's entries to; None where the server decides it, or it is not known."""
     on_pods = where == "pods" or plan.root_on_pods
     return None if on_pods and plan.strategy.server_sets_owner else created_by(plan, "host", where)
 
@@ -52,8 +51,8 @@ def can_chown_on_export(plan: HostPlan) -> bool:
 
 
 def directory_creator(plan: HostPlan) -> Ids | None:
-    """Who creates directories on the pods where root cannot: the host process, where the server maps root to another.
+    """Return who creates directories on the pods where root cannot: the host process, where the server maps root.
 
-    None where root's own belong to that owner, or root can chown them.
+    None where root's new directories get the right owner, or root can chown them.
     """
     return None if created_by(plan, "root") in (None, ROOT, created_by(plan, "host")) else plan.host_ids

@@ -1,4 +1,4 @@
-"""What a probe saw of a host: the types that its answer becomes."""
+"""The reply of a probe: what it observed on a host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class MountSeen:
+class ProbedMount:
     """The mount that a tree lies on."""
 
     point: str
@@ -28,7 +28,7 @@ class MountSeen:
 
 @dataclass(frozen=True)
 class Space:
-    """What is free on the file system of the sessions."""
+    """Free space on the file system of the sessions."""
 
     bytes: int
     inodes: int
@@ -36,7 +36,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Container:
-    """How the agent's container went."""
+    """The result of the agent's container."""
 
     state: str
     """ran, failed, "no docker" or "no image"."""
@@ -47,7 +47,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Refused:
-    """Something that exists and that the agent may not write."""
+    """An existing entry that the agent may not write."""
 
     path: str
     error: str
@@ -56,44 +56,44 @@ class Refused:
 
 @dataclass(frozen=True)
 class Surveyed:
-    """What an agent could not write of what exists."""
+    """Existing entries that an agent cannot write."""
 
     sessions: int
     groups: int
     refused: int
     samples: list[Refused]
     journals: list[str]
-    """Hot journals: left by a writer that was killed, and nobody is writing."""
+    """Hot journals: a killed writer left them, and nobody is writing."""
     complete: bool = True
-    """Whether all was looked at in the time there is."""
+    """Whether the survey ended before its deadline."""
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Everything that the probe saw."""
+    """Everything that the probe observed."""
 
     seconds: float
     missing: list[str]
     """Mount points without a mount; nothing else was done then."""
-    mounts: dict[str, MountSeen]
+    mounts: dict[str, ProbedMount]
     steps: list[Step] = field(default_factory=list)
     relied: list[str] = field(default_factory=list)
-    """What acted as the agent: process, container."""
+    """What ran as the agent: process, container."""
     flushed: bool = False
     """Whether a first refusal was an old answer, so that the machine's remembered permissions were dropped."""
     id_mapping: bool | None = None
     space: Space | None = None
-    born: list[tuple[int, int]] = field(default_factory=list)
-    """Owners of what the host made, at once: session, outbox, outbound.db, .claude-shared, group directory."""
+    created: list[tuple[int, int]] = field(default_factory=list)
+    """Owners right after creation by the host: session, outbox, outbound.db, .claude-shared, group directory."""
     settled: list[tuple[int, int]] | None = None
-    """The same after the guard had its time."""
+    """Their owners after the guard had its time."""
     waited: float | None = None
     guard: str | None = None
-    """State of the guard's unit, asked for where it did not do its work."""
+    """State of the guard's unit, where the guard did not chown."""
     guard_says: str = ""
-    """How the guard says that it is: what it watches, when it swept, what it could not give."""
+    """The status text of the guard: what it watches, when it swept, what it could not chown."""
     chown: str | None = None
-    """The error when root gives a file to the agent, likewise."""
+    """The errno when root chowns a file to the agent, where the guard did not chown."""
     container: Container | None = None
     survey: Surveyed | None = None
     left: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Which trees belong to which agent, on which machine that is cheap to bring about, and what a count of them means."""
+"""The trees of agents, the machine that chowns them, and the report of a walk over them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tree:
     path: str
     owner: Ids
     replaceable: tuple[Ids, ...]
-    """Owners that NanoClaw can have left: of these, and of no others, a tree is taken over."""
+    """Owners that NanoClaw can have left: only their entries are chowned."""
     within: str | None = None
     """The directory from which on no link is followed and no other file system entered; default: the tree itself."""
     mount: str | None = None
@@ -29,9 +29,9 @@ class Tree:
     anchor: str | None = None
     """Where the export that holds the tree is mounted."""
     created_by: Ids | None = None
-    """Whom the host process's own entries belong to when they are created, where that is known."""
+    """Who owns the host process's entries right after creation, where that is known."""
     sockets: bool = False
-    """Whether sockets are given too: those that NanoClaw listens on, data/cli.sock, lie in its project root."""
+    """Whether to chown sockets too: those that NanoClaw listens on, data/cli.sock, lie in its project root."""
 
     def request(self, names: str | None = None) -> TreeRequest:
         """The tree as files/pods/trees/main.py takes it.
@@ -55,7 +55,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class TreeReport:
-    """What a walk over one tree counted: verdicts of `own_trees` with up to five names each."""
+    """The counts of a walk over one tree: verdicts of `own_trees` with up to five names each."""
 
     path: str
     state: Literal["there", "absent", "unmounted", "unreadable", "nobody", "forbidden", "unfinished"]
@@ -64,12 +64,12 @@ class TreeReport:
     samples: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0
     names: str | None = None
-    """What is to be given, for `own_trees` to give; None where that is too much for a command line."""
+    """The entries to chown, packed for `own_trees`; None where they are too many for a request."""
 
 
 @dataclass(frozen=True)
 class TreeReports:
-    """The reports of all trees that were asked for, in that order."""
+    """The reports of all trees of the request, in its order."""
 
     trees: list[TreeReport]
 
@@ -78,7 +78,7 @@ NOBODY_IDS = Ids(NOBODY, NOBODY)
 
 
 def chown_by(plan: HostPlan) -> ChownBy:
-    """Which machine chowns a host's trees to the agent: the host, its server (faster), or none of the role's.
+    """Return the machine that chowns a host's trees: the host, its server (faster), or none of the role's.
 
     Only root that stays root on the server may chown files (chown(2)).
     """
@@ -91,7 +91,7 @@ def chown_by(plan: HostPlan) -> ChownBy:
 
 
 def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
-    """The trees of a host as it sees them."""
+    """Return the trees of a host, with its own paths."""
     pods = plan.settings.pods_path
     anchor = pods if plan.source else None
     return tuple(
@@ -109,29 +109,31 @@ def host_trees(plan: HostPlan) -> tuple[Tree, ...]:
 
 
 def server_trees(plan: ServerPlan) -> tuple[Tree, ...]:
-    """The trees of a server that belong to an agent, each once: whole exports where a project root is on them, else
-    their sessions and groups, for there an operator may keep other things beside them.
+    """Return the trees of a server that belong to an agent, each once.
+
+    An export with a project root is one tree. Of other exports only sessions and groups are: an operator may keep other
+    things beside them.
 
     Where hosts chown their sessions themselves, the export directory is root's and nothing is done here.
     """
     whole = {export.path for export in plan.exports if export.holds_root}
-    found: dict[str, Tree] = {}
+    by_path: dict[str, Tree] = {}
     for export in plan.exports:
         paths = [export.path] if export.path in whole else [f"{export.path}/{name}" for name in BOUND]
         for path in paths if export.owner != ROOT else ():
-            before = found.get(path)
+            before = by_path.get(path)
             replaceable = (ROOT, NOBODY_IDS, *export.writers, *(before.replaceable if before else ()))
             kept = tuple(dict.fromkeys(replaceable))
-            found[path] = Tree(path, export.owner, kept, within=export.path, sockets=path in whole)
-    return tuple(found.values())
+            by_path[path] = Tree(path, export.owner, kept, within=export.path, sockets=path in whole)
+    return tuple(by_path.values())
 
 
 MOST_REMARKS = 22
-"""Lines on one tree: `own_trees` tells as many kinds apart, and an agent can forge as many owners as it likes."""
+"""Lines on one tree: `own_trees` counts as many kinds, and an agent can forge as many owners as it likes."""
 
 
-def wrong(report: TreeReport) -> int:
-    """How many entries of a tree are to be given to its owner."""
+def differing_entries(report: TreeReport) -> int:
+    """Return how many entries of a tree have another owner and can be chowned."""
     return report.counts.get("give", 0)
 
 
@@ -145,43 +147,49 @@ _LEFT = {
 
 
 def remarks(report: TreeReport, owner: Ids, *, can_change: bool = True) -> list[str]:
-    """What an operator should know of a tree: what differs and what was left alone, with names."""
+    """Return lines for an operator: entries that differ and entries left alone, with names."""
     lines = []
-    if number := wrong(report):
-        does = "to be given to" if can_change else "do not belong to"
-        lines.append(f"{report.path}: {does} {owner}: {number} of {report.entries}{_named(report, 'give')}")
+    if number := differing_entries(report):
+        names = _named(report, "give")
+        lines.append(
+            f"{report.path}: chown {number} of {report.entries} entries to {owner}{names}"
+            if can_change
+            else f"{report.path}: {number} of {report.entries} entries do not belong to {owner}{names}"
+        )
     if report.state == "unfinished":
         lines.append(f"{report.path}: {endless(report)}")
     for verdict, number in sorted(report.counts.items()):
         if len(lines) >= MOST_REMARKS:
-            lines.append(f"{report.path}: and more kinds of entries that were left alone")
+            lines.append(f"{report.path}: left more kinds of entries alone")
             break
         if verdict.startswith("foreign "):
             ids = verdict.removeprefix("foreign ")
+            names = _named(report, verdict)
             lines.append(
-                f"{report.path}: left alone, for NanoClaw runs nothing as {ids}: {number}{_named(report, verdict)}"
+                f"{report.path}: left entries alone that belong to {ids}, which NanoClaw does not use: {number}{names}"
             )
         elif verdict not in ("right", "give"):
             why = _LEFT.get(verdict, f"failed with {verdict}")
-            lines.append(f"{report.path}: left alone, for they {why}: {number}{_named(report, verdict)}")
+            lines.append(f"{report.path}: left entries alone that {why}: {number}{_named(report, verdict)}")
     return lines
 
 
 def endless(report: TreeReport) -> str:
-    """What it means that a walk was ended, and the way out."""
+    """Explain an unfinished walk, with the way out."""
     return (
-        f"no end of it after {report.entries} entries and {report.seconds:.0f} s: an agent adds or moves entries as "
-        "they are looked at, or it is very large. Stop the service and its agents if it is so again"
+        f"the walk did not end after {report.entries} entries and {report.seconds:.0f} s: an agent adds or moves "
+        "entries during it, or the tree is very large. Stop the service and its agents if this happens again"
     )
 
 
 def obstacle(report: TreeReport, owner: Ids) -> str | None:
-    """Why a tree cannot be brought to its owner, and the way out; None where it can."""
+    """Return why a tree cannot be chowned, and the way out; None where it can."""
     if report.state == "nobody":
         return (
             f"{report.path}: every id reads as {NOBODY}, the mount's root too. Either ids are not mapped over NFSv4 "
-            "(give both machines the same Domain in /etc/idmapd.conf, or nfs4_disable_idmapping=Y to the modules nfs "
-            f"and nfsd), or the export directory is nobody's (chown 0:0 on the server). Nothing is given to {owner}"
+            "(set the same Domain in /etc/idmapd.conf of both machines, or nfs4_disable_idmapping=Y for the modules "
+            "nfs and nfsd), or the export directory is nobody's (chown 0:0 on the server). "
+            f"Nothing is chowned to {owner}"
         )
     if report.state == "unreadable":
         errors = ", ".join(report.counts)

@@ -1,4 +1,4 @@
-"""Which trees are whose, who brings that about, and what is said of them."""
+"""The trees of agents, who chowns them, and the report on them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tasks.model.ownership.trees import (
     MOST_REMARKS,
     TreeReport,
     chown_by,
+    differing_entries,
     host_trees,
     obstacle,
     remarks,
     server_trees,
-    wrong,
 )
 from tests.builders import fleet, host_plan, one_host
 
@@ -52,7 +52,7 @@ def test_the_server_owns_sessions_and_groups_and_none_of_hosts_that_chown() -> N
 
 
 def test_files_of_an_earlier_arrangement_are_taken_over() -> None:
-    """The host was 1000 and its agent 1001 before the export gave everything to one of them."""
+    """The host was 1000 and its agent 1001 before the export mapped everybody to one of them."""
     for tree in server_trees(one_host(nanoclaw_image_uid=1001, nanoclaw_image_gid=1001).servers["nfs1"]):
         assert (tree.owner, tree.request().uids) == (Ids(1001, 1001), [0, 1000, 65534])
 
@@ -88,28 +88,30 @@ def report(state: Any = "there", **counts: int) -> TreeReport:
     return TreeReport("/t", state, sum(counts.values()), named, {"give": ["a", "b"]})
 
 
-def test_what_differs_is_said_with_names() -> None:
-    found = report(right=7, give=3)
-    assert wrong(found) == 3
-    assert remarks(found, Ids(1000, 1000)) == ["/t: to be given to 1000:1000: 3 of 10 (a, b, …)"]
-    assert remarks(found, Ids(1000, 1000), can_change=False) == ["/t: do not belong to 1000:1000: 3 of 10 (a, b, …)"]
+def test_entries_that_differ_are_reported_with_names() -> None:
+    tree = report(right=7, give=3)
+    assert differing_entries(tree) == 3
+    assert remarks(tree, Ids(1000, 1000)) == ["/t: chown 3 of 10 entries to 1000:1000 (a, b, …)"]
+    assert remarks(tree, Ids(1000, 1000), can_change=False) == [
+        "/t: 3 of 10 entries do not belong to 1000:1000 (a, b, …)"
+    ]
     assert remarks(report(right=7), Ids(1000, 1000)) == []
 
 
-def test_what_is_left_alone_is_said_with_the_reason() -> None:
-    found = TreeReport("/t", "there", 9, {"foreign 33:33": 2, "linked": 1, "special": 1, "EPERM": 1}, {"linked": ["l"]})
-    said = remarks(found, Ids(1000, 1000))
-    assert said == [
-        "/t: left alone, for they failed with EPERM: 1",
-        "/t: left alone, for NanoClaw runs nothing as 33:33: 2",
-        "/t: left alone, for they have several names, one of which may lie elsewhere: 1 (l)",
-        "/t: left alone, for they are devices, sockets, pipes or set-id files, which NanoClaw does not make: 1",
+def test_entries_left_alone_are_reported_with_the_reason() -> None:
+    tree = TreeReport("/t", "there", 9, {"foreign 33:33": 2, "linked": 1, "special": 1, "EPERM": 1}, {"linked": ["l"]})
+    lines = remarks(tree, Ids(1000, 1000))
+    assert lines == [
+        "/t: left entries alone that failed with EPERM: 1",
+        "/t: left entries alone that belong to 33:33, which NanoClaw does not use: 2",
+        "/t: left entries alone that have several names, one of which may lie elsewhere: 1 (l)",
+        "/t: left entries alone that are devices, sockets, pipes or set-id files, which NanoClaw does not make: 1",
     ]
 
 
-def test_broken_id_mapping_is_refused_and_not_chased() -> None:
+def test_broken_id_mapping_is_refused() -> None:
     text = obstacle(report("nobody", give=3), Ids(1000, 1000))
-    assert text is not None and "idmapd.conf" in text and "Nothing is given" in text
+    assert text is not None and "idmapd.conf" in text and "Nothing is chowned" in text
     assert obstacle(report("unreadable", ELOOP=1), Ids(1000, 1000)) is not None
     assert obstacle(report("absent"), Ids(1000, 1000)) is None
 
@@ -118,12 +120,12 @@ def test_forged_owners_are_few_lines() -> None:
     counts = {f"foreign {number}:5": 1 for number in range(1000)}
     lines = remarks(TreeReport("/t", "there", 1000, {"give": 1, **counts}), Ids(1000, 1000))
     assert len(lines) <= MOST_REMARKS + 1
-    assert lines[0].startswith("/t: to be given to") and lines[-1].endswith(
-        "and more kinds of entries that were left alone"
+    assert lines[0].startswith("/t: chown 1 of 1000 entries to") and lines[-1].endswith(
+        "left more kinds of entries alone"
     )
 
 
-def test_a_walk_that_was_ended_is_told_with_the_way_out() -> None:
+def test_an_unfinished_walk_is_reported_with_the_way_out() -> None:
     lines = remarks(TreeReport("/t", "unfinished", 7, {"right": 7}, seconds=1500), Ids(1000, 1000))
-    assert len(lines) == 1 and lines[0].startswith("/t: no end of it after 7 entries and 1500 s: ")
+    assert len(lines) == 1 and lines[0].startswith("/t: the walk did not end after 7 entries and 1500 s: ")
     assert "Stop the service and its agents" in lines[0]

@@ -221,7 +221,7 @@ def test_a_guard_that_gives_the_session_in_time_is_waited_for_no_longer(machine:
         time.sleep(0.3)
         give(machine.place)
         seen = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
-    assert (seen.born, seen.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
+    assert (seen.created, seen.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
     assert (seen.guard, errors(seen)) == (None, [])
     assert seen.waited is not None and seen.waited < 30
 
@@ -235,7 +235,7 @@ def test_directories_above_do_not_count(machine: Machine) -> None:
 
 def test_a_root_host_without_a_guard(machine: Machine) -> None:
     seen = machine.probe(host=0, wait=0.2)
-    assert (seen.born, seen.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
+    assert (seen.created, seen.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
     assert errors(seen) == [("agent", "write outbound.db with SQLite", "SQLITE")]
     assert machine.scratch() == []
 

@@ -69,7 +69,7 @@ def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[A
         "Make the export directories",
         "Run the NFS server",
         "Export the pods",
-        "Give the exports to their agents",
+        "Chown the exports to their agents",
     ]
 
 
@@ -163,6 +163,6 @@ def test_each_operation_of_mounts_and_trees_has_a_name_that_says_what_it_does(ra
         "Show the pods in the project root",
         "Order Docker after the pods and fence containers",
         "Make the pods directory",
-        "Give sessions and groups to the agent",
-        "Guard the sessions that are born later",
+        "Chown sessions and groups to the agent",
+        "Guard new sessions",
     ]
