@@ -42,14 +42,14 @@ def acquire(lock: str) -> None:
     fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     os.set_inheritable(fd, True)
     lock = os.path.realpath(lock)
-    begun, is_reported = time.monotonic(), False
+    start, is_reported = time.monotonic(), False
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             pass
-        if time.monotonic() - begun >= WAIT_SECONDS:
+        if time.monotonic() - start >= WAIT_SECONDS:
             processes = ", ".join(lock_holders(lock)) or "nobody who can be seen"
             sys.exit(
                 f"another run's work is not done after {WAIT_SECONDS} s: process {processes} has {lock}; "

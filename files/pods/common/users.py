@@ -31,8 +31,8 @@ def may_write(uid: int, root: str) -> bool:
         return True
 
     def can_write() -> bool:
-        places = [f"{root}/{name}" for name in ("store/messages.db", "store", "data/v2.db", "data")]
-        return any(os.access(place, os.W_OK, effective_ids=True) for place in (*places, root))
+        paths = [f"{root}/{name}" for name in ("store/messages.db", "store", "data/v2.db", "data")]
+        return any(os.access(place, os.W_OK, effective_ids=True) for place in (*paths, root))
 
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid) if entry else []
     reply = run_as((uid, entry.pw_gid if entry else uid), 10, can_write, groups=groups)

@@ -85,8 +85,8 @@ def field_of(path: str, name: str) -> str | None:
 def key_files(entry: Any) -> list[str]:
     """Where sshd looks for an account's keys (sshd_config(5), AuthorizedKeysFile)."""
     sshd = shutil.which("sshd", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
-    asked = f"user={entry.pw_name},host=localhost,addr=127.0.0.1"
-    status, shown = ran(sshd, "-T", "-C", asked) if sshd else (1, "")
+    connection = f"user={entry.pw_name},host=localhost,addr=127.0.0.1"
+    status, shown = ran(sshd, "-T", "-C", connection) if sshd else (1, "")
     lines = [line.split() for line in shown.splitlines() if line.startswith("authorizedkeysfile ")]
     named = lines[0][1:] if status == 0 and lines else list(KEYS)
     tokens = {"%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
@@ -113,11 +113,11 @@ def may_hold_a_key(entry: Any, path: str) -> bool:
         return True
 
 
-def ran(*words: str, **who: Any) -> tuple[int | None, str]:
+def ran(*args: str, **who: Any) -> tuple[int | None, str]:
     """Exit status and output of a command; no status where it cannot be run, or does not end in time."""
     try:
         done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOGIN_SECONDS, cwd="/", **who
+            args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOGIN_SECONDS, cwd="/", **who
         )
     except (OSError, subprocess.SubprocessError):
         return None, ""

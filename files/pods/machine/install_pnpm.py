@@ -18,12 +18,12 @@ DIGESTS = ("sha224", "sha256", "sha384", "sha512")
 INSTALL = ("install", "--global", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
-def run_npm(*words: str) -> None:
+def run_npm(*args: str) -> None:
     done = subprocess.run(
-        ["npm", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, cwd="/"
+        ["npm", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, cwd="/"
     )
     if done.returncode != 0:
-        sys.exit(f"npm {' '.join(words)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+        sys.exit(f"npm {' '.join(args)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
 def check_digest(file: str, digest: str) -> None:

@@ -61,19 +61,19 @@ def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mo
     """The first directory above each path that a user cannot enter; tried as that user."""
     found = {}
     for path in paths:
-        above, parts = [], path.split("/")[1:-1]
+        parents, parts = [], path.split("/")[1:-1]
         for length in range(1, len(parts) + 1):
             place = "/" + "/".join(parts[:length])
             if may_hang(place, table) or not os.path.isdir(place):
                 break
-            above.append(place)
-        number = tried_as(above, user, uid, gid)
+            parents.append(place)
+        number = tried_as(parents, user, uid, gid)
         if number is not None:
-            found[path] = above[number]
+            found[path] = parents[number]
     return found
 
 
-def tried_as(places: list[str], user: str, uid: int, gid: int) -> int | None:
+def tried_as(paths: list[str], user: str, uid: int, gid: int) -> int | None:
     """Which of the directories, counted from 0, lets the user not in; None if all do."""
     child = os.fork()
     if child == 0:
@@ -86,7 +86,7 @@ def tried_as(places: list[str], user: str, uid: int, gid: int) -> int | None:
             os.setgroups(groups)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
-            wrong = (number for number, place in enumerate(places) if not os.access(place, os.X_OK))
+            wrong = (number for number, place in enumerate(paths) if not os.access(place, os.X_OK))
             status = next(wrong, 254)
         finally:
             os._exit(status)
@@ -107,10 +107,10 @@ def machine_identity() -> str:
 def machine_addresses() -> list[str]:
     """The addresses of this machine that others can reach, as ip(8) says."""
     try:
-        asked = subprocess.run(
+        result = subprocess.run(
             ["ip", "-json", "address", "show", "up", "scope", "global"], capture_output=True, text=True, timeout=20
         )
-        links = json.loads(asked.stdout)  # an empty answer is a ValueError
+        links = json.loads(result.stdout)  # an empty answer is a ValueError
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return []
     return sorted({one["local"] for link in links for one in link.get("addr_info", ()) if "local" in one})

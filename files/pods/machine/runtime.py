@@ -27,10 +27,10 @@ THEIRS = ("git", "docker", "npm", "node")
 ASKED = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
 
 
-def output(*words: str) -> str:
+def output(*args: str) -> str:
     try:
-        asked = subprocess.run(
-            words,
+        result = subprocess.run(
+            args,
             capture_output=True,
             text=True,
             timeout=60,
@@ -40,7 +40,7 @@ def output(*words: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return asked.stdout
+    return result.stdout
 
 
 def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
@@ -52,10 +52,10 @@ def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
         tried = {path: output(path, "--version") for name, path in paths.items() if path and name != "npm"}
         return {"paths": paths, "tried": tried}
 
-    answer = run_as(ROOT, 150, look)
-    if "value" not in answer:
-        sys.exit(f"cannot act as {user} ({uid}:{gid}): {answer['text']}")
-    value: dict[str, Any] = answer["value"]
+    reply = run_as(ROOT, 150, look)
+    if "value" not in reply:
+        sys.exit(f"cannot act as {user} ({uid}:{gid}): {reply['text']}")
+    value: dict[str, Any] = reply["value"]
     return value
 
 

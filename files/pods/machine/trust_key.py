@@ -35,33 +35,33 @@ def binary_key(data: bytes) -> bytes:
 
 def packets(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Each packet as (type, body); a ValueError for what is no packet."""
-    place = 0
-    while place < len(data):
-        first = data[place]
+    offset = 0
+    while offset < len(data):
+        first = data[offset]
         if not first & 0x80:
             raise ValueError("it is no OpenPGP data")
         if first & 0x40:
-            kind, length, begin = first & 0x3F, *new_length(data, place + 1)
+            kind, length, begin = first & 0x3F, *new_length(data, offset + 1)
         else:
             kind, size = first >> 2 & 0xF, 1 << (first & 3)
             if size == 8:
                 raise ValueError("a packet has no length")
-            length, begin = int.from_bytes(data[place + 1 : place + 1 + size], "big"), place + 1 + size
-        place = begin + length
-        if place > len(data):
+            length, begin = int.from_bytes(data[offset + 1 : offset + 1 + size], "big"), offset + 1 + size
+        offset = begin + length
+        if offset > len(data):
             raise ValueError("it is cut off")
-        yield kind, data[begin:place]
+        yield kind, data[begin:offset]
 
 
-def new_length(data: bytes, place: int) -> tuple[int, int]:
-    head = data[place : place + 1]
+def new_length(data: bytes, offset: int) -> tuple[int, int]:
+    head = data[offset : offset + 1]
     if not head or 224 <= head[0] < 255:
         raise ValueError("a packet has no length")
     if head[0] < 192:
-        return head[0], place + 1
+        return head[0], offset + 1
     if head[0] < 224:
-        return (head[0] - 192 << 8) + int.from_bytes(data[place + 1 : place + 2], "big") + 192, place + 2
-    return int.from_bytes(data[place + 1 : place + 5], "big"), place + 5
+        return (head[0] - 192 << 8) + int.from_bytes(data[offset + 1 : offset + 2], "big") + 192, offset + 2
+    return int.from_bytes(data[offset + 1 : offset + 5], "big"), offset + 5
 
 
 def fingerprint_of(data: bytes) -> str:

@@ -131,15 +131,15 @@ def start(unit: str, server: dict[str, Any] | None) -> None:
 def unmount(unit: str, path: str, lazy: bool) -> None:
     said = run(["systemctl", "stop", unit], 40)[1]
     # The service's KillMode leaves its children to end by themselves, as it has to for agents.
-    begun, told = time.monotonic(), False
+    begun, is_reported = time.monotonic(), False
     while mounted(path):
         said = run(["umount", path], 40)[1] or said
         waited = time.monotonic() - begun
         if "busy" not in said or waited > PATIENCE:
             break
-        if waited > 5 and not told:
+        if waited > 5 and not is_reported:
             print(f"waiting up to {PATIENCE} s for what uses {path}: {holders(path)}", flush=True)
-            told = True
+            is_reported = True
         time.sleep(0.5)
     for option in ("-f", "-l") if lazy else ():
         if mounted(path):
@@ -162,19 +162,19 @@ def stop_users(service: str, install: str, stopped: list[str]) -> None:
             stopped += [f"container {name}" for name in containers]
 
 
-def cycle(asked: dict[str, Any]) -> tuple[list[str], list[str]]:
-    before = [mount for mount in asked["mounts"] if mounted(mount["path"])]
-    service: str = asked["service"]
+def cycle(request: dict[str, Any]) -> tuple[list[str], list[str]]:
+    before = [mount for mount in request["mounts"] if mounted(mount["path"])]
+    service: str = request["service"]
     stopped: list[str] = []
     started: list[str] = []
     try:
-        stop_users(service, asked["install"], stopped)
+        stop_users(service, request["install"], stopped)
         for mount in reversed(before):
-            unmount(mount["unit"], mount["path"], asked["lazy"])
-        wanted = list(dict.fromkeys([*asked["start"], *(mount["unit"] for mount in before)]))
-        order = [mount["unit"] for mount in asked["mounts"]]
-        for unit in sorted(wanted, key=order.index):
-            start(unit, asked["server"])
+            unmount(mount["unit"], mount["path"], request["lazy"])
+        desired = list(dict.fromkeys([*request["start"], *(mount["unit"] for mount in before)]))
+        order = [mount["unit"] for mount in request["mounts"]]
+        for unit in sorted(desired, key=order.index):
+            start(unit, request["server"])
             started.append(unit)
         if service in stopped:
             must(["systemctl", "start", service], 150)
@@ -196,17 +196,17 @@ def restore(before: list[dict[str, str]], service: str | None) -> None:
         run(["systemctl", "start", service], 150)
 
 
-def main(asked: dict[str, Any]) -> dict[str, list[str]]:
-    if asked["server"]:
-        listening(asked["server"]["address"], asked["server"]["port"])
-    if asked["cycle"]:
-        stopped, started = cycle(asked)
+def main(request: dict[str, Any]) -> dict[str, list[str]]:
+    if request["server"]:
+        listening(request["server"]["address"], request["server"]["port"])
+    if request["cycle"]:
+        stopped, started = cycle(request)
         return {"stopped": stopped, "started": started}
-    for argv in asked["remount"]:
+    for argv in request["remount"]:
         must(argv, 60)
-    for unit in asked["start"]:
-        start(unit, asked["server"])
-    return {"stopped": [], "started": asked["start"]}
+    for unit in request["start"]:
+        start(unit, request["server"])
+    return {"stopped": [], "started": request["start"]}
 
 
 if __name__ == "__main__":

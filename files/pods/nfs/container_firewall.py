@@ -43,13 +43,13 @@ def look(request: FirewallRequest) -> dict[str, Any]:
     probe = "add table inet nanoclaw_probe\nadd chain inet nanoclaw_probe f { type filter hook forward priority 0; }\n"
     if shutil.which("nft") and run(["nft", "-c", "-f", "-"], probe)[0] == 0:
         backend = "nft"
-        status, said = run(["nft", "-j", "list", "table", "inet", request.table])
-        nft = json.loads(said)["nftables"] if status == 0 and said else []
+        status, output = run(["nft", "-j", "list", "table", "inet", request.table])
+        nft = json.loads(output)["nftables"] if status == 0 and output else []
     elif shutil.which(legacy):
         for tool in filter(shutil.which, tools):
-            status, said = run([tool, "--wait", "--table", "mangle", "--list-rules"])
+            status, output = run([tool, "--wait", "--table", "mangle", "--list-rules"])
             if status == 0:  # a kernel may know one family alone
-                iptables[tool] = [line for line in said.splitlines() if request.chain in line.split()]
+                iptables[tool] = [line for line in output.splitlines() if request.chain in line.split()]
         backend = "iptables" if legacy in iptables else None
     shown = [show(unit) for unit in (request.unit, "docker.service", "nftables.service")]
     return {

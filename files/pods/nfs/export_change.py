@@ -51,13 +51,13 @@ def state_directory() -> str:
     """Where etab lies (nfs.conf(5), state-directory-path; exportfs asks for mountd's first)."""
     for section in ("mountd", "exportd"):
         try:
-            asked = subprocess.run(
+            result = subprocess.run(
                 ["nfsconf", "--get", section, "state-directory-path"], capture_output=True, text=True, timeout=30
             )
         except (OSError, subprocess.TimeoutExpired):
             break
-        if asked.returncode == 0 and asked.stdout.strip().startswith("/"):
-            return asked.stdout.strip()
+        if result.returncode == 0 and result.stdout.strip().startswith("/"):
+            return result.stdout.strip()
     return "/var/lib/nfs"
 
 
@@ -108,15 +108,17 @@ def shown_key(key: Key) -> str:
     return f"{f'[{key[1]}]' if ':' in key[1] else key[1]}:{key[0]}"
 
 
-def missing(wanted: list[list[str]], table: list[list[str]]) -> list[list[str]]:
-    return [entry for entry in wanted if entry not in table]
+def missing(desired: list[list[str]], table: list[list[str]]) -> list[list[str]]:
+    return [entry for entry in desired if entry not in table]
 
 
-def refuse_rehearsed(dropin: str, old: Rehearsal, new: Rehearsal, asked: dict[str, Any], names: dict[str, str]) -> None:
+def refuse_rehearsed(
+    dropin: str, old: Rehearsal, new: Rehearsal, request: dict[str, Any], names: dict[str, str]
+) -> None:
     """Ends the program where the new drop-in would not do what it is for, or would do something to others."""
     why = []
-    own = {(entry[0], entry[1]) for entry in [*asked["wanted"], *asked["unset"]]}
-    absent = missing(asked["wanted"], entries(new.table, names))
+    own = {(entry[0], entry[1]) for entry in [*request["wanted"], *request["unset"]]}
+    absent = missing(request["wanted"], entries(new.table, names))
     if absent:
         why.append(f"these entries would not be what was meant: {absent}")
     before, after = others(old.table, names, own), others(new.table, names, own)
@@ -131,15 +133,15 @@ def refuse_rehearsed(dropin: str, old: Rehearsal, new: Rehearsal, asked: dict[st
         sys.exit("Exports not changed: " + "; ".join(why))
 
 
-def exportfs(*words: str) -> str:
+def exportfs(*args: str) -> str:
     """Runs exportfs; what it says where it fails."""
     try:
         done = subprocess.run(
-            ["exportfs", *words], capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace"
+            ["exportfs", *args], capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace"
         )
     except subprocess.TimeoutExpired:
-        return f"exportfs {words[0]} did not end within {EXPORTFS_SECONDS} s"
-    return "" if done.returncode == 0 else done.stderr.strip() or f"exportfs {words[0]}: status {done.returncode}"
+        return f"exportfs {args[0]} did not end within {EXPORTFS_SECONDS} s"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exportfs {args[0]}: status {done.returncode}"
 
 
 def change_entries(options: dict[Key, str], unset: list[Key]) -> list[str]:
@@ -149,7 +151,7 @@ def change_entries(options: dict[Key, str], unset: list[Key]) -> list[str]:
         alike.setdefault(text, []).append(shown_key((os.path.realpath(key[0]), key[1])))
     commands = [["-i", "-o", text, *some] for text, found in alike.items() for some in batches(found)]
     commands += [["-u", *some] for some in batches([shown_key((os.path.realpath(path), it)) for path, it in unset])]
-    return [said for said in (exportfs(*command) for command in commands) if said]
+    return [output for output in (exportfs(*command) for command in commands) if output]
 
 
 def batches(words: list[str]) -> list[list[str]]:
@@ -163,24 +165,24 @@ def put(path: str, text: str | None) -> None:
         os.unlink(path)
 
 
-def change(dropin: str, asked: dict[str, Any]) -> None:
+def change(dropin: str, request: dict[str, Any]) -> None:
     """Writes the drop-in and puts its entries in force, or leaves all as it was."""
     run_lock.acquire(LOCK)
     old, etab = text_if_there(dropin), os.path.join(state_directory(), "etab")
-    if digest(old) != asked["before"]:
+    if digest(old) != request["before"]:
         sys.exit(f"Exports not changed: another run wrote {dropin} in the meantime. Run again.")
-    names = real_names(entry[0] for entry in [*asked["wanted"], *asked["unset"]])
-    refuse_rehearsed(dropin, rehearse(dropin, old), rehearse(dropin, asked["text"]), asked, names)
+    names = real_names(entry[0] for entry in [*request["wanted"], *request["unset"]])
+    refuse_rehearsed(dropin, rehearse(dropin, old), rehearse(dropin, request["text"]), request, names)
     before = raw_entries(text_if_there(etab) or "", names)
     differ = {
         (path, client): ",".join(options)
-        for path, client, *options in asked["wanted"]
+        for path, client, *options in request["wanted"]
         if (path, client) not in before or stated_options(before[path, client]) != options
     }
-    leave = [(path, client) for path, client in asked["unset"] if (path, client) in before]
-    put(dropin, asked["text"])
+    leave = [(path, client) for path, client in request["unset"] if (path, client) in before]
+    put(dropin, request["text"])
     wrong = change_entries(differ, leave)
-    wrong += refuse_changed(text_if_there(etab) or "", before, asked, names, {*differ, *leave})
+    wrong += refuse_changed(text_if_there(etab) or "", before, request, names, {*differ, *leave})
     if wrong:
         put(dropin, old)
         again = {key: text for key, text in before.items() if key in differ or key in leave}
@@ -189,12 +191,12 @@ def change(dropin: str, asked: dict[str, Any]) -> None:
 
 
 def refuse_changed(
-    etab: str, before: dict[Key, str], asked: dict[str, Any], names: dict[str, str], own: set[Key]
+    etab: str, before: dict[Key, str], request: dict[str, Any], names: dict[str, str], own: set[Key]
 ) -> list[str]:
     """What is wrong with the table in force after the change."""
-    wrong = [f"{entry} is not in force" for entry in missing(asked["wanted"], entries(etab, names))]
+    wrong = [f"{entry} is not in force" for entry in missing(request["wanted"], entries(etab, names))]
     after = raw_entries(etab, names)
-    wrong += [f"{shown_key((path, it))} is still in force" for path, it in asked["unset"] if (path, it) in after]
+    wrong += [f"{shown_key((path, it))} is still in force" for path, it in request["unset"] if (path, it) in after]
     for key, text in before.items():
         if key not in own and set(after.get(key, "").split(",")) != set(text.split(",")):
             wrong.append(f"an export of others changed: bring it back with exportfs -i -o {text} '{shown_key(key)}'")

@@ -88,10 +88,10 @@ def logical_lines(text: str) -> Iterator[list[str]]:
     """The words of each line of exports(5), without quotes, escapes and comments."""
     for line in text.replace("\\\n", " ").splitlines():
         words = []
-        for found in re.finditer(r'(?:"[^"]*"?|[^\s"])+', line):
-            if found[0].startswith("#"):
+        for match in re.finditer(r'(?:"[^"]*"?|[^\s"])+', line):
+            if match[0].startswith("#"):
                 break
-            words.append(unescape(found[0].replace('"', "")))
+            words.append(unescape(match[0].replace('"', "")))
         if words:
             yield words
 

@@ -13,8 +13,8 @@ from files.pods.common.atomic_write import replace
 from files.pods.common.drop_caches import drop_inodes
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    if asked["flush"]:
+    request = json.loads(sys.argv[1])
+    if request["flush"]:
         drop_inodes(240)
-    replace(asked["stamp"], asked["content"].encode())
-    print(json.dumps({"flushed": asked["flush"]}))
+    replace(request["stamp"], request["content"].encode())
+    print(json.dumps({"flushed": request["flush"]}))

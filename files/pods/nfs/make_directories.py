@@ -48,12 +48,12 @@ def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator:
     new = f".{name}.new"
     with suppress(FileNotFoundError):
         os.rmdir(new, dir_fd=parent)  # of a run that was interrupted
-    handle = create(parent, new)
+    fd = create(parent, new)
     try:
-        if owner and owner_of(handle) != owner:
-            os.fchown(handle, *owner)
+        if owner and owner_of(fd) != owner:
+            os.fchown(fd, *owner)
     except OSError as error:
-        os.close(handle)
+        os.close(fd)
         os.rmdir(new, dir_fd=parent)
         created = created_by(creator, parent, new, owner) if owner and creator else None
         if created is None:
@@ -62,32 +62,32 @@ def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator:
                 "machine's root give files away (EPERM: it squashes root; EINVAL: its NFSv4 id mapping is broken, see "
                 "nfsidmap(8)); use pods_access squash"
             )
-        handle = created
+        fd = created
     try:
         os.rename(new, name, src_dir_fd=parent, dst_dir_fd=parent)
-        if not os.path.samestat(os.fstat(handle), os.stat(name, dir_fd=parent, follow_symlinks=False)):
+        if not os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=parent, follow_symlinks=False)):
             raise OSError(errno.EEXIST, "another entry has its name")
     finally:
-        os.close(handle)
+        os.close(fd)
     return True
 
 
 def create(parent: int, name: str) -> int:
     """Create a directory and open it. Raises OSError where somebody has put something else in its place."""
     os.mkdir(name, 0o755, dir_fd=parent)
-    handle = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
+    fd = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
     try:
-        if os.listdir(handle):
+        if os.listdir(fd):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), name)
-        os.fchmod(handle, 0o755)
+        os.fchmod(fd, 0o755)
     except BaseException:
-        os.close(handle)
+        os.close(fd)
         raise
-    return handle
+    return fd
 
 
-def owner_of(handle: int) -> list[int]:
-    info = os.fstat(handle)
+def owner_of(fd: int) -> list[int]:
+    info = os.fstat(fd)
     return [info.st_uid, info.st_gid]
 
 
@@ -98,10 +98,10 @@ def created_by(creator: list[int], parent: int, name: str, owner: list[int]) -> 
     os.setegid(creator[1])
     os.seteuid(creator[0])
     try:
-        handle = create(parent, name)
-        if owner_of(handle) == owner:
-            return handle
-        os.close(handle)
+        fd = create(parent, name)
+        if owner_of(fd) == owner:
+            return fd
+        os.close(fd)
         os.rmdir(name, dir_fd=parent)
     except OSError:
         pass
@@ -114,9 +114,9 @@ def created_by(creator: list[int], parent: int, name: str, owner: list[int]) -> 
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    if asked["mounted"] and not os.path.ismount(asked["pods"]):
-        sys.exit(f"nothing is mounted at {asked['pods']}: no directory is made there")
+    request = json.loads(sys.argv[1])
+    if request["mounted"] and not os.path.ismount(request["pods"]):
+        sys.exit(f"nothing is mounted at {request['pods']}: no directory is made there")
     os.umask(0o022)
-    made = [path for path in asked["paths"] if make(path, asked["owner"], asked.get("creator"))]
+    made = [path for path in request["paths"] if make(path, request["owner"], request.get("creator"))]
     print(json.dumps({"made": made}))

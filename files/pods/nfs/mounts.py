@@ -45,22 +45,22 @@ def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
     if parent is None or is_remote(parent.type):
         return {"kind": "remote"}
     try:
-        handle = open_tree(parent.point)
+        fd = open_tree(parent.point)
     except OSError as error:
         return {"kind": "unknown", "detail": f"open_tree(2): {error.strerror} (it needs root and Linux 5.2)"}
     here = parent.point.rstrip("/")
     for part in path[len(here) :].strip("/").split("/"):
         here += "/" + part
         try:
-            mode = os.stat(part, dir_fd=handle, follow_symlinks=False).st_mode
+            mode = os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode
             if not stat.S_ISDIR(mode):
                 return {"kind": "link" if stat.S_ISLNK(mode) else "other", "detail": here}
-            handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+            fd = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
         except FileNotFoundError:
             return {"kind": "absent"}
-    flags = inode_flags(handle)
+    flags = inode_flags(fd)
     immutable = None if flags is None else bool(flags & IMMUTABLE)
-    return {"kind": "directory", "immutable": immutable, "entries": sorted(os.listdir(handle))[:20]}
+    return {"kind": "directory", "immutable": immutable, "entries": sorted(os.listdir(fd))[:20]}
 
 
 CHILD = """
@@ -81,27 +81,27 @@ print(json.dumps(answers))
 def ask(paths: list[str]) -> dict[str, dict[str, Any]]:
     if not paths:
         return {}
-    said = bounded([sys.executable, "-I", "-c", CHILD, json.dumps(paths)], 15)
-    return json.loads(said) if said else {path: {"answer": "silent"} for path in paths}
+    output = bounded([sys.executable, "-I", "-c", CHILD, json.dumps(paths)], 15)
+    return json.loads(output) if output else {path: {"answer": "silent"} for path in paths}
 
 
 def units(names: dict[str, str]) -> dict[str, Any]:
-    wanted = "Id,ActiveState,UnitFileState,NeedDaemonReload"
-    said = bounded(["systemctl", "show", "--property", wanted, "--", *names.values()], 30) or ""
+    desired = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+    output = bounded(["systemctl", "show", "--property", desired, "--", *names.values()], 30) or ""
     shown = {}
-    for block in said.strip().split("\n\n"):
+    for block in output.strip().split("\n\n"):
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         shown[values.get("Id", "")] = values
-    answer = {}
+    reply = {}
     for path, name in names.items():
         values = shown.get(name, {})
-        answer[path] = {
+        reply[path] = {
             "text": read_text_or_none("/etc/systemd/system/" + name),
             "active": values.get("ActiveState", "unknown"),
             "enabled": values.get("UnitFileState") == "enabled",
             "needs_reload": values.get("NeedDaemonReload") == "yes",
         }
-    return answer
+    return reply
 
 
 def addresses(source: str) -> list[str]:
@@ -111,8 +111,8 @@ def addresses(source: str) -> list[str]:
     try:
         return [str(ipaddress.ip_address(name))]
     except ValueError:
-        said = bounded(["getent", "ahosts", name], 10) or ""
-        return sorted({line.split()[0] for line in said.splitlines() if line})
+        output = bounded(["getent", "ahosts", name], 10) or ""
+        return sorted({line.split()[0] for line in output.splitlines() if line})
 
 
 def fstab(paths: list[str]) -> list[dict[str, Any]]:
@@ -142,9 +142,9 @@ def look(request: MountsRequest) -> dict[str, Any]:
     points = {}
     for path in paths:
         here = [seen(mount) for mount in table if mount.point == path]
-        said = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
-        answer = answers.get(path, {}).get("answer", "ok")
-        points[path] = {"mounts": here, "answer": answer, **said, "beneath": beneath(path, table)}
+        output = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
+        reply = answers.get(path, {}).get("answer", "ok")
+        points[path] = {"mounts": here, "answer": reply, **output, "beneath": beneath(path, table)}
     base = find_mount(pods, table)
     inside = pods[len(base.point.rstrip("/")) :] if base else ""
     return {

@@ -75,44 +75,44 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
             signal.setitimer(signal.ITIMER_REAL, left)  # A fork does not inherit the alarm of its parent.
             try:
                 set_ids(ids)
-                answer = {"value": work()}
+                reply = {"value": work()}
             except Exception as error:
-                answer = {"error": describe_error(error)[0]}
-            os.write(writer, json.dumps(answer).encode())
+                reply = {"error": describe_error(error)[0]}
+            os.write(writer, json.dumps(reply).encode())
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
         text = stream.read()
     reap(child, end)
-    answer = json.loads(text) if text else {"error": "ETIMEDOUT"}
-    return answer.get("value", answer.get("error"))
+    reply = json.loads(text) if text else {"error": "ETIMEDOUT"}
+    return reply.get("value", reply.get("error"))
 
 
-def opened(root: str, place: str) -> int:
+def opened(root: str, path: str) -> int:
     """A directory of the export, reached through directories alone: a server's links lead where it likes."""
-    handle = os.open(root, DIRECTORY)
-    for name in place.split("/"):
+    fd = os.open(root, DIRECTORY)
+    for name in path.split("/"):
         if name != ".":
-            inner = os.open(name, DIRECTORY, dir_fd=handle)
-            os.close(handle)
-            handle = inner
-    return handle
+            inner = os.open(name, DIRECTORY, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+    return fd
 
 
 def make(root: str, actor: str) -> list[Any]:
     """A directory where this actor may make one: [place, name, uid, gid]."""
     last: OSError | None = None
     name = f"{NAME}-{actor}"
-    for place in request.places:
+    for path in request.places:
         try:
-            handle = opened(root, place)
-            os.mkdir(name, dir_fd=handle)
+            fd = opened(root, path)
+            os.mkdir(name, dir_fd=fd)
         except OSError as error:
             last = error
             continue
-        found = os.stat(name, dir_fd=handle, follow_symlinks=False)
-        return [place, name, found.st_uid, found.st_gid]
+        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        return [path, name, info.st_uid, info.st_gid]
     raise last or OSError("nowhere")
 
 
@@ -179,15 +179,15 @@ def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
 def stale(root: str) -> list[Scratch]:
     """Scratch that an earlier observation was killed over, and this one's own."""
     found = []
-    for place in request.places:
+    for path in request.places:
         with contextlib.suppress(OSError):
-            handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened(root, place))
-            for name in os.listdir(handle):
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened(root, path))
+            for name in os.listdir(fd):
                 if not name.startswith(PREFIX):
                     continue
                 own = name.startswith(NAME)  # Made by a look that did not come to say so.
-                if own or time.time() - os.stat(name, dir_fd=handle, follow_symlinks=False).st_mtime > STALE:
-                    found.append((place, name))
+                if own or time.time() - os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime > STALE:
+                    found.append((path, name))
     return found
 
 
@@ -199,12 +199,12 @@ def remove(root: str, scratch: Scratch) -> None:
 
 
 def observe() -> dict[str, Any]:
-    answer = run_as((0, 0), request.seconds, look)
-    if "value" in answer:
-        return {"state": "seen", "text": "", **answer["value"]}
-    left = [f"{NAME}-*, perhaps"] if answer["error"] == "ETIMEDOUT" else []
+    reply = run_as((0, 0), request.seconds, look)
+    if "value" in reply:
+        return {"state": "seen", "text": "", **reply["value"]}
+    left = [f"{NAME}-*, perhaps"] if reply["error"] == "ETIMEDOUT" else []
     nothing: dict[str, Any] = {"made": {}, "mount_point": None, "chown": None, "given": False}
-    return {"state": answer["error"], "text": answer["text"], **nothing, "left": left}
+    return {"state": reply["error"], "text": reply["text"], **nothing, "left": left}
 
 
 if __name__ == "__main__":

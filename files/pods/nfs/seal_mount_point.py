@@ -65,8 +65,8 @@ def guard(path: str, root: str | None, owner: list[int], made: list[str]) -> str
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    answer: dict[str, list[str]] = {"made": [], "immutable": [], "unsupported": []}
-    for wanted in asked["paths"]:
-        answer[guard(wanted, asked["root"], asked["owner"], answer["made"])].append(wanted)
-    print(json.dumps(answer))
+    request = json.loads(sys.argv[1])
+    reply: dict[str, list[str]] = {"made": [], "immutable": [], "unsupported": []}
+    for wanted in request["paths"]:
+        reply[guard(wanted, request["root"], request["owner"], reply["made"])].append(wanted)
+    print(json.dumps(reply))

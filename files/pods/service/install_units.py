@@ -21,8 +21,8 @@ from files.pods.service.mount_allowlist import hand_over_lists
 from files.pods.source.tmp_leftovers import remove_leftovers
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90)
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90)
 
 
 def complaints(texts: dict[str, str], unit: str) -> list[str]:
@@ -72,15 +72,15 @@ def load(unit: str) -> str:
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    unit = told["unit"]
+    request = json.loads(sys.argv[1])
+    unit = request["unit"]
     texts: dict[str, str] = json.load(sys.stdin)
     wrong = complaints(texts, unit)
     if wrong:
         sys.exit("\n".join([f"{unit} was not changed: systemd-analyze says", *wrong]))
     ran_as = runs_as(unit)
-    if ran_as not in (None, told["uid"]):
-        hand_over_lists(ran_as, told["user"], told["uid"], told["gid"])
+    if ran_as not in (None, request["uid"]):
+        hand_over_lists(ran_as, request["user"], request["uid"], request["gid"])
         remove_leftovers(ran_as)
     before = {path: old_content(path) for path in texts}
     for path, text in texts.items():

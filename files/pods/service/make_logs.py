@@ -20,17 +20,17 @@ from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 Owner = Optional[list[int]]  # noqa: UP045  the machine's Python may be 3.9
 
 
-def set_owner(above: int, name: str, owner: Owner) -> None:
+def set_owner(parent: int, name: str, owner: Owner) -> None:
     """Chown a directory, or a file of one name, deciding on what is held open."""
-    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISDIR(found.st_mode) and not (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+        info = os.fstat(fd)
+        if not stat.S_ISDIR(info.st_mode) and not (stat.S_ISREG(info.st_mode) and info.st_nlink == 1):
             sys.exit(f"{name} is a link, no file, or has several names: move it away, then run again")
-        if owner and [found.st_uid, found.st_gid] != owner:
-            os.chown(f"/proc/self/fd/{handle}", *owner)
+        if owner and [info.st_uid, info.st_gid] != owner:
+            os.chown(f"/proc/self/fd/{fd}", *owner)
     finally:
-        os.close(handle)
+        os.close(fd)
 
 
 def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
@@ -39,23 +39,23 @@ def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
     top = open_directory(root)
     for what, path in steps:
         folder, name = os.path.split(path[len(root) :].lstrip("/"))
-        above = os.open(folder, OPEN_DIRECTORY, dir_fd=top) if folder else os.dup(top)
+        parent = os.open(folder, OPEN_DIRECTORY, dir_fd=top) if folder else os.dup(top)
         with suppress(FileExistsError):
             if what == "directory":
-                os.mkdir(name, 0o755, dir_fd=above)
+                os.mkdir(name, 0o755, dir_fd=parent)
             elif what == "file":
                 # systemd would make it, as root: the host user could not rotate it.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-                os.close(os.open(name, flags, 0o644, dir_fd=above))
-        set_owner(above, name, owner)
-        os.close(above)
+                os.close(os.open(name, flags, 0o644, dir_fd=parent))
+        set_owner(parent, name, owner)
+        os.close(parent)
     os.close(top)
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_with_deadline(60, told["root"])
+    request = json.loads(sys.argv[1])
+    run_with_deadline(60, request["root"])
     try:
-        make_logs(**told)
+        make_logs(**request)
     except OSError as error:
-        sys.exit(f"the logs of {told['root']} cannot be made: {error}. See who writes there, then run again")
+        sys.exit(f"the logs of {request['root']} cannot be made: {error}. See who writes there, then run again")

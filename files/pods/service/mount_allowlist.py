@@ -31,10 +31,10 @@ def hand_over_lists(before: int, user: str, uid: int, gid: int) -> None:
     print(f"{new.pw_dir}/{LIST} {done} {old.pw_dir}/{LIST}")
 
 
-def _as(uid: int, gid: int, *words: str, feed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _as(uid: int, gid: int, *args: str, feed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            words, user=uid, group=gid, extra_groups=[], cwd="/", input=feed, capture_output=True, timeout=60
+            args, user=uid, group=gid, extra_groups=[], cwd="/", input=feed, capture_output=True, timeout=60
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(words, 124, b"", b"")
+        return subprocess.CompletedProcess(args, 124, b"", b"")

@@ -15,7 +15,7 @@ ANSWER_SECONDS = 10
 
 
 class NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_words: Any) -> None:
+    def redirect_request(self, *_args: Any) -> None:
         return None
 
 
@@ -37,8 +37,8 @@ def onecli_health(root: str, configured: str | None) -> dict[str, Any] | None:
     opener = build_opener(ProxyHandler({}), NoRedirect)
     path = parts.path.rstrip("/") + "/v1/health"
     try:
-        with opener.open(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}", timeout=ANSWER_SECONDS) as answer:
-            return {"place": place, "status": answer.status, "error": ""}
+        with opener.open(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}", timeout=ANSWER_SECONDS) as reply:
+            return {"place": place, "status": reply.status, "error": ""}
     except HTTPError as error:
         return {"place": place, "status": error.code, "error": ""}
     except (OSError, ValueError) as error:

@@ -54,8 +54,8 @@ def runs_root(words: list[str], here: str, root: str) -> bool:
 
 def user_of(pid: str) -> int:
     """The real uid of a process; /proc/PID itself is root's where the process may not be looked into (proc(5))."""
-    found = re.search(rb"^Uid:\s+([0-9]+)", file_of(pid, "status"), re.MULTILINE)
-    return int(found[1]) if found else 0
+    match = re.search(rb"^Uid:\s+([0-9]+)", file_of(pid, "status"), re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 def writes(pid: str, path: str) -> bool:
@@ -84,8 +84,8 @@ def service_of(group: str) -> tuple[str, int | None, str | None]:
 
 
 def home_in(environment: bytes) -> str | None:
-    found = re.findall(rb"(?:^|\0)HOME=([^\0]*)", environment)
-    return os.fsdecode(found[0]) if found else None
+    values = re.findall(rb"(?:^|\0)HOME=([^\0]*)", environment)
+    return os.fsdecode(values[0]) if values else None
 
 
 def root_processes(

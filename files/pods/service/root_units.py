@@ -78,16 +78,18 @@ def unit_of(manager: Manager, name: str) -> dict[str, Any]:
 def has_unread(manager: Manager, name: str) -> bool:
     """Whether a drop-in is there that was not when its manager read the unit: NeedDaemonReload= overlooks new ones."""
     read = {os.path.basename(path) for path in show_property(manager, name, "DropInPaths").split()}
-    places = run_systemctl(manager, "show", "--value", "--property=UnitPath").split()
-    there = {os.path.basename(path) for place in places for path in glob.glob(f"{place}/{glob.escape(name)}.d/*.conf")}
+    paths = run_systemctl(manager, "show", "--value", "--property=UnitPath").split()
+    there = {os.path.basename(path) for place in paths for path in glob.glob(f"{place}/{glob.escape(name)}.d/*.conf")}
     return not there <= read
 
 
 def manager_home(manager: Manager) -> str | None:
     """HOME in the environment that a manager hands on, or that user's own."""
-    found = re.findall("^HOME=(.*)$", run_systemctl(manager, "show-environment"), re.MULTILINE)
-    if found:
-        return parse_environment(f'"HOME={found[-1][2:-1]}"')["HOME"] if found[-1].startswith("$'") else str(found[-1])
+    values = re.findall("^HOME=(.*)$", run_systemctl(manager, "show-environment"), re.MULTILINE)
+    if values:
+        return (
+            parse_environment(f'"HOME={values[-1][2:-1]}"')["HOME"] if values[-1].startswith("$'") else str(values[-1])
+        )
     return home_of(manager)
 
 
@@ -113,11 +115,11 @@ def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
     return found
 
 
-def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[str, Any]]:
+def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[str, Any]]:
     """What may run the project root in the units of a manager that does not run, as far as their text shows."""
-    home = home_of(0 if manager is None else manager) or (places[0] if places else "/nonexistent")
+    home = home_of(0 if manager is None else manager) or (paths[0] if paths else "/nonexistent")
     found: dict[str, dict[str, Any]] = {}
-    for path, text, wanted in unit_file_texts(manager, places):
+    for path, text, is_wanted in unit_file_texts(manager, paths):
         directory = (last_setting(text, "WorkingDirectory") or home).replace("%h", home)
         if STARTS_NODE.search(text) and any(mentions_root(text, root, place, home) for place in (home, directory)):
             name = os.path.basename(path)
@@ -133,7 +135,7 @@ def unasked_units(manager: Manager, root: str, places: list[str]) -> list[dict[s
                 user = uid_of(last_setting(text, "User") or "root")
                 more |= {"uid": user, "manager": "system", "active": "unknown"}
             found.setdefault(
-                name, {**one, **more, "enabled": wanted, "file_state": "enabled" if wanted else "disabled"}
+                name, {**one, **more, "enabled": is_wanted, "file_state": "enabled" if is_wanted else "disabled"}
             )
     return list(found.values())
 

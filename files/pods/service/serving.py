@@ -64,7 +64,7 @@ def serving(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
         check=False,
     ).stdout
     now = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    answer: dict[str, Any] = {
+    reply: dict[str, Any] = {
         "active": now.get("ActiveState", ""),
         "sub": now.get("SubState", ""),
         "invocation": now.get("InvocationID", ""),
@@ -72,24 +72,24 @@ def serving(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
         "pause": 0,
         "answers": False,
     }
-    if answer["active"] != "active":
-        return {**answer, "why": f"{unit} is {answer['active'] or 'unknown to systemd'} ({answer['sub']})"}
-    begun = int(now.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
-    answer["seconds"] = round(time.clock_gettime(time.CLOCK_MONOTONIC) - begun, 1)
-    said = knock(root, user)
-    if said["answers"] and is_of_start(said["pid"], now.get("MainPID", ""), answer["invocation"]):
-        return {**answer, "answers": True, "why": ""}
-    where = f"{root}/data/{said['socket'] or ''}"
-    if said["answers"]:
-        why = f"process {said['pid']} answers at {where}, and is not of the present start of {unit}: end it"
-        return {**answer, "why": why}
-    answer["pause"] = pause_left(said["breaker"], answer["seconds"])
-    if answer["pause"]:
-        until = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + answer["pause"]))
-        attempt = said["breaker"][0]
+    if reply["active"] != "active":
+        return {**reply, "why": f"{unit} is {reply['active'] or 'unknown to systemd'} ({reply['sub']})"}
+    start = int(now.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    reply["seconds"] = round(time.clock_gettime(time.CLOCK_MONOTONIC) - start, 1)
+    knocked = knock(root, user)
+    if knocked["answers"] and is_of_start(knocked["pid"], now.get("MainPID", ""), reply["invocation"]):
+        return {**reply, "answers": True, "why": ""}
+    where = f"{root}/data/{knocked['socket'] or ''}"
+    if knocked["answers"]:
+        why = f"process {knocked['pid']} answers at {where}, and is not of the present start of {unit}: end it"
+        return {**reply, "why": why}
+    reply["pause"] = pause_left(knocked["breaker"], reply["seconds"])
+    if reply["pause"]:
+        until = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + reply["pause"]))
+        attempt = knocked["breaker"][0]
         why = f"{unit} serves nothing: after {attempt - 1} crashes its circuit breaker delays the start until {until}"
-        return {**answer, "why": why}
-    return {**answer, "why": f"{unit} is active and serves nothing: {where}: {said['error']}"}
+        return {**reply, "why": why}
+    return {**reply, "why": f"{unit} is active and serves nothing: {where}: {knocked['error']}"}
 
 
 def knock(root: str, user: tuple[int, int]) -> dict[str, Any]:
@@ -106,12 +106,12 @@ def knock(root: str, user: tuple[int, int]) -> dict[str, Any]:
             check=False,
             **as_user(user),
         )
-        said: dict[str, Any] = json.loads(done.stdout)
+        output: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return {**nothing, "error": f"no answer within {2 * PATIENCE} s"}
     except (OSError, ValueError) as error:
         return {**nothing, "error": str(error)}
-    return said
+    return output
 
 
 def as_user(user: tuple[int, int]) -> dict[str, Any]:

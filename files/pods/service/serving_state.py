@@ -36,7 +36,7 @@ if __name__ == "__main__":
     run_with_deadline(120, root)
     now = wait_until_serving(request.unit, root, (request.uid, request.gid), SOON)
     said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
-    answer = {
+    reply = {
         "answers": now["answers"],
         "why": now["why"],
         "said": said,
@@ -47,5 +47,5 @@ if __name__ == "__main__":
     head = tree.commit("HEAD")
     needs = needs_of(VersionFiles(tree, head, head)) if head else None
     health = onecli_health(root, request.onecli) if needs and needs["api"] else None
-    answer.update(commit=head, built=built_from(root), health=health)
-    print(json.dumps(answer))
+    reply.update(commit=head, built=built_from(root), health=health)
+    print(json.dumps(reply))

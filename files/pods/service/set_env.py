@@ -21,28 +21,28 @@ BYTES = "surrogateescape"
 """Bytes that are no text stay as they are."""
 
 
-def set_rights(handle: int, mode: int, owner: tuple[int, int] | None) -> None:
-    info = os.fstat(handle)
+def set_rights(fd: int, mode: int, owner: tuple[int, int] | None) -> None:
+    info = os.fstat(fd)
     if owner and (info.st_uid, info.st_gid) != owner:
-        os.fchown(handle, *owner)
+        os.fchown(fd, *owner)
     if stat.S_IMODE(info.st_mode) != mode:
-        os.fchmod(handle, mode)
+        os.fchmod(fd, mode)
 
 
 def open_in(directory: int, name: str, flags: int) -> int | None:
     try:
-        handle = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+        fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     except FileNotFoundError:
         return None
-    info = os.fstat(handle)
+    info = os.fstat(fd)
     if not stat.S_ISREG(info.st_mode) and not flags & os.O_DIRECTORY:
         sys.exit(f"{name} is no regular file: move it away first")
     if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
         sys.exit(f"{name} has another name too (a hard link): remove that one first")
-    return handle
+    return fd
 
 
-def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] | None) -> None:
+def set_entries(directory: int, desired: dict[str, str], owner: tuple[int, int] | None) -> None:
     old = open_in(directory, ".env", os.O_RDONLY)
     text = ""
     if old is not None:
@@ -51,7 +51,7 @@ def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] |
             text = b"".join(read_chunks(old, MAX_BYTES)).decode(errors=BYTES)
         except OSError as error:
             sys.exit(f".env cannot be read ({error.strerror}): make it a file of at most {MAX_BYTES >> 20} MiB")
-    new = merge_entries(text, wanted)
+    new = merge_entries(text, desired)
     if new == text:
         return
     replace_in(directory, ".env", new.encode(errors=BYTES), 0o600, owner)
@@ -60,22 +60,22 @@ def set_entries(directory: int, wanted: dict[str, str], owner: tuple[int, int] |
 def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
     """data/env/env is NanoClaw's own copy of .env."""
     data = open_in(directory, "data", DIRECTORY)
-    place = open_in(data, "env", DIRECTORY) if data is not None else None
-    if place is None:
+    env_fd = open_in(data, "env", DIRECTORY) if data is not None else None
+    if env_fd is None:
         return
-    set_rights(place, 0o700, owner)
-    copy = open_in(place, "env", os.O_RDONLY)
+    set_rights(env_fd, 0o700, owner)
+    copy = open_in(env_fd, "env", os.O_RDONLY)
     if copy is not None:
         set_rights(copy, 0o600, owner)
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    wanted = json.load(sys.stdin)
-    run_with_deadline(60, told["root"])
-    owner = (told["uid"], told["gid"]) if told["uid"] is not None else None
-    directory = os.open(told["root"], DIRECTORY)
-    set_entries(directory, wanted, owner)
+    request = json.loads(sys.argv[1])
+    desired = json.load(sys.stdin)
+    run_with_deadline(60, request["root"])
+    owner = (request["uid"], request["gid"]) if request["uid"] is not None else None
+    directory = os.open(request["root"], DIRECTORY)
+    set_entries(directory, desired, owner)
     close_copy(directory, owner)
 
 

@@ -22,9 +22,9 @@ UP = 180
 FORGET = "import os, sys; os.unlink(sys.argv[1])"
 
 
-def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["systemctl", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+        ["systemctl", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     )
 
 
@@ -83,12 +83,12 @@ def main() -> None:
         left = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
         why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
         sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
-    begun = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
+    invocation = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
     now = wait_until_serving(unit, root, user, UP)
     if not now["answers"]:
-        ended = now["active"] != "active" or now["invocation"] != begun
+        ended = now["active"] != "active" or now["invocation"] != invocation
         what = f"{unit} starts and ends again" if ended else now["why"]
-        sys.exit(f"{what}\n{what_it_said(unit, since, begun)}")
+        sys.exit(f"{what}\n{what_it_said(unit, since, invocation)}")
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
 UNITS = "/etc/systemd/system"
 
 
-def systemctl(*words: str) -> str:
-    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=True, timeout=60).stdout
+def systemctl(*args: str) -> str:
+    return subprocess.run(["systemctl", *args], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def systemd_version() -> int:
     """The version of systemd's manager: 257 of 257.1-2, 257~rc2 and v257 alike."""
-    found = re.search("[0-9]+", systemctl("--version"))
-    return int(found[0]) if found else 0
+    match = re.search("[0-9]+", systemctl("--version"))
+    return int(match[0]) if match else 0
 
 
 def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
     """Enabled units of the role's own for other project roots: what a change of the root left."""
     dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
     names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
-    wanted = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
-    return [{"kind": "earlier unit", "name": name} for name in wanted if name != unit]
+    desired = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
+    return [{"kind": "earlier unit", "name": name} for name in desired if name != unit]
 
 
 def node_of(user: str, uid: int, gid: int) -> str | None:

@@ -58,10 +58,10 @@ def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
         user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
     }
     with_units = homes_with_units(homes)
-    places = by_processes(users, is_nanoclaw)
+    paths = by_processes(users, is_nanoclaw)
     for manager in (None, *sorted(users & {*running_users(), *with_units})):
-        places += by_units(manager, with_units.get(manager, []) if manager is not None else [], is_nanoclaw, None)
-    return sorted({path for path, _ in places})
+        paths += by_units(manager, with_units.get(manager, []) if manager is not None else [], is_nanoclaw, None)
+    return sorted({path for path, _ in paths})
 
 
 def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
@@ -88,10 +88,10 @@ def look(request: InstallsRequest) -> dict[str, Any]:
 
 def within(seconds: int, work: Any) -> Any:
     """What `work` returns in a child, which a server that is gone cannot hang."""
-    answer = run_as(ROOT, seconds, work)
-    if "value" not in answer:
-        sys.exit(f"the look at NanoClaw's services: {answer['text'] or answer['error']}")
-    return answer["value"]
+    reply = run_as(ROOT, seconds, work)
+    if "value" not in reply:
+        sys.exit(f"the look at NanoClaw's services: {reply['text'] or reply['error']}")
+    return reply["value"]
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 def daemon() -> tuple[str, bool]:
     """Why the daemon does not answer, or nothing; and whether it shifts the ids of containers."""
     try:
-        asked = run_docker("info", "--format", "{{json .}}")
+        result = run_docker("info", "--format", "{{json .}}")
     except FileNotFoundError:
         return "docker is not installed", False
-    if asked.returncode != 0:
-        return asked.stderr.decode(errors="replace").strip() or "no reason given", False
-    info = json.loads(asked.stdout)
+    if result.returncode != 0:
+        return result.stderr.decode(errors="replace").strip() or "no reason given", False
+    info = json.loads(result.stdout)
     if "store" in info and "host" in info:  # podman-info(1): docker is Podman's command under that name
         return PODMAN, False
     # Where the daemon is away, some clients say so here and end well.
@@ -49,11 +49,11 @@ def daemon() -> tuple[str, bool]:
 
 
 def inspect(image: str) -> dict[str, Any] | None:
-    asked = run_docker("image", "inspect", "--", image)
-    if asked.returncode != 0:
+    result = run_docker("image", "inspect", "--", image)
+    if result.returncode != 0:
         return None
-    found: dict[str, Any] = json.loads(asked.stdout)[0]
-    return found
+    content: dict[str, Any] = json.loads(result.stdout)[0]
+    return content
 
 
 def lines_in(container: str, path: str) -> list[list[str]]:
@@ -143,12 +143,12 @@ def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
 def tree_of(root: str, uid: int, gid: int) -> str:
     """The tree of container/ in the checkout, and a digest of what was changed in it since."""
 
-    def git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    def git(*args: str) -> subprocess.CompletedProcess[bytes]:
         us = {} if os.getuid() == owner[0] else {"user": owner[0], "group": owner[1], "extra_groups": []}
-        place = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
-        command = ["git", *NO_PROGRAMS, *place, *words]
-        places = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
-        environment = {**places, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+        path = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
+        command = ["git", *NO_PROGRAMS, *path, *args]
+        paths = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+        environment = {**paths, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
 
     if not os.path.isdir(f"{root}/.git"):
@@ -169,10 +169,10 @@ def tree_of(root: str, uid: int, gid: int) -> str:
 def record(path: str) -> dict[str, Any] | None:
     try:
         with open(path, encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
+            content: dict[str, Any] = json.load(file)
     except (OSError, ValueError):
         return None
-    return found if set(found) == {"image", "uid", "gid", "tree"} else None
+    return content if set(content) == {"image", "uid", "gid", "tree"} else None
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def main() -> None:
         ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
     else:
         ids = user_of(request.image, user) if found else None
-    answer: dict[str, Any] = {
+    reply: dict[str, Any] = {
         "docker": failure,
         "shifts": shifts,
         "image": found["Id"] if found else None,
@@ -195,7 +195,7 @@ def main() -> None:
         "tree": tree_of(request.root, request.uid, request.gid),
         "record": kept,
     }
-    print(json.dumps(answer))
+    print(json.dumps(reply))
 
 
 if __name__ == "__main__":

@@ -41,10 +41,10 @@ def way_out(output: str) -> str:
     )
 
 
-def run(root: str, *words: str) -> None:
+def run(root: str, *args: str) -> None:
     try:
         done = subprocess.run(
-            words,
+            args,
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -54,10 +54,10 @@ def run(root: str, *words: str) -> None:
             close_fds=False,  # it has the lock as well, for it may go on without this program
         )
     except OSError as error:
-        sys.exit(f"{words[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
+        sys.exit(f"{args[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
-        sys.exit(f"{' '.join(words)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
+        sys.exit(f"{' '.join(args)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
 
 
 def check_sqlite(root: str) -> None:
@@ -132,9 +132,9 @@ def main(root: str, source: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(1700, told["root"])
-    become_user(told["user"], told["uid"], told["gid"])
-    discard_write_errors(told["root"])
-    main(told["root"], told["source"])
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(1700, request["root"])
+    become_user(request["user"], request["uid"], request["gid"])
+    discard_write_errors(request["root"])
+    main(request["root"], request["source"])

@@ -14,11 +14,11 @@ from files.pods.common.run_as_host_user import become_user, run_with_deadline
 
 
 def main() -> None:
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(3500, told["root"])
-    become_user(told["user"], told["uid"], told["gid"])
-    os.chdir(told["root"])
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(3500, request["root"])
+    become_user(request["user"], request["uid"], request["gid"])
+    os.chdir(request["root"])
     os.execvp("bash", ["bash", "container/build.sh"])
 
 

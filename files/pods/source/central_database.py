@@ -27,12 +27,12 @@ def database(root: str) -> str | None:
     """The central database, if there is one. Raises OSError for anything else in its place."""
     path = os.path.join(root, "data/v2.db")
     try:
-        found = os.lstat(path)
+        info = os.lstat(path)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(info.st_mode):
         raise OSError(f"{path} is no regular file")
-    return path if found.st_size else None
+    return path if info.st_size else None
 
 
 def opened(path: str, *, copying: bool = False) -> sqlite3.Connection:
@@ -73,8 +73,8 @@ def make_copy(root: str, commit: str, version: str, name: str | None = None) -> 
     with closing(opened(source, copying=True)) as there, closing(sqlite3.connect(path + ".new")) as here:
         there.backup(here)
         here.execute("PRAGMA journal_mode = DELETE")
-        if (said := here.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            raise OSError(f"the copy of {source} is not whole: {said}")
+        if (verdict := here.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            raise OSError(f"the copy of {source} is not whole: {verdict}")
     about = {"commit": commit, "version": version, "made": time.time(), "migrations": migrations(path + ".new")}
     with open(path + ".new", "rb+") as file:
         os.fsync(file.fileno())
@@ -101,8 +101,8 @@ def copies(root: str) -> list[dict[str, Any]]:
     for name in names:
         if name.endswith(".db"):
             with suppress(ValueError, TypeError, KeyError):
-                about = json.loads(read_untrusted_text(os.path.join(folder, name + ".json")) or "")
-                made, applied = float(about["made"]), [str(one) for one in about["migrations"]]
-                text = {key: str(about[key])[:60] for key in ("commit", "version")}
+                content = json.loads(read_untrusted_text(os.path.join(folder, name + ".json")) or "")
+                made, applied = float(content["made"]), [str(one) for one in content["migrations"]]
+                text = {key: str(content[key])[:60] for key in ("commit", "version")}
                 found.append({**text, "file": name, "made": made, "migrations": applied})
     return sorted(found, key=lambda one: -one["made"])

@@ -69,15 +69,15 @@ def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> 
     return found
 
 
-def judged(tree: Tree, request: CheckoutRequest, head: str | None, wanted: str | None) -> dict[str, Any]:
+def judged(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> dict[str, Any]:
     """What the wanted version needs, where its files can be had."""
     if head is None and os.path.isdir(tree.git_dir):
-        wanted = tree.resolve(request.ref)
-    if wanted and os.path.isdir(tree.git_dir) and tree.commit(wanted):
-        return version_state(tree, head, wanted, request.onecli)
+        desired = tree.resolve(request.ref)
+    if desired and os.path.isdir(tree.git_dir) and tree.commit(desired):
+        return version_state(tree, head, desired, request.onecli)
     if not request.peek:
         return UNKNOWN
-    with fetched_aside(request.repository, request.ref, wanted) as found:
+    with fetched_aside(request.repository, request.ref, desired) as found:
         return version_state(tree, head, found[1], request.onecli, found[0]) if found else UNKNOWN
 
 
@@ -88,13 +88,13 @@ def digest(path: str) -> str | None:
         return None
 
 
-def version(*words: str) -> str | None:
+def version(*args: str) -> str | None:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
+        done = subprocess.run(args, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", done.stdout)
-    return found[0] if found and done.returncode == 0 else None
+    match = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", done.stdout)
+    return match[0] if match and done.returncode == 0 else None
 
 
 def pnpm_version() -> str | None:
@@ -110,8 +110,8 @@ def pnpm_version() -> str | None:
 
 def pnpm_in_the_way() -> bool:
     """Whether something has pnpm's name that npm did not install as pnpm, such as corepack's: npm ends in EEXIST."""
-    places = (f"{folder}/{name}" for folder in HOST_PATH.split(":") for name in ("pnpm", "pnpx"))
-    return any(package_of(path).get("name") != "pnpm" for path in places if os.path.lexists(path))
+    paths = (f"{folder}/{name}" for folder in HOST_PATH.split(":") for name in ("pnpm", "pnpx"))
+    return any(package_of(path).get("name") != "pnpm" for path in paths if os.path.lexists(path))
 
 
 def package_of(path: str) -> dict[str, Any]:
@@ -119,10 +119,10 @@ def package_of(path: str) -> dict[str, Any]:
     place = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
     try:
         with open(place, encoding="utf-8") as file:
-            about = json.load(file)
+            content = json.load(file)
     except (OSError, ValueError):
         return {}
-    return about if isinstance(about, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def tools() -> list[str | None]:
@@ -139,8 +139,8 @@ def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
 def pinned(root: str) -> tuple[str | None, str | None]:
     """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
     try:
-        about = json.loads(read_untrusted_bytes(os.path.join(root, "package.json")))
-        text = str(about.get("packageManager", ""))
+        content = json.loads(read_untrusted_bytes(os.path.join(root, "package.json")))
+        text = str(content.get("packageManager", ""))
     except (OSError, ValueError, AttributeError):
         return None, None
     named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
@@ -157,10 +157,10 @@ def compiles(root: str) -> bool:
 
 def stamp(root: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(read_untrusted_bytes(os.path.join(root, STAMP)))
+        content = json.loads(read_untrusted_bytes(os.path.join(root, STAMP)))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def build_state(root: str, commit: str | None) -> dict[str, Any]:
@@ -194,7 +194,7 @@ if __name__ == "__main__":
     theirs = of_another(request, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
     roots = tools()
     become_user(request.user, request.uid, request.gid)
-    answer: dict[str, Any] = {
+    reply: dict[str, Any] = {
         "git": shutil.which("git") is not None,
         "link": os.path.islink(root),
         "owners": owners,
@@ -207,17 +207,17 @@ if __name__ == "__main__":
         "changed": [],
     }
     if theirs is not None:
-        answer.update(theirs)
+        reply.update(theirs)
     elif os.path.isdir(tree.git_dir):
-        if answer["git"]:
+        if reply["git"]:
             repository, ref = request.repository, request.ref
-            answer.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
+            reply.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
     else:
-        answer["foreign"] = tree.foreign()
+        reply["foreign"] = tree.foreign()
         if os.path.lexists(tree.git_dir):
-            answer["foreign"].append(".git")
-    answer.update(build_state(root, answer["commit"]))
-    answer.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
+            reply["foreign"].append(".git")
+    reply.update(build_state(root, reply["commit"]))
+    reply.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
     if theirs is None:
-        answer["version"] = judged(tree, request, answer["commit"], answer["wanted"]) if answer["git"] else UNKNOWN
-    print(json.dumps(answer))
+        reply["version"] = judged(tree, request, reply["commit"], reply["wanted"]) if reply["git"] else UNKNOWN
+    print(json.dumps(reply))

@@ -37,10 +37,10 @@ def make_directories(root: str, ids: tuple[int, int] | None) -> None:
         if "data" not in os.listdir(top):
             os.mkdir("data", 0o755, dir_fd=top)
         data = os.open("data", OPEN_DIRECTORY, dir_fd=top)
-        for handle in (data, top):
-            found = os.fstat(handle)
-            if ids and (found.st_uid, found.st_gid) != ids:
-                os.fchown(handle, *ids)
+        for fd in (data, top):
+            info = os.fstat(fd)
+            if ids and (info.st_uid, info.st_gid) != ids:
+                os.fchown(fd, *ids)
         os.close(data)
     except OSError as error:
         sys.exit(f"{root}/data is a link, or no directory ({error.strerror}). Move it away, then run again.")

@@ -41,8 +41,8 @@ def at_work(root: str) -> list[str]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            place = os.readlink(f"/proc/{pid}/cwd")
-            if (place + "/").startswith(root + "/") and is_git(pid):
+            path = os.readlink(f"/proc/{pid}/cwd")
+            if (path + "/").startswith(root + "/") and is_git(pid):
                 found.append(pid)
         except OSError:
             continue
@@ -65,8 +65,8 @@ def owner(path: str) -> tuple[int, int]:
     return info.st_uid, info.st_gid
 
 
-def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=300)
+def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemctl", *args], capture_output=True, text=True, timeout=300)
 
 
 def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
@@ -93,9 +93,9 @@ def stop_as_another(unit: str, uid: int) -> None:
 
     It could write its databases no more, or would leave files that the new user cannot write.
     """
-    asked = systemctl("show", "--property=MainPID", "--value", unit)
+    result = systemctl("show", "--property=MainPID", "--value", unit)
     try:
-        with open(f"/proc/{asked.stdout.strip() or 0}/status", encoding="utf-8", errors="replace") as file:
+        with open(f"/proc/{result.stdout.strip() or 0}/status", encoding="utf-8", errors="replace") as file:
             runs_as = next(int(line.split()[2]) for line in file if line.startswith("Uid:"))
     except FileNotFoundError:
         return
@@ -107,10 +107,10 @@ def stop_as_another(unit: str, uid: int) -> None:
         sys.exit(f"{unit} runs as uid {runs_as} and does not stop: {stopped.stderr}")
 
 
-def run(tree: Tree, *words: str, seconds: int = 60) -> None:
-    done = tree.run(*words, seconds=seconds)
+def run(tree: Tree, *args: str, seconds: int = 60) -> None:
+    done = tree.run(*args, seconds=seconds)
     if done.returncode != 0:
-        sys.exit(f"git {words[0]}:\n{done.stderr}")
+        sys.exit(f"git {args[0]}:\n{done.stderr}")
 
 
 def prepare(tree: Tree, repository: str) -> None:
@@ -143,10 +143,10 @@ def fetch(tree: Tree, repository: str, ref: str) -> None:
         sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
 
 
-def as_owner(tree: Tree, ids: tuple[int, int], told: dict[str, Any]) -> None:
+def as_owner(tree: Tree, ids: tuple[int, int], request: dict[str, Any]) -> None:
     """Fetch into root's checkout that the server says is another user's: root reaches the remote, the owner writes."""
-    repository, ref = told["repository"], told["ref"]
-    needed = told["fetch"] and not (is_commit(ref) and tree.commit(ref))
+    repository, ref = request["repository"], request["ref"]
+    needed = request["fetch"] and not (is_commit(ref) and tree.commit(ref))
     with made_bundle(repository, ref, ids) if needed else nullcontext() as bundle:
 
         def write() -> None:

@@ -28,36 +28,36 @@ KEPT = "refs/nanoclaw-pods/"
 @contextmanager
 def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
     """A file with every branch, the tag of that name if there is one, and the commit; for an owner alone to read."""
-    place = tempfile.mkdtemp(prefix="nanoclaw-pods-", dir=PLACE)
-    file = os.path.join(place, "bundle")
+    path = tempfile.mkdtemp(prefix="nanoclaw-pods-", dir=PLACE)
+    file = os.path.join(path, "bundle")
     try:
-        must(place, "init", "--quiet", "--bare")
-        must(place, "fetch", "--quiet", repository, "+refs/heads/*:refs/heads/*")
-        git(place, "fetch", "--quiet", "--no-tags", repository, f"+refs/tags/{ref}:refs/tags/{ref}")
-        if is_commit(ref) and git(place, "cat-file", "-e", ref + "^{commit}").returncode != 0:
-            git(place, "fetch", "--quiet", "--no-tags", repository, f"+{ref}:{KEPT}wanted")
-        must(place, "bundle", "create", "--quiet", file, "--all")
+        must(path, "init", "--quiet", "--bare")
+        must(path, "fetch", "--quiet", repository, "+refs/heads/*:refs/heads/*")
+        git(path, "fetch", "--quiet", "--no-tags", repository, f"+refs/tags/{ref}:refs/tags/{ref}")
+        if is_commit(ref) and git(path, "cat-file", "-e", ref + "^{commit}").returncode != 0:
+            git(path, "fetch", "--quiet", "--no-tags", repository, f"+{ref}:{KEPT}wanted")
+        must(path, "bundle", "create", "--quiet", file, "--all")
         os.chmod(file, 0o400)
         os.chown(file, *ids)
-        os.chown(place, 0, ids[1])
-        os.chmod(place, 0o710)
+        os.chown(path, 0, ids[1])
+        os.chmod(path, 0o710)
         yield file
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def git(place: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["git", "--git-dir", place, *words]
+def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "--git-dir", path, *args]
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"no answer within {FETCH_SECONDS} s")
 
 
-def must(place: str, *words: str) -> None:
-    done = git(place, *words)
+def must(path: str, *args: str) -> None:
+    done = git(path, *args)
     if done.returncode != 0:
-        sys.exit(f"git {words[0]}:\n{done.stderr}")
+        sys.exit(f"git {args[0]}:\n{done.stderr}")
 
 
 def fetch_bundle(tree: Tree, bundle: str) -> None:

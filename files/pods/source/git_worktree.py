@@ -38,10 +38,10 @@ class Tree:
         self.root, self.git_dir = root, os.path.join(root, ".git")
         self.moving = os.path.join(self.git_dir, MOVING)
 
-    def run(self, *words: str, seconds: int = 60, feed: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, seconds: int = 60, feed: str = "") -> subprocess.CompletedProcess[str]:
         self.refuse_of_another()
-        place = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir, "--work-tree", self.root]
-        command = ["git", "-c", "core.fsync=all", *NO_PROGRAMS, *place, *words]
+        path = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir, "--work-tree", self.root]
+        command = ["git", "-c", "core.fsync=all", *NO_PROGRAMS, *path, *args]
         try:
             return subprocess.run(
                 command,
@@ -56,12 +56,12 @@ class Tree:
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 124, "", f"no answer within {seconds} s")
 
-    def data(self, *words: str, feed: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    def data(self, *args: str, feed: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """What git says of the repository alone, as bytes."""
         self.refuse_of_another()
-        place = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
+        path = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
         where: dict[str, Any] = {"stdin": subprocess.DEVNULL} if feed is None else {"input": feed}
-        return subprocess.run(["git", *place, *words], capture_output=True, timeout=60, **where, **self.runs_as())
+        return subprocess.run(["git", *path, *args], capture_output=True, timeout=60, **where, **self.runs_as())
 
     def runs_as(self) -> dict[str, Any]:
         """How subprocess(3) starts git as the owner, where that is somebody else than root."""
@@ -82,17 +82,17 @@ class Tree:
         if whose != os.geteuid() and not on_network(self.root):
             raise PermissionError(f"{self.git_dir} belongs to uid {whose}, and git runs as uid {os.geteuid()}")
 
-    def ask(self, *words: str) -> str | None:
+    def ask(self, *args: str) -> str | None:
         """One answer, or None where git has none."""
-        asked = self.run(*words)
-        return asked.stdout.strip() if asked.returncode == 0 else None
+        result = self.run(*args)
+        return result.stdout.strip() if result.returncode == 0 else None
 
-    def names(self, *words: str) -> list[str]:
+    def names(self, *args: str) -> list[str]:
         """Paths, as git lists them with -z."""
-        asked = self.run(*words)
-        if asked.returncode != 0:
-            raise RuntimeError(f"git {words[0]}: {asked.stderr}")
-        return [name for name in asked.stdout.split("\0") if name]
+        result = self.run(*args)
+        if result.returncode != 0:
+            raise RuntimeError(f"git {args[0]}: {result.stderr}")
+        return [name for name in result.stdout.split("\0") if name]
 
     def commit(self, name: str) -> str | None:
         """The commit that a name stands for, if it is here."""
@@ -105,8 +105,8 @@ class Tree:
 
     def blob(self, commit: str, path: str) -> bytes | None:
         """The content of a file in a commit."""
-        asked = self.data("cat-file", "blob", commit + ":" + path)
-        return asked.stdout if asked.returncode == 0 else None
+        request = self.data("cat-file", "blob", commit + ":" + path)
+        return request.stdout if request.returncode == 0 else None
 
     def on_disk(self, path: str) -> bytes | None:
         """The content of a file of the work tree, or what a link says; None where neither is there."""
@@ -118,11 +118,11 @@ class Tree:
         with os.fdopen(open_regular(full), "rb") as file:
             return file.read(LARGEST_FILE)  # as long as no file of a release is
 
-    def in_the_way(self, head: str, wanted: str) -> tuple[list[str], list[str]]:
+    def in_the_way(self, head: str, desired: str) -> tuple[list[str], list[str]]:
         """Files that differ between two commits and are changed in the work tree, but for sessions and groups:
         those that somebody changed, and those that an interrupted checkout left, which are as they are to be, or
         their beginning."""
-        differ = {name for name in self.differing(head, wanted) if not name.startswith(NOT_OURS_TO_WRITE)}
+        differ = {name for name in self.differing(head, desired) if not name.startswith(NOT_OURS_TO_WRITE)}
         if not differ:
             return [], []
         dirty = {name for name in self.names("diff-index", "-z", "--name-only", head) if self.changed(name, head)}
@@ -132,13 +132,13 @@ class Tree:
         changed: list[str] = []
         left: list[str] = []
         for name in sorted(differ & dirty):
-            now, then = self.on_disk(name), self.blob(wanted, name)
+            now, then = self.on_disk(name), self.blob(desired, name)
             ours = now is not None and then is not None and (now == then or (interrupted and then.startswith(now)))
             (left if ours else changed).append(name)
         return changed, left
 
-    def differing(self, head: str, wanted: str) -> list[str]:
-        return self.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", head, wanted)
+    def differing(self, head: str, desired: str) -> list[str]:
+        return self.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", head, desired)
 
     def changed(self, name: str, head: str) -> bool:
         """Whether a file's content differs from a commit's; a missing one does not count, git writes it again."""
@@ -194,12 +194,12 @@ def become_owner(ids: Ids) -> None:
     os.chdir("/")
 
 
-def nowhere(*words: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
+def nowhere(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
     """git in no repository."""
     try:
-        return subprocess.run(["git", *words], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
+        return subprocess.run(["git", *args], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(words, 124, "", f"no answer within {seconds} s")
+        return subprocess.CompletedProcess(args, 124, "", f"no answer within {seconds} s")
 
 
 def is_commit(ref: str) -> bool:

@@ -35,8 +35,8 @@ def main(root: str, file: str) -> None:
         new.flush()
         os.fsync(new.fileno())
     with closing(sqlite3.connect(f"file:{path}.new?mode=ro", uri=True)) as copied:
-        if (said := copied.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            sys.exit(f"{source} is not whole: {said}")
+        if (verdict := copied.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            sys.exit(f"{source} is not whole: {verdict}")
     for end in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.unlink(path + end)
@@ -44,14 +44,14 @@ def main(root: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(600, told["root"])
-    stopped = subprocess.run(["systemctl", "stop", told["unit"]], capture_output=True, text=True, timeout=300)
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(600, request["root"])
+    stopped = subprocess.run(["systemctl", "stop", request["unit"]], capture_output=True, text=True, timeout=300)
     if stopped.returncode != 0:
-        sys.exit(f"{told['unit']} does not stop, and its database stays: {stopped.stderr}")
-    become_user(told["user"], told["uid"], told["gid"])
+        sys.exit(f"{request['unit']} does not stop, and its database stays: {stopped.stderr}")
+    become_user(request["user"], request["uid"], request["gid"])
     try:
-        main(told["root"], told["file"])
+        main(request["root"], request["file"])
     except (OSError, sqlite3.Error) as failure:
-        sys.exit(f"the database of {told['root']} stays as it is: {failure}")
+        sys.exit(f"the database of {request['root']} stays as it is: {failure}")

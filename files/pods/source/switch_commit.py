@@ -20,28 +20,28 @@ from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree, become_owner
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
 
-def run(tree: Tree, *words: str, feed: str = "") -> str:
-    done = tree.run(*words, seconds=600, feed=feed)
+def run(tree: Tree, *args: str, feed: str = "") -> str:
+    done = tree.run(*args, seconds=600, feed=feed)
     if done.returncode != 0:
-        sys.exit(f"git {' '.join(words)}:\n{done.stderr}")
+        sys.exit(f"git {' '.join(args)}:\n{done.stderr}")
     return done.stdout
 
 
-def first_checkout(tree: Tree, wanted: str) -> None:
+def first_checkout(tree: Tree, desired: str) -> None:
     """Writes every file, but where an agent writes only those that are missing or half written.
 
     HEAD comes last: until then the checkout counts as unfinished.
     """
-    run(tree, "read-tree", wanted)
+    run(tree, "read-tree", desired)
     paths = []
     for path in tree.names("ls-files", "-z"):
         there = tree.on_disk(path) if path.startswith(NOT_OURS_TO_WRITE) else None
-        if there is None or (tree.blob(wanted, path) or b"").startswith(there):
+        if there is None or (tree.blob(desired, path) or b"").startswith(there):
             paths.append(path)
     run(tree, "checkout-index", "--force", "--quiet", "-z", "--stdin", feed="\0".join(paths) + "\0")
     tree.run("update-index", "-q", "--refresh", seconds=600)
     sync_file_system(tree.root)
-    run(tree, "update-ref", "--no-deref", "HEAD", wanted)
+    run(tree, "update-ref", "--no-deref", "HEAD", desired)
 
 
 def put_aside(tree: Tree, head: str, message: str) -> None:
@@ -54,13 +54,13 @@ def put_aside(tree: Tree, head: str, message: str) -> None:
     run(tree, "--literal-pathspecs", *WHO, *words, *named, feed="\0".join(paths))
 
 
-def leave_to_agents(tree: Tree, head: str, wanted: str) -> str:
+def leave_to_agents(tree: Tree, head: str, desired: str) -> str:
     """Makes git take changed files of sessions and groups as they are: its index says of them what is wanted, and
     so does the tree that is answered, from which it is to move on. They show as changed, as they did before."""
     entries = []
-    for path in tree.differing(head, wanted):
+    for path in tree.differing(head, desired):
         if path.startswith(NOT_OURS_TO_WRITE) and tree.on_disk(path) != tree.blob(head, path):
-            entry = run(tree, "ls-tree", "-z", wanted, "--", path).rstrip("\0").partition("\t")[0].split()
+            entry = run(tree, "ls-tree", "-z", desired, "--", path).rstrip("\0").partition("\t")[0].split()
             entries.append(f"{entry[0]} {entry[2]}\t{path}\0" if entry else f"0 {'0' * 40}\t{path}\0")
     if not entries:
         return head
@@ -75,9 +75,9 @@ def leave_to_agents(tree: Tree, head: str, wanted: str) -> str:
         os.unlink(os.environ.pop("GIT_INDEX_FILE"))
 
 
-def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
+def move(tree: Tree, head: str, desired: str, stash: str | None) -> None:
     """Writes the files that differ. HEAD comes last: until then the move counts as unfinished."""
-    changed, left = tree.in_the_way(head, wanted)
+    changed, left = tree.in_the_way(head, desired)
     if changed and not stash:
         sys.exit(f"changed on this machine and in the new version: {', '.join(changed)}")
     tree.begin(head)
@@ -85,15 +85,15 @@ def move(tree: Tree, head: str, wanted: str, stash: str | None) -> None:
         os.unlink(os.path.join(tree.root, path))
     if changed and stash:
         put_aside(tree, head, stash)
-    start = leave_to_agents(tree, head, wanted)
+    start = leave_to_agents(tree, head, desired)
     tree.run("update-index", "-q", "--refresh", seconds=600)
-    run(tree, "read-tree", "-m", "-u", start, wanted)
-    ours = [path for path in tree.differing(head, wanted) if not path.startswith(NOT_OURS_TO_WRITE)]
+    run(tree, "read-tree", "-m", "-u", start, desired)
+    ours = [path for path in tree.differing(head, desired) if not path.startswith(NOT_OURS_TO_WRITE)]
     known = set(tree.names("ls-files", "-z"))
     gone = [path for path in ours if path in known and not os.path.lexists(os.path.join(tree.root, path))]
     run(tree, "checkout-index", "--quiet", "-z", "--stdin", feed="".join(path + "\0" for path in gone))
     sync_file_system(tree.root)
-    run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", wanted)
+    run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", desired)
 
 
 def keep_database(tree: Tree, head: str) -> None:
@@ -109,25 +109,25 @@ def keep_database(tree: Tree, head: str) -> None:
 
 def main(tree: Tree, ref: str, stash: str | None) -> None:
     undo_channel(tree)
-    head, wanted = tree.commit("HEAD"), tree.resolve(ref)
-    if wanted is None:
+    head, desired = tree.commit("HEAD"), tree.resolve(ref)
+    if desired is None:
         sys.exit(f"{ref} was not fetched")
     if head is None:
-        first_checkout(tree, wanted)
-    elif head != wanted:
+        first_checkout(tree, desired)
+    elif head != desired:
         keep_database(tree, head)
-        move(tree, head, wanted, stash)
+        move(tree, head, desired, stash)
     tree.end()
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(1500, told["root"])
-    ids = other_owner(told["root"]) if told["uid"] == 0 else None
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(1500, request["root"])
+    ids = other_owner(request["root"]) if request["uid"] == 0 else None
     if ids:
         become_owner(ids)
     else:
-        become_user(told["user"], told["uid"], told["gid"])
-    discard_write_errors(told["root"])
-    main(Tree(told["root"]), told["ref"], told["stash"])
+        become_user(request["user"], request["uid"], request["gid"])
+    discard_write_errors(request["root"])
+    main(Tree(request["root"]), request["ref"], request["stash"])

@@ -15,10 +15,10 @@ def leftovers(uid: int | None) -> list[str]:
     for name in sorted(os.listdir(TMP)):
         if name.startswith("onecli-") and name.endswith(".pem"):
             try:
-                about = os.lstat(os.path.join(TMP, name))
+                info = os.lstat(os.path.join(TMP, name))
             except OSError:
                 continue
-            if stat.S_ISREG(about.st_mode) and about.st_uid == uid:
+            if stat.S_ISREG(info.st_mode) and info.st_uid == uid:
                 found.append(os.path.join(TMP, name))
     return found[:100]
 

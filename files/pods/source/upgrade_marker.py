@@ -48,8 +48,8 @@ def main(root: str) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    run_lock.acquire(told["lock"])
-    run_with_deadline(300, told["root"])
-    become_user(told["user"], told["uid"], told["gid"])
-    main(told["root"])
+    request = json.loads(sys.argv[1])
+    run_lock.acquire(request["lock"])
+    run_with_deadline(300, request["root"])
+    become_user(request["user"], request["uid"], request["gid"])
+    main(request["root"])

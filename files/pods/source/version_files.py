@@ -24,16 +24,16 @@ class VersionFiles:
     A file that is the same in both commits keeps its local changes; `git_dir` is where the commit was fetched to.
     """
 
-    def __init__(self, tree: Tree, head: str | None, wanted: str, git_dir: str | None = None) -> None:
-        self.tree, self.head, self.wanted = tree, head, wanted
+    def __init__(self, tree: Tree, head: str | None, desired: str, git_dir: str | None = None) -> None:
+        self.tree, self.head, self.wanted = tree, head, desired
         self.git_dir = git_dir or tree.git_dir
 
-    def git(self, git_dir: str, *words: str) -> bytes | None:
+    def git(self, git_dir: str, *args: str) -> bytes | None:
         if git_dir == self.tree.git_dir:
-            done = self.tree.data(*words)
+            done = self.tree.data(*args)
         else:
-            place = [*NO_PROGRAMS, "-c", f"safe.directory={git_dir}", "--git-dir", git_dir]
-            done = subprocess.run(["git", *place, *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+            path = [*NO_PROGRAMS, "-c", f"safe.directory={git_dir}", "--git-dir", git_dir]
+            done = subprocess.run(["git", *path, *args], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         return done.stdout if done.returncode == 0 else None
 
     def entry(self, git_dir: str, commit: str, path: str) -> str:
@@ -82,9 +82,9 @@ def needs_of(files: VersionFiles) -> dict[str, Any] | None:
     """What has to be there beside the files themselves; None where package.json cannot be read."""
     try:
         package = json.loads(files.text("package.json") or "")
-        engines, wanted = package.get("engines") or {}, package.get("dependencies") or {}
+        engines, desired = package.get("engines") or {}, package.get("dependencies") or {}
         node, version = engines.get("node"), str(package.get("version"))
-        sdk, sqlite = wanted.get("@onecli-sh/sdk"), wanted.get("better-sqlite3")
+        sdk, sqlite = desired.get("@onecli-sh/sdk"), desired.get("better-sqlite3")
     except (ValueError, AttributeError):
         return None
     return {
@@ -99,8 +99,8 @@ def needs_of(files: VersionFiles) -> dict[str, Any] | None:
 
 def first_number(spec: Any) -> int | None:
     """The major version of a dependency."""
-    found = re.search(r"[0-9]{1,6}", str(spec)) if spec else None
-    return int(found[0]) if found else None
+    match = re.search(r"[0-9]{1,6}", str(spec)) if spec else None
+    return int(match[0]) if match else None
 
 
 def lacks_gateway(files: VersionFiles) -> bool:

@@ -28,31 +28,31 @@ UNKNOWN.update(health=None, database=None)
 
 
 @contextmanager
-def fetched_aside(repository: str, ref: str, wanted: str | None) -> Iterator[tuple[str, str] | None]:
+def fetched_aside(repository: str, ref: str, desired: str | None) -> Iterator[tuple[str, str] | None]:
     """A directory with a commit that the repository does not have yet, for as long as it is looked at; and the commit.
 
     + wanted: the commit of the ref, where it is known
     """
-    place = tempfile.mkdtemp(prefix="nanoclaw-pods-")
-    names = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([wanted] if wanted else []), ref]
+    path = tempfile.mkdtemp(prefix="nanoclaw-pods-")
+    names = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([desired] if desired else []), ref]
     try:
-        made = git_aside(place, "init", "--quiet", "--bare") is not None
+        made = git_aside(path, "init", "--quiet", "--bare") is not None
         for name in names if made else []:
-            if git_aside(place, "fetch", "--quiet", "--depth=1", "--no-tags", repository, name) is not None:
-                commit = (git_aside(place, "rev-parse", "--verify", "FETCH_HEAD^{commit}") or "").strip()
-                if commit and wanted in (None, commit):
-                    yield place, commit
+            if git_aside(path, "fetch", "--quiet", "--depth=1", "--no-tags", repository, name) is not None:
+                commit = (git_aside(path, "rev-parse", "--verify", "FETCH_HEAD^{commit}") or "").strip()
+                if commit and desired in (None, commit):
+                    yield path, commit
                     return
         yield None
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def git_aside(place: str, *words: str) -> str | None:
+def git_aside(path: str, *args: str) -> str | None:
     """What git says of a repository of our own; None where it fails."""
     try:
         done = subprocess.run(
-            ["git", "--git-dir", place, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            ["git", "--git-dir", path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
         )
     except subprocess.TimeoutExpired:
         return None
@@ -63,8 +63,8 @@ def unmarked(tree: Tree, version: str) -> str:
     """Why NanoClaw would not start for want of its marker; empty where it would, or the role has set it for HEAD."""
     head = tree.commit("HEAD")
     try:
-        found = json.loads(read_untrusted_text(os.path.join(tree.root, MARKER)) or "")
-        state = {key: found.get(key) for key in ("version", "commit", "tree")}
+        content = json.loads(read_untrusted_text(os.path.join(tree.root, MARKER)) or "")
+        state = {key: content.get(key) for key in ("version", "commit", "tree")}
     except (ValueError, AttributeError):
         return f"{MARKER} is not there, or cannot be read"
     if state["version"] != version:
@@ -92,14 +92,14 @@ def database_state(files: VersionFiles) -> dict[str, Any]:
 
 
 def version_state(
-    tree: Tree, head: str | None, wanted: str, onecli: str | None, git_dir: str | None = None
+    tree: Tree, head: str | None, desired: str, onecli: str | None, git_dir: str | None = None
 ) -> dict[str, Any]:
     """+ git_dir: where the wanted commit is, if not in the repository"""
-    files = VersionFiles(tree, head, wanted, git_dir)
+    files = VersionFiles(tree, head, desired, git_dir)
     needs = needs_of(files)
     if needs is None:
         return UNKNOWN
-    moves = head != wanted
+    moves = head != desired
     ask = needs["api"] and moves
     return {
         "needs": needs,

@@ -17,10 +17,10 @@ def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | N
     nor does root's in one that somebody else can configure, who has none of root's ways to the remote."""
     names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
     run = tree.run if tree and not tree.runs_as() else nowhere
-    asked = run("ls-remote", repository, *names, seconds=REMOTE_SECONDS)
-    if asked.returncode != 0:
-        return None, " ".join(asked.stderr.split())[-300:] or "git ls-remote failed"
-    found = {line.split("\t")[1]: line.split("\t")[0] for line in asked.stdout.splitlines()}
+    result = run("ls-remote", repository, *names, seconds=REMOTE_SECONDS)
+    if result.returncode != 0:
+        return None, " ".join(result.stderr.split())[-300:] or "git ls-remote failed"
+    found = {line.split("\t")[1]: line.split("\t")[0] for line in result.stdout.splitlines()}
     for name in names:
         if name in found:
             return found[name], None
@@ -45,17 +45,17 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None
     head = tree.commit("HEAD")
     if head is None:
         return {"foreign": tree.foreign()}
-    wanted, why = resolve(tree, ref, head, remote)
-    here = wanted is not None and wanted != head and tree.commit(wanted) is not None
+    desired, why = resolve(tree, ref, head, remote)
+    here = desired is not None and desired != head and tree.commit(desired) is not None
     try:
-        changed = tree.in_the_way(head, wanted)[0] if wanted and here else []
+        changed = tree.in_the_way(head, desired)[0] if desired and here else []
         changed = [path for path in changed if path not in half_written(tree)]
     except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
         changed = []
     return {
         "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
         "commit": head,
-        "wanted": wanted,
+        "wanted": desired,
         "unresolved": why,
         "changed": changed,
     }

@@ -31,8 +31,8 @@ from tests.unit.trees.trees import needs_root
 Plant = Callable[[Path], None]
 
 
-def run(name: str, told: dict[str, Any], feed: str = "") -> subprocess.CompletedProcess[str]:
-    words = program_argv(name, told)
+def run(name: str, request: dict[str, Any], feed: str = "") -> subprocess.CompletedProcess[str]:
+    words = program_argv(name, request)
     words = words
     return subprocess.run(words, input=feed, capture_output=True, text=True, timeout=60, check=False)
 
@@ -83,8 +83,8 @@ def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_
 def test_an_input_of_the_service_that_never_ends_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
     """The host user may put anything in the place of .env, and root compares it at each run."""
     plant(tmp_path / "it")
-    answer = run_as(ROOT, 10, lambda: digest(str(tmp_path / "it")), MAX_MEMORY)
-    assert answer == {"value": None}
+    reply = run_as(ROOT, 10, lambda: digest(str(tmp_path / "it")), MAX_MEMORY)
+    assert reply == {"value": None}
 
 
 def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +117,8 @@ def test_a_file_without_a_size_is_bounded_as_it_is_read() -> None:
 
 def test_work_has_no_more_memory_than_it_may_have() -> None:
     if os.geteuid() == 0:
-        answer = run_as(ROOT, 20, lambda: len(bytearray(MAX_MEMORY)), MAX_MEMORY)
-        assert answer == {"error": "ENOMEM", "text": f"it takes more than {MAX_MEMORY >> 20} MiB of memory"}
+        reply = run_as(ROOT, 20, lambda: len(bytearray(MAX_MEMORY)), MAX_MEMORY)
+        assert reply == {"error": "ENOMEM", "text": f"it takes more than {MAX_MEMORY >> 20} MiB of memory"}
         assert run_as(ROOT, 20, lambda: len(bytearray(1 << 20)), MAX_MEMORY) == {"value": 1 << 20}
 
 
@@ -135,8 +135,8 @@ def test_an_env_file_that_is_something_else_is_no_file_of_entries(
     tmp_path: Path, plant: Callable[[Path], None]
 ) -> None:
     plant(tmp_path / ".env")
-    told = {"root": str(tmp_path), "names": ["A"], "places": [str(tmp_path / ".env")]}
-    done = run("service.env_state", told, "00" * 32)
+    request = {"root": str(tmp_path), "names": ["A"], "places": [str(tmp_path / ".env")]}
+    done = run("service.env_state", request, "00" * 32)
     assert (done.returncode != 0) == (plant is sparse)
     if plant is sparse:
         assert "make it a file of at most 1 MiB" in done.stderr
@@ -149,10 +149,10 @@ def test_an_env_file_that_is_something_else_is_no_file_of_entries(
 def test_a_pipe_that_takes_the_place_of_an_env_file_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=1\n")
     pipe(tmp_path / "away")
-    told = {"root": str(tmp_path), "names": ["A"], "places": []}
+    request = {"root": str(tmp_path), "names": ["A"], "places": []}
     with swapping(tmp_path, None, ".env"):
         for _ in range(5):
-            done = run("service.env_state", told, "00" * 32)
+            done = run("service.env_state", request, "00" * 32)
             assert done.returncode == 0 or "cannot be read" in done.stderr
 
 
@@ -201,9 +201,9 @@ def test_rows_that_the_file_does_not_hold_are_not_taken(tmp_path: Path) -> None:
     done = run("v1.extract", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "view"), **me})
     assert done.returncode != 0 and "holds more than 64 MiB" in done.stderr
     assert not (tmp_path / "view").exists()
-    told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
-    found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
-    assert found["state"] == "unread" and "holds more than 64 MiB" in found["text"]
+    request = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    content = json.loads(run("v1.inspect", request).stdout)["install"]["database"]
+    assert content["state"] == "unread" and "holds more than 64 MiB" in content["text"]
 
 
 if hasattr(sqlite3.Connection, "setlimit"):  # older Pythons bound memory alone
@@ -215,9 +215,9 @@ if hasattr(sqlite3.Connection, "setlimit"):  # older Pythons bound memory alone
         with sqlite3.connect(tmp_path / "claw/store/messages.db") as made:
             made.execute("UPDATE registered_groups SET container_config = zeroblob(?)", ((64 << 20) + 1,))
         made.close()
-        told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
-        found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
-        assert (found["state"], found["text"]) == ("unread", "string or blob too big")
+        request = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+        content = json.loads(run("v1.inspect", request).stdout)["install"]["database"]
+        assert (content["state"], content["text"]) == ("unread", "string or blob too big")
         me = {"user": "root", "uid": 0, "gid": 0}
         done = run("v1.extract", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "view"), **me})
         assert done.returncode != 0 and "string or blob too big" in done.stderr and "Traceback" not in done.stderr
@@ -227,9 +227,9 @@ if hasattr(sqlite3.Connection, "setlimit"):  # older Pythons bound memory alone
 def test_a_view_in_the_place_of_a_table_is_not_computed(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
     computed(tmp_path / "claw/store/messages.db")
-    told = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
-    found = json.loads(run("v1.inspect", told).stdout)["install"]["database"]
-    assert found["state"] == "read" and found["groups"] == []
+    request = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    content = json.loads(run("v1.inspect", request).stdout)["install"]["database"]
+    assert content["state"] == "read" and content["groups"] == []
 
 
 @needs_root
@@ -247,13 +247,13 @@ def place() -> Iterator[Path]:
         yield Path(made)
 
 
-def copied(place: Path, room: Quota) -> Path:
-    directory = os.open(place, os.O_RDONLY)
+def copied(path: Path, room: Quota) -> Path:
+    directory = os.open(path, os.O_RDONLY)
     try:
-        copy_entry(directory, "from", str(place / "to"), room, deep=True)
+        copy_entry(directory, "from", str(path / "to"), room, deep=True)
     finally:
         os.close(directory)
-    return place / "to"
+    return path / "to"
 
 
 def test_credentials_are_copied_with_all_that_is_in_them_but_links_and_pipes(place: Path) -> None:

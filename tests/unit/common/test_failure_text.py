@@ -76,8 +76,8 @@ def test_nothing_printed_has_no_cause_and_a_line_counts_once() -> None:
     assert find_cause("fatal: no\nfatal: no\n") == ["fatal: no"]
 
 
-def config(*words: str) -> str:
-    return subprocess.run(["git", "config", *words], capture_output=True, text=True, check=False).stdout
+def config(*args: str) -> str:
+    return subprocess.run(["git", "config", *args], capture_output=True, text=True, check=False).stdout
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", 'a"quote', "back\\slash", "#hash; semi"])

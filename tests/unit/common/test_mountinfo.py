@@ -116,8 +116,8 @@ def test_preflight_does_not_list_a_mount_point_on_a_dead_server(
     listed: list[str] = []
     real_open, real_list = builtins.open, os.listdir
 
-    def fake_open(path: Any, *words: Any, **more: Any) -> Any:
-        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
+    def fake_open(path: Any, *args: Any, **more: Any) -> Any:
+        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *args, **more)
 
     def fake_list(path: Any = ".") -> list[str]:
         listed.append(str(path))
@@ -125,8 +125,8 @@ def test_preflight_does_not_list_a_mount_point_on_a_dead_server(
 
     monkeypatch.setattr(builtins, "open", fake_open)
     monkeypatch.setattr(os, "listdir", fake_list)
-    places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
-    request = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": places}
+    paths: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
+    request = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": paths}
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(request)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
     reply = json.loads(capsys.readouterr().out)

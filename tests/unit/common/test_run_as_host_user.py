@@ -78,9 +78,9 @@ def test_fetch_queries_the_remote_as_the_host_user(monkeypatch: pytest.MonkeyPat
     """Git starts programs that a configuration names."""
     reading, writing = os.pipe()
 
-    def nowhere(*words: str) -> subprocess.CompletedProcess[str]:
-        os.write(writing, f"{os.getuid()} {os.getgid()} {words[0]}".encode())
-        return subprocess.CompletedProcess(words, 0, "", "")
+    def nowhere(*args: str) -> subprocess.CompletedProcess[str]:
+        os.write(writing, f"{os.getuid()} {os.getgid()} {args[0]}".encode())
+        return subprocess.CompletedProcess(args, 0, "", "")
 
     monkeypatch.setattr(fetch_source, "nowhere", nowhere)
     fetch_source.ask_repository("https://example.org/x.git", "no-such-user", 4711, 4712)

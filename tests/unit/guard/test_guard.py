@@ -190,9 +190,9 @@ def test_tree_that_is_no_directory_is_reported_and_left_alone(tmp_path: Path, ma
     root.symlink_to(elsewhere) if kind == "link" else root.write_text("")
     with guarding(manager, root, tmp_path, sweep=2):
         assert manager.receives("instead of a tree 2"), "the first sweep is followed by another"
-        begun = time.monotonic()
+        start = time.monotonic()
         assert manager.receives("instead of a tree 3")
-        assert time.monotonic() - begun > 1
+        assert time.monotonic() - start > 1
         assert [path.stat().st_uid for path in (elsewhere, elsewhere / "ag")] == [0, 0]
         root.unlink()
         elsewhere.rename(root)

@@ -23,25 +23,25 @@ NOTHING = GuardState(
 class Machine:
     """A machine with a systemctl that says what it is told, and notes what it was asked."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.units = place / "units"
-        self.program = place / "programs/guard-2.pyz"
-        (place / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {place}/asked\ncat {place}/shown 2>/dev/null\n')
-        (place / "systemctl").chmod(0o755)
+    def __init__(self, path: Path) -> None:
+        self.place = path
+        self.units = path / "units"
+        self.program = path / "programs/guard-2.pyz"
+        (path / "systemctl").write_text(f'#!/bin/sh\necho "$@" > {path}/asked\ncat {path}/shown 2>/dev/null\n')
+        (path / "systemctl").chmod(0o755)
 
     def shows(self, **properties: Any) -> None:
         (self.place / "shown").write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
     def look(self) -> GuardState:
-        asked = {
+        request = {
             "unit": "pods-guard-x.service",
             "unit_file": str(self.units / "pods-guard-x.service"),
             "program": str(self.program),
             "prefix": "pods-guard-",
         }
         done = subprocess.run(
-            [*entry_argv("guard.state"), json.dumps(asked)],
+            [*entry_argv("guard.state"), json.dumps(request)],
             env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
@@ -60,9 +60,9 @@ def test_a_machine_without_a_guard(machine: Machine) -> None:
     machine.shows(ActiveState="inactive", UnitFileState="", NeedDaemonReload="no", MainPID="0")
     machine.units.mkdir()
     assert machine.look() == NOTHING
-    asked = (machine.place / "asked").read_text().split()
-    assert asked[0] == "show" and asked[-1] == "pods-guard-x.service"
-    assert set(asked[1].removeprefix("--property=").split(",")) == {
+    request = (machine.place / "asked").read_text().split()
+    assert request[0] == "show" and request[-1] == "pods-guard-x.service"
+    assert set(request[1].removeprefix("--property=").split(",")) == {
         "ActiveState",
         "UnitFileState",
         "NeedDaemonReload",

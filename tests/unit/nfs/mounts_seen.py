@@ -31,8 +31,8 @@ def pods(plan: HostPlan, seen: MountState, **changes: Any) -> Decision:
 
 def groups(plan: HostPlan, seen: MountState, **changes: Any) -> Decision:
     points = {**seen.points, GROUPS: replace(seen.points[GROUPS], **changes)} if changes else seen.points
-    (wanted,) = (mount for mount in binds_of(plan) if mount.path == GROUPS)
-    return decide_bind(plan, "/pods/groups", wanted, replace(seen, points=points))
+    (desired,) = (mount for mount in binds_of(plan) if mount.path == GROUPS)
+    return decide_bind(plan, "/pods/groups", desired, replace(seen, points=points))
 
 
 PLAN = host_plan()

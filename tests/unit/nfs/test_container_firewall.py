@@ -103,16 +103,16 @@ def _has(*command: str) -> bool:
 
 def _fact(server: str, folder: Path) -> str:
     """A script that looks at a namespace as the role looks at a machine."""
-    told = {"table": TABLE, "chain": CHAIN, "rules": RULES, "unit": UNIT, "unit_file": UNIT_FILE}
+    request = {"table": TABLE, "chain": CHAIN, "rules": RULES, "unit": UNIT, "unit_file": UNIT_FILE}
     stub = folder / "systemctl"
     stub.write_text("#!/bin/sh\necho ActiveState=active\n")
     stub.chmod(0o755)
     path = f"export PATH={folder}:{Path(sys.executable).parent}:$PATH\n"
-    return f"{path}{shell_command('nfs.container_firewall', {**told, **NONE, 'ipv6': ':' in server})}\n"
+    return f"{path}{shell_command('nfs.container_firewall', {**request, **NONE, 'ipv6': ':' in server})}\n"
 
 
-def _state(said: str) -> FirewallState:
-    return TypeAdapter(FirewallState).validate_json(said.splitlines()[-1])
+def _state(output: str) -> FirewallState:
+    return TypeAdapter(FirewallState).validate_json(output.splitlines()[-1])
 
 
 @pytest.mark.skipif(not _has("nft", "add", "table", "inet", "t"), reason="needs root and nf_tables")

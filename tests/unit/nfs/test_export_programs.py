@@ -81,20 +81,20 @@ class Server:
         return subprocess.CompletedProcess(words, done.returncode, output, done.stderr)
 
     def look(self, *directories: str) -> ExportState:
-        asked = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": list(directories)}
-        done = self.run(shell_command("nfs.exports", asked))
+        request = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": list(directories)}
+        done = self.run(shell_command("nfs.exports", request))
         assert done.returncode == 0, done.stderr
         return TypeAdapter(ExportState).validate_json(done.stdout.splitlines()[0])
 
-    def change(self, text: str, *wanted: list[str], unset: list[list[str]] | None = None) -> str:
+    def change(self, text: str, *desired: list[str], unset: list[list[str]] | None = None) -> str:
         """Changes the exports; what it says, or nothing where it went well."""
         before = None if self.dropin is None else hashlib.sha256(self.dropin.encode()).hexdigest()
-        asked = {"text": text, "before": before, "wanted": list(wanted), "unset": unset or []}
-        return self.send(asked)
+        request = {"text": text, "before": before, "wanted": list(desired), "unset": unset or []}
+        return self.send(request)
 
-    def send(self, asked: Mapping[str, Any]) -> str:
+    def send(self, request: Mapping[str, Any]) -> str:
         command = shell_command("nfs.exports", {"change": DROPIN})
-        done = self.run(f"printf %s {shlex.quote(json.dumps(asked))} | {command}")
+        done = self.run(f"printf %s {shlex.quote(json.dumps(request))} | {command}")
         assert (done.returncode == 0) == (done.stderr == ""), (done.returncode, done.stderr)
         return done.stderr
 
@@ -181,8 +181,8 @@ def test_a_drop_in_that_a_rehearsal_refuses_changes_nothing(case: str) -> None:
     old = line("/srv/pods/bergen", "10.0.0.3", *OPTIONS)
     for dropin in (None, old):
         server = Server(etab=THEIRS, dropin=dropin)
-        said = server.change(text, OSLO)
-        assert said.startswith("Exports not changed: ") and why in said
+        output = server.change(text, OSLO)
+        assert output.startswith("Exports not changed: ") and why in output
         assert (server.etab, server.dropin, server.calls) == (THEIRS, dropin, [])
 
 
@@ -208,8 +208,8 @@ def test_a_change_that_does_not_take_is_undone_and_named(fault: str) -> None:
     old = [*OSLO[:2], *OPTIONS[:5], "root_squash"]
     etab = f"/srv/pods/oslo\t10.0.0.2({','.join(OPTIONS[:5])},root_squash)\n"
     server = Server(etab=THEIRS + etab, dropin=line(*old), faults=fault)
-    said = server.change(line(*OSLO), OSLO)
-    assert said.startswith("Exports put back as they were: ") and FAULTS[fault] in said
+    output = server.change(line(*OSLO), OSLO)
+    assert output.startswith("Exports put back as they were: ") and FAULTS[fault] in output
     assert server.dropin == line(*old)
     assert old in server.table
 
@@ -244,15 +244,15 @@ def test_a_drop_in_that_another_run_wrote_meanwhile_is_not_overwritten() -> None
     theirs = line("/srv/pods/bergen", "10.0.0.3", *OPTIONS)
     server = Server(dropin=theirs)
     for before in (None, "0" * 64):
-        said = server.send({"text": line(*OSLO), "before": before, "wanted": [OSLO], "unset": []})
-        assert "another run wrote" in said and (server.dropin, server.calls) == (theirs, [])
+        output = server.send({"text": line(*OSLO), "before": before, "wanted": [OSLO], "unset": []})
+        assert "another run wrote" in output and (server.dropin, server.calls) == (theirs, [])
 
 
 @NEEDS_ROOT
 def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     server = Server(setup=f"mkdir {DROPIN}")
-    asked = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": []}
-    assert "IsADirectoryError" in server.run(shell_command("nfs.exports", asked)).stderr
+    request = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": []}
+    assert "IsADirectoryError" in server.run(shell_command("nfs.exports", request)).stderr
 
 
 @NEEDS_ROOT

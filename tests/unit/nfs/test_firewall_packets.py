@@ -67,15 +67,15 @@ class Net:
 
     name: str
 
-    def run(self, where: str, *words: str, stdin: str = "") -> int:
+    def run(self, where: str, *args: str, stdin: str = "") -> int:
         """The status of a command in one of the namespaces."""
-        argv = ["ip", "netns", "exec", f"{self.name}{where}", *words]
+        argv = ["ip", "netns", "exec", f"{self.name}{where}", *args]
         return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=30).returncode
 
-    def succeed(self, where: str, *words: str, stdin: str = "") -> None:
-        argv = ["ip", "netns", "exec", f"{self.name}{where}", *words]
+    def succeed(self, where: str, *args: str, stdin: str = "") -> None:
+        argv = ["ip", "netns", "exec", f"{self.name}{where}", *args]
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0, (words, done.stderr)
+        assert done.returncode == 0, (args, done.stderr)
 
     def reaches(self, where: str, kind: str, address: str, port: int, seconds: float = 5) -> bool:
         return self.run(where, sys.executable, "-I", "-c", REACH, kind, address, str(port), str(seconds)) == 0

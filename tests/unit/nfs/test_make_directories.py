@@ -22,9 +22,9 @@ def pods() -> Iterator[Path]:
     """An agent's directory with a directory of root's beside it."""
     with tempfile.TemporaryDirectory() as folder:
         for name, uid in (("pods", AGENT), ("root", 0)):
-            place = Path(folder, name)
-            place.mkdir(mode=0o755)
-            os.chown(place, uid, uid)
+            path = Path(folder, name)
+            path.mkdir(mode=0o755)
+            os.chown(path, uid, uid)
         Path(folder, "root/secret").mkdir(mode=0o700)
         yield Path(folder, "pods")
 
@@ -33,16 +33,16 @@ def before(monkeypatch: pytest.MonkeyPatch, call: str, attack: Callable[[], None
     """Have an attack come once, right before a system call."""
     real, due = getattr(os, call), [attack]
 
-    def attacked(*words: object, **more: object) -> object:
+    def attacked(*args: object, **more: object) -> object:
         if due:
             due.pop()()
-        return real(*words, **more)
+        return real(*args, **more)
 
     monkeypatch.setattr(os, call, attacked)
 
 
-def owners(*places: Path) -> list[int]:
-    return [place.lstat().st_uid for place in places]
+def owners(*paths: Path) -> list[int]:
+    return [place.lstat().st_uid for place in paths]
 
 
 @pytest.mark.parametrize("call", ["open", "chmod", "fchmod", "chown", "fchown", "listdir", "rename"])
@@ -59,8 +59,8 @@ def test_a_directory_that_is_swapped_for_a_link_chowns_nothing_of_roots(
 
     real_mkdir = os.mkdir
 
-    def mkdir(*words: object, **more: object) -> None:
-        real_mkdir(*words, **more)  # type: ignore[arg-type]
+    def mkdir(*args: object, **more: object) -> None:
+        real_mkdir(*args, **more)  # type: ignore[arg-type]
         before(monkeypatch, call, swap)
 
     monkeypatch.setattr(os, "mkdir", mkdir)
@@ -73,15 +73,15 @@ def test_a_directory_that_is_swapped_for_a_link_chowns_nothing_of_roots(
 
 def test_a_component_that_is_swapped_for_a_link_leads_nowhere(pods: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The directory above is one that the agent can rename."""
-    above, victim = pods / "one", pods.parent / "root"
-    above.mkdir()
+    parent, victim = pods / "one", pods.parent / "root"
+    parent.mkdir()
 
     def swap() -> None:
-        above.rename(pods / "away")
-        above.symlink_to(victim)
+        parent.rename(pods / "away")
+        parent.symlink_to(victim)
 
     before(monkeypatch, "mkdir", swap)
-    make_directories.make(f"{above}/groups", [AGENT, AGENT], None)
+    make_directories.make(f"{parent}/groups", [AGENT, AGENT], None)
     assert [path.name for path in victim.iterdir()] == ["secret"]
     assert owners(pods / "away/groups") == [AGENT]
 
@@ -97,12 +97,12 @@ def test_a_directory_of_another_is_not_chowned(pods: Path, monkeypatch: pytest.M
     """The agent renames somebody's directory, with what is in it, to where the new one was."""
     others, new = pods / "others", pods / ".groups.new"
     (others / "mail").mkdir(parents=True)
-    for place in (others, others / "mail"):
-        os.chown(place, 4321, 4321)
+    for path in (others, others / "mail"):
+        os.chown(path, 4321, 4321)
     real_mkdir = os.mkdir
 
-    def mkdir(*words: object, **more: object) -> None:
-        real_mkdir(*words, **more)  # type: ignore[arg-type]
+    def mkdir(*args: object, **more: object) -> None:
+        real_mkdir(*args, **more)  # type: ignore[arg-type]
         new.rmdir()
         others.rename(new)
 

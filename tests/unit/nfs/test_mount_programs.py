@@ -38,8 +38,8 @@ NEEDS_ROOT = pytest.mark.skipif(
 )
 
 
-def command(program: str, **told: Any) -> str:
-    return shell_command(program, told)
+def command(program: str, **request: Any) -> str:
+    return shell_command(program, request)
 
 
 def look(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:
@@ -52,8 +52,8 @@ def look(pods: Path, setup: str = ":", target: Path | None = None, before: str =
 
 
 def guard(pods: Path, setup: str = ":", after: str = ":") -> subprocess.CompletedProcess[str]:
-    told = {"paths": [str(pods)], "root": str(pods.parent), "owner": [1234, 1235]}
-    return _namespace(f"{setup}\n{command('nfs.seal_mount_point', **told)}\n{after}")
+    request = {"paths": [str(pods)], "root": str(pods.parent), "owner": [1234, 1235]}
+    return _namespace(f"{setup}\n{command('nfs.seal_mount_point', **request)}\n{after}")
 
 
 @NEEDS_ROOT
@@ -162,21 +162,21 @@ def test_a_bind_shows_its_source(tmp_path: Path) -> None:
 @NEEDS_ROOT
 def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owner(tmp_path: Path) -> None:
     pods = tmp_path / "root" / "data" / "pods"
-    told = {"paths": [str(pods)], "root": str(tmp_path / "root"), "owner": [1234, 1235]}
-    done = _namespace(command("nfs.seal_mount_point", **told))
+    request = {"paths": [str(pods)], "root": str(tmp_path / "root"), "owner": [1234, 1235]}
+    done = _namespace(command("nfs.seal_mount_point", **request))
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    reply = json.loads(done.stdout)
     try:
-        assert answer["made"] == [f"{tmp_path}/root", f"{tmp_path}/root/data", str(pods)]
+        assert reply["made"] == [f"{tmp_path}/root", f"{tmp_path}/root/data", str(pods)]
         seen = {path: path.stat() for path in (tmp_path / "root", tmp_path / "root" / "data", pods)}
         assert [(it.st_uid, it.st_gid, it.st_mode & 0o777) for it in seen.values()] == [
             (1234, 1235, 0o755),
             (1234, 1235, 0o755),
             (0, 0, 0),
         ]
-        again = json.loads(_namespace(command("nfs.seal_mount_point", **told)).stdout)
-        assert again == {**answer, "made": []}
-        assert answer["immutable" if _has_flags(tmp_path) else "unsupported"] == [str(pods)]
+        again = json.loads(_namespace(command("nfs.seal_mount_point", **request)).stdout)
+        assert again == {**reply, "made": []}
+        assert reply["immutable" if _has_flags(tmp_path) else "unsupported"] == [str(pods)]
         assert _is_immutable(pods) is (True if _has_flags(tmp_path) else None)
         assert look(pods).points[str(pods)].beneath.immutable is _is_immutable(pods)
         if _has_flags(tmp_path):
@@ -222,7 +222,7 @@ def test_only_a_file_system_without_the_flag_is_taken_for_one(
 ) -> None:
     """Any other error is one: else the mount point is left open, and nothing is said."""
 
-    def ioctl(*_words: object) -> bytes:
+    def ioctl(*_args: object) -> bytes:
         raise OSError(code, os.strerror(code))
 
     pods = tmp_path / "pods"
@@ -232,8 +232,8 @@ def test_only_a_file_system_without_the_flag_is_taken_for_one(
         with pytest.raises(OSError, match=os.strerror(code)):
             _ASK[program](pods)
     else:
-        answer = _ASK[program](pods)
-        assert answer == "unsupported" or answer == {"kind": "directory", "immutable": None, "entries": []}
+        reply = _ASK[program](pods)
+        assert reply == "unsupported" or reply == {"kind": "directory", "immutable": None, "entries": []}
 
 
 @NEEDS_ROOT
@@ -281,8 +281,8 @@ def test_a_link_is_never_followed(tmp_path: Path) -> None:
 
 
 def make(tmp_path: Path, *, mounted: bool = False, owner: list[int] | None = None) -> subprocess.CompletedProcess[str]:
-    told = {"pods": str(tmp_path), "mounted": mounted, "paths": [f"{tmp_path}/groups"], "owner": owner}
-    return subprocess.run(["sh", "-c", command("nfs.make_directories", **told)], capture_output=True, text=True)
+    request = {"pods": str(tmp_path), "mounted": mounted, "paths": [f"{tmp_path}/groups"], "owner": owner}
+    return subprocess.run(["sh", "-c", command("nfs.make_directories", **request)], capture_output=True, text=True)
 
 
 def test_directories_of_the_pods_are_made_once(tmp_path: Path) -> None:
@@ -312,15 +312,15 @@ def test_what_an_interrupted_run_left_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_the_stamp_is_written(tmp_path: Path) -> None:
-    told = {"flush": False, "stamp": f"{tmp_path}/deep/export", "content": "10.0.0.1:/srv all_squash\n"}
-    done = subprocess.run(["sh", "-c", command("nfs.flush_caches", **told)], capture_output=True, text=True)
+    request = {"flush": False, "stamp": f"{tmp_path}/deep/export", "content": "10.0.0.1:/srv all_squash\n"}
+    done = subprocess.run(["sh", "-c", command("nfs.flush_caches", **request)], capture_output=True, text=True)
     assert json.loads(done.stdout) == {"flushed": False}
     assert (tmp_path / "deep" / "export").read_text() == "10.0.0.1:/srv all_squash\n"
 
 
 def units(**told: Any) -> subprocess.CompletedProcess[str]:
-    asked = {"cycle": False, "mounts": [], "start": [], "remount": [], "server": None, "service": "x", "install": "y"}
-    text = command("nfs.apply_mounts", **{**asked, "lazy": False, **told})
+    request = {"cycle": False, "mounts": [], "start": [], "remount": [], "server": None, "service": "x", "install": "y"}
+    text = command("nfs.apply_mounts", **{**request, "lazy": False, **told})
     return subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=60)
 
 
@@ -355,9 +355,9 @@ def test_what_was_stopped_starts_again_where_the_time_is_over(monkeypatch: pytes
     monkeypatch.setattr(mount_units, "mounted", lambda _path: True)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     mounts = [{"unit": "pods.mount", "path": "/pods"}]
-    asked = {"mounts": mounts, "start": [], "server": None, "service": "x.service", "install": "y", "lazy": False}
+    request = {"mounts": mounts, "start": [], "server": None, "service": "x.service", "install": "y", "lazy": False}
     with pytest.raises(mount_units.FailedError, match=r"no time was left for: systemctl stop pods\.mount"):
-        mount_units.cycle(asked)
+        mount_units.cycle(request)
     assert ran[-1] == "systemctl start x.service"
 
 
@@ -388,10 +388,10 @@ def test_who_uses_a_mount_is_told_once_while_it_is_waited_for(
     """After five seconds of it, and not for each try."""
     clock = [0.0]
     passes = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.append(clock.pop() + seconds))
-    told: list[float] = []
+    request: list[float] = []
 
     def holders(_path: str) -> str:
-        told.append(clock[0])
+        request.append(clock[0])
         return "3064 (sqlite3)"
 
     monkeypatch.setattr(mount_units, "time", passes)
@@ -401,14 +401,14 @@ def test_who_uses_a_mount_is_told_once_while_it_is_waited_for(
     monkeypatch.setattr(mount_units, "holders", holders)
     mount_units.unmount("pods.mount", "/pods", lazy=False)
     assert capsys.readouterr().out == "waiting up to 60 s for what uses /pods: 3064 (sqlite3)\n"
-    assert told == [5.5]
+    assert request == [5.5]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_squashed_root_has_the_host_process_create_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a filer that maps root alone, and to another group than the host's: chown(2) is refused there."""
 
-    def refused(*_words: object, **_more: object) -> None:
+    def refused(*_args: object, **_more: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     with tempfile.TemporaryDirectory() as pods:  # which others may enter, as tmp_path they may not

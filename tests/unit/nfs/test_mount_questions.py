@@ -40,9 +40,9 @@ def test_a_command_gets_no_input_and_its_errors_are_not_its_answer() -> None:
 
 
 def test_a_command_without_end_is_waited_for_no_longer() -> None:
-    begun = time.monotonic()
+    start = time.monotonic()
     assert mounts.bounded(["sleep", "60"], 0.2) is None
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - start < 20
 
 
 def test_each_path_answers_for_itself(tmp_path: Path) -> None:
@@ -63,10 +63,10 @@ def test_paths_that_nobody_answers_for_are_silent(monkeypatch: pytest.MonkeyPatc
 
 def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = "show --property Id,ActiveState,UnitFileState,NeedDaemonReload -- a.mount b.mount c.mount"
-    asked = f'test "$*" = "{words}" || exit 1'
+    request = f'test "$*" = "{words}" || exit 1'
     up = "Id=a.mount\\nActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=no\\n"
     down = "Id=b.mount\\nActiveState=inactive\\nUnitFileState=disabled\\nNeedDaemonReload=yes\\n"
-    program(folder, "systemctl", f"{asked}; printf '{up}\\n{down}'")
+    program(folder, "systemctl", f"{request}; printf '{up}\\n{down}'")
     texts = {"/etc/systemd/system/a.mount": "[Mount]\n"}
     monkeypatch.setattr(mounts, "read_text_or_none", texts.get)
     assert mounts.units({"/a": "a.mount", "/b": "b.mount", "/c": "c.mount"}) == {
@@ -93,12 +93,12 @@ def test_the_addresses_of_a_source_are_those_that_nss_knows(source: str, found: 
 
 
 def test_what_fstab_says_of_a_mount_point_is_asked_of_findmnt(folder: Path) -> None:
-    asked = 'test "$*" = "--fstab --list --json --output SOURCE,TARGET,FSTYPE,OPTIONS" || exit 1'
+    request = 'test "$*" = "--fstab --list --json --output SOURCE,TARGET,FSTYPE,OPTIONS" || exit 1'
     entries = (
         '{"source":"n:/a","target":"/pods/","fstype":"nfs","options":null},'
         '{"source":"n:/b","target":"/other","fstype":"nfs","options":"ro"}'
     )
-    program(folder, "findmnt", f"{asked}; echo '{{\"filesystems\": [{entries}]}}'")
+    program(folder, "findmnt", f"{request}; echo '{{\"filesystems\": [{entries}]}}'")
     (found,) = mounts.fstab(["/pods"])
     assert "n:/a" in str(found) and "/other" not in str(found)
     program(folder, "findmnt", "exit 1")

@@ -55,14 +55,14 @@ class Machine:
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    told = {"cycle": False, "mounts": [PODS, GROUPS], "start": [], "remount": [], "server": None, "lazy": False}
-    return {**told, "service": "claw.service", "install": "0a", **more}
+    request = {"cycle": False, "mounts": [PODS, GROUPS], "start": [], "remount": [], "server": None, "lazy": False}
+    return {**request, "service": "claw.service", "install": "0a", **more}
 
 
 def test_a_mount_that_starts_is_started_once_and_nobody_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "claw.service")
-    answer = apply_mounts.main(asked(start=["pods.mount"]))
-    assert answer == {"stopped": [], "started": ["pods.mount"]}
+    reply = apply_mounts.main(asked(start=["pods.mount"]))
+    assert reply == {"stopped": [], "started": ["pods.mount"]}
     assert machine.ran == ["systemctl reset-failed pods.mount", "systemctl start pods.mount"]
 
 
@@ -102,8 +102,8 @@ def test_where_mount_said_nothing_systemctl_is_shown(monkeypatch: pytest.MonkeyP
 def test_mounting_anew_stops_who_uses_it_and_ends_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     """The innermost mount goes first and comes last."""
     machine = Machine(monkeypatch, "claw.service", "docker.service", "pods.mount", "claw-groups.mount")
-    answer = apply_mounts.main(asked(cycle=True, start=["claw-groups.mount"]))
-    assert answer == {
+    reply = apply_mounts.main(asked(cycle=True, start=["claw-groups.mount"]))
+    assert reply == {
         "stopped": ["claw.service", "container c1"],
         "started": ["pods.mount", "claw-groups.mount", "claw.service"],
     }
@@ -120,8 +120,8 @@ def test_mounting_anew_stops_who_uses_it_and_ends_as_it_began(monkeypatch: pytes
 
 def test_what_did_not_run_before_is_not_started_after(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "pods.mount")
-    answer = apply_mounts.main(asked(cycle=True, start=[]))
-    assert answer == {"stopped": [], "started": ["pods.mount"]}
+    reply = apply_mounts.main(asked(cycle=True, start=[]))
+    assert reply == {"stopped": [], "started": ["pods.mount"]}
     assert "claw.service" not in machine.active and machine.containers == ["c1"]
 
 

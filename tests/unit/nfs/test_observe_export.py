@@ -30,7 +30,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """The functions of the program, for these arguments."""
 
     def load(**more: Any) -> dict[str, Any]:
-        asked = {
+        request = {
             "address": "10.0.0.9",
             "path": "/vol/pods",
             "version": "4.2",
@@ -41,7 +41,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
             "seconds": 20,
             **more,
         }
-        monkeypatch.setattr(sys, "argv", ["observe", json.dumps(asked)])
+        monkeypatch.setattr(sys, "argv", ["observe", json.dumps(request)])
         return runpy.run_path(str(entry_file("nfs.observe_export")))
 
     return load
@@ -128,7 +128,7 @@ def test_what_a_killed_observation_left_is_removed_and_what_is_beside_it_not(loa
 def test_what_was_made_is_removed_when_a_look_fails(load: Load, export: Path) -> None:
     program = load()
 
-    def broken(*_words: Any) -> None:
+    def broken(*_args: Any) -> None:
         raise RuntimeError("broken")
 
     look_at = program["look_at"]
@@ -147,18 +147,18 @@ def test_what_was_made_is_removed_when_a_look_fails(load: Load, export: Path) ->
 
 @needs_root
 def test_a_look_without_end_ends(load: Load) -> None:
-    as_ids, begun = load()["as_ids"], time.monotonic()
-    assert as_ids((0, 0), begun + 0.3, lambda: time.sleep(10**6)) == "ETIMEDOUT"
-    assert as_ids((0, 0), begun, lambda: 1) == "ETIMEDOUT"
+    as_ids, start = load()["as_ids"], time.monotonic()
+    assert as_ids((0, 0), start + 0.3, lambda: time.sleep(10**6)) == "ETIMEDOUT"
+    assert as_ids((0, 0), start, lambda: 1) == "ETIMEDOUT"
 
 
 @needs_root
 def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program = load(seconds=1)
     program["observe"].__globals__["look"] = lambda: time.sleep(30)
-    answer = program["observe"]()
-    assert (answer["state"], answer["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
-    seen = ServerObservationFact().process([json.dumps(answer)])
+    reply = program["observe"]()
+    assert (reply["state"], reply["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
+    seen = ServerObservationFact().process([json.dumps(reply)])
     assert (seen.made, seen.mount_point, seen.chown, seen.given) == ({}, None, None, False)
 
 

@@ -42,15 +42,15 @@ def test_ids_are_mapped_where_the_kernel_says_so(
 def test_a_cache_that_was_not_dropped_is_said(
     fails: Exception | None, dropped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    request: list[int] = []
 
     def drop(seconds: int) -> None:
-        asked.append(seconds)
+        request.append(seconds)
         if fails:
             raise fails
 
     monkeypatch.setattr(environment, "drop_inodes", drop)
-    assert environment.drop_permissions(7) is dropped and asked == [7]
+    assert environment.drop_permissions(7) is dropped and request == [7]
 
 
 def test_a_unit_is_asked_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,17 +75,17 @@ def test_a_mark_changes_with_what_it_is_of(tmp_path: Path) -> None:
 def test_space_is_that_of_the_first_directory_above_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    request: list[str] = []
 
     def statvfs(path: str) -> Any:
-        asked.append(path)
-        return SimpleNamespace(f_bavail=3, f_frsize=512, f_favail=0, f_files=len(asked) - 1)
+        request.append(path)
+        return SimpleNamespace(f_bavail=3, f_frsize=512, f_favail=0, f_files=len(request) - 1)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     missing = str(tmp_path / "not/there")
     assert environment.space_of(missing) == {"bytes": 1536, "inodes": 1}, "a file system without a limit of inodes"
     assert environment.space_of(missing) == {"bytes": 1536, "inodes": 0}
-    assert asked == [str(tmp_path)] * 2
+    assert request == [str(tmp_path)] * 2
 
 
 def test_the_mount_of_a_path_is_read_from_the_table_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class Machine:
         return self.place / "groups"
 
     def words(self, host: int = A, **more: Any) -> list[str]:
-        asked = {
+        request = {
             "sessions": str(self.sessions),
             "groups": str(self.groups),
             "mounts": [],
@@ -92,7 +92,7 @@ class Machine:
             "slug": "test",
             **more,
         }
-        return [*OWN_RUN, *entry_argv("probe.main"), json.dumps(asked)]
+        return [*OWN_RUN, *entry_argv("probe.main"), json.dumps(request)]
 
     def environ(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}", **self.environment}
@@ -120,18 +120,18 @@ def give(tree: Path) -> None:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """Its project root is closed to all others, as /root is: a container does not see that."""
-    place = tmp_path / "machine"
-    made = Machine(place)
-    (place / "bin").mkdir(parents=True)
-    (place / "bin" / "docker").write_text(FAKE_DOCKER)
-    (place / "bin" / "docker").chmod(0o755)
+    path = tmp_path / "machine"
+    made = Machine(path)
+    (path / "bin").mkdir(parents=True)
+    (path / "bin" / "docker").write_text(FAKE_DOCKER)
+    (path / "bin" / "docker").chmod(0o755)
     made.sessions.mkdir(parents=True)
     (made.groups / "main").mkdir(parents=True)
-    give(place)
+    give(path)
     # What pytest and its workers made for the user of the tests alone has to let the agent through.
-    for above in (tmp_path, *tmp_path.parents):
-        if above.name.startswith((tmp_path.name, "pytest-", "popen-")):
-            above.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.name.startswith((tmp_path.name, "pytest-", "popen-")):
+            parent.chmod(0o755)
     return made
 
 
@@ -358,18 +358,18 @@ def test_two_probes_do_not_disturb_each_other(machine: Machine, tmp_path: Path) 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
     """What is root's, outside of the trees: a directory, and a database that looks like a session's."""
-    place = tmp_path / "secret"
-    (place / "outbox" / "kept").mkdir(parents=True)
-    (place / "skills").mkdir()
-    (place / ".heartbeat").touch()
+    path = tmp_path / "secret"
+    (path / "outbox" / "kept").mkdir(parents=True)
+    (path / "skills").mkdir()
+    (path / ".heartbeat").touch()
     for name in ("outbound.db", "inbound.db"):
-        database = sqlite3.connect(place / name)
+        database = sqlite3.connect(path / name)
         database.execute("CREATE TABLE note (text)")
         database.execute("INSERT INTO note VALUES ('kept')")
         database.commit()
         database.close()
-    place.chmod(0o755)
-    return place
+    path.chmod(0o755)
+    return path
 
 
 def picture(place: Path) -> dict[str, Any]:

@@ -21,8 +21,8 @@ Real = Callable[..., Any]
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Two sessions and two groups; of each, `later` is somebody else's."""
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        above.chmod(0o755)
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
     for name in ("first", "later"):
         for path in (tmp_path / "sessions" / "ag" / name, tmp_path / "groups" / name):
             path.mkdir(parents=True)
@@ -44,15 +44,15 @@ def survey(tree: Path, name: str = "", instead: Callable[[Real], Real] | None = 
     return run_as(ROOT, 20, look)
 
 
-def stale_in(place: str, number: int) -> Callable[[Real], Real]:
+def stale_in(path: str, number: int) -> Callable[[Real], Real]:
     """A function that fails on what lies in a directory of that name, as NFS does where another machine removed it."""
 
     def broken(real: Real) -> Real:
-        def function(what: Any, *words: Any, **more: Any) -> Any:
+        def function(what: Any, *args: Any, **more: Any) -> Any:
             where = Path(f"/proc/self/fd/{what}").readlink() if isinstance(what, int) else Path.cwd()
-            if where.name == place:
+            if where.name == path:
                 raise OSError(number, os.strerror(number))
-            return real(what, *words, **more)
+            return real(what, *args, **more)
 
         return function
 

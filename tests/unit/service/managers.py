@@ -48,12 +48,12 @@ class Managed:
 
     def ask(self, code: str, folder: Path, seconds: int = 60) -> Any:
         """What a piece of Python answers there, as `answer`."""
-        told, said = folder / "machine.json", folder / "said.json"
+        request, output = folder / "machine.json", folder / "said.json"
         described = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        told.write_text(json.dumps({**described, "code": code, "said": str(said), "repository": str(REPOSITORY)}))
+        request.write_text(json.dumps({**described, "code": code, "said": str(output), "repository": str(REPOSITORY)}))
         apart = ["unshare", "-m", "-p", "-f", "-n", "-u", "-i", "--kill-child", "--mount-proc"]
         with subprocess.Popen(
-            [*apart, PYTHON, str(Path(__file__).with_name("managers_inside.py")), str(told)],
+            [*apart, PYTHON, str(Path(__file__).with_name("managers_inside.py")), str(request)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -63,7 +63,7 @@ class Managed:
                 out = machine.communicate(timeout=seconds)[0]
             finally:
                 machine.kill()
-        assert said.exists(), out
-        answer = json.loads(said.read_text())
-        assert "error" not in answer, answer["error"]
-        return answer["value"]
+        assert output.exists(), out
+        reply = json.loads(output.read_text())
+        assert "error" not in reply, reply["error"]
+        return reply["value"]

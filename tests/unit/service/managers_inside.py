@@ -30,8 +30,8 @@ ExecStart=/lib/systemd/systemd --user --log-target=null
 """
 
 
-def mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True)
+def mount(*args: str) -> None:
+    subprocess.run(["mount", *args], check=True)
 
 
 def write(path: str, text: str) -> None:
@@ -39,7 +39,7 @@ def write(path: str, text: str) -> None:
     Path(path).write_text(text, encoding="utf-8")
 
 
-def furnish(told: dict[str, Any]) -> None:
+def furnish(request: dict[str, Any]) -> None:
     mount("--make-rprivate", "/")
     for place in PLACES:
         mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", place)
@@ -51,8 +51,8 @@ def furnish(told: dict[str, Any]) -> None:
     assert ctypes.CDLL(None).unshare(CLONE_NEWCGROUP) == 0
     subprocess.run(["umount", CGROUPS], check=True)
     mount("-t", "cgroup2", "cgroup2", CGROUPS)  # of the group alone
-    users = "".join(f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n" for name, (uid, home) in told["users"].items())
-    groups = "".join(f"{name}:x:{uid}:\n" for name, (uid, _) in told["users"].items())
+    users = "".join(f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n" for name, (uid, home) in request["users"].items())
+    groups = "".join(f"{name}:x:{uid}:\n" for name, (uid, _) in request["users"].items())
     for name, more in (("passwd", users), ("group", groups)):
         write(f"/run/{name}", f"root:x:0:{'0::/root:/bin/sh' if name == 'passwd' else ''}\n{more}")
         mount("--bind", f"/run/{name}", f"/etc/{name}")
@@ -62,18 +62,18 @@ def furnish(told: dict[str, Any]) -> None:
     for name, text in units.items():
         write(f"/etc/systemd/system/{name}", f"[Unit]\nDefaultDependencies=no\n{text}")
     write("/etc/systemd/system/user@.service", USER_MANAGER)
-    for path, text in told["files"].items():
+    for path, text in request["files"].items():
         write(path, text)
         if text.startswith("#!"):
             Path(path).chmod(0o755)
-    for path, target in told["links"].items():
+    for path, target in request["links"].items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).symlink_to(target)
-    for _, home in told["users"].values():
+    for _, home in request["users"].values():
         Path(home).mkdir(parents=True, exist_ok=True)
-    for path, uid in told["owners"].items():
+    for path, uid in request["owners"].items():
         subprocess.run(["chown", "-Rh", f"{uid}:{uid}", path], check=True)
-    for name in told["lingering"]:
+    for name in request["lingering"]:
         write(f"/var/lib/systemd/linger/{name}", "")
 
 
@@ -92,32 +92,32 @@ def wait_for(path: str) -> None:
         time.sleep(0.02)
 
 
-def ask(told: dict[str, Any]) -> dict[str, Any]:
+def ask(request: dict[str, Any]) -> dict[str, Any]:
     wait_for("/run/systemd/private")
     environment = {"PATH": "/opt/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     os.environ.clear()
     os.environ.update(environment)
-    for uid in told["running"]:
+    for uid in request["running"]:
         start_user(uid)
-    for command in told["first"]:
+    for command in request["first"]:
         subprocess.run(["bash", "-c", command], check=True, timeout=30, stdin=subprocess.DEVNULL)
-    sys.path.insert(0, told["repository"])
+    sys.path.insert(0, request["repository"])
     names: dict[str, Any] = {}
-    exec(told["code"], names)
+    exec(request["code"], names)
     return {"value": names["answer"]}
 
 
-def main(told: dict[str, Any]) -> None:
+def main(request: dict[str, Any]) -> None:
     machine = os.getpid()
-    furnish(told)
+    furnish(request)
     if os.fork() == 0:
         try:
-            answer = ask(told)
+            reply = ask(request)
         except BaseException:
-            answer = {"error": traceback.format_exc()}
-        new = told["said"] + ".new"
-        Path(new).write_text(json.dumps(answer), encoding="utf-8")
-        Path(new).rename(told["said"])
+            reply = {"error": traceback.format_exc()}
+        new = request["said"] + ".new"
+        Path(new).write_text(json.dumps(reply), encoding="utf-8")
+        Path(new).rename(request["said"])
         os.kill(machine, signal.SIGRTMIN + 14)  # systemd(1): exit at once
         os._exit(0)
     environment = {"container": "lxc", "SYSTEMD_UNIT_PATH": "/etc/systemd/system:/usr/local/lib/systemd/system"}

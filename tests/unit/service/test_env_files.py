@@ -115,18 +115,18 @@ class Root:
     def __init__(self, path: Path) -> None:
         self.path, self.env = path, path / ".env"
 
-    def run(self, name: str, told: Mapping[str, Any], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        words = [*entry_argv(name), json.dumps({"root": str(self.path), **told})]
+    def run(self, name: str, request: Mapping[str, Any], stdin: str = "") -> subprocess.CompletedProcess[str]:
+        words = [*entry_argv(name), json.dumps({"root": str(self.path), **request})]
         return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
 
-    def look(self, wanted: Mapping[str, str]) -> EnvState:
-        asked = self.run("service.env_state", {"names": sorted(wanted), "places": list(places(str(self.path)))}, KEY)
-        assert asked.returncode == 0, asked.stderr
-        assert not [value for value in (*wanted.values(), KEY) if value and value in asked.stdout + asked.stderr]
-        return TypeAdapter(EnvState).validate_python(json.loads(asked.stdout))
+    def look(self, desired: Mapping[str, str]) -> EnvState:
+        result = self.run("service.env_state", {"names": sorted(desired), "places": list(places(str(self.path)))}, KEY)
+        assert result.returncode == 0, result.stderr
+        assert not [value for value in (*desired.values(), KEY) if value and value in result.stdout + result.stderr]
+        return TypeAdapter(EnvState).validate_python(json.loads(result.stdout))
 
-    def set(self, wanted: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        return self.run("service.set_env", {"uid": ME.uid, "gid": ME.gid}, json.dumps(wanted))
+    def set(self, desired: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        return self.run("service.set_env", {"uid": ME.uid, "gid": ME.gid}, json.dumps(desired))
 
     def mode(self, name: str) -> str:
         return f"{(self.path / name).stat().st_mode & 0o7777:04o}"
@@ -205,8 +205,8 @@ def test_an_unwritable_value_is_never_shown(root: Root) -> None:
 def test_without_a_key_there_are_no_digests(tmp_path: Path, key: str) -> None:
     """They could be compared with those of guessed values."""
     (tmp_path / ".env").write_text("A=1\n")
-    said = Root(tmp_path).run("service.env_state", {"names": ["A"], "places": []}, key)
-    assert said.returncode != 0 and "digests" not in said.stdout
+    output = Root(tmp_path).run("service.env_state", {"names": ["A"], "places": []}, key)
+    assert output.returncode != 0 and "digests" not in output.stdout
 
 
 def test_the_key_of_a_run_is_its_own() -> None:

@@ -29,9 +29,9 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
     """Answers as systemd does of a unit that it has loaded, or has not."""
 
     def answers(before: str, after: str = "loaded", complaint: str = "") -> None:
-        def run(*words: str) -> subprocess.CompletedProcess[str]:
-            said = {"--property=LoadState,User": before, "--value": after}
-            return subprocess.CompletedProcess(words, 0, said.get((*words, "", "")[2], ""))
+        def run(*args: str) -> subprocess.CompletedProcess[str]:
+            output = {"--property=LoadState,User": before, "--value": after}
+            return subprocess.CompletedProcess(args, 0, output.get((*args, "", "")[2], ""))
 
         monkeypatch.setattr(install_units, "run", run)
         monkeypatch.setattr(install_units, "complaints", lambda *_files: [complaint] if complaint else [])
@@ -40,8 +40,8 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, path: Path, text: str = "new") -> None:
-    told = {"unit": UNIT, "user": "nanoclaw", "uid": 1000, "gid": 1000}
-    monkeypatch.setattr("sys.argv", ["service.install_units", json.dumps(told)])
+    request = {"unit": UNIT, "user": "nanoclaw", "uid": 1000, "gid": 1000}
+    monkeypatch.setattr("sys.argv", ["service.install_units", json.dumps(request)])
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({str(path): text})))
     install_units.main()
 

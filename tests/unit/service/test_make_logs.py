@@ -15,10 +15,10 @@ NAMES = ("nanoclaw.log", "nanoclaw.error.log")
 
 
 def make(root: Path, *steps: tuple[str, str], owner: int | None = A) -> subprocess.CompletedProcess[str]:
-    told = {"root": str(root), "steps": [[what, f"{root}/{path}"] for what, path in steps]}
+    request = {"root": str(root), "steps": [[what, f"{root}/{path}"] for what, path in steps]}
     ids = [owner, owner] if owner is not None else None
     return subprocess.run(
-        program_argv("service.make_logs", {**told, "owner": ids}), capture_output=True, text=True, timeout=60
+        program_argv("service.make_logs", {**request, "owner": ids}), capture_output=True, text=True, timeout=60
     )
 
 
@@ -40,9 +40,9 @@ def test_logs_are_made_once(root: Path, owner: int | None) -> None:
     for _ in range(2):
         assert make(root, *ALL, owner=owner).returncode == 0
         (root / "logs/nanoclaw.log").write_text("kept\n")
-    places = [root / "logs", *(root / "logs" / name for name in NAMES)]
-    assert [oct(place.stat().st_mode & 0o7777) for place in places] == ["0o755", "0o644", "0o644"]
-    assert {(place.stat().st_uid, place.stat().st_gid) for place in places} == {(owner or 0, owner or 0)}
+    paths = [root / "logs", *(root / "logs" / name for name in NAMES)]
+    assert [oct(place.stat().st_mode & 0o7777) for place in paths] == ["0o755", "0o644", "0o644"]
+    assert {(place.stat().st_uid, place.stat().st_gid) for place in paths} == {(owner or 0, owner or 0)}
     assert (root / "logs/nanoclaw.log").read_text() == "kept\n"
 
 

@@ -244,8 +244,8 @@ def asked(machine: Managed, folder: Path, *roots: str, before: str = "") -> dict
     for root in roots:
         machine.files.setdefault(f"{root}/store/messages.db", "")
         machine.files.setdefault(f"{root}/dist/index.js", SERVES)
-    answer: dict[str, Any] = machine.ask(f"ROOTS = {list(roots)!r}\n{before}\n{UNITS}", folder)
-    return answer
+    reply: dict[str, Any] = machine.ask(f"ROOTS = {list(roots)!r}\n{before}\n{UNITS}", folder)
+    return reply
 
 
 @pytest.fixture(scope="module")
@@ -276,11 +276,11 @@ def of_the_system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @needs_managers
 @pytest.mark.parametrize("name", SYSTEM_UNITS)
 def test_a_units_settings_are_what_systemd_makes_of_its_files(name: str, of_the_system: dict[str, Any]) -> None:
-    answer = of_the_system[f"/srv/{name}"]
-    (unit,) = answer["units"]
+    reply = of_the_system[f"/srv/{name}"]
+    (unit,) = reply["units"]
     expected = {"manager": "system", "active": "inactive", "reload": False, **SYSTEM_UNITS[name][1]}
     assert {key: unit[key] for key in expected} == expected
-    assert answer["unasked"] == []
+    assert reply["unasked"] == []
 
 
 HOME_UNITS = {
@@ -307,23 +307,23 @@ def test_a_user_unit_is_of_the_user_of_its_manager(tmp_path: Path) -> None:
     """Who owns the directory says nothing: andy's is root's here."""
     machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
     machine.first = (f"chown -R 0:0 /home/andy/{USER}",)
-    answer = asked(machine, tmp_path, *ROOTS)
-    seen = {root: [(one["manager"], one["uid"], one["home"]) for one in answer[root]["units"]] for root in ROOTS[:3]}
+    reply = asked(machine, tmp_path, *ROOTS)
+    seen = {root: [(one["manager"], one["uid"], one["home"]) for one in reply[root]["units"]] for root in ROOTS[:3]}
     assert seen == {
         ROOTS[0]: [("user", ANDY, "/home/andy/other")],
         ROOTS[1]: [("user", ANDY, "/home/andy")],
         ROOTS[2]: [("user", ANDY, "/home/andy")],
     }
-    assert [one["active"] for one in answer[ROOTS[0]]["units"]] == ["inactive"]
+    assert [one["active"] for one in reply[ROOTS[0]]["units"]] == ["inactive"]
 
 
 @needs_managers
 def test_a_user_that_may_not_write_v1_does_not_run_it_whatever_its_units_say(tmp_path: Path) -> None:
     machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
-    answer = asked(machine, tmp_path, ROOTS[0])[ROOTS[0]]
-    assert [one["uid"] for one in answer["units"]] == [ANDY]
-    assert answer["strangers"] == [f"/home/eve/{USER}/mine.service of uid {EVE}"]
-    assert answer["unasked"] == []
+    reply = asked(machine, tmp_path, ROOTS[0])[ROOTS[0]]
+    assert [one["uid"] for one in reply["units"]] == [ANDY]
+    assert reply["strangers"] == [f"/home/eve/{USER}/mine.service of uid {EVE}"]
+    assert reply["unasked"] == []
 
 
 SILENT = """
@@ -341,22 +341,22 @@ while True:
 def test_a_strangers_manager_that_does_not_answer_blocks_nothing_and_v1s_is_named(tmp_path: Path) -> None:
     """Anybody may put something else in the place of a manager's socket."""
     machine = Managed(files={**HOME_UNITS, "/run/silent.py": SILENT}, users=USERS, owners=OWNERS)
-    places = [f"/run/user/{uid}/systemd" for uid in (ANDY, EVE)]
+    paths = [f"/run/user/{uid}/systemd" for uid in (ANDY, EVE)]
     machine.first = tuple(
         f"mkdir -p {place}; python3 /run/silent.py {place}/private & sleep 0.5; chmod -R 777 /run/user"
-        for place in places
+        for place in paths
     )
-    answer = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.REPLY_TIMEOUT = 2")
-    assert answer[ROOTS[0]]["units"] == [] and answer[ROOTS[0]]["strangers"] == []
-    assert answer[ROOTS[0]]["unasked"] == [{"uid": ANDY, "why": "it does not answer in time"}]
+    reply = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.REPLY_TIMEOUT = 2")
+    assert reply[ROOTS[0]]["units"] == [] and reply[ROOTS[0]]["strangers"] == []
+    assert reply[ROOTS[0]]["unasked"] == [{"uid": ANDY, "why": "it does not answer in time"}]
 
 
 @needs_managers
 def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager_is_started(tmp_path: Path) -> None:
     machine = Managed(files=dict(HOME_UNITS), users=USERS, owners=OWNERS, lingering=("andy",))
     machine.links = {f"/home/andy/{USER}/default.target.wants/claw.service": "../claw.service"}
-    answer = asked(machine, tmp_path, *ROOTS)
-    seen = {root: [(one["uid"], one["active"], one["enabled"]) for one in answer[root]["units"]] for root in ROOTS}
+    reply = asked(machine, tmp_path, *ROOTS)
+    seen = {root: [(one["uid"], one["active"], one["enabled"]) for one in reply[root]["units"]] for root in ROOTS}
     assert seen == {
         ROOTS[0]: [(ANDY, "no manager", True)],
         ROOTS[1]: [(ANDY, "no manager", False)],
@@ -364,7 +364,7 @@ def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager
         ROOTS[3]: [(CORP, "no manager", False)],
         ROOTS[4]: [(ANDY, "no manager", False)],
     }
-    assert [one["uid"] for one in answer[ROOTS[0]]["unasked"]] == [ANDY], "one that lingers starts with the machine"
+    assert [one["uid"] for one in reply[ROOTS[0]]["unasked"]] == [ANDY], "one that lingers starts with the machine"
 
 
 @needs_managers
@@ -389,8 +389,8 @@ def test_a_unit_that_systemd_has_not_read_again_is_said_to_be_so(tmp_path: Path)
 @needs_managers
 def test_without_systemd_no_unit_is_not_none(tmp_path: Path) -> None:
     silent = "import files.pods.common.systemctl as s; s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
-    answer = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
-    assert (answer["units"], [one["uid"] for one in answer["unasked"]]) == ([], [None])
+    reply = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
+    assert (reply["units"], [one["uid"] for one in reply["unasked"]]) == ([], [None])
 
 
 @needs_managers
@@ -400,9 +400,9 @@ def test_on_a_machine_that_systemd_does_not_run_its_silence_is_no_doubt_and_file
     machine.users = USERS
     away = "import files.pods.common.systemctl as s, files.pods.service.root_units as r; r.BOOTED = '/nowhere'; "
     away += "s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
-    answer = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
-    assert answer["unasked"] == []
-    assert [(one["name"], one["uid"], one["active"]) for one in answer["units"]] == [("claw.service", ANDY, "unknown")]
+    reply = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
+    assert reply["unasked"] == []
+    assert [(one["name"], one["uid"], one["active"]) for one in reply["units"]] == [("claw.service", ANDY, "unknown")]
 
 
 @needs_managers

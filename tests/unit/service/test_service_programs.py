@@ -82,13 +82,13 @@ STATE = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", 
 def systemctl_of(properties: dict[str, dict[str, str]], version: str = "systemd 257") -> Callable[..., str]:
     """A `systemctl show` of units with these properties; of what is asked for alone, and a block each."""
 
-    def systemctl(*words: str) -> str:
-        if words == ("--version",):
+    def systemctl(*args: str) -> str:
+        if args == ("--version",):
             return version
-        assert words[0] == "show"
-        names = next(word for word in words if word.startswith("--property=")).removeprefix("--property=").split(",")
-        bare = "--value" in words
-        units = [properties.get(word, {}) for word in words[1:] if not word.startswith("--")]
+        assert args[0] == "show"
+        names = next(word for word in args if word.startswith("--property=")).removeprefix("--property=").split(",")
+        bare = "--value" in args
+        units = [properties.get(word, {}) for word in args[1:] if not word.startswith("--")]
         blocks = [[value if bare else f"{key}={value}" for key, value in it.items() if key in names] for it in units]
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -116,16 +116,16 @@ def test_a_unit_is_what_systemd_says_and_a_reload_is_due_where_any_unit_of_ours_
 def test_a_service_that_has_just_started_has_a_moment_to_answer(
     seconds: float | None, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float] = []
+    request: list[float] = []
 
     def serving(_unit: str, _root: str, _user: tuple[int, int], wait: float) -> dict[str, object]:
-        asked.append(wait)
+        request.append(wait)
         return {"answers": wait > 0, "why": "" if wait else "not yet", "seconds": seconds, "pause": 0}
 
     monkeypatch.setattr(host_service, "wait_until_serving", serving)
-    answer = host_service.answering(UNIT, "/srv/claw", (1000, 1000))
-    assert asked == (waits or [0])
-    assert answer == ({"answers": True, "why": ""} if len(waits) == 2 else {"answers": False, "why": "not yet"})
+    reply = host_service.answering(UNIT, "/srv/claw", (1000, 1000))
+    assert request == (waits or [0])
+    assert reply == ({"answers": True, "why": ""} if len(waits) == 2 else {"answers": False, "why": "not yet"})
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,8 @@ def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
         ["file", "/opt/nanoclaw/logs/nanoclaw.log"],
         ["file", "/opt/nanoclaw/logs/nanoclaw.error.log"],
     ]
-    told = {"gid": 1500, "uid": 1500, "unit": of.unit, "user": "nanoclaw"}
-    assert json.loads(units.removeprefix("service.install_units ").partition(" < ")[0]) == told
+    request = {"gid": 1500, "uid": 1500, "unit": of.unit, "user": "nanoclaw"}
+    assert json.loads(units.removeprefix("service.install_units ").partition(" < ")[0]) == request
     assert json.loads(rotation.split(" ", 1)[1].partition(" < ")[0])["validate"] == ["logrotate", "-d", "{}"]
     assert json.loads(start.split(" ", 1)[1])["restart"] is True
 

@@ -91,8 +91,8 @@ def test_plain_words_stay_plain() -> None:
 def test_the_unit_is_what_nanoclaws_own_setup_writes_for_root(tmp_path: Path) -> None:
     root = tmp_path / "nanoclaw"
     shutil.copytree(STANDIN / "setup", root / "setup")
-    told = os.environ | {"UNIT_DIR": str(tmp_path), "HOME": "/root"}
-    ran = subprocess.run([root / "setup" / "service.sh"], env=told, check=True, capture_output=True, text=True)
+    request = os.environ | {"UNIT_DIR": str(tmp_path), "HOME": "/root"}
+    ran = subprocess.run([root / "setup" / "service.sh"], env=request, check=True, capture_output=True, text=True)
     rooted = local_plan(**ROOT)
     of = replace(rooted, settings=rooted.settings.model_copy(update={"nanoclaw_root": str(root)}))
     assert ran.stdout.strip() == of.unit.removesuffix(".service")

@@ -58,13 +58,13 @@ class Machine:
         path.chmod(0o755)
 
     def says(self, pid: int, active: str = "active", invocation: str = "a1", seconds: float = 100) -> None:
-        begun = int((time.clock_gettime(time.CLOCK_MONOTONIC) - seconds) * 1e6)
+        start = int((time.clock_gettime(time.CLOCK_MONOTONIC) - seconds) * 1e6)
         lines = {
             "ActiveState": active,
             "SubState": "running",
             "MainPID": pid,
             "InvocationID": invocation,
-            "ExecMainStartTimestampMonotonic": begun,
+            "ExecMainStartTimestampMonotonic": start,
         }
         (self.fake / "shown").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
@@ -87,7 +87,7 @@ class Machine:
         return serving(UNIT, str(self.root), ME)
 
     def start(self, **more: Any) -> subprocess.CompletedProcess[str]:
-        told = {
+        request = {
             "unit": UNIT,
             "restart": True,
             "root": str(self.root),
@@ -99,7 +99,7 @@ class Machine:
             "install": "00000000",
             **more,
         }
-        words = [*entry_argv("service.start"), json.dumps(told)]
+        words = [*entry_argv("service.start"), json.dumps(request)]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
@@ -271,7 +271,7 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     stamp.write_text(json.dumps({"commit": head}))
     started.write_text(subprocess.run(["sha256sum", str(stamp)], capture_output=True, text=True).stdout)
     machine.says(machine.listens())
-    told = {
+    request = {
         "unit": UNIT,
         "root": str(machine.root),
         "user": "no-such-user",
@@ -284,10 +284,10 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     }
 
     def look() -> dict[str, Any]:
-        words = [*entry_argv("service.serving_state"), json.dumps(told)]
+        words = [*entry_argv("service.serving_state"), json.dumps(request)]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        content: dict[str, Any] = json.loads(done.stdout)
+        return content
 
     good = {"answers": True, "why": "", "said": [], "outdated": [], "commit": head, "built": head, "health": None}
     assert look() == good

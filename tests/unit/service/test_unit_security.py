@@ -31,9 +31,9 @@ def exposure(folder: Path, unit: str, files: dict[str, str]) -> float:
         path.write_text(text)
     words = ["systemd-analyze", "security", "--offline=true", f"--root={folder}", "--no-pager", unit]
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
-    found = re.search(rf"Overall exposure level for {re.escape(unit)}: (\d+\.\d+)", done.stdout)
-    assert found, done.stdout + done.stderr
-    return float(found[1])
+    match = re.search(rf"Overall exposure level for {re.escape(unit)}: (\d+\.\d+)", done.stdout)
+    assert match, done.stdout + done.stderr
+    return float(match[1])
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_a_log_that_is_a_pipe_does_not_hold_the_service_up(logs: Path) -> None:
 
 @needs_root
 def test_a_log_is_opened_with_the_services_own_rights(logs: Path) -> None:
-    for above in (logs, *logs.parents):
-        if above == logs or above.name.startswith(("test_", "pytest-", "popen-")):
-            above.chmod(0o755)
+    for parent in (logs, *logs.parents):
+        if parent == logs or parent.name.startswith(("test_", "pytest-", "popen-")):
+            parent.chmod(0o755)
     os.chown(logs, A, A)
     (logs / "nanoclaw.log").write_text("root's\n")
     (logs / "nanoclaw.log").chmod(0o600)

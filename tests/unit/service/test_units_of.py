@@ -24,10 +24,10 @@ def test_a_masked_service_counts_while_it_runs(
 ) -> None:
     """It was masked after its start: nothing starts it again, and it serves."""
     unit = {"Id": "claw.service", "LoadState": load, "ActiveState": active, "User": ""}
-    asked: list[Any] = []
+    request: list[Any] = []
 
     def may_run(shown: dict[str, str], root: str, home: str | None) -> bool:
-        asked.append((shown, root, home))
+        request.append((shown, root, home))
         return True
 
     monkeypatch.setattr(root_units, "service_names", lambda _manager: ["claw.service"])
@@ -38,4 +38,4 @@ def test_a_masked_service_counts_while_it_runs(
     for manager, home in ((None, "/home/0"), (1000, "/home/1000")):
         found = root_units.units_of(manager, "/srv/claw")
         assert found == ([{"manager": manager, "name": "claw.service"}] if counts else [])
-        assert asked[-1:] == ([(unit, "/srv/claw", home)] if counts else [])
+        assert request[-1:] == ([(unit, "/srv/claw", home)] if counts else [])

@@ -31,7 +31,7 @@ class Host:
 
     def run(self, name: str, **more: Any) -> subprocess.CompletedProcess[str]:
         me = pwd.getpwuid(os.getuid())
-        told = {
+        request = {
             "root": str(self.root),
             "user": me.pw_name,
             "uid": me.pw_uid,
@@ -43,17 +43,17 @@ class Host:
             "peek": False,
             **more,
         }
-        words = [*entry_argv(name), json.dumps(request_fields(name, told))]
+        words = [*entry_argv(name), json.dumps(request_fields(name, request))]
         return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
     def look(
         self, ref: str, repository: str | None = None, *, peek: bool = False, onecli: str | None = None
     ) -> CheckoutState:
-        asked = self.run(
+        result = self.run(
             "source.checkout", repository=repository or str(self.repository), ref=ref, peek=peek, onecli=onecli
         )
-        assert asked.returncode == 0, asked.stderr
-        return TypeAdapter(CheckoutState).validate_python(json.loads(asked.stdout.splitlines()[-1]))
+        assert result.returncode == 0, result.stderr
+        return TypeAdapter(CheckoutState).validate_python(json.loads(result.stdout.splitlines()[-1]))
 
     def fetch(self, ref: str) -> subprocess.CompletedProcess[str]:
         return self.run("source.fetch", repository=str(self.repository), ref=ref, mounts=[], fetch=True)
@@ -65,9 +65,9 @@ class Host:
         for done in (self.fetch(ref), self.move(ref, stash)):
             assert done.returncode == 0, done.stderr
 
-    def git(self, *words: str) -> str:
+    def git(self, *args: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(self.root), *words], check=True, capture_output=True, text=True
+            ["git", "-C", str(self.root), *args], check=True, capture_output=True, text=True
         ).stdout.rstrip()
 
     def release(self, tag: str, files: dict[str, str | None]) -> None:

@@ -176,15 +176,15 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ask(machine: Path, change: Change | None = None) -> subprocess.CompletedProcess[str]:
-    told = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
-    words = [json.dumps({**told, "record": str(machine / "record")})]
+    request = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
+    words = [json.dumps({**request, "record": str(machine / "record")})]
     return subprocess.run([*entry_argv("source.agent_image", change), *words], capture_output=True, text=True)
 
 
 def look(machine: Path) -> ImageState:
-    asked = ask(machine)
-    assert asked.returncode == 0, asked.stderr
-    return TypeAdapter(ImageState).validate_python(json.loads(asked.stdout))
+    request = ask(machine)
+    assert request.returncode == 0, request.stderr
+    return TypeAdapter(ImageState).validate_python(json.loads(request.stdout))
 
 
 def test_podman_under_dockers_name_is_not_docker(machine: Path) -> None:
@@ -255,21 +255,21 @@ def test_a_look_writes_nothing_in_the_repository(machine: Path) -> None:
 @needs_root
 def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine: Path) -> None:
     """A look comes before the hand-over: the checkout that root is to have may still be somebody else's."""
-    root, evil, told = machine / "root", machine / "evil", machine / "told"
-    for above in (machine, *machine.parents):
-        if above.name.startswith(("test_", "pytest-", "popen-")):
-            above.chmod(0o755)
-    evil.write_text(f"#!/bin/sh\nid -u >> {told}\nexec cat\n")
+    root, evil, request = machine / "root", machine / "evil", machine / "told"
+    for parent in (machine, *machine.parents):
+        if parent.name.startswith(("test_", "pytest-", "popen-")):
+            parent.chmod(0o755)
+    evil.write_text(f"#!/bin/sh\nid -u >> {request}\nexec cat\n")
     evil.chmod(0o755)
-    told.touch()
-    told.chmod(0o666)
+    request.touch()
+    request.chmod(0o666)
     (root / ".git/info/attributes").write_text("Dockerfile filter=evil\n")
     for name in ("core.fsmonitor", "filter.evil.clean"):
         subprocess.run(["git", "-C", str(root), "config", name, str(evil)], check=True)
     (root / "container/Dockerfile").write_text("FROM scratch\nUSER node\n")
     subprocess.run(["chown", "-R", f"{A}:{A}", str(root)], check=True)
     assert "+" in look(machine).tree
-    assert set(told.read_text().split()) == {str(A)}
+    assert set(request.read_text().split()) == {str(A)}
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -277,7 +277,7 @@ def test_the_image_is_built_by_the_checkouts_own_script_and_ends_as_that_does(ma
     root = machine / "root"
     (root / "container/build.sh").write_text(f"pwd; echo building; exit {status}\n")
     me = pwd.getpwuid(os.getuid())
-    told = {"root": str(root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "lock": f"{machine}/lock"}
-    words = program_argv("source.build_image", told)
+    request = {"root": str(root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "lock": f"{machine}/lock"}
+    words = program_argv("source.build_image", request)
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (status, f"{root}\nbuilding\n"), done.stderr

@@ -77,8 +77,8 @@ def compiled(calls: Path) -> int:
 
 
 def note(host: Host) -> dict[str, object]:
-    found: dict[str, object] = json.loads((host.root / STAMP).read_text())
-    return found
+    content: dict[str, object] = json.loads((host.root / STAMP).read_text())
+    return content
 
 
 def test_a_build_notes_what_it_was_built_from_and_compiles_once(checked_out: Host, calls: Path) -> None:
@@ -153,18 +153,18 @@ def test_a_build_without_headers_names_cause_and_way_out(checked_out: Host, monk
     monkeypatch.setenv("HOME", "/home/nanoclaw")
     with pytest.raises(SystemExit) as failure:
         build(checked_out)
-    said = str(failure.value.code)
-    assert "FetchError: request to https://nodejs.org/download failed" in said
-    assert "nodedir=/usr to /home/nanoclaw/.npmrc" in said and "/etc/npmrc" in said
-    assert "Progress" not in said and "at ClientRequest" not in said and "ELIFECYCLE" not in said
+    output = str(failure.value.code)
+    assert "FetchError: request to https://nodejs.org/download failed" in output
+    assert "nodedir=/usr to /home/nanoclaw/.npmrc" in output and "/etc/npmrc" in output
+    assert "Progress" not in output and "at ClientRequest" not in output and "ELIFECYCLE" not in output
 
 
 def test_another_failure_names_its_cause_alone(checked_out: Host) -> None:
     (checked_out.root / "src/config.js").write_text("import { x } from 'pino';\n")
     with pytest.raises(SystemExit) as failure:
         build(checked_out)
-    said = str(failure.value.code)
-    assert said.endswith(
+    output = str(failure.value.code)
+    assert output.endswith(
         "src/config.js(1,1): error TS2307: Cannot find module 'pino' or its corresponding type declarations."
     )
     assert not (checked_out.root / STAMP).exists()
@@ -200,9 +200,9 @@ def test_a_node_that_hangs_does_not_load_a_module(tmp_path: Path, monkeypatch: p
     (tmp_path / "node").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(build_source, "LOAD_SECONDS", 0.5)
-    begun = time.monotonic()
+    start = time.monotonic()
     assert not build_source.loads(str(tmp_path))
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - start < 15
 
 
 def test_the_program_builds_as_the_host_user_with_the_path_of_its_service(checked_out: Host) -> None:

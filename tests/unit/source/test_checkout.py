@@ -126,10 +126,10 @@ def test_the_second_run_does_nothing(run: Run) -> None:
 
 def test_the_first_run_fetches_then_writes(run: Run) -> None:
     fetch, move = run(operations.checkout, [BARE, replace(BARE, wanted="a" * 40)])
-    program, told = fetch.split(" ", 1)
+    program, request = fetch.split(" ", 1)
     assert program == "source.fetch"
-    assert json.loads(told)["fetch"] is True
-    assert json.loads(told)["mounts"] == ["/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"]
+    assert json.loads(request)["fetch"] is True
+    assert json.loads(request)["mounts"] == ["/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"]
     assert move.startswith("source.switch_commit ")
     assert json.loads(move.split(" ", 1)[1])["stash"] is None
 

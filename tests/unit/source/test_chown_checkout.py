@@ -103,10 +103,10 @@ def test_nothing_is_made_or_chowned_behind_a_link_of_the_old_owner(folder: Path,
 def plant(host: Host) -> Path:
     """Has the old owner's configuration and hooks start a program; returns where that says as whom it runs."""
     chown(host.root, 0)
-    told, evil = host.root.parent / "told", host.root.parent / "evil"
-    told.mkdir()
-    told.chmod(0o777)
-    evil.write_text(f"#!/bin/sh\nid -u >> {told}/uids\nexit 1\n")
+    request, evil = host.root.parent / "told", host.root.parent / "evil"
+    request.mkdir()
+    request.chmod(0o777)
+    evil.write_text(f"#!/bin/sh\nid -u >> {request}/uids\nexit 1\n")
     evil.chmod(0o755)
     blob = host.git("rev-parse", "HEAD:groups/main/CLAUDE.md")
     for name, value in {
@@ -127,7 +127,7 @@ def plant(host: Host) -> Path:
     chown(host.root, BEFORE)
     loose = host.root / f".git/objects/{blob[:2]}/{blob[2:]}"
     loose.unlink(missing_ok=True)
-    return told / "uids"
+    return request / "uids"
 
 
 def test_what_the_old_owner_configured_is_never_run_as_root(host: Host) -> None:
@@ -160,11 +160,11 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
     log.chmod(0o666)
     (place / "git").write_text(LOGGER.replace("LOG", str(log)))
     (place / "git").chmod(0o755)
-    told = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
-    told |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
+    request = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
+    request |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
     words = program_argv(
         name,
-        request_fields(name, {**told, **more}),
+        request_fields(name, {**request, **more}),
         lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text),
     )
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)

@@ -70,12 +70,12 @@ def test_killed_between_any_two_commands_it_comes_right(host: Host, last: int, m
             (host.root / "groups/main/CLAUDE.md").write_text("composed\n")
         count = 0
 
-        def counted(tree: Tree, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        def counted(tree: Tree, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
             nonlocal count
             count += 1
             if count > last:
                 raise Killed
-            return run(tree, *words, **more)
+            return run(tree, *args, **more)
 
         monkeypatch.setattr(Tree, "run", counted)
         with contextlib.suppress(Killed):

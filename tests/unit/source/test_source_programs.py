@@ -148,14 +148,14 @@ def test_a_checkout_of_another_user_is_given_to_the_host_user(
         systemctl = Path(folder) / "bin/systemctl"
         systemctl.parent.mkdir()
         pid, data = service.pid if service else 0, f"{folder}/root/data"
-        answer = f'[ "$1" = stop ] && stat -c %u {data} >> {calls} || echo {pid}'
-        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{answer}\n')
+        reply = f'[ "$1" = stop ] && stat -c %u {data} >> {calls} || echo {pid}'
+        systemctl.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{reply}\n')
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
         make_repository(Path(folder) / "remote.git")
         _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
-        asked = "show --property=MainPID --value n.service"
-        assert calls.read_text().splitlines() == [asked, *(["stop n.service", "0"] if stopped else [])]
+        request = "show --property=MainPID --value n.service"
+        assert calls.read_text().splitlines() == [request, *(["stop n.service", "0"] if stopped else [])]
 
 
 def _check_giving(host: Host) -> None:
@@ -167,13 +167,13 @@ def _check_giving(host: Host) -> None:
     (host.root.parent / "store").hardlink_to(several)
     foreign.write_text("")
     os.chown(foreign, 33, 33)
-    told = {"user": "no-such-user", "uid": 4242, "gid": 4243}
+    request = {"user": "no-such-user", "uid": 4242, "gid": 4243}
     nowhere = str(host.root.with_name("nowhere.git"))
-    done = host.run("source.fetch", **told, repository=nowhere, ref=NEW, mounts=[], fetch=True)
+    done = host.run("source.fetch", **request, repository=nowhere, ref=NEW, mounts=[], fetch=True)
     assert "nothing was stopped" in done.stderr, done.stderr
     assert host.root.stat().st_uid == os.getuid()
     more = {"repository": str(host.repository), "ref": OLD, "mounts": [], "fetch": False}
-    done = host.run("source.fetch", **told, **more)
+    done = host.run("source.fetch", **request, **more)
     assert done.returncode == 0, done.stderr
     owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
     assert {owners.pop(path) for path in (several, foreign)} == {0, 33}

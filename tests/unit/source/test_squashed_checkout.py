@@ -45,9 +45,9 @@ class Squashed(Host):
 
     def run(self, name: str, **more: Any) -> subprocess.CompletedProcess[str]:
         told = {"root": str(self.root), "user": "root", "uid": 0, "gid": 0, "lock": str(self.lock), "gives": False}
-        asked = json.dumps({**told, "unit": "n.service", **more})
+        request = json.dumps({**told, "unit": "n.service", **more})
         return subprocess.run(
-            [*entry_argv(name, ON_NFS), asked], capture_output=True, text=True, timeout=120, env=self.environment
+            [*entry_argv(name, ON_NFS), request], capture_output=True, text=True, timeout=120, env=self.environment
         )
 
     @property
@@ -181,9 +181,9 @@ def test_the_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
     docker.parent.mkdir()
     docker.write_text("#!/bin/sh\nexit 1\n")
     docker.chmod(0o755)
-    told = {"image": "agent", "root": str(squashed.root), "uid": 0, "gid": 0, "record": "/nonexistent"}
+    request = {"image": "agent", "root": str(squashed.root), "uid": 0, "gid": 0, "record": "/nonexistent"}
     path = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
-    words = [*entry_argv("source.agent_image", ON_NFS), json.dumps(told)]
+    words = [*entry_argv("source.agent_image", ON_NFS), json.dumps(request)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=squashed.environment | path)
     assert "+" in json.loads(done.stdout)["tree"], done.stderr
     only_the_owner(squashed)

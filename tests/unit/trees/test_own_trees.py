@@ -200,8 +200,8 @@ def test_names_of_all_trees_share_one_limit(tree: Path) -> None:
         (tree / name).mkdir()
         for _ in range(900):
             (tree / name / os.urandom(16).hex()).touch()
-    places = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
-    request = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in places]}
+    paths = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
+    request = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in paths]}
     argv = [*entry_argv("trees.main"), json.dumps(request)]
     reports = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["trees"]
     assert [len(unpack_names(report["names"])) if report["names"] else None for report in reports] == [901, None]
@@ -256,8 +256,8 @@ def test_find_and_walk_agree(tree: Path, names: list[str], anchor: str | None) -
     deep = tree / "ag" / "sess" / "a" / "b"
     deep.mkdir(parents=True)
     for name in names:
-        for place in (tree, tree / "ag", deep):
-            make_strange(name, place / name)
+        for path in (tree, tree / "ag", deep):
+            make_strange(name, path / name)
     scan = run_trees(tree, anchor=anchor)
     walked = run_trees(tree, apply=True)
     assert (scan["counts"], scan["entries"]) == (walked["counts"], walked["entries"])

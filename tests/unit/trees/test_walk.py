@@ -380,5 +380,5 @@ def test_scan_for_chown_lists_a_session_after_its_content(tree: Path, monkeypatc
         os.close(root)
     assert {"ag/sess/inbox/msg/note", "ag/sess/outbox/file"} <= {*names}
     for name in names:
-        above = name.rpartition("/")[0]
-        assert above not in names or names.index(name) < names.index(above)
+        parent = name.rpartition("/")[0]
+        assert parent not in names or names.index(name) < names.index(parent)
