@@ -12,6 +12,7 @@ from typing import Any
 
 from pyinfra.api.command import QuoteString, StringCommand
 
+from files.pods.common.protocol import Request
 from tasks.bundle import boot_argv, boot_input
 
 
@@ -46,6 +47,14 @@ def run_program(
     program, *words = boot_argv(entry)
     stdin = Unseen([boot_input(entry, request, payload, mark=mark, more=more)])
     return StringCommand(program, *map(QuoteString, words), _stdin=stdin)
+
+
+def run_request(request: Request, payload: str = "") -> StringCommand:
+    """Runs the entry of a request on the machine.
+
+    + payload: what the entry itself reads from its standard input
+    """
+    return run_program(request.entry, request.document(), payload)
 
 
 class Unseen(list[str]):

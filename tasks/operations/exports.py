@@ -10,7 +10,8 @@ from pyinfra import host, inventory
 from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, write_file
+from files.pods.nfs.protocol import ExportChangeRequest
+from tasks.command import argv, run_request, write_file
 from tasks.facts import Exports
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
@@ -144,4 +145,4 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
         "wanted": table_entries(plan.exports),
         "unset": [list(key) for key in removed_exports(plan, current)],
     }
-    yield run_program("nfs.exports", {"change": DROPIN}, json.dumps(change))
+    yield run_request(ExportChangeRequest(DROPIN), json.dumps(change))

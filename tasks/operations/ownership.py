@@ -8,7 +8,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.trees.protocol import TreesRequest
-from tasks.command import run_program
+from tasks.command import run_request
 from tasks.facts import TreeOwners
 from tasks.model.ownership.trees import Tree, differing_entries, endless, obstacle, remarks, trees_request
 from tasks.operations.base import Commands, look, pods_operation
@@ -59,4 +59,4 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
         host.noop(f"{differing} of {number} entries differ" if differing else f"all of {number} entries are right")
         return
     request = TreesRequest(apply=True, trees=[tree.request(report.names) for tree, report in pairs])
-    yield run_program(request.entry, request.document())
+    yield run_request(request)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -62,6 +64,26 @@ def test_the_machine_reads_the_request_that_the_controller_writes(kind: type[Req
 def test_a_request_is_of_an_entry(kind: type[Request]) -> None:
     assert entry_file(kind.entry).exists()
     assert kind.__module__ == f"files.pods.{kind.entry.rpartition('.')[0]}.protocol"
+
+
+def imported(path: Path) -> set[str]:
+    """The names that a file imports from modules of requests."""
+    nodes = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom))
+    return {name.name for node in nodes if (node.module or "").endswith(".protocol") for name in node.names}
+
+
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
+def test_both_sides_import_a_request(kind: type[Request]) -> None:
+    assert {kind.__name__, "read_request"} <= imported(entry_file(kind.entry))
+    assert [path for path in (PODS.parents[1] / "tasks").rglob("*.py") if kind.__name__ in imported(path)]
+
+
+@pytest.mark.parametrize("path", sorted(PODS.rglob("protocol.py")), ids=str)
+def test_python_3_9_can_evaluate_the_annotations_of_requests(path: Path) -> None:
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    fields = [node.annotation for it in classes for node in ast.walk(it) if isinstance(node, ast.AnnAssign)]
+    assert not [ast.unparse(it) for it in fields if any(isinstance(node, ast.BitOr) for node in ast.walk(it))]
 
 
 def test_there_are_requests() -> None:

@@ -189,7 +189,7 @@ def test_a_host_that_is_staged_needs_no_more_space_for_its_copies(
 
     monkeypatch.setattr(migration, "plan_migration", planned)
     journal: Any = SimpleNamespace(v1=PATH, chats=chats_digest(INSTALL), state=state, aside=False)
-    look(monkeypatch, fleet(oslo={}), {"oslo": (replace(NEW, journal=journal), found())})
+    look(monkeypatch, with_v1(oslo={}), {"oslo": (replace(NEW, journal=journal), found())})
     assert seen == [state == "staged"]
 
 
