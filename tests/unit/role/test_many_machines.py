@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -100,8 +100,8 @@ def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, m
     fleet = planned(oslo={"nanoclaw_root": "/pods/n"}, bergen={}, local={})
     asked: dict[str, dict[str, Any]] = {}
 
-    def ask(member: Any, fact: Any, request: dict[str, Any], **more: Any) -> ServerObservation | None:
-        asked[member.name] = {**request, **more}
+    def ask(member: Any, fact: Any, request: Any, **more: Any) -> ServerObservation | None:
+        asked[member.name] = {**asdict(request), **more}
         return SEEN if member.name == "oslo" else None
 
     lines: list[str] = []
@@ -119,8 +119,8 @@ def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, m
         "version": "4.2",
         "transport": "tcp",
         "places": ["n/data/v2-sessions", "n/groups", "."],
-        "host": [0, 0],
-        "agent": [1000, 1000],
+        "host": (0, 0),
+        "agent": (1000, 1000),
         "seconds": 20,
         "timeout": 60,
     }
@@ -163,7 +163,9 @@ def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
     fleet = planned(oslo={}, bergen={"nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True})
     asked: dict[str, dict[str, Any]] = {}
     monkeypatch.setattr(
-        adoption, "ask_machine", lambda member, _fact, request, **more: asked.update({member.name: {**request, **more}})
+        adoption,
+        "ask_machine",
+        lambda member, _fact, request, **more: asked.update({member.name: {**asdict(request), **more}}),
     )
     members: Any = [OSLO, BERGEN, Member("nfs1", SERVERS)]
     (problem,) = adoption.look_at_v2(fleet, members, SETTINGS)
