@@ -1,4 +1,4 @@
-"""The host user as a machine knows it, what stands in its way, and who can log in: for programs that import it."""
+"""Accounts of a machine: the host user, ids that are free, and who can log in."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ def ran(*args: str, **who: Any) -> tuple[int | None, str]:
 
 
 def by(lookup: Any, key: Any) -> Any:
+    """Call a lookup of passwd or group; return None if there is no entry."""
     try:
         return lookup(key)
     except KeyError:

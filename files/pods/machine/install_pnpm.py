@@ -19,6 +19,7 @@ INSTALL = ("install", "--global", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def run_npm(*args: str) -> None:
+    """Run npm; exit with its output if it fails."""
     done = subprocess.run(
         ["npm", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, cwd="/"
     )

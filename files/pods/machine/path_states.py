@@ -1,4 +1,4 @@
-"""What lies at places that host data names, and which machine this is: for programs that import it. Changes nothing."""
+"""State of paths that host data names, and the identity of this machine. Changes nothing."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -
 
 
 def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:
+    """Return real path and first names of a directory; None if it may block."""
     real = real_path(path, table)
     if real is None:
         return None

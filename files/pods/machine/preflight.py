@@ -1,6 +1,6 @@
-"""What a machine is, before anything is done to it. Changes nothing and never looks into an NFS mount.
+"""Facts about a machine before any change. Changes nothing and never accesses an NFS mount.
 
-`enter` asks whether the host user can enter what lies above a path.
+`enter` asks whether the host user can enter the parent directories of a path.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ request = read_request(PreflightRequest)
 
 
 def seen(mount: Mount) -> dict[str, Any]:
+    """Return a mount as the reply describes it."""
     addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
     return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
 
 
 def os_release() -> dict[str, str]:
+    """Return the values of os-release(5)."""
     text = read_text_or_none("/etc/os-release") or read_text_or_none("/usr/lib/os-release") or ""
     pairs = (line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     return {key: value.strip("\"'") for key, value in pairs}
@@ -49,6 +51,7 @@ def beneath(path: str, mounted: list[Mount]) -> list[str] | None:
 
 
 def free(path: str, mounted: list[Mount]) -> int | None:
+    """Return free bytes of the file system that holds a path; None if it may block."""
     while True:
         if may_hang(path, mounted):
             return None

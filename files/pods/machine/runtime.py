@@ -28,6 +28,7 @@ ASKED = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
 
 
 def output(*args: str) -> str:
+    """Return the output of a command; empty if it cannot run or is late."""
     try:
         result = subprocess.run(
             args,
@@ -60,6 +61,7 @@ def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
 
 
 def node(path: str | None, said: str) -> dict[str, Any] | None:
+    """Return path and major version of Node, or None."""
     version = re.match(r"v([0-9]{1,4})\.", said, re.ASCII)
     return {"path": path, "major": int(version[1])} if path and version else None
 
@@ -76,6 +78,7 @@ def candidates() -> dict[str, str]:
 
 
 def docker_io() -> bool:
+    """Return whether Debian's docker.io is installed."""
     return output("dpkg-query", "--show", "--showformat=${db:Status-Status}", "docker.io") == "installed"
 
 
@@ -86,10 +89,12 @@ def docker_runs() -> bool:
 
 
 def engine() -> bool:
+    """Return whether a Docker engine is installed."""
     return shutil.which("dockerd", path=HOST_PATH) is not None or os.path.exists("/snap/bin/docker")
 
 
 def look(user: str, uid: int, gid: int) -> dict[str, Any]:
+    """Return what NanoClaw needs of this machine and what is installed."""
     programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
     found = theirs(user, uid, gid)

@@ -54,6 +54,7 @@ def packets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def new_length(data: bytes, offset: int) -> tuple[int, int]:
+    """Parse the length of a packet in the new format."""
     head = data[offset : offset + 1]
     if not head or 224 <= head[0] < 255:
         raise ValueError("a packet has no length")

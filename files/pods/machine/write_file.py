@@ -17,6 +17,8 @@ from files.pods.common.atomic_write import replace
 
 
 def write(path: str, mode: str, uid: int, gid: int, validate: list[str], content: bytes) -> None:
+    """Write the file, after `validate` has accepted it."""
+
     def check(new: str) -> None:
         words = [new if word == "{}" else word for word in validate]
         checked = subprocess.run(words, capture_output=True, text=True, timeout=60)

@@ -1,16 +1,16 @@
-"""Mounts, remounts or mounts again what mount units describe; stops those who use it before, starts them after.
+"""Mounts, remounts or cycles mount units; stops the users of a mount before, and starts them after.
 
-Argument: {"cycle": bool, "mounts": [{"unit", "path"}…] (in the order of mounting), "start": [unit…],
-"remount": [argv…], "server": {"address", "port", "path"} or null, "service": unit, "install": slug, "lazy": bool}.
+Argument: {"cycle": bool, "mounts": [{"unit", "path"}…] (in mount order), "start": [unit…], "remount": [argv…],
+"server": {"address", "port", "path"} or null, "service": unit, "install": slug, "lazy": bool}.
 
-Without `cycle` it runs `remount` and starts the units of `start`. With it, it stops the service and the agents of
-this install (never a gateway), unmounts every one of `mounts` (with `lazy`, by force where it must be), starts the
-units of `start` and every unit that was mounted before, and the service if it ran.
+Without `cycle` it runs `remount` and starts the units of `start`. With it, it stops the service and the agents of this
+install (never a gateway) and unmounts all of `mounts`, by force with `lazy`. Then it starts the units of `start`, every
+unit that was mounted before, and the service if it ran.
 
-Everything is bounded in time, each command and all together: WORK for what is asked, RECOVERY for putting back what
-was there after a failure; that is less than the operation waits for it (tasks/mounts.py). Answer: {"stopped": [name…],
-"started": [name…]}. On failure the reason is the last line of standard error; what was mounted is mounted again where
-that is possible, and the service runs then.
+Each command has a deadline, and so has the whole: WORK_TIMEOUT for the request, RECOVERY_TIMEOUT to restore the earlier
+state after a failure. Both together are less than the operation's own timeout (tasks/mounts.py). Reply: {"stopped":
+[name…], "started": [name…]}. On failure the last line of standard error is the reason. Then what was mounted is mounted
+again if possible, and the service runs.
 """
 
 from __future__ import annotations
@@ -42,18 +42,22 @@ REASONS = (
 )
 
 
-WORK, RECOVERY = 600, 240  # seconds
-PATIENCE = 120
+WORK_TIMEOUT, RECOVERY_TIMEOUT = 600, 240  # seconds
+BUSY_TIMEOUT = 120
 """Seconds that what still uses a mount has to end by itself: more than the grace period of a server that was just
 started again, for which it grants no lock (nfsd(7), 90 s by default)."""
 
 
 class FailedError(Exception):
+    """A step failed; the text says why."""
+
     pass
 
 
 class Clock:
-    end = time.monotonic() + WORK
+    """The deadline of the whole run (monotonic clock)."""
+
+    end = time.monotonic() + WORK_TIMEOUT
 
 
 def run(argv: list[str], seconds: float) -> tuple[int, str]:
@@ -70,18 +74,21 @@ def run(argv: list[str], seconds: float) -> tuple[int, str]:
         return 124, f"{argv[0]} did not end within {seconds:.0f} s"
 
 
-def must(argv: list[str], seconds: float) -> str:
+def run_checked(argv: list[str], seconds: float) -> str:
+    """Run a command and return its output. Raises FailedError."""
     status, output = run(argv, seconds)
     if status != 0:
         raise FailedError(f"{' '.join(argv)}: {output or f'status {status}'}")
     return output
 
 
-def mounted(path: str) -> bool:
+def is_mounted(path: str) -> bool:
+    """Return whether something is mounted at a path."""
     return any(mount.point == path for mount in mount_table())
 
 
-def listening(address: str, port: int) -> None:
+def check_port(address: str, port: int) -> None:
+    """Connect to the server's port. Raises FailedError."""
     try:
         socket.create_connection((address, port), timeout=10).close()
     except OSError as error:
@@ -90,15 +97,15 @@ def listening(address: str, port: int) -> None:
 
 
 def target_of(link: str) -> str:
-    """Where a link leads; empty where it is gone: a process closes files while it is looked at."""
+    """Return the target of a link, or an empty string if it is gone: a process may close files meanwhile."""
     try:
         return os.readlink(link)
     except OSError:
         return ""
 
 
-def holders(path: str) -> str:
-    """Processes that have something open below a path. Reading links in /proc asks no server."""
+def processes_below(path: str) -> str:
+    """Return the processes with open files below a path. Links in /proc cause no request to the server."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -115,6 +122,7 @@ def holders(path: str) -> str:
 
 
 def start(unit: str, server: dict[str, Any] | None) -> None:
+    """Start a mount unit. Raises FailedError with the reason from mount(8)."""
     began = int(time.time())
     run(["systemctl", "reset-failed", unit], 30)
     status, output = run(["systemctl", "start", unit], 150)
@@ -129,41 +137,43 @@ def start(unit: str, server: dict[str, Any] | None) -> None:
 
 
 def unmount(unit: str, path: str, lazy: bool) -> None:
+    """Stop a mount unit, and wait until nothing uses the mount. Raises FailedError."""
     said = run(["systemctl", "stop", unit], 40)[1]
     # The service's KillMode leaves its children to end by themselves, as it has to for agents.
     begun, is_reported = time.monotonic(), False
-    while mounted(path):
+    while is_mounted(path):
         said = run(["umount", path], 40)[1] or said
         waited = time.monotonic() - begun
-        if "busy" not in said or waited > PATIENCE:
+        if "busy" not in said or waited > BUSY_TIMEOUT:
             break
         if waited > 5 and not is_reported:
-            print(f"waiting up to {PATIENCE} s for what uses {path}: {holders(path)}", flush=True)
+            print(f"waiting up to {BUSY_TIMEOUT} s for what uses {path}: {processes_below(path)}", flush=True)
             is_reported = True
         time.sleep(0.5)
     for option in ("-f", "-l") if lazy else ():
-        if mounted(path):
+        if is_mounted(path):
             said = run(["umount", option, path], 40)[1] or said
-    if mounted(path):
-        raise FailedError(f"{path} cannot be unmounted: {said}; processes that use it: {holders(path)}")
+    if is_mounted(path):
+        raise FailedError(f"{path} cannot be unmounted: {said}; processes that use it: {processes_below(path)}")
 
 
 def stop_users(service: str, install: str, stopped: list[str]) -> None:
-    """Adds to `stopped` as it goes, for what is stopped must start again where this fails."""
+    """Stop the service and its agents; append each to `stopped`, which must start again after a failure."""
     if run(["systemctl", "is-active", "--quiet", service], 30)[0] == 0:
-        must(["systemctl", "stop", service], 150)
+        run_checked(["systemctl", "stop", service], 150)
         stopped.append(service)
     if shutil.which("docker") and run(["systemctl", "is-active", "--quiet", "docker.service"], 30)[0] == 0:
-        containers = agent_ids(must(list_agents_argv(install), 60))
+        containers = agent_ids(run_checked(list_agents_argv(install), 60))
         if containers:
             run(stop_argv(containers, grace=10), 180)
-            if left := agent_ids(must(list_agents_argv(install), 60)):
+            if left := agent_ids(run_checked(list_agents_argv(install), 60)):
                 raise FailedError(f"agent containers do not stop: {' '.join(left)}")
             stopped += [f"container {name}" for name in containers]
 
 
 def cycle(request: dict[str, Any]) -> tuple[list[str], list[str]]:
-    before = [mount for mount in request["mounts"] if mounted(mount["path"])]
+    """Stop all users, unmount, mount and start again; return what was stopped and started."""
+    before = [mount for mount in request["mounts"] if is_mounted(mount["path"])]
     service: str = request["service"]
     stopped: list[str] = []
     started: list[str] = []
@@ -177,7 +187,7 @@ def cycle(request: dict[str, Any]) -> tuple[list[str], list[str]]:
             start(unit, request["server"])
             started.append(unit)
         if service in stopped:
-            must(["systemctl", "start", service], 150)
+            run_checked(["systemctl", "start", service], 150)
             started.append(service)
     except FailedError:
         with suppress(FailedError):
@@ -187,23 +197,24 @@ def cycle(request: dict[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def restore(before: list[dict[str, str]], service: str | None) -> None:
-    """Has what was there before the failure again, as far as the time allows."""
-    Clock.end = time.monotonic() + RECOVERY
+    """Mount and start what ran before the failure, as far as the time allows."""
+    Clock.end = time.monotonic() + RECOVERY_TIMEOUT
     for mount in before:
-        if not mounted(mount["path"]):
+        if not is_mounted(mount["path"]):
             run(["systemctl", "start", mount["unit"]], 150)
-    if service and all(mounted(mount["path"]) for mount in before):
+    if service and all(is_mounted(mount["path"]) for mount in before):
         run(["systemctl", "start", service], 150)
 
 
 def main(request: dict[str, Any]) -> dict[str, list[str]]:
+    """Carry out the request."""
     if request["server"]:
-        listening(request["server"]["address"], request["server"]["port"])
+        check_port(request["server"]["address"], request["server"]["port"])
     if request["cycle"]:
         stopped, started = cycle(request)
         return {"stopped": stopped, "started": started}
     for argv in request["remount"]:
-        must(argv, 60)
+        run_checked(argv, 60)
     for unit in request["start"]:
         start(unit, request["server"])
     return {"stopped": [], "started": request["start"]}

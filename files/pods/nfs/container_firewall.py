@@ -16,6 +16,7 @@ from files.pods.nfs.protocol import FirewallRequest
 
 
 def read(path: str) -> str | None:
+    """Return the text of a file, or None."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -24,17 +25,20 @@ def read(path: str) -> str | None:
 
 
 def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
+    """Run a command; return exit status and output."""
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout
 
 
 def show(unit: str) -> dict[str, str]:
+    """Return properties of a unit."""
     properties = "ActiveState,UnitFileState,NeedDaemonReload"
     lines = run(["systemctl", "show", "--property", properties, "--", unit])[1].splitlines()
     return dict(line.partition("=")[::2] for line in lines)
 
 
 def look(request: FirewallRequest) -> dict[str, Any]:
+    """Return the state of the rules, of their unit and of the drop-ins."""
     backend: str | None = None
     nft: list[Any] = []
     iptables: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
-"""Puts the role's own exports in force, one by one, and leaves all others as they are: for programs that import it.
+"""Changes the role's own exports one by one, and leaves all others alone.
 
-A new drop-in is rehearsed first: exportfs(8) reads all files in a mount namespace of its own, with the old drop-in and
-with the new one. What both say is others', and does not count.
+A new drop-in is tried first. exportfs(8) reads all files in a private mount namespace, with the old and with the new
+drop-in. What exportfs prints for both concerns others, and does not count.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ def text_if_there(path: str) -> str | None:
 
 
 def digest(text: str | None) -> str | None:
+    """Return the SHA-256 of a text, or None."""
     return None if text is None else hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def rehearse(dropin: str, text: str | None) -> Rehearsal:
-    """What exportfs would make of all files, with this text in the drop-in, or without the drop-in."""
+    """Return what exportfs would do with this text as the drop-in, or without the drop-in."""
     folder = tempfile.mkdtemp(prefix="nanoclaw-pods-exports-")
     try:
         for name in glob.glob("/etc/exports.d/*.exports"):
@@ -105,10 +106,12 @@ def others(table: str, names: dict[str, str], own: set[Key]) -> dict[Key, set[st
 
 
 def shown_key(key: Key) -> str:
+    """Return an export as exportfs(8) names it: CLIENT:PATH."""
     return f"{f'[{key[1]}]' if ':' in key[1] else key[1]}:{key[0]}"
 
 
 def missing(desired: list[list[str]], table: list[list[str]]) -> list[list[str]]:
+    """Return the desired entries that a table lacks."""
     return [entry for entry in desired if entry not in table]
 
 
@@ -155,10 +158,12 @@ def change_entries(options: dict[Key, str], unset: list[Key]) -> list[str]:
 
 
 def batches(words: list[str]) -> list[list[str]]:
+    """Split arguments into lists that fit in one command."""
     return [words[start : start + AT_ONCE] for start in range(0, len(words), AT_ONCE)]
 
 
 def put(path: str, text: str | None) -> None:
+    """Write a file, or remove it if there is no text."""
     if text is not None:
         replace(path, text.encode(errors="surrogateescape"))
     elif os.path.lexists(path):

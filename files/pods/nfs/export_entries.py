@@ -1,7 +1,7 @@
-"""What exports(5) and etab say, in one form: for programs that import it.
+"""Parser of exports(5) and etab into one canonical form.
 
-exportfs(8) resolves links, drops a slash at the end, undoes quotes and escapes; a client's name has no case, an address
-many spellings. Both sides of a comparison go through here.
+exportfs(8) resolves links, drops a trailing slash, and decodes quotes and escapes. A client's name has no case, and an
+address has many spellings. Both sides of a comparison are converted here.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def canonical_address(text: str) -> str:
 
 
 def unescape(text: str) -> str:
+    """Decode octal escapes."""
     return ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
 
 
@@ -105,6 +106,7 @@ def defined(text: str) -> Iterator[Key]:
 
 
 def known_path(path: str, names: dict[str, str]) -> str:
+    """Return the role's name for a directory, or its real path."""
     real = os.path.realpath(path)
     return names.get(real, real)
 

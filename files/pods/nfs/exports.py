@@ -23,6 +23,7 @@ from files.pods.nfs.server import connected, mounted_by, service, v3_settings
 
 
 def directory(path: str) -> dict[str, Any] | None:
+    """Return kind, owner and mode of a path, or None."""
     try:
         info = os.lstat(path)
     except OSError:
@@ -32,6 +33,7 @@ def directory(path: str) -> dict[str, Any] | None:
 
 
 def look(request: ExportsRequest) -> dict[str, Any]:
+    """Return the export table, its files, the server's state and its clients."""
     dropin, directories = request.dropin, request.directories
     text, state = text_if_there(dropin), state_directory()
     own = list(defined(text or ""))

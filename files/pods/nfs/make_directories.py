@@ -41,6 +41,7 @@ def make(path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
 
 
 def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
+    """Make a directory in an open parent; return False if it exists."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             return False
@@ -87,6 +88,7 @@ def create(parent: int, name: str) -> int:
 
 
 def owner_of(fd: int) -> list[int]:
+    """Return the owner of an open directory."""
     info = os.fstat(fd)
     return [info.st_uid, info.st_gid]
 

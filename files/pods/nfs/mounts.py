@@ -25,13 +25,14 @@ from files.pods.nfs.protocol import MountsRequest
 
 
 def seen(mount: Mount) -> dict[str, Any]:
+    """Return a mount as the reply describes it."""
     options = [*mount.options, *(option for option in mount.more if option != "rw")]
     remote = is_remote(mount.type)
     return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options, "remote": remote}
 
 
 def bounded(argv: list[str], seconds: float) -> str | None:
-    """The output of a command, or None if it does not end in time; it is not waited for any longer then."""
+    """Return the output of a command, or None if it does not end in time."""
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         return child.communicate(timeout=seconds)[0].decode(errors="replace")
@@ -41,6 +42,7 @@ def bounded(argv: list[str], seconds: float) -> str | None:
 
 
 def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
+    """Return what a mount point contains below its mount."""
     parent = find_mount(os.path.dirname(path), [mount for mount in table if mount.point != path])
     if parent is None or is_remote(parent.type):
         return {"kind": "remote"}
@@ -79,6 +81,7 @@ print(json.dumps(answers))
 
 
 def ask(paths: list[str]) -> dict[str, dict[str, Any]]:
+    """Call stat(2) on paths in a child that is killed if it blocks."""
     if not paths:
         return {}
     output = bounded([sys.executable, "-I", "-c", CHILD, json.dumps(paths)], 15)
@@ -86,25 +89,27 @@ def ask(paths: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def units(names: dict[str, str]) -> dict[str, Any]:
-    desired = "Id,ActiveState,UnitFileState,NeedDaemonReload"
-    output = bounded(["systemctl", "show", "--property", desired, "--", *names.values()], 30) or ""
+    """Return text and state of mount units."""
+    properties = "Id,ActiveState,UnitFileState,NeedDaemonReload"
+    output = bounded(["systemctl", "show", "--property", properties, "--", *names.values()], 30) or ""
     shown = {}
     for block in output.strip().split("\n\n"):
         values = dict(line.partition("=")[::2] for line in block.splitlines())
         shown[values.get("Id", "")] = values
-    reply = {}
+    states = {}
     for path, name in names.items():
         values = shown.get(name, {})
-        reply[path] = {
+        states[path] = {
             "text": read_text_or_none("/etc/systemd/system/" + name),
             "active": values.get("ActiveState", "unknown"),
             "enabled": values.get("UnitFileState") == "enabled",
             "needs_reload": values.get("NeedDaemonReload") == "yes",
         }
-    return reply
+    return states
 
 
 def addresses(source: str) -> list[str]:
+    """Return the addresses of a source's server."""
     name = source.rpartition(":/")[0].strip("[]")
     if not name:
         return []
@@ -134,6 +139,7 @@ def fstab(paths: list[str]) -> list[dict[str, Any]]:
 
 
 def look(request: MountsRequest) -> dict[str, Any]:
+    """Return mounts, units, fstab entries and the state of each mount point."""
     table, pods = mount_table(), request.pods
     paths = [pods, *(target for _source, target in request.binds)]
     mounted = [path for path in paths if any(mount.point == path for mount in table)]
@@ -142,9 +148,9 @@ def look(request: MountsRequest) -> dict[str, Any]:
     points = {}
     for path in paths:
         here = [seen(mount) for mount in table if mount.point == path]
-        output = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
-        reply = answers.get(path, {}).get("answer", "ok")
-        points[path] = {"mounts": here, "answer": reply, **output, "beneath": beneath(path, table)}
+        details = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
+        state = answers.get(path, {}).get("answer", "ok")
+        points[path] = {"mounts": here, "answer": state, **details, "beneath": beneath(path, table)}
     base = find_mount(pods, table)
     inside = pods[len(base.point.rstrip("/")) :] if base else ""
     return {

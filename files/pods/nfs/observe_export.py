@@ -45,6 +45,7 @@ Scratch = tuple[str, str]
 
 
 def mount_options() -> list[str]:
+    """Return options of a soft mount that shares no cache."""
     address, version, transport = request.address, request.version, request.transport
     options = [f"vers={version}", f"addr={address}", f"proto={transport}", "soft", "timeo=50", "retrans=1"]
     if version == "3":
@@ -53,6 +54,7 @@ def mount_options() -> list[str]:
 
 
 def mount_softly() -> None:
+    """Mount the export in a private mount namespace."""
     address, version = request.address, request.version
     unshare_mounts()
     mount_tmpfs()
@@ -89,7 +91,7 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
     return reply.get("value", reply.get("error"))
 
 
-def opened(root: str, path: str) -> int:
+def open_directory_of_export(root: str, path: str) -> int:
     """A directory of the export, reached through directories alone: a server's links lead where it likes."""
     fd = os.open(root, DIRECTORY)
     for name in path.split("/"):
@@ -106,7 +108,7 @@ def make(root: str, actor: str) -> list[Any]:
     name = f"{NAME}-{actor}"
     for path in request.places:
         try:
-            fd = opened(root, path)
+            fd = open_directory_of_export(root, path)
             os.mkdir(name, dir_fd=fd)
         except OSError as error:
             last = error
@@ -117,21 +119,25 @@ def make(root: str, actor: str) -> list[Any]:
 
 
 def mount_point(root: str, scratch: Scratch) -> None:
+    """Create a directory in the scratch, as dockerd does."""
     place, name = scratch
-    os.mkdir("agent", dir_fd=opened(root, f"{place}/{name}"))
+    os.mkdir("agent", dir_fd=open_directory_of_export(root, f"{place}/{name}"))
 
 
-def give(root: str, scratch: Scratch) -> None:
+def chown_scratch(root: str, scratch: Scratch) -> None:
+    """Chown the scratch to the agent, as root would."""
     place, name = scratch
-    os.chown(name, *request.agent, dir_fd=opened(root, place), follow_symlinks=False)
+    os.chown(name, *request.agent, dir_fd=open_directory_of_export(root, place), follow_symlinks=False)
 
 
 def look() -> dict[str, Any]:
+    """Mount the export and observe it."""
     mount_softly()
     return look_at(MOUNTED)
 
 
 def look_at(root: str) -> dict[str, Any]:
+    """Let each actor create a directory; return the owners, and what root may do."""
     ids: dict[str, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
     scratch: dict[str, Scratch] = {}
     made: dict[str, Any] = {}
@@ -146,7 +152,7 @@ def look_at(root: str) -> dict[str, Any]:
             point = as_ids((0, 0), LOOKED, lambda: mount_point(root, scratch["agent"]))
         given = scratch.get("host", scratch.get("root"))
         if given:
-            chown = as_ids((0, 0), LOOKED, lambda: give(root, given))
+            chown = as_ids((0, 0), LOOKED, lambda: chown_scratch(root, given))
     finally:
         left = clean(root, ids, scratch)
     return {"made": made, "mount_point": point, "chown": chown, "given": bool(given), "left": left}
@@ -168,7 +174,7 @@ def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
 
     def missing() -> bool:
         try:
-            os.stat(name, dir_fd=opened(root, place), follow_symlinks=False)
+            os.stat(name, dir_fd=open_directory_of_export(root, place), follow_symlinks=False)
         except FileNotFoundError:
             return True
         return False
@@ -181,7 +187,7 @@ def stale(root: str) -> list[Scratch]:
     found = []
     for path in request.places:
         with contextlib.suppress(OSError):
-            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened(root, path))
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=open_directory_of_export(root, path))
             for name in os.listdir(fd):
                 if not name.startswith(PREFIX):
                     continue
@@ -192,13 +198,15 @@ def stale(root: str) -> list[Scratch]:
 
 
 def remove(root: str, scratch: Scratch) -> None:
+    """Remove a scratch directory."""
     place, name = scratch
     with contextlib.suppress(OSError):
-        os.rmdir("agent", dir_fd=opened(root, f"{place}/{name}"))
-    os.rmdir(name, dir_fd=opened(root, place))
+        os.rmdir("agent", dir_fd=open_directory_of_export(root, f"{place}/{name}"))
+    os.rmdir(name, dir_fd=open_directory_of_export(root, place))
 
 
 def observe() -> dict[str, Any]:
+    """Observe the export with a deadline; return the reply."""
     reply = run_as((0, 0), request.seconds, look)
     if "value" in reply:
         return {"state": "seen", "text": "", **reply["value"]}

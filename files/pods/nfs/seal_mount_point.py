@@ -1,11 +1,11 @@
-"""Makes mount points, and makes them immutable, so that nothing can be written where a mount is missing.
+"""Creates mount points and makes them immutable, so that nothing can be written while a mount is missing.
 
-Argument: {"paths": [path…], "root": path or null, "owner": [uid, gid]}. A directory that is missing is made: the
-mount point itself without any rights, a directory above it as 0755; from `root` downwards those above belong to
-`owner`, else to root. A mount point that is covered by a mount is reached through a detached copy of the mount
-below it (open_tree(2)). Answer: {"made": [path…], "immutable": [path…], "unsupported": [path…]}.
+Argument: {"paths": [path…], "root": path or null, "owner": [uid, gid]}. Creates missing directories: a mount point
+without any permission bits, a parent with 0755. Parents from `root` downwards belong to `owner`, others to root. If a
+mount covers the mount point, it is reached through a detached copy of the mount below (open_tree(2)).
+Reply: {"made": [path…], "immutable": [path…], "unsupported": [path…]}.
 
-A link is never followed, and a directory that holds something is never made immutable.
+Never follows a link, and never makes a directory immutable that is not empty.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from files.pods.trees.entry import OPEN_DIRECTORY
 
 
 def parent_mount(path: str) -> str:
-    """The mount point below that of `path`: the deepest one that the path lies under."""
+    """Return the mount point that holds the parent of a path."""
     found = find_mount(path, [mount for mount in mount_table() if mount.point != path])
     return found.point if found else "/"
 
 
 def open_parent_mount(path: str) -> int:
+    """Open a detached copy of the mount below a mount point."""
     point = parent_mount(path)
     try:
         return open_tree(point)
@@ -33,7 +34,8 @@ def open_parent_mount(path: str) -> int:
         sys.exit(f"{path}: open_tree(2): {error.strerror} (it needs root and Linux 5.2)")
 
 
-def guard(path: str, root: str | None, owner: list[int], made: list[str]) -> str:
+def seal(path: str, root: str | None, owner: list[int], made: list[str]) -> str:
+    """Create one mount point and make it immutable; return `immutable` or `unsupported`."""
     fd = open_parent_mount(path)
     seen = parent_mount(path).rstrip("/")
     for part in path[len(seen) :].strip("/").split("/"):
@@ -68,5 +70,5 @@ if __name__ == "__main__":
     request = json.loads(sys.argv[1])
     reply: dict[str, list[str]] = {"made": [], "immutable": [], "unsupported": []}
     for wanted in request["paths"]:
-        reply[guard(wanted, request["root"], request["owner"], reply["made"])].append(wanted)
+        reply[seal(wanted, request["root"], request["owner"], reply["made"])].append(wanted)
     print(json.dumps(reply))

@@ -1,4 +1,4 @@
-"""The NFS server of a machine, who decides its versions, and its clients: for programs that import it."""
+"""The NFS server of a machine: its state, its protocol versions, and its clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRUE, FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no
 
 
 def said_by(argv: list[str]) -> str | None:
-    """What a command prints, or None where it fails or is not there."""
+    """Return the output of a command, or None if it fails or is missing."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, errors="replace")
     except (OSError, subprocess.TimeoutExpired):
@@ -50,6 +50,7 @@ def version_order(path: str) -> list[Any]:
 
 
 def yes(text: str | None) -> bool | None:
+    """Parse a boolean of nfs.conf(5); None if it is none."""
     word = (text or "").lower()
     return True if word in TRUE else False if word in FALSE else None
 

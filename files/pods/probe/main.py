@@ -34,6 +34,7 @@ def run_probe(request: ProbeRequest) -> Probe:
 
 
 def main() -> None:
+    """Run a probe under a lock; repeat it once if NFS may have answered from a cache."""
     request = read_request(ProbeRequest)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit("stopped"))

@@ -12,6 +12,7 @@ from files.pods.v1.units import ServiceError, must, state
 
 
 def main(uid: int, names: list[str]) -> None:
+    """Disable and stop the units; raise ServiceError if one still runs."""
     for name in names:
         unit = {"manager": "user", "name": name, "uid": uid}
         must(unit, "disable", name)

@@ -20,22 +20,23 @@ from files.pods.service.protocol import EnvStateRequest
 
 
 def main() -> None:
+    """Print digests and permissions."""
     request = read_request(EnvStateRequest)
     root, env = request.root, request.root + "/.env"
     run_with_deadline(30, root)
-    output = {}
+    values = {}
     if lstat_below(env, root)["kind"] == "file":
         try:
-            output = parse(read_untrusted_bytes(env).decode("utf-8", "replace"))
+            values = parse(read_untrusted_bytes(env).decode("utf-8", "replace"))
         except OSError as error:
             sys.exit(f"{env} cannot be read ({error.strerror}): make it a file of at most {MAX_BYTES >> 20} MiB")
     key = bytes.fromhex(sys.stdin.readline())
     if len(key) < 32:
         sys.exit("no key came by standard input")
     digests = {
-        name: hmac.new(key, output[name].encode(), hashlib.sha256).hexdigest()
+        name: hmac.new(key, values[name].encode(), hashlib.sha256).hexdigest()
         for name in request.names
-        if name in output
+        if name in values
     }
     paths = {path: lstat_below(path, root) for path in request.places}
     print(json.dumps({"places": paths, "digests": digests}))

@@ -22,6 +22,7 @@ from files.pods.source.tmp_leftovers import remove_leftovers
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with a deadline."""
     return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90)
 
 
@@ -44,6 +45,7 @@ def complaints(texts: dict[str, str], unit: str) -> list[str]:
 
 
 def old_content(path: str) -> bytes | None:
+    """Return the content of a file, or None."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -72,6 +74,7 @@ def load(unit: str) -> str:
 
 
 def main() -> None:
+    """Check, install and load the files; restore the old ones on failure."""
     request = json.loads(sys.argv[1])
     unit = request["unit"]
     texts: dict[str, str] = json.load(sys.stdin)

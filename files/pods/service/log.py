@@ -9,6 +9,7 @@ HEAD, TAIL, LOG_BYTES = 60, 30, 1 << 16
 
 
 def size_of(path: str) -> int:
+    """Return the size of a file; 0 if it is missing."""
     try:
         return os.lstat(path).st_size
     except OSError:

@@ -15,8 +15,11 @@ ANSWER_SECONDS = 10
 
 
 class NoRedirect(HTTPRedirectHandler):
+    """Treats a redirect as the reply."""
+
     def redirect_request(self, *_args: Any) -> None:
-        return None
+        """Follow no redirect."""
+        return
 
 
 def onecli_health(root: str, configured: str | None) -> dict[str, Any] | None:

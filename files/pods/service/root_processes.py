@@ -33,6 +33,7 @@ PROC_BYTES = 1 << 17
 
 
 def file_of(pid: str, name: str) -> bytes:
+    """Return the start of a file in /proc/PID."""
     with open(f"/proc/{pid}/{name}", "rb") as file:
         return file.read(PROC_BYTES)
 
@@ -84,6 +85,7 @@ def service_of(group: str) -> tuple[str, int | None, str | None]:
 
 
 def home_in(environment: bytes) -> str | None:
+    """Return HOME of an environment, or None."""
     values = re.findall(rb"(?:^|\0)HOME=([^\0]*)", environment)
     return os.fsdecode(values[0]) if values else None
 

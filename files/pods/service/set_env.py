@@ -22,6 +22,7 @@ BYTES = "surrogateescape"
 
 
 def set_rights(fd: int, mode: int, owner: tuple[int, int] | None) -> None:
+    """Set mode and owner of an open file."""
     info = os.fstat(fd)
     if owner and (info.st_uid, info.st_gid) != owner:
         os.fchown(fd, *owner)
@@ -30,6 +31,7 @@ def set_rights(fd: int, mode: int, owner: tuple[int, int] | None) -> None:
 
 
 def open_in(directory: int, name: str, flags: int) -> int | None:
+    """Open a name in a directory, or return None if it is missing."""
     try:
         fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     except FileNotFoundError:
@@ -43,6 +45,7 @@ def open_in(directory: int, name: str, flags: int) -> int | None:
 
 
 def set_entries(directory: int, desired: dict[str, str], owner: tuple[int, int] | None) -> None:
+    """Set entries of .env atomically."""
     old = open_in(directory, ".env", os.O_RDONLY)
     text = ""
     if old is not None:
@@ -70,6 +73,7 @@ def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
 
 
 def main() -> None:
+    """Set the entries of the request."""
     request = json.loads(sys.argv[1])
     desired = json.load(sys.stdin)
     run_with_deadline(60, request["root"])

@@ -23,6 +23,7 @@ FORGET = "import os, sys; os.unlink(sys.argv[1])"
 
 
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run systemctl."""
     return subprocess.run(
         ["systemctl", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     )
@@ -62,6 +63,7 @@ def forget_crashes(root: str, user: tuple[int, int]) -> None:
 
 
 def main() -> None:
+    """Enable the unit, restart it if requested, and wait until it serves."""
     arguments = json.loads(sys.argv[1])
     unit, root, user = arguments["unit"], arguments["root"], (arguments["uid"], arguments["gid"])
     enabled = systemctl("enable", unit)

@@ -1,4 +1,4 @@
-"""What a machine's NanoClaw service is: unit, texts, logs, what it started with, and what else runs its root.
+"""State of a machine's NanoClaw service: unit, files, logs, inputs of its last start, and rivals.
 
 Changes nothing.
 """
@@ -36,6 +36,7 @@ UNITS = "/etc/systemd/system"
 
 
 def systemctl(*args: str) -> str:
+    """Return the output of systemctl."""
     return subprocess.run(["systemctl", *args], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -46,6 +47,7 @@ def systemd_version() -> int:
 
 
 def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
+    """Return load, active and enabled state of the unit."""
     shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
     units = [os.path.basename(path) for path in texts if path.endswith(".service")]
     reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
@@ -68,6 +70,7 @@ def answering(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
 
 
 def account(name: str, gid: int) -> dict[str, Any] | None:
+    """Return ids, home and group of the host user, or None."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -101,8 +104,8 @@ def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
     """Enabled units of the role's own for other project roots: what a change of the root left."""
     dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
     names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
-    desired = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
-    return [{"kind": "earlier unit", "name": name} for name in desired if name != unit]
+    enabled = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
+    return [{"kind": "earlier unit", "name": name} for name in enabled if name != unit]
 
 
 def node_of(user: str, uid: int, gid: int) -> str | None:
@@ -117,6 +120,7 @@ def node_of(user: str, uid: int, gid: int) -> str | None:
 
 
 def main() -> None:
+    """Print the state."""
     request = read_request(StateRequest)
     unit, root = request.unit, request.root
     run_with_deadline(100, root)

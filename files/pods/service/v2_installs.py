@@ -54,6 +54,7 @@ def is_ours(services: list[dict[str, Any]]) -> bool:
 
 
 def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
+    """Return the project roots that units or processes run."""
     users = {
         user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
     }
@@ -65,6 +66,7 @@ def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
 
 
 def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
+    """Return what runs a project root, and who owns it."""
     services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
@@ -81,6 +83,7 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
 
 
 def look(request: InstallsRequest) -> dict[str, Any]:
+    """Return all installs of this machine."""
     homes, _unseen = every_home()
     roots = within(60, lambda: found_roots(request.uid, homes))
     return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}

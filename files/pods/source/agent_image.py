@@ -1,8 +1,8 @@
-"""What a machine knows of the agent image: its id, its user in numbers, and what it was built from.
+"""State of the agent image: its id, its user's ids, and what it was built from.
 
-The user's numbers come from the record for as long as it is of this image; else from /etc/passwd and /etc/group of the
-image, by way of a container that is never started and is removed at once. git runs as the checkout's owner: a
-repository can name programs that git runs.
+The ids come from the record while it belongs to this image. Otherwise they come from /etc/passwd and /etc/group of the
+image, by a container that never starts and is removed at once. git runs as the checkout's owner: a repository can name
+programs that git runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
 from files.pods.source.protocol import ImageRequest
 
 PODMAN = "docker is Podman, which has no docker.service"
-MOST_COPIED, COPY_SECONDS = 1 << 20, 30
+MAX_COPIED, COPY_SECONDS = 1 << 20, 30
 IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 
 
@@ -49,6 +49,7 @@ def daemon() -> tuple[str, bool]:
 
 
 def inspect(image: str) -> dict[str, Any] | None:
+    """Return docker's description of the image, or None."""
     result = run_docker("image", "inspect", "--", image)
     if result.returncode != 0:
         return None
@@ -67,7 +68,7 @@ def lines_in(container: str, path: str) -> list[list[str]]:
             member = archive.next()
             plain = member is not None and member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
             file = archive.extractfile(member) if member and plain else None
-            text = file.read(MOST_COPIED).decode(errors="replace") if file else None
+            text = file.read(MAX_COPIED).decode(errors="replace") if file else None
     except tarfile.TarError as error:
         sys.exit(f"{path} of the image cannot be read: {error}. {IN_NUMBERS}")
     if text is None:
@@ -91,8 +92,8 @@ def copy_of(container: str, path: str) -> bytes | None:
         while more != b"" and select.select([reader], [], [], max(0, end - time.monotonic()))[0]:
             more = os.read(reader, 1 << 16)
             data += more
-            if len(data) > MOST_COPIED:
-                sys.exit(f"{path} of the image is longer than {MOST_COPIED >> 20} MiB. {IN_NUMBERS}")
+            if len(data) > MAX_COPIED:
+                sys.exit(f"{path} of the image is longer than {MAX_COPIED >> 20} MiB. {IN_NUMBERS}")
         return data if child.wait(max(0, end - time.monotonic())) == 0 else None
     except subprocess.TimeoutExpired:
         sys.exit(f"docker cp of {path} of the image took more than {COPY_SECONDS} s. Run again, or: {IN_NUMBERS}")
@@ -119,6 +120,7 @@ def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[
 
 
 def user_of(image: str, user: str) -> dict[str, int] | None:
+    """Return the ids of the image's user, or None if unknown."""
     if all(part.isdigit() for part in user.split(":")) and ":" in user:
         return numbers(user, [], [])
     created = run_docker("create", "--entrypoint", "/nothing", "--", image)
@@ -145,10 +147,10 @@ def tree_of(root: str, uid: int, gid: int) -> str:
 
     def git(*args: str) -> subprocess.CompletedProcess[bytes]:
         us = {} if os.getuid() == owner[0] else {"user": owner[0], "group": owner[1], "extra_groups": []}
-        path = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
-        command = ["git", *NO_PROGRAMS, *path, *args]
-        paths = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
-        environment = {**paths, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+        repository = ["-c", f"safe.directory={root}", "--git-dir", f"{root}/.git", "--work-tree", root]
+        command = ["git", *NO_PROGRAMS, *repository, *args]
+        plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+        environment = {**plain, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
 
     if not os.path.isdir(f"{root}/.git"):
@@ -167,6 +169,7 @@ def tree_of(root: str, uid: int, gid: int) -> str:
 
 
 def record(path: str) -> dict[str, Any] | None:
+    """Return the record of the last build, or None."""
     try:
         with open(path, encoding="utf-8") as file:
             content: dict[str, Any] = json.load(file)
@@ -176,6 +179,7 @@ def record(path: str) -> dict[str, Any] | None:
 
 
 def main() -> None:
+    """Print the state."""
     request = read_request(ImageRequest)
     run_with_deadline(150, request.root)
     failure, shifts = daemon()

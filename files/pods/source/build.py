@@ -31,6 +31,7 @@ NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[
 
 
 def way_out(output: str) -> str:
+    """Return advice if a native module needs Node's headers."""
     if not NEEDS_HEADERS.search(output):
         return ""
     home = os.environ.get("HOME", "~")
@@ -42,6 +43,7 @@ def way_out(output: str) -> str:
 
 
 def run(root: str, *args: str) -> None:
+    """Run a build command; exit with the cause if it fails."""
     try:
         done = subprocess.run(
             args,
@@ -88,6 +90,7 @@ def noted_node(root: str) -> str | None:
 
 
 def write_note(path: str, content: dict[str, object]) -> None:
+    """Write JSON atomically."""
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(content, file)
         file.flush()
@@ -108,6 +111,7 @@ def loads(root: str) -> bool:
 
 
 def install_modules(root: str, node: str) -> None:
+    """Install the dependencies of the lock file; recompile native modules for another Node."""
     before = noted_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
     if os.path.exists(os.path.join(root, STAMP)):
         os.unlink(os.path.join(root, STAMP))
@@ -118,6 +122,7 @@ def install_modules(root: str, node: str) -> None:
 
 
 def main(root: str, source: dict[str, str]) -> None:
+    """Install, build, and record what was built."""
     if undo_channel(Tree(root)):
         manifests = {"lock": "pnpm-lock.yaml", "package": "package.json"}
         source = {**source, **{name: digest(os.path.join(root, file)) or "" for name, file in manifests.items()}}

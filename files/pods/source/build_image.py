@@ -14,6 +14,7 @@ from files.pods.common.run_as_host_user import become_user, run_with_deadline
 
 
 def main() -> None:
+    """Replace this process by container/build.sh, as the host user."""
     request = json.loads(sys.argv[1])
     run_lock.acquire(request["lock"])
     run_with_deadline(3500, request["root"])

@@ -57,6 +57,7 @@ def begin_channel(tree: Tree, channel: str) -> None:
 
 
 def is_large(path: str) -> bool:
+    """Return whether a file is too large to be source code."""
     return os.path.lexists(path) and os.lstat(path).st_size > LARGEST_KEPT
 
 
@@ -106,6 +107,7 @@ def undo_channel(tree: Tree) -> str | None:
 
 
 def put_file_back(tree: Tree, path: str, was: tuple[int, str] | None) -> None:
+    """Restore one file from its blob."""
     full = f"{tree.root}/{path}"
     with suppress(FileNotFoundError):
         os.unlink(full)

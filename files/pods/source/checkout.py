@@ -31,6 +31,7 @@ MOST = 64 << 20
 
 
 def owner(path: str) -> list[int] | None:
+    """Return the owner of a path, or None."""
     try:
         info = os.lstat(path)
     except OSError:
@@ -82,6 +83,7 @@ def judged(tree: Tree, request: CheckoutRequest, head: str | None, desired: str 
 
 
 def digest(path: str) -> str | None:
+    """Return the SHA-256 of a file, or None."""
     try:
         return hashlib.sha256(read_untrusted_bytes(path, max_bytes=MOST)).hexdigest()
     except OSError:
@@ -89,6 +91,7 @@ def digest(path: str) -> str | None:
 
 
 def version(*args: str) -> str | None:
+    """Return the version that a program prints, or None."""
     try:
         done = subprocess.run(args, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
@@ -126,6 +129,7 @@ def package_of(path: str) -> dict[str, Any]:
 
 
 def tools() -> list[str | None]:
+    """Return the paths of node and npm."""
     return [shutil.which(name, path=HOST_PATH) for name in ("node", "npm")]
 
 
@@ -156,6 +160,7 @@ def compiles(root: str) -> bool:
 
 
 def stamp(root: str) -> dict[str, Any] | None:
+    """Return the record of the last build, or None."""
     try:
         content = json.loads(read_untrusted_bytes(os.path.join(root, STAMP)))
     except (OSError, ValueError):
@@ -164,6 +169,7 @@ def stamp(root: str) -> dict[str, Any] | None:
 
 
 def build_state(root: str, commit: str | None) -> dict[str, Any]:
+    """Return what the next build would use, and what the last one used."""
     node, (pin, pin_digest) = version("node", "--version"), pinned(root)
     return {
         "pnpm_pin": pin,

@@ -25,6 +25,7 @@ class AllBut(Walk):
     """A walk that passes over APART."""
 
     def visit(self, name: str) -> Iterator[tuple[str, str]]:
+        """Skip the paths of APART."""
         if self.path_of(name) not in APART:
             yield from super().visit(name)
 
@@ -48,7 +49,7 @@ def make_directories(root: str, ids: tuple[int, int] | None) -> None:
         os.close(top)
 
 
-def give_to_host(root: str, before: int, uid: int, gid: int) -> None:
+def chown_to_host(root: str, before: int, uid: int, gid: int) -> None:
     """Chown what is the old owner's, root's or nobody's to the host user.
 
     Leaves alone: sessions, groups, other file systems, other owners, and files with several names, which are in

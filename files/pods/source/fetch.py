@@ -1,8 +1,8 @@
-"""Makes the project root with its repository and fetches what is wanted. Touches no file of the work tree.
+"""Creates the project root with its repository, and fetches the desired commit. Leaves the work tree alone.
 
-Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something
-to fetch), "mounts" (mount points that must be there), "gives" (whether this machine says who owns a root on NFS),
-"unit" (NanoClaw's)}.
+Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something to fetch),
+"mounts" (mount points that must be mounted), "gives" (whether this machine decides who owns a root on NFS), "unit"
+(NanoClaw's)}.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from files.pods.common import run_lock
 from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
 from files.pods.service.mount_allowlist import hand_over_lists
-from files.pods.source.chown_checkout import give_to_host, make_directories
+from files.pods.source.chown_checkout import chown_to_host, make_directories
 from files.pods.source.fetch_for_owner import fetch_bundle, made_bundle, run_in_child
 from files.pods.source.git_worktree import Tree, become_owner, is_commit, nowhere, other_owner, shown_url
 from files.pods.source.tmp_leftovers import remove_leftovers
@@ -61,11 +61,13 @@ def remove_stale_locks(git_dir: str) -> None:
 
 
 def owner(path: str) -> tuple[int, int]:
+    """Return the owner of a path."""
     info = os.lstat(path)
     return info.st_uid, info.st_gid
 
 
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run systemctl."""
     return subprocess.run(["systemctl", *args], capture_output=True, text=True, timeout=300)
 
 
@@ -108,12 +110,14 @@ def stop_as_another(unit: str, uid: int) -> None:
 
 
 def run(tree: Tree, *args: str, seconds: int = 60) -> None:
+    """Run git; exit with its errors if it fails."""
     done = tree.run(*args, seconds=seconds)
     if done.returncode != 0:
         sys.exit(f"git {args[0]}:\n{done.stderr}")
 
 
 def prepare(tree: Tree, repository: str) -> None:
+    """Create or repair the repository, and set its remote."""
     head_file = os.path.join(tree.git_dir, "HEAD")
     if os.path.exists(head_file) and not os.path.getsize(head_file):
         os.unlink(head_file)  # a power cut while the repository was made: git init makes no new one otherwise
@@ -188,7 +192,7 @@ if __name__ == "__main__":
         remove_leftovers(before)
     make_directories(root, ids if owned else None)
     if of_another:
-        give_to_host(root, before, *ids)
+        chown_to_host(root, before, *ids)
     if other := other_owner(root) if ids[0] == 0 else None:
         as_owner(tree, other, told)
         sys.exit()

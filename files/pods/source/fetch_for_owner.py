@@ -47,6 +47,7 @@ def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
 
 
 def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run git in the bundle's repository."""
     command = ["git", "--git-dir", path, *args]
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
@@ -55,6 +56,7 @@ def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def must(path: str, *args: str) -> None:
+    """Run git; exit with its errors if it fails."""
     done = git(path, *args)
     if done.returncode != 0:
         sys.exit(f"git {args[0]}:\n{done.stderr}")

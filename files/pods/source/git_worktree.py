@@ -39,6 +39,7 @@ class Tree:
         self.moving = os.path.join(self.git_dir, MOVING)
 
     def run(self, *args: str, seconds: int = 60, feed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run git in this checkout; return its result as text."""
         self.refuse_of_another()
         path = ["-c", "safe.directory=" + self.root, "--git-dir", self.git_dir, "--work-tree", self.root]
         command = ["git", "-c", "core.fsync=all", *NO_PROGRAMS, *path, *args]
@@ -138,6 +139,7 @@ class Tree:
         return changed, left
 
     def differing(self, head: str, desired: str) -> list[str]:
+        """Return the paths that differ between two commits."""
         return self.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", head, desired)
 
     def changed(self, name: str, head: str) -> bool:
@@ -160,6 +162,7 @@ class Tree:
         sync_file_system(self.root)
 
     def end(self) -> None:
+        """Mark the move as complete."""
         if self.interrupted() is not None:
             os.unlink(self.moving)
 
@@ -203,6 +206,7 @@ def nowhere(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
 
 
 def is_commit(ref: str) -> bool:
+    """Return whether a ref looks like a commit id."""
     return re.fullmatch("[0-9a-f]{7,40}", ref) is not None
 
 

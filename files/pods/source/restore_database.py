@@ -1,7 +1,7 @@
-"""Puts a copy of NanoClaw's central database in the place of the present one, which is kept beside the copies.
+"""Replaces NanoClaw's central database by a copy; keeps the present one beside the copies.
 
 Argument: {"root", "user", "uid", "gid", "lock", "unit", "file": name of the copy}. Stops the service first; a later
-step starts it. Whatever ends this half way, one of the two databases is there, whole.
+step starts it. After an interruption one of the two databases is complete.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from files.pods.source.central_database import COPIES, database, make_copy
 
 
 def main(root: str, file: str) -> None:
+    """Replace the database."""
     source, path = os.path.join(root, COPIES, file), os.path.join(root, "data/v2.db")
     if "/" in file or os.path.islink(source) or not os.path.isfile(source):
         sys.exit(f"{source} is no copy of the database")

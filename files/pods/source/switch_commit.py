@@ -1,7 +1,7 @@
-"""Brings the work tree of the project root to the wanted commit, and keeps what was changed in it.
+"""Switches the work tree to the desired commit, and keeps local changes.
 
-Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Repeats safely after an end at
-any point: .git/nanoclaw-pods-moving stands while files are being written. data/v2.db is copied first.
+Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Can be repeated after any
+interruption: .git/nanoclaw-pods-moving exists while files are written. data/v2.db is copied first.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhos
 
 
 def run(tree: Tree, *args: str, feed: str = "") -> str:
+    """Run git; exit with its errors if it fails."""
     done = tree.run(*args, seconds=600, feed=feed)
     if done.returncode != 0:
         sys.exit(f"git {' '.join(args)}:\n{done.stderr}")
@@ -108,6 +109,7 @@ def keep_database(tree: Tree, head: str) -> None:
 
 
 def main(tree: Tree, ref: str, stash: str | None) -> None:
+    """Switch to the commit of a ref."""
     undo_channel(tree)
     head, desired = tree.commit("HEAD"), tree.resolve(ref)
     if desired is None:

@@ -22,6 +22,7 @@ SET = ("pnpm", "exec", "tsx", MARKER_SCRIPT, "set", "", "nanoclaw-pods")
 
 
 def main(root: str) -> None:
+    """Set the marker, and check that NanoClaw accepts it."""
     tree = Tree(root)
     head = tree.commit("HEAD")
     needs = needs_of(VersionFiles(tree, head, head)) if head else None

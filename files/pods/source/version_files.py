@@ -29,6 +29,7 @@ class VersionFiles:
         self.git_dir = git_dir or tree.git_dir
 
     def git(self, git_dir: str, *args: str) -> bytes | None:
+        """Return the output of git, or None if it fails."""
         if git_dir == self.tree.git_dir:
             done = self.tree.data(*args)
         else:
@@ -51,6 +52,7 @@ class VersionFiles:
         return self.head is not None and (self.head == self.wanted or not self.differs(path))
 
     def text(self, path: str) -> str | None:
+        """Return the text of a file after the switch, or None."""
         if self.stays(path):
             return read_untrusted_text(os.path.join(self.tree.root, path))
         name = self.entry(self.git_dir, self.wanted, path)

@@ -42,6 +42,7 @@ def resolve(
 
 
 def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None, str | None]]) -> dict[str, Any]:
+    """Return remote, current and desired commit, and files changed in both."""
     head = tree.commit("HEAD")
     if head is None:
         return {"foreign": tree.foreign()}

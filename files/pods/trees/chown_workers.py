@@ -36,6 +36,7 @@ class ChownWorker:
             return "" if error.errno in GONE else errno.errorcode.get(error.errno or 0, str(error.errno))
 
     def open_parent(self, parent: str) -> None:
+        """Open the parent directory of the next entries."""
         fd = os.dup(self.root)
         for part in parent.split("/") if parent else []:
             try:
@@ -55,6 +56,7 @@ class ChownWorkers:
         self.pool = ThreadPoolExecutor(count)
 
     def close(self) -> None:
+        """Stop the workers and close their directories."""
         self.pool.shutdown()
         for worker in self.workers:
             os.close(worker.parent_fd)

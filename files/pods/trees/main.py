@@ -3,9 +3,8 @@
 find(1) names the mismatches, and nothing else is opened. If find is not enough, a walk reads the tree. A chown of names
 from an earlier scan needs no new one: over NFS a scan costs a GETATTR for each entry.
 
-Reply: {"trees": [one report each]}. Its "names"
-are the mismatches, or null if there are too many. With "apply" progress lines precede it.
-Fails if a chown failed. A server that is silent for three minutes ends the run.
+Reply: {"trees": [one report each]}. Its "names" are the mismatches, or null if there are too many. With "apply"
+progress lines precede it. Fails if a chown failed. A server that is silent for three minutes ends the run.
 """
 
 from __future__ import annotations
@@ -223,6 +222,7 @@ def failure_messages(report: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
+    """Process all trees in a child that ends when a server is silent."""
     request = read_request(TreesRequest)
     child = os.fork()
     if child == 0:

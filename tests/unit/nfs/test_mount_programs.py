@@ -209,7 +209,7 @@ def test_the_flags_are_asked_for_and_set_by_the_numbers_of_linux_fs_h() -> None:
 
 
 _ASK: dict[str, Callable[[Path], object]] = {
-    "nfs.seal_mount_point": lambda pods: guard_directory.guard(str(pods), None, [0, 0], []),
+    "nfs.seal_mount_point": lambda pods: guard_directory.seal(str(pods), None, [0, 0], []),
     "mounts": lambda pods: mounts.beneath(str(pods), mount_table()),
 }
 
@@ -244,7 +244,7 @@ def test_a_flag_that_the_file_system_takes_and_does_not_keep_is_an_error(
     pods.mkdir()
     monkeypatch.setattr(fcntl, "ioctl", lambda _handle, _request, argument: argument[:0] + struct.pack("l", 0))
     with pytest.raises(SystemExit, match="accepted the immutable flag but does not show it"):
-        guard_directory.guard(str(pods), None, [0, 0], [])
+        guard_directory.seal(str(pods), None, [0, 0], [])
 
 
 @NEEDS_ROOT
@@ -336,7 +336,7 @@ def test_a_remount_that_is_refused_is_an_error_with_its_words() -> None:
 
 
 def test_mounting_anew_ends_before_it_is_waited_for_no_longer() -> None:
-    assert mount_units.WORK + mount_units.RECOVERY < MOUNT_SECONDS
+    assert mount_units.WORK_TIMEOUT + mount_units.RECOVERY_TIMEOUT < MOUNT_SECONDS
 
 
 def test_what_was_stopped_starts_again_where_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +352,7 @@ def test_what_was_stopped_starts_again_where_the_time_is_over(monkeypatch: pytes
 
     real_run = mount_units.run
     monkeypatch.setattr(mount_units, "run", run)
-    monkeypatch.setattr(mount_units, "mounted", lambda _path: True)
+    monkeypatch.setattr(mount_units, "is_mounted", lambda _path: True)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     mounts = [{"unit": "pods.mount", "path": "/pods"}]
     request = {"mounts": mounts, "start": [], "server": None, "service": "x.service", "install": "y", "lazy": False}
@@ -371,9 +371,9 @@ def test_what_uses_a_mount_has_some_time_to_end(monkeypatch: pytest.MonkeyPatch,
         return 32, "umount.nfs4: /pods: device is busy"
 
     monkeypatch.setattr(mount_units, "run", run)
-    monkeypatch.setattr(mount_units, "mounted", lambda _path: len(tries) <= busy)
-    monkeypatch.setattr(mount_units, "holders", lambda _path: "3064 (sqlite3)")
-    monkeypatch.setattr(mount_units, "PATIENCE", 2)
+    monkeypatch.setattr(mount_units, "is_mounted", lambda _path: len(tries) <= busy)
+    monkeypatch.setattr(mount_units, "processes_below", lambda _path: "3064 (sqlite3)")
+    monkeypatch.setattr(mount_units, "BUSY_TIMEOUT", 2)
     if busy < 10:
         mount_units.unmount("pods.mount", "/pods", lazy=False)
         assert len(tries) == busy + 1
@@ -396,9 +396,9 @@ def test_who_uses_a_mount_is_told_once_while_it_is_waited_for(
 
     monkeypatch.setattr(mount_units, "time", passes)
     monkeypatch.setattr(mount_units, "run", lambda _argv, _seconds: (32, "umount: /pods: target is busy."))
-    monkeypatch.setattr(mount_units, "mounted", lambda _path: clock[0] < 20)
-    monkeypatch.setattr(mount_units, "PATIENCE", 60)
-    monkeypatch.setattr(mount_units, "holders", holders)
+    monkeypatch.setattr(mount_units, "is_mounted", lambda _path: clock[0] < 20)
+    monkeypatch.setattr(mount_units, "BUSY_TIMEOUT", 60)
+    monkeypatch.setattr(mount_units, "processes_below", holders)
     mount_units.unmount("pods.mount", "/pods", lazy=False)
     assert capsys.readouterr().out == "waiting up to 60 s for what uses /pods: 3064 (sqlite3)\n"
     assert request == [5.5]

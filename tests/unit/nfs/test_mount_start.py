@@ -28,7 +28,7 @@ class Machine:
         self.journal = ""
         self.ran: list[str] = []
         monkeypatch.setattr(apply_mounts, "run", self.run)
-        monkeypatch.setattr(apply_mounts, "mounted", self.mounted)
+        monkeypatch.setattr(apply_mounts, "is_mounted", self.mounted)
         monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
 
     def mounted(self, path: str) -> bool:
@@ -148,8 +148,8 @@ def test_a_mount_that_does_not_come_back_keeps_the_service_down(monkeypatch: pyt
 def test_only_a_lazy_unmount_is_forced(monkeypatch: pytest.MonkeyPatch, lazy: bool, options: list[str]) -> None:
     machine = Machine(monkeypatch, "pods.mount")
     machine.fails = {"systemctl stop pods.mount": "", "umount /pods": "umount: /pods: stale"}
-    monkeypatch.setattr(apply_mounts, "holders", lambda _path: "1 (init)")
-    monkeypatch.setattr(apply_mounts, "mounted", lambda _path: True)
+    monkeypatch.setattr(apply_mounts, "processes_below", lambda _path: "1 (init)")
+    monkeypatch.setattr(apply_mounts, "is_mounted", lambda _path: True)
     with pytest.raises(FailedError, match=r"/pods cannot be unmounted: umount: /pods: stale; .* use it: 1 \(init\)"):
         apply_mounts.unmount("pods.mount", "/pods", lazy)
     expected = ["systemctl stop pods.mount", "umount /pods", *(f"umount {option} /pods" for option in options)]
@@ -157,14 +157,14 @@ def test_only_a_lazy_unmount_is_forced(monkeypatch: pytest.MonkeyPatch, lazy: bo
 
 
 def test_who_has_something_open_below_a_path_is_named(tmp_path: Path) -> None:
-    assert apply_mounts.holders(str(tmp_path)) == "none that /proc shows"
+    assert apply_mounts.processes_below(str(tmp_path)) == "none that /proc shows"
     (tmp_path / "file").touch()
     (tmp_path.with_name(f"{tmp_path.name}-beside")).mkdir()
     with (tmp_path / "file").open() as file, subprocess.Popen(["sleep", "60"], cwd=tmp_path) as child:
         try:
-            held = apply_mounts.holders(str(tmp_path)).split(", ")
+            held = apply_mounts.processes_below(str(tmp_path)).split(", ")
             assert f"{child.pid} (sleep)" in held and any(one.startswith(f"{os.getpid()} (") for one in held)
-            assert apply_mounts.holders(f"{tmp_path}-beside") == "none that /proc shows"
+            assert apply_mounts.processes_below(f"{tmp_path}-beside") == "none that /proc shows"
         finally:
             child.kill()
             file.close()
@@ -176,6 +176,6 @@ def test_a_process_may_call_itself_anything(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-I", "-c", named], cwd=tmp_path, stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout and child.stdout.readline() == b"\n"
-            assert apply_mounts.holders(str(tmp_path)) == f"{child.pid} (\\xff\\x1b[31m)"
+            assert apply_mounts.processes_below(str(tmp_path)) == f"{child.pid} (\\xff\\x1b[31m)"
         finally:
             child.kill()

@@ -84,7 +84,7 @@ def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_noth
     (export / "v2-sessions").mkdir()
     os.chown(export / "v2-sessions", writer, writer)
     program = load()
-    program["look_at"].__globals__["give"] = lambda _root, scratch: "/".join(scratch)
+    program["look_at"].__globals__["chown_scratch"] = lambda _root, scratch: "/".join(scratch)
     assert program["look_at"](str(export))["chown"] == f"v2-sessions/{program['NAME']}-{maker}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.source.chown_checkout import give_to_host, make_directories
+from files.pods.source.chown_checkout import chown_to_host, make_directories
 from tests.lab.standin import make_repository
 from tests.programs import program_argv, request_fields
 from tests.unit.source.source_host import NEW, OLD, Host
@@ -55,7 +55,7 @@ def test_an_old_owner_who_swaps_a_directory_for_a_link_has_nothing_else_chowned(
     with swapping(root, victim):
         for _ in range(6):
             subprocess.run(["chown", "-h", f"{BEFORE}:{BEFORE}", str(root), str(root / ".git")], check=True)
-            give_to_host(str(root), BEFORE, AFTER, AFTER)
+            chown_to_host(str(root), BEFORE, AFTER, AFTER)
             assert {path.lstat().st_uid for path in (victim, *victim.rglob("*"))} == {0}
     assert (root / ".git").stat().st_uid == AFTER
 
@@ -65,7 +65,7 @@ def test_sessions_groups_and_the_repository_s_name_come_last_or_not_at_all(folde
     for name in ("groups/main", "data/v2-sessions/x", "data/env", ".git/objects", "src/groups", "src/.git"):
         (root / name).mkdir(parents=True)
     chown(root, BEFORE)
-    give_to_host(str(root), BEFORE, AFTER, AFTER)
+    chown_to_host(str(root), BEFORE, AFTER, AFTER)
     kept = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.stat().st_uid == BEFORE}
     assert kept == {"groups", "groups/main", "data/v2-sessions", "data/v2-sessions/x"}
 
@@ -80,7 +80,7 @@ def test_an_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
         pytest.skip("this file system has no immutable files")
     try:
         with pytest.raises(SystemExit, match=r"chown failed \(stays: EPERM\)"):
-            give_to_host(str(folder / "root"), BEFORE, AFTER, AFTER)
+            chown_to_host(str(folder / "root"), BEFORE, AFTER, AFTER)
     finally:
         subprocess.run(["chattr", "-i", str(stays)], check=True)
     assert (folder / "root/.git").stat().st_uid == BEFORE  # so that the next run does it again
