@@ -22,17 +22,17 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[P
     hosts = [one for one in members if one.name in fleet.hosts]
     hosts = [one for one in hosts if not fleet.hosts[one.name].settings.nanoclaw_v1_rollback]
     problems: list[Problem] = []
-    for member, found in at_once(hosts, run, lambda one: _look(one, fleet.hosts[one.name])):
-        if found is None:
+    for member, reply in at_once(hosts, run, lambda one: _look(one, fleet.hosts[one.name])):
+        if reply is None:
             text = "did not say which NanoClaw runs on it: see to what is said above, and run again"
             problems.append(Problem(member.name, _KEY, text))
         else:
             problems += [
-                Problem(member.name, _KEY, text) for text in adoption_problems(found, fleet.hosts[member.name])
+                Problem(member.name, _KEY, text) for text in adoption_problems(reply, fleet.hosts[member.name])
             ]
     return problems
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    found: Installs | None = ask_machine(member, V2Installs, installs_request(plan), timeout=_TIMEOUT)
-    return found
+    reply: Installs | None = ask_machine(member, V2Installs, installs_request(plan), timeout=_TIMEOUT)
+    return reply

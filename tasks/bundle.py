@@ -50,15 +50,15 @@ def entry_name(path: Path) -> str:
 
 def sources(*entries: str) -> dict[str, str]:
     """The files that entries consist of, by their paths in the project: their own, and those that these import."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     todo = [entry_file(entry) for entry in entries]
     while todo:
         path = todo.pop()
         name = str(path.relative_to(_PROJECT))
-        if name not in found:
-            found[name] = path.read_text(encoding="utf-8")
-            todo += _imported(found[name])
-    return dict(sorted(found.items()))
+        if name not in texts:
+            texts[name] = path.read_text(encoding="utf-8")
+            todo += _imported(texts[name])
+    return dict(sorted(texts.items()))
 
 
 def _imported(text: str) -> Iterator[Path]:
@@ -95,14 +95,14 @@ def _line(*entries: str) -> str:
 
 
 def boot_argv(entry: str) -> list[str]:
-    """The argv that runs an entry whose archive and request arrive on standard input."""
+    """Return the argv that runs an entry; its archive and request arrive on standard input."""
     return ["python3", "-I", "-c", BOOT, entry]
 
 
 def entry_of(command: str) -> str | None:
     """The entry that a command runs by BOOT; None for any other command."""
-    _before, found, after = command.partition(f"{shlex.quote(BOOT)} ")
-    return after.split(maxsplit=1)[0] if found and after else None
+    _before, boot, after = command.partition(f"{shlex.quote(BOOT)} ")
+    return after.split(maxsplit=1)[0] if boot and after else None
 
 
 def boot_input(

@@ -16,12 +16,12 @@ from files.pods.common.protocol import Request
 from tasks.bundle import boot_argv, boot_input
 
 
-def argv(program: str, *words: str, stdin: str | None = None) -> StringCommand:
+def argv(program: str, *arguments: str, stdin: str | None = None) -> StringCommand:
     """A command of one program and its words, each quoted. `stdin` is fed to it and is never shown."""
-    for word in words:
+    for word in arguments:
         if any(c in word for c in "\n\r\0"):
             raise ValueError(f"a command's word holds a line break or NUL: {word!r}")
-    bits = [program, *(QuoteString(word) for word in words)]
+    bits = [program, *(QuoteString(word) for word in arguments)]
     return StringCommand(*bits, _stdin=stdin) if stdin is not None else StringCommand(*bits)
 
 
@@ -44,9 +44,9 @@ def run_program(
     + mark: whether its output stands between BEGIN and END (tasks/bundle.py)
     + more: programs that this one runs itself
     """
-    program, *words = boot_argv(entry)
+    program, *boot = boot_argv(entry)
     stdin = Unseen([boot_input(entry, request, payload, mark=mark, more=more)])
-    return StringCommand(program, *map(QuoteString, words), _stdin=stdin)
+    return StringCommand(program, *map(QuoteString, boot), _stdin=stdin)
 
 
 def run_request(request: Request, payload: str = "") -> StringCommand:

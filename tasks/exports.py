@@ -15,7 +15,7 @@ from tasks.operations.packages import debian_packages
 def serve_exports(plan: ServerPlan, guarded: Sequence[str]) -> None:
     """Brings a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`).
 
-    + guarded: hosts whose guard is to be at work before the exports change
+    + guarded: hosts that need a running guard before the exports change
     """
     debian_packages(name="Install the NFS server", packages=["nfs-kernel-server"], _timeout=900)
     export_directories(name="Make the export directories", plan=plan, _timeout=120)

@@ -196,7 +196,7 @@ class Probe(ProgramFact[Observations]):
 
 
 class Checkout(ProgramFact[CheckoutState]):
-    """What is checked out and built, and what is wanted. Asks the remote only if the answer is not here."""
+    """What is checked out and built, and what is desired. Asks the remote only if the answer is not here."""
 
     request, reply = CheckoutRequest, CheckoutState
 

@@ -40,12 +40,12 @@ class Looks:
     machines: dict[str, MachineState | None] = field(default_factory=dict)
     exports: dict[str, ExportState | None] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
-    _asked: dict[str, PreflightRequest] = field(default_factory=dict)
+    _requests: dict[str, PreflightRequest] = field(default_factory=dict)
 
     def settle(self, fleet: FleetPlan, plan: Plan) -> FleetPlan:
         """The plan that rests on what the machines answer to it: an account's uid decides what else is asked."""
         for _turn in range(_TURNS):
-            due = [member for member in self.members if self._request(fleet, member) != self._asked.get(member.name)]
+            due = [member for member in self.members if self._request(fleet, member) != self._requests.get(member.name)]
             if not due:
                 break
             self._look(fleet, due)
@@ -69,9 +69,9 @@ class Looks:
                 exports = ask_machine(member, Exports, exports_request(fleet.servers[member.name]), timeout=_TIMEOUT)
             return machine, exports
 
-        for member, found in at_once(due, self.run_config, look):
-            self._asked[member.name] = self._request(fleet, member)
-            self.machines[member.name], self.exports[member.name] = found or (None, None)
+        for member, reply in at_once(due, self.run_config, look):
+            self._requests[member.name] = self._request(fleet, member)
+            self.machines[member.name], self.exports[member.name] = reply or (None, None)
 
     def _request(self, fleet: FleetPlan, member: Host) -> PreflightRequest:
         numbers = (*sorted(self.chosen.unknown - set(CANDIDATES)), *CANDIDATES)
@@ -92,11 +92,11 @@ class Looks:
 
     def say(self) -> None:
         """Says which ids were chosen for the hosts of this run, and why, where they are not the default ones."""
-        found: defaultdict[tuple[Ids, str], list[str]] = defaultdict(list)
+        names_by_choice: defaultdict[tuple[Ids, str], list[str]] = defaultdict(list)
         for member in self.members:
             choice = self.chosen.hosts.get(member.name)
             if choice and choice.reason:
-                found[choice.ids, choice.reason].append(member.name)
-        for (ids, reason), names in sorted(found.items(), key=lambda it: it[1]):
+                names_by_choice[choice.ids, choice.reason].append(member.name)
+        for (ids, reason), names in sorted(names_by_choice.items(), key=lambda it: it[1]):
             line = f"nanoclaw_uid {ids.uid} and nanoclaw_gid {ids.gid} for {', '.join(names)}: {reason}"
             logger.info("    %s", printable(line))

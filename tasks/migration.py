@@ -1,4 +1,4 @@
-"""NanoClaw v1 to v2: the plan of each host whose data asks for it, then staging, and the switch in waves."""
+"""NanoClaw v1 to v2: the plan of each host with nanoclaw_v1_dir, then staging, and the switch in waves."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SWITCH = 10 * 3600
 
 @dataclass(frozen=True)
 class Migration:
-    """A host that is to be migrated, or to go back."""
+    """A host that migrates, or rolls back."""
 
     install: Install
     waves: Sequence[Sequence[str]] = ()
@@ -60,31 +60,31 @@ def look_at_v1(
     problems: list[Problem] = []
     installs: dict[str, Install] = {}
     unseen: dict[str, list[Need]] = {}
-    asked = _migrating(fleet, members)
-    for member, answers in at_once(asked.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
+    migrating = _migrating(fleet, members)
+    for member, answers in at_once(migrating.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
         plan = fleet.hosts[member.name]
-        progress, found = answers or (None, None)
+        progress, v1 = answers or (None, None)
         if progress is None:
             problems.append(Problem(member.name, KEY, "did not say how far its migration has come: run again"))
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
-        elif (refusal := plan_refusal(found, plan)) or found is None or found.install is None:
+        elif (refusal := plan_refusal(v1, plan)) or v1 is None or v1.install is None:
             problems.append(Problem(member.name, KEY, str(refusal)))
         else:
-            installs[member.name] = found.install
+            installs[member.name] = v1.install
             if plan.settings.nanoclaw_v1_rollback:
                 if progress.needs_rollback:
-                    problems += [Problem(member.name, KEY, str(one)) for one in rollback_refusals(found.install, plan)]
+                    problems += [Problem(member.name, KEY, str(one)) for one in rollback_refusals(v1.install, plan)]
             else:
-                planned = plan_migration(found.install, found.spaces, plan, staged=progress.is_staged(found.install))
+                planned = plan_migration(v1.install, v1.spaces, plan, staged=progress.is_staged(v1.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
-                _report_plan(plan, found, found.install, planned)
-                problems += _refusals(plan, progress, found.install, planned)
+                _report_plan(plan, v1, v1.install, planned)
+                problems += _refusals(plan, progress, v1.install, planned)
     order = waves(fleet.hosts[name] for name in installs if not fleet.hosts[name].settings.nanoclaw_v1_rollback)
     for number, names in enumerate(order, 1):
         logger.info("    wave %s of the migration: %s", number, ", ".join(names))
-    if asked and not problems and not only_reads:
-        _write_hosts_left([name for wave in order for name in wave], asked)
+    if migrating and not problems and not only_reads:
+        _write_hosts_left([name for wave in order for name in wave], migrating)
     return {name: Migration(install, order, unseen.get(name, ())) for name, install in installs.items()}, problems
 
 
@@ -173,5 +173,5 @@ def return_to_v1(plan: HostPlan, migration: Migration) -> None:
 
 @deploy("Migration")
 def record_migration(plan: HostPlan) -> None:
-    """Keeps the record of a host's last migration, also of one whose end no run has seen."""
+    """Keep the record of a host's last migration, also of one that ended while no run watched."""
     record(name="Keep the record of the migration", plan=plan, _timeout=60)

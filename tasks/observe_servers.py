@@ -26,31 +26,31 @@ _SERVER_TIMEOUT = 20
 def observe(
     fleet: FleetPlan, members: Iterable[Host], run_config: Config, *, only_reads: bool
 ) -> tuple[dict[str, Squash], list[Problem]]:
-    """What servers that the role does not manage do with ids, by the host that saw it, and what they are refused for.
+    """Observe how unmanaged servers map ids. Return the squash by observing host, and what is refused.
 
-    A dry run only reads: it does not look, since to look makes directories on the server.
+    A dry run only reads, so it does not observe: to observe creates directories on the server.
     """
     plans = {plan.name: plan for plan in fleet.hosts.values() if plan.source and plan.server is None}
-    asked = [member for member in members if member.name in plans and member in state.active_hosts]
+    observers = [member for member in members if member.name in plans and member in state.active_hosts]
     if only_reads:
-        for member in asked:
+        for member in observers:
             logger.info("    %s: a dry run does not observe how the server maps ids", member.name)
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:
         return ask_machine(member, ServerObservationFact, _request(plans[member.name]), timeout=_TIMEOUT)
 
-    observed: dict[str, Squash] = {}
+    squashes: dict[str, Squash] = {}
     problems: list[Problem] = []
-    for member, seen in at_once(asked, run_config, look):
+    for member, observed in at_once(observers, run_config, look):
         plan = plans[member.name]
-        problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), seen)]
-        if seen is None:
+        problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), observed)]
+        if observed is None:
             continue
-        logger.info("    %s: %s: %s", member.name, plan.source, printable(description(seen)))
-        if squash := observed_squash(seen, plan.host_ids, plan.agent):
-            observed[member.name] = squash
-    return observed, problems
+        logger.info("    %s: %s: %s", member.name, plan.source, printable(description(observed)))
+        if squash := observed_squash(observed, plan.host_ids, plan.agent):
+            squashes[member.name] = squash
+    return squashes, problems
 
 
 def _wish(plan: HostPlan) -> Wish:

@@ -23,7 +23,7 @@ def own_exports(plan: ServerPlan) -> None:
 def guard_first(plan: HostPlan) -> None:
     """Start the guard before the server changes: otherwise sessions created in between would stay root's.
 
-    For a host whose mounts are there already; on any other `own_trees` starts it, before the host process.
+    For a host that has its mounts already; on any other `own_trees` starts it, before the host process.
     """
     guard(name="Guard the sessions before the server changes", plan=plan, _timeout=120)
 

@@ -49,9 +49,9 @@ class Checked:
     servers: Mapping[str, ServerPlan]
     hosts: Mapping[str, HostPlan]
     migrations: Mapping[str, Migration]
-    """Of the hosts whose data asks for a migration from NanoClaw v1."""
+    """Of the hosts that migrate from NanoClaw v1."""
     guarded_first: frozenset[str]
-    """Hosts whose guard is seen to before their server is."""
+    """Hosts that get their guard before their server changes."""
 
     def guarded_on(self, server: str) -> tuple[str, ...]:
         """Those of one server."""
@@ -150,10 +150,10 @@ def _export_problems(
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:
     """The hosts of this run by their strategy and why they have it."""
-    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    hosts_by_reason: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for plan in (fleet.hosts[member.name] for member in members if member.name in fleet.hosts):
-        found[plan.strategy.name, plan.strategy.reason].append(plan.name)
-    return found
+        hosts_by_reason[plan.strategy.name, plan.strategy.reason].append(plan.name)
+    return hosts_by_reason
 
 
 def _data(member: Host) -> dict[str, Any]:

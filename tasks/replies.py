@@ -17,7 +17,7 @@ from pyinfra.api.state import BaseStateCallback, State
 
 from files.pods.common.protocol import Request
 from files.pods.machine.protocol import LookReply, LookRequest
-from files.pods.machine.protocol import Question as Asked
+from files.pods.machine.protocol import Question as LookQuestion
 from tasks.facts import Look, ProgramFact, Question, arguments
 from tasks.model.fleet.plan import SERVERS
 from tasks.run_context import run_context
@@ -112,10 +112,10 @@ def ask_together(member: Host, questions: Sequence[Question], timeout: int | Non
     due = [question for question in questions if replies().get(member.name, question) is None]
     if len(due) < 2:
         return
-    asked = LookRequest([Asked(question.request.entry, question.request.document()) for question in due])
+    request = LookRequest([LookQuestion(question.request.entry, question.request.document()) for question in due])
     payload = json.dumps([question.payload for question in due])
     limit = {"_timeout": timeout} if timeout is not None else {}
-    answers: LookReply | None = member.get_fact(Look, **arguments(Look, asked, payload), **limit, _ignore_errors=True)
+    answers: LookReply | None = member.get_fact(Look, **arguments(Look, request, payload), **limit, _ignore_errors=True)
     for question, reply in zip(due, answers.replies if answers else (), strict=False):
         if reply is not None:
             _keep(member, question, reply)

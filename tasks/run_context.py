@@ -65,7 +65,7 @@ class RunContext:
     pending: defaultdict[str, set[Pending]] = field(default_factory=lambda: defaultdict(set))
     """What earlier operations of a check phase are going to replace (tasks/operations/dry_run.py)."""
     pending_owners: dict[str, tuple[frozenset[int], Ids]] = field(default_factory=dict)
-    """Users whose entries in the project root an earlier operation of a check phase is going to chown, and to whom."""
+    """Owners of entries in the project root that an earlier operation of a check phase will chown, and to whom."""
     migrated: set[str] = field(default_factory=set)
     """Hosts that are known to serve with v2: the next wave of a migration waits for them."""
     before_servers: set[str] = field(default_factory=set)

@@ -44,7 +44,7 @@ def _own_style(text: Any, *arguments: Any, **named: Any) -> str:
 
 
 def _signed(sequences: str) -> str:
-    return _COLOUR.sub(lambda found: f"\x1b[{_TAG};{found[1]}m", sequences)
+    return _COLOUR.sub(lambda match: f"\x1b[{_TAG};{match[1]}m", sequences)
 
 
 def _filtered(stream: TextIO) -> Callable[[str], int]:

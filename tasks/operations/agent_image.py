@@ -13,12 +13,12 @@ from tasks.facts import AgentImage
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import (
     ImageState,
+    due_step,
     image_request,
     record_of,
     refusals,
     user_missing,
     user_problem,
-    wanted_step,
 )
 from tasks.model.host.service_unit import image_record
 from tasks.operations.base import Commands, lasting_operation, look
@@ -32,7 +32,7 @@ def _look(plan: HostPlan) -> ImageState:
 
 @lasting_operation
 def agent_image(plan: HostPlan) -> Commands:
-    """Gets the agent image and makes sure that its USER is the one that the plan counts on.
+    """Build, pull or load the agent image, and check that its USER is the one of the plan.
 
     Owns: the image under the name that the host process starts, and /var/lib/nanoclaw-pods/<unit>.image.json: its id,
     its user in numbers, the container/ tree that it was built from. Leaves alone: other images, running containers.
@@ -42,18 +42,18 @@ def agent_image(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    seen = _look(plan)
-    step = wanted_step(plan, seen)
+    current = _look(plan)
+    step = due_step(plan, current)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
         say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
         step = "build"
-    refused = refusals(plan, seen) if state.is_executing or not seen.docker else []
-    problem = None if step else user_problem(plan, seen)
+    refused = refusals(plan, current) if state.is_executing or not current.docker else []
+    problem = None if step else user_problem(plan, current)
     if refused or problem:
         raise OperationError("; ".join([*refused, *([problem] if problem else [])]))
-    if step is None and record_of(plan, seen) in (None, seen.record):
-        host.noop(f"{plan.image} is there and runs as {seen.ids}")
+    if step is None and record_of(plan, current) in (None, current.record):
+        host.noop(f"{plan.image} is there and runs as {current.ids}")
         return
     mark_pending("image")
     if step == "build":
@@ -63,18 +63,18 @@ def agent_image(plan: HostPlan) -> Commands:
     elif step == "load":
         yield argv("docker", "load", "--quiet", "--input", str(plan.settings.nanoclaw_image_archive))
     if step:
-        seen = _look(plan)
-        problem = user_problem(plan, seen) or _after_step(plan, step, seen)
+        current = _look(plan)
+        problem = user_problem(plan, current) or _after_step(plan, step, current)
         if problem:
             raise OperationError(problem)
-    record = record_of(plan, seen)
-    if record is not None and record != seen.record:
+    record = record_of(plan, current)
+    if record is not None and record != current.record:
         yield write_file(image_record(plan), json.dumps(dataclasses.asdict(record)) + "\n")
 
 
-def _after_step(plan: HostPlan, step: str, seen: ImageState) -> str | None:
+def _after_step(plan: HostPlan, step: str, current: ImageState) -> str | None:
     """Why the next run would get the image again: it has another name, or a user that no record can name."""
-    if seen.image is None:
+    if current.image is None:
         source = {"load": plan.settings.nanoclaw_image_archive, "build": f"{plan.root}/container/build.sh"}.get(step)
         return f"there is no image {plan.image} after its {step}: {source or 'the registry'} has another name for it"
-    return user_missing(plan, seen) if step == "build" and seen.ids is None else None
+    return user_missing(plan, current) if step == "build" and current.ids is None else None

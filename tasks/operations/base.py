@@ -41,7 +41,7 @@ def look(fact: type[ProgramFact[Document]], request: Request, payload: str = "")
 
 
 def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
-    """An operation whose error ends the whole run in a check phase, before anything is changed anywhere.
+    """Make an operation that ends the whole run by an error in a check phase, before anything changes anywhere.
 
     Later it fails its machine alone, with the reason as the last line: pyinfra lets what an operation raises while it
     executes end the run for the whole fleet, so there the reason becomes a failing command.

@@ -17,8 +17,8 @@ from tasks.model.host.checkout import (
     checkout_drift,
     checkout_problem,
     checkout_request,
-    handed_over,
     moves,
+    previous_owners,
 )
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
@@ -38,10 +38,10 @@ def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:
     # A check phase fetches nothing to the checkout, but says what the version needs; a run looks once it is fetched.
-    found = _look(plan, peek=not state.is_executing)
-    if problem := checkout_problem(found, plan):
+    current = _look(plan, peek=not state.is_executing)
+    if problem := checkout_problem(current, plan):
         raise OperationError(problem)
-    return found
+    return current
 
 
 @lasting_operation
@@ -62,26 +62,26 @@ def checkout(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    found = _look_and_refuse(plan)
+    current = _look_and_refuse(plan)
     settings = plan.settings
-    drift, copy = checkout_drift(found, plan), restores(found.version, plan)
+    drift, copy = checkout_drift(current, plan), restores(current.version, plan)
     if not drift and not copy:
-        host.noop(f"{settings.nanoclaw_ref} is checked out ({(found.commit or '')[:12]})")
+        host.noop(f"{settings.nanoclaw_ref} is checked out ({(current.commit or '')[:12]})")
         return
-    if moves(found):
+    if moves(current):
         mark_pending("source")
-        for note in version_notes(found.version, plan, found.commit):
+        for note in version_notes(current.version, plan, current.commit):
             say(note)
-        if found.version.container_changed is not False:
+        if current.version.container_changed is not False:
             mark_pending("container")
-    if found.owners.get(".git") not in (None, (plan.host_ids.uid, plan.host_ids.gid)):
-        mark_pending_owner(handed_over(found, plan), plan.host_ids)
+    if current.owners.get(".git") not in (None, (plan.host_ids.uid, plan.host_ids.gid)):
+        mark_pending_owner(previous_owners(current, plan), plan.host_ids)
     if copy:
         mark_pending("database")
         say(
             f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
         )
-    for path in found.leftovers:
+    for path in current.leftovers:
         say(f"{path} of the host user before is removed, for NanoClaw writes it again")
     show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
@@ -89,19 +89,19 @@ def checkout(plan: HostPlan) -> Commands:
     gives = {"gives": can_chown_on_export(plan), "unit": plan.unit}
     if drift:
         yield run_program(
-            "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(found)}
+            "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(current)}
         )
-        found = _look_and_refuse(plan)
-        copy = restores(found.version, plan)
-    if moves(found):
+        current = _look_and_refuse(plan)
+        copy = restores(current.version, plan)
+    if moves(current):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
         yield run_program(
             "source.switch_commit",
-            {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if found.changed else None},
+            {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if current.changed else None},
         )
-        if found.changed:
+        if current.changed:
             log(
-                f"all changes of the checkout were put aside, for {', '.join(found.changed)} is changed in "
+                f"all changes of the checkout were put aside, for {', '.join(current.changed)} is changed in "
                 f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
             )
     if copy:
@@ -121,36 +121,36 @@ def build(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    found = _look(plan)
-    drift = build_drift(found) or (["another source is going to be checked out"] if is_pending("source") else [])
-    unmarked = found.version.unmarked
-    pnpm_differs = found.pnpm is None or (found.pnpm_pin is not None and found.pnpm != found.pnpm_pin)
+    current = _look(plan)
+    drift = build_drift(current) or (["another source is going to be checked out"] if is_pending("source") else [])
+    unmarked = current.version.unmarked
+    pnpm_differs = current.pnpm is None or (current.pnpm_pin is not None and current.pnpm != current.pnpm_pin)
     if not drift and not pnpm_differs and not unmarked:
-        host.noop(f"{(found.commit or '')[:12]} is built")
+        host.noop(f"{(current.commit or '')[:12]} is built")
         return
     if drift:
         mark_pending("build")
     show_reasons(f"{plan.root}: build", drift)
     if unmarked:
         say(unmarked)
-    if found.tools_missing:
+    if current.tools_missing:
         yield apt_update()
         yield apt_install("g++", "make")
     if pnpm_differs:
-        if found.pnpm_pin is None and found.commit is not None:
+        if current.pnpm_pin is None and current.commit is not None:
             raise OperationError(
                 f"{plan.root}/package.json names no packageManager pnpm@X.Y.Z, and this machine has no pnpm: install it"
             )
-        arguments: dict[str, Any] = {"version": found.pnpm_pin, "digest": found.pnpm_digest}
-        arguments |= {"force": True} if found.pnpm_in_the_way else {}
-        arguments |= {"path": found.npm_path} if found.npm_path else {}
+        arguments: dict[str, Any] = {"version": current.pnpm_pin, "digest": current.pnpm_digest}
+        arguments |= {"force": True} if current.pnpm_in_the_way else {}
+        arguments |= {"path": current.npm_path} if current.npm_path else {}
         yield run_program("machine.install_pnpm", arguments)
-        found = _look(plan)
-        if found.pnpm != found.pnpm_pin:
+        current = _look(plan)
+        if current.pnpm != current.pnpm_pin:
             raise OperationError(
-                f"pnpm {found.pnpm_pin} was installed, but the one that is found first is {found.pnpm}: remove that one"
+                f"pnpm {current.pnpm_pin} was installed, but PATH has {current.pnpm} first: remove that one"
             )
     if drift:
-        yield run_program("source.build", {**_worker(plan), "source": found.source})
-    if unmarked or (drift and found.version.needs and found.version.needs.marker):
+        yield run_program("source.build", {**_worker(plan), "source": current.source})
+    if unmarked or (drift and current.version.needs and current.version.needs.marker):
         yield run_program("source.upgrade_marker", _worker(plan))

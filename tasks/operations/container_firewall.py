@@ -42,16 +42,16 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     server = plan.source.address if plan.source else None
-    seen = look(ContainerFirewall, firewall_request(plan))
-    if not seen.tools and not state.is_executing:
-        seen = replace(seen, backend="nft")  # nft comes with an earlier operation
+    current = look(ContainerFirewall, firewall_request(plan))
+    if not current.tools and not state.is_executing:
+        current = replace(current, backend="nft")  # nft comes with an earlier operation
     mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]
     order = docker_dropin([*map(unit_name, mounts), *([UNIT] if server else [])])
-    files = {} if seen.dropin == order else {DOCKER_DROPIN: (seen.dropin, order)}
-    files |= _firewall_files(seen, server) if server else {}
-    reload = bool(files) or seen.needs_reload
-    apply = bool(server and (_rules_differ(seen, server) or not seen.active))
-    if not reload and not apply and (seen.enabled or not server):
+    files = {} if current.dropin == order else {DOCKER_DROPIN: (current.dropin, order)}
+    files |= _firewall_files(current, server) if server else {}
+    reload = bool(files) or current.needs_reload
+    apply = bool(server and (_rules_differ(current, server) or not current.active))
+    if not reload and not apply and (current.enabled or not server):
         host.noop("Docker waits for the pods" + (f", and containers do not reach {server}" if server else ""))
         return
     for path, (old, new) in files.items():
@@ -59,30 +59,30 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     for path, (_old, new) in files.items():
         checked = ("nft", "-c", "-f", "{}") if path == RULES["nft"] else ()
         yield write_file(path, new, validate=checked)
-    if server and not seen.enabled:
+    if server and not current.enabled:
         yield argv("systemctl", "--no-reload", "enable", "--quiet", UNIT)
         reload = True
     if reload:
         yield argv("systemctl", "daemon-reload")
     if apply:
-        yield argv("systemctl", "reload" if seen.active else "start", UNIT)
+        yield argv("systemctl", "reload" if current.active else "start", UNIT)
 
 
-def _firewall_files(seen: FirewallState, server: str) -> dict[str, tuple[str | None, str]]:
-    if seen.backend is None:
+def _firewall_files(current: FirewallState, server: str) -> dict[str, tuple[str | None, str]]:
+    if current.backend is None:
         raise OperationError(
             f"containers cannot be kept from the NFS server {server}: the kernel has no nf_tables (family inet) and "
             "there is no iptables-legacy. Without it an agent can act as any user on the server; install a kernel "
             "with nf_tables"
         )
-    wanted = {
-        RULES[seen.backend]: (seen.rules, rules_text(seen.backend, server)),
-        UNIT_FILE: (seen.unit, unit_text(seen.backend, list(seen.iptables))),
+    desired = {
+        RULES[current.backend]: (current.rules, rules_text(current.backend, server)),
+        UNIT_FILE: (current.unit, unit_text(current.backend, list(current.iptables))),
     }
-    if seen.backend == "nft":
-        wanted[NFTABLES_DROPIN] = (seen.nftables, nftables_dropin())
-    return {path: texts for path, texts in wanted.items() if texts[0] != texts[1]}
+    if current.backend == "nft":
+        desired[NFTABLES_DROPIN] = (current.nftables, nftables_dropin())
+    return {path: texts for path, texts in desired.items() if texts[0] != texts[1]}
 
 
-def _rules_differ(seen: FirewallState, server: str) -> bool:
-    return seen.backend is not None and not in_force(seen, server)
+def _rules_differ(current: FirewallState, server: str) -> bool:
+    return current.backend is not None and not in_force(current, server)

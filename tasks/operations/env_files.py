@@ -34,13 +34,13 @@ def env_files(plan: HostPlan) -> Commands:
     + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    seen = look(EnvFiles, env_request(plan), f"{KEY}\n")
-    seen = replace(seen, places=with_pending_owners(seen.places))
-    refused = refusals(plan.root, seen)
+    current = look(EnvFiles, env_request(plan), f"{KEY}\n")
+    current = replace(current, places=with_pending_owners(current.places))
+    refused = refusals(plan.root, current)
     if refused:
         raise OperationError("; ".join(refused))
     owner = expected_owner(plan, "project root")
-    names, rights = differing(entries, seen, KEY), open_places(plan.root, owner, seen)
+    names, rights = differing(entries, current, KEY), open_places(plan.root, owner, current)
     if not names and not rights:
         host.noop(f"{len(entries)} entries of .env are set, and only the host process reads it")
         return

@@ -56,10 +56,10 @@ def export_directories(plan: ServerPlan) -> Commands:
     owners = {export.path: export.owner for export in plan.exports}
     wrong = []
     for path, owner in owners.items():
-        found = current.directories.get(path)
-        if found and found.kind != "directory":
-            raise OperationError(f"{path} is to be an export directory and is no directory; move it away")
-        if found is None or (found.uid, found.gid, found.mode) != (owner.uid, owner.gid, "0755"):
+        entry = current.directories.get(path)
+        if entry and entry.kind != "directory":
+            raise OperationError(f"{path} is not a directory, but an export needs one: move it away, then run again")
+        if entry is None or (entry.uid, entry.gid, entry.mode) != (owner.uid, owner.gid, "0755"):
             wrong.append((path, owner))
     if not wrong:
         host.noop(f"{len(owners)} export directories are there")
@@ -116,11 +116,11 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     Changes: when the file or an entry in force differs (exportfs(8), /var/lib/nfs/etab), so that what an earlier run
     missed is made up. Each entry is changed by itself. Errors: a drop-in that exportfs refuses, or that changes
     exports of others, leaves all as it was; an export that goes while clients have it mounted; a directory that
-    another inventory has too. A host whose guard could not be put to work in this run: the table stays,
-    for sessions that are born under another one would be root's.
+    another inventory has too. A host without a running guard after this run: the table stays,
+    for sessions created under another one would be root's.
 
     + plan: the server's plan
-    + guarded: hosts whose guard is to be at work before the table changes
+    + guarded: hosts that need a running guard before the table changes
     """
     current = _look(plan)
     if refused := export_refusals(plan, current):

@@ -42,25 +42,25 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     + plan: the host's plan
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
-    seen = _look(plan)
-    seen = replace(seen, logs=with_pending_owners(seen.logs))
-    refused = refusals(plan, seen)
-    if seen.account is None and state.is_executing:
+    current = _look(plan)
+    current = replace(current, logs=with_pending_owners(current.logs))
+    refused = refusals(plan, current)
+    if current.account is None and state.is_executing:
         refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")
     if refused:
         raise OperationError("; ".join(refused))
     pending = is_pending("database", "build", "image", "environment")
-    steps = service_steps(plan, seen, start=start, pending=pending)
+    steps = service_steps(plan, current, start=start, pending=pending)
     if not steps:
         host.noop(f"{plan.unit} runs what is installed" if start else f"what {plan.unit} needs is installed")
         return
     for reason in steps.reasons:
         say(reason)
     for path, text in steps.units.items():
-        show_diff(path, seen.files[path], text)
+        show_diff(path, current.files[path], text)
     if steps.rotation is not None:
         path = texts.rotation_path(plan)
-        show_diff(path, seen.files[path], steps.rotation)
+        show_diff(path, current.files[path], steps.rotation)
 
     if steps.logs:
         owner = expected_owner(plan, "project root")
@@ -70,7 +70,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         yield run_program("service.install_units", {"unit": plan.unit, **plan.host_user}, json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
-    if start and (adopted := adoptable(plan, seen)):
+    if start and (adopted := adoptable(plan, current)):
         names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
         yield run_program("service.adopt_units", {"uid": plan.host_ids.uid, "names": names})
     if steps.start:

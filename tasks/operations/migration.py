@@ -48,11 +48,11 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
     + plan: the host's plan
     + install: the v1 as it was found
     """
-    wanted = channels(install)
-    if not wanted or _look(plan).decided:
-        host.noop("no channel is to be installed")
+    names = channels(install)
+    if not names or _look(plan).decided:
+        host.noop("no channel has to be installed")
         return
-    request = {"root": plan.root, "lock": plan.lock, "channels": wanted, **plan.host_user}
+    request = {"root": plan.root, "lock": plan.lock, "channels": names, **plan.host_user}
     yield run_program("migration.install_channels", request)
 
 
@@ -77,7 +77,7 @@ def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Comm
 
 @lasting_operation
 def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: str) -> Commands:
-    """Stops v1, converts what it has, starts v2 and proves it; puts v1 back where any of that fails.
+    """Stop v1, convert its data, start v2 and test it; roll back to v1 where any of that fails.
 
     Owns: which of the two units may start. Leaves alone: v1's tree. Changes: until v2 has been decided for.
     Errors: a step that failed, with its words; v1 runs again then, and the next run migrates again. A host of an
@@ -121,17 +121,22 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     + plan: the host's plan
     + install: the v1 as it was found
     """
-    found = _look(plan)
-    if found.under_way:
+    current = _look(plan)
+    if current.under_way:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
         )
-    if not found.needs_rollback:
+    if not current.needs_rollback:
         host.noop("v1 is what starts")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
     step = rollback(plan, install)
-    arguments = {**step.arguments, "start": True, "serves": found.decided, "journal": f"{directory(plan)}/journal.json"}
+    arguments = {
+        **step.arguments,
+        "start": True,
+        "serves": current.decided,
+        "journal": f"{directory(plan)}/journal.json",
+    }
     mark_pending("record")
     yield run_program(step.program, arguments)
 
@@ -146,16 +151,16 @@ def record(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    found = _look(plan)
-    journal = found.journal
-    if journal and journal.state == "switching" and found.decided and not found.under_way:
+    current = _look(plan)
+    journal = current.journal
+    if journal and journal.state == "switching" and current.decided and not current.under_way:
         # The machine went down between the decision and its note.
         journal = replace(journal, state="finished")
         yield write_file(f"{directory(plan)}/journal.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
-    ended = journal is not None and journal.state in ("finished", "rolled back") and not found.under_way
+    ended = journal is not None and journal.state in ("finished", "rolled back") and not current.under_way
     if is_pending("record"):
         yield from _records("what the journal is going to be", "\n", plan)
-    elif journal is None or not ended or found.recorded:
+    elif journal is None or not ended or current.recorded:
         host.noop("the record is that of the last migration" if ended else "no migration has come to its end")
     else:
         yield from _records(json.dumps(asdict(journal), indent=1), page(_record(journal, plan)), plan)
@@ -184,9 +189,9 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         "trying": trying(plan),
     }
     seconds = sum(step.seconds for step in listed)
-    asked = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
+    request = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
     fed = {"archive": base64.b64encode(archive).decode(), "file": file, "work": work}
-    return run_program("migration.start", asked, json.dumps(fed))
+    return run_program("migration.start", request, json.dumps(fed))
 
 
 def _step(file: str, step: Step) -> dict[str, Any]:

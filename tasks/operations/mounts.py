@@ -49,13 +49,13 @@ def pods_directory(plan: HostPlan) -> Commands:
 
     + plan: the host's plan, with no source
     """
-    seen = _look(plan)
+    current = _look(plan)
     path = plan.settings.pods_path
     try:
-        refuse_local(plan, seen)
+        refuse_local(plan, current)
     except MountError as refused:
         raise OperationError(str(refused)) from None
-    point = seen.points[path]
+    point = current.points[path]
     if point.beneath.kind in ("link", "other"):
         raise OperationError(f"{point.beneath.detail} is a link or no directory: give the real path as pods_path")
     if point.mounts or point.beneath.kind != "absent":
@@ -88,10 +88,10 @@ def pods_mount(plan: HostPlan) -> Commands:
     if decision.settled:
         host.noop(f"{source} is mounted at {plan.settings.pods_path} with the right options")
         return
-    wanted = pods_of(plan, source)
-    yield from _prepare(plan, [(wanted, decision)], None)
+    desired = pods_of(plan, source)
+    yield from _prepare(plan, [(desired, decision)], None)
     if decision.action != "keep":
-        yield _act(plan, [(wanted, decision)])
+        yield _act(plan, [(desired, decision)])
     if decision.stamp and not _server_failed(plan):
         yield run_program("nfs.flush_caches", {"flush": decision.flush, "stamp": STAMP, "content": stamp_of(plan)})
     if decision.forget:
@@ -101,8 +101,8 @@ def pods_mount(plan: HostPlan) -> Commands:
     after = _decide_pods(plan, source)
     if after.action != "keep" and decision.action == "remount":
         after = replace(after, action="cycle")
-        _explain(plan, [(wanted, after)], log)
-        yield _act(plan, [(wanted, after)])
+        _explain(plan, [(desired, after)], log)
+        yield _act(plan, [(desired, after)])
         after = _decide_pods(plan, source)
     if after.action != "keep":
         reasons = ", ".join(after.reasons)
@@ -124,16 +124,16 @@ def pods_binds(plan: HostPlan) -> Commands:
 
     + plan: the host's plan, with a local project root
     """
-    seen = _look(plan)
-    decided = _decide_binds(plan, seen)
-    for note in dict.fromkeys(note for _wanted, decision in decided for note in decision.notes):
+    current = _look(plan)
+    decided = _decide_binds(plan, current)
+    for note in dict.fromkeys(note for _desired, decision in decided for note in decision.notes):
         say(note)
-    sources = [source for source, _target in plan.binds if seen.sources.get(source) is None]
-    if not sources and all(decision.settled for _wanted, decision in decided):
+    sources = [source for source, _target in plan.binds if current.sources.get(source) is None]
+    if not sources and all(decision.settled for _desired, decision in decided):
         host.noop(f"{' and '.join(target for _source, target in plan.binds)} show the pods")
         return
     yield from _prepare(plan, decided, sources)
-    acting = [(wanted, decision) for wanted, decision in decided if decision.action != "keep"]
+    acting = [(desired, decision) for desired, decision in decided if decision.action != "keep"]
     if not acting:
         return
     yield _act(plan, acting)
@@ -157,11 +157,11 @@ def _decide_pods(plan: HostPlan, source: Source) -> Decision:
         raise OperationError(str(refused)) from None
 
 
-def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[DesiredMount, Decision]]:
+def _decide_binds(plan: HostPlan, current: MountState) -> list[tuple[DesiredMount, Decision]]:
     try:
         return [
-            (wanted, decide_bind(plan, source, wanted, seen))
-            for (source, _target), wanted in zip(plan.binds, binds_of(plan), strict=True)
+            (desired, decide_bind(plan, source, desired, current))
+            for (source, _target), desired in zip(plan.binds, binds_of(plan), strict=True)
         ]
     except MountError as refused:
         raise OperationError(str(refused)) from None
@@ -169,17 +169,17 @@ def _decide_binds(plan: HostPlan, seen: MountState) -> list[tuple[DesiredMount, 
 
 def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], sources: list[str] | None) -> Commands:
     """Everything before something is mounted: unit files, directories, guards."""
-    for wanted, decision in decided:
+    for desired, decision in decided:
         if decision.write:
-            show_diff(unit_path(wanted.path), decision.old, wanted.text)
+            show_diff(unit_path(desired.path), decision.old, desired.text)
     _explain(plan, decided)
-    for wanted, decision in decided:
+    for desired, decision in decided:
         if decision.write:
-            yield write_file(unit_path(wanted.path), wanted.text)
-    enable = [wanted.unit for wanted, decision in decided if decision.enable]
+            yield write_file(unit_path(desired.path), desired.text)
+    enable = [desired.unit for desired, decision in decided if decision.enable]
     if enable:
         yield argv("systemctl", "--no-reload", "enable", "--quiet", *enable)
-    if enable or any(decision.reload for _wanted, decision in decided):
+    if enable or any(decision.reload for _desired, decision in decided):
         yield argv("systemctl", "daemon-reload")
     if sources:
         owner, creator = expected_owner(plan), directory_creator(plan)
@@ -187,7 +187,7 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], s
         arguments |= {"paths": sources, "owner": [owner.uid, owner.gid] if owner else None}
         arguments |= {"creator": [creator.uid, creator.gid]} if owner and creator else {}
         yield run_program("nfs.make_directories", arguments)
-    guards = [wanted.path for wanted, decision in decided if decision.guard]
+    guards = [desired.path for desired, decision in decided if decision.guard]
     if guards:
         inside, ids = None if plan.root_on_pods else plan.root, [plan.host_ids.uid, plan.host_ids.gid]
         yield run_program("nfs.seal_mount_point", {"paths": guards, "root": inside, "owner": ids})
@@ -197,28 +197,28 @@ def _explain(
     plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], tell: Callable[[str], object] = say
 ) -> None:
     """Says what is going to happen to mounts: before the first command, so that a dry run says it too."""
-    for wanted, decision in decided:
+    for desired, decision in decided:
         if decision.action != "keep":
-            tell(f"{wanted.path}: {', '.join(decision.reasons)}: {_WORDS[decision.action]}")
-    if any(decision.action == "cycle" for _wanted, decision in decided):
+            tell(f"{desired.path}: {', '.join(decision.reasons)}: {_ACTIONS[decision.action]}")
+    if any(decision.action == "cycle" for _desired, decision in decided):
         tell(f"stops {plan.unit} and its agents if they run, and starts the service again afterwards")
 
 
 def _act(plan: HostPlan, acting: Sequence[tuple[DesiredMount, Decision]]) -> StringCommand:
-    cycle = any(decision.action == "cycle" for _wanted, decision in acting)
+    cycle = any(decision.action == "cycle" for _desired, decision in acting)
     mounts = binds_of(plan)
-    if plan.source and any(wanted.path == plan.settings.pods_path for wanted, _decision in acting):
+    if plan.source and any(desired.path == plan.settings.pods_path for desired, _decision in acting):
         mounts = [pods_of(plan, plan.source), *mounts]
-    remounts = [] if cycle else [wanted for wanted, decision in acting if decision.action == "remount"]
+    remounts = [] if cycle else [desired for desired, decision in acting if decision.action == "remount"]
     arguments = {
         "cycle": cycle,
         "mounts": [{"unit": mount.unit, "path": mount.path} for mount in mounts],
-        "start": [wanted.unit for wanted, _decision in acting if wanted not in remounts],
-        "remount": [_remount(plan, wanted.path) for wanted in remounts],
+        "start": [desired.unit for desired, _decision in acting if desired not in remounts],
+        "remount": [_remount(plan, desired.path) for desired in remounts],
         "server": _server(plan),
         "service": plan.unit,
         "install": plan.slug,
-        "lazy": any(decision.lazy for _wanted, decision in acting),
+        "lazy": any(decision.lazy for _desired, decision in acting),
     }
     return run_program("nfs.apply_mounts", arguments)
 
@@ -242,4 +242,4 @@ def _server_failed(plan: HostPlan) -> bool:
     return bool(state.is_executing and plan.server and inventory.get_host(plan.server) in state.failed_hosts)
 
 
-_WORDS = {"ask": "asks the server", "mount": "mounts it", "remount": "remounts it", "cycle": "mounts it anew"}
+_ACTIONS = {"ask": "asks the server", "mount": "mounts it", "remount": "remounts it", "cycle": "mounts it anew"}

@@ -42,5 +42,5 @@ def apt_update() -> StringCommand:
 
 def apt_install(*packages: str) -> StringCommand:
     """Installs packages without recommended ones."""
-    words = ("install", *_APT, "--no-install-recommends", *packages)
-    return StringCommand("DEBIAN_FRONTEND=noninteractive", argv("apt-get", *words))
+    arguments = ("install", *_APT, "--no-install-recommends", *packages)
+    return StringCommand("DEBIAN_FRONTEND=noninteractive", argv("apt-get", *arguments))

@@ -32,9 +32,9 @@ def _look(plan: HostPlan) -> RuntimeState:
     return look(RuntimeFact, runtime_request(plan))
 
 
-def _missing(found: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
+def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
     try:
-        return missing_packages(found, plan.settings, nfs=plan.source is not None)
+        return missing_packages(current, plan.settings, nfs=plan.source is not None)
     except UnfitError as error:
         raise OperationError(str(error)) from error
 
@@ -53,11 +53,11 @@ def runtime(plan: HostPlan) -> Commands:
 
     + plan: the host's plan
     """
-    found = _look(plan)
-    if problem := account_problem(found.account, plan):
+    current = _look(plan)
+    if problem := account_problem(current.account, plan):
         raise OperationError(problem)
-    packages, major = _missing(found, plan), nodesource_major(found, plan.settings)
-    if not packages and major is None and found.docker_runs and not account_drift(found.account, plan):
+    packages, major = _missing(current, plan), nodesource_major(current, plan.settings)
+    if not packages and major is None and current.docker_runs and not account_drift(current.account, plan):
         host.noop("Docker, git, Node and the host user are there")
         return
     if packages or major is not None:
@@ -66,24 +66,24 @@ def runtime(plan: HostPlan) -> Commands:
         if packages:
             yield apt_install(*packages)
         if major is not None:
-            yield from _nodesource(major, found)
-        found = _look(plan)
-        if problem := node_problem(found, plan.settings):
+            yield from _nodesource(major, current)
+        current = _look(plan)
+        if problem := node_problem(current, plan.settings):
             raise OperationError(problem)
-        if state.is_executing and (missing := _missing(found, plan)):
+        if state.is_executing and (missing := _missing(current, plan)):
             raise OperationError(
                 f"still missing after apt-get installed it: {', '.join(missing)}. Something on the machine hides or "
                 "removes it (PATH, dpkg-divert(1), /etc/dpkg/dpkg.cfg.d). Remove that, then run again."
             )
-    if not found.docker_runs:
+    if not current.docker_runs:
         yield argv("systemctl", "enable", "--now", "docker.service")
-    if account_drift(found.account, plan):
-        yield from _account(found.account, plan)
+    if account_drift(current.account, plan):
+        yield from _account(current.account, plan)
 
 
-def _nodesource(major: int, found: RuntimeState) -> Commands:
+def _nodesource(major: int, current: RuntimeState) -> Commands:
     """NodeSource's Node contains npm and takes the place of the distribution's npm package."""
-    if not found.programs["curl"]:
+    if not current.programs["curl"]:
         yield apt_install("curl")
     yield argv("mkdir", "-p", "/etc/apt/keyrings")
     fetch = ("--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--max-time", "120")
@@ -92,19 +92,19 @@ def _nodesource(major: int, found: RuntimeState) -> Commands:
     lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
     yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
     yield apt_update()
-    yield apt_install("nodejs", *(["npm-"] if found.npm_package else []))
+    yield apt_install("nodejs", *(["npm-"] if current.npm_package else []))
 
 
-def _account(found: AccountState, plan: HostPlan) -> Commands:
+def _account(current: AccountState, plan: HostPlan) -> Commands:
     name, ids = plan.settings.nanoclaw_user, plan.host_ids
-    if not found.ids:
-        if found.gid_group is None:
+    if not current.ids:
+        if current.gid_group is None:
             yield argv("groupadd", "--gid", str(ids.gid), name)
         numbers = ("--uid", str(ids.uid), "--gid", str(ids.gid))
         yield argv("useradd", *numbers, "--create-home", "--shell", "/bin/bash", "--comment", "NanoClaw", name)
-    elif not found.home_exists and found.home:
-        yield argv("install", "-d", "-m", "0750", "-o", str(ids.uid), "-g", str(ids.gid), found.home)
-    if not found.docker_group:
+    elif not current.home_exists and current.home:
+        yield argv("install", "-d", "-m", "0750", "-o", str(ids.uid), "-g", str(ids.gid), current.home)
+    if not current.docker_group:
         yield argv("groupadd", "--system", "docker")
-    if not found.in_docker:
+    if not current.in_docker:
         yield argv("gpasswd", "--add", name, "docker")

@@ -40,10 +40,10 @@ def agent_writes(plan: HostPlan) -> Commands:
     serving = look(ServingFact, serving_request(plan))
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")
-    seen = look(Probe, probe_request(plan))
-    if finding := diagnose(seen, plan):
+    observed = look(Probe, probe_request(plan))
+    if finding := diagnose(observed, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
-    log(summary(seen, plan))
+    log(summary(observed, plan))
     host.noop("the agent can write")
     yield from ()
 

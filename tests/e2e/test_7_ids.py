@@ -17,7 +17,7 @@ def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
     try:
         run = fleet.run("-y", "--limit", "host-1000")
         assert run.exit != 0
-        assert f"{plan.image} runs as 1001:1001, and the plan counts on 1000:1000" in run.log
+        assert f"{plan.image} runs as 1001:1001, and the plan expects 1000:1000" in run.log
         assert "set nanoclaw_image_uid to 1001 and nanoclaw_image_gid to 1001" in run.log
     finally:
         host.succeed(f"docker tag kept {plan.image} && docker rmi kept")

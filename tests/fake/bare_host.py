@@ -88,7 +88,7 @@ def bare_host(plan: HostPlan) -> Documents:
             foreign=[],
             remote=None,
             commit=None,
-            wanted=None,
+            desired=None,
             unresolved=None,
             changed=[],
             pnpm_pin=None,

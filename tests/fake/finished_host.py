@@ -72,7 +72,7 @@ def finished_host(plan: HostPlan) -> Documents:
             foreign=[],
             remote=plan.settings.nanoclaw_repository,
             commit=_COMMIT,
-            wanted=_COMMIT,
+            desired=_COMMIT,
             unresolved=None,
             changed=[],
             pnpm_pin=PNPM,

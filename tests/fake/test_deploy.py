@@ -201,7 +201,7 @@ def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_pat
     refused = deploy(tmp_path, DATA, "underway", "-y", instead={"@fake/own": {"machine.preflight": {**fedora, **rest}}})
     assert refused.exit != 0
     assert "@fake/own: machine: is fedora 42" in refused.log and "need root" in refused.log
-    assert "@fake/own: machine: fs.protected_hardlinks is 0 and has to be 1" in refused.log
+    assert "@fake/own: machine: fs.protected_hardlinks is 0 and must be 1" in refused.log
     assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
 
 

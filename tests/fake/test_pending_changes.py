@@ -22,7 +22,7 @@ def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
 
 
 def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
-    changes, run = dry(tmp_path, "source.checkout", wanted="d1" * 20)
+    changes, run = dry(tmp_path, "source.checkout", desired="d1" * 20)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Get the agent image", "Run NanoClaw as a service"]
     assert "is built again if container/ is another one" in run.log
     assert "is known once it is fetched" in run.log
@@ -31,7 +31,7 @@ def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
 
 def test_an_image_is_not_built_again_for_a_source_that_has_the_same_container(tmp_path: Path) -> None:
     version = {**answers(DATA, "finished")[HOST]["source.checkout"]["version"], "container_changed": False}
-    changes, _run = dry(tmp_path, "source.checkout", wanted="d1" * 20, version=version)
+    changes, _run = dry(tmp_path, "source.checkout", desired="d1" * 20, version=version)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Run NanoClaw as a service"]
 
 

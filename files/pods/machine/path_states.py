@@ -21,7 +21,7 @@ def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -
     A path on a network mount is not looked at: None.
     """
     marked = [file for file, text in marks.items() if text in (read_text_or_none(file) or "")]
-    return {"found": {path: look_at_place(path, table) for path in look}, "marked": marked}
+    return {"paths": {path: look_at_place(path, table) for path in look}, "marked": marked}
 
 
 def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:

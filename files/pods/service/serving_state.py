@@ -39,7 +39,7 @@ if __name__ == "__main__":
     reply = {
         "answers": now["answers"],
         "why": now["why"],
-        "said": said,
+        "output": said,
         "outdated": outdated(request.inputs, request.started),
     }
     become_user(request.user, request.uid, request.gid)

@@ -61,7 +61,7 @@ def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> 
         found = repository_state(tree, request.ref, lambda: known)
         # What is not here yet can only be fetched as the host user, who may not read what is here.
         here = replace(request, peek=False)
-        return {**found, "version": judged(tree, here, found.get("commit"), found.get("wanted"))}
+        return {**found, "version": judged(tree, here, found.get("commit"), found.get("desired"))}
 
     state = as_user(user, owner, looked)
     if "value" not in state:
@@ -208,7 +208,7 @@ if __name__ == "__main__":
         "foreign": [],
         "remote": None,
         "commit": None,
-        "wanted": None,
+        "desired": None,
         "unresolved": None,
         "changed": [],
     }
@@ -225,5 +225,5 @@ if __name__ == "__main__":
     reply.update(build_state(root, reply["commit"]))
     reply.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
     if theirs is None:
-        reply["version"] = judged(tree, request, reply["commit"], reply["wanted"]) if reply["git"] else UNKNOWN
+        reply["version"] = judged(tree, request, reply["commit"], reply["desired"]) if reply["git"] else UNKNOWN
     print(json.dumps(reply))

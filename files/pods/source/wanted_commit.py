@@ -56,7 +56,7 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None
     return {
         "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
         "commit": head,
-        "wanted": desired,
+        "desired": desired,
         "unresolved": why,
         "changed": changed,
     }

@@ -44,12 +44,12 @@ class Installs:
     installs: list[Installed]
 
 
-def adoption_problems(found: Installs, plan: HostPlan) -> Iterator[str]:
+def adoption_problems(reply: Installs, plan: HostPlan) -> Iterator[str]:
     """Why the run must not begin: a NanoClaw v2 that the role cannot take over as it is, with the way to adopt it.
 
     Adopted are, in nanoclaw_root: a service that NanoClaw's own setup made for root, and one of the host user's own.
     """
-    for one in found.installs:
+    for one in reply.installs:
         if one.root != plan.root:
             yield from _elsewhere(one, plan)
         else:

@@ -1,4 +1,4 @@
-"""The agent image: whether it is there and current, and whether its user is the one that the plan counts on."""
+"""The agent image: whether it is current, and whether its user is the one of the plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class ImageState:
-    """What a machine says of the agent image.
+    """The current agent image of a machine.
 
     `docker`: "" or why the daemon does not answer. `shifts`: it runs containers with other ids than it says
     (rootless, userns-remap). `image`: the id, or None where there is none. `user`: its USER as written, and
@@ -40,62 +40,62 @@ class ImageState:
     record: ImageRecord | None
 
 
-def record_of(plan: HostPlan, seen: ImageState) -> ImageRecord | None:
-    """What is to be kept of the image that is there. A tree counts for an image that was built from it only."""
-    if seen.image is None or seen.ids is None:
+def record_of(plan: HostPlan, current: ImageState) -> ImageRecord | None:
+    """Return the record of the current image. A tree counts only for an image that was built from it."""
+    if current.image is None or current.ids is None:
         return None
-    tree = seen.tree if plan.settings.nanoclaw_image == "build" else ""
-    return ImageRecord(seen.image, seen.ids.uid, seen.ids.gid, tree)
+    tree = current.tree if plan.settings.nanoclaw_image == "build" else ""
+    return ImageRecord(current.image, current.ids.uid, current.ids.gid, tree)
 
 
-def wanted_step(plan: HostPlan, seen: ImageState) -> Literal["build", "pull", "load"] | None:
-    """How the image is to be got, or None where it is there and current."""
+def due_step(plan: HostPlan, current: ImageState) -> Literal["build", "pull", "load"] | None:
+    """Return how to get the image; None where it is current."""
     how = plan.settings.nanoclaw_image
-    if seen.image is None:
+    if current.image is None:
         return how
-    built_from = seen.record.tree if seen.record else ""
-    return "build" if how == "build" and built_from != seen.tree else None
+    built_from = current.record.tree if current.record else ""
+    return "build" if how == "build" and built_from != current.tree else None
 
 
-def refusals(plan: HostPlan, seen: ImageState) -> list[str]:
-    """Why no image helps on this machine, or why this one does not, each with the way out."""
-    if seen.docker.startswith("docker is Podman"):
-        return [f"{seen.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]
-    if seen.docker:
-        return [f"Docker does not answer ({seen.docker}): start docker.service and run again"]
-    if seen.shifts:
+def refusals(plan: HostPlan, current: ImageState) -> list[str]:
+    """Return why Docker on this machine cannot run agents, each with the way out."""
+    if current.docker.startswith("docker is Podman"):
+        return [f"{current.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]
+    if current.docker:
+        return [f"Docker does not answer ({current.docker}): start docker.service and run again"]
+    if current.shifts:
         how = "rootless or with userns-remap"
         return [f"Docker runs {how}, so that no agent has the ids of the plan: use a daemon that does neither"]
     return []
 
 
-def user_problem(plan: HostPlan, seen: ImageState) -> str | None:
-    """What is wrong with the user of the image that is there, with the way out.
+def user_problem(plan: HostPlan, current: ImageState) -> str | None:
+    """Return the problem of the current image's user, with the way out.
 
     Only where it counts: NanoClaw starts the agent as the host process's ids unless that is root or uid 1000.
     """
-    if seen.image is None or agent_of(plan.host_ids, plan.image_user) != plan.image_user:
+    if current.image is None or agent_of(plan.host_ids, plan.image_user) != plan.image_user:
         return None
-    if seen.ids is None:
-        return user_missing(plan, seen)
-    if seen.ids.uid == 0:
+    if current.ids is None:
+        return user_missing(plan, current)
+    if current.ids.uid == 0:
         return (
             f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, "
             f"such as USER node, or run the host process as another user than root"
         )
-    if seen.ids.gid == 0:
+    if current.ids.gid == 0:
         return f"the agent image {plan.image} runs in group 0: give its USER line a group, such as USER node"
-    if seen.ids != plan.image_user:
+    if current.ids != plan.image_user:
         return (
-            f"the agent image {plan.image} runs as {seen.ids}, and the plan counts on {plan.image_user}: "
-            f"set nanoclaw_image_uid to {seen.ids.uid} and nanoclaw_image_gid to {seen.ids.gid} for this host"
+            f"the agent image {plan.image} runs as {current.ids}, and the plan expects {plan.image_user}: "
+            f"set nanoclaw_image_uid to {current.ids.uid} and nanoclaw_image_gid to {current.ids.gid} for this host"
         )
     return None
 
 
-def user_missing(plan: HostPlan, seen: ImageState) -> str:
-    """What is wrong with an image whose USER is not in its passwd(5)."""
-    return f"the agent image {plan.image} has USER {seen.user!r}, and no such user: build it with one"
+def user_missing(plan: HostPlan, current: ImageState) -> str:
+    """Return the problem of an image that has no entry in passwd(5) for its USER."""
+    return f"the agent image {plan.image} has USER {current.user!r}, which its passwd(5) lacks: build it with one"
 
 
 def image_request(plan: HostPlan) -> ImageRequest:

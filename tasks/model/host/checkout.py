@@ -1,4 +1,4 @@
-"""The checkout of NanoClaw and its build: what was found, and what is to be done about it."""
+"""The checkout of NanoClaw and its build: the current state, and how it differs from the plan."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class CheckoutState:
     """The URL of the remote named origin, without what may be a password."""
     commit: str | None
     """What is checked out."""
-    wanted: str | None
-    """The commit that is to be; None where it is not known, or only after a fetch."""
+    desired: str | None
+    """The commit to check out; None where it is not known, or only after a fetch."""
     unresolved: str | None
-    """Why the wanted commit is not known."""
+    """Why that commit is not known."""
     changed: list[str]
-    """Files that are changed here and differ in the wanted commit, as far as that has been fetched."""
+    """Files that are changed here and differ in the desired commit, as far as it was fetched."""
     pnpm_pin: str | None
     """The version of pnpm that the project asks for."""
     pnpm_digest: str | None
@@ -60,76 +60,76 @@ class CheckoutState:
     """What the version that is to run needs of the machine."""
 
 
-def checkout_problem(found: CheckoutState, plan: HostPlan) -> str | None:
-    """Why the checkout cannot become what is wanted, and the way out."""
+def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
+    """Return why the checkout cannot be brought to the plan, and the way out."""
     root, settings = plan.root, plan.settings
-    if found.link:
+    if current.link:
         return f"{root} is a symbolic link, and NanoClaw's names follow from the real path: set nanoclaw_root to that"
-    if ".git" in found.foreign:
+    if ".git" in current.foreign:
         return (
             f"{root}/.git is no directory: {root} is a linked worktree or a submodule (git-worktree(1)), and NanoClaw "
             f"needs a repository of its own. Make one with git clone --no-local {root} DIRECTORY, and set "
             "nanoclaw_root to that"
         )
-    if found.foreign:
+    if current.foreign:
         return (
-            f"{root} is no git checkout and holds {', '.join(found.foreign)}: move that away, or set nanoclaw_root "
+            f"{root} is no git checkout and holds {', '.join(current.foreign)}: move that away, or set nanoclaw_root "
             "to another directory"
         )
-    if found.unresolved:
+    if current.unresolved:
         return (
             f"nanoclaw_ref {settings.nanoclaw_ref} is not known from {without_password(settings.nanoclaw_repository)}: "
-            f"{found.unresolved}; correct nanoclaw_ref or nanoclaw_repository, or make it reachable (a tag or commit "
+            f"{current.unresolved}; correct nanoclaw_ref or nanoclaw_repository, or make it reachable (a tag or commit "
             "that is checked out already needs no network)"
         )
-    if found.commit and moves(found) and not same_repository(found.remote, settings.nanoclaw_repository):
+    if current.commit and moves(current) and not same_repository(current.remote, settings.nanoclaw_repository):
         return (
-            f"{root} was checked out from {found.remote} and is to move to {settings.nanoclaw_ref} of another "
-            f"repository: set nanoclaw_repository to {found.remote}, or run git -C {root} remote set-url origin URL"
+            f"{root} was checked out from {current.remote} and {settings.nanoclaw_ref} is of another "
+            f"repository: set nanoclaw_repository to {current.remote}, or run git -C {root} remote set-url origin URL"
         )
-    if found.changed and settings.nanoclaw_local_changes == "keep":
+    if current.changed and settings.nanoclaw_local_changes == "keep":
         return (
-            f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(found.changed)}; "
+            f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(current.changed)}; "
             f'commit them in {root}, or set nanoclaw_local_changes to "stash" to have them put aside'
         )
-    return "; ".join(version_problems(found.version, plan, found.node)) or None
+    return "; ".join(version_problems(current.version, plan, current.node)) or None
 
 
-def moves(found: CheckoutState) -> bool:
-    """Whether another commit is to be checked out."""
-    return found.commit is None or found.commit != found.wanted
+def moves(current: CheckoutState) -> bool:
+    """Whether another commit must be checked out."""
+    return current.commit is None or current.commit != current.desired
 
 
-def checkout_drift(found: CheckoutState, plan: HostPlan) -> list[str]:
-    """What of the checkout is to be changed; nothing for a finished one."""
+def checkout_drift(current: CheckoutState, plan: HostPlan) -> list[str]:
+    """Return how the checkout differs from the plan; nothing for a finished one."""
     drift = []
-    if moves(found):
-        drift.append(f"{(found.commit or 'nothing')[:12]} is checked out, {plan.settings.nanoclaw_ref} is wanted")
-    if found.commit and not same_repository(found.remote, plan.settings.nanoclaw_repository):
-        drift.append(f"the remote origin is {found.remote or 'missing'}, and only that differs: it is set")
+    if moves(current):
+        drift.append(f"{(current.commit or 'nothing')[:12]} is checked out, not {plan.settings.nanoclaw_ref}")
+    if current.commit and not same_repository(current.remote, plan.settings.nanoclaw_repository):
+        drift.append(f"the remote origin is {current.remote or 'missing'}, and only that differs: it is set")
     ids = (plan.host_ids.uid, plan.host_ids.gid)
-    for path, owner in found.owners.items():
+    for path, owner in current.owners.items():
         if owner != ids and not (owner is None and path == ".git"):
-            drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, wanted {plan.host_ids}")
+            drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, not {plan.host_ids}")
     return drift
 
 
-def handed_over(found: CheckoutState, plan: HostPlan) -> frozenset[int]:
-    """Whose files of a checkout of another user become the host user's (files/pods/source/fetch.py)."""
-    before = found.owners.get(".git")
+def previous_owners(current: CheckoutState, plan: HostPlan) -> frozenset[int]:
+    """Return the uids that a checkout of another user is chowned from (files/pods/source/fetch.py)."""
+    before = current.owners.get(".git")
     return frozenset({before[0], 0, NOBODY, plan.host_ids.uid}) if before else frozenset()
 
 
-def build_drift(found: CheckoutState) -> list[str]:
-    """Why NanoClaw is to be built; nothing if it was built from what is there now."""
-    if found.built is None:
+def build_drift(current: CheckoutState) -> list[str]:
+    """Return why NanoClaw must be built; nothing if the current source is built."""
+    if current.built is None:
         return ["it was not built yet, or not to the end"]
     drift = [
-        f"{name} was {str(found.built.get(name))[:12]}, is {str(now)[:12]}"
-        for name, now in found.source.items()
-        if found.built.get(name) != now
+        f"{name} was {str(current.built.get(name))[:12]}, is {str(now)[:12]}"
+        for name, now in current.source.items()
+        if current.built.get(name) != now
     ]
-    return drift if found.outputs else [*drift, "dist/index.js or node_modules is missing"]
+    return drift if current.outputs else [*drift, "dist/index.js or node_modules is missing"]
 
 
 def same_repository(one: str | None, other: str) -> bool:

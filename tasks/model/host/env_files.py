@@ -38,32 +38,32 @@ def digest(key: str, value: str) -> str:
     return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
 
 
-def differing(entries: Mapping[str, str], seen: EnvState, key: str) -> list[str]:
+def differing(entries: Mapping[str, str], current: EnvState, key: str) -> list[str]:
     """The names of the entries that .env does not say as wanted."""
-    return [name for name, value in entries.items() if seen.digests.get(name) != digest(key, value)]
+    return [name for name, value in entries.items() if current.digests.get(name) != digest(key, value)]
 
 
-def open_places(root: str, owner: Ids | None, seen: EnvState) -> list[str]:
+def open_places(root: str, owner: Ids | None, current: EnvState) -> list[str]:
     """What of these places is there and has another mode or owner. No owner: the server decides it."""
-    found = []
+    problems = []
     for path, mode in places(root).items():
-        place = seen.places[path]
+        place = current.places[path]
         if place.kind == "absent":
             continue
         if place.mode != mode:
-            found.append(f"{path} has mode {place.mode}, not {mode}")
+            problems.append(f"{path} has mode {place.mode}, not {mode}")
         if owner and (place.uid, place.gid) != (owner.uid, owner.gid):
-            found.append(f"{path} belongs to {place.uid}:{place.gid}, not {owner}")
-    return found
+            problems.append(f"{path} belongs to {place.uid}:{place.gid}, not {owner}")
+    return problems
 
 
-def refusals(root: str, seen: EnvState) -> list[str]:
+def refusals(root: str, current: EnvState) -> list[str]:
     """Why these places cannot be worked on, each with the way out."""
-    wanted = {path: "directory" if mode == "0700" else "file" for path, mode in places(root).items()}
+    kinds = {path: "directory" if mode == "0700" else "file" for path, mode in places(root).items()}
     return [
-        f"{path} is a {seen.places[path].kind}, and the role follows no link to secrets: make it a {kind}"
-        for path, kind in wanted.items()
-        if seen.places[path].kind not in (kind, "absent")
+        f"{path} is a {current.places[path].kind}, and the role follows no link to secrets: make it a {kind}"
+        for path, kind in kinds.items()
+        if current.places[path].kind not in (kind, "absent")
     ]
 
 

@@ -36,8 +36,8 @@ class Place:
 class Places:
     """What a machine says of the paths that host data names."""
 
-    found: dict[str, Place | None] = field(default_factory=dict)
-    """None for a path on a network mount, which is not looked at."""
+    paths: dict[str, Place | None] = field(default_factory=dict)
+    """None for a path on a network mount, which is not examined."""
     marked: list[str] = field(default_factory=list)
     """Files of the role's that say that it made a place."""
 
@@ -113,9 +113,9 @@ def own_addresses(fleet: FleetPlan, addresses: Mapping[str, Iterable[str]]) -> I
         address = plan.source.address
         holder = name if address in set(its) else holders.get(address)
         if holder == name or (plan.server is None and holder in fleet.hosts):
-            whose = "this machine's own address" if holder == name else f"an address of {holder}, a host"
+            holder_text = "this machine's own address" if holder == name else f"an address of {holder}, a host"
             yield Problem(
-                name, "pods_server", f'{address} is {whose}; name the NFS server, or "local" for a local disk'
+                name, "pods_server", f'{address} is {holder_text}; name the NFS server, or "local" for a local disk'
             )
         elif plan.server is None and holder in fleet.servers:
             yield Problem(name, "pods_server", f"{address} is an address of {holder}; set it to {holder}")
@@ -131,7 +131,7 @@ def _root_in(host: HostPlan) -> str:
 
 
 def _names(places: Places, path: str) -> list[str]:
-    place = places.found.get(path)
+    place = places.paths.get(path)
     return [name for name in (place.names if place else None) or () if name not in _NEUTRAL]
 
 
@@ -145,7 +145,7 @@ def _is_ours(names: list[str], host: HostPlan, root: list[str]) -> bool:
 
 
 def _real(machine: str, key: str, path: str, places: Places) -> Iterator[Problem]:
-    place = places.found.get(path)
+    place = places.paths.get(path)
     if place and place.real != path and (in_system(place.real) or is_shared(place.real)):
         text = f"{path} is really {place.real}, which belongs to the system or to others; use another directory"
         yield Problem(machine, key, text)

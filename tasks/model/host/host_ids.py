@@ -56,12 +56,12 @@ def states_none(plan: HostPlan) -> bool:
 
 
 def remembered(fleet: FleetPlan, server: str, table: Iterable[Sequence[str]]) -> dict[str, Ids]:
-    """The ids that a server's table in force was made for, by the host whose export it has.
+    """Return the ids that a server's table in force is for, by host.
 
     + table: entries of path, client, options
     """
     entries = {(path, client): options for path, client, *options in table}
-    found = {}
+    ids_by_host = {}
     for plan in fleet.hosts.values():
         if plan.server != server or not plan.source or not states_none(plan):
             continue
@@ -70,8 +70,8 @@ def remembered(fleet: FleetPlan, server: str, table: Iterable[Sequence[str]]) ->
         numbers = [values.get(name, "") for name in ("anonuid", "anongid")]
         if all(re.fullmatch("[1-9][0-9]{0,9}", text, re.ASCII) and int(text) < NOBODY for text in numbers):
             ids = Ids(int(numbers[0]), int(numbers[1]))
-            found[plan.name] = DEFAULT if ids == plan.image_user else ids
-    return found
+            ids_by_host[plan.name] = DEFAULT if ids == plan.image_user else ids
+    return ids_by_host
 
 
 def choose_host_ids(
@@ -87,7 +87,7 @@ def choose_host_ids(
 
 
 def unserved(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> Iterable[Problem]:
-    """New hosts of a run that take other ids than the default ones, and whose server is not in it to export for them.
+    """Yield a problem for each new host with other ids than the default, where the run leaves its server out.
 
     + fleet: the plan with the chosen ids
     """
@@ -121,26 +121,26 @@ class _Choice:
         self._counted = Counter([*self._accounts.values(), *self._memory.values()])
 
     def made(self) -> Chosen:
-        found: dict[str, HostIds] = {}
+        chosen: dict[str, HostIds] = {}
         groups: defaultdict[object, list[str]] = defaultdict(list)
         for name, plan in self._free.items():
             groups[plan.source or name].append(name)
-        seen = {key: names for key, names in groups.items() if any(self._machines.get(name) for name in names)}
-        for names in seen.values():
+        observed = {key: names for key, names in groups.items() if any(self._machines.get(name) for name in names)}
+        for names in observed.values():
             made = self._of_group(names)
             self._counted.update(choice.ids for choice in made.values())
-            found.update(made)
+            chosen.update(made)
         for key, names in groups.items():
-            if key not in seen:
-                found.update(self._unseen(names))
-        return Chosen(found, frozenset(self._unknown))
+            if key not in observed:
+                chosen.update(self._left_out(names))
+        return Chosen(chosen, frozenset(self._unknown))
 
     def _common(self) -> list[Ids]:
         """The ids that most hosts of this fleet have."""
         often = self._counted.most_common(_COMMON)
         return [ids for ids, _number in sorted(often, key=lambda it: (-it[1], it[0] != DEFAULT))]
 
-    def _unseen(self, names: list[str]) -> dict[str, HostIds]:
+    def _left_out(self, names: list[str]) -> dict[str, HostIds]:
         """Of hosts that a run leaves out: what their server remembers, else the default, till a run has both."""
         ids = next((self._memory[name] for name in names if name in self._memory), DEFAULT)
         return {name: HostIds(ids, None if ids == DEFAULT else "it is not in this run") for name in names}
@@ -162,13 +162,13 @@ class _Choice:
             why = reason if ids == DEFAULT else why or reason
         else:
             ids = DEFAULT  # which is refused then, with who has it
-        found = {name: HostIds(ids, self._reason(ids, why)) for name in names}
+        chosen = {name: HostIds(ids, self._reason(ids, why)) for name in names}
         for name in names:
             if name in self._accounts:
                 own = self._accounts[name]
                 text = f"that is its account {plans[name].settings.nanoclaw_user}"
-                found[name] = HostIds(own, None if own == DEFAULT else text)
-        return found
+                chosen[name] = HostIds(own, None if own == DEFAULT else text)
+        return chosen
 
     @staticmethod
     def _reason(ids: Ids, why: str | None) -> str | None:
@@ -181,7 +181,7 @@ class _Choice:
         return state.account.name_gid if state and state.account and name not in self._accounts else None
 
     def _taken(self, ids: Ids, names: list[str]) -> str | None:
-        """Who has one of these ids where they are to be new, or where their files are stored; None if nobody."""
+        """Return who has one of these ids, on hosts that need them new or on their servers; None if nobody."""
         servers = {server for name in names if (server := self._free[name].server)}
         for name in sorted(servers):
             if (entry := self._entry(name, ids.uid)) and entry.person:
@@ -204,7 +204,7 @@ class _Choice:
         state = self._machines.get(name)
         if state is None:
             return None
-        found = next((entry for entry in state.ids if entry.id == number), None)
-        if found is None:
+        entry = next((entry for entry in state.ids if entry.id == number), None)
+        if entry is None:
             self._unknown.add(number)
-        return found
+        return entry

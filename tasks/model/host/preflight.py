@@ -37,9 +37,9 @@ def machine_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | Non
 
 
 def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> frozenset[str]:
-    """The hosts whose guard is to be at work before their server changes, and can be: all that it needs is mounted.
+    """Return the hosts that need their guard before their server changes, and have all its mounts.
 
-    Else sessions that are made between a server that no longer gives them to the agent and a guard would be root's.
+    Otherwise sessions created after the server stops squashing and before the guard runs would be root's.
     """
     return frozenset(
         name
@@ -52,7 +52,7 @@ def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None])
 def unguarded(
     fleet: FleetPlan, server: ServerPlan, table: Sequence[Sequence[str]], running: Collection[str]
 ) -> Iterable[Problem]:
-    """Hosts that a run leaves out, and whose export would stop squashing before their guard is at work.
+    """Yield hosts that a run leaves out, where the export would stop squashing before the guard runs.
 
     + table: the server's table in force, an entry being path, client, options
     + running: the machines of the run
@@ -62,8 +62,8 @@ def unguarded(
         squashes = any("no_root_squash" not in options or "all_squash" in options for options in now)
         if squashes and export.host not in running and fleet.hosts[export.host].strategy.needs_guard:
             text = (
-                f"{server.name} would give its sessions to the agent no more, and a guard on this host has to be at "
-                f"work before that: take it into the run (--limit {export.host}), or leave {server.name} out"
+                f"{server.name} would no longer squash its sessions to the agent, and a guard on this host has to run "
+                f"before that: take it into the run (--limit {export.host}), or leave {server.name} out"
             )
             yield Problem(export.host, "pods_access", text)
 
@@ -76,15 +76,15 @@ def _system(state: MachineState) -> Iterable[str]:
     if not state.systemd:
         yield "systemd is not its init"
     if state.protected_hardlinks != 1:
-        found = "unknown" if state.protected_hardlinks is None else state.protected_hardlinks
+        current = "unknown" if state.protected_hardlinks is None else state.protected_hardlinks
         yield (
-            f"fs.protected_hardlinks is {found} and has to be 1: else a user can link another's file into a tree, and "
+            f"fs.protected_hardlinks is {current} and must be 1: else a user can link another's file into a tree, and "
             "root would chown it to the tree's owner. Set it now and for each boot: echo fs.protected_hardlinks=1 "
             ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
         )
     if not _is_supported(state.distribution, state.version):
-        found = f"{state.distribution or 'an unknown system'} {state.version}".strip()
-        yield f"is {found}; Debian 12 and Ubuntu 22.04 or newer are supported"
+        current = f"{state.distribution or 'an unknown system'} {state.version}".strip()
+        yield f"is {current}; Debian 12 and Ubuntu 22.04 or newer are supported"
     for path, free in state.free.items():
         if free is not None and free < _NEEDED_BYTES:
             yield f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
@@ -108,7 +108,7 @@ def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
 
 
 def agent_uid_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> list[Problem]:
-    """People whose account would be given sessions; to be asked once it is known how an unmanaged server squashes."""
+    """Return a problem for each person who would own sessions; known once an unmanaged server's squash is."""
     hosts = ((fleet.hosts[name], state) for name, state in machines.items() if state and name in fleet.hosts)
     return [problem for plan, state in hosts for problem in _person(plan, state)]
 
@@ -139,9 +139,9 @@ def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
     if mounts and (
         mounts[-1].type not in NETWORK_TYPES or not is_source(mounts[-1].source, mounts[-1].addresses, plan.source)
     ):
-        found = f"{mounts[-1].source} ({mounts[-1].type})"
+        current = f"{mounts[-1].source} ({mounts[-1].type})"
         text = (
-            f"{found} is mounted there, not {plan.source}: unmount it, or set pods_server and pods_export to it, "
+            f"{current} is mounted there, not {plan.source}: unmount it, or set pods_server and pods_export to it, "
             "or pods_path to another directory"
         )
         yield Problem(plan.name, "pods_path", text)

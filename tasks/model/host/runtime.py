@@ -73,7 +73,7 @@ class RuntimeState:
 
 
 class UnfitError(ValueError):
-    """A machine that cannot be brought to what is wanted. Its text names the reason and the way out."""
+    """A machine that cannot be brought to its plan. The text names the reason and the way out."""
 
 
 _NO_CLIENT = (
@@ -85,81 +85,81 @@ _MIGRATION_PACKAGES = {"rsync": "rsync"}
 _NFS_PACKAGES = {"mount.nfs": "nfs-common", "nft": "nftables", "chattr": "e2fsprogs"}
 
 
-def missing_packages(found: RuntimeState, settings: HostSettings, *, nfs: bool) -> tuple[str, ...]:
+def missing_packages(current: RuntimeState, settings: HostSettings, *, nfs: bool) -> tuple[str, ...]:
     """Packages of the distribution to install. Raises UnfitError where no package can help.
 
     Docker's client and buildx are packages of their own in some releases only: they count where apt knows them.
 
     + nfs: whether the machine mounts its pods from an NFS server
     """
-    if found.unusable:
-        paths = ", ".join(found.unusable)
+    if current.unusable:
+        paths = ", ".join(current.unusable)
         raise UnfitError(
             f"{settings.nanoclaw_user} finds {paths} first and cannot run it: remove it, or put one in its place that "
-            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {found.unusable[0]} --version)"
+            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {current.unusable[0]} --version)"
         )
-    wanted = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
-    wanted |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
-    packages = [package for program, package in wanted.items() if not found.programs[program]]
-    packages += [] if found.certificates else ["ca-certificates"]
-    if not found.engine:
+    needed = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
+    needed |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
+    packages = [package for program, package in needed.items() if not current.programs[program]]
+    packages += [] if current.certificates else ["ca-certificates"]
+    if not current.engine:
         packages.append("docker.io")
-    if not found.programs["docker"]:
-        packages += _known(found, "docker-cli")
-        if found.engine and not found.docker_io and found.candidates and "docker-cli" not in found.candidates:
+    if not current.programs["docker"]:
+        packages += _known(current, "docker-cli")
+        if current.engine and not current.docker_io and current.candidates and "docker-cli" not in current.candidates:
             raise UnfitError(_NO_CLIENT)
-    if settings.nanoclaw_image == "build" and not found.buildx and (found.docker_io or not found.engine):
-        packages += _known(found, "docker-buildx")
-    packages += _node_packages(found, settings)
-    if packages and not found.programs["apt-get"]:
+    if settings.nanoclaw_image == "build" and not current.buildx and (current.docker_io or not current.engine):
+        packages += _known(current, "docker-buildx")
+    packages += _node_packages(current, settings)
+    if packages and not current.programs["apt-get"]:
         raise UnfitError(f"this machine has no apt-get; install {', '.join(packages)} on it, then run again")
     return tuple(packages)
 
 
-def nodesource_major(found: RuntimeState, settings: HostSettings) -> int | None:
+def nodesource_major(current: RuntimeState, settings: HostSettings) -> int | None:
     """The major version of Node to install from NodeSource, or None where that is not to be done."""
     low, high = settings.nanoclaw_node_versions
-    if settings.nanoclaw_node != "nodesource" or (found.node and low <= found.node.major):
+    if settings.nanoclaw_node != "nodesource" or (current.node and low <= current.node.major):
         return None
     if low <= _PREFERRED_NODE <= high:
         return _PREFERRED_NODE
     return high if high % 2 == 0 or high == low else high - 1
 
 
-def node_problem(found: RuntimeState, settings: HostSettings) -> str | None:
+def node_problem(current: RuntimeState, settings: HostSettings) -> str | None:
     """Why the Node that is there, or none, is not accepted, and the way out."""
     low, high = settings.nanoclaw_node_versions
-    wanted = f"nanoclaw_node_versions accepts {low} to {high}"
-    if found.node is None:
-        return f'this machine has no Node; install one ({wanted}), or set nanoclaw_node to "nodesource"'
-    if not low <= found.node.major <= high:
+    accepted = f"nanoclaw_node_versions accepts {low} to {high}"
+    if current.node is None:
+        return f'this machine has no Node; install one ({accepted}), or set nanoclaw_node to "nodesource"'
+    if not low <= current.node.major <= high:
         return (
-            f"{found.node.path} is Node {found.node.major}, and {wanted}; remove it or put another in its place, "
+            f"{current.node.path} is Node {current.node.major}, and {accepted}; remove it or put another in its place, "
             'set nanoclaw_node to "nodesource", or widen nanoclaw_node_versions'
         )
-    if not found.programs["npm"]:
-        return f"{found.node.path} has no npm beside it, which installs pnpm; install npm"
+    if not current.programs["npm"]:
+        return f"{current.node.path} has no npm beside it, which installs pnpm; install npm"
     return None
 
 
-def _node_packages(found: RuntimeState, settings: HostSettings) -> list[str]:
+def _node_packages(current: RuntimeState, settings: HostSettings) -> list[str]:
     low, high = settings.nanoclaw_node_versions
-    node = found.node
+    node = current.node
     if settings.nanoclaw_node != "machine":
         replaceable = node is None or (node.path == DISTRIBUTIONS_NODE and node.major < low)
-        if nodesource_major(found, settings) is not None and replaceable:
+        if nodesource_major(current, settings) is not None and replaceable:
             return []
         if node is None:
-            return _distributions_node(found, low, high)
-        if low <= node.major <= high and node.path == DISTRIBUTIONS_NODE and not found.programs["npm"]:
+            return _distributions_node(current, low, high)
+        if low <= node.major <= high and node.path == DISTRIBUTIONS_NODE and not current.programs["npm"]:
             return ["npm"]
-    if problem := node_problem(found, settings):
+    if problem := node_problem(current, settings):
         raise UnfitError(problem)
     return []
 
 
-def _distributions_node(found: RuntimeState, low: int, high: int) -> list[str]:
-    candidate = found.candidates.get("nodejs", "")
+def _distributions_node(current: RuntimeState, low: int, high: int) -> list[str]:
+    candidate = current.candidates.get("nodejs", "")
     major = re.match(r"(?:[0-9]+:)?([0-9]+)\.", candidate)
     if major and not low <= int(major[1]) <= high:
         raise UnfitError(
@@ -169,37 +169,37 @@ def _distributions_node(found: RuntimeState, low: int, high: int) -> list[str]:
     return ["nodejs"] if "nodesource" in candidate else ["nodejs", "npm"]
 
 
-def _known(found: RuntimeState, package: str) -> list[str]:
-    return [package] if package in found.candidates else []
+def _known(current: RuntimeState, package: str) -> list[str]:
+    return [package] if package in current.candidates else []
 
 
-def account_problem(found: AccountState, plan: HostPlan) -> str | None:
-    """Why the host user cannot be what is wanted, and the way out. An account that is there is never changed."""
+def account_problem(account: AccountState, plan: HostPlan) -> str | None:
+    """Return why the host user cannot be as planned, and the way out. An existing account is never changed."""
     name, ids = plan.settings.nanoclaw_user, plan.host_ids
-    if found.ids is not None and found.ids != (ids.uid, ids.gid):
-        uid, gid = found.ids
+    if account.ids is not None and account.ids != (ids.uid, ids.gid):
+        uid, gid = account.ids
         return (
-            f"user {name} is {uid}:{gid} on this machine and is to be {ids}: set nanoclaw_uid to {uid} and "
+            f"user {name} is {uid}:{gid} on this machine, not {ids}: set nanoclaw_uid to {uid} and "
             f"nanoclaw_gid to {gid}, or nanoclaw_user to another name"
         )
-    if found.ids is not None:
+    if account.ids is not None:
         return None
-    if found.uid_user is not None:
+    if account.uid_user is not None:
         way = "leave nanoclaw_uid out, or set it to a free number"
-        return f"uid {ids.uid} belongs to user {found.uid_user} on this machine, not to {name}: {way}"
-    if found.gid_group is None and found.name_gid is not None:
+        return f"uid {ids.uid} belongs to user {account.uid_user} on this machine, not to {name}: {way}"
+    if account.gid_group is None and account.name_gid is not None:
         return (
-            f"group {name} has gid {found.name_gid} on this machine and is to have {ids.gid}: set nanoclaw_gid to "
-            f"{found.name_gid}, or nanoclaw_user to another name"
+            f"group {name} has gid {account.name_gid} on this machine, not {ids.gid}: set nanoclaw_gid to "
+            f"{account.name_gid}, or nanoclaw_user to another name"
         )
     return None
 
 
-def account_drift(found: AccountState, plan: HostPlan) -> bool:
+def account_drift(account: AccountState, plan: HostPlan) -> bool:
     """Whether the host user, its home directory or its membership of the group docker is missing. Never for root."""
     if plan.settings.nanoclaw_user == "root":
         return False
-    return not (found.ids and found.home_exists and found.in_docker)
+    return not (account.ids and account.home_exists and account.in_docker)
 
 
 def runtime_request(plan: HostPlan) -> RuntimeRequest:

@@ -71,27 +71,27 @@ def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
     }
 
 
-def refusals(plan: HostPlan, seen: ServiceState) -> list[str]:
+def refusals(plan: HostPlan, current: ServiceState) -> list[str]:
     """Why the service cannot be brought to its plan, each with the way out."""
-    found = []
-    if seen.unit.enabled.startswith("masked"):
-        found.append(f"{plan.unit} is masked: systemctl unmask {plan.unit}, if it is to run")
-    if seen.account and (seen.account.uid, seen.account.gid) != (plan.host_ids.uid, plan.host_ids.gid):
-        user, ids = plan.settings.nanoclaw_user, f"{seen.account.uid}:{seen.account.gid}"
-        found.append(
+    problems = []
+    if current.unit.enabled.startswith("masked"):
+        problems.append(f"{plan.unit} is masked: systemctl unmask {plan.unit}, if it is to run")
+    if current.account and (current.account.uid, current.account.gid) != (plan.host_ids.uid, plan.host_ids.gid):
+        user, ids = plan.settings.nanoclaw_user, f"{current.account.uid}:{current.account.gid}"
+        problems.append(
             f"{user} is {ids} on this machine and {plan.host_ids} in the plan: set nanoclaw_uid and nanoclaw_gid"
         )
-    for path, entry in seen.logs.items():
-        wanted = "directory" if path == texts.log_directory(plan) else "file"
-        if entry.kind not in (wanted, "absent"):
-            found.append(f"{path} is a {entry.kind}, not a {wanted}: move it away")
-    found += [_rival(plan, rival) for rival in seen.rivals if rival not in adoptable(plan, seen)]
-    return found
+    for path, entry in current.logs.items():
+        kind = "directory" if path == texts.log_directory(plan) else "file"
+        if entry.kind not in (kind, "absent"):
+            problems.append(f"{path} is a {entry.kind}, not a {kind}: move it away")
+    problems += [_rival(plan, rival) for rival in current.rivals if rival not in adoptable(plan, current)]
+    return problems
 
 
-def adoptable(plan: HostPlan, seen: ServiceState) -> list[Rival]:
+def adoptable(plan: HostPlan, current: ServiceState) -> list[Rival]:
     """Services of the host user's own manager that run the project root: the system's takes their place."""
-    return [rival for rival in seen.rivals if rival.kind == "user unit" and rival.detail == str(plan.host_ids.uid)]
+    return [rival for rival in current.rivals if rival.kind == "user unit" and rival.detail == str(plan.host_ids.uid)]
 
 
 def _rival(plan: HostPlan, rival: Rival) -> str:

@@ -20,7 +20,7 @@ class ServiceSteps:
     """What brings the service to its plan. Empty where it is there already."""
 
     logs: tuple[tuple[str, str], ...] = ()
-    """(what, path): "directory" and "file" are to be made, "owner" is to be set."""
+    """(what, path): create a "directory" or a "file", or set the "owner"."""
     units: dict[str, str] = field(default_factory=dict)
     """Every unit file's text, if one of them differs or systemd has not read the last change."""
     rotation: str | None = None

@@ -138,8 +138,8 @@ def unit_text(plan: HostPlan, runtime: Runtime) -> str:
     """What NanoClaw's own setup writes for root; for another user only HOME differs."""
     home = runtime.account.home
     path = f"PATH=/usr/local/bin:/usr/bin:/bin:{home}/.local/bin"
-    words = {"node": runtime.node, "home": f"HOME={home}", "path": path}
-    return render("units/nanoclaw.service", plan=plan, **{name: quoted(word) for name, word in words.items()})
+    values = {"node": runtime.node, "home": f"HOME={home}", "path": path}
+    return render("units/nanoclaw.service", plan=plan, **{name: quoted(word) for name, word in values.items()})
 
 
 def dropin_text(plan: HostPlan, runtime: Runtime) -> str:
@@ -164,14 +164,14 @@ def dropin_text(plan: HostPlan, runtime: Runtime) -> str:
 
 def environment(plan: HostPlan) -> dict[str, str]:
     """The environment of the service beside HOME and PATH, in the order of names."""
-    wanted = dict(plan.settings.nanoclaw_environment)
+    variables = dict(plan.settings.nanoclaw_environment)
     if plan.settings.nanoclaw_image != "build":
-        wanted["CONTAINER_IMAGE"] = plan.image
-    return dict(sorted(wanted.items()))
+        variables["CONTAINER_IMAGE"] = plan.image
+    return dict(sorted(variables.items()))
 
 
 def retry_text(plan: HostPlan) -> str:
-    """A unit that starts a service whose mounts failed, again and again until they are there."""
+    """Return a unit that starts the service again and again until its failed mounts are there."""
     return render("units/nanoclaw-pods-retry.service", plan=plan, mount_points=mount_points(plan))
 
 

@@ -17,7 +17,7 @@ class ServingState:
     answers: bool
     why: str
     """Why it does not answer."""
-    said: list[str]
+    output: list[str]
     """The end of its error log, where it does not."""
     outdated: list[str] | None
     """The inputs that changed since the service started; None where no start has noted them."""
@@ -29,22 +29,22 @@ class ServingState:
     """What OneCLI answered, where the checkout needs its /v1 and ONECLI_URL is set."""
 
 
-def serving_problem(found: ServingState, plan: HostPlan) -> str | None:
+def serving_problem(current: ServingState, plan: HostPlan) -> str | None:
     """Why the service does not serve what is checked out, with the way out."""
-    if not found.answers:
-        said = "\n".join(["", "its error log ends with:", *found.said]) if found.said else ""
-        return f"{found.why}: see journalctl -u {plan.unit}, then run again{said}"
-    if found.commit is None:
+    if not current.answers:
+        output = "\n".join(["", "its error log ends with:", *current.output]) if current.output else ""
+        return f"{current.why}: see journalctl -u {plan.unit}, then run again{output}"
+    if current.commit is None:
         return f"git does not say what is checked out in {plan.root}: see git -C {plan.root} status"
-    if found.built != found.commit:
+    if current.built != current.commit:
         return (
-            f"{plan.unit} runs a build of {(found.built or 'nothing')[:12]}, and {found.commit[:12]} is checked out: "
-            "run again"
+            f"{plan.unit} runs a build of {(current.built or 'nothing')[:12]}, and {current.commit[:12]} is checked "
+            "out: run again"
         )
-    if found.outdated is None or found.outdated:
-        since = ", ".join(found.outdated or ["what it started with is not known"])
+    if current.outdated is None or current.outdated:
+        since = ", ".join(current.outdated or ["what it started with is not known"])
         return f"{plan.unit} started before a change ({since}): run again"
-    return health_problem(found.health, plan.settings.nanoclaw_ref)
+    return health_problem(current.health, plan.settings.nanoclaw_ref)
 
 
 def serving_request(plan: HostPlan) -> ServingStateRequest:

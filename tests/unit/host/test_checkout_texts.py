@@ -13,14 +13,14 @@ from tasks.model.host.checkout import (
     build_drift,
     checkout_drift,
     checkout_problem,
-    handed_over,
     moves,
+    previous_owners,
     same_repository,
     without_password,
 )
 from tests.unit.source.test_checkout import BARE, DONE, URL, plan
 
-OTHER = replace(DONE, wanted="b" * 40)
+OTHER = replace(DONE, desired="b" * 40)
 ROOT = "/opt/nanoclaw"
 
 
@@ -54,7 +54,7 @@ ROOT = "/opt/nanoclaw"
         (
             replace(OTHER, remote="https://other.invalid/n.git"),
             {},
-            f"{ROOT} was checked out from https://other.invalid/n.git and is to move to v2 of another repository: set "
+            f"{ROOT} was checked out from https://other.invalid/n.git and v2 is of another repository: set "
             f"nanoclaw_repository to https://other.invalid/n.git, or run git -C {ROOT} remote set-url origin URL",
         ),
         (replace(DONE, remote="https://other.invalid/n.git"), {}, None),
@@ -78,21 +78,21 @@ def test_a_checkout_that_cannot_become_what_it_should_is_refused(
     ("found", "drift"),
     [
         (DONE, []),
-        (OTHER, ["aaaaaaaaaaaa is checked out, v2 is wanted"]),
-        (replace(DONE, wanted=None), ["aaaaaaaaaaaa is checked out, v2 is wanted"]),
+        (OTHER, ["aaaaaaaaaaaa is checked out, not v2"]),
+        (replace(DONE, desired=None), ["aaaaaaaaaaaa is checked out, not v2"]),
         (replace(DONE, remote=None), ["the remote origin is missing, and only that differs: it is set"]),
         (replace(DONE, remote="x"), ["the remote origin is x, and only that differs: it is set"]),
         (
             replace(BARE, owners={".": None, "data": (0, 0), ".git": None}),
             [
-                "nothing is checked out, v2 is wanted",
-                f"{ROOT}/.: owner None, wanted 1000:1000",
-                f"{ROOT}/data: owner 0:0, wanted 1000:1000",
+                "nothing is checked out, not v2",
+                f"{ROOT}/.: owner None, not 1000:1000",
+                f"{ROOT}/data: owner 0:0, not 1000:1000",
             ],
         ),
         (
             replace(DONE, owners={".": (1000, 1000), ".git": (7, 1000)}),
-            [f"{ROOT}/.git: owner 7:1000, wanted 1000:1000"],
+            [f"{ROOT}/.git: owner 7:1000, not 1000:1000"],
         ),
         (replace(DONE, owners={}), []),
     ],
@@ -114,7 +114,7 @@ def test_what_differs_in_a_checkout_is_said(found: CheckoutState, drift: list[st
 def test_a_new_host_user_takes_over_what_the_one_before_root_and_nobody_had(
     owners: dict[str, tuple[int, int] | None], whose: set[int]
 ) -> None:
-    assert handed_over(replace(DONE, owners=owners), plan()) == whose
+    assert previous_owners(replace(DONE, owners=owners), plan()) == whose
 
 
 def test_why_a_build_is_due_is_said() -> None:

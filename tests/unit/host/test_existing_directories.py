@@ -108,7 +108,7 @@ def test_local_directories_of_others_are_not_given_to_the_agent() -> None:
     assert of_host(names, **LOCAL, pods_adopt=["/data/groups"]) == []
     marked = replace(names, marked=[unit_path("/opt/nanoclaw/groups")])
     assert of_host(marked, **LOCAL) == []
-    both = Places({**names.found, "/data": Place("/data", ["groups", "v2-sessions"])})
+    both = Places({**names.paths, "/data": Place("/data", ["groups", "v2-sessions"])})
     assert of_host(both, **LOCAL) == []
     assert of_host(Places({"/data": None, "/data/groups": None}), **LOCAL) == []
 

@@ -16,7 +16,7 @@ from tests.fake.bare_host import NO_ACCOUNT, machine
 
 OSLO = machine("oslo", NO_ACCOUNT)
 HARD_LINKS = (
-    "fs.protected_hardlinks is {} and has to be 1: else a user can link another's file into a tree, and root would "
+    "fs.protected_hardlinks is {} and must be 1: else a user can link another's file into a tree, and root would "
     "chown it to the tree's owner. Set it now and for each boot: echo fs.protected_hardlinks=1 "
     ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
 )
@@ -156,7 +156,7 @@ ETAB: Sequence[str] = ("/srv/pods/oslo", "10.0.0.2", "rw", "no_root_squash")
 )
 def test_a_server_that_stops_squashing_names_the_host_that_must_come_along(entry: list[str], refused_: bool) -> None:
     plan = one_host(pods_access="chown", nanoclaw_user="root")
-    text = "nfs1 would give its sessions to the agent no more, and a guard on this host has to be at work before "
+    text = "nfs1 would no longer squash its sessions to the agent, and a guard on this host has to run before "
     text += "that: take it into the run (--limit oslo), or leave nfs1 out"
     found = [(one.machine, one.key, one.text) for one in unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"})]
     assert found == ([("oslo", "pods_access", text)] if refused_ else [])
@@ -180,7 +180,7 @@ def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
         ({"ids": (1000, 1000)}, None),
         (
             {"ids": (1000, 100)},
-            "user nanoclaw is 1000:100 on this machine and is to be 1000:1000: set nanoclaw_uid to 1000 and "
+            "user nanoclaw is 1000:100 on this machine, not 1000:1000: set nanoclaw_uid to 1000 and "
             "nanoclaw_gid to 100, or nanoclaw_user to another name",
         ),
         (
@@ -191,7 +191,7 @@ def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
         ({"ids": (1000, 1000), "uid_user": "debian"}, None),
         (
             {"name_gid": 999},
-            "group nanoclaw has gid 999 on this machine and is to have 1000: set nanoclaw_gid to 999, or nanoclaw_user "
+            "group nanoclaw has gid 999 on this machine, not 1000: set nanoclaw_gid to 999, or nanoclaw_user "
             "to another name",
         ),
         ({"name_gid": 999, "gid_group": "debian"}, None),

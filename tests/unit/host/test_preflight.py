@@ -331,7 +331,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     assert not [path for path in asked if path.startswith("/pods")]
     assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0
     assert answer["beneath"] == {"/pods": None}
-    assert answer["places"]["found"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}
+    assert answer["places"]["paths"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}
     assert answer["account"]["ids"] == [0, 0] and answer["account"]["home_exists"]
     assert answer["mounts"][0]["addresses"] == ["10.0.0.1"]
     assert answer["protected_hardlinks"] == int(Path("/proc/sys/fs/protected_hardlinks").read_text())

@@ -289,7 +289,7 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
         content: dict[str, Any] = json.loads(done.stdout)
         return content
 
-    good = {"answers": True, "why": "", "said": [], "outdated": [], "commit": head, "built": head, "health": None}
+    good = {"answers": True, "why": "", "output": [], "outdated": [], "commit": head, "built": head, "health": None}
     assert look() == good
     stamp.write_text(json.dumps({"commit": "another"}))
     assert look() == {**good, "outdated": [str(stamp)], "built": "another"}

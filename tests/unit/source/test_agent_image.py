@@ -18,7 +18,7 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.source.agent_image import PODMAN, numbers
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import ImageRecord, ImageState, record_of, refusals, user_problem, wanted_step
+from tasks.model.host.agent_image import ImageRecord, ImageState, due_step, record_of, refusals, user_problem
 from tasks.operations import agent_image as operations
 from tests.builders import local_plan
 from tests.programs import Change, entry_argv, program_argv, replaced
@@ -71,7 +71,7 @@ def test_a_user_means_what_docker_takes_it_for(user: str, ids: tuple[int, int] |
     ],
 )
 def test_an_image_is_got_where_it_is_missing_or_old(data: dict[str, Any], seen: ImageState, step: str | None) -> None:
-    assert wanted_step(local_plan(**data), seen) == step
+    assert due_step(local_plan(**data), seen) == step
 
 
 def test_only_a_built_image_remembers_its_tree() -> None:

@@ -39,7 +39,7 @@ DONE = CheckoutState(
     foreign=[],
     remote=URL,
     commit="a" * 40,
-    wanted="a" * 40,
+    desired="a" * 40,
     unresolved=None,
     changed=[],
     pnpm_pin="10.33.0",
@@ -55,7 +55,7 @@ BARE = replace(
     owners={".": None, "data": None, ".git": None},
     remote=None,
     commit=None,
-    wanted=None,
+    desired=None,
     built=None,
     outputs=False,
 )
@@ -71,7 +71,7 @@ def test_a_finished_checkout_is_left_alone() -> None:
     [
         (replace(BARE, link=True), {}, ["symbolic link", "nanoclaw_root"]),
         (replace(BARE, foreign=["notes.txt"]), {}, ["notes.txt", "move that away"]),
-        (replace(DONE, wanted=None, unresolved="no answer"), {}, ["no answer", "nanoclaw_ref"]),
+        (replace(DONE, desired=None, unresolved="no answer"), {}, ["no answer", "nanoclaw_ref"]),
         (replace(OLD, remote="https://git.invalid/fork.git"), {}, ["fork.git", "remote set-url"]),
         (replace(OLD, changed=["src/index.ts"]), {}, ["src/index.ts", '"stash"']),
     ],
@@ -125,7 +125,7 @@ def test_the_second_run_does_nothing(run: Run) -> None:
 
 
 def test_the_first_run_fetches_then_writes(run: Run) -> None:
-    fetch, move = run(operations.checkout, [BARE, replace(BARE, wanted="a" * 40)])
+    fetch, move = run(operations.checkout, [BARE, replace(BARE, desired="a" * 40)])
     program, request = fetch.split(" ", 1)
     assert program == "source.fetch"
     assert json.loads(request)["fetch"] is True

@@ -24,7 +24,7 @@ def test_first_checkout_is_complete_and_detached(host: Host) -> None:
     host.check_out(OLD)
     assert host.git("diff-files", "--name-only") == "", "git knows each file's times, and reads none again"
     found = host.look(OLD)
-    assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.wanted, str(host.repository))
+    assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.desired, str(host.repository))
     assert host.git("rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
     assert (host.root / "data").is_dir()
     assert not (host.root / ".git" / MOVING).exists()

@@ -19,7 +19,7 @@ def test_what_is_checked_out_needs_no_network(host: Host) -> None:
     commit = host.git("rev-parse", "HEAD")
     for ref in (OLD, commit, commit[:10]):
         found = host.look(ref)
-        assert (found.wanted, found.unresolved) == (found.commit, None)
+        assert (found.desired, found.unresolved) == (found.commit, None)
     assert host.look("main").unresolved
     assert host.look(NEW).unresolved is None  # main's history was fetched with its tags
     assert host.fetch("main").returncode != 0
@@ -28,10 +28,10 @@ def test_what_is_checked_out_needs_no_network(host: Host) -> None:
 def test_a_branch_follows_the_remote(host: Host) -> None:
     host.check_out("main")
     found = host.look("main")
-    assert found.commit == found.wanted
+    assert found.commit == found.desired
     subprocess.run(["git", "-C", str(host.repository), "update-ref", "refs/heads/main", OLD], check=True)
     found = host.look("main")
-    assert found.commit != found.wanted
+    assert found.commit != found.desired
     host.check_out("main")
     assert host.head == OLD
 
@@ -40,7 +40,7 @@ def test_a_branch_follows_the_remote(host: Host) -> None:
 def test_a_ref_that_is_nowhere(host: Host, ref: str) -> None:
     host.check_out(OLD)
     found = host.look(ref)
-    assert found.wanted is None
+    assert found.desired is None
     assert bool(found.unresolved) == (ref != "deadbeef")
     done = host.fetch(ref)
     assert done.returncode != 0

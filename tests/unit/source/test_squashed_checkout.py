@@ -127,7 +127,7 @@ def head_of(host: Squashed) -> str:
 def test_a_first_checkout_comes_from_roots_remote_and_is_the_owners(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     assert head_of(squashed) == OLD
-    assert (squashed.look(OLD).commit, squashed.look(OLD).unresolved) == (squashed.look(OLD).wanted, None)
+    assert (squashed.look(OLD).commit, squashed.look(OLD).unresolved) == (squashed.look(OLD).desired, None)
     for path in squashed.root.rglob("*"):
         assert path.lstat().st_uid == A, path
 
@@ -167,7 +167,7 @@ def test_what_the_agents_uid_configures_never_runs_as_root(squashed: Squashed) -
     check_out(squashed, OLD)
     squashed.plant()
     found = squashed.look(NEW)
-    assert found.unresolved is None and found.wanted != found.commit, "root asks its own remote"
+    assert found.unresolved is None and found.desired != found.commit, "root asks its own remote"
     check_out(squashed, NEW)
     only_the_owner(squashed)
     assert head_of(squashed) == NEW
