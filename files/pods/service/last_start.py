@@ -1,4 +1,4 @@
-"""What a service took in at its last start: for programs that import it."""
+"""What a service took in at its last start."""
 
 from __future__ import annotations
 

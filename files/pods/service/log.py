@@ -1,4 +1,4 @@
-"""What a service has logged, as text that a terminal may show: for programs that import it."""
+"""What a service has logged, as text that a terminal may show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NanoClaw reads from its user's home, not from its project root: for programs that import it.
+"""What NanoClaw reads from its user's home, not from its project root.
 
 It is the list of directories that agents may see beside their own. Without it their additional mounts are rejected.
 """

@@ -1,4 +1,4 @@
-"""Whether the OneCLI that NanoClaw gets its credentials from serves /v1: for programs that import it."""
+"""Whether the OneCLI that NanoClaw gets its credentials from serves /v1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agents of a NanoClaw that run in containers: for programs that import it. No daemon is started by asking.
+"""The agents of a NanoClaw that run in containers. No daemon is started by asking.
 
 v1 starts agents by `docker`: a client of the system's daemon, of a user's own (rootless), or Podman under that name.
 Which of them run is seen in /proc: a daemon's socket alone would start it (systemd.socket(5)).

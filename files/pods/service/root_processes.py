@@ -1,4 +1,4 @@
-"""The processes that run a project root of NanoClaw, outside of containers: for programs that import it."""
+"""The processes that run a project root of NanoClaw, outside of containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The services that run, or may run, a project root of NanoClaw: for programs that import it.
+"""The services that run, or may run, a project root of NanoClaw.
 
 What a unit is comes from its manager, drop-ins and specifiers included (systemd.unit(5)). A user without a manager has
 nobody to ask: that user's units are searched as text, and count as "no manager". A user that may not write the root

@@ -1,4 +1,4 @@
-"""Whether NanoClaw answers on its socket, in the start that systemd has of it: for programs that import it.
+"""Whether NanoClaw answers on its socket, in the start that systemd has of it.
 
 `active` is not enough: NanoClaw delays its own start after crashes (its circuit breaker) and serves nothing meanwhile.
 """

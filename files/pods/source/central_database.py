@@ -1,4 +1,4 @@
-"""NanoClaw's central database, data/v2.db: its schema and copies of it. For programs that import it.
+"""NanoClaw's central database, data/v2.db: its schema and copies of it.
 
 They work as the host user, whose files these are. SQLite's backup API makes a copy whole while the service writes.
 """

@@ -1,4 +1,4 @@
-"""Undo of a channel install that did not come to its end: for programs that import it.
+"""Undo of a channel install that did not come to its end.
 
 NanoClaw's script writes files and an import before it installs the package that they need, so what it leaves after a
 failure does not build. A note in .git says how the checkout was before. It stands while a script works, and whoever

@@ -1,4 +1,4 @@
-"""Chown a checkout of another user to the host user: for programs that import it.
+"""Chown a checkout of another user to the host user.
 
 The old owner may write in it meanwhile. Every step goes from a directory that is held open to a name in it
 (files/pods/trees/walk.py), so that what he puts in its place is not reached.

@@ -1,4 +1,4 @@
-"""A fetch in two halves: for programs that import it.
+"""A fetch in two halves.
 
 Root reaches the remote, in a repository of its own. The owner of the checkout takes what came from a bundle
 (git-bundle(1)): neither reads what the other configures, and root's keys stay root's.

@@ -1,4 +1,4 @@
-"""git that works in a checkout of another owner: for programs that import it.
+"""git that works in a checkout of another owner.
 
 On pods that squash, root's checkout belongs to the agent. git then ends with "detected dubious ownership", and so do
 NanoClaw's own scripts. They get a global configuration that includes the user's own and trusts this one path. They are

@@ -1,4 +1,4 @@
-"""The checkout of NanoClaw as git sees it: for programs that import it (their text is put in place of the import)."""
+"""The checkout of NanoClaw as git sees it."""
 
 from __future__ import annotations
 

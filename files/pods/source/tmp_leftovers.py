@@ -1,5 +1,7 @@
-"""Files of fixed names in /tmp, which the host user before has left and its successor cannot write: for programs that
-import it. OneCLI's SDK writes its certificates there, again at each container."""
+"""Files in /tmp that an earlier host user left and the new one cannot write.
+
+OneCLI's SDK writes its certificates there under fixed names, for each container.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a version of NanoClaw needs, read from its files and never from its tag: for programs that import it."""
+"""What a version of NanoClaw needs, read from its files and never from its tag."""
 
 from __future__ import annotations
 

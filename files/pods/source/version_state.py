@@ -1,4 +1,4 @@
-"""What a version of NanoClaw needs of a machine, and what of it is there: for programs that import it.
+"""What a version of NanoClaw needs of a machine, and what of it is there.
 
 All of it is asked as the host user, and changes nothing.
 """

@@ -1,4 +1,4 @@
-"""What is checked out, and the commit that is wanted: for programs that import it."""
+"""What is checked out, and the commit that is wanted."""
 
 from __future__ import annotations
 
