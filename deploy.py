@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # pyinfra may run in t
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
 
 from tasks.exports import serve_exports
-from tasks.migration import migrate_v1, record_migration, return_to_v1
+from tasks.migration import migrate_v1, record_migration, roll_back_to_v1
 from tasks.mounts import mount_pods
 from tasks.operation_order import servers_first
 from tasks.ownership import guard_first, own_exports, own_trees
@@ -39,7 +39,7 @@ if server_plan:
     own_exports(plan=server_plan)
 
 if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:
-    return_to_v1(plan=host_plan, migration=migration)
+    roll_back_to_v1(plan=host_plan, migration=migration)
 elif host_plan:
     install_runtime(plan=host_plan)
     mount_pods(plan=host_plan)

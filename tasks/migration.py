@@ -47,15 +47,15 @@ class Migration:
     waves: Sequence[Sequence[str]] = ()
     """The hosts that this run migrates, by wave."""
     unseen: Sequence[Need] = ()
-    """What it needs where nothing is mounted yet."""
+    """Space that it needs where nothing is mounted yet."""
 
 
-def look_at_v1(
+def plan_migrations(
     fleet: FleetPlan, members: Iterable[Host], run: Config, *, only_reads: bool
 ) -> tuple[dict[str, Migration], list[Problem]]:
-    """Looks at NanoClaw v1 where host data asks for its migration, prints the plans, and says what is in the way.
+    """Inspect NanoClaw v1 on each host with the setting, print the plans, and return migrations and problems.
 
-    A host that v2 has taken over is none of them, unless its data has it go back.
+    A host with a committed v2 is skipped, unless its data requests a rollback.
     """
     problems: list[Problem] = []
     installs: dict[str, Install] = {}
@@ -65,7 +65,7 @@ def look_at_v1(
         plan = fleet.hosts[member.name]
         progress, v1 = answers or (None, None)
         if progress is None:
-            problems.append(Problem(member.name, KEY, "did not say how far its migration has come: run again"))
+            problems.append(Problem(member.name, KEY, "did not report the progress of its migration: run again"))
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
         elif (refusal := plan_refusal(v1, plan)) or v1 is None or v1.install is None:
@@ -89,7 +89,7 @@ def look_at_v1(
 
 
 def _left_file() -> Path:
-    """The hosts of the last run that are not migrated, one a line; by default beside the inventory."""
+    """Return the file that lists hosts that are not migrated, one a line; by default beside the inventory."""
     return Path(os.environ.get("NANOCLAW_PODS_LEFT") or fleet_directory() / "migration-left.txt").absolute()
 
 
@@ -109,7 +109,7 @@ def _report_plan(plan: HostPlan, state: V1State, install: Install, planned: Migr
 
 
 def _refusals(plan: HostPlan, progress: Progress, install: Install, planned: MigrationPlan) -> list[Problem]:
-    """Why the migration of a host cannot be carried out."""
+    """Return why a host cannot be migrated."""
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
     return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
 
@@ -144,14 +144,14 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
 
 @deploy("Migration")
 def migrate_v1(plan: HostPlan, migration: Migration) -> None:
-    """Moves a host from NanoClaw v1 to v2, which is installed already and has never been started.
+    """Migrate a host from NanoClaw v1 to v2, which is installed and has never been started.
 
-    Hosts of one wave go at once; a wave begins when all of the one before it serve with v2.
+    Hosts of one wave run at once; a wave starts when all hosts of the one before it serve with v2.
     """
     v1 = migration.install
     install_channels(name="Install the channels of v1", plan=plan, install=v1, _timeout=_CHANNELS)
     build(name="Build NanoClaw with its channels", plan=plan, _timeout=WORK_SECONDS)
-    stage(name="Make v2 ready beside v1", plan=plan, install=v1, unseen=migration.unseen, _timeout=_STAGE)
+    stage(name="Stage v2 beside v1", plan=plan, install=v1, unseen=migration.unseen, _timeout=_STAGE)
     for number in host.loop(range(len(migration.waves))):  # type: ignore[no-untyped-call]
         if host.name in migration.waves[number]:
             earlier = tuple(name for names in migration.waves[:number] for name in names)
@@ -165,9 +165,9 @@ def migrate_v1(plan: HostPlan, migration: Migration) -> None:
             )
 
 
-@deploy("Way back")
-def return_to_v1(plan: HostPlan, migration: Migration) -> None:
-    """Puts the v1 of a host back that was migrated."""
+@deploy("Rollback")
+def roll_back_to_v1(plan: HostPlan, migration: Migration) -> None:
+    """Roll a migrated host back to its v1."""
     roll_back(name="Stop v2 and start v1", plan=plan, install=migration.install, _timeout=900)
 
 

@@ -16,7 +16,7 @@ from pyinfra.api.state import State
 from tasks.adoption import look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import Looks
-from tasks.migration import Migration, look_at_v1
+from tasks.migration import Migration, plan_migrations
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.example_addresses import example_problems
 from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
@@ -127,7 +127,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     ask_machines(fleet, members, run_config, WALK)
     if problems := look_at_v2(fleet, members, run_config):
         raise PreflightError(problems)
-    migrations, problems = look_at_v1(fleet, members, run_config, only_reads=only_reads())
+    migrations, problems = plan_migrations(fleet, members, run_config, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
     return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))

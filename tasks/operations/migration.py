@@ -39,14 +39,13 @@ def _look(plan: HostPlan) -> Progress:
 
 @pods_operation
 def install_channels(plan: HostPlan, install: Install) -> Commands:
-    """Puts the channels that v1's chats are on into v2's checkout, by NanoClaw's own scripts.
+    """Install the channels of v1's chats into v2's checkout, with NanoClaw's own scripts.
 
-    Owns: nothing; the scripts change the checkout. Leaves alone: channels that are there. Changes: until v2 has been
-    decided for; a channel that is there is said to be so. Errors: a version of v2 that lacks a channel; a script that
-    does not say that it is installed.
+    Owns: nothing; the scripts change the checkout. Leaves alone: channels that are installed. Changes: until v2 is
+    committed. Errors: a version of v2 without a channel; a script that does not report its channel as installed.
 
     + plan: the host's plan
-    + install: the v1 as it was found
+    + install: the v1 of the host
     """
     names = channels(install)
     if not names or _look(plan).decided:
@@ -58,16 +57,16 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
 
 @pods_operation
 def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Commands:
-    """Makes v2 ready beside a NanoClaw v1 that goes on serving: backup, first conversion, first copy.
+    """Stage v2 beside a NanoClaw v1 that serves: backup, first conversion, first copy.
 
-    Owns: /var/lib/nanoclaw-pods/<unit>.migration (journal, backup, record), the view of v1, a drop-in of each of the
-    two units with conditions of their start, what v2 has of groups, sessions and database. Leaves alone: v1's tree,
-    its unit file, its running process. Changes: until v2 has been decided for, on every run.
-    Errors: a step that fails, with its words; v1 serves on.
+    Owns: /var/lib/nanoclaw-pods/<unit>.migration (journal, backup, record), the snapshot of v1, a drop-in for each of
+    the two units with conditions of their start, groups, sessions and database of v2. Leaves alone: v1's tree,
+    its unit file, its running process. Changes: until v2 is committed, on every run.
+    Errors: a step that fails, with its output; v1 continues to serve.
 
     + plan: the host's plan
-    + install: the v1 as it was found
-    + unseen: what has to be free where nothing was mounted when the run began
+    + install: the v1 of the host
+    + unseen: space needed where nothing was mounted when the run began
     """
     if _look(plan).decided:
         host.noop("v2 has taken over from v1")
@@ -79,14 +78,14 @@ def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Comm
 def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: str) -> Commands:
     """Stop v1, convert its data, start v2 and test it; roll back to v1 where any of that fails.
 
-    Owns: which of the two units may start. Leaves alone: v1's tree. Changes: until v2 has been decided for.
-    Errors: a step that failed, with its words; v1 runs again then, and the next run migrates again. A host of an
-    earlier wave that failed: this one is not touched. The machine carries the switch to its end by itself, so that
-    the end of this run does not stop it half way.
+    Owns: which of the two units may start. Leaves alone: v1's tree. Changes: until v2 is committed.
+    Errors: a step that failed, with its output; v1 runs again then, and the next run migrates again. A failed host of
+    an earlier wave: this host does not change. The machine completes the switch by itself, so the end of this run does
+    not interrupt it.
 
     + plan: the host's plan
-    + install: the v1 as it was found
-    + earlier: hosts that have to be migrated before this one
+    + install: the v1 of the host
+    + earlier: hosts that must be migrated before this one
     + left: the file, on this machine, that lists the hosts that are not migrated yet
     """
     if _look(plan).decided:
@@ -94,42 +93,42 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         _mark_done(left, plan.name)
         host.noop("v2 has taken over from v1")
         return
-    # Not only what has failed counts: with --serial or --no-wait an earlier wave may not have had its turn.
+    # With --serial or --no-wait an earlier wave may not have run yet, so failed hosts alone are not enough.
     if state.is_executing and (missing := [name for name in earlier if name not in run_context().migrated]):
         failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
         what = "failed" if failed else "does not serve with v2 yet"
-        raise OperationError(f"not migrated, v1 serves on: {', '.join(failed or missing)} of an earlier wave {what}")
+        raise OperationError(
+            f"not migrated, v1 continues to serve: {', '.join(failed or missing)} of an earlier wave {what}"
+        )
     mark_pending("record")
     yield _run("switching", plan, install)
     done = _look(plan)
     if state.is_executing:
         if done.journal is None or not done.decided:
-            raise OperationError(
-                f"the switch has ended, and v2 was not decided for: see {directory(plan)}/journal.json"
-            )
+            raise OperationError(f"the switch has ended, and v2 was not committed: see {directory(plan)}/journal.json")
         run_context().migrated.add(plan.name)
         _mark_done(left, plan.name)
 
 
 @lasting_operation
 def roll_back(plan: HostPlan, install: Install) -> Commands:
-    """Puts the v1 of a host that was migrated back: v2 is stopped and kept, v1 runs.
+    """Roll back to the v1 of a host that was migrated: stop v2, keep its files, start v1.
 
-    Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 is what starts, and
-    where neither does. Errors: a v1 that does not stay up; a v2 that was decided for serves on then.
+    Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 starts, and while
+    neither does. Errors: a v1 that does not stay up; a v2 that was committed then continues to serve.
 
     + plan: the host's plan
-    + install: the v1 as it was found
+    + install: the v1 of the host
     """
     current = _look(plan)
     if current.under_way:
         raise OperationError(
-            f"a migration is under way: wait for its end (systemctl status {service(plan)}), run again"
+            f"a migration is under way: wait for its end (systemctl status {service(plan)}) and run again"
         )
     if not current.needs_rollback:
-        host.noop("v1 is what starts")
+        host.noop("v1 starts, and there is nothing to roll back")
         return
-    say(f"{plan.unit} stops, and v1 in {install.path} runs again; what was said since the migration stays in v2 alone")
+    say(f"{plan.unit} stops, and v1 in {install.path} runs again; messages since the migration stay in v2")
     step = rollback(plan, install)
     arguments = {
         **step.arguments,
@@ -143,11 +142,11 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
 
 @lasting_operation
 def record(plan: HostPlan) -> Commands:
-    """Keeps the record of a migration that came to its end, or of the way back: as JSON, and as a page to be read.
+    """Write the record of a migration that has ended, or of its rollback: as JSON, and as a page to read.
 
-    Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600; where a
-    machine went down between its decision and the note of that, the note in the journal. Leaves alone: all else.
-    Changes: when the record is not of the journal as it is, as after a run that lost its connection.
+    Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600; the state in the journal, if
+    the machine went down between the commit and that entry. Leaves alone: all else. Changes: when the record does not
+    match the journal, as after a run that lost its connection.
 
     + plan: the host's plan
     """
@@ -159,9 +158,9 @@ def record(plan: HostPlan) -> Commands:
         yield write_file(f"{directory(plan)}/journal.json", json.dumps(asdict(journal), indent=1) + "\n", mode="0600")
     ended = journal is not None and journal.state in ("finished", "rolled back") and not current.under_way
     if is_pending("record"):
-        yield from _records("what the journal is going to be", "\n", plan)
+        yield from _records("the journal after this run", "\n", plan)
     elif journal is None or not ended or current.recorded:
-        host.noop("the record is that of the last migration" if ended else "no migration has come to its end")
+        host.noop("the record is that of the last migration" if ended else "no migration has ended")
     else:
         yield from _records(json.dumps(asdict(journal), indent=1), page(_record(journal, plan)), plan)
 
@@ -179,16 +178,16 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
     programs = {step.program for step in [*steps(part, plan, install, {}, unseen), undo]}
     archive = bundle(*sorted({*programs, "migration.runner", "probe.main"}))
     file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
-    listed = steps(part, plan, install, _run_of(file, "probe.main", probe_request(plan).document()), unseen)
+    planned = steps(part, plan, install, _run_of(file, "probe.main", probe_request(plan).document()), unseen)
     work = {
         "part": part,
         "head": head,
-        "steps": [_step(file, step) for step in listed],
+        "steps": [_step(file, step) for step in planned],
         "back": {"id": undo.id, "name": undo.name, **_run_of(file, undo.program, undo.arguments)},
         "marker": marker(plan),
         "trying": trying(plan),
     }
-    seconds = sum(step.seconds for step in listed)
+    seconds = sum(step.seconds for step in planned)
     request = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
     fed = {"archive": base64.b64encode(archive).decode(), "file": file, "work": work}
     return run_program("migration.start", request, json.dumps(fed))
@@ -201,7 +200,7 @@ def _step(file: str, step: Step) -> dict[str, Any]:
 
 
 def _run_of(file: str, entry: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """How the machine itself runs a program of the archive: argv, and standard input."""
+    """Return how the machine itself runs a program of the archive: argv, and standard input."""
     return {"argv": file_argv(file, entry), "input": request_line(request)}
 
 

@@ -64,7 +64,7 @@ def test_a_dry_run_prints_the_plan_of_each_host_that_has_the_setting(tmp_path: P
 def test_a_run_makes_v2_ready_and_switches_without_starting_v2_itself(tmp_path: Path) -> None:
     real = run(tmp_path, "-y")
     assert real.exit == 0, real.log
-    parts = ("Install the channels of v1", "Make v2 ready beside v1", "Switch to v2, wave 1")
+    parts = ("Install the channels of v1", "Stage v2 beside v1", "Switch to v2, wave 1")
     names = [f"Migration | {part}" for part in parts]
     assert [name for name in real.changed(V1) if name.startswith("Migration")] == names
     assert [name for name in real.operations(BARE) if name.startswith("Migration")] == []
@@ -137,7 +137,7 @@ def test_a_host_goes_back_when_its_data_says_so(tmp_path: Path) -> None:
     data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
     back = run(tmp_path, "-y", data=data, progress=DONE)
     assert back.exit == 0, back.log
-    assert back.operations(V1) == ["Way back | Stop v2 and start v1", "Migration | Keep the record of the migration"]
+    assert back.operations(V1) == ["Rollback | Stop v2 and start v1", "Migration | Keep the record of the migration"]
     assert back.commands(V1) == ["migration.rollback", "machine.write_file", "machine.write_file"]
 
 
@@ -145,17 +145,17 @@ def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(tmp_path: Path) -> None:
     data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
     gone = found(replace(INSTALL, units=[], processes=[]))
     refused = run(tmp_path, "-y", data=data, progress=DONE, state=gone)
-    assert refused.exit != 0 and "one service has to run v1 on the way back" in refused.log
+    assert refused.exit != 0 and "a rollback needs one service that runs v1" in refused.log
     assert refused.commands(V1) == []
     never = run(tmp_path, "-y", data=data, progress=NEW, state=gone)
-    assert "one service has to run v1" not in never.log
+    assert "a rollback needs one service" not in never.log
 
 
 @pytest.mark.parametrize(
     ("progress", "says"),
     [
         ({**NEW, "under_way": True}, "a migration is under way on this machine: wait for its end"),
-        ({**NEW, "v2_has_state": True}, "has been used already, and a v1 is not mixed into it: set nanoclaw_root"),
+        ({**NEW, "v2_has_state": True}, "has been used already, and a v1 is not merged into it: set nanoclaw_root"),
     ],
 )
 def test_what_the_machine_has_stands_in_the_way(tmp_path: Path, progress: Any, says: str) -> None:
@@ -189,4 +189,4 @@ def test_several_finds_are_refused_with_the_list(tmp_path: Path) -> None:
 def test_a_host_that_answers_nonsense_is_refused(tmp_path: Path) -> None:
     refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1.inspect": {}, "migration.state": NEW}})
     assert refused.exit != 0
-    assert f"{V1}: nanoclaw_v1_dir: did not say what it has of NanoClaw v1" in refused.log
+    assert f"{V1}: nanoclaw_v1_dir: the inspection of NanoClaw v1 failed" in refused.log

@@ -1,4 +1,4 @@
-"""What is not known of how a NanoClaw v1 runs, and may not be guessed: its users' privacy rests on it."""
+"""Refusals because it is not certain how a NanoClaw v1 runs. Nothing is guessed: users' privacy depends on it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tasks.model.migration.running import Unit
 from tasks.model.migration.v1_state import Home, Install
 
 
-def command_of(unit: Unit, *words: str) -> str:
-    """A systemctl command for a unit, in the unit's manager."""
+def command_of(unit: Unit, *args: str) -> str:
+    """Return a systemctl command for a unit, in the unit's manager."""
     manager = f"--user --machine={unit.uid}@ " if unit.manager == "user" else ""
-    return f"systemctl {manager}{' '.join(words)}"
+    return f"systemctl {manager}{' '.join(args)}"
 
 
 def home_doubts(install: Install) -> Iterator[Refusal]:
-    """Why the home in which v1 looks for its allow-lists is not certain. Homes with the same lists are no doubt."""
+    """Refuse if v1's home, which has its allow-lists, is not certain. Homes with the same lists are no doubt."""
     runs = [unit for unit in install.units if any(one.is_of(unit) for one in install.processes)]
     for unit in install.units:
         if unit.doubt and unit not in runs:
@@ -39,15 +39,15 @@ def _home(home: Home) -> str:
 
 
 def manager_doubts(install: Install) -> Iterator[Refusal]:
-    """Which managers of services do not say whether they run v1: it could start beside v2."""
+    """Refuse if a service manager does not say whether it runs v1, which could then start beside v2."""
     for one in install.unasked:
         if one.uid is None:
             yield Refusal(
-                f"systemd does not say which services run v1 ({one.why})", "see to systemctl status, run again"
+                f"systemd does not say which services run v1 ({one.why})", "check systemctl status, and run again"
             )
             continue
-        ways = f"start it (systemctl start user@{one.uid}.service), or take it away (loginctl disable-linger {one.uid})"
-        yield Refusal(f"the manager of services of uid {one.uid} does not say whether it runs v1 ({one.why})", ways)
+        ways = f"start it (systemctl start user@{one.uid}.service), or disable it (loginctl disable-linger {one.uid})"
+        yield Refusal(f"the service manager of uid {one.uid} does not say whether it runs v1 ({one.why})", ways)
     for unit in install.units:
         if unit.reload:
             way_out = f"{command_of(unit, 'daemon-reload')}, then restart it, and run again"
@@ -55,10 +55,10 @@ def manager_doubts(install: Install) -> Iterator[Refusal]:
 
 
 def agent_doubts(install: Install) -> Iterator[Refusal]:
-    """Why agents of v1 could not be stopped."""
+    """Refuse if agents of v1 could not be stopped."""
     if install.containers is None:
-        yield Refusal("Docker does not say which agents of v1 run", "see to systemctl status docker, and run again")
+        yield Refusal("Docker does not say which agents of v1 run", "check systemctl status docker, and run again")
     podman = [name.partition(":")[2] for name in install.containers or [] if name.startswith("podman:")]
     if podman:
         stop = f"stop v1, and them (podman stop {' '.join(sorted(podman)[:3])})"
-        yield Refusal(f"agents of v1 run in Podman {listed(podman)}, which is not asked to stop them", stop)
+        yield Refusal(f"agents of v1 run in Podman {listed(podman)}, which the role does not stop", stop)

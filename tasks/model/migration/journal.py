@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from files.pods.migration.step_ids import StepId
 
 State = Literal["new", "staging", "staged", "switching", "finished", "rolled back"]
-"""staging and staged: v1 serves. switching: nobody does. finished: v2 serves. rolled back: v1 serves again."""
+"""staging and staged: v1 serves. switching: neither does. finished: v2 serves. rolled back: v1 serves again."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Journal:
-    """A host's migration, from its first attempt to its last."""
+    """A host's migration: its last attempt."""
 
     host: str
     v1: str
@@ -44,25 +44,25 @@ class Journal:
     """The service that ran v1."""
     versions: dict[Literal["v1", "v2"], str]
     attempt: int
-    """How often it was begun, this time included."""
+    """Number of this attempt, from 1."""
     state: State
     steps: list[Step]
-    """Of this attempt, in the order in which they were begun."""
+    """Steps of this attempt, in order."""
     stopped: float | None
     """When v1 was stopped; None before that."""
     serving: float | None
-    """When what came after it was seen to serve: v2, or v1 again where it was put back."""
+    """When something served again: v2, or v1 after a rollback."""
     chats: str = ""
-    """A digest of v1's groups as they were when the attempt began."""
+    """A digest of v1's groups at the start of the attempt."""
     aside: bool = False
-    """Whether what an earlier attempt has left of v2 has yet to be put aside."""
+    """Whether an earlier attempt left files of v2 that are not archived yet."""
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Journal:
-        """The journal that a file holds; pydantic.ValidationError, a ValueError, where it holds something else."""
+        """Parse a journal; raise pydantic.ValidationError, a ValueError, for anything else."""
         return TypeAdapter(cls).validate_json(text)
 
     @property
     def seconds_without_service(self) -> float | None:
-        """From the stop of v1 until something served again; None where v1 was not stopped, or nothing serves yet."""
+        """Return the time from the stop of v1 until something served; None without a stop, or if nothing serves yet."""
         return None if self.stopped is None or self.serving is None else self.serving - self.stopped

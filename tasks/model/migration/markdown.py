@@ -1,4 +1,4 @@
-"""Text that others chose, as Markdown that shows it and obeys nothing of it (CommonMark 0.31, GFM tables)."""
+"""Escape text that others chose for Markdown (CommonMark 0.31, GFM tables)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tasks.model.sanitize import printable
 
 
 def plain(text: str) -> str:
-    """Text whose characters mean nothing, on one line; a bare address may still be shown as a link."""
+    """Escape text on one line; a bare address may still become a link."""
     return re.sub(r"([\\`*_\[\]<>|&~#])", r"\\\1", printable(" ".join(text.split())))
 
 
 def code(text: str) -> str:
-    """A name as it is, on one line: code between more backticks than it has in a row itself."""
+    """Format a name as code on one line, between more backticks than its longest run."""
     text = printable(" ".join(text.split()))
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
@@ -23,6 +23,6 @@ def code(text: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table of cells that are Markdown themselves."""
+    """Return the lines of a table; cells are Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]

@@ -1,4 +1,4 @@
-"""Where a machine keeps what belongs to its migration, and how far that has come."""
+"""Paths of a migration on a machine, and its progress."""
 
 from __future__ import annotations
 
@@ -15,60 +15,60 @@ from tasks.model.migration.v1_state import Install
 
 @dataclass(frozen=True)
 class Progress:
-    """What files/pods/migration/state.py says of a machine."""
+    """The reply of files/pods/migration/state.py."""
 
     journal: Journal | None
     under_way: bool
     decided: bool
-    """Whether v2 is what starts."""
+    """Whether v2 is committed: it starts, and v1 does not."""
     recorded: bool
-    """Whether the record is of the journal as it is now."""
+    """Whether the record is up to date with the journal."""
     v2_has_state: bool
     """Whether v2's project root has a database already."""
 
     @property
     def needs_rollback(self) -> bool:
-        """Whether there is a way back to go: v2 is what starts, or nobody does."""
+        """Return whether there is something to roll back: v2 starts, or neither does."""
         return self.decided or (self.journal is not None and self.journal.state in ("finished", "switching"))
 
     def is_staged(self, install: Install) -> bool:
-        """Whether v2 has all copies of this v1 beside it already, and was never started."""
+        """Return whether v2 has all copies of this v1 already, and was never started."""
         journal = self.journal
         known = journal and (journal.v1, journal.chats) == (install.path, chats_digest(install))
         return bool(known and journal and journal.state == "staged" and not journal.aside)
 
 
 def chats_digest(install: Install) -> str:
-    """A digest of v1's groups: NanoClaw's own steps add to those that v2 has, and take none back."""
+    """Return a digest of v1's groups: NanoClaw's own steps add groups to v2, and remove none."""
     groups = sorted(json.dumps(asdict(group), sort_keys=True) for group in install.database.groups)
     return hashlib.sha256("\n".join(groups).encode()).hexdigest()[:16]
 
 
 def directory(plan: HostPlan) -> str:
-    """Where a machine keeps the journal, the record and the backup of its migration."""
+    """Return the directory of the journal, the record and the backup."""
     return f"{STATE_DIRECTORY}/{name_of(plan)}.migration"
 
 
 def service(plan: HostPlan) -> str:
-    """The transient unit that runs a part of a migration."""
+    """Return the transient unit that runs a part of a migration."""
     return f"nanoclaw-pods-migration-{plan.slug}.service"
 
 
 def marker(plan: HostPlan) -> str:
-    """The file whose being there has v2 start and v1 not."""
+    """Return the marker file: while it exists, v2 starts and v1 does not."""
     return f"/etc/nanoclaw-pods/{name_of(plan)}.migrated"
 
 
 def ran(plan: HostPlan) -> str:
-    """The file that is there while a v1 is stopped that ran before."""
+    """Return the file that exists while a v1 that ran before is stopped."""
     return f"{directory(plan)}/v1-ran"
 
 
 def trying(plan: HostPlan) -> str:
-    """The file that is there while v1 is stopped and v2 has not passed its gate; a crash takes it away."""
+    """Return the file that exists while v1 is stopped and v2 has not passed its gate; a crash removes it."""
     return f"/run/nanoclaw-pods-{plan.slug}.trying"
 
 
 def progress_request(plan: HostPlan) -> ProgressRequest:
-    """What the fact MigrationProgress is asked of a machine."""
+    """Return the request of the fact MigrationProgress."""
     return ProgressRequest(directory(plan), service(plan), plan.root, marker(plan))

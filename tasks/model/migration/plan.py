@@ -33,7 +33,7 @@ class MigrationPlan:
 
 
 def plan_migration(install: Install, spaces: list[Space], host: HostPlan, *, staged: bool = False) -> MigrationPlan:
-    """Plan the migration of an install whose database was read.
+    """Plan the migration of an install with a readable database.
 
     + spaces: free space where v2 and the backup go
     + staged: whether an earlier run has made all copies

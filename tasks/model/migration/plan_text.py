@@ -28,10 +28,10 @@ def render(state: V1State, install: Install, plan: MigrationPlan) -> Iterator[st
     """Yield the plan's lines: the v1, the disposition of each part, space and time."""
     yield "plan of its migration to v2:"
     owner = install.owner
-    whose = f"of {owner.user or 'an unknown user'} ({owner.uid}:{owner.gid})"
-    yield f"NanoClaw v1 {install.version or 'of unknown version'} in {install.path}, {whose}, {_running(install)}"
+    user = f"of {owner.user or 'an unknown user'} ({owner.uid}:{owner.gid})"
+    yield f"NanoClaw v1 {install.version or 'of unknown version'} in {install.path}, {user}, {_running(install)}"
     for text in _unknown(state, install):
-        yield f"not known: {text}"
+        yield f"unknown: {text}"
     for disposition, head in _HEADS.items():
         for item in plan.of(disposition):
             yield f"{head}: {item.what}" + (f"; {item.why}" if item.why else "")
@@ -50,24 +50,24 @@ def _running(install: Install) -> str:
     loose = [str(one.pid) for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
     parts = units + [f"process {pid} outside of services" for pid in loose]
     agents = f", {counted(len(install.containers), 'agent')} running" if install.containers else ""
-    return (", ".join(parts) or "not running, no unit of it was found, so what starts it is not known") + agents
+    return (", ".join(parts) or "not running, no unit of it was found, so what starts it is unknown") + agents
 
 
 def _unknown(state: V1State, install: Install) -> Iterator[str]:
     if install.strangers:
-        yield f"why units of users that may not write v1 name it {listed(install.strangers)}; they do not count"
+        yield f"why units of users that may not write v1 name it {listed(install.strangers)}; they are ignored"
     if others := [one.path for one in state.candidates if not one.trusted]:
-        yield f"what installs are that other users lead to {listed(others)}; they were not looked into"
+        yield f"installs that only other users' files name {listed(others)}; they were not inspected"
     if install.containers is None:
-        yield "which agents run, for Docker did not say so"
+        yield "which agents run, because Docker did not answer"
     if not install.database.checked:
-        yield "whether all of messages.db is sound, which is too large to be looked through here"
+        yield "whether all of messages.db is sound, because it is too large to check here"
     if state.unseen:
-        yield f"whether homes have units for it {listed(state.unseen)}, whose server is silent"
+        yield f"whether homes have units for it {listed(state.unseen)}, because their server does not answer"
 
 
 def _need(need: Need) -> str:
-    free = "not known before it is mounted" if need.free is None else f"{size(need.free)} free"
+    free = "unknown before it is mounted" if need.free is None else f"{size(need.free)} free"
     return f"{size(need.bytes)} for {' and '.join(need.paths)}, {free}"
 
 

@@ -1,4 +1,4 @@
-"""Why something is refused, with the way out."""
+"""A reason why something is refused, with the way out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """What stands in the way, and the way out."""
+    """Name a problem, and the way out."""
 
     why: str
     way_out: str

@@ -1,4 +1,4 @@
-"""Why a host's NanoClaw v1 cannot be migrated as it is, each with the way out."""
+"""Refusals of a migration, each with the way out."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tasks.model.migration.refusal import Refusal as Refusal
 from tasks.model.migration.v1_state import Candidate, Database, Install, V1State
 
 KEY = "nanoclaw_v1_dir"
-NAME_IT = f"set {KEY} to the directory of the one that is to be migrated"
+NAME_IT = f"set {KEY} to the directory of the v1 to migrate"
 
 
 def plan_refusal(state: V1State | None, host: HostPlan) -> Refusal | None:
-    """Why there is no plan: no one v1 was found, or its database tells nothing."""
+    """Return why there is no plan: not exactly one v1 was found, or its database cannot be read."""
     if state is None:
-        return Refusal("did not say what it has of NanoClaw v1", "see to what is said above, and run again")
+        return Refusal("the inspection of NanoClaw v1 failed", "fix the error above, and run again")
     if state.error is not None:
         return Refusal(
             f"the inspection of NanoClaw v1 did not finish: {state.error}",
-            "see to the server of that file system, or to root's rights there, and run again",
+            "check the server of that file system, and root's permissions there, and run again",
         )
     if state.install is None:
         return _not_one(state, host)
@@ -38,20 +38,20 @@ def plan_refusal(state: V1State | None, host: HostPlan) -> Refusal | None:
 
 
 def _not_one(state: V1State, host: HostPlan) -> Refusal:
-    found = [candidate for candidate in state.candidates if candidate.kind == "v1" and candidate.trusted]
-    if len(found) > 1:
-        return Refusal(f"several installs of NanoClaw v1 were found, {_each(found)}", NAME_IT)
+    installs = [candidate for candidate in state.candidates if candidate.kind == "v1" and candidate.trusted]
+    if len(installs) > 1:
+        return Refusal(f"several installs of NanoClaw v1 were found, {_each(installs)}", NAME_IT)
     if host.settings.nanoclaw_v1_dir == "auto":
-        others = f"; looked at {_each(state.candidates)}" if state.candidates else ""
-        unseen = f"; not looked into {', '.join(state.unseen)}" if state.unseen else ""
-        return Refusal(f"no NanoClaw v1 was found{others}{unseen}", f"{NAME_IT}, or leave it out")
+        others = f"; inspected {_each(state.candidates)}" if state.candidates else ""
+        unseen = f"; not inspected {', '.join(state.unseen)}" if state.unseen else ""
+        return Refusal(f"no NanoClaw v1 was found{others}{unseen}", f"{NAME_IT}, or remove the setting")
     path = str(host.settings.nanoclaw_v1_dir)
     kinds = [candidate.kind for candidate in state.candidates]
     if "v2" in kinds:
-        return Refusal(f"{path} is a NanoClaw v2, as its package.json says", f"{NAME_IT}, or leave it out")
+        return Refusal(f"{path} is a NanoClaw v2, as its package.json says", f"{NAME_IT}, or remove the setting")
     if "no database" in kinds:
         return _missing(path)
-    return Refusal(f"{path} is no directory of this machine", f"{NAME_IT}, or leave it out")
+    return Refusal(f"{path} is no directory of this machine", f"{NAME_IT}, or remove the setting")
 
 
 def _each(candidates: list[Candidate]) -> str:
@@ -83,40 +83,40 @@ def _database(database: Database, path: str) -> Refusal | None:
 
 
 def rollback_refusals(install: Install, host: HostPlan) -> Iterator[Refusal]:
-    """Why v1 could not be started again: v2 is not stopped for that."""
-    way_out = f"see that one service runs {install.path}, or take nanoclaw_v1_rollback out: v2 serves on"
+    """Return why v1 could not be started again; v2 then keeps running."""
+    way_out = f"make sure that one service runs {install.path}, or remove nanoclaw_v1_rollback: v2 continues to serve"
     if len(install.units) != 1:
         files = ", ".join(unit.file for unit in install.units) or "none"
-        yield Refusal(f"one service has to run v1 on the way back, and there is {files}", way_out)
+        yield Refusal(f"a rollback needs one service that runs v1, and there is {files}", way_out)
     elif install.units[0].active in ("unknown", "no manager"):
-        why = f"the manager of {install.units[0].file} does not answer, so that v1 would not start"
-        yield Refusal(why, f"{way_out}; loginctl enable-linger has a user's run without a login")
+        why = f"the manager of {install.units[0].file} does not answer, so v1 would not start"
+        yield Refusal(why, f"{way_out}; loginctl enable-linger lets a user's manager run without a login")
 
 
 def progress_refusal(progress: Progress, host: HostPlan) -> Iterator[Refusal]:
-    """Why what the machine has of a migration or of a v2 stands in the way of one."""
+    """Return why a migration or a v2 on the machine is in the way."""
     if progress.under_way:
         wait = f"wait for its end (systemctl status {service(host)}) and run again"
         yield Refusal("a migration is under way on this machine", wait)
     if progress.v2_has_state and progress.journal is None:
-        other = f"set nanoclaw_root to another directory, or leave {KEY} out to go on with what is there"
-        yield Refusal(f"the v2 in {host.root} has been used already, and a v1 is not mixed into it", other)
+        other = f"set nanoclaw_root to another directory, or remove {KEY} to continue with that v2"
+        yield Refusal(f"the v2 in {host.root} has been used already, and a v1 is not merged into it", other)
 
 
 def refusals(install: Install, plan: MigrationPlan, host: HostPlan) -> Iterator[Refusal]:
-    """Why an install that could be planned cannot be migrated as it is."""
+    """Return why an install with a plan cannot be migrated as it is."""
     senders = install.senders
     chosen = host.settings.nanoclaw_v1_unknown_senders
     if senders and not (senders.everybody and not senders.chats) and chosen is None:
-        why = f"v1 answers only whom {senders.path} names, and v2 does not read it"
-        why = why if senders.read else f"root may not read {senders.path}, which says whom v1 answers"
-        yield Refusal(why, "say whom v2 is to answer: set nanoclaw_v1_unknown_senders to strict, or to public")
+        why = f"v1 answers only the senders in {senders.path}, and v2 does not read it"
+        why = why if senders.read else f"root may not read {senders.path}, which lists the senders that v1 answers"
+        yield Refusal(why, "set nanoclaw_v1_unknown_senders to strict, or to public")
     if install.env is None:
         why = f"{install.path}/.env is a link, no file, or larger than 1 MiB, and is not migrated"
-        yield Refusal(why, "put the file itself there")
+        yield Refusal(why, "replace it with the file itself")
     if install.mounts and not install.mounts.read:
         why = f"{install.mounts.path} is a link, or no file that root may read, and is not migrated"
-        yield Refusal(why, "put the file itself there")
+        yield Refusal(why, "replace it with the file itself")
     yield from _trees(install)
     yield from _services(install)
     yield from manager_doubts(install)
@@ -142,20 +142,22 @@ def _trees(install: Install) -> Iterator[Refusal]:
         path = f"{install.path}/{name}"
         if tree.state in ("link", "no directory"):
             why = f"{path} is a {'symbolic link' if tree.state == 'link' else 'file'}, and links are not followed"
-            yield Refusal(why, "put the directory itself there (a bind mount will do)")
+            yield Refusal(why, "replace it with the directory itself (a bind mount works)")
         elif unread := tree.counts.get("unreadable", 0) or int(tree.state == "unreadable"):
             some = listed(tree.samples.get("unreadable", [name]))
-            why = f"root may not read all of {path}, {unread} places {some}"
-            yield Refusal(why, "have its server export it to this host with no_root_squash until it is migrated")
+            why = f"root may not read all of {path}, {counted(unread, 'entry', 'entries')} {some}"
+            yield Refusal(why, "export it to this host with no_root_squash until it is migrated")
         if blocking := tree.counts.get("in the way"):
             some = listed(tree.samples["in the way"])
             why = f"{counted(blocking, 'entry', 'entries')} of {path} cannot be migrated {some}"
-            ways = "a link: put there what it leads to"
+            ways = "replace a link with its target"
             if name == "groups":
-                ways += "; CLAUDE.local.md, CLAUDE.global.md or container.json of a group: v2 writes its own, rename it"
+                ways += (
+                    "; CLAUDE.local.md, CLAUDE.global.md or container.json of a group: v2 writes its own, so rename it"
+                )
             yield Refusal(why, ways)
     if install.elsewhere:
-        why = f"other file systems are mounted in it {listed(install.elsewhere)}, and they are not looked into"
+        why = f"other file systems are mounted in it {listed(install.elsewhere)}, and they are not inspected"
         yield Refusal(why, "unmount them, and mount them in v2 once it runs")
 
 
@@ -165,21 +167,21 @@ def _services(install: Install) -> Iterator[Refusal]:
         noted = install.pid_file is not None and install.pid_file.pid == process.pid
         by = f" ({install.pid_file.file})" if noted and install.pid_file else ""
         why = (
-            f"v1 runs outside of its services, as process {process.pid}{by}, and could not be put back after a failure"
+            f"v1 runs outside of its services, as process {process.pid}{by}, and could not be restarted after a failure"
         )
-        way_out = f"stop it (kill {process.pid}) and run it as nanoclaw.service, or not at all"
+        way_out = f"stop it (kill {process.pid}) and run it as nanoclaw.service, or leave it stopped"
         yield Refusal(why, way_out)
     if len(install.units) > 1:
         each = ", ".join(f"{unit.file} ({unit.active})" for unit in install.units)
-        why = f"{len(install.units)} services run it, {each}, and only one can be put back after a failure"
-        yield Refusal(why, "stop and disable all but the one that is to run, and remove their files")
+        why = f"{len(install.units)} services run it, {each}, and only one can be restarted after a failure"
+        yield Refusal(why, "stop and disable all but one, and remove their files")
     for unit in install.units:
         if unit.active == "unknown":
-            way_out = f"see to systemctl {'--user ' if unit.manager == 'user' else ''}show {unit.name}, and run again"
+            way_out = f"check systemctl {'--user ' if unit.manager == 'user' else ''}show {unit.name}, and run again"
             yield Refusal(f"the state of {unit.file} is not known", way_out)
         if unit.active == "no manager":
-            why = f"the user of {unit.file} has no manager of services now, so that v1 could not be put back"
-            yield Refusal(why, f"have it run without a login: loginctl enable-linger {unit.uid}")
+            why = f"the user of {unit.file} has no service manager now, so v1 could not be restarted"
+            yield Refusal(why, f"let it run without a login: loginctl enable-linger {unit.uid}")
 
 
 def _owners(install: Install) -> Iterator[Refusal]:
@@ -189,9 +191,9 @@ def _owners(install: Install) -> Iterator[Refusal]:
         unit = next(unit for unit in install.units if unit.uid is None)
         yield Refusal(f"{unit.file} runs as a user that this machine does not know", "correct its User=")
     elif install.home is None:
-        why = f"{install.path} belongs to uid {owner}, no user of this machine, so that v1's allow-lists are not found"
-        yield Refusal(why, f"give it to the user that ran it (chown -R USER: {install.path})")
+        why = f"{install.path} belongs to uid {owner}, no user of this machine, so v1's allow-lists are not found"
+        yield Refusal(why, f"chown it to the user that ran it (chown -R USER: {install.path})")
     for runner in sorted(uid for uid in runners if uid):
         if owner != runner or database != runner:
             why = f"v1 runs as uid {runner}, and {install.path} belongs to uid {owner}, its database to uid {database}"
-            yield Refusal(why, f"give it to the user that runs it (chown -R {runner}: {install.path})")
+            yield Refusal(why, f"chown it to the user that runs it (chown -R {runner}: {install.path})")

@@ -1,4 +1,4 @@
-"""What runs, or may run, a NanoClaw v1: a part of `files/pods/v1/inspect.py`'s answer."""
+"""Services and processes that run, or may run, a NanoClaw v1: a part of `files/pods/v1/inspect.py`'s reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Unit:
     name: str
     file: str
     uid: int | None
-    """Whom it runs as; None for a user that this machine does not know."""
+    """Its user; None for a user that this machine does not know."""
     home: str | None
     """HOME in its environment, where its manager sets one."""
     enabled: bool
@@ -40,14 +40,14 @@ class Process:
     """The user of its manager, where that is not the system's."""
 
     def is_of(self, unit: Unit) -> bool:
-        """Whether a service has it."""
+        """Return whether it belongs to a service."""
         of = unit.uid if unit.manager == "user" else None
         return (self.manager, self.unit, self.of) == (unit.manager, unit.name, of)
 
 
 @dataclass(frozen=True)
 class Unasked:
-    """A manager of services that does not say what it has."""
+    """A service manager that does not say which services it has."""
 
     uid: int | None
     """Its user; None for the system's."""

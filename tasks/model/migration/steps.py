@@ -184,9 +184,9 @@ def _archive(plan: HostPlan) -> dict[str, Any]:
     }
 
 
-def _upstream(plan: HostPlan, step: StepId, *words: str, mask: str = PLAIN) -> Step:
+def _upstream(plan: HostPlan, step: StepId, *args: str, mask: str = PLAIN) -> Step:
     name = step.value.removeprefix("upstream-")
-    arguments = {"root": plan.root, "view": snapshot(plan), "step": name, "words": list(words), "mask": mask}
+    arguments = {"root": plan.root, "view": snapshot(plan), "step": name, "words": list(args), "mask": mask}
     return Step(step, f"NanoClaw's step {name}", "migration.upstream_step", {**arguments, **plan.host_user})
 
 

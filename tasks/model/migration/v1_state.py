@@ -1,6 +1,6 @@
-"""What `files/pods/v1/inspect.py` says of a machine: the types that its answer becomes.
+"""The reply of `files/pods/v1/inspect.py`, typed.
 
-Names in it were chosen by others and are printable. Nothing secret is in it: of .env the names alone.
+Others chose the names in it; they are printable. It has no secrets: of .env, only names.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Candidate:
 
     path: str
     by: list[str]
-    """What led to it."""
+    """What names it: a setting, a unit, a process, a pid file."""
     kind: Literal["v1", "v2", "no database", "absent"]
     trusted: bool = True
-    """Whether root or the host user leads to it; any other user could have put it there, and it is listed alone."""
+    """Whether root or the host user names it; any other user could have planted it, so it is only listed."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Group:
     direct: bool | None
     """Whether the chat is between two; None where v1 did not know."""
     mounts: list[str]
-    """Directories of the host that its agent has beside its own."""
+    """Directories of the host that its agent mounts beside its own."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A scheduled task; what it is to do is not looked at."""
+    """A scheduled task, without its prompt."""
 
     folder: str
     jid: str
@@ -73,16 +73,16 @@ class Database:
     is_main: bool
     """Whether its schema has the column is_main (NanoClaw 1.2.0 and later)."""
     checked: bool
-    """Whether it was looked through to the end (PRAGMA quick_check)."""
+    """Whether it was checked to the end (PRAGMA quick_check)."""
     groups: list[Group]
     tasks: list[Task]
     sessions: list[str]
-    """Folders for which v1 noted the conversation that goes on."""
+    """Folders with a current conversation in v1's table sessions."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """store, groups or data: one pass, in which no link is followed and no other file system entered."""
+    """store, groups or data, from one walk that follows no link and enters no other file system."""
 
     state: Literal["there", "absent", "link", "no directory", "unreadable"]
     bytes: int
@@ -98,7 +98,7 @@ class Senders:
 
     path: str
     read: bool
-    """Whether root could read it; what is not read is not known to let anybody in."""
+    """Whether root could read it; an unread list is not known to let anybody in."""
     valid: bool
     everybody: bool
     """Whether its default lets everybody in."""
@@ -123,9 +123,9 @@ class Home:
 
     path: str
     plain: bool
-    """Whether the path is shown as it is."""
+    """Whether the path has only printable characters."""
     by: str
-    """What led to it."""
+    """What names it: a setting, a unit, a process, a pid file."""
     alike: int
     """Homes with the same number have the same allow-lists, or none."""
     senders: Senders | None
@@ -134,7 +134,7 @@ class Home:
 
 @dataclass(frozen=True)
 class Owner:
-    """Whom the project root belongs to."""
+    """The owner of the project root."""
 
     uid: int
     gid: int
@@ -152,7 +152,7 @@ class Install:
     processes: list[Process]
     pid_file: PidFile | None
     containers: list[str] | None
-    """Agents that run; None where Docker did not say so."""
+    """Running agents; None if Docker did not answer."""
     folders: list[str]
     """Directories in groups."""
     conversations: dict[str, int]
@@ -162,40 +162,39 @@ class Install:
     skills: list[str]
     """Directories in container/skills."""
     env: list[str] | None
-    """What is carried over of .env: a name, or "line 7" where that could be part of a value. None where .env is a link
-    or no file."""
+    """Entries of .env: a name, or "line 7" if the name could be part of a value. None if .env is a link or no file."""
     homes: list[Home]
     """Where v1 may look for its allow-lists; the first is the likeliest."""
     database: Database
     trees: dict[str, Tree]
     elsewhere: list[str]
-    """Other file systems mounted in it, which were not looked into."""
+    """Other file systems mounted in it, which were not inspected."""
     env_unread: list[int] = field(default_factory=list)
     """Lines of .env that NanoClaw does not read, by their numbers."""
     unasked: list[Unasked] = field(default_factory=list)
-    """Managers of users that may run it, and do not say whether they do."""
+    """Service managers of users that may run it, which did not answer."""
     strangers: list[str] = field(default_factory=list)
     """Units that name it, of users that may not write it."""
 
     @property
     def home(self) -> str | None:
-        """Where v1 looks for its allow-lists."""
+        """Return the home with v1's allow-lists."""
         return self.homes[0].path if self.homes else None
 
     @property
     def senders(self) -> Senders | None:
-        """The sender allow-list."""
+        """Return the sender allow-list."""
         return self.homes[0].senders if self.homes else None
 
     @property
     def mounts(self) -> Mounts | None:
-        """The mount allow-list."""
+        """Return the mount allow-list."""
         return self.homes[0].mounts if self.homes else None
 
 
 @dataclass(frozen=True)
 class Space:
-    """What is free where v2 is to be; all None where that is not mounted yet."""
+    """Free space where v2 goes; all None if that is not mounted yet."""
 
     path: str
     device: int | None
@@ -205,13 +204,13 @@ class Space:
 
 @dataclass(frozen=True)
 class V1State:
-    """What a machine has of NanoClaw v1."""
+    """The NanoClaw v1 of a machine."""
 
     candidates: list[Candidate]
     unseen: list[str]
-    """Mounts with homes that were not looked into, since their server was silent."""
+    """Mounts with homes that were not inspected, because their server did not answer."""
     error: str | None
-    """Why the look came to no end."""
+    """Why the inspection did not finish."""
     install: Install | None
     """The one v1 among the candidates."""
     spaces: list[Space]

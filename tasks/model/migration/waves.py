@@ -8,16 +8,16 @@ from tasks.model.fleet.plan import HostPlan
 
 
 def waves(hosts: Iterable[HostPlan]) -> list[list[str]]:
-    """The hosts' names by wave. Canaries are the first wave; a wave is full when it has its first host's batch size.
+    """Return the hosts' names by wave: canaries first, then batches of the size that the first host of each has.
 
-    + hosts: those that are to be migrated, in the inventory's order
+    + hosts: those to migrate, in the inventory's order
     """
     hosts = list(hosts)
     canaries = [host.name for host in hosts if host.settings.nanoclaw_v1_canary]
-    found = [canaries] if canaries else []
+    by_wave = [canaries] if canaries else []
     others = [host for host in hosts if not host.settings.nanoclaw_v1_canary]
     while others:
         size = others[0].settings.nanoclaw_v1_batch
-        found.append([host.name for host in others[:size]])
+        by_wave.append([host.name for host in others[:size]])
         others = others[size:]
-    return found
+    return by_wave

@@ -68,7 +68,7 @@ def test_denied_need_is_named_with_its_symptom(action: Action) -> None:
     denied = replace(life[action], outcome="denied", reason="the rule")
     assert obstacle({**life, action: denied}) == f"the rule: {TEXTS[action]}"
     unknown = replace(life[action], outcome="unknown", reason="not known")
-    assert obstacle({**life, action: unknown}) == f"not known: {TEXTS[action]}"
+    assert obstacle({**life, action: unknown}) == f"unknown: {TEXTS[action]}"
 
 
 def test_every_need_and_every_chowner_has_a_text() -> None:

@@ -262,7 +262,7 @@ def test_what_is_not_known_is_said() -> None:
     install = replace(with_database(checked=False), containers=None, units=[], processes=[], version=None)
     text = "\n".join(render(found(install, unseen=["/home"]), install, planned(install)))
     assert "NanoClaw v1 of unknown version in" in text and "not running, no unit" in text
-    assert text.count("not known: ") == 3
+    assert text.count("unknown: ") == 3
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def look(
     )
     members: Any = [SimpleNamespace(name=name) for name in ("nfs1", *answers)]
     run: Any = None
-    migrations, problems = migration.look_at_v1(fleet, members, run, only_reads=only_reads)
+    migrations, problems = migration.plan_migrations(fleet, members, run, only_reads=only_reads)
     return migrations, [(problem.machine, problem.text) for problem in problems], asked
 
 
@@ -136,9 +136,9 @@ def test_a_run_without_migrations_leaves_the_list_alone(
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (None, "did not say how far its migration has come: run again"),
-        ((None, None), "did not say how far its migration has come: run again"),
-        ((NEW, None), "did not say"),
+        (None, "did not report the progress of its migration: run again"),
+        ((None, None), "did not report the progress of its migration: run again"),
+        ((NEW, None), "the inspection of NanoClaw v1 failed"),
         ((NEW, found(None)), "is no directory of this machine"),
         ((replace(NEW, v2_has_state=True), found()), "has been used already"),
     ],
@@ -222,9 +222,9 @@ def test_a_host_switches_in_its_wave_once_it_is_staged(
     assert all(arguments["_timeout"] > 600 for _operation, arguments in ran)
 
 
-def test_the_way_back_and_the_record_are_of_the_hosts_plan(ran: Any) -> None:
+def test_rollback_and_record_use_the_hosts_plan(ran: Any) -> None:
     plan = with_v1(oslo={}).hosts["oslo"]
-    back, record = (getattr(migration, name) for name in ("return_to_v1", "record_migration"))
+    back, record = (getattr(migration, name) for name in ("roll_back_to_v1", "record_migration"))
     back._inner(plan=plan, migration=migration.Migration(INSTALL))
     record._inner(plan=plan)
     assert [(name, {key: it for key, it in more.items() if key in ("plan", "install")}) for name, more in ran] == [
