@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tasks.model.access.identity import ROOT, Ids, Squash
 from tasks.model.access.strategy import CANNOT, Strategy, StrategyName, anonymous, expected_life, obstacle
@@ -16,14 +16,22 @@ _PREFERRED: tuple[StrategyName, ...] = ("squash", "native", "chown")
 """In the order in which `auto` prefers them."""
 
 
+class Refusal(NamedTuple):
+    """Why a strategy cannot work: a code that no other refusal of host data has, and the text for operators."""
+
+    code: str
+    text: str
+
+
 class AccessError(ValueError):
     """A combination that cannot work. Its text names the reason and the ways out.
 
+    `code` is that of its refusal, or no-strategy for several.
     Each of `ways` is a change of settings (None: the default) with which the combination is accepted.
     """
 
-    def __init__(self, reason: str, ways: list[dict[str, Any]], *, managed: bool) -> None:
-        self.reason, self.ways = reason, ways
+    def __init__(self, code: str, reason: str, ways: list[dict[str, Any]], *, managed: bool) -> None:
+        self.code, self.reason, self.ways = code, reason, ways
         super().__init__(f"{reason}; {', or '.join(_way_text(way, managed) for way in ways)}")
 
 
@@ -42,7 +50,7 @@ def choose(
         return case.automatic()
     reason = case.refusal(setting)
     if reason is not None:
-        raise AccessError(reason, list(case.ways(setting)), managed=managed)
+        raise AccessError(*reason, list(case.ways(setting)), managed=managed)
     return Strategy(setting, f"pods_access says {setting}")
 
 
@@ -55,7 +63,7 @@ class _Case:
     local: bool
 
     def automatic(self) -> Strategy:
-        reasons: list[str] = []
+        reasons: list[Refusal] = []
         for name in _PREFERRED:
             reason = self.refusal(name)
             if reason is None:
@@ -63,7 +71,9 @@ class _Case:
             reasons.append(reason)
         if self.squash and self.squash.maps != "none":
             reasons = reasons[:1]  # What the server does is the cause; the rest only repeats it.
-        raise AccessError("; ".join(dict.fromkeys(reasons)), list(self.ways("auto")), managed=self.managed)
+        texts = list(dict.fromkeys(reason.text for reason in reasons))
+        code = reasons[0].code if len(texts) == 1 else "no-strategy"
+        raise AccessError(code, "; ".join(texts), list(self.ways("auto")), managed=self.managed)
 
     def _why(self, name: StrategyName) -> str:
         if name == "native":
@@ -76,36 +86,42 @@ class _Case:
             f"the server maps the host process and root to the uid of the agent's files ({self.squash.anonymous.uid})"
         )
 
-    def refusal(self, name: StrategyName) -> str | None:
+    def refusal(self, name: StrategyName) -> Refusal | None:
         """Return why a strategy cannot work here, or None."""
         if self.agent.uid == 0:
-            return "the agent would be root, which Claude Code refuses"
+            return Refusal("agent-is-root", "the agent would be root, which Claude Code refuses")
         if name == "squash" and self.local:
-            return "squash is what an NFS server does, and these pods are a local file system"
+            text = "squash is what an NFS server does, and these pods are a local file system"
+            return Refusal("squash-on-local-disk", text)
         if name == "chown" and self.host.uid != 0:
-            return f"chown needs a host process that is root, and this one is uid {self.host.uid}"
+            text = f"chown needs a host process that is root, and this one is uid {self.host.uid}"
+            return Refusal("chown-needs-root", text)
         if name == "native" and self.host.uid != self.agent.uid:
-            return f"native needs a host process of the agent's uid {self.agent.uid}; this one is uid {self.host.uid}"
+            text = f"native needs a host process of the agent's uid {self.agent.uid}; this one is uid {self.host.uid}"
+            return Refusal("native-needs-agent-uid", text)
         if self.squash is not None:
             return self._refusal_by(self.squash, name)
         if name == "squash" and not self.managed:
-            return "the role does not manage the server, and pods_export_options does not say what that one does"
+            text = "the role does not manage the server, and pods_export_options does not say what that one does"
+            return Refusal("squash-not-known", text)
         return None
 
-    def _refusal_by(self, squash: Squash, name: StrategyName) -> str | None:
+    def _refusal_by(self, squash: Squash, name: StrategyName) -> Refusal | None:
         if squash.maps != "none" and squash.anonymous.uid == 0:
-            return "anonuid=0 makes every client root on the server"
+            return Refusal("anonuid-root", "anonuid=0 makes every client root on the server")
         if squash.maps != "none" and squash.anonymous.gid == 0:
-            return "anongid=0 gives every client the group root on the server"
+            return Refusal("anongid-root", "anongid=0 gives every client the group root on the server")
         if name == "squash" and squash.maps == "none":
-            return (
+            text = (
                 "no_root_squash leaves ids as they are, so the server does not make the agent the owner of new sessions"
             )
+            return Refusal("server-does-not-squash", text)
         if name == "chown" and squash.map_ids(ROOT).uid != 0:
             mapped = f"the server maps root ({ROOT}) to {squash.map_ids(ROOT)} ({squash.options()[0]})"
             rule = "only root may chown files to another user (chown(2))"
-            return f"{mapped}, and {rule}: {CANNOT['guard chowns the tree to the agent']}"
-        return obstacle(expected_life(name, self.host, self.agent, squash))
+            return Refusal("root-is-squashed", f"{mapped}, and {rule}: {CANNOT['guard chowns the tree to the agent']}")
+        text_of_obstacle = obstacle(expected_life(name, self.host, self.agent, squash))
+        return Refusal("session-denied", text_of_obstacle) if text_of_obstacle else None
 
     def ways(self, setting: StrategySetting) -> Iterator[dict[str, Any]]:
         """Yield the smallest changes of settings with which this case is accepted and, by the model, works."""

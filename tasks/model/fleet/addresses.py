@@ -5,24 +5,34 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from tasks.model.problem import WrongValueError
+
 
 def machine_address(value: Any) -> str:
-    """The canonical form of an address that other machines reach one machine at; a ValueError for any other value."""
+    """The canonical form of an address that other machines reach one machine at; else a WrongValueError."""
     accepts = "one IP address, such as 10.0.0.11 or fd00::11"
     if not isinstance(value, str):
-        raise ValueError(f"{accepts}; as text, in quotes")
+        raise WrongValueError("address-no-text", f"{accepts}; as text, in quotes")
     if value == "*" or "/" in value:
-        raise ValueError(f"{accepts}; no network and no *: every machine in it could act as any agent")
+        raise WrongValueError(
+            "address-is-network", f"{accepts}; no network and no *: every machine in it could act as any agent"
+        )
     address = ip_address(value)
     if address is None:
-        raise ValueError(f"{accepts}; no name: exportfs drops one that it cannot look up, and says nothing")
+        raise WrongValueError(
+            "address-is-name", f"{accepts}; no name: exportfs drops one that it cannot look up, and says nothing"
+        )
     parsed = ipaddress.ip_address(address)
     if parsed.is_unspecified or parsed.is_multicast or address == "255.255.255.255":
-        raise ValueError(f"{accepts}, that belongs to one machine")
+        raise WrongValueError("address-of-no-machine", f"{accepts}, that belongs to one machine")
     if parsed.is_loopback:
-        raise ValueError(f"{accepts}, that other machines can reach; this one means each machine itself")
+        raise WrongValueError(
+            "address-is-loopback", f"{accepts}, that other machines can reach; this one means each machine itself"
+        )
     if parsed.version == 6 and parsed.is_link_local:
-        raise ValueError(f"{accepts}; a link-local one is not enough without a network interface")
+        raise WrongValueError(
+            "address-is-link-local", f"{accepts}; a link-local one is not enough without a network interface"
+        )
     return address
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from tasks.model.fleet.service_checks import environment, image, image_archive
 from tasks.model.fleet.settings import AUTO, SECRET, SETTINGS, HostSettings, ServerSettings, WrongSettingError
 from tasks.model.fleet.show_value import key_shown, limited, sounds_secret
 from tasks.model.fleet.system_paths import in_system, is_shared, of_kernel, of_role
+from tasks.model.problem import SettingProblem, SettingProblems
 from tasks.model.systemd_names import UNIT_NAME_MAX, unit_name
 
 PREFIXES = ("nfs_", "pods_", "nanoclaw_")
@@ -39,7 +40,7 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
     roles = [group for group in (SERVERS, HOSTS) if group in machine.groups]
     if len(roles) == 2:
         text = f"is in both {SERVERS} and {HOSTS}: agents on the server itself cannot be kept from its exports; take it"
-        return None, [*problems, Problem(machine.name, "groups", f"{text} out of one")]
+        return None, [*problems, Problem(machine.name, "groups", f"{text} out of one", "two-roles")]
     if not roles:
         return None, problems
     model = ServerSettings if roles == [SERVERS] else HostSettings
@@ -48,13 +49,17 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
         settings = model.model_validate(known)
     except ValidationError as error:
         wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
-        problems += [Problem(machine.name, *_problem_text(detail)) for detail in error.errors(include_url=False)]
+        problems += [_of_machine(machine, _value_problem(detail)) for detail in error.errors(include_url=False)]
         settings = model.model_validate({key: value for key, value in known.items() if key not in wrong})
         settings.forget(wrong)
     for check in _SERVER_CHECKS if isinstance(settings, ServerSettings) else _HOST_CHECKS:
         with suppress(WrongSettingError):
-            problems += [Problem(machine.name, key, text) for key, text in check(settings)]
+            problems += [_of_machine(machine, problem) for problem in check(settings)]
     return settings, problems
+
+
+def _of_machine(machine: Machine, problem: SettingProblem) -> Problem:
+    return Problem(machine.name, problem.key, problem.text, problem.reason)
 
 
 def _unknown_keys(machine: Machine) -> Iterator[Problem]:
@@ -63,15 +68,16 @@ def _unknown_keys(machine: Machine) -> Iterator[Problem]:
             continue
         if not isinstance(key, str):
             text = f"is {type(key).__name__} and no text, so it is no setting; write the key in quotes"
-            yield Problem(machine.name, key_shown(key), text)
+            yield Problem(machine.name, key_shown(key), text, "key-no-text")
             continue
         prefix = next((prefix for prefix in PREFIXES if _begins(key, prefix)), None)
         close = near(key, tuple(SETTINGS), 0.8 if prefix else 0.88)
         if close:
-            yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?")
+            yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?", "key-misspelt")
         elif prefix:
             known = ", ".join(sorted(name for name in SETTINGS if name.startswith(prefix)))
-            yield Problem(machine.name, key_shown(key), f"is no setting; those that begin with {prefix} are {known}")
+            text = f"is no setting; those that begin with {prefix} are {known}"
+            yield Problem(machine.name, key_shown(key), text, "key-unknown")
 
 
 def _begins(key: str, prefix: str) -> bool:
@@ -87,19 +93,19 @@ def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
                 continue
             if same(group, role) or (near(group, (role,), 0.9) and skeleton(group) not in _OF_OTHERS):
                 text = f"{key_shown(group)} is no group of the role; did you mean {role}?"
-                yield Problem(machine.name, "groups", text)
+                yield Problem(machine.name, "groups", text, "group-misspelt")
 
 
-def _problem_text(detail: Any) -> tuple[str, str]:
-    """The key and the text for an error of pydantic's. What it was given is shown, unless it may be secret."""
+def _value_problem(detail: Any) -> SettingProblem:
+    """The key, the reason and the text for an error of pydantic's. The value is shown, unless it may be secret."""
     key, *inner = (part if isinstance(part, str) else limited(part) for part in detail["loc"])
     given, context = detail["input"], detail.get("ctx", {})
     if detail["type"] == "value_error":
-        accepts = str(context["error"])
+        accepts, reason = str(context["error"]), context["error"].reason
     elif detail["type"] == "literal_error":
-        accepts = context["expected"] + ("" if isinstance(given, str) else "; as text, in quotes")
+        accepts, reason = context["expected"] + ("" if isinstance(given, str) else "; as text, in quotes"), "no-choice"
     else:
-        accepts = detail["msg"].removeprefix("Input should be ")
+        accepts, reason = detail["msg"].removeprefix("Input should be "), "no-value"
     shown = limited(given)
     if key == "nanoclaw_repository":
         shown = re.sub(r"[^/\s'\"]*@|\?[^'\"]*", "…", shown)
@@ -111,7 +117,7 @@ def _problem_text(detail: Any) -> tuple[str, str]:
         place = f" (entry {int(inner[0]) + 1})"
     elif len(inner) == 1 and re.fullmatch(r"\w{1,80}", inner[0], re.ASCII):
         place = f" ({inner[0]})"
-    return key, f"{shown}{place} is refused: expects {accepts}"
+    return SettingProblem(key, reason, f"{shown}{place} is refused: expects {accepts}")
 
 
 def _may_be_secret(name: list[str], given: Any) -> bool:
@@ -121,15 +127,13 @@ def _may_be_secret(name: list[str], given: Any) -> bool:
         return True
 
 
-Problems = Iterable[tuple[str, str]]
-
-
-def _export_root(settings: ServerSettings) -> Problems:
+def _export_root(settings: ServerSettings) -> SettingProblems:
     if in_system(settings.nfs_export_root):
-        yield "nfs_export_root", f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
+        text = f"{settings.nfs_export_root} is a directory of the system; use another, /srv/pods"
+        yield SettingProblem("nfs_export_root", "export-root-in-system", text)
 
 
-def _repository(settings: HostSettings) -> Problems:
+def _repository(settings: HostSettings) -> SettingProblems:
     """A full commit id is a digest of all that it names; a branch or a tag is what the network says that it is."""
     url, ref = settings.nanoclaw_repository, settings.nanoclaw_ref
     if not url.startswith(("http://", "git://")) or settings.nanoclaw_repository_unencrypted:
@@ -139,35 +143,40 @@ def _repository(settings: HostSettings) -> Problems:
             f"{url.partition(':')[0]}:// is refused: anybody on the way can change the code; use https:// or ssh://, "
             "set nanoclaw_ref to a full commit id, or nanoclaw_repository_unencrypted to True"
         )
-        yield "nanoclaw_repository", text
+        yield SettingProblem("nanoclaw_repository", "unencrypted-repository", text)
 
 
-def _root(settings: HostSettings) -> Problems:
+def _root(settings: HostSettings) -> SettingProblems:
     yield from _own_directory("nanoclaw_root", settings.nanoclaw_root, "/opt/nanoclaw")
 
 
-def _pods_path(settings: HostSettings) -> Problems:
+def _pods_path(settings: HostSettings) -> SettingProblems:
     yield from _own_directory("pods_path", settings.pods_path, "/pods")
 
 
-def _own_directory(key: str, path: str, example: str) -> Problems:
+def _own_directory(key: str, path: str, example: str) -> SettingProblems:
     if in_system(path):
-        yield key, f"{path} lies in a directory of the system; use another, {example}"
+        text = f"{path} lies in a directory of the system; use another, {example}"
+        yield SettingProblem(key, "directory-of-system", text)
     if is_shared(path):
-        yield key, f"{path} is not NanoClaw's alone; use a directory of its own, {example}"
+        text = f"{path} is not NanoClaw's alone; use a directory of its own, {example}"
+        yield SettingProblem(key, "directory-shared", text)
     if len(unit_name(f"{path}/data/v2-sessions")) > UNIT_NAME_MAX:
-        yield key, f"{path} is too long for the name of a mount unit (systemd.unit(5)); use a shorter one, {example}"
+        text = f"{path} is too long for the name of a mount unit (systemd.unit(5)); use a shorter one, {example}"
+        yield SettingProblem(key, "mount-unit-too-long", text)
 
 
-def _root_and_pods(settings: HostSettings) -> Problems:
+def _root_and_pods(settings: HostSettings) -> SettingProblems:
     root, pods = settings.nanoclaw_root, settings.pods_path
     if root == pods:
-        yield "nanoclaw_root", f"is the mount point itself; use a directory in it, {pods}/nanoclaw-v2"
+        text = f"is the mount point itself; use a directory in it, {pods}/nanoclaw-v2"
+        yield SettingProblem("nanoclaw_root", "root-is-mount-point", text)
     elif lies_in(pods, root):
-        yield "pods_path", f"{pods} lies inside the project root {root}; mount the pods elsewhere, /pods"
+        text = f"{pods} lies inside the project root {root}; mount the pods elsewhere, /pods"
+        yield SettingProblem("pods_path", "pods-in-root", text)
 
 
-def _reachable(settings: HostSettings) -> Problems:
+def _reachable(settings: HostSettings) -> SettingProblems:
     """Root's home lets nobody else in (0700)."""
     if settings.nanoclaw_user == "root":
         return
@@ -175,45 +184,52 @@ def _reachable(settings: HostSettings) -> Problems:
         with suppress(WrongSettingError):
             path = getattr(settings, key)
             if lies_in(path, "/root"):
-                yield key, f"{path} lies in root's home, which {settings.nanoclaw_user} cannot enter; use {example}"
+                text = f"{path} lies in root's home, which {settings.nanoclaw_user} cannot enter; use {example}"
+                yield SettingProblem(key, "home-of-root", text)
 
 
-def _v1_dir(settings: HostSettings) -> Problems:
+def _v1_dir(settings: HostSettings) -> SettingProblems:
     v1 = settings.nanoclaw_v1_dir
     if v1 is None and settings.nanoclaw_v1_rollback:
-        yield "nanoclaw_v1_rollback", "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
+        text = "there is no v1 to go back to; set nanoclaw_v1_dir to its directory"
+        yield SettingProblem("nanoclaw_v1_rollback", "rollback-without-v1", text)
     if v1 not in (None, AUTO) and (problem := v1_problem(str(v1), settings.nanoclaw_root, settings.pods_path)):
-        yield "nanoclaw_v1_dir", problem
+        yield problem
 
 
-def v1_problem(v1: str, root: str, pods: str) -> str | None:
+def v1_problem(v1: str, root: str, pods: str) -> SettingProblem | None:
     """Why a directory cannot be the v1 that is migrated, with the way out; None where it can."""
     if lies_in(v1, root) or lies_in(root, v1):
-        return beside(v1, root)
+        text = (
+            f"{v1} and the project root {root} lie in one another, and v1 stays as it is: set nanoclaw_root to another"
+        )
+        return _wrong_v1("v1-and-root", text)
     if lies_in(pods, v1):
-        return f"{v1} would hold the pods, {pods}; set pods_path to another directory"
+        return _wrong_v1("v1-holds-pods", f"{v1} would hold the pods, {pods}; set pods_path to another directory")
     if of_kernel(v1):
-        return f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
+        text = f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
+        return _wrong_v1("v1-of-kernel", text)
     if of_role(v1):
-        return f"{v1} is the role's own; name the directory that v1 was installed to"
+        return _wrong_v1("v1-of-role", f"{v1} is the role's own; name the directory that v1 was installed to")
     depth = 2 if v1.startswith(("/usr/", "/var/")) else 1  # deeper it may be v1's: /usr/local/nanoclaw
     if in_system(v1) and v1.count("/") <= depth:
-        return f"{v1} is a directory of the system; name the directory that v1 was installed to"
+        text = f"{v1} is a directory of the system; name the directory that v1 was installed to"
+        return _wrong_v1("v1-of-system", text)
     if is_shared(v1):
-        return f"{v1} is not v1's alone; name the directory that v1 was installed to"
+        return _wrong_v1("v1-shared", f"{v1} is not v1's alone; name the directory that v1 was installed to")
     tree = next((f"{pods}/{name}" for name in BOUND if lies_in(v1, f"{pods}/{name}")), None)
     if tree and not lies_in(root, pods):
-        return f"{v1} lies in {tree}, which v2 owns; move v1 beside it, to {pods}/nanoclaw, or elsewhere"
+        text = f"{v1} lies in {tree}, which v2 owns; move v1 beside it, to {pods}/nanoclaw, or elsewhere"
+        return _wrong_v1("v1-in-tree", text)
     return None
 
 
-def beside(v1: str, root: str) -> str:
-    """What is said of a v1 that is not beside v2."""
-    return f"{v1} and the project root {root} lie in one another, and v1 stays as it is: set nanoclaw_root to another"
+def _wrong_v1(reason: str, text: str) -> SettingProblem:
+    return SettingProblem("nanoclaw_v1_dir", reason, text)
 
 
-_SERVER_CHECKS: tuple[Callable[[Any], Problems], ...] = (_export_root,)
-_HOST_CHECKS: tuple[Callable[[Any], Problems], ...] = (
+_SERVER_CHECKS: tuple[Callable[[Any], SettingProblems], ...] = (_export_root,)
+_HOST_CHECKS: tuple[Callable[[Any], SettingProblems], ...] = (
     mount_option_problems,
     image,
     image_archive,

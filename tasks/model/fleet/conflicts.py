@@ -36,11 +36,11 @@ def _trees(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
     for places in trees.values():
         for name, others in places.overlaps():
             text = f"shares its session tree with {others}; give each host its own directory"
-            yield Problem(name, "pods_export", text)
+            yield Problem(name, "pods_export", text, "tree-of-two-hosts")
     for places in exports.values():
         for name, others in places.overlaps():
             text = f"this directory and that of {others} lie in one another; put them side by side"
-            yield Problem(name, "pods_export", text)
+            yield Problem(name, "pods_export", text, "export-in-export")
 
 
 class _Places:
@@ -99,7 +99,7 @@ def _owners(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
                 f"{source.path} would hold sessions of agent {owner}, and others for {others}; "
                 "give each its own directory"
             )
-            yield from (Problem(name, "pods_export", text) for name in names)
+            yield from (Problem(name, "pods_export", text, "export-of-two-owners") for name in names)
 
 
 ADDRESSES = ("nfs_address", "pods_address")
@@ -118,7 +118,7 @@ def _addresses(servers: Sequence[ServerDraft], hosts: Sequence[HostDraft]) -> It
             others = Others(name for name, _key in holders)
             for name, key in holders:
                 text = f"{address} is also the address of {others.than(name)}; set it to this machine's own"
-                yield Problem(name, key, text)
+                yield Problem(name, key, text, "address-twice")
 
 
 def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterator[Problem]:
@@ -135,7 +135,7 @@ def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterat
             places[address,].append(machine.name)
         if SERVERS in machine.groups and skeleton(machine.name) == LOCAL:
             text = f'pods_server "{LOCAL}" means the disk of the host; give this server another name'
-            yield Problem(machine.name, "name", text)
+            yield Problem(machine.name, "name", text, "server-named-local")
     for place, names in places.items():
         if len(set(names)) > 1:
             others = Others(names)
@@ -143,7 +143,7 @@ def identities(machines: Sequence[Machine], reported: Collection[str]) -> Iterat
                 text = f"{place[0]} is also {others.than(name)}: one machine under two names; keep one of them"
                 if len({gateways[name] for name in names}) > 1:
                     text += ". If these are two sites with the same private addresses, give each its own inventory"
-                yield Problem(name, "ssh_hostname", text)
+                yield Problem(name, "ssh_hostname", text, "machine-twice")
 
 
 def _with_server(host: HostDraft) -> Iterator[Problem]:
@@ -156,17 +156,20 @@ def _with_server(host: HostDraft) -> Iterator[Problem]:
         text = (
             f"{ours} is never seen by {server.name}, which is mounted from {theirs}; both need an address of one kind"
         )
-        yield Problem(host.name, "pods_address", text)
+        yield Problem(host.name, "pods_address", text, "address-of-other-kind")
     version = known(host, lambda host: host.settings.pods_nfs_version)
     serves = known(server, lambda server: server.settings.nfs_v3)
     if version == "3" and serves is False:
-        yield Problem(host.name, "pods_nfs_version", f"{server.name} serves NFSv4 only; set nfs_v3 there, or use '4.2'")
+        text = f"{server.name} serves NFSv4 only; set nfs_v3 there, or use '4.2'"
+        yield Problem(host.name, "pods_nfs_version", text, "server-without-v3")
 
 
 def _mount_options(host: HostDraft, *, managed: bool) -> Iterator[Problem]:
     version = known(host, lambda host: host.settings.pods_nfs_version)
     for key in ("pods_mount_options", "pods_mount_options_unchecked"):
         for option in known(host, lambda host: getattr(host.settings, key)) or ():  # noqa: B023  called at once
-            why = of_managed_server(option) if managed else None
-            if why := why or (of_version(option, version) if version else None):
-                yield Problem(host.name, key, f"{option!r} is refused: {why}; leave it out")
+            why, reason = of_managed_server(option) if managed else None, "mount-option-of-managed-server"
+            if why is None and version:
+                why, reason = of_version(option, version), "mount-option-of-other-version"
+            if why:
+                yield Problem(host.name, key, f"{option!r} is refused: {why}; leave it out", reason)

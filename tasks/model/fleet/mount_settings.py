@@ -7,10 +7,10 @@ pods_mount_options_unchecked, where only those that break the role are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tasks.model.fleet.addresses import usable_address
+from tasks.model.problem import SettingProblem, SettingProblems
 
 if TYPE_CHECKING:
     from tasks.model.fleet.settings import HostSettings
@@ -65,29 +65,27 @@ _V3_ONLY = frozenset({"mountport", "mountproto", "mountvers", "namlen"})
 LENGTH = 1024
 """Characters of all options together: the kernel takes one page for them and what the role adds (mount(2))."""
 
-Problems = Iterator[tuple[str, str]]
 
-
-def mount_option_problems(settings: HostSettings) -> Problems:
-    """What is wrong with the options of a host by themselves, as (setting, text)."""
+def mount_option_problems(settings: HostSettings) -> SettingProblems:
+    """What is wrong with the options of a host by themselves."""
     for key, unchecked in (("pods_mount_options", False), ("pods_mount_options_unchecked", True)):
         options: list[str] = getattr(settings, key)
         if sum(len(option) + 1 for option in options) > LENGTH:
-            yield key, f"is too long: the kernel takes one page of mount options; use at most {LENGTH} characters"
+            text = f"is too long: the kernel takes one page of mount options; use at most {LENGTH} characters"
+            yield SettingProblem(key, "mount-options-too-long", text)
         for option in options:
-            why = refusal(option) or (None if unchecked else _wrong_value(option))
-            if why:
-                yield key, f"{option!r} is refused: {why}; leave it out"
-            elif unchecked and _known(option) and (wrong := _wrong_value(option)):
-                yield key, f"{option!r} is refused: {wrong}; leave it out"
+            if why := refusal(option):
+                yield SettingProblem(key, "mount-option-refused", f"{option!r} is refused: {why}; leave it out")
+            elif wrong := _wrong_value(option):
+                yield SettingProblem(key, "mount-option-value", f"{option!r} is refused: {wrong}; leave it out")
             elif not unchecked and not _known(option):
                 text = "no option of nfs(5) that the role knows; correct it, or name it in pods_mount_options_unchecked"
-                yield key, f"{option!r} is refused: {text}"
+                yield SettingProblem(key, "mount-option-unknown", f"{option!r} is refused: {text}")
     if "noexec" in (*settings.pods_mount_options, *settings.pods_mount_options_unchecked):
         root, pods = settings.nanoclaw_root, settings.pods_path
         if f"{root}/".startswith(f"{pods}/"):
             text = f"nanoclaw_root {root} is on the pods, and its programs run from there; leave it out"
-            yield "pods_mount_options", f"'noexec' is refused: {text}"
+            yield SettingProblem("pods_mount_options", "noexec-on-pods", f"'noexec' is refused: {text}")
 
 
 def refusal(option: str) -> str | None:

@@ -38,6 +38,8 @@ class Problem:
     machine: str
     key: str
     text: str
+    reason: str = field(default="", compare=False)
+    """A code that no other refusal of host data has; empty for what machines answer."""
 
     def __str__(self) -> str:
         return f"{self.machine}: {self.key}: {self.text}"

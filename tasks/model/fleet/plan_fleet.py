@@ -42,7 +42,7 @@ def plan_fleet(
             checked.append((machine, settings))
     if not any({SERVERS, HOSTS} & set(machine.groups) for machine in machines):
         text = f"no machine is in {SERVERS} or {HOSTS}, the groups that the role works on"
-        problems.append(Problem("inventory", "groups", text))
+        problems.append(Problem("inventory", "groups", text, "no-machine"))
 
     servers = [ServerDraft(machine, settings) for machine, settings in checked if isinstance(settings, ServerSettings)]
     drafts: dict[str, ServerDraft | None] = {machine.name: None for machine in machines if SERVERS in machine.groups}

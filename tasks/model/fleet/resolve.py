@@ -46,8 +46,8 @@ class HostDraft:
         self._chosen = chosen or DEFAULT_HOST
         self._servers, self._directory, self._observed = servers, directory, observed
 
-    def _refused(self, key: str, text: str) -> RefusedError:
-        return RefusedError(self.name, key, text)
+    def _refused(self, key: str, reason: str, text: str) -> RefusedError:
+        return RefusedError(self.name, key, reason, text)
 
     @cached_property
     def host_ids(self) -> Ids:
@@ -56,18 +56,17 @@ class HostDraft:
         root = user == "root"
         uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else self._chosen.uid
         if root and uid != 0:
-            raise self._refused(
-                "nanoclaw_uid", f"root is uid 0, not {uid}; leave it out, or set nanoclaw_user to another user"
-            )
+            text = f"root is uid 0, not {uid}; leave it out, or set nanoclaw_user to another user"
+            raise self._refused("nanoclaw_uid", "uid-of-root", text)
         if not root and uid == 0:
-            raise self._refused("nanoclaw_uid", f'0 is root; set nanoclaw_user to "root", or give {user} another uid')
+            text = f'0 is root; set nanoclaw_user to "root", or give {user} another uid'
+            raise self._refused("nanoclaw_uid", "uid-is-root", text)
         default_gid = uid if root or settings.nanoclaw_uid is not None else self._chosen.gid
         gid = settings.nanoclaw_gid if settings.nanoclaw_gid is not None else default_gid
-        if root != (gid == 0):
-            text = (
-                f"root is gid 0, not {gid}; leave it out" if root else f"0 is the group root; give {user} another gid"
-            )
-            raise self._refused("nanoclaw_gid", text)
+        if root and gid != 0:
+            raise self._refused("nanoclaw_gid", "gid-of-root", f"root is gid 0, not {gid}; leave it out")
+        if not root and gid == 0:
+            raise self._refused("nanoclaw_gid", "gid-is-root", f"0 is the group root; give {user} another gid")
         return Ids(uid, gid)
 
     @cached_property
@@ -87,15 +86,16 @@ class HostDraft:
             if len(self._servers) != 1:
                 has, one = (f"{len(self._servers)} machines", "one of them") if self._servers else ("none", "one there")
                 text = f'is needed: {SERVERS} has {has}; name {one}, the address of another server, or "{LOCAL}"'
-                raise self._refused("pods_server", text)
+                raise self._refused("pods_server", "server-needed", text)
             return next(iter(self._servers))
         if name == LOCAL or name in self._servers:
             return None if name == LOCAL else name
         if ip_address(name) is None:
-            raise self._refused("pods_server", self._no_server(name))
+            raise self._no_server(name)
         address = usable_address(name)
         if address is None:
-            raise self._refused("pods_server", f"{name} is no address that other machines can reach; name the server's")
+            text = f"{name} is no address that other machines can reach; name the server's"
+            raise self._refused("pods_server", "server-unreachable", text)
         return self._at(address)
 
     def _at(self, address: str) -> str | None:
@@ -109,25 +109,26 @@ class HostDraft:
                 text = (
                     f'{address} is {owner}; name a machine of {SERVERS}, another server, or "{LOCAL}" for a local disk'
                 )
-                raise self._refused("pods_server", text)
+                raise self._refused("pods_server", "server-is-host", text)
             for server in self._directory.unaddressed:
                 _ = self._server(server).address  # It raises: whether it is that server cannot be said.
             return None
         mounted_from = self._server(name).address
         if mounted_from != address:
-            raise self._refused(
-                "pods_server", f"{address} is {name}, which is mounted from {mounted_from}; set it to {name}"
-            )
+            text = f"{address} is {name}, which is mounted from {mounted_from}; set it to {name}"
+            raise self._refused("pods_server", "server-by-other-address", text)
         return name
 
-    def _no_server(self, name: str) -> str:
+    def _no_server(self, name: str) -> RefusedError:
         shown = self._directory.servers_shown
         if name in self._directory.hosts:
-            return f"{name} is in {HOSTS}; name a machine of {SERVERS} ({shown or 'it has none'})"
+            text = f"{name} is in {HOSTS}; name a machine of {SERVERS} ({shown or 'it has none'})"
+            return self._refused("pods_server", "server-is-host-name", text)
         near = self._directory.names.near(name)
         hint = f"; did you mean {near}?" if near else ""
         machines = f" ({shown})" if shown else ", which has none"
-        return f'{name!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
+        text = f'{name!r} is no machine of {SERVERS}{machines}, no IP address and not "{LOCAL}"{hint}'
+        return self._refused("pods_server", "server-unknown", text)
 
     @property
     def server(self) -> ServerDraft | None:
@@ -151,26 +152,32 @@ class HostDraft:
         path = self.settings.pods_export
         if self.local:
             if path is not None:
-                raise self._refused("pods_export", "local pods have none; leave it out, or set pods_server")
+                raise self._refused(
+                    "pods_export", "export-of-local-pods", "local pods have none; leave it out, or set pods_server"
+                )
             return None
         server = self.server
         if server is None:
             if path is None:
                 text = f"the directory that {self.settings.pods_server} exports; the role does not manage that server"
-                raise self._refused("pods_export", f"is needed: {text}")
+                raise self._refused("pods_export", "export-needed", f"is needed: {text}")
             return Source(str(usable_address(str(self.settings.pods_server))), path)
         root = server.settings.nfs_export_root
         if path is None:
             if not _DIRECTORY_NAME.fullmatch(self.name) or self.name in (".", ".."):
-                raise self._refused("pods_export", f"is needed: {self.name!r} is no name for a directory below {root}")
+                text = f"is needed: {self.name!r} is no name for a directory below {root}"
+                raise self._refused("pods_export", "name-no-directory", text)
             path = f"{root}/{self.name}"
             if len(path) > PATH_LENGTH:
-                raise self._refused("pods_export", f"is needed: {path[:40]}… is longer than {PATH_LENGTH} characters")
+                text = f"is needed: {path[:40]}… is longer than {PATH_LENGTH} characters"
+                raise self._refused("pods_export", "export-too-long", text)
         if in_system(path) and not (self.settings.pods_export is None and in_system(root)):
             below = f"use one below {root}" if self.settings.pods_export else "set pods_export to another"
-            raise self._refused("pods_export", f"{path} lies in a directory of the system; {below}")
+            text = f"{path} lies in a directory of the system; {below}"
+            raise self._refused("pods_export", "export-in-system", text)
         if is_shared(path):  # All that root has there would be given to an agent.
-            raise self._refused("pods_export", f"{path} is not NanoClaw's alone; use a directory of its own")
+            text = f"{path} is not NanoClaw's alone; use a directory of its own"
+            raise self._refused("pods_export", "export-shared", text)
         return Source(server.address, path)
 
     @cached_property
@@ -178,7 +185,7 @@ class HostDraft:
         """The address of this machine as the server sees it; None where no server needs it."""
         address = self.settings.pods_address or default_address(self._machine)
         if address is None and self.server is not None:
-            raise self._refused("pods_address", NEEDED)
+            raise self._refused("pods_address", "host-address-needed", NEEDED)
         return None if self.local else address
 
     @cached_property
@@ -188,7 +195,8 @@ class HostDraft:
         if options is None:
             return Squash("none") if self.local else None
         if self.local:
-            raise self._refused("pods_export_options", "local pods have none; leave it out, or set pods_server")
+            text = "local pods have none; leave it out, or set pods_server"
+            raise self._refused("pods_export_options", "export-options-of-local-pods", text)
         return parse_squash(options)
 
     @property
@@ -207,7 +215,8 @@ class HostDraft:
             )
         except AccessError as error:
             stated = setting == "auto" and self.settings.pods_export_options is not None
-            raise self._refused("pods_export_options" if stated else "pods_access", str(error)) from None
+            key = "pods_export_options" if stated else "pods_access"
+            raise self._refused(key, error.code, str(error)) from None
 
     @cached_property
     def squash(self) -> Squash | None:

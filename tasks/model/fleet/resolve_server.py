@@ -19,9 +19,9 @@ NEEDED = "is needed: neither ssh_hostname nor the machine's name is an IP addres
 class RefusedError(Exception):
     """An answer that host data does not give: the problem to report."""
 
-    def __init__(self, machine: str, key: str, text: str) -> None:
+    def __init__(self, machine: str, key: str, reason: str, text: str) -> None:
         super().__init__(text)
-        self.problem = Problem(machine, key, text)
+        self.problem = Problem(machine, key, text, reason)
 
 
 def known(subject: S, question: Callable[[S], T]) -> T | None:
@@ -49,5 +49,5 @@ class ServerDraft:
         """The address that hosts mount from."""
         address = self.settings.nfs_address or default_address(self._machine)
         if address is None:
-            raise RefusedError(self.name, "nfs_address", NEEDED)
+            raise RefusedError(self.name, "nfs_address", "server-address-needed", NEEDED)
         return address

@@ -32,7 +32,7 @@ def plan_refusal(state: V1State | None, host: HostPlan) -> Refusal | None:
     if state.install is None:
         return _not_one(state, host)
     if problem := v1_problem(state.install.path, host.root, host.settings.pods_path):
-        why, way_out = re.split("[:;] ", problem, maxsplit=1)
+        why, way_out = re.split("[:;] ", problem.text, maxsplit=1)
         return Refusal(why, way_out)
     return _database(state.install.database, state.install.path)
 

@@ -63,8 +63,8 @@ def refused(*options: str, unchecked: bool = False, **more: str) -> list[str]:
     """What is said of options, without the name of the setting and the advice."""
     key = "pods_mount_options_unchecked" if unchecked else "pods_mount_options"
     problems = list(mount_option_problems(HostSettings.model_validate({key: list(options), **more})))
-    assert all(setting == key and text.endswith("; leave it out") for setting, text in problems), problems
-    return [text.removesuffix("; leave it out").partition(" is refused: ")[2] for _setting, text in problems]
+    assert all(setting == key and text.endswith("; leave it out") for setting, _reason, text in problems), problems
+    return [text.removesuffix("; leave it out").partition(" is refused: ")[2] for _setting, _reason, text in problems]
 
 
 @pytest.mark.parametrize("option", FLAGS.split())
@@ -133,7 +133,7 @@ def test_an_option_that_breaks_the_role_is_refused_whatever_its_value(why: str, 
 @pytest.mark.parametrize("option", ["timo=600", "vendor", "contexts=a:b:c", "xsec=sys", "noexecs"])
 def test_an_option_that_the_role_does_not_know_is_left_to_the_kernel_by_the_explicit_word(option: str) -> None:
     unknown = "no option of nfs(5) that the role knows; correct it, or name it in pods_mount_options_unchecked"
-    (_key, text), *none = mount_option_problems(HostSettings.model_validate({"pods_mount_options": [option]}))
+    (_key, _reason, text), *none = mount_option_problems(HostSettings.model_validate({"pods_mount_options": [option]}))
     assert (text, none) == (f"{option!r} is refused: {unknown}", [])
     assert refused(option, unchecked=True) == []
 
@@ -144,7 +144,7 @@ def test_all_options_together_fill_at_most_a_quarter_of_the_kernels_page(key: st
     fits = [*["noatime"] * 127, "retry=1"]
     assert list(mount_option_problems(HostSettings.model_validate({key: fits}))) == []
     longer = HostSettings.model_validate({key: [*["noatime"] * 127, "retry=12"]})
-    assert list(mount_option_problems(longer)) == [(key, text)]
+    assert list(mount_option_problems(longer)) == [(key, "mount-options-too-long", text)]
 
 
 @pytest.mark.parametrize("unchecked", [False, True])
@@ -155,7 +155,7 @@ def test_programs_must_run_from_pods_that_hold_the_project_root(root: str, on_po
     settings = {"pods_mount_options_unchecked" if unchecked else "pods_mount_options": ["noexec"]}
     problems = list(mount_option_problems(HostSettings.model_validate({**settings, "nanoclaw_root": root})))
     why = f"nanoclaw_root {root} is on the pods, and its programs run from there; leave it out"
-    assert problems == [("pods_mount_options", f"'noexec' is refused: {why}")] * on_pods
+    assert problems == [("pods_mount_options", "noexec-on-pods", f"'noexec' is refused: {why}")] * on_pods
 
 
 @pytest.mark.parametrize("name", ["port", "mountport", "mountproto", "mountvers"])

@@ -1,22 +1,27 @@
 """Host data and what it is refused for, as data: tests/settings_cases/*.yaml.
 
-A case names what differs from a small fleet that is right. Its `problems` are all that is reported, in that order, as
-an operator sees them; `…` stands for any text. A case without `problems` is accepted.
+A case names what differs from a small fleet that is right. Its `problems` are all that is reported, in that order: on
+which machine, for which key, for which reason. `text` is what an operator sees, where `…` stands for any text; each
+message has it in one case. A case without `problems` is accepted.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tasks.model.fleet.plan import FleetError, Machine
+from tasks.model.fleet.plan import FleetError, Machine, Problem
 from tasks.model.fleet.plan_fleet import plan_fleet
 
 CASES = Path(__file__).parents[2] / "settings_cases"
+MODEL = Path(__file__).parents[3] / "tasks" / "model"
 FLEET: dict[str, dict[str, Any]] = {
     "nfs1": {"groups": ["nfs_servers"], "ssh_hostname": "10.0.0.10"},
     "a": {"groups": ["nanoclaw_hosts"], "ssh_hostname": "10.0.0.11"},
@@ -31,6 +36,46 @@ def read_cases() -> list[Any]:
     ]
 
 
+REFUSING = {
+    **{"SettingProblem": 1, "Problem": 3, "RefusedError": 2, "WrongValueError": 0},
+    **{"Refusal": 0, "_refused": 1, "_wrong_v1": 0, "_text": 0, "_accepts": 0, "_list": 0, "_mapping": 0},
+}
+"""Functions that take a reason, and which of their arguments it is."""
+
+
+def reason_sites() -> dict[str, set[tuple[str, str]]]:
+    """Every reason in the source, and the functions or definitions that refuse for it."""
+    sites: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for path in [*sorted((MODEL / "fleet").glob("*.py")), MODEL / "access" / "choose_strategy.py", MODEL / "text.py"]:
+        for top in ast.parse(path.read_text(encoding="utf-8")).body:
+            for place in top.body if isinstance(top, ast.ClassDef) else [top]:
+                name = getattr(place, "name", ast.dump(place))
+                for reason in _reasons(place):
+                    sites[reason].add((path.name, name))
+    return dict(sites)
+
+
+def _reasons(place: ast.AST) -> Iterator[str]:
+    """The reasons that a definition hands to a function of REFUSING, or assigns to a name for one."""
+    for node in ast.walk(place):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            position = REFUSING.get(called)
+            values = node.args[position : position + 1] if position is not None else []
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+            names = getattr(node.targets[0], "elts", [])
+            pairs = zip(names, node.value.elts, strict=False)
+            values = [value for name, value in pairs if getattr(name, "id", "") == "reason"]
+        elif isinstance(node, ast.Assign):
+            values = [node.value] if getattr(node.targets[0], "id", "") == "code" else []
+        for value in values:
+            constants = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            yield from (
+                each.value for each in constants if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            )
+
+
 def machines(case: dict[str, Any]) -> list[Machine]:
     """The fleet of a case: `only` leaves out what the case does not name."""
     stated = {name: data for name, data in case.items() if name not in ("case", "problems", "only")}
@@ -42,23 +87,98 @@ def machines(case: dict[str, Any]) -> list[Machine]:
     ]
 
 
-def reported(case: dict[str, Any]) -> list[str]:
+def reported(case: dict[str, Any]) -> list[Problem]:
     try:
         plan_fleet(machines(case))
     except FleetError as error:
-        return str(error).split("\n")
+        return error.problems
     return []
+
+
+def pattern(text: str) -> str:
+    """A regular expression for a text in which … stands for any."""
+    return ".*".join(re.escape(part) for part in text.split("…"))
 
 
 @pytest.mark.parametrize("case", read_cases())
 def test_exactly_these_problems_are_reported(case: dict[str, Any]) -> None:
-    expected = case.get("problems", [])
-    got = reported(case)
-    patterns = [".*".join(re.escape(part) for part in text.split("…")) for text in expected]
-    assert len(got) == len(expected), got
-    for pattern, text in zip(patterns, got, strict=True):
-        assert re.fullmatch(pattern, text), (pattern, text)
-    assert not any("HUSH" in text for text in got)
+    expected, got = case.get("problems", []), reported(case)
+    stated = [(one["machine"], one["key"], one["reason"]) for one in expected]
+    assert [(problem.machine, problem.key, problem.reason) for problem in got] == stated
+    for one, problem in zip(expected, got, strict=True):
+        assert re.fullmatch(pattern(one.get("text", "…")), problem.text), (one, problem.text)
+        assert str(problem) == f"{problem.machine}: {problem.key}: {problem.text}"
+        assert "HUSH" not in str(problem)
+
+
+BESIDE_YAML: dict[str, tuple[dict[str, Any], str]] = {
+    "not-utf-8": (
+        {"nanoclaw_env": {"NOTE": "\udcff"}},
+        "a value that is not shown (NOTE) is refused: expects one line of text in UTF-8; this holds bytes that are "
+        "none (a variable of the run's environment?)",
+    ),
+    "value-too-long": (
+        {"nanoclaw_env": {"NOTE": "x" * 32_769}},
+        "a value that is not shown (NOTE) is refused: expects one line of text of at most 32768 bytes",
+    ),
+    "variables-too-long": (
+        {"nanoclaw_env": {f"NOTE_{n}": "x" * 1000 for n in range(10, 80)}},
+        "a value that is not shown is refused: expects variables of at most 65536 bytes in all; these are 70630",
+    ),
+    "word-not-utf-8": (
+        {"nanoclaw_v1_gate": ["\udcff"]},
+        "'\\udcff' (entry 1) is refused: expects a word in UTF-8; this holds bytes that are none (a variable of the "
+        "run's environment?)",
+    ),
+    "command-too-long": (
+        {"nanoclaw_v1_gate": ["x" * 16_384]},
+        "… is refused: expects a command of at most 16384 bytes; this has 16385",
+    ),
+    "git-ref-too-long": (
+        {"nanoclaw_ref": "x" * 241},
+        "… is refused: expects a tag, a branch or a commit of at most 240 characters",
+    ),
+    "git-url-too-long": (
+        {"nanoclaw_repository": f"https://git.example.org/{'x' * 2000}"},
+        "… is refused: expects a git URL of at most 2000 characters",
+    ),
+    "mount-options-too-long": (
+        {"pods_mount_options": ["noatime"] * 129},
+        "is too long: the kernel takes one page of mount options; use at most 1024 characters",
+    ),
+    "export-too-long": (
+        {"groups": ["nanoclaw_hosts"], "ssh_hostname": "10.0.0.12"},
+        f"is needed: /srv/pods/{'b' * 30}… is longer than 255 characters",
+    ),
+}
+"""Reasons of data that YAML cannot hold, or not in a line that a reader takes in: the data, and the text."""
+
+OF_NO_HOST_DATA = {"agent-is-root", "no-value"}
+"""What the types of settings rule out before: tests/unit/access asserts the first."""
+
+
+@pytest.mark.parametrize("reason", BESIDE_YAML)
+def test_data_that_is_too_long_or_no_text_is_refused(reason: str) -> None:
+    data, text = BESIDE_YAML[reason]
+    (problem,) = reported({"b" * 246 if "groups" in data else "a": data})
+    assert problem.reason == reason
+    assert re.fullmatch(pattern(text), problem.text), problem.text
+
+
+def test_each_reason_has_a_case_and_each_message_is_asserted_once() -> None:
+    problems = [problem for case in read_cases() for problem in case.values[0].get("problems", [])]
+    texts = Counter((problem["reason"], problem["text"]) for problem in problems if "text" in problem)
+    reasons = set(reason_sites()) - set(BESIDE_YAML) - OF_NO_HOST_DATA
+    assert {problem["reason"] for problem in problems} == reasons
+    assert {reason for reason, _text in texts} == reasons
+    assert [text for text, times in texts.items() if times > 1] == []
+
+
+def test_each_reason_is_a_word_of_its_own() -> None:
+    """Two functions that refuse for one reason would be one check that is written twice."""
+    sites = reason_sites()
+    assert [reason for reason in sites if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", reason)] == []
+    assert {reason: places for reason, places in sites.items() if len(places) > 1} == {}
 
 
 def test_there_are_many_cases_and_each_has_a_name_of_its_own() -> None:
