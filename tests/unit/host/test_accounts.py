@@ -43,7 +43,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("eve", 7, 7, (None, None, False, None, None, None, True, False)),
     ],
 )
-def test_an_account_is_seen_with_what_stands_in_its_way(user: str, uid: int, gid: int, state: tuple[Any, ...]) -> None:
+def test_the_state_of_an_account_names_conflicts(user: str, uid: int, gid: int, state: tuple[Any, ...]) -> None:
     """A home on a server counts as there: to look may wait without end."""
     keys = ("ids", "home", "home_exists", "uid_user", "gid_group", "name_gid", "docker_group", "in_docker")
     assert account.account(user, uid, gid) == dict(zip(keys, state, strict=True))
@@ -52,8 +52,8 @@ def test_an_account_is_seen_with_what_stands_in_its_way(user: str, uid: int, gid
 @pytest.mark.usefixtures("accounts")
 def test_a_machine_without_a_group_docker_has_nobody_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrnam", {}.__getitem__)
-    found = account.account("nanoclaw", 1000, 1001)
-    assert (found["docker_group"], found["in_docker"]) == (False, False)
+    state = account.account("nanoclaw", 1000, 1001)
+    assert (state["docker_group"], state["in_docker"]) == (False, False)
 
 
 def test_a_command_that_ends_says_how_and_what() -> None:
@@ -66,25 +66,25 @@ def test_a_command_that_cannot_run_or_does_not_end_has_no_status(monkeypatch: py
     assert account.ran("sleep", "60") == (None, "")
 
 
-def test_sshd_is_asked_for_the_keys_of_the_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[tuple[str, ...]] = []
+def test_sshd_names_the_authorized_keys_of_the_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[tuple[str, ...]] = []
 
-    def ran(*words: str, **_who: Any) -> tuple[int, str]:
-        asked.append(words)
+    def ran(*argv: str, **_who: Any) -> tuple[int, str]:
+        calls.append(argv)
         return 0, f"authorizedkeysfile %h/keys {tmp_path}/%U/100%% none relative\n"
 
     entry = pwd.struct_passwd(("ada", "x", 1500, 1500, "", "/home/ada", "/bin/sh"))
     monkeypatch.setattr(shutil, "which", lambda _name, path: "/sbin/sshd" if path.endswith(":/sbin") else None)
     monkeypatch.setattr(account, "ran", ran)
     assert account.key_files(entry) == ["/home/ada/keys", f"{tmp_path}/1500/100%", "/home/ada/relative"]
-    assert asked == [("/sbin/sshd", "-T", "-C", "user=ada,host=localhost,addr=127.0.0.1")]
+    assert calls == [("/sbin/sshd", "-T", "-C", "user=ada,host=localhost,addr=127.0.0.1")]
 
 
 @pytest.mark.parametrize("status", [1, None])
 def test_where_sshd_does_not_say_it_the_usual_files_count(status: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = pwd.struct_passwd(("ada", "x", 1500, 1500, "", "/home/ada", "/bin/sh"))
     monkeypatch.setattr(shutil, "which", lambda _name, path: "/sbin/sshd")
-    monkeypatch.setattr(account, "ran", lambda *_words, **_who: (status, "authorizedkeysfile /other\n"))
+    monkeypatch.setattr(account, "ran", lambda *_argv, **_who: (status, "authorizedkeysfile /other\n"))
     usual = ["/home/ada/.ssh/authorized_keys", "/home/ada/.ssh/authorized_keys2"]
     assert account.key_files(entry) == usual
     monkeypatch.setattr(shutil, "which", lambda _name, path: None)

@@ -36,7 +36,7 @@ def test_what_the_role_runs_and_what_it_can_take_over_is_no_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("one", "parts"),
     [
         (
             Installed("/root/nanoclaw", 0, "root", False, [SYSTEM], []),
@@ -56,7 +56,7 @@ def test_what_the_role_runs_and_what_it_can_take_over_is_no_problem() -> None:
             Installed(HOST_PLAN.root, 0, "root", False, [SYSTEM], []),
             ["as uid 0, and the role would run it as uid 1000", "to adopt it, set nanoclaw_user to root"],
         ),
-        (  # on pods whose server maps root, or that agents have been given
+        (  # on pods of a server that maps root, or that agents own
             Installed(HOST_PLAN.root, HOST, "nanoclaw", False, [SYSTEM], []),
             ["as uid 0, and the role would run it as uid 1000", "to adopt it, set nanoclaw_user to root;"],
         ),
@@ -87,10 +87,10 @@ def test_what_the_role_runs_and_what_it_can_take_over_is_no_problem() -> None:
     ],
 )
 def test_what_cannot_be_taken_over_as_it_is_is_refused_with_the_way_to_adopt_it(
-    one: Installed, words: list[str]
+    one: Installed, parts: list[str]
 ) -> None:
     (text,) = problems(one)
-    assert all(word in text for word in words), text
+    assert all(word in text for word in parts), text
 
 
 def claw(root: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ answer = json.loads(done.stdout.splitlines()[-1])["installs"]
 
 
 @needs_managers
-def test_every_v2_that_runs_or_would_is_found_and_a_strangers_is_not(tmp_path: Path) -> None:
+def test_every_v2_of_the_machine_is_reported_and_a_strangers_is_not(tmp_path: Path) -> None:
     roots = ("/root/nanoclaw", "/home/andy/nanoclaw", "/home/host/nanoclaw", "/srv/loose", "/home/eve/nanoclaw")
     files = {path: text for root in (*roots, "/srv/off") for path, text in claw(root).items()}
     user = ".config/systemd/user/nanoclaw-v2-x.service"
@@ -132,8 +132,8 @@ def test_every_v2_that_runs_or_would_is_found_and_a_strangers_is_not(tmp_path: P
         f"cd /srv/loose; setsid {NODE} -I dist/index.js </dev/null >/dev/null 2>&1 & sleep 1",
     )
     argv = machine_argv("service.v2_installs", {"root": "/opt/nanoclaw", "uid": HOST})
-    found = machine.ask(f"ARGV = {argv!r}\n{LOOK}", tmp_path)
-    live = {one["root"]: one for one in found if one["units"] or one["loose"]}
+    reply = machine.ask(f"ARGV = {argv!r}\n{LOOK}", tmp_path)
+    live = {one["root"]: one for one in reply if one["units"] or one["loose"]}
     assert {
         root: [(one["manager"], one["uid"], one["active"]) for one in it["units"]] for root, it in live.items()
     } == {

@@ -25,7 +25,7 @@ ROOT = "/opt/nanoclaw"
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "text"),
+    ("current", "data", "text"),
     [
         (DONE, {}, None),
         (
@@ -69,13 +69,13 @@ ROOT = "/opt/nanoclaw"
     ],
 )
 def test_a_checkout_that_cannot_become_what_it_should_is_refused(
-    found: CheckoutState, data: dict[str, Any], text: str | None
+    current: CheckoutState, data: dict[str, Any], text: str | None
 ) -> None:
-    assert checkout_problem(found, plan(**data)) == text
+    assert checkout_problem(current, plan(**data)) == text
 
 
 @pytest.mark.parametrize(
-    ("found", "drift"),
+    ("current", "drift"),
     [
         (DONE, []),
         (OTHER, ["aaaaaaaaaaaa is checked out, not v2"]),
@@ -97,13 +97,13 @@ def test_a_checkout_that_cannot_become_what_it_should_is_refused(
         (replace(DONE, owners={}), []),
     ],
 )
-def test_what_differs_in_a_checkout_is_said(found: CheckoutState, drift: list[str]) -> None:
-    assert checkout_drift(found, plan()) == drift
-    assert moves(found) == any("checked out" in line for line in drift)
+def test_drift_of_a_checkout_is_named(current: CheckoutState, drift: list[str]) -> None:
+    assert checkout_drift(current, plan()) == drift
+    assert moves(current) == any("checked out" in line for line in drift)
 
 
 @pytest.mark.parametrize(
-    ("owners", "whose"),
+    ("owners", "uids"),
     [
         ({".git": (1700, 1800), ".": (5, 5)}, {1700, 0, NOBODY, 1000}),
         ({".git": (0, 0)}, {0, NOBODY, 1000}),
@@ -112,12 +112,12 @@ def test_what_differs_in_a_checkout_is_said(found: CheckoutState, drift: list[st
     ],
 )
 def test_a_new_host_user_takes_over_what_the_one_before_root_and_nobody_had(
-    owners: dict[str, tuple[int, int] | None], whose: set[int]
+    owners: dict[str, tuple[int, int] | None], uids: set[int]
 ) -> None:
-    assert previous_owners(replace(DONE, owners=owners), plan()) == whose
+    assert previous_owners(replace(DONE, owners=owners), plan()) == uids
 
 
-def test_why_a_build_is_due_is_said() -> None:
+def test_the_reason_of_a_build_is_named() -> None:
     assert build_drift(DONE) == []
     assert build_drift(replace(DONE, built=None)) == ["it was not built yet, or not to the end"]
     before = {"commit": "b" * 40, "lock": "l", "package": None}

@@ -149,7 +149,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
     assert len(texts) == bool(refused) and all(refused is None or refused in text for text in texts), texts
 
 
-def test_a_server_is_asked_for_its_exports_and_the_roots_in_them() -> None:
+def test_the_request_for_a_server_has_its_exports_and_their_roots() -> None:
     plans = one_host(**ON_PODS)
     assert server_questions(plans.servers["nfs1"], plans.hosts).look == [EXPORT, ROOT]
 
@@ -197,10 +197,10 @@ def test_a_way_is_tried_as_the_user_who_has_to_go_it(tmp_path: Path) -> None:
             place.chmod(0o755)
     (tmp_path / "closed").chmod(0o700)
     paths = [f"{closed}/root", f"{tmp_path}/open/root"]
-    asked = ("nobody-such", 4711, 4711, mount_table())
-    assert barred_paths(paths, *asked) == {f"{closed}/root": f"{tmp_path}/closed"}
+    arguments = ("nobody-such", 4711, 4711, mount_table())
+    assert barred_paths(paths, *arguments) == {f"{closed}/root": f"{tmp_path}/closed"}
     os.chown(tmp_path / "closed", 4711, 4711)
-    assert barred_paths(paths, *asked) == {}
+    assert barred_paths(paths, *arguments) == {}
 
 
 def test_a_machine_is_known_by_its_boot_its_id_and_its_init(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,8 +215,8 @@ def test_a_machine_is_known_by_its_boot_its_id_and_its_init(monkeypatch: pytest.
 def test_addresses_are_those_of_ip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that others can reach: of links that are up, in the scope `global`."""
     links = [{"addr_info": [{"local": "10.0.0.2"}, {"local": "fd00::2"}]}, {}, {"addr_info": [{"local": "10.0.0.2"}]}]
-    asked = 'test "$*" = "-json address show up scope global" || exit 1'
-    (tmp_path / "ip").write_text(f"#!/bin/sh\n{asked}\ncat <<'END'\n{json.dumps(links)}\nEND\n")
+    check = 'test "$*" = "-json address show up scope global" || exit 1'
+    (tmp_path / "ip").write_text(f"#!/bin/sh\n{check}\ncat <<'END'\n{json.dumps(links)}\nEND\n")
     (tmp_path / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert machine_addresses() == ["10.0.0.2", "fd00::2"]

@@ -43,9 +43,9 @@ def program(path: Path, text: str) -> Path:
 
 def nvm(folders: Path) -> str:
     """A node and an npm in /usr/local/bin that are links into root's home; and the distribution's. The PATH of both."""
-    for name, said in (("node", "echo v24.0.0"), ("npm", "echo 11.0.0")):
-        (folders / "local" / name).symlink_to(program(folders / "root" / name, said))
-        program(folders / "system" / name, said.replace("24", "22"))
+    for name, script in (("node", "echo v24.0.0"), ("npm", "echo 11.0.0")):
+        (folders / "local" / name).symlink_to(program(folders / "root" / name, script))
+        program(folders / "system" / name, script.replace("24", "22"))
     return f"{folders}/local:{folders}/system"
 
 
@@ -64,26 +64,26 @@ def test_what_only_root_can_run_is_not_there(folders: Path, monkeypatch: pytest.
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local")
     (folders / "local/docker").symlink_to(program(folders / "root/docker", "echo Docker version 26"))
     assert runtime.look("root", 0, 0)["programs"]["docker"]
-    found = runtime.look(*USER)
-    assert (found["node"], found["programs"]["docker"], found["unusable"]) == (None, False, [])
+    state = runtime.look(*USER)
+    assert (state["node"], state["programs"]["docker"], state["unusable"]) == (None, False, [])
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo 'snap needs a home' >&2; exit 46", "exec /nonexistent/node"])
-def test_what_is_found_first_and_does_not_run_for_its_user_is_refused(
+def test_a_program_first_in_path_that_its_user_cannot_run_is_refused(
     text: str, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local:{folders}/system")
     broken = program(folders / "local/node", f'[ "$(/usr/bin/id -u)" = 0 ] && echo v24.0.0 && exit\n{text}')
     program(folders / "system/node", "echo v22.0.0")
     assert runtime.look("root", 0, 0)["unusable"] == []
-    found = runtime.look(*USER)
-    assert (found["node"], found["unusable"]) == (None, [str(broken)])
+    state = runtime.look(*USER)
+    assert (state["node"], state["unusable"]) == (None, [str(broken)])
     with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first and cannot run it: remove it"):
         missing(replace(DONE, node=None, unusable=[str(broken)]))
 
 
 def test_an_engine_without_a_client_in_the_path_of_the_service_is_refused() -> None:
-    """As snap's, on a release whose client is no package of its own."""
+    """As snap's, on a release without a package for the client."""
     with pytest.raises(UnfitError, match="/snap/bin"):
         missing(without("docker", candidates=DEBIAN_12))
     assert missing(without("docker", candidates={})) == (), "apt has no lists yet, and may know one"
@@ -99,7 +99,7 @@ def package(folders: Path, name: str, version: str) -> None:
 @pytest.mark.parametrize(
     ("name", "version", "in_the_way"), [("pnpm", "10.33.0", False), ("corepack", None, True), ("mine", "10.33.0", True)]
 )
-def test_a_pnpm_of_another_is_told_from_npms(
+def test_a_pnpm_of_another_differs_from_npms(
     name: str, version: str | None, in_the_way: bool, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkout, "HOST_PATH", f"{folders}/local")
@@ -131,9 +131,9 @@ def test_pnpm_takes_the_place_of_corepacks_by_the_users_npm(folders: Path) -> No
         (folders / folder / "npm").write_text(NPM)
         (folders / folder / "npm").chmod(0o755)
     theirs = f"{folders}/system:/usr/bin:/bin"
-    told = json.dumps({"version": "10.33.0", "digest": None, "force": True, "path": theirs})
-    words = [*entry_argv("machine.install_pnpm"), told]
-    subprocess.run(words, check=True, env={**os.environ, "PATH": f"{folders}/local:{os.environ['PATH']}"}, timeout=60)
+    request = json.dumps({"version": "10.33.0", "digest": None, "force": True, "path": theirs})
+    argv = [*entry_argv("machine.install_pnpm"), request]
+    subprocess.run(argv, check=True, env={**os.environ, "PATH": f"{folders}/local:{os.environ['PATH']}"}, timeout=60)
     assert not (folders / "local/npm.asked").exists()
-    asked = (folders / "system/npm.asked").read_text()
-    assert asked.startswith(f"{theirs} install --global --ignore-scripts") and " --force pnpm@10.33.0\n" in asked
+    calls = (folders / "system/npm.asked").read_text()
+    assert calls.startswith(f"{theirs} install --global --ignore-scripts") and " --force pnpm@10.33.0\n" in calls

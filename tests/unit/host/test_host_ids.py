@@ -88,7 +88,7 @@ def test_an_account_that_is_there_counts_before_what_a_server_remembers() -> Non
     assert ids == {"a": Ids(849, 849), "b": Ids(849, 849)}
 
 
-def test_what_is_not_known_of_a_number_is_asked_for() -> None:
+def test_unknown_numbers_are_requested() -> None:
     states = {"a": host(STOCK, (1234, 1234)), "b": host(STOCK)}
     assert choose_host_ids(fleet(a=A, b=B), states).unknown == {1234}
     taken = [*STOCK, IdState(1234, "bob", "bob", "bob")]
@@ -155,7 +155,7 @@ def test_where_none_is_free_the_default_is_refused_as_a_stated_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "ids_by_host"),
     [
         (["rw", "all_squash", "anonuid=850", "anongid=850"], {"a": Ids(850, 850)}),
         (["rw", "all_squash", "anonuid=1000", "anongid=1000"], {"a": Ids(1000, 1000)}),
@@ -164,10 +164,10 @@ def test_where_none_is_free_the_default_is_refused_as_a_stated_one() -> None:
         (["rw", "anonuid=²", "anongid=1"], {}),
     ],
 )
-def test_a_server_remembers_by_its_table(options: list[str], found: dict[str, Ids]) -> None:
+def test_a_server_remembers_by_its_table(options: list[str], ids_by_host: dict[str, Ids]) -> None:
     plan = fleet(a={}, b={"nanoclaw_uid": 1500})
     table = [["/srv/pods/a", "10.0.0.2", *options], ["/srv/pods/b", "10.0.0.3", *options], ["/srv/other", "*", "rw"]]
-    assert remembered(plan, "nfs1", table) == found
+    assert remembered(plan, "nfs1", table) == ids_by_host
 
 
 def test_an_image_user_of_another_uid_is_what_the_default_host_has() -> None:

@@ -65,7 +65,7 @@ def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tu
     return looks, looks.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
 
 
-def test_a_machine_is_asked_once_where_its_answer_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=FREE)}
     machines = Machines(monkeypatch, states)
     looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
@@ -103,14 +103,14 @@ def test_a_machine_is_asked_once_where_its_answer_changes_nothing(monkeypatch: p
     assert looks.machines == states and looks.exports == {"nfs1": NO_EXPORTS, "oslo": None}
 
 
-def test_ids_that_are_stated_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stated_ids_are_not_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = Machines(monkeypatch, {"nfs1": machine("nfs1"), "oslo": machine("oslo", NO_ACCOUNT)})
     settled(machines, ["nfs1", "oslo"], oslo={"nanoclaw_uid": 1500})
-    asked = [request for name in ("nfs1", "oslo") for request in machines.questions(name)]
-    assert [({"ids", "user"} & set(request)) for request in asked] == [set(), set()]
+    requests = [request for name in ("nfs1", "oslo") for request in machines.questions(name)]
+    assert [({"ids", "user"} & set(request)) for request in requests] == [set(), set()]
 
 
-def test_a_machine_is_asked_again_for_the_ids_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_gets_a_second_request_for_the_chosen_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=STOCK)}
     machines = Machines(monkeypatch, states)
     looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
@@ -119,7 +119,7 @@ def test_a_machine_is_asked_again_for_the_ids_that_follow(monkeypatch: pytest.Mo
     assert (first["account"]["uid"], second["account"]["uid"]) == (1000, 850)
     assert len(machines.questions("nfs1")) == 1, "nothing else is asked of the server"
     lines: list[str] = []
-    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     looks.say()
     assert lines == ["    nanoclaw_uid 850 and nanoclaw_gid 850 for oslo: uid 1000 is debian's on oslo"]
 
@@ -131,11 +131,11 @@ def test_what_a_server_exports_for_a_host_is_kept_where_others_are_free_too(monk
     machines.exports["nfs1"] = replace(NO_EXPORTS, table=[entry])
     _looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(845, 845)
-    asked = [fact for _name, fact, _request in machines.asked]
-    assert asked.count(Exports) == 1, "the table is asked for once"
+    facts = [fact for _name, fact, _request in machines.asked]
+    assert facts.count(Exports) == 1, "the table is asked for once"
 
 
-def test_a_number_that_was_not_asked_for_is_asked_for_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_number_is_requested_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """An account elsewhere in the fleet has it, and hosts are to have the same."""
     account = replace(NO_ACCOUNT, ids=(1234, 1234))
     states = {
@@ -145,12 +145,12 @@ def test_a_number_that_was_not_asked_for_is_asked_for_then(monkeypatch: pytest.M
     }
     machines = Machines(monkeypatch, states)
     settled(machines, ["nfs1", "oslo", "bergen"], oslo={}, bergen={})
-    asked = [request["ids"] for request in machines.questions("bergen")]
-    assert asked[0] == [*CANDIDATES] and asked[1] == [1234, *CANDIDATES]
+    requests = [request["ids"] for request in machines.questions("bergen")]
+    assert requests[0] == [*CANDIDATES] and requests[1] == [1234, *CANDIDATES]
 
 
 @pytest.mark.parametrize("name", ["nfs1", "oslo"])
-def test_a_machine_that_does_not_answer_is_none_and_is_not_asked_for_more(
+def test_a_machine_that_does_not_reply_is_none_and_gets_no_second_request(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states: dict[str, MachineState | None] = {

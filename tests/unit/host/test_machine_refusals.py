@@ -64,11 +64,11 @@ def refused(state: MachineState | None, **data: Any) -> list[tuple[str, str]]:
         ({"free": {"/srv": 0}}, "has 0 MiB free for /srv; 1024 MiB are needed: free some space"),
     ],
 )
-def test_a_machine_that_cannot_be_a_host_is_told_why(differs: dict[str, Any], text: str | None) -> None:
+def test_a_machine_that_cannot_be_a_host_is_refused_with_the_reason(differs: dict[str, Any], text: str | None) -> None:
     assert refused(replace(OSLO, **differs)) == ([("machine", text)] if text else [])
 
 
-def test_all_that_is_wrong_with_a_machine_is_said_at_once() -> None:
+def test_all_problems_of_a_machine_are_reported_at_once() -> None:
     state = replace(OSLO, uid=7, python=(3, 6), systemd=False, distribution="x", free={"/a": 1, "/b": 2})
     assert len(refused(state)) == 6
 
@@ -110,8 +110,8 @@ HIDDEN = "which a mount would hide: move them away, and into the mounted directo
     ],
 )
 def test_what_a_mount_would_hide_is_named(beneath: dict[str, list[str] | None], named: list[str]) -> None:
-    found = sorted(refused(replace(OSLO, beneath=beneath)))
-    assert found == sorted(("pods_path", f"{text}, {HIDDEN}") for text in named)
+    problems = sorted(refused(replace(OSLO, beneath=beneath)))
+    assert problems == sorted(("pods_path", f"{text}, {HIDDEN}") for text in named)
     assert refused(replace(OSLO, beneath=beneath), pods_server="local") == []
 
 
@@ -131,9 +131,9 @@ def test_hosts_of_one_server_need_names_of_their_own() -> None:
     alike = {name: replace(state, hostname="node") for name, state in states.items() if name != "moss"}
     plan = fleet(oslo={}, bergen={}, moss={})
     assert machine_problems(plan, states) == []
-    found = {problem.machine: (problem.key, problem.text) for problem in machine_problems(plan, {**states, **alike})}
+    problems = {problem.machine: (problem.key, problem.text) for problem in machine_problems(plan, {**states, **alike})}
     text = "NFSv4.1 clients of one name take each other's locks; give each its own (hostnamectl set-hostname)"
-    assert found == {
+    assert problems == {
         "oslo": ("hostname", f"has the host name node like bergen: {text}"),
         "bergen": ("hostname", f"has the host name node like oslo: {text}"),
     }
@@ -158,8 +158,8 @@ def test_a_server_that_stops_squashing_names_the_host_that_must_come_along(entry
     plan = one_host(pods_access="chown", nanoclaw_user="root")
     text = "nfs1 would no longer squash its sessions to the agent, and a guard on this host has to run before "
     text += "that: take it into the run (--limit oslo), or leave nfs1 out"
-    found = [(one.machine, one.key, one.text) for one in unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"})]
-    assert found == ([("oslo", "pods_access", text)] if refused_ else [])
+    problems = [(one.machine, one.key, one.text) for one in unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"})]
+    assert problems == ([("oslo", "pods_access", text)] if refused_ else [])
 
 
 def test_a_person_who_would_be_the_host_process_or_the_agent_is_named() -> None:
@@ -201,6 +201,6 @@ def test_an_account_in_the_way_is_named_with_the_ways_out(differs: dict[str, Any
     plan = one_host().hosts["oslo"]
     account = replace(NO_ACCOUNT, **differs)
     assert account_problem(account, plan) == text
-    found = refused(replace(OSLO, account=account))
-    assert found == ([("nanoclaw_user", text)] if text else [])
+    problems = refused(replace(OSLO, account=account))
+    assert problems == ([("nanoclaw_user", text)] if text else [])
     assert refused(replace(OSLO, account=None)) == []

@@ -67,8 +67,8 @@ def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
     data: dict[str, Any], mounts: list[str], first: bool
 ) -> None:
     fleet = one_host(**data)
-    seen = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
-    assert guarded_first(fleet, {"oslo": seen, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
+    oslo = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
+    assert guarded_first(fleet, {"oslo": oslo, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
     assert guarded_first(fleet, {"oslo": None}) == set()
 
 
@@ -102,7 +102,7 @@ def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
         (replace(NO_ACCOUNT, name_gid=999), "group nanoclaw has gid 999 on this machine"),
     ],
 )
-def test_an_account_in_the_way_is_found_before_anything_changes(account: AccountState, text: str) -> None:
+def test_an_account_conflict_is_refused_before_anything_changes(account: AccountState, text: str) -> None:
     (problem,) = machine_problems(FLEET, {"oslo": replace(OSLO, account=account)})
     assert (problem.key, problem.text[: len(text)]) == ("nanoclaw_user", text)
 
@@ -121,13 +121,13 @@ def test_an_account_in_the_way_is_found_before_anything_changes(account: Account
         ({"pods_access": "native", "nanoclaw_uid": 1500}, "ada", True),
     ],
 )
-def test_sessions_are_given_to_a_person_only_where_that_is_said(
+def test_a_person_owns_sessions_only_where_host_data_accept_it(
     data: dict[str, Any], person: str | None, refused: bool
 ) -> None:
     fleet = one_host(**data)
-    seen = {"oslo": replace(OSLO, person=person)}
-    assert machine_problems(fleet, seen) == [], "not before it is known what a server squashes"
-    problems = agent_uid_problems(fleet, seen)
+    machines = {"oslo": replace(OSLO, person=person)}
+    assert machine_problems(fleet, machines) == [], "not before it is known what a server squashes"
+    problems = agent_uid_problems(fleet, machines)
     assert [problem.key for problem in problems] == ["nanoclaw_agent_account"] * refused
     uid = data.get("nanoclaw_uid", 1000)
     assert all(f"the agent's uid {uid} is ada's on this machine" in problem.text for problem in problems)
@@ -135,7 +135,9 @@ def test_sessions_are_given_to_a_person_only_where_that_is_said(
 
 @pytest.mark.parametrize("access", ["auto", "squash", "native"])
 @pytest.mark.parametrize(("accepted", "refused"), [(None, True), ("bob", True), ("ada", False)])
-def test_a_person_is_the_host_process_only_where_that_is_said(access: str, accepted: str | None, refused: bool) -> None:
+def test_a_person_is_the_host_process_only_where_host_data_accept_it(
+    access: str, accepted: str | None, refused: bool
+) -> None:
     data = {
         "nanoclaw_user": "ada",
         "pods_access": access,
@@ -156,7 +158,7 @@ def test_no_refusal_of_a_taken_uid_advises_to_run_as_who_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shell", "password", "key", "found"),
+    ("shell", "password", "key", "expected"),
     [
         ("/bin/bash", "!", "", None),
         ("/bin/bash", "*", "ssh-ed25519 AAAA", "ada"),
@@ -166,7 +168,7 @@ def test_no_refusal_of_a_taken_uid_advises_to_run_as_who_has_it() -> None:
     ],
 )
 def test_who_can_log_in_is_a_person(
-    shell: str, password: str, key: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: str, password: str, key: str, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/authorized_keys").write_text(key)
@@ -177,7 +179,7 @@ def test_who_can_log_in_is_a_person(
         account, "read_text_or_none", lambda path: shadow if path == "/etc/shadow" else Path(path).read_text()
     )
     monkeypatch.setattr(pwd, "getpwall", lambda: [entry])
-    assert account.person(1000) == found
+    assert account.person(1000) == expected
     assert account.person(1001) is None
 
 
@@ -185,7 +187,7 @@ PASSWD = "root:x:0:0::/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\nold:$6$
 
 
 @pytest.mark.parametrize(
-    ("name", "shell", "passwd_field", "shadow", "getent", "found"),
+    ("name", "shell", "passwd_field", "shadow", "getent", "expected"),
     [
         ("ldapuser", "/bin/bash", "*", "root:*:1::::::\n", (2, ""), True),  # sss, ldap, winbind: the password is theirs
         ("ldapuser", "", "x", "root:*:1::::::\n", (2, ""), True),  # no shell is /bin/sh (passwd(5))
@@ -208,7 +210,7 @@ def test_a_person_is_who_nss_says(
     passwd_field: str,
     shadow: str,
     getent: tuple[int | None, str],
-    found: bool,
+    expected: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     entry = pwd.struct_passwd((name, passwd_field, 1000, 1000, "", "/nonexistent", shell))
@@ -217,12 +219,12 @@ def test_a_person_is_who_nss_says(
     monkeypatch.setattr(pwd, "getpwall", lambda: [other, entry])
     monkeypatch.setattr(account, "read_text_or_none", {"/etc/shadow": shadow, "/etc/passwd": PASSWD}.get)
     answers = {"getent": getent}
-    monkeypatch.setattr(account, "ran", lambda *words, **_who: answers.get(words[0], (1, "")))
-    assert account.person(1000) == (name if found else None)
+    monkeypatch.setattr(account, "ran", lambda *argv, **_who: answers.get(argv[0], (1, "")))
+    assert account.person(1000) == (name if expected else None)
 
 
 @pytest.mark.parametrize(
-    ("user", "shell", "found"),
+    ("user", "shell", "expected"),
     [
         ("ada", "/bin/bash", True),
         ("ada", "/usr/sbin/nologin", False),
@@ -232,17 +234,17 @@ def test_a_person_is_who_nss_says(
     ],
 )
 def test_an_account_is_a_person_or_is_not_and_nothing_between(
-    user: str, shell: str, found: bool, monkeypatch: pytest.MonkeyPatch
+    user: str, shell: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is an answer in JSON: null would be no answer."""
     entries = {name: pwd.struct_passwd((name, "x", 1, 1, "", "/nonexistent", shell)) for name in ("ada", "root")}
     monkeypatch.setattr(pwd, "getpwnam", entries.__getitem__)
     monkeypatch.setattr(account, "password_of", lambda _entry: "$y$j9T$a$b")
-    assert account.is_person(user) is found
+    assert account.is_person(user) is expected
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("output", "expected"),
     [
         ((0, "port 22\nauthorizedkeysfile {keys}/%u .ssh/authorized_keys\n"), True),
         ((0, "authorizedkeysfile {keys}/nobody\n"), False),
@@ -251,34 +253,34 @@ def test_an_account_is_a_person_or_is_not_and_nothing_between(
     ],
 )
 def test_keys_are_looked_for_where_sshd_looks(
-    said: tuple[int, str], found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    output: tuple[int, str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ada").write_text("ssh-ed25519 AAAA\n")
     entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/nonexistent", "/bin/sh"))
-    monkeypatch.setattr(shutil, "which", lambda *_words, **_more: "/usr/sbin/sshd")
-    answer = (said[0], said[1].format(keys=tmp_path))
-    monkeypatch.setattr(account, "ran", lambda *_words, **_who: answer)
+    monkeypatch.setattr(shutil, "which", lambda *_argv, **_more: "/usr/sbin/sshd")
+    answer = (output[0], output[1].format(keys=tmp_path))
+    monkeypatch.setattr(account, "ran", lambda *_argv, **_who: answer)
     monkeypatch.setattr(account, "read_text_or_none", {"/etc/shadow": "ada:!:1::::::\n", "/etc/passwd": PASSWD}.get)
-    assert account.can_log_in(entry) == found
+    assert account.can_log_in(entry) == expected
 
 
-@pytest.mark.parametrize(("status", "found"), [(0, True), (1, False), (None, True)])
+@pytest.mark.parametrize(("status", "expected"), [(0, True), (1, False), (None, True)])
 def test_a_home_on_a_server_is_looked_into_by_its_user_in_a_bounded_time(
-    status: int | None, found: bool, monkeypatch: pytest.MonkeyPatch
+    status: int | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/home/ada", "/bin/sh"))
-    asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    calls: list[tuple[tuple[str, ...], dict[str, Any]]] = []
 
-    def ran(*words: str, **who: Any) -> tuple[int | None, str]:
-        asked.append((words, who))
+    def ran(*argv: str, **who: Any) -> tuple[int | None, str]:
+        calls.append((argv, who))
         return status, ""
 
     monkeypatch.setattr(account, "ran", ran)
     monkeypatch.setattr(account, "may_hang", lambda path, _table: path.startswith("/home"))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert account.may_hold_a_key(entry, "/home/ada/.ssh/authorized_keys") == found
+    assert account.may_hold_a_key(entry, "/home/ada/.ssh/authorized_keys") == expected
     who = {"user": 1000, "group": 1000, "extra_groups": []}
-    assert asked == [(("test", "-s", "/home/ada/.ssh/authorized_keys"), who)]
+    assert calls == [(("test", "-s", "/home/ada/.ssh/authorized_keys"), who)]
 
 
 def test_a_pipe_in_the_place_of_keys_holds_nobody_up(tmp_path: Path) -> None:
@@ -288,14 +290,14 @@ def test_a_pipe_in_the_place_of_keys_holds_nobody_up(tmp_path: Path) -> None:
     assert account.may_hold_a_key(entry, "/dev/zero")
 
 
-def test_numbers_are_asked_for_until_enough_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_are_requested_until_enough_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = pwd.struct_passwd(("debian", "x", 1000, 1000, "", "/nonexistent", "/bin/bash"))
     groups = {1000: grp.struct_group(("debian", "x", 1000, [])), 850: grp.struct_group(("nanoclaw", "x", 850, []))}
     monkeypatch.setattr(pwd, "getpwuid", {1000: entry}.__getitem__)
     monkeypatch.setattr(grp, "getgrgid", groups.__getitem__)
     monkeypatch.setattr(account, "can_log_in", lambda _entry: True)
-    found = account.ids_state([1000, 850, 849, 848, 847], "nanoclaw", enough=2)
-    assert found == [
+    states = account.ids_state([1000, 850, 849, 848, 847], "nanoclaw", enough=2)
+    assert states == [
         {"id": 1000, "user": "debian", "group": "debian", "person": "debian"},
         {"id": 850, "user": None, "group": "nanoclaw", "person": None},
         {"id": 849, "user": None, "group": None, "person": None},
@@ -306,14 +308,14 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /pods rw - nfs4 nfs1:/srv/pods/oslo rw,addr=10.0.0.1\n"
-    asked: list[str] = []
+    paths: list[str] = []
     real_open, real_isdir = builtins.open, os.path.isdir
 
-    def fake_open(path: Any, *words: Any, **more: Any) -> Any:
-        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *words, **more)
+    def fake_open(path: Any, *argv: Any, **more: Any) -> Any:
+        return io.StringIO(table) if path == "/proc/self/mountinfo" else real_open(path, *argv, **more)
 
     def fake_isdir(path: Any) -> bool:
-        asked.append(str(path))
+        paths.append(str(path))
         return real_isdir(path)
 
     monkeypatch.setattr(builtins, "open", fake_open)
@@ -328,7 +330,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
     answer = json.loads(capsys.readouterr().out)
-    assert not [path for path in asked if path.startswith("/pods")]
+    assert not [path for path in paths if path.startswith("/pods")]
     assert answer["free"]["/pods/nanoclaw-v2"] is None and answer["free"]["/opt/none/such"] > 0
     assert answer["beneath"] == {"/pods": None}
     assert answer["places"]["paths"] == {"/pods": None, "/pods/nanoclaw-v2": None} and answer["barred"] == {}

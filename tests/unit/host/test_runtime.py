@@ -58,8 +58,8 @@ def without(*programs: str, **more: Any) -> RuntimeState:
     return replace(DONE, programs={name: name not in programs for name in PROGRAMS}, **more)
 
 
-def missing(found: RuntimeState, *, nfs: bool = False, **data: Any) -> tuple[str, ...]:
-    return missing_packages(found, local_plan(**data).settings, nfs=nfs)
+def missing(current: RuntimeState, *, nfs: bool = False, **data: Any) -> tuple[str, ...]:
+    return missing_packages(current, local_plan(**data).settings, nfs=nfs)
 
 
 def test_a_finished_machine_lacks_nothing() -> None:
@@ -80,9 +80,9 @@ def test_a_bare_machine() -> None:
         missing(without(*PROGRAMS, node=None))
 
 
-def test_packages_that_a_release_does_not_have_are_not_asked_for() -> None:
-    found = without("docker", engine=False, buildx=False, candidates=DEBIAN_12)
-    assert missing(found) == ("docker.io",)
+def test_packages_that_a_release_lacks_are_not_installed() -> None:
+    current = without("docker", engine=False, buildx=False, candidates=DEBIAN_12)
+    assert missing(current) == ("docker.io",)
 
 
 def test_another_packaging_of_docker_is_kept() -> None:
@@ -91,12 +91,12 @@ def test_another_packaging_of_docker_is_kept() -> None:
 
 
 def test_nodesources_node_brings_npm() -> None:
-    found = without("npm", node=None, candidates={"nodejs": "22.11.0-1nodesource1"})
-    assert missing(found) == ("nodejs",)
+    current = without("npm", node=None, candidates={"nodejs": "22.11.0-1nodesource1"})
+    assert missing(current) == ("nodejs",)
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "word"),
+    ("current", "data", "word"),
     [
         (without("npm", node=None, candidates=DEBIAN_12), {}, '"nodesource"'),
         (replace(DONE, node=Node("/usr/bin/node", 18)), {}, '"nodesource"'),
@@ -107,24 +107,24 @@ def test_nodesources_node_brings_npm() -> None:
         (without("npm", node=Node("/usr/local/bin/node", 22)), {}, "npm"),
     ],
 )
-def test_a_node_that_cannot_be_helped_is_refused(found: RuntimeState, data: dict[str, Any], word: str) -> None:
+def test_a_node_that_cannot_be_helped_is_refused(current: RuntimeState, data: dict[str, Any], word: str) -> None:
     with pytest.raises(UnfitError, match=word):
-        missing(found, **data)
+        missing(current, **data)
 
 
 @given(st.integers(20, 30), st.integers(0, 10), st.none() | st.integers(10, 40))
 def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: int | None) -> None:
     node = Node("/usr/bin/node", there) if there is not None else None
-    found = replace(DONE, node=node)
+    current = replace(DONE, node=node)
     settings = local_plan(nanoclaw_node="nodesource", nanoclaw_node_versions=(low, low + more)).settings
-    major = nodesource_major(found, settings)
+    major = nodesource_major(current, settings)
     if major is not None:
-        assert node_problem(replace(found, node=Node("/usr/bin/node", major)), settings) is None
-        assert missing_packages(found, settings, nfs=False) == ()
+        assert node_problem(replace(current, node=Node("/usr/bin/node", major)), settings) is None
+        assert missing_packages(current, settings, nfs=False) == ()
 
 
 @pytest.mark.parametrize(
-    ("found", "word"),
+    ("current", "word"),
     [
         (replace(ACCOUNT, ids=(1001, 1001)), "nanoclaw_uid to 1001"),
         (replace(ACCOUNT, ids=(1000, 100)), "nanoclaw_gid to 100"),
@@ -132,8 +132,8 @@ def test_nodesource_installs_what_is_then_accepted(low: int, more: int, there: i
         (replace(NO_ACCOUNT, name_gid=999), "nanoclaw_gid to 999"),
     ],
 )
-def test_an_account_that_is_another_is_refused(found: AccountState, word: str) -> None:
-    assert word in (account_problem(found, local_plan()) or "")
+def test_an_account_that_is_another_is_refused(current: AccountState, word: str) -> None:
+    assert word in (account_problem(current, local_plan()) or "")
 
 
 def test_accounts_that_are_made_or_left() -> None:
@@ -147,9 +147,9 @@ def test_accounts_that_are_made_or_left() -> None:
 
 
 def test_the_program_says_all_of_it() -> None:
-    told = json.dumps({"user": "no-such-user", "uid": 54321, "gid": 54321})
-    words = [*entry_argv("machine.runtime"), told]
-    said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
-    found = TypeAdapter(RuntimeState).validate_python(json.loads(said.stdout))
-    assert set(found.programs) == set(PROGRAMS)
-    assert (found.account.ids, found.account.uid_user) == (None, None)
+    request = json.dumps({"user": "no-such-user", "uid": 54321, "gid": 54321})
+    argv = [*entry_argv("machine.runtime"), request]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    current = TypeAdapter(RuntimeState).validate_python(json.loads(done.stdout))
+    assert set(current.programs) == set(PROGRAMS)
+    assert (current.account.ids, current.account.uid_user) == (None, None)

@@ -26,7 +26,7 @@ def program(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_output_is_what_a_program_prints_in_plain_words(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_what_a_program_prints_in_the_c_locale(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     program(programs, "apt-cache", 'cat; echo "$LC_ALL $PWD $*"; echo why >&2; exit 3')
     assert runtime.output("apt-cache", "policy") == "C.UTF-8 / policy\n"
@@ -45,8 +45,8 @@ def test_nodes_major_version_is_what_node_says(printed: str, major: int | None) 
 def test_what_apt_would_install_is_what_its_policy_says(programs: Path) -> None:
     policy = "docker.io:\\n  Installed: (none)\\n  Candidate: 26.1.5\\n  Version table:\\n     26.1.5 500\\n"
     policy += "docker-cli:\\n  Installed: (none)\\n  Candidate: (none)\\nnodejs:\\n  Candidate: 20.19.2+dfsg-1\\n"
-    asked = 'test "$*" = "policy docker.io docker-cli docker-buildx nodejs" || exit 1'
-    program(programs, "apt-cache", f"{asked}; printf '{policy}'")
+    check = 'test "$*" = "policy docker.io docker-cli docker-buildx nodejs" || exit 1'
+    program(programs, "apt-cache", f"{check}; printf '{policy}'")
     assert runtime.candidates() == {"docker.io": "26.1.5", "nodejs": "20.19.2+dfsg-1"}
 
 
@@ -61,8 +61,8 @@ def test_what_apt_would_install_is_what_its_policy_says(programs: Path) -> None:
     ],
 )
 def test_docker_runs_unless_its_unit_is_there_and_does_not(shown: str, runs: bool, programs: Path) -> None:
-    asked = 'test "$*" = "show docker.service --property=LoadState,ActiveState" || exit 1'
-    program(programs, "systemctl", f"{asked}; printf '{shown}'")
+    check = 'test "$*" = "show docker.service --property=LoadState,ActiveState" || exit 1'
+    program(programs, "systemctl", f"{check}; printf '{shown}'")
     assert runtime.docker_runs() is runs
 
 
@@ -73,15 +73,15 @@ def test_packages_are_there_where_dpkg_says_installed(
 ) -> None:
     monkeypatch.setattr(runtime, "HOST_PATH", str(programs))
     monkeypatch.setattr(runtime, "BUILDX", (str(programs / "nowhere"),))
-    asked = 'test "$1 $2" = "--show --showformat=\\${db:Status-Status}" || exit 1'
-    program(programs, "dpkg-query", f'{asked}; case "$3" in npm|docker.io) printf {status};; esac')
-    found = runtime.look("root", 0, 0)
-    assert (found["npm_package"], found["docker_io"]) == (status == "installed", status == "installed")
+    check = 'test "$1 $2" = "--show --showformat=\\${db:Status-Status}" || exit 1'
+    program(programs, "dpkg-query", f'{check}; case "$3" in npm|docker.io) printf {status};; esac')
+    current = runtime.look("root", 0, 0)
+    assert (current["npm_package"], current["docker_io"]) == (status == "installed", status == "installed")
     (programs / "nowhere/docker/cli-plugins").mkdir(parents=True)
     (programs / "nowhere/docker/cli-plugins/docker-buildx").touch()
-    found = runtime.look("root", 0, 0)
-    assert (found["buildx"], found["docker_io"]) == (True, False), "nobody asks where nothing follows from it"
-    assert (found["node"], found["unusable"], found["programs"]["git"]) == (None, [], False)
+    current = runtime.look("root", 0, 0)
+    assert (current["buildx"], current["docker_io"]) == (True, False), "nobody asks where nothing follows from it"
+    assert (current["node"], current["unusable"], current["programs"]["git"]) == (None, [], False)
 
 
 @pytest.mark.parametrize(

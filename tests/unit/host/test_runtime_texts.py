@@ -33,17 +33,17 @@ NODE = "/usr/bin/node"
 def test_nodesource_brings_22_or_the_last_even_version(
     versions: tuple[int, int], there: int | None, major: int | None
 ) -> None:
-    found = replace(DONE, node=Node(NODE, there) if there else None)
+    current = replace(DONE, node=Node(NODE, there) if there else None)
     assert (
-        nodesource_major(found, local_plan(nanoclaw_node="nodesource", nanoclaw_node_versions=versions).settings)
+        nodesource_major(current, local_plan(nanoclaw_node="nodesource", nanoclaw_node_versions=versions).settings)
         == major
     )
     for other in ("distribution", "machine"):
-        assert nodesource_major(found, local_plan(nanoclaw_node=other).settings) is None
+        assert nodesource_major(current, local_plan(nanoclaw_node=other).settings) is None
 
 
 @pytest.mark.parametrize(
-    ("found", "text"),
+    ("current", "text"),
     [
         (DONE, None),
         (replace(DONE, node=Node(NODE, 20)), None),
@@ -64,8 +64,8 @@ def test_nodesource_brings_22_or_the_last_even_version(
         (without("npm"), f"{NODE} has no npm beside it, which installs pnpm; install npm"),
     ],
 )
-def test_a_node_that_is_not_accepted_is_named_with_the_ways_out(found: RuntimeState, text: str | None) -> None:
-    assert node_problem(found, local_plan(nanoclaw_node_versions=(20, 24)).settings) == text
+def test_a_node_that_is_not_accepted_is_named_with_the_ways_out(current: RuntimeState, text: str | None) -> None:
+    assert node_problem(current, local_plan(nanoclaw_node_versions=(20, 24)).settings) == text
 
 
 BARE = without(*(set(PROGRAMS) - {"apt-get"}), node=None, engine=False, buildx=False, certificates=False)
@@ -73,7 +73,7 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "packages"),
+    ("current", "data", "packages"),
     [
         (DONE, {}, ""),
         (
@@ -106,13 +106,13 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
     ],
 )
 def test_exactly_the_packages_that_a_machine_lacks_are_installed(
-    found: RuntimeState, data: dict[str, Any], packages: str
+    current: RuntimeState, data: dict[str, Any], packages: str
 ) -> None:
-    assert missing(found, **data) == tuple(packages.split())
+    assert missing(current, **data) == tuple(packages.split())
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "text"),
+    ("current", "data", "text"),
     [
         (
             replace(without("git"), programs={**without("git", "apt-get").programs}),
@@ -149,9 +149,9 @@ def test_exactly_the_packages_that_a_machine_lacks_are_installed(
         ),
     ],
 )
-def test_a_machine_that_cannot_be_fitted_out_is_refused(found: RuntimeState, data: dict[str, Any], text: str) -> None:
+def test_a_machine_that_cannot_be_fitted_out_is_refused(current: RuntimeState, data: dict[str, Any], text: str) -> None:
     with pytest.raises(UnfitError) as raised:
-        missing(found, nanoclaw_node_versions=(20, 24), **data)
+        missing(current, nanoclaw_node_versions=(20, 24), **data)
     assert str(raised.value) == text
 
 
@@ -160,26 +160,26 @@ def test_a_machine_that_cannot_be_fitted_out_is_refused(found: RuntimeState, dat
     [("mount.nfs", "nfs-common"), ("nft", "nftables"), ("chattr", "e2fsprogs"), ("rsync", "rsync")],
 )
 def test_what_only_some_hosts_need_is_installed_there_alone(program: str, package: str) -> None:
-    found, v1 = without(program), "/home/andy/nanoclaw"
-    assert missing(found) == ()
-    assert missing(found, nfs=True, nanoclaw_v1_dir=v1) == (package,)
-    assert missing(found, nfs=True) == (() if program == "rsync" else (package,))
-    assert missing(found, nanoclaw_v1_dir=v1) == ((package,) if program == "rsync" else ())
+    current, v1 = without(program), "/home/andy/nanoclaw"
+    assert missing(current) == ()
+    assert missing(current, nfs=True, nanoclaw_v1_dir=v1) == (package,)
+    assert missing(current, nfs=True) == (() if program == "rsync" else (package,))
+    assert missing(current, nanoclaw_v1_dir=v1) == ((package,) if program == "rsync" else ())
 
 
 @pytest.mark.parametrize("candidates", [{}, {"docker-cli": "26.1"}, {"docker.io": "20.10"}])
 def test_an_engine_without_a_client_is_refused_where_no_package_brings_one(candidates: dict[str, str]) -> None:
-    found = without("docker", candidates=candidates)
+    current = without("docker", candidates=candidates)
     if candidates.get("docker.io"):
         with pytest.raises(UnfitError) as raised:
-            missing(found)
+            missing(current)
         assert str(raised.value) == (
             "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, "
             "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
         )
     else:
-        assert missing(found) == tuple(candidates)
-    assert missing(replace(found, docker_io=True)) == tuple(name for name in candidates if name == "docker-cli")
+        assert missing(current) == tuple(candidates)
+    assert missing(replace(current, docker_io=True)) == tuple(name for name in candidates if name == "docker-cli")
 
 
 def test_a_program_that_the_host_user_cannot_run_is_named() -> None:

@@ -34,9 +34,9 @@ LONGEST = 64_000
 
 
 def send(entry: str, request: object, payload: str = "", **more: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, *boot_argv(entry)[1:]]
+    argv = [sys.executable, *boot_argv(entry)[1:]]
     given = boot_input(entry, request, payload, mark=True)  # type: ignore[arg-type]
-    return subprocess.run(words, input=given, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(argv, input=given, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     module._line.cache_clear()
 
 
-def test_the_programs_are_found() -> None:
+def test_the_bundle_has_every_program() -> None:
     assert len(ENTRIES) >= 40
 
 
@@ -82,7 +82,7 @@ def test_equal_sources_make_equal_bytes() -> None:
     assert archive({**files, "files/pods/nfs/mounts.py": "# other"}) != archive(files)
 
 
-def test_an_imported_module_is_found_however_it_is_imported(child: Path) -> None:
+def test_an_imported_module_is_bundled_however_it_is_imported(child: Path) -> None:
     for name in ("one", "two"):
         (child.parent / f"{name}.py").write_text(f"def {name}(): return '{name}'\n")
     text = "from files.pods.room import one\nfrom files.pods.room.two import two\nprint(one.one(), two())\n"
@@ -136,10 +136,10 @@ def test_a_look_leaves_nothing_on_a_machine(child: Path) -> None:
     child.write_text("import json, sys\nprint(json.loads(sys.argv[1])['a'])\n")
     points = "findmnt --noheadings --list --output TARGET"
     script = f'for point in $({points}); do mount -o remount,bind,ro "$point" 2>/dev/null; done; exec "$@"'
-    words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script}", "sh"]
-    touched = subprocess.run([*words, "touch", "/tmp/x", "/root/x", "/run/x", "/var/x"], capture_output=True, text=True)
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script}", "sh"]
+    touched = subprocess.run([*argv, "touch", "/tmp/x", "/root/x", "/run/x", "/var/x"], capture_output=True, text=True)
     assert touched.stderr.count("Read-only file system") == 4
-    look = [*words, sys.executable, *boot_argv("room.child")[1:]]
+    look = [*argv, sys.executable, *boot_argv("room.child")[1:]]
     given = boot_input("room.child", {"a": "looked"})
     done = subprocess.run(look, input=given, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
@@ -147,11 +147,11 @@ def test_a_look_leaves_nothing_on_a_machine(child: Path) -> None:
 
 def test_what_lies_on_a_machine_is_the_same_archive(tmp_path: Path) -> None:
     (tmp_path / "x.pyz").write_bytes(bundle("machine.packages"))
-    words = [sys.executable, "-I", str(tmp_path / "x.pyz"), "machine.packages"]
-    asked = json.dumps({"packages": ["dpkg"]})
-    by_argv = subprocess.run([*words, asked], capture_output=True, text=True, timeout=60, check=True)
+    argv = [sys.executable, "-I", str(tmp_path / "x.pyz"), "machine.packages"]
+    request = json.dumps({"packages": ["dpkg"]})
+    by_argv = subprocess.run([*argv, request], capture_output=True, text=True, timeout=60, check=True)
     by_input = subprocess.run(
-        words, input=module.request_line({"packages": ["dpkg"]}), capture_output=True, text=True, timeout=60, check=True
+        argv, input=module.request_line({"packages": ["dpkg"]}), capture_output=True, text=True, timeout=60, check=True
     )
     assert by_argv.stdout == by_input.stdout and "dpkg" in json.loads(by_argv.stdout)["installed"]
     assert list(tmp_path.iterdir()) == [tmp_path / "x.pyz"], "no bytecode beside it"

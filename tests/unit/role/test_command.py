@@ -23,11 +23,11 @@ from tasks.facts import Packages
         "printf 'no line break: '; {}; printf '$ '",
     ],
 )
-def test_a_document_is_found_whatever_shells_print(shell: str) -> None:
+def test_a_document_is_parsed_whatever_shells_print(shell: str) -> None:
     sent = Packages().command(PackagesRequest(["dpkg"]))
     (stdin,) = sent.connector_arguments["_stdin"] or ()
-    words = ["sh", "-c", shell.format(sent.get_raw_value())]
-    done = subprocess.run(words, input=str(stdin), capture_output=True, text=True, check=True)
+    argv = ["sh", "-c", shell.format(sent.get_raw_value())]
+    done = subprocess.run(argv, input=str(stdin), capture_output=True, text=True, check=True)
     assert Packages().process(done.stdout.split("\n")).installed["dpkg"] != "forged"
 
 

@@ -17,9 +17,9 @@ from tasks.command_line import fleet_directory, limit_problems, only_reads
 @pytest.fixture
 def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The options of a run, to be filled in."""
-    found: dict[str, Any] = {}
-    monkeypatch.setattr(command_line, "options", lambda: found)
-    return found
+    values: dict[str, Any] = {}
+    monkeypatch.setattr(command_line, "options", lambda: values)
+    return values
 
 
 class Inventory:

@@ -112,7 +112,7 @@ def test_trees_go_to_the_agent_by_who_may_chown_them(
     ]
 
 
-def test_the_guard_is_seen_to_first_where_that_is_asked_for(ran: list[Any]) -> None:
+def test_the_guard_runs_first_where_the_host_needs_it(ran: list[Any]) -> None:
     plan = planned("chown").hosts["@fake/chown"]
     run(ownership, "guard_first", plan=plan)
     assert ran == [("guard", {"plan": plan})]
@@ -145,7 +145,7 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
     ]
 
 
-def test_a_service_starts_where_nothing_else_is_said(ran: list[Any]) -> None:
+def test_a_service_starts_by_default(ran: list[Any]) -> None:
     plan = planned("squash").hosts["@fake/squash"]
     run(service, "run_service", plan=plan)
     assert ran[-1] == ("host_service", {"plan": plan, "start": True})

@@ -25,7 +25,7 @@ class Member:
 
 
 class State:
-    """A run whose operations come in the order of their names."""
+    """A run with operations in the order of their names."""
 
     def __init__(self, *inventory: Member) -> None:
         self.inventory = self.active_hosts = list(inventory)
@@ -58,8 +58,8 @@ def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: Sta
     config = SETTINGS.copy()
     config.PARALLEL = 5
     members: Any = [OSLO, gone, BERGEN]
-    found = at_once(members, config, look)
-    assert [(member.name, answer) for member, answer in found] == [
+    results = at_once(members, config, look)
+    assert [(member.name, answer) for member, answer in results] == [
         ("oslo", ("oslo", 6)),
         ("gone", None),
         ("bergen", ("bergen", 6)),
@@ -85,7 +85,7 @@ def planned(**hosts: dict[str, Any]) -> FleetPlan:
     return fleet(**{name: {**common, "pods_export": f"/vol/{name}", **data} for name, data in hosts.items()})
 
 
-SEEN = ServerObservation(
+OBSERVED = ServerObservation(
     state="seen",
     text="",
     made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
@@ -96,24 +96,24 @@ SEEN = ServerObservation(
 )
 
 
-def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_host_observes_its_unmanaged_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = planned(oslo={"nanoclaw_root": "/pods/n"}, bergen={}, local={})
-    asked: dict[str, dict[str, Any]] = {}
+    requests: dict[str, dict[str, Any]] = {}
 
     def ask(member: Any, fact: Any, request: Any, **more: Any) -> ServerObservation | None:
-        asked[member.name] = {**asdict(request), **more}
-        return SEEN if member.name == "oslo" else None
+        requests[member.name] = {**asdict(request), **more}
+        return OBSERVED if member.name == "oslo" else None
 
     lines: list[str] = []
     monkeypatch.setattr(observe_servers, "ask_machine", ask)
-    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     members: Any = [OSLO, BERGEN, Member("local"), Member("nfs1", SERVERS)]
     observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
     assert {name: (squash.maps, squash.anonymous) for name, squash in observed.items()} == {
-        "oslo": ("all", SEEN.ids("host"))
+        "oslo": ("all", OBSERVED.ids("host"))
     }
     assert [(problem.machine, problem.key) for problem in problems] == [("bergen", "pods_server")]
-    assert asked["oslo"] == {
+    assert requests["oslo"] == {
         "address": "10.0.0.99",
         "path": "/vol/oslo",
         "version": "4.2",
@@ -124,24 +124,24 @@ def test_a_server_that_others_manage_is_asked_by_each_of_its_hosts(run: State, m
         "seconds": 20,
         "timeout": 60,
     }
-    assert asked["bergen"]["places"] == ["v2-sessions", "groups", "."] and set(asked) == {"oslo", "bergen"}
+    assert requests["bergen"]["places"] == ["v2-sessions", "groups", "."] and set(requests) == {"oslo", "bergen"}
     (line,) = lines
     assert line.startswith("    oslo: 10.0.0.99:/vol/oslo: observed: what host creates is 1000:1000")
 
 
-def test_a_server_that_is_not_seen_is_refused_with_the_way_out(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = replace(SEEN, state="EACCES", made={})
-    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_words, **_more: refused)
+def test_a_server_without_an_observation_is_refused_with_the_way_out(
+    run: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = replace(OBSERVED, state="EACCES", made={})
+    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_args, **_more: refused)
     members: Any = [OSLO]
     observed, (problem,) = observe_servers.observe(planned(oslo={}), members, SETTINGS, only_reads=False)
     assert observed == {} and (problem.machine, problem.key) == ("oslo", "pods_server")
     assert problem.text.endswith("let it export /vol/oslo to this host's address")
 
 
-def test_what_a_hosts_data_says_of_a_server_is_held_against_what_was_seen(
-    run: State, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_words, **_more: SEEN)
+def test_stated_export_options_are_compared_with_the_observation(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe_servers, "ask_machine", lambda *_args, **_more: OBSERVED)
     members: Any = [OSLO]
     fleet = planned(oslo={"pods_export_options": ["no_root_squash"]})
     _observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
@@ -150,7 +150,7 @@ def test_what_a_hosts_data_says_of_a_server_is_held_against_what_was_seen(
 
 def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(logger, "info", lambda line, *words: lines.append(line % words))
+    monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     members: Any = [OSLO, Member("gone")]
     fleet = planned(oslo={}, gone={})
     assert observe_servers.observe(fleet, members, SETTINGS, only_reads=True) == ({}, [])
@@ -161,14 +161,14 @@ def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
     run: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = planned(oslo={}, bergen={"nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True})
-    asked: dict[str, dict[str, Any]] = {}
+    requests: dict[str, dict[str, Any]] = {}
     monkeypatch.setattr(
         adoption,
         "ask_machine",
-        lambda member, _fact, request, **more: asked.update({member.name: {**asdict(request), **more}}),
+        lambda member, _fact, request, **more: requests.update({member.name: {**asdict(request), **more}}),
     )
     members: Any = [OSLO, BERGEN, Member("nfs1", SERVERS)]
     (problem,) = adoption.look_at_v2(fleet, members, SETTINGS)
     assert (problem.machine, problem.key) == ("oslo", "nanoclaw_root")
     assert problem.text == "did not say which NanoClaw runs on it: see to what is said above, and run again"
-    assert asked == {"oslo": {"timeout": 240, "root": "/opt/nanoclaw", "uid": 0}}, "one that goes back is not asked"
+    assert requests == {"oslo": {"timeout": 240, "root": "/opt/nanoclaw", "uid": 0}}, "one that goes back is not asked"

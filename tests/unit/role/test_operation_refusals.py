@@ -40,7 +40,7 @@ class Host:
         self.lines: list[str] = []
 
     def log_styled(self, line: str, *, fg: str, log_func: Any) -> None:
-        """Keeps a line, which is to be seen as an error: in red, and by pyinfra's log of errors."""
+        """Keep a line, which must be an error: in red, and in pyinfra's log of errors."""
         assert (fg, log_func) == ("red", logger.error)
         self.lines.append(line)
 

@@ -41,7 +41,7 @@ class Inventory:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     logged: list[str] = []
-    monkeypatch.setattr(logger, "info", lambda line, *words: logged.append(line % words))
+    monkeypatch.setattr(logger, "info", lambda line, *args: logged.append(line % args))
     return logged
 
 
@@ -75,17 +75,17 @@ class Steps:
         monkeypatch.setattr(
             preflight, "state", SimpleNamespace(is_host_in_limit=lambda member: member.name != "bergen")
         )
-        monkeypatch.setattr(preflight, "limit_problems", lambda *_words: self.step("limit"))
-        monkeypatch.setattr(preflight, "machine_problems", lambda *_words: self.step("machines"))
-        monkeypatch.setattr(preflight, "unserved", lambda *_words: self.step("unserved"))
-        monkeypatch.setattr(preflight, "server_problems", lambda *_words: self.step("places"))
-        monkeypatch.setattr(preflight, "_export_problems", lambda *_words: self.step("exports"))
-        monkeypatch.setattr(preflight, "observe", lambda *_words, only_reads: ({}, self.step("observe")))
-        monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_words: self.step("uids"))
-        monkeypatch.setattr(preflight, "ask_machines", lambda *_words: self.step("ask"))
-        monkeypatch.setattr(preflight, "look_at_v2", lambda *_words: self.step("v2"))
-        monkeypatch.setattr(preflight, "look_at_v1", lambda *_words, only_reads: ({"oslo": "m"}, self.step("v1")))
-        monkeypatch.setattr(preflight, "guarded_first", lambda *_words: frozenset({"oslo"}))
+        monkeypatch.setattr(preflight, "limit_problems", lambda *_args: self.step("limit"))
+        monkeypatch.setattr(preflight, "machine_problems", lambda *_args: self.step("machines"))
+        monkeypatch.setattr(preflight, "unserved", lambda *_args: self.step("unserved"))
+        monkeypatch.setattr(preflight, "server_problems", lambda *_args: self.step("places"))
+        monkeypatch.setattr(preflight, "_export_problems", lambda *_args: self.step("exports"))
+        monkeypatch.setattr(preflight, "observe", lambda *_args, only_reads: ({}, self.step("observe")))
+        monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_args: self.step("uids"))
+        monkeypatch.setattr(preflight, "ask_machines", lambda *_args: self.step("ask"))
+        monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
+        monkeypatch.setattr(preflight, "look_at_v1", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
+        monkeypatch.setattr(preflight, "guarded_first", lambda *_args: frozenset({"oslo"}))
 
     def step(self, name: str) -> list[Problem]:
         """Notes a step; its problem, if it is to have one."""
@@ -157,7 +157,7 @@ def test_hosts_of_one_strategy_are_named_together(lines: list[str], monkeypatch:
 EXPORTS = ExportState(None, None, [], [], {}, True, True, ["+3", "+4", "+4.2"], threads=8)
 
 
-def test_who_else_uses_a_server_is_said_and_is_no_problem(lines: list[str]) -> None:
+def test_other_clients_of_a_server_are_reported_and_no_problem(lines: list[str]) -> None:
     server = FLEET.servers["nfs1"]
     exports = replace(EXPORTS, clients=["10.0.0.2", "10.0.7.7"])
     assert list(preflight._export_problems(FLEET, server, exports, ["nfs1", "oslo"])) == []

@@ -40,14 +40,14 @@ OF_HOST = [
 ]
 
 
-def asked(
+def requests_of(
     monkeypatch: pytest.MonkeyPatch, fleet: FleetPlan, *, checked: bool
 ) -> dict[str, tuple[list[Question], int | None]]:
     """The questions, and the seconds, of each machine's look."""
-    found: dict[str, tuple[list[Question], int | None]] = {}
+    requests: dict[str, tuple[list[Question], int | None]] = {}
 
-    def together(member: Any, asked: list[Question], timeout: int | None = None) -> None:
-        found[member.name] = asked, timeout
+    def together(member: Any, requests_of: list[Question], timeout: int | None = None) -> None:
+        requests[member.name] = requests_of, timeout
 
     monkeypatch.setattr(questions, "ask_together", together)
     monkeypatch.setattr(questions, "at_once", lambda members, _run, ask: [ask(member) for member in members])
@@ -56,12 +56,12 @@ def asked(
     members: Any = [SimpleNamespace(name=name) for name in (*fleet.servers, *fleet.hosts, "of nobody")]
     run: Any = None
     questions.ask_machines(fleet, members, run, walk_timeout=3600)
-    return found
+    return requests
 
 
-def test_a_host_is_asked_all_that_its_operations_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = asked(monkeypatch, planned("chown"), checked=True)
-    host, seconds = found["@fake/chown"]
+def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = requests_of(monkeypatch, planned("chown"), checked=True)
+    host, seconds = requests["@fake/chown"]
     assert [question.fact for question in host] == [*OF_HOST, Checkout, TreeOwners]
     assert [question.request.document()["peek"] for question in host if question.fact is Checkout] == [False, True]
     assert [question.payload for question in host] == [
@@ -71,23 +71,25 @@ def test_a_host_is_asked_all_that_its_operations_ask(monkeypatch: pytest.MonkeyP
         "",
     ]
     assert seconds == 3600, "a tree is walked"
-    assert found["of nobody"] == ([], 300)
+    assert requests["of nobody"] == ([], 300)
 
 
 def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
-    host, seconds = asked(monkeypatch, planned("squash"), checked=False)["@fake/squash"]
+    host, seconds = requests_of(monkeypatch, planned("squash"), checked=False)["@fake/squash"]
     assert [question.fact for question in host] == OF_HOST
     assert seconds == 300, "the server walks the trees of a squashing export"
 
 
 @pytest.mark.parametrize(("kind", "walks"), [("squash", True), ("chown", False)])
-def test_a_server_is_asked_for_the_trees_that_it_walks(kind: str, walks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    server, seconds = asked(monkeypatch, planned(kind), checked=True)["@fake/server"]
+def test_the_first_look_of_a_server_has_the_trees_that_it_walks(
+    kind: str, walks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, seconds = requests_of(monkeypatch, planned(kind), checked=True)["@fake/server"]
     assert [question.fact for question in server] == [Packages, Exports, *([TreeOwners] if walks else [])]
     assert server[0].request == PackagesRequest(["nfs-kernel-server"])
     assert seconds == (3600 if walks else 300)
 
 
-def test_a_host_that_goes_back_to_v1_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_rolls_back_gets_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet = planned("squash", {"nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True})
-    assert set(asked(monkeypatch, fleet, checked=True)) == {"@fake/server", "of nobody"}
+    assert set(requests_of(monkeypatch, fleet, checked=True)) == {"@fake/server", "of nobody"}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from files.pods.machine.protocol import LookReply, PackagesReply, PackagesRequest
-from files.pods.machine.protocol import Question as Asked
+from files.pods.machine.protocol import Question as LookQuestion
 from tasks import replies as module
 from tasks.facts import Look, Packages, Question
 from tasks.model.fleet.plan import HOSTS, SERVERS
 from tasks.replies import HOLDS, Replies, ask_machine, ask_together
 
-ASKED = Question(Packages, PackagesRequest(["dpkg"]))
+QUESTION = Question(Packages, PackagesRequest(["dpkg"]))
 OTHER = Question(Packages, PackagesRequest(["git"]))
 REPLY = PackagesReply({"dpkg": "1"})
 
@@ -35,28 +35,28 @@ class Member:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Replies:
-    found = Replies()
-    monkeypatch.setattr(module, "replies", lambda: found)
-    return found
+    replies = Replies()
+    monkeypatch.setattr(module, "replies", lambda: replies)
+    return replies
 
 
-def ask(member: Any, question: Question = ASKED) -> Any:
+def ask(member: Any, question: Question = QUESTION) -> Any:
     return ask_machine(member, question.fact, question.request, timeout=5)
 
 
-def test_a_machine_is_asked_once(known: Replies) -> None:
+def test_a_reply_is_kept(known: Replies) -> None:
     member = Member("oslo")
     assert ask(member) == ask(member) == REPLY
     assert len(member.asked) == 1 and member.asked[0][1]["_timeout"] == 5
 
 
-def test_another_question_and_another_machine_are_asked(known: Replies) -> None:
+def test_another_question_or_machine_makes_a_request(known: Replies) -> None:
     oslo, bergen = Member("oslo"), Member("bergen")
     ask(oslo), ask(oslo, OTHER), ask(bergen)
     assert (len(oslo.asked), len(bergen.asked)) == (2, 1)
 
 
-def test_an_unknown_answer_is_asked_for_again(known: Replies) -> None:
+def test_an_unknown_reply_is_not_kept(known: Replies) -> None:
     member = Member("oslo", answer=None)
     assert ask(member) is ask(member) is None
     assert len(member.asked) == 2
@@ -104,14 +104,14 @@ def test_an_operation_of_somebody_else_may_have_changed_anything(
     assert len(member.asked) == times
 
 
-def test_many_questions_are_one_round_trip_and_a_failed_one_is_asked_alone(known: Replies) -> None:
+def test_many_questions_are_one_round_trip_and_a_failed_one_is_repeated_alone(known: Replies) -> None:
     member = Member("oslo", answer=LookReply(['{"installed": {"dpkg": "1"}}', None]))
-    ask_together(member, [ASKED, OTHER], 60)  # type: ignore[arg-type]
+    ask_together(member, [QUESTION, OTHER], 60)  # type: ignore[arg-type]
     ((fact, arguments),) = member.asked
     assert fact is Look and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
     assert arguments["request"].questions == [
-        Asked("machine.packages", {"packages": ["dpkg"]}),
-        Asked("machine.packages", {"packages": ["git"]}),
+        LookQuestion("machine.packages", {"packages": ["dpkg"]}),
+        LookQuestion("machine.packages", {"packages": ["git"]}),
     ]
     assert ask(member) == REPLY and len(member.asked) == 1
     ask(member, OTHER)
@@ -119,15 +119,15 @@ def test_many_questions_are_one_round_trip_and_a_failed_one_is_asked_alone(known
 
 
 @pytest.mark.parametrize("printed", ["", "{}", "Killed"])
-def test_an_answer_that_is_no_document_is_asked_for_alone(known: Replies, printed: str) -> None:
+def test_a_reply_that_is_no_document_is_requested_alone(known: Replies, printed: str) -> None:
     member = Member("oslo", answer=LookReply([printed, printed]))
-    ask_together(member, [ASKED, OTHER])  # type: ignore[arg-type]
+    ask_together(member, [QUESTION, OTHER])  # type: ignore[arg-type]
     member.answer = REPLY
     assert ask(member) == REPLY and len(member.asked) == 2
 
 
-def test_what_is_known_is_not_asked_again_in_a_look(known: Replies) -> None:
+def test_a_look_does_not_repeat_a_known_question(known: Replies) -> None:
     member = Member("oslo")
     ask(member)
-    ask_together(member, [ASKED, OTHER])  # type: ignore[arg-type]
+    ask_together(member, [QUESTION, OTHER])  # type: ignore[arg-type]
     assert len(member.asked) == 1, "one question alone needs no look"

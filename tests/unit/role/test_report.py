@@ -11,9 +11,9 @@ from tasks import report
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    monkeypatch.setattr(report, "host", SimpleNamespace(log=said.append))
-    return said
+    logged: list[str] = []
+    monkeypatch.setattr(report, "host", SimpleNamespace(log=logged.append))
+    return logged
 
 
 def at(monkeypatch: pytest.MonkeyPatch, *, diff: bool = True, executing: bool = False, checked: bool = True) -> None:
@@ -58,13 +58,13 @@ def test_a_diff_is_shown_once_a_run_and_only_under_its_option(
     assert bool(lines) == shown
 
 
-@pytest.mark.parametrize(("executing", "checked", "said"), [(False, True, 1), (True, True, 0), (True, False, 1)])
-def test_a_line_is_said_once_a_run_with_and_without_a_check_phase(
-    executing: bool, checked: bool, said: int, lines: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("executing", "checked", "number"), [(False, True, 1), (True, True, 0), (True, False, 1)])
+def test_a_line_is_reported_once_a_run(
+    executing: bool, checked: bool, number: int, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at(monkeypatch, diff=False, executing=executing, checked=checked)
     report.say("it")
-    assert lines == ["it"] * said
+    assert lines == ["it"] * number
 
 
 def test_a_text_of_several_lines_cannot_pass_for_another_machines(lines: list[str]) -> None:

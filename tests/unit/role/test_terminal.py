@@ -1,6 +1,6 @@
-"""What a machine says reaches the operator's terminal as printable text, whichever way it takes.
+"""Output of a machine reaches the operator's terminal as printable text, whichever way it takes.
 
-Runs of the real command line with @local, on a terminal, whose commands, facts and errors say what an attacker would.
+Runs of the real command line with @local, on a terminal; commands, facts and errors print what an attacker would.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ WAYS = {
     "output of a command that fails": "runs(name='r', command=f'{PRINTS} >&2; exit 1')",
     "a fact's output": "host.get_fact(Says)",
     "a fact that fails": "host.get_fact(Errs)",
-    "a fact whose answer is refused": "host.get_fact(Refuses)",
+    "a fact with a refused reply": "host.get_fact(Refuses)",
     "what an operation says, and its diff": "reports(name='r')",
     "an operation that fails": "fails(name='r')",
     "a log line": "logger.info('    %s: %s', 'it', EVIL)",
@@ -112,15 +112,15 @@ COLOURS = re.compile(r"\x1b\[(0|1|22|3[0-7]|9[0-7])m")
 """What click.style writes for pyinfra."""
 
 
-def on_a_terminal(words: list[str], folder: Path) -> str:
+def on_a_terminal(args: list[str], folder: Path) -> str:
     """What a command writes to a terminal."""
     main, other = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm", "PYINFRA_PROGRESS": "off"}
     with subprocess.Popen(
-        words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=other, stderr=other
+        args, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=other, stderr=other
     ) as process:
         os.close(other)
-        said = b""
+        output = b""
         while True:
             try:
                 more = os.read(main, 1 << 16)
@@ -128,10 +128,10 @@ def on_a_terminal(words: list[str], folder: Path) -> str:
                 break
             if not more:
                 break
-            said += more
+            output += more
     os.close(main)
     assert process.returncode is not None
-    return said.decode("utf-8", "replace").replace("\r\n", "\n")  # as the terminal's driver makes line ends
+    return output.decode("utf-8", "replace").replace("\r\n", "\n")  # as the terminal's driver makes line ends
 
 
 def unprintable(text: str) -> list[str]:
@@ -139,24 +139,24 @@ def unprintable(text: str) -> list[str]:
     return [char for char in rest if char not in LINES and not char.isprintable()]
 
 
-def run(folder: Path, deploy: str, *words: str) -> str:
+def run(folder: Path, deploy: str, *args: str) -> str:
     (folder / "config.py").write_text(CONFIG)
     (folder / "deploy.py").write_text(f"{HEAD}\n\n{deploy}\n")
     (folder / "inventory.py").write_text(f"hosts = [('@local', {{'evil': {EVIL!r}}})]\n")
     (folder / "evil").write_text(EVIL)
-    return on_a_terminal([str(Path(sys.executable).parent / "pyinfra"), "inventory.py", *words], folder)
+    return on_a_terminal([str(Path(sys.executable).parent / "pyinfra"), "inventory.py", *args], folder)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_out_shows_control_characters(way: str, tmp_path: Path) -> None:
-    said = run(tmp_path, WAYS[way], "deploy.py", "-y", "-vvv", "--diff")
-    assert "\x1b[1m" in said, "pyinfra's own colours pass"
-    assert unprintable(said) == [], said
-    assert SHOWN in said, said
+    output = run(tmp_path, WAYS[way], "deploy.py", "-y", "-vvv", "--diff")
+    assert "\x1b[1m" in output, "pyinfra's own colours pass"
+    assert unprintable(output) == [], output
+    assert SHOWN in output, output
 
 
 @pytest.mark.parametrize(
-    ("deploy", "words"),
+    ("deploy", "args"),
     [
         ("reports(name='r')\nhost.get_fact(Says)", ["deploy.py", "--dry", "--diff", "-v"]),
         ("host.get_fact(Says)", ["deploy.py", "--debug-facts", "-vvv"]),
@@ -166,10 +166,10 @@ def test_no_way_out_shows_control_characters(way: str, tmp_path: Path) -> None:
     ],
     ids=["dry", "facts", "operations", "inventory", "exec"],
 )
-def test_nor_does_a_run_that_only_reads(deploy: str, words: list[str], tmp_path: Path) -> None:
-    said = run(tmp_path, deploy, *words)
-    assert unprintable(said) == [], said
-    assert "title" in said
+def test_nor_does_a_run_that_only_reads(deploy: str, args: list[str], tmp_path: Path) -> None:
+    output = run(tmp_path, deploy, *args)
+    assert unprintable(output) == [], output
+    assert "title" in output
 
 
 def test_the_roles_own_runs_are_filtered() -> None:
