@@ -34,7 +34,7 @@ class Group:
     jid: str
     """The chat: v1's name for it."""
     main: bool
-    """Whether it is the group of the operator, whose agent may do more."""
+    """Whether it is the group of the operator; its agent has more permissions."""
     direct: bool | None
     """Whether the chat is between two; None where v1 did not know."""
     mounts: list[str]

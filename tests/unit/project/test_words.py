@@ -58,7 +58,6 @@ NAMES_PENDING = frozenset(
 """Rooms that still have such names: each entry is a debt, and an entry without debt is a failure."""
 PROSE_PENDING = frozenset(
     (
-        "tasks/model/migration",
         "files/pods/common",
         "files/pods/nfs",
         "files/pods/service",
