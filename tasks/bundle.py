@@ -29,7 +29,7 @@ BOOT = (
     "open(f,'wb',closefd=False).write(a);"
     'runpy.run_path(f"/proc/self/fd/{f}",run_name="__main__")'
 )
-"""Reads an archive from the first line of standard input, and runs it: the one text that stands in argv."""
+"""Read an archive from the first line of standard input, and runs it: the one text that stands in argv."""
 
 BEGIN, END = "<nanoclaw-pods ", " nanoclaw-pods>"
 """What stands before and after an answer, so that it is told from what shells print (files/pods/__main__.py)."""

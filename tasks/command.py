@@ -35,7 +35,7 @@ def value(word: str) -> str:
 def run_program(
     entry: str, request: Mapping[str, Any], payload: str = "", *, mark: bool = False, more: Sequence[str] = ()
 ) -> StringCommand:
-    """Runs files/pods/ROOM/NAME.py, `ROOM.NAME`, on the machine. Its archive, request and payload go by standard input.
+    """Run files/pods/ROOM/NAME.py, `ROOM.NAME`, on the machine. Its archive, request and payload go by standard input.
 
     Nothing is copied to the machine, and argv holds no more than the entry's name. The program answers with one JSON
     document on its last line of output.
@@ -50,7 +50,7 @@ def run_program(
 
 
 def run_request(request: Request, payload: str = "") -> StringCommand:
-    """Runs the entry of a request on the machine.
+    """Run the entry of a request on the machine.
 
     + payload: what the entry itself reads from its standard input
     """
@@ -67,7 +67,7 @@ class Unseen(list[str]):
 def write_file(
     path: str, content: str | bytes, *, mode: str = "0644", uid: int = 0, gid: int = 0, validate: tuple[str, ...] = ()
 ) -> StringCommand:
-    """Writes a file atomically, after `validate` (argv, with {} for the new file) has passed; never shows it."""
+    """Write a file atomically, after `validate` (argv, with {} for the new file) has passed; never show it."""
     arguments = {"path": path, "mode": mode, "uid": uid, "gid": gid, "validate": list(validate)}
     if isinstance(content, bytes):  # pyinfra sends text
         return run_program("machine.write_file", {**arguments, "base64": True}, base64.b64encode(content).decode())

@@ -13,7 +13,7 @@ from tasks.operations.packages import debian_packages
 
 @deploy("NFS server")
 def serve_exports(plan: ServerPlan, guarded: Sequence[str]) -> None:
-    """Brings a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`).
+    """Bring a machine of nfs_servers to its plan, but for the owners inside the exports (`tasks.ownership`).
 
     + guarded: hosts that need a running guard before the exports change
     """

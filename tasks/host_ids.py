@@ -1,4 +1,4 @@
-"""Looks at machines, and again where the plan that follows from their answers asks something else of them."""
+"""Ask machines about ids, and again where the plan that follows needs other ids."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Looks:
         )
 
     def say(self) -> None:
-        """Says which ids were chosen for the hosts of this run, and why, where they are not the default ones."""
+        """Print which ids were chosen for the hosts of this run, and why, where they are not the default ones."""
         names_by_choice: defaultdict[tuple[Ids, str], list[str]] = defaultdict(list)
         for member in self.members:
             choice = self.chosen.hosts.get(member.name)

@@ -15,7 +15,7 @@ there, for pyinfra only stops waiting."""
 
 @deploy("Pods mount")
 def mount_pods(plan: HostPlan) -> None:
-    """Brings the pods to a host: mounted from their server, or a local directory; bound into a local root."""
+    """Bring the pods to a host: mounted from their server, or a local directory; bound into a local root."""
     if plan.source:
         pods_mount(name="Mount the pods", plan=plan, _timeout=MOUNT_SECONDS)
     else:

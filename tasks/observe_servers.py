@@ -1,4 +1,4 @@
-"""Servers that the role does not manage are looked at by their hosts, before anything changes."""
+"""Observe unmanaged servers from their hosts, before anything changes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from tasks.run_context import reorder_operations, run_context
 
 
 def servers_first() -> None:
-    """Has pyinfra run every operation of nfs_servers before the first one of any other machine.
+    """Order operations: those of nfs_servers run before the first one of any other machine.
 
     What a machine was given before this call comes earlier still. By itself pyinfra keeps the order of each machine's
     operations, and lets different machines keep step: the second operation of a host runs after the second one of a

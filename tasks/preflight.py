@@ -1,4 +1,4 @@
-"""Refuses what cannot work, for the whole fleet, before anything changes on any machine."""
+"""Refuse what cannot work, for the whole fleet, before anything changes on any machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check_fleet() -> Checked:
 
 
 def check_settings_before_connecting(new_state: State) -> None:
-    """Has host data judged before pyinfra connects to any machine. Called by config.py."""
+    """Check host data before pyinfra connects to any machine. Called by config.py."""
     call_after_init(new_state, _check_inventory)
 
 

@@ -76,7 +76,7 @@ def of_host(plan: HostPlan) -> list[Question]:
 
 
 def ask_machines(fleet: FleetPlan, members: Iterable[Host], run: Config, walk_timeout: int) -> None:
-    """Asks each machine all of it at once; the replies are kept (tasks/replies.py).
+    """Ask each machine all of it at once; the replies are kept (tasks/replies.py).
 
     + walk_timeout: seconds where a tree is walked
     """

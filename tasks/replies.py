@@ -42,7 +42,7 @@ class Replies:
         return reply if time.monotonic() - at < HOLDS else None
 
     def keep(self, name: str, question: Question, reply: Any) -> None:
-        """Keeps the reply of a machine."""
+        """Keep the reply of a machine."""
         self._known.setdefault(name, {})[_key(question)] = (time.monotonic(), reply)
 
     def forget(self, member: Host) -> None:
@@ -108,7 +108,7 @@ def ask_machine(
 
 
 def ask_together(member: Host, questions: Sequence[Question], timeout: int | None = None) -> None:
-    """Asks a machine what is not known yet, in one round trip. What fails is asked again by whoever needs it."""
+    """Ask a machine what is not known yet, in one round trip. What fails is asked again by whoever needs it."""
     due = [question for question in questions if replies().get(member.name, question) is None]
     if len(due) < 2:
         return

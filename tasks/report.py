@@ -16,7 +16,7 @@ _kept: ContextVar[list[str] | None] = ContextVar("kept", default=None)
 
 @contextmanager
 def kept_back() -> Iterator[list[str]]:
-    """Prints nothing of what an operation says in here; the list gets it."""
+    """Collect the output of operations in a list, and print nothing."""
     lines: list[str] = []
     token = _kept.set(lines)
     try:
@@ -26,7 +26,7 @@ def kept_back() -> Iterator[list[str]]:
 
 
 def show_diff(path: str, old: str | None, new: str | None) -> None:
-    """Prints the change of a file that is not secret, under `--diff` and once a run.
+    """Print the change of a file that is not secret, under `--diff` and once a run.
 
     With a check phase the change is shown there; a run with `-y` has none and shows it when it executes.
     """
@@ -48,7 +48,7 @@ def show_reasons(title: str, reasons: list[str]) -> None:
 
 
 def say(line: str) -> None:
-    """Prints a line once a run: in the check phase where there is one, else when the operation executes."""
+    """Print a line once a run: in the check phase where there is one, else when the operation executes."""
     kept = _kept.get()
     if kept is not None:
         kept.append(line)
@@ -57,6 +57,6 @@ def say(line: str) -> None:
 
 
 def log(text: str) -> None:
-    """Prints text of a machine: each line with the machine's name, so that none passes for another machine's."""
+    """Print text of a machine: each line with the machine's name, so that none passes for another machine's."""
     for line in text.splitlines() or [""]:
         host.log(printable(line, "\t"))

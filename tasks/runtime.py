@@ -10,5 +10,5 @@ from tasks.operations.runtime import runtime
 
 @deploy("Runtime")
 def install_runtime(plan: HostPlan) -> None:
-    """Installs what a machine of nanoclaw_hosts lacks, and makes the user of the host process."""
+    """Install what a machine of nanoclaw_hosts lacks, and make the user of the host process."""
     runtime(name="Install packages and make the host user", plan=plan, _timeout=1800)

@@ -13,6 +13,6 @@ WORK_SECONDS = 2100
 
 @deploy("NanoClaw source")
 def install_source(plan: HostPlan) -> None:
-    """Brings a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit."""
+    """Bring a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit."""
     checkout(name="Check out NanoClaw", plan=plan, _timeout=WORK_SECONDS)
     build(name="Build NanoClaw", plan=plan, _timeout=WORK_SECONDS)

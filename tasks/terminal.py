@@ -29,7 +29,7 @@ _style = click.style
 
 
 def protect_terminal() -> None:
-    """Filters all that this process prints from now on. config.py calls it, and deploy.py for runs without that."""
+    """Filter all that this process prints from now on. config.py calls it, and deploy.py for runs without that."""
     for stream in (sys.stdout, sys.stderr):
         if not getattr(stream.write, "filters", False):
             stream.write = _filtered(stream)  # type: ignore[method-assign]

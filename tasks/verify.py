@@ -10,5 +10,5 @@ from tasks.operations.verify import agent_writes
 
 @deploy("Verification")
 def verify_host(plan: HostPlan) -> None:
-    """Proves that the agents of a host can write their sessions, or fails the run with the cause."""
+    """Prove that the agents of a host can write their sessions, or fail the run with the cause."""
     agent_writes(name="Act as the host and as the agent", plan=plan, _timeout=900)

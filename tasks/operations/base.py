@@ -82,7 +82,7 @@ def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperat
 
 
 def _refuse_repetition(again: Commands) -> None:
-    """Raises OperationError where an operation that has just changed its machine would do so again."""
+    """Raise OperationError where an operation that has just changed its machine would do so again."""
     with kept_back() as reasons:
         command = next(again, None)
     again.close()

@@ -46,7 +46,7 @@ def _look_and_refuse(plan: HostPlan) -> CheckoutState:
 
 @lasting_operation
 def checkout(plan: HostPlan) -> Commands:
-    """Checks out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
+    """Check out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
 
     Owns: what is checked out, the URL of the remote origin, the owners of the project root, of data/ and, where it
     was another user's, of the checkout with all that is NanoClaw's own in it; copies of data/v2.db in
@@ -110,7 +110,7 @@ def checkout(plan: HostPlan) -> Commands:
 
 @lasting_operation
 def build(plan: HostPlan) -> Commands:
-    """Installs NanoClaw's dependencies by its lock file and builds it, with the pnpm that its package.json names.
+    """Install NanoClaw's dependencies by its lock file and build it, with the pnpm that its package.json names.
 
     Owns: node_modules, dist, .git/nanoclaw-pods-build (what was built, and when), the machine's global pnpm, and, where
     the version has scripts/upgrade-state.ts, the marker without which it does not start (data/upgrade-state.json).

@@ -30,7 +30,7 @@ from tasks.report import show_diff
 
 @lasting_operation
 def docker_and_pods(plan: HostPlan) -> Commands:
-    """Orders Docker after the mounts, and drops what containers send to the NFS server, and NFS to anywhere.
+    """Order Docker after the mounts, and drop what containers send to the NFS server, and NFS to anywhere.
 
     Owns: nanoclaw-pods.conf in docker.service.d and nftables.service.d, nanoclaw-pods-firewall.service with its rules
     in /etc/nanoclaw-pods, and a table of its own: `inet nanoclaw_pods`, or, where the kernel has no nf_tables, the

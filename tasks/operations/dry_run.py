@@ -13,7 +13,7 @@ from tasks.run_context import Pending, run_context
 
 
 def mark_pending(pending: Pending) -> None:
-    """Notes that an operation is going to replace this. To be called before its first command."""
+    """Note that an operation is going to replace this. To be called before its first command."""
     if not state.is_executing:
         run_context().pending[host.name].add(pending)
 
@@ -24,7 +24,7 @@ def is_pending(*pending: Pending) -> bool:
 
 
 def mark_pending_owner(uids: frozenset[int], owner: Ids) -> None:
-    """Notes that what these users have in the project root is going to be the owner's."""
+    """Note that entries of these users in the project root are going to be chowned to the owner."""
     if not state.is_executing:
         run_context().pending_owners[host.name] = uids, owner
 

@@ -24,7 +24,7 @@ KEY = secrets.token_hex(32)
 
 @lasting_operation
 def env_files(plan: HostPlan) -> Commands:
-    """Sets the entries of nanoclaw_env in .env and keeps .env and NanoClaw's copy of it from other users.
+    """Set the entries of nanoclaw_env in .env and keep .env and NanoClaw's copy of it from other users.
 
     Owns: these entries; the modes 0600 of .env and data/env/env, 0700 of data/env, and their owner, where the server
     does not decide it. Leaves alone: all other lines of .env, the content of the copy; makes no .env without entries.

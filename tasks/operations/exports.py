@@ -45,7 +45,7 @@ def _look(plan: ServerPlan) -> ExportState:
 
 @lasting_operation
 def export_directories(plan: ServerPlan) -> Commands:
-    """Makes each export directory, owned by whom the exports' strategy needs, mode 0755.
+    """Make each export directory, owned by whom the exports' strategy needs, mode 0755.
 
     Owns: the directories themselves. Leaves alone: what is in them, and their parents' owners and modes.
     Changes: when a directory is missing or its owner or mode differs. Refuses a path that is no directory.
@@ -70,7 +70,7 @@ def export_directories(plan: ServerPlan) -> Commands:
 
 @lasting_operation
 def nfs_server(plan: ServerPlan) -> Commands:
-    """Runs nfs-server.service, now and at boot; with NFSv3 or without where the setting says so.
+    """Run nfs-server.service, now and at boot; with NFSv3 or without where the setting says so.
 
     Owns: /etc/nfs.conf.d/nanoclaw-pods.conf, where nfs_v3 is set. Leaves alone: every other setting of nfs.conf(5),
     rpcbind, and the versions where nfs_v3 is not set.
@@ -108,7 +108,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
 
 @lasting_operation
 def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
-    """Exports each directory to its host's address, with the strategy's squash options.
+    """Export each directory to its host's address, with the strategy's squash options.
 
     Owns: /etc/exports.d/nanoclaw-pods.exports, and the entries in force that it defines. Leaves alone: /etc/exports,
     other drop-ins, and every entry that others put in force, with exportfs -i as well; exports of the drop-in that

@@ -23,7 +23,7 @@ from tasks.report import show_diff
 
 @lasting_operation
 def guard(plan: HostPlan) -> Commands:
-    """Runs the guard where the host is root and gives its sessions away; removes it where it does not.
+    """Run the guard where the host process is root and must chown its sessions; remove it elsewhere.
 
     Owns: /usr/local/lib/nanoclaw-pods/guard-*.pyz and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
     Changes: when the program, the unit, what systemd has read of it, or the command line of the running process

@@ -26,7 +26,7 @@ def _look(plan: HostPlan) -> ServiceState:
 
 @lasting_operation
 def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
-    """Runs NanoClaw as a system service that lives and dies with its mounts, and rotates its logs.
+    """Run NanoClaw as a system service that starts and stops with its mounts, and rotate its logs.
 
     Owns: the unit, its drop-in 50-nanoclaw-pods.conf, its retry unit, the unit's entry in
     /etc/logrotate.d, that logs/ and the two logs exist and belong to the host process, that the unit is enabled

@@ -42,7 +42,7 @@ def _look(plan: HostPlan) -> MountState:
 
 @lasting_operation
 def pods_directory(plan: HostPlan) -> Commands:
-    """Makes the pods' directory on a local file system.
+    """Make the pods' directory on a local file system.
 
     Owns: that it is there. Leaves alone: its owner, its mode, what is in it and which disk it is on.
     Changes: when it is missing. Errors: a network file system where the settings say local.
@@ -66,7 +66,7 @@ def pods_directory(plan: HostPlan) -> Commands:
 
 @lasting_operation
 def pods_mount(plan: HostPlan) -> Commands:
-    """Mounts the export at pods_path, now and at boot, over a guarded mount point.
+    """Mount the export at pods_path, now and at boot, over a guarded mount point.
 
     Owns: the mount unit in /etc/systemd/system, the live mount and those of its options that the role knows, the
     immutable flag of the directory beneath, and the flush of cached permissions after the export changed
@@ -113,7 +113,7 @@ def pods_mount(plan: HostPlan) -> Commands:
 
 @lasting_operation
 def pods_binds(plan: HostPlan) -> Commands:
-    """Shows the pods' session and group directories inside a local project root, by bind mounts.
+    """Show the pods' session and group directories inside a local project root, by bind mounts.
 
     Owns: the directories on the pods, made for the host process (under squash for whom the server makes them),
     the mount units of the binds, and the guarded, empty directories beneath them. Makes the project root's
@@ -196,7 +196,7 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], s
 def _explain(
     plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], tell: Callable[[str], object] = say
 ) -> None:
-    """Says what is going to happen to mounts: before the first command, so that a dry run says it too."""
+    """Print what is going to happen to mounts, before the first command, so that a dry run prints it too."""
     for desired, decision in decided:
         if decision.action != "keep":
             tell(f"{desired.path}: {', '.join(decision.reasons)}: {_ACTIONS[decision.action]}")

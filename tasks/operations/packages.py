@@ -19,7 +19,7 @@ _APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
 
 @lasting_operation
 def debian_packages(packages: list[str]) -> Commands:
-    """Installs what is missing of `packages`, without recommended ones.
+    """Install what is missing of `packages`, without recommended ones.
 
     Owns: that these packages are installed. Leaves alone: their versions, every other package.
     Changes: when dpkg says that one is not installed. Waits up to five minutes for another apt to finish.
@@ -36,11 +36,11 @@ def debian_packages(packages: list[str]) -> Commands:
 
 
 def apt_update() -> StringCommand:
-    """Fetches the lists of packages."""
+    """Fetch the lists of packages."""
     return argv("apt-get", "update", *_APT)
 
 
 def apt_install(*packages: str) -> StringCommand:
-    """Installs packages without recommended ones."""
+    """Install packages without recommended ones."""
     arguments = ("install", *_APT, "--no-install-recommends", *packages)
     return StringCommand("DEBIAN_FRONTEND=noninteractive", argv("apt-get", *arguments))

@@ -41,7 +41,7 @@ def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
 
 @lasting_operation
 def runtime(plan: HostPlan) -> Commands:
-    """Installs what is missing of Docker, git, Node and the NFS client, starts Docker, and makes the host user.
+    """Install what is missing of Docker, git, Node and the NFS client, start Docker, and make the host user.
 
     Owns: that they are there; for nanoclaw_node "nodesource" that source of packages; a host user that it makes
     (the plan's uid and gid, a home, no password) and its membership of the group docker.

@@ -24,7 +24,7 @@ HEAL_SECONDS = 150
 
 @pods_operation
 def agent_writes(plan: HostPlan) -> Commands:
-    """Makes a scratch session as the host, works in it as the agent, and asks what exists whether the agent may.
+    """Make a scratch session as the host, work in it as the agent, and check that the agent may write what exists.
 
     First the service itself has to answer on its socket, in its present start, from a build of what is checked out.
 
