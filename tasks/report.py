@@ -34,7 +34,7 @@ def show_diff(path: str, old: str | None, new: str | None) -> None:
         return
     before = (old or "").splitlines(keepends=True)
     after = (new or "").splitlines(keepends=True)
-    for line in difflib.unified_diff(before, after, f"{path} (now)", f"{path} (wanted)"):
+    for line in difflib.unified_diff(before, after, f"{path} (current)", f"{path} (desired)"):
         host.log(printable(line.rstrip("\n"), "\t"))
 
 

@@ -24,7 +24,7 @@ def at(monkeypatch: pytest.MonkeyPatch, *, diff: bool = True, executing: bool = 
 def test_a_diff_shows_what_goes_and_what_comes(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch)
     report.show_diff("/etc/x", "same\nold\n", "same\nnew\n")
-    assert lines == ["--- /etc/x (now)", "+++ /etc/x (wanted)", "@@ -1,2 +1,2 @@", " same", "-old", "+new"]
+    assert lines == ["--- /etc/x (current)", "+++ /etc/x (desired)", "@@ -1,2 +1,2 @@", " same", "-old", "+new"]
 
 
 @pytest.mark.parametrize(
