@@ -1,4 +1,4 @@
-"""What a host answers that was just installed."""
+"""The replies of a freshly installed host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GIB = 1 << 30
 KEY = "00" * 32
 PNPM = "10.33.0"
 THERE_ANYWAY = ("apt-get", "chattr", "logrotate")
-"""What a machine has that was just installed, of PROGRAMS."""
+"""The PROGRAMS of a freshly installed machine."""
 NO_ACCOUNT = AccountState(None, None, False, None, None, None, False, False)
 
 
@@ -54,13 +54,13 @@ def machine(name: str, account: AccountState | None = None) -> MachineState:
 
 
 def bare_host(plan: HostPlan) -> Documents:
-    wanted_mounts = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
+    desired_mounts = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])
     return {
         "machine.preflight": machine(plan.name, NO_ACCOUNT),
         "nfs.mounts": MountState(
-            points={mount.path: Point([], "absent", Beneath("absent")) for mount in wanted_mounts}
+            points={mount.path: Point([], "absent", Beneath("absent")) for mount in desired_mounts}
             | {plan.settings.pods_path: Point([], "absent", Beneath("absent"))},
-            units={mount.path: Unit(None, "inactive", False, False) for mount in wanted_mounts},
+            units={mount.path: Unit(None, "inactive", False, False) for mount in desired_mounts},
             fstab=[],
             stamp=None,
             tried=None,

@@ -17,8 +17,8 @@ from typing import Any
 from tasks.bundle import entry_file, entry_of
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tests.fake.answers import fact_pattern
 from tests.fake.machines import documents
+from tests.fake.replies import fact_pattern
 from tests.fake.requests import requests
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,14 +31,14 @@ _INVENTORY = '''\
 import json
 from pathlib import Path
 
-from tests.fake.answers import Answers as _Answers
+from tests.fake.replies import FakeReplies as _FakeReplies
 
-_before, _after, _requests = json.loads(Path({answers!r}).read_text())
+_before, _after, _requests = json.loads(Path({replies!r}).read_text())
 
 
 def _data(name, data):
-    answers = _Answers(_before.get(name, {{}}), _after.get(name, {{}}), _requests.get(name, {{}}))
-    return (name, {{**data, "fake_responses": answers, "fake_delay": 0, "fake_delay_jitter": 0}})
+    replies = _FakeReplies(_before.get(name, {{}}), _after.get(name, {{}}), _requests.get(name, {{}}))
+    return (name, {{**data, "fake_responses": replies, "fake_delay": 0, "fake_delay_jitter": 0}})
 
 
 {servers} = [_data(name, data) for name, data in {server_data}.items()]
@@ -52,7 +52,7 @@ _CHANGED, _UNCHANGED = ("success", "hosts_with_change"), ("no_change", "error")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: what pyinfra said, and what each machine was sent."""
+    """One run: the output of pyinfra, and what each machine was sent."""
 
     exit: int
     log: str
@@ -71,11 +71,11 @@ class Outcome:
     @property
     def _operations(self) -> list[tuple[str, dict[str, list[str]]]]:
         results = self.document.get("results")
-        found = results["operations"] if results else self.document.get("plan", [])
-        return [(op["name"], defaultdict(list, op)) for op in found]
+        entries = results["operations"] if results else self.document.get("plan", [])
+        return [(op["name"], defaultdict(list, op)) for op in entries]
 
     def facts(self, machine: str) -> list[str]:
-        """The programs that only looked, in order: those of one look each by itself."""
+        """Return the programs that only read, in order, each program of a look by itself."""
         return [entry for command in self.sent[machine] for entry in _looks(command)]
 
     def trips(self, machine: str) -> int:
@@ -83,18 +83,18 @@ class Outcome:
         return len(self.sent[machine])
 
     def commands(self, machine: str) -> list[str]:
-        """What was sent beside facts, each in short: a program's name, or the command itself."""
+        """Return what was sent beside facts: the name of a program, or the command itself."""
         others = [command for command in self.sent[machine] if not _FACT.search(command)]
         return [entry_of(command) or command for command in others]
 
 
 def _looks(command: str) -> list[str]:
-    """The programs that a command has look."""
-    found = _FACT.search(command)
-    if found and found[1] == "machine.look":
+    """Return the programs that a command runs only to read."""
+    match = _FACT.search(command)
+    if match and match[1] == "machine.look":
         questions = json.loads(command.rpartition("\n")[2])["request"]["questions"]
         return [question["entry"] for question in questions]
-    return [found[1]] if found else []
+    return [match[1]] if match else []
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Start:
     """How pyinfra is started. `{role}` and `{fleet}` stand for the directories of the two."""
 
     directory: str
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
 
 
 FROM_THE_ROLE = Start("{role}", ("{fleet}/inventory.py", "deploy.py", "--config", "tests/fake/config.py"))
@@ -126,7 +126,7 @@ def planned(data: Mapping[str, dict[str, Any]]) -> FleetPlan:
     return plan_fleet([Machine(name, (group_of(name),), it) for name, it in data.items()])
 
 
-def answers(data: Mapping[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:
+def replies(data: Mapping[str, dict[str, Any]], state: str) -> dict[str, dict[str, Any]]:
     """What machines in one `state` of tests.fake.machines answer, by machine and fact."""
     return documents(planned(data), state)
 
@@ -142,27 +142,27 @@ def deploy(
 ) -> Outcome:
     """Runs deploy.py over machines that are all in one `state` of tests.fake.machines.
 
-    + instead: by machine and fact, what it answers in place of that
-    + then: the same, of an operation that has sent a command
-    + start: the directory in which pyinfra runs, and the words of its command line
+    + instead: by machine and fact, replies in place of those
+    + then: the same, once an operation has sent a command
+    + start: the directory in which pyinfra runs, and its arguments
     """
     try:
-        said = [answers(data, state), answers(data, "finished")]
-        asked: Mapping[str, Any] = requests(planned(data))
+        documents_of = [replies(data, state), replies(data, "finished")]
+        stated: Mapping[str, Any] = requests(planned(data))
     except FleetError:
-        said, asked = [{}, {}], {}  # The run is to say so itself.
+        documents_of, stated = [{}, {}], {}  # The run is to say so itself.
     for facts in [*(instead or {}).values(), *(then or {}).values()]:
         assert all(entry_file(program).exists() for program in facts), "a program that is not there"
     for name, facts in (instead or {}).items():
-        for answer in said:
+        for answer in documents_of:
             answer[name].update(facts)
     for name, facts in (then or {}).items():
-        said[1][name].update(facts)
-    (folder / "answers.json").write_text(json.dumps([*said, asked]), encoding="utf-8")
+        documents_of[1][name].update(facts)
+    (folder / "replies.json").write_text(json.dumps([*documents_of, stated]), encoding="utf-8")
     inventory = folder / "inventory.py"
     parts = {kind: {name: it for name, it in data.items() if group_of(name) == kind} for kind in (SERVERS, HOSTS)}
     text = _INVENTORY.format(
-        answers=str(folder / "answers.json"),
+        replies=str(folder / "replies.json"),
         servers=SERVERS,
         hosts=HOSTS,
         server_data=pformat(parts[SERVERS]),
@@ -171,10 +171,10 @@ def deploy(
     inventory.write_text(text, encoding="utf-8")
     sent = folder / "sent.json"
     sent.unlink(missing_ok=True)
-    words = [word.format(fleet=folder, role=PROJECT) for word in start.words]
+    argv = [word.format(fleet=folder, role=PROJECT) for word in start.argv]
     begin = time.monotonic()
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "pyinfra"), *words, "--json", *arguments],
+        [str(Path(sys.executable).parent / "pyinfra"), *argv, "--json", *arguments],
         cwd=start.directory.format(fleet=folder, role=PROJECT),
         env={**os.environ, "NANOCLAW_PODS_SENT": str(sent), "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.DEVNULL,

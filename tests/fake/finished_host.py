@@ -1,4 +1,4 @@
-"""What a host answers after a run of the role."""
+"""The replies of a host after a run of the role."""
 
 from __future__ import annotations
 

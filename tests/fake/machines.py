@@ -24,13 +24,13 @@ from tests.fake.finished_host import finished_host
 
 
 def documents(fleet: FleetPlan, state: str) -> dict[str, dict[str, Any]]:
-    """What every machine of a fleet answers, all being `bare`, all `underway`, or all `finished`."""
+    """Return the replies of every machine of a fleet: all `bare`, all `underway`, or all `finished`."""
     servers = {"bare": bare_server, "underway": bare_server, "finished": finished_server}[state]
     hosts = {"bare": bare_host, "underway": underway_host, "finished": finished_host}[state]
-    answers: dict[str, Documents] = {name: servers(plan) for name, plan in fleet.servers.items()}
-    answers |= {name: hosts(plan) for name, plan in fleet.hosts.items()}
+    replies: dict[str, Documents] = {name: servers(plan) for name, plan in fleet.servers.items()}
+    replies |= {name: hosts(plan) for name, plan in fleet.hosts.items()}
     return {
-        name: json.loads(json.dumps({key: asdict(it) for key, it in facts.items()})) for name, facts in answers.items()
+        name: json.loads(json.dumps({key: asdict(it) for key, it in facts.items()})) for name, facts in replies.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Writes down, at the end of a run on the @fake connector, what each machine was sent, requests included."""
+"""Record what each machine was sent, requests included, at the end of a run on the @fake connector."""
 
 import atexit
 import json
@@ -15,16 +15,16 @@ from tasks.bundle import entry_of
 from tasks.facts import Question
 from tasks.operations import env_files
 from tasks.replies import Replies
-from tests.fake.answers import asked_alone, with_request
 from tests.fake.bare_host import KEY
+from tests.fake.replies import single_command, with_request
 
-env_files.KEY = KEY  # with which the machines' answers were made
+env_files.KEY = KEY  # the key of the digests in the replies
 
 _run = FakeConnector.run_shell_command
 
 
 def _run_with_request(self: FakeConnector, command: Any, *args: Any, **arguments: Any) -> Any:
-    """The connector looks at commands alone, and the request of a program is in its standard input."""
+    """Append the request to the command: the connector matches commands alone, not their standard input."""
     sent = with_request(str(command.get_masked_value()), arguments.get("_stdin"))
     if entry_of(sent) == "machine.look":
         self.executed_commands.append(sent)
@@ -33,13 +33,13 @@ def _run_with_request(self: FakeConnector, command: Any, *args: Any, **arguments
 
 
 def _replies(connector: FakeConnector, look: str) -> list[str | None]:
-    """What the machine answers to each question of a look, as it does to one that is asked alone."""
-    answers = connector.data["fake_responses"]
-    acted, printed = answers.acted, []
+    """Return the reply to each request of a look: the same as for a single request."""
+    replies = connector.data["fake_responses"]
+    acted, printed = replies.acted, []
     for each in json.loads(look.rpartition("\n")[2])["request"]["questions"]:
-        good, output = connector._lookup_response(asked_alone(each["entry"], each["request"]))
+        good, output = connector._lookup_response(single_command(each["entry"], each["request"]))
         printed.append(output.stdout if good else None)
-    answers.acted = acted  # a question without an answer is no command
+    replies.acted = acted  # a request without a reply is no command
     return printed
 
 
@@ -47,9 +47,9 @@ _get = Replies.get
 
 
 def _get_for_each_operation(self: Replies, name: str, question: Question) -> Any:
-    """Each operation finds its own part undone (tests/fake/answers.py): the machine is another one for it."""
-    answers = state.inventory.get_host(name).connector.data["fake_responses"]
-    if answers.acted and answers.operation != host.executing_op_hash:
+    """Forget replies for each operation, as each one finds its own part undone (tests/fake/replies.py)."""
+    replies = state.inventory.get_host(name).connector.data["fake_responses"]
+    if replies.acted and replies.operation != host.executing_op_hash:
         self.forget(state.inventory.get_host(name))
     return _get(self, name, question)
 

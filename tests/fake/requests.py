@@ -1,7 +1,7 @@
-"""What each fact has to ask of a machine of the @fake connector: it answers that, and nothing else.
+"""The requests that a machine of the @fake connector replies to, and no others.
 
-Stated from the plan by hand, and not by the functions of the role that ask, each request in full: one that has another
-argument, more or fewer of them gets no answer, nor does a program that is not named here.
+They are stated in full and from the plan, not by the functions of the role. A request with other, more or fewer
+arguments gets no reply, nor does a program that is not named here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.ownership.guard import program_file
 from tasks.model.ownership.trees import Tree, host_trees, server_trees
 from tasks.model.systemd_names import unit_name
-from tests.fake.answers import Requests
+from tests.fake.replies import Requests
 
 
 def requests(fleet: FleetPlan) -> dict[str, Requests]:
-    """What every machine of a fleet is asked."""
+    """Return the requests for every machine of a fleet."""
     hosts = {name: of_host(plan) for name, plan in fleet.hosts.items()}
     return {**{name: of_server(plan, fleet.hosts.values()) for name, plan in fleet.servers.items()}, **hosts}
 
 
 FREE_IDS = [1000, *range(850, 800, -1)]
-"""Uids that are looked for on machines of hosts that state none, in the order in which they are chosen."""
+"""Candidate uids on hosts that state none, in the order of choice."""
 
 
 def of_server(plan: ServerPlan, hosts: Iterable[HostPlan]) -> Requests:
@@ -55,35 +55,37 @@ def _states_no_uid(plan: HostPlan) -> bool:
 
 
 def _root_on_pods(plan: HostPlan) -> str:
-    """Where in the pods the project root lies; empty where it lies elsewhere."""
+    """Return the path of the project root inside the pods, or an empty text."""
     inside = f"{plan.root}/".startswith(f"{plan.settings.pods_path}/")
     return plan.root[len(plan.settings.pods_path) :] if inside else ""
 
 
 def _trees(trees: Iterable[Tree]) -> dict[str, Any]:
-    """A look at trees; which they are, the model says."""
-    asked = []
+    """Return the request that reads trees; the model names them."""
+    tree_requests = []
     for tree in trees:
         others = {ids for ids in tree.replaceable if ids != tree.owner}
         place = {"path": tree.path, "within": tree.within or tree.path, "mount": tree.mount, "anchor": tree.anchor}
         uids = sorted({ids.uid for ids in others} - {tree.owner.uid})
         gids = sorted({ids.gid for ids in others} | {tree.owner.gid})
         sockets = {"sockets": True} if tree.sockets else {}
-        asked.append({**place, "uid": tree.owner.uid, "gid": tree.owner.gid, "uids": uids, "gids": gids, **sockets})
-    return {"apply": False, "trees": asked}
+        tree_requests.append(
+            {**place, "uid": tree.owner.uid, "gid": tree.owner.gid, "uids": uids, "gids": gids, **sockets}
+        )
+    return {"apply": False, "trees": tree_requests}
 
 
 TAKEN = 850
-"""The uid and gid that a host takes where those of the default belong to somebody, and its data states none."""
+"""The uid and gid of a host that states none and finds the default ones taken."""
 
 
 def of_host(plan: HostPlan) -> Requests:
-    """What a host is asked: with its own ids, or with those that it takes instead."""
+    """Return the requests for a host: with its own ids, and with those that it takes instead."""
     plans = [plan]
     if plan.settings.nanoclaw_uid is None and plan.host_ids.uid != 0:
         plans.append(replace(plan, host_ids=Ids(TAKEN, TAKEN), squash=_taken(plan)))
-    asked = [_of(one) for one in plans]
-    return {name: [request for one in asked for request in one[name]] for name in asked[0]}
+    requests_of = [_of(one) for one in plans]
+    return {name: [request for one in requests_of for request in one[name]] for name in requests_of[0]}
 
 
 def _taken(plan: HostPlan) -> Squash | None:

@@ -1,4 +1,4 @@
-"""The role run from a fleet's own directory, and command lines that do not mean what pyinfra does with them."""
+"""The role run from a fleet's own directory, and mistakes on the command line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_fleet_is_provisioned_from_its_own_directory(folder: Path, way: str) -> None:
+def test_fleet_is_provisioned_from_its_own_directory(folder: Path, way: str) -> None:
     first = deploy(folder, DATA, "underway", "-y", start=WAYS[way])
     assert first.exit == 0, first.log
     assert first.changed(OSLO) == deploy(folder, DATA, "underway", "-y").changed(OSLO) != []
@@ -46,13 +46,13 @@ def test_a_fleet_is_provisioned_from_its_own_directory(folder: Path, way: str) -
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_host_data_is_checked_before_contact_from_a_fleets_directory(folder: Path, way: str) -> None:
+def test_host_data_is_checked_before_contact_from_a_fleet_directory(folder: Path, way: str) -> None:
     done = deploy(folder, fleet(oslo={"nanoclaw_uid": "many"}), "finished", "-y", start=WAYS[way])
     assert done.exit != 0 and f"{OSLO}: nanoclaw_uid: " in done.log
     assert CONNECTING not in done.log and not any(done.sent.values())
 
 
-def test_host_data_is_checked_before_the_first_command_where_pyinfra_reads_no_config_of_the_role(
+def test_host_data_is_checked_before_the_first_command_without_our_config(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "config.py").write_text(ONLY_A_RECORD, encoding="utf-8")
@@ -70,16 +70,14 @@ def test_group_data_of_the_fleet_is_used(folder: Path, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", [*WAYS, "in the role's directory"])
-def test_the_list_of_hosts_that_are_left_lies_beside_the_inventory(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
+def test_list_of_hosts_left_lies_beside_the_inventory(folder: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.delenv("NANOCLAW_PODS_LEFT", raising=False)
     run(folder, "-y", data=MIGRATING, failing=(V1,), start=WAYS.get(way, FROM_THE_ROLE))
     assert (folder / "migration-left.txt").read_text(encoding="utf-8") == f"{V1}\n"
     assert not (PROJECT / "migration-left.txt").exists()
 
 
-def test_a_dry_run_without_the_roles_config_writes_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dry_run_without_our_config_writes_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NANOCLAW_PODS_LEFT", raising=False)
     (tmp_path / "config.py").write_text(ONLY_A_RECORD, encoding="utf-8")
     done = run(tmp_path, "--dry", data=MIGRATING, start=FROM_THE_FLEET)
@@ -87,7 +85,7 @@ def test_a_dry_run_without_the_roles_config_writes_no_list(tmp_path: Path, monke
     assert not (tmp_path / "migration-left.txt").exists()
 
 
-def test_group_data_of_the_role_lies_beneath_that_of_the_fleet(tmp_path: Path) -> None:
+def test_group_data_of_the_fleet_overrides_that_of_the_role(tmp_path: Path) -> None:
     role, home = tmp_path / "role", tmp_path / "fleet"
     for name in ("deploy.py", "config.py"):
         (role / name).parent.mkdir(exist_ok=True)
@@ -100,7 +98,7 @@ def test_group_data_of_the_role_lies_beneath_that_of_the_fleet(tmp_path: Path) -
     (home / "inventory.py").write_text("nanoclaw_hosts = [('@fake/a', {'ssh_hostname': '10.0.0.1'})]\n")
     for config in (f"import runpy; runpy.run_path({str(role / 'config.py')!r})\n", ""):
         (home / "config.py").write_text(config)
-        done = plainly(home, "inventory.py", str(role / "deploy.py"), "-y")
+        done = run_pyinfra(home, "inventory.py", str(role / "deploy.py"), "-y")
         assert "nanoclaw_uid: 'role'" in done.stderr and "nanoclaw_gid: 'fleet'" in done.stderr, done.stderr
 
 
@@ -118,7 +116,7 @@ MISSES: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize("case", MISSES)
 @pytest.mark.parametrize("mode", ["-y", "--dry"])
-def test_a_limit_that_misses_is_an_error(tmp_path: Path, case: str, mode: str) -> None:
+def test_limit_without_a_match_is_an_error(tmp_path: Path, case: str, mode: str) -> None:
     arguments, reason = MISSES[case]
     done = deploy(tmp_path, DATA, "finished", mode, *arguments)
     assert done.exit != 0 and reason in done.log, done.log
@@ -126,15 +124,15 @@ def test_a_limit_that_misses_is_an_error(tmp_path: Path, case: str, mode: str) -
 
 
 @pytest.mark.parametrize("arguments", [["--limit", OSLO], ["--limit", "nanoclaw_hosts"], ["--exclude", "*bergen"]])
-def test_a_limit_that_matches_is_none(tmp_path: Path, arguments: list[str]) -> None:
+def test_limit_with_a_match_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
     done = deploy(tmp_path, DATA, "finished", "-y", *arguments)
     assert done.exit == 0 and OSLO in str(done.document), done.log
 
 
-def plainly(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """pyinfra as an operator starts it: nothing of the role or its tests is on Python's path."""
+def run_pyinfra(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run pyinfra as an operator does: without the role and its tests on Python's path."""
     return subprocess.run(
-        [str(Path(sys.executable).parent / "pyinfra"), *words],
+        [str(Path(sys.executable).parent / "pyinfra"), *args],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         stdin=subprocess.DEVNULL,
@@ -145,8 +143,8 @@ def plainly(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_example_inventory_says_what_to_do_and_contacts_nothing() -> None:
-    done = plainly(PROJECT, "inventory.py", "deploy.py", "-y")
+def test_example_inventory_is_refused_with_advice_before_contact() -> None:
+    done = run_pyinfra(PROJECT, "inventory.py", "deploy.py", "-y")
     assert done.returncode != 0 and CONNECTING not in done.stderr
     for name, address in (("nfs1", "192.0.2.10"), ("oslo", "192.0.2.11"), ("legacy", "192.0.2.13")):
         assert f"{name}: ssh_hostname: {address} is an address for examples: write your own machines" in done.stderr
@@ -156,17 +154,17 @@ THE_ROLES_CONFIG = f"import runpy; runpy.run_path({str(PROJECT / 'config.py')!r}
 
 
 @pytest.mark.parametrize("config", [THE_ROLES_CONFIG, ""])
-def test_the_role_finds_its_own_modules_from_elsewhere(tmp_path: Path, config: str) -> None:
+def test_role_finds_its_modules_from_any_directory(tmp_path: Path, config: str) -> None:
     (tmp_path / "inventory.py").write_text("nanoclaw_hosts = [('@fake/a', {'ssh_hostname': '192.0.2.1'})]\n")
     (tmp_path / "config.py").write_text(config)
-    done = plainly(tmp_path, "inventory.py", str(PROJECT / "deploy.py"), "-y")
+    done = run_pyinfra(tmp_path, "inventory.py", str(PROJECT / "deploy.py"), "-y")
     assert done.returncode != 0 and "@fake/a: ssh_hostname: 192.0.2.1 is an address for examples" in done.stderr
     assert (CONNECTING in done.stderr) == (config == "")
 
 
 @pytest.mark.parametrize("inventory", ["", "nfs_servers = []\nnanoclaw_hosts = []\n", "_hosts = ['a']\n"])
-def test_an_inventory_without_machines_is_an_error(tmp_path: Path, inventory: str) -> None:
+def test_inventory_without_machines_is_an_error(tmp_path: Path, inventory: str) -> None:
     (tmp_path / "inventory.py").write_text(inventory, encoding="utf-8")
     (tmp_path / "config.py").write_text(THE_ROLES_CONFIG, encoding="utf-8")
-    done = plainly(tmp_path, "inventory.py", str(PROJECT / "deploy.py"), "-y")
+    done = run_pyinfra(tmp_path, "inventory.py", str(PROJECT / "deploy.py"), "-y")
     assert done.returncode != 0 and "the inventory inventory.py has no machine" in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""The whole deploy without a machine: a finished fleet costs little and nothing changes; what a bare one gets."""
+"""The whole deploy without a machine: its cost, its order, its changes and its refusals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fake.bare_host import KEY, NO_ACCOUNT
-from tests.fake.deploy import Outcome, answers, costs, deploy, fleet
+from tests.fake.deploy import Outcome, costs, deploy, fleet, replies
 from tests.fake.kinds import KINDS, SECRET
 
 OPERATIONS, TRIPS, DRY_TRIPS = 12, 3, 2
@@ -31,7 +31,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return deploy(tmp_path_factory.mktemp("first"), DATA, "underway", "-y")
 
 
-def test_a_finished_fleet_is_verified_and_nothing_is_sent_but_looks(second: Outcome) -> None:
+def test_finished_fleet_is_verified_and_only_read(second: Outcome) -> None:
     assert second.exit == 0, second.log
     for machine in MACHINES:
         assert second.changed(machine) == []
@@ -41,21 +41,21 @@ def test_a_finished_fleet_is_verified_and_nothing_is_sent_but_looks(second: Outc
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_finished_machine_costs_little(second: Outcome, machine: str) -> None:
+def test_finished_machine_costs_few_operations_and_trips(second: Outcome, machine: str) -> None:
     operations = second.operations(machine)
     assert len(operations) <= OPERATIONS, operations
     assert second.trips(machine) <= TRIPS, second.facts(machine)
-    assert len(set(second.facts(machine))) == len(second.facts(machine)), "asked twice"
+    assert len(set(second.facts(machine))) == len(second.facts(machine)), "read twice"
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_operations_have_names_of_their_own(second: Outcome, machine: str) -> None:
+def test_operations_have_their_own_names(second: Outcome, machine: str) -> None:
     names = second.operations(machine)
     assert len(set(names)) == len(names)
     assert not [name for name in names if "(" in name], "an operation without name= shows its arguments"
 
 
-def test_a_dry_run_over_a_finished_fleet_predicts_nothing(tmp_path: Path) -> None:
+def test_dry_run_over_a_finished_fleet_predicts_nothing(tmp_path: Path) -> None:
     dry = deploy(tmp_path, DATA, "finished", "--dry", "--diff")
     assert dry.exit == 0, dry.log
     assert [dry.changed(machine) for machine in MACHINES] == [[]] * len(MACHINES)
@@ -64,9 +64,9 @@ def test_a_dry_run_over_a_finished_fleet_predicts_nothing(tmp_path: Path) -> Non
     assert {machine: dry.trips(machine) for machine in MACHINES if dry.trips(machine) > DRY_TRIPS} == {}
 
 
-def test_a_machine_is_asked_anew_once_something_has_changed_on_it(tmp_path: Path, second: Outcome) -> None:
-    """A mount that has to be made anew: what lies below it was another directory when the machine was first asked."""
-    finished = answers(DATA, "finished")["@fake/squash"]["nfs.mounts"]
+def test_machine_is_read_again_after_a_change_on_it(tmp_path: Path, second: Outcome) -> None:
+    """After a new mount the paths below it are other directories than in the first replies."""
+    finished = replies(DATA, "finished")["@fake/squash"]["nfs.mounts"]
     gone = {**finished, "points": {**finished["points"], "/pods": {**finished["points"]["/pods"], "mounts": []}}}
     run = deploy(
         tmp_path,
@@ -77,15 +77,15 @@ def test_a_machine_is_asked_anew_once_something_has_changed_on_it(tmp_path: Path
         then={"@fake/squash": {"nfs.mounts": finished}},
     )
     assert "Pods mount | Mount the pods" in run.changed("@fake/squash"), run.log
-    asked = run.facts("@fake/squash")
+    entries = run.facts("@fake/squash")
     for program in ("source.checkout", "guard.state", "source.agent_image", "service.env_state", "service.state"):
-        assert asked.count(program) == 2, program
-    assert asked.count("machine.runtime") == 1, "nothing had changed before it"
+        assert entries.count(program) == 2, program
+    assert entries.count("machine.runtime") == 1, "nothing had changed before it"
     assert run.facts("@fake/native") == second.facts("@fake/native"), "another host"
 
 
-def test_hosts_are_asked_anew_once_something_has_changed_on_a_server(tmp_path: Path, second: Outcome) -> None:
-    finished = answers(DATA, "finished")["@fake/server"]["nfs.exports"]
+def test_hosts_are_read_again_after_a_change_on_their_server(tmp_path: Path, second: Outcome) -> None:
+    finished = replies(DATA, "finished")["@fake/server"]["nfs.exports"]
     instead = {"@fake/server": {"nfs.exports": {**finished, "dropin": None}}}
     run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then={"@fake/server": {"nfs.exports": finished}})
     assert run.changed("@fake/server") == ["NFS server | Export the pods"], run.log
@@ -93,7 +93,7 @@ def test_hosts_are_asked_anew_once_something_has_changed_on_a_server(tmp_path: P
         assert run.facts(name).count("nfs.mounts") == 2 > second.facts(name).count("nfs.mounts")
 
 
-def test_a_dry_run_over_bare_machines_predicts_everything_and_sends_nothing(tmp_path: Path, first: Outcome) -> None:
+def test_dry_run_over_bare_machines_predicts_all_and_sends_nothing(tmp_path: Path, first: Outcome) -> None:
     dry = deploy(tmp_path, DATA, "bare", "--dry", "--diff")
     assert dry.exit == 0, dry.log
     assert [dry.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
@@ -103,14 +103,14 @@ def test_a_dry_run_over_bare_machines_predicts_everything_and_sends_nothing(tmp_
     assert SECRET not in dry.log + json.dumps(dict(dry.document))
 
 
-def test_a_first_run_ends_with_every_host_verified(first: Outcome) -> None:
+def test_first_run_verifies_every_host(first: Outcome) -> None:
     assert first.exit == 0, first.log
     assert first.log.count("verified |") == len(KINDS)
     for machine in MACHINES:
         assert first.commands(machine)
 
 
-def test_a_first_run_does_things_in_an_order_that_is_safe(first: Outcome) -> None:
+def test_first_run_has_a_safe_order(first: Outcome) -> None:
     for name in KINDS:
         sent = first.commands(f"@fake/{name}")
         assert sent.index("source.fetch") < sent.index("source.build") < sent.index("source.build_image")
@@ -123,14 +123,14 @@ def test_a_first_run_does_things_in_an_order_that_is_safe(first: Outcome) -> Non
         assert all(sent.index(command) < sent.index("service.start") for command in guarded)
 
 
-def test_the_servers_operations_come_first(first: Outcome) -> None:
+def test_server_operations_come_first(first: Outcome) -> None:
     started = re.findall(r"Starting operation: (.*?) *$", first.log, re.MULTILINE)
     servers = set(first.operations("@fake/server"))
     assert set(started[: len(servers)]) == servers
 
 
-def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
-    """On a host that has its mounts: between the two nobody would give away what the host process makes as root."""
+def test_guard_runs_before_its_server_changes(tmp_path: Path) -> None:
+    """Otherwise nobody would chown what the root host process creates between the two."""
     nothing: dict[str, Any] = {
         "program": None,
         "older": [],
@@ -140,7 +140,7 @@ def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
         "needs_reload": False,
     }
     instead: dict[str, Any] = {"@fake/chown": {"guard.state": {**nothing, "running": [], "others": []}}}
-    then = {"@fake/chown": {"guard.state": answers(DATA, "finished")["@fake/chown"]["guard.state"]}}
+    then = {"@fake/chown": {"guard.state": replies(DATA, "finished")["@fake/chown"]["guard.state"]}}
     run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then=then)
     started = re.findall(r"Starting operation: (.*?) *$", run.log, re.MULTILINE)
     servers = run.operations("@fake/server")
@@ -148,8 +148,8 @@ def test_a_guard_is_at_work_before_its_server_changes(tmp_path: Path) -> None:
     assert set(started[1 : 1 + len(servers)]) == set(servers)
 
 
-def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp_path: Path) -> None:
-    """The most talkative run there is: every command, its input and its output."""
+def test_no_secret_is_in_argv_or_output(first: Outcome, second: Outcome, tmp_path: Path) -> None:
+    """Also in the most verbose run: every command, its input and its output."""
     loud = deploy(tmp_path, DATA, "underway", "-y", "-vvv", "--diff", "--debug")
     assert KEY not in loud.log + json.dumps(dict(loud.sent)), "beside digests it is as good as the values"
     for outcome in (first, second, loud):
@@ -159,7 +159,7 @@ def test_no_secret_is_sent_in_argv_or_shown(first: Outcome, second: Outcome, tmp
     assert "service.set_env" in loud.commands("@fake/squash")
 
 
-def test_wrong_settings_stop_the_run_before_anything_is_sent_to_any_machine(tmp_path: Path) -> None:
+def test_wrong_settings_end_the_run_before_any_contact(tmp_path: Path) -> None:
     data = fleet(
         **{**KINDS, "squash": {"pods_acces": "squash", "nanoclaw_log_keep": 0}, "local": {"pods_path": "pods"}}
     )
@@ -173,20 +173,20 @@ def test_wrong_settings_stop_the_run_before_anything_is_sent_to_any_machine(tmp_
         assert not any(wrong.sent.values())
 
 
-def test_wrong_settings_of_a_machine_outside_the_limit_stop_the_run_too(tmp_path: Path) -> None:
+def test_wrong_settings_outside_the_limit_end_the_run(tmp_path: Path) -> None:
     data = fleet(**{**KINDS, "chown": {"pods_access": "chown"}})
     wrong = deploy(tmp_path, data, "finished", "-y", "--limit", "@fake/squash")
     assert wrong.exit != 0 and not any(wrong.sent.values())
     assert "@fake/chown: pods_access: chown needs a host process that is root" in wrong.log
 
 
-def test_a_limit_is_kept_to(tmp_path: Path) -> None:
+def test_limit_keeps_other_machines_untouched(tmp_path: Path) -> None:
     limited = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/squash")
     assert limited.exit == 0, limited.log
     assert [machine for machine in MACHINES if limited.sent[machine]] == ["@fake/squash"]
 
 
-def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_path: Path) -> None:
+def test_refused_machine_ends_the_run_before_any_change(tmp_path: Path) -> None:
     fedora = {"uid": 1000, "python": [3, 8], "distribution": "fedora", "version": "42"}
     rest = {
         "hostname": "own",
@@ -205,8 +205,8 @@ def test_a_machine_that_is_refused_stops_the_run_before_anything_changes(tmp_pat
     assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
 
 
-def test_a_person_is_given_no_sessions(tmp_path: Path) -> None:
-    machine = {**answers(DATA, "finished")["@fake/chown"]["machine.preflight"], "person": "ada"}
+def test_sessions_are_not_chowned_to_a_person(tmp_path: Path) -> None:
+    machine = {**replies(DATA, "finished")["@fake/chown"]["machine.preflight"], "person": "ada"}
     refused = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"machine.preflight": machine}})
     assert refused.exit != 0 and "@fake/chown: nanoclaw_agent_account: the agent's uid 1000 is ada's" in refused.log
     named = {**DATA, "@fake/chown": {**DATA["@fake/chown"], "nanoclaw_agent_account": "ada"}}
@@ -214,37 +214,37 @@ def test_a_person_is_given_no_sessions(tmp_path: Path) -> None:
 
 
 def stock_image(machine: dict[str, Any], uid: int | None) -> dict[str, Any]:
-    """What a stock image of a cloud answers, with the host user if that is there."""
+    """Return the reply of a cloud's stock image, with the host user if it has a uid."""
     ids = [{"id": 1000, "user": "debian", "group": "debian", "person": "debian"}, *machine["ids"][1:]]
     account = {**machine["account"], "ids": uid and [uid, uid], "uid_user": uid and "nanoclaw", "gid_group": None}
     return {**machine, "ids": ids, "account": account}
 
 
 @pytest.mark.parametrize("option", ["-y", "--dry"])
-def test_a_stock_image_of_a_cloud_gets_a_user_that_nobody_has(tmp_path: Path, option: str) -> None:
-    """Who has uid 1000 there is a person; the server exports for the uid that is taken, and the same is said dry."""
+def test_cloud_image_gets_a_host_user_with_a_free_uid(tmp_path: Path, option: str) -> None:
+    """A person has uid 1000 there. The server exports for the chosen uid, and a dry run says the same."""
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine.preflight"], None)
-    runtime = {**answers(data, "finished")["@fake/squash"]["machine.runtime"], "account": asdict(NO_ACCOUNT)}
+    machine = stock_image(replies(data, "underway")["@fake/squash"]["machine.preflight"], None)
+    runtime = {**replies(data, "finished")["@fake/squash"]["machine.runtime"], "account": asdict(NO_ACCOUNT)}
     instead = {"@fake/squash": {"machine.preflight": machine, "machine.runtime": runtime}}
     done = deploy(tmp_path, data, "underway", option, instead=instead)
-    said = "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: uid 1000 is debian's on @fake/squash"
-    assert done.log.count(said) == 1, done.log
+    choice = "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: uid 1000 is debian's on @fake/squash"
+    assert done.log.count(choice) == 1, done.log
     if option == "-y":
         assert any("useradd" in line and "--uid 850" in line for line in done.commands("@fake/squash"))
     assert "uid 1000 belongs" not in done.log
 
 
-def test_a_user_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
+def test_host_user_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "finished")["@fake/squash"]["machine.preflight"], 850)
+    machine = stock_image(replies(data, "finished")["@fake/squash"]["machine.preflight"], 850)
     done = deploy(tmp_path, data, "finished", "--dry", instead={"@fake/squash": {"machine.preflight": machine}})
     assert "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: that is its account nanoclaw" in done.log, done.log
 
 
-def test_a_new_user_of_another_uid_needs_its_server_in_the_run(tmp_path: Path) -> None:
+def test_new_host_user_with_a_free_uid_needs_its_server_in_the_run(tmp_path: Path) -> None:
     data = fleet(squash=KINDS["squash"])
-    machine = stock_image(answers(data, "underway")["@fake/squash"]["machine.preflight"], None)
+    machine = stock_image(replies(data, "underway")["@fake/squash"]["machine.preflight"], None)
     instead = {"@fake/squash": {"machine.preflight": machine}}
     done = deploy(tmp_path, data, "underway", "-y", "--limit", "@fake/squash", instead=instead)
     assert done.exit != 0
@@ -252,8 +252,8 @@ def test_a_new_user_of_another_uid_needs_its_server_in_the_run(tmp_path: Path) -
     assert done.commands("@fake/squash") == []
 
 
-def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) -> None:
-    exports = answers(DATA, "finished")["@fake/server"]["nfs.exports"]
+def test_server_alone_does_not_end_the_squash_of_a_root_host(tmp_path: Path) -> None:
+    exports = replies(DATA, "finished")["@fake/server"]["nfs.exports"]
     (mine,) = (entry for entry in exports["table"] if entry[0].endswith("/chown"))
     mine[2:] = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "root_squash", "all_squash", "anonuid=1000"]
     instead = {"@fake/server": {"nfs.exports": exports}}
@@ -267,7 +267,7 @@ def test_a_server_alone_does_not_stop_squashing_for_a_root_host(tmp_path: Path) 
 
 
 def _server(**more: Any) -> dict[str, Any]:
-    return {"@fake/server": {"nfs.exports": {**answers(DATA, "finished")["@fake/server"]["nfs.exports"], **more}}}
+    return {"@fake/server": {"nfs.exports": {**replies(DATA, "finished")["@fake/server"]["nfs.exports"], **more}}}
 
 
 REFUSED_SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
@@ -305,20 +305,20 @@ REFUSED_SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any],
 
 
 @pytest.mark.parametrize("case", REFUSED_SERVERS)
-def test_what_a_server_is_refused_for_is_found_before_anything_changes_anywhere(tmp_path: Path, case: str) -> None:
-    server, host, seen, refusal = REFUSED_SERVERS[case]
+def test_refused_server_ends_the_run_before_any_change(tmp_path: Path, case: str) -> None:
+    server, host, observed, refusal = REFUSED_SERVERS[case]
     data = {
         **DATA,
         "@fake/server": {**DATA["@fake/server"], **server},
         "@fake/squash": {**DATA["@fake/squash"], **host},
     }
-    refused = deploy(tmp_path, data, "underway", "-y", instead=_server(**seen))
+    refused = deploy(tmp_path, data, "underway", "-y", instead=_server(**observed))
     assert refused.exit != 0 and refusal in refused.log
     assert [refused.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
 
 
-def test_the_plan_says_who_else_uses_the_server(tmp_path: Path) -> None:
-    table = [*answers(DATA, "finished")["@fake/server"]["nfs.exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
+def test_plan_lists_other_clients_of_the_server(tmp_path: Path) -> None:
+    table = [*replies(DATA, "finished")["@fake/server"]["nfs.exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
     run = deploy(tmp_path, DATA, "finished", "--dry", instead=_server(clients=["10.0.1.1", "10.0.7.7"], table=table))
     assert run.exit == 0, run.log
     assert "@fake/server: others use this NFS server: 10.0.7.7, 10.0.0.0/24:/home" in run.log
@@ -326,16 +326,16 @@ def test_the_plan_says_who_else_uses_the_server(tmp_path: Path) -> None:
     assert "others use" not in alone.log
 
 
-def test_a_change_that_has_no_effect_fails_its_machine_alone(tmp_path: Path) -> None:
-    """Something else undoes it: without a failure each run would change it again, and say that all is well."""
-    stopped = {**answers(DATA, "finished")["@fake/chown"]["guard.state"], "active": False, "running": []}
+def test_change_without_effect_fails_its_machine_alone(tmp_path: Path) -> None:
+    """Something else undoes it: without a failure each run would repeat the change and report success."""
+    stopped = {**replies(DATA, "finished")["@fake/chown"]["guard.state"], "active": False, "running": []}
     run = deploy(tmp_path, DATA, "finished", "-y", instead={"@fake/chown": {"guard.state": stopped}})
     assert run.exit != 0 and set(run.document["results"]["failed_hosts"]) == {"@fake/chown"}
     assert "The change has no effect: something else on the machine overrules it or undoes it." in run.log
     assert run.log.count("verified |") == len(KINDS) - 1
 
 
-def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:
+def test_machines_with_malformed_replies_fail_alone(tmp_path: Path) -> None:
     nonsense = {"@fake/native": "nfs.mounts", "@fake/own": "source.checkout", "@fake/chown": "service.state"}
     instead = {name: {fact: "what?"} for name, fact in nonsense.items()}
     broken = deploy(tmp_path, DATA, "finished", "-y", instead=instead)
@@ -345,7 +345,7 @@ def test_machines_that_answer_nonsense_fail_alone(tmp_path: Path) -> None:
     assert [broken.commands(machine) for machine in MACHINES] == [[]] * len(MACHINES)
 
 
-def test_what_runs_cost_is_counted(tmp_path: Path) -> None:
+def test_cost_of_runs_is_counted(tmp_path: Path) -> None:
     counted = costs(tmp_path, fleet(squash=KINDS["squash"]))
     host = {run: asdict(machines["@fake/squash"]) for run, machines in counted.items()}
     assert host["second"]["changes"] == host["dry"]["changes"] == 0

@@ -1,4 +1,4 @@
-"""Ownership, the guard and the verification in a whole run: what is sent, what is said, who fails."""
+"""Ownership, the guard and the verification in a whole run: commands, output and failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DIFFERENT = {
 RIGHT: dict[str, Any] = {"counts": {"right": 10}}
 
 
-def test_what_differs_is_given_and_named(tmp_path: Path) -> None:
+def test_different_entries_are_chowned_and_named(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", {"trees.main": trees(DIFFERENT, RIGHT)})
     assert done.exit == 0, done.log
     assert done.changed(CHOWN) == [CHOWN_TREES]
@@ -45,20 +45,20 @@ def test_what_differs_is_given_and_named(tmp_path: Path) -> None:
     assert "/t: left entries alone that belong to 33:33, which NanoClaw does not use: 1" in done.log
 
 
-def test_a_dry_run_says_the_same_and_gives_nothing(tmp_path: Path) -> None:
+def test_dry_run_reports_the_same_and_chowns_nothing(tmp_path: Path) -> None:
     dry = run(tmp_path, "--dry", {"trees.main": trees(DIFFERENT, RIGHT)})
     assert dry.changed(CHOWN) == [CHOWN_TREES]
     assert dry.commands(CHOWN) == []
     assert dry.log.count("/t: chown 3 of 10 entries to 1000:1000") == 1
 
 
-def test_the_server_gives_the_exports_of_hosts_that_do_not(tmp_path: Path) -> None:
+def test_server_chowns_the_exports_of_its_hosts(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", {"trees.main": trees(DIFFERENT, RIGHT)}, machine=SERVER)
     assert done.commands(SERVER) == ["trees.main"]
     assert done.changed(SQUASH) == done.changed(CHOWN) == []
 
 
-def test_trees_that_are_not_mounted_wait_in_a_dry_run_and_fail_in_a_real_one(tmp_path: Path) -> None:
+def test_unmounted_trees_fail_a_real_run_but_no_dry_run(tmp_path: Path) -> None:
     gone = trees({"state": "unmounted", "entries": 0}, {"state": "unmounted", "entries": 0})
     dry = run(tmp_path, "--dry", {"trees.main": gone})
     assert (dry.exit, dry.commands(CHOWN)) == (0, [])
@@ -68,7 +68,7 @@ def test_trees_that_are_not_mounted_wait_in_a_dry_run_and_fail_in_a_real_one(tmp
     assert done.commands(CHOWN) == []
 
 
-def test_broken_id_mapping_is_not_chased(tmp_path: Path) -> None:
+def test_broken_id_mapping_fails_without_a_chown(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", {"trees.main": trees({"state": "nobody", "counts": {"give": 10}}, RIGHT)})
     assert done.document["results"]["failed_hosts"] == [CHOWN]
     assert "idmapd.conf" in done.log
@@ -87,7 +87,7 @@ def guard(**change: Any) -> dict[str, Any]:
     return {**absent, "running": [], "others": [], **change}
 
 
-def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
+def test_guard_is_installed_in_order(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", {"guard.state": guard()}, then=_with_guard(CHOWN))
     assert done.changed(CHOWN) == [EARLY_GUARD]
     *files, reload, enable, restart = done.commands(CHOWN)
@@ -95,7 +95,7 @@ def test_a_guard_is_put_in_place_in_order(tmp_path: Path) -> None:
     assert (reload.split()[-1], enable.split()[-2], restart.split()[-2]) == ("daemon-reload", "reenable", "restart")
 
 
-def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
+def test_dead_guard_is_restarted_and_nothing_else_changes(tmp_path: Path) -> None:
     right = deploy(tmp_path, DATA, "finished", "-y")
     assert right.commands(CHOWN) == []
     died = {**_with_guard(CHOWN)["guard.state"], "active": False, "running": []}
@@ -105,11 +105,11 @@ def test_a_guard_that_died_is_started_and_nothing_else(tmp_path: Path) -> None:
 
 
 def _with_guard(name: str) -> dict[str, Any]:
-    """What a host says of its guard once that is as it should be."""
+    """Return the reply of a host with the desired guard."""
     return {"guard.state": asdict(finished_host(planned(DATA).hosts[name])["guard.state"])}
 
 
-def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
+def test_unneeded_guard_is_removed(tmp_path: Path) -> None:
     left = guard(program="0" * 64, unit="[Unit]\n", enabled=True, active=True, others=["pods-guard-00000000.service"])
     done = run(tmp_path, "-y", {"guard.state": left}, machine=SQUASH, then=_with_guard(SQUASH))
     assert done.changed(SQUASH) == [GUARD]
@@ -119,7 +119,7 @@ def test_a_guard_that_is_not_needed_any_more_is_removed(tmp_path: Path) -> None:
     assert "rm -f /usr/local/lib/nanoclaw-pods/guard" in removed and removed.endswith("daemon-reload")
 
 
-def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
+def test_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
     probe = {"seconds": 1, "missing": ["/pods"], "mounts": {}}
     done = run(tmp_path, "-y", {"probe.main": probe})
     assert done.exit != 0
@@ -128,7 +128,7 @@ def test_a_failed_probe_fails_its_host_with_the_cause(tmp_path: Path) -> None:
     assert done.log.count("verified |") == 1
 
 
-def test_a_probe_is_not_sent_in_a_dry_run(tmp_path: Path) -> None:
+def test_dry_run_sends_no_probe(tmp_path: Path) -> None:
     dry = run(tmp_path, "--dry", {})
     assert "probe.main" not in dry.facts(CHOWN)
     assert VERIFY not in dry.changed(CHOWN)

@@ -1,4 +1,4 @@
-"""A dry run says what follows from what: each operation looks before the ones ahead of it have changed anything."""
+"""A dry run predicts later changes, although each operation reads the machine before earlier ones change it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake.deploy import Outcome, answers, deploy, fleet
+from tests.fake.deploy import Outcome, deploy, fleet, replies
 from tests.fake.kinds import KINDS
 
 HOST = "@fake/squash"
@@ -15,13 +15,13 @@ DATA = fleet(squash=KINDS["squash"])
 
 
 def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
-    """The operations that would change a finished host of which one thing differs, and the run."""
-    document = {**answers(DATA, "finished")[HOST][fact], **differs}
+    """Return the operations that would change a finished host with one difference, and the run."""
+    document = {**replies(DATA, "finished")[HOST][fact], **differs}
     run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: {fact: document}})
     return [name.rpartition("| ")[2] for name in run.changed(HOST)], run
 
 
-def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
+def test_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
     changes, run = dry(tmp_path, "source.checkout", desired="d1" * 20)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Get the agent image", "Run NanoClaw as a service"]
     assert "is built again if container/ is another one" in run.log
@@ -29,47 +29,45 @@ def test_a_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
     assert run.commands(HOST) == []
 
 
-def test_an_image_is_not_built_again_for_a_source_that_has_the_same_container(tmp_path: Path) -> None:
-    version = {**answers(DATA, "finished")[HOST]["source.checkout"]["version"], "container_changed": False}
+def test_source_with_the_same_container_keeps_the_image(tmp_path: Path) -> None:
+    version = {**replies(DATA, "finished")[HOST]["source.checkout"]["version"], "container_changed": False}
     changes, _run = dry(tmp_path, "source.checkout", desired="d1" * 20, version=version)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Run NanoClaw as a service"]
 
 
 @pytest.mark.parametrize(("uid", "alone"), [(0, []), (1000, []), (33, ["Set .env and close it"])])
-def test_what_the_checkout_chowns_no_later_operation_is_said_to_chown(
-    tmp_path: Path, uid: int, alone: list[str]
-) -> None:
-    """The checkout goes to a new host user with .env and the logs in it, but for files of strangers."""
-    found = answers(DATA, "finished")[HOST]
-    env = {**found["service.env_state"], "places": {**found["service.env_state"]["places"]}}
+def test_only_the_checkout_predicts_its_chown(tmp_path: Path, uid: int, alone: list[str]) -> None:
+    """The checkout chowns itself, .env and the logs to the new host user, but no files of others."""
+    finished = replies(DATA, "finished")[HOST]
+    env = {**finished["service.env_state"], "places": {**finished["service.env_state"]["places"]}}
     env["places"]["/opt/nanoclaw/.env"] = {"kind": "file", "uid": uid, "gid": uid, "mode": "0600"}
-    logs = {path: {**place, "uid": 0, "gid": 0} for path, place in found["service.state"]["logs"].items()}
-    checkout = {**found["source.checkout"], "owners": {".": [0, 0], "data": [0, 0], ".git": [0, 0]}}
-    service = {**found["service.state"], "logs": logs}
+    logs = {path: {**place, "uid": 0, "gid": 0} for path, place in finished["service.state"]["logs"].items()}
+    checkout = {**finished["source.checkout"], "owners": {".": [0, 0], "data": [0, 0], ".git": [0, 0]}}
+    service = {**finished["service.state"], "logs": logs}
     facts = {"source.checkout": checkout, "service.env_state": env, "service.state": service}
     run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: facts})
     assert [name.rpartition("| ")[2] for name in run.changed(HOST)] == ["Check out NanoClaw", *alone]
 
 
-def test_a_new_entry_of_env_restarts_the_service(tmp_path: Path) -> None:
+def test_new_entry_in_env_restarts_the_service(tmp_path: Path) -> None:
     changes, run = dry(tmp_path, "service.env_state", digests={})
     assert changes == ["Set .env and close it", "Run NanoClaw as a service"]
     assert run.log.count(".env: TZ differs") == 1
 
 
-def test_closing_env_restarts_nothing(tmp_path: Path) -> None:
+def test_new_mode_of_env_restarts_nothing(tmp_path: Path) -> None:
     places = {f"/opt/nanoclaw/{name}": {"kind": "absent"} for name in ("data/env", "data/env/env")}
     file = {"kind": "file", "uid": 1000, "gid": 1000, "mode": "0644"}
     changes, _run = dry(tmp_path, "service.env_state", places={**places, "/opt/nanoclaw/.env": file})
     assert changes == ["Set .env and close it"]
 
 
-def test_a_database_that_goes_back_to_its_copy_restarts_the_service(tmp_path: Path) -> None:
+def test_restored_database_restarts_the_service(tmp_path: Path) -> None:
     needs = {"version": "2.0.64", "node": None, "sqlite": 11, "api": False, "gateway": False, "marker": False}
     copy = {"file": "c0c0.db", "version": "2.0.64", "made": 1.0}
     state = {"there": True, "error": "", "newer": ["instance"], "copy": copy}
-    found = answers(DATA, "finished")[HOST]["source.checkout"]
-    document = {**found, "version": {**found["version"], "needs": needs, "database": state}}
+    finished = replies(DATA, "finished")[HOST]["source.checkout"]
+    document = {**finished, "version": {**finished["version"], "needs": needs, "database": state}}
     data = {**DATA, HOST: {**DATA[HOST], "nanoclaw_newer_database": "restore"}}
     run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"source.checkout": document}})
     changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]

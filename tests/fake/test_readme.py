@@ -16,7 +16,7 @@ DRY, REAL = (code for code in re.findall(r"```\w*\n(.*?)```", README, re.DOTALL)
 @pytest.mark.parametrize(
     ("shown", "state", "arguments"), [(DRY, "bare", ("--dry", "--diff")), (REAL, "underway", ("-y",))]
 )
-def test_the_readme_shows_what_a_run_prints(tmp_path: Path, shown: str, state: str, arguments: tuple[str, ...]) -> None:
+def test_readme_shows_what_a_run_prints(tmp_path: Path, shown: str, state: str, arguments: tuple[str, ...]) -> None:
     run = deploy(tmp_path, fleet(oslo={}), state, *arguments)
     printed = {line.strip() for line in run.log.splitlines()}
     assert [line for line in shown.splitlines() if line.strip() not in printed] == []
