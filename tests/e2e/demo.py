@@ -24,7 +24,7 @@ def main() -> int:
 
     title("Four machines: an NFS server and three hosts")
     lab = Lab()
-    found_up = lab.is_up
+    was_up = lab.is_up
     lab.up("server", "host-root")
     if lab["server"].address not in (PROJECT / INVENTORY).read_text():
         lab.down()
@@ -37,7 +37,7 @@ def main() -> int:
     title("The incident: a host installed by hand as root, on a no_root_squash export")
     with ThreadPoolExecutor() as pool:
         others = pool.submit(lab.up)  # They boot meanwhile.
-        if found_up and incident.is_staged(fleet):
+        if was_up and incident.is_staged(fleet):
             print("the lab was up already, and is past its incident; python -m tests.lab reset starts afresh")
         elif not _shows_incident(fleet):
             return 1

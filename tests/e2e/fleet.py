@@ -179,13 +179,13 @@ class Fleet:
     def ask(self, name: str, text: str, *, session: str = "default", timeout: float = ANSWER_TIMEOUT) -> str:
         """Sends a message to a host's agent and returns the answer."""
         plan = self.host(name)
-        words = ["node", "dist/chat.js", "--session", session, "--timeout", str(int(timeout)), text]
-        command = f"cd {plan.root} && {shlex.join(words)}"
+        argv = ["node", "dist/chat.js", "--session", session, "--timeout", str(int(timeout)), text]
+        command = f"cd {plan.root} && {shlex.join(argv)}"
         try:
             return self.lab[name].run(command, timeout=timeout + 30).stdout.strip()
         except CommandFailedError as error:
-            seen = f"{error.stdout}\n{self._surroundings(name)}"
-            raise CommandFailedError(name, command, error.returncode, seen, error.stderr) from error
+            output = f"{error.stdout}\n{self._surroundings(name)}"
+            raise CommandFailedError(name, command, error.returncode, output, error.stderr) from error
 
     def _surroundings(self, name: str) -> str:
         """What a host shows that may tell why it does not answer."""

@@ -1,4 +1,4 @@
-"""The guard through what happens to it and around it, on a host whose sessions it gives away over NFS."""
+"""What happens to the guard and around it, on a host with sessions that it chowns over NFS."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def mounted_anew_by_a_run(fleet: Fleet, name: str) -> None:
 def many_at_once(fleet: Fleet, name: str) -> list[int]:
     """As many sessions at once as a busy host has, made by NanoClaw's own code. Returns the ms each had to wait."""
     plan = fleet.host(name)
-    words = [
+    argv = [
         "node",
         "--input-type=module",
         "--eval",
@@ -128,7 +128,7 @@ def many_at_once(fleet: Fleet, name: str) -> list[int]:
         str(AT_ONCE),
         str(plan.agent.uid),
     ]
-    waits: list[int] = json.loads(fleet.lab[name].succeed(f"cd {plan.root} && {shlex.join(words)}", timeout=300))
+    waits: list[int] = json.loads(fleet.lab[name].succeed(f"cd {plan.root} && {shlex.join(argv)}", timeout=300))
     assert len(waits) == AT_ONCE
     assert max(waits) <= 2000, sorted(waits)
     _all_given(fleet, name)

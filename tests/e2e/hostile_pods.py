@@ -49,18 +49,18 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
         "repeated": [looked_and_given(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],
     }
-    told = {"order": order, "sessions": sessions, "groups": groups, "outside": outside, "base": pods}
+    request = {"order": order, "sessions": sessions, "groups": groups, "outside": outside, "base": pods}
     host.succeed(f"mkdir {outside}")
     look = f"find {SERVER_VICTIM} -printf '%p %i %U %G %m %n %C@\\n' | sort"
-    seen = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {look}")
+    listing = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {look}")
     guard = f"systemctl show -p MainPID -p NRestarts {guard_unit(plan)}"
     at_work = host.succeed(guard)
     assert "MainPID=0" not in at_work
     try:
-        words = shlex.join(["python3", "-m", "tests.hostile.engagement", json.dumps(told)])
-        said = host.succeed(f"cd {FOLDER} && {words}", timeout=SECONDS + 600)
+        command = shlex.join(["python3", "-m", "tests.hostile.engagement", json.dumps(request)])
+        output = host.succeed(f"cd {FOLDER} && {command}", timeout=SECONDS + 600)
         given = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
-        outcome: dict[str, Any] = json.loads(said.splitlines()[-1])
+        outcome: dict[str, Any] = json.loads(output.splitlines()[-1])
     finally:
         made = f"{sessions}/hostile-* {sessions}/fair-* {groups}/hostile-* {outside} {FOLDER}"
         host.run(f"rm -rf --one-file-system {made}", check=False, timeout=300)
@@ -68,6 +68,6 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     assert outcome["passed"], outcome
     assert outcome["attempts"] > 0 and not outcome["not_mounted"]
     assert given == "", "the server sees it as the client does"
-    assert server.succeed(look) == seen
+    assert server.succeed(look) == listing
     assert host.succeed(guard) == at_work, "the guard was not brought to its end"
     return outcome

@@ -149,8 +149,8 @@ class Talk:
     def taken(self) -> dict[str, bool]:
         """The messages that a host has taken, and whether they have an answer in the databases of their sessions."""
         look = shlex.join(["python3", "-c", _TAKEN, self.fleet.host(self.name).sessions, f"during {self.stamp} "])
-        found: dict[str, bool] = json.loads(self.fleet.lab[self.name].succeed(look))
-        return found
+        answered: dict[str, bool] = json.loads(self.fleet.lab[self.name].succeed(look))
+        return answered
 
 
 _TAKEN = """

@@ -17,7 +17,7 @@ STRATEGIES = {"host-root": "chown", "host-1000": "native", "host-1500": "native"
 
 
 def test_an_unprovisioned_root_host_shows_the_incident(incident_fleet: Fleet) -> None:
-    """The stand-in fails as the real one fails: no answer, and an exit code in the log that does not say why."""
+    """The stand-in fails like the real one: no answer, and an exit code in the log without a reason."""
     fleet = incident_fleet
     with pytest.raises(CommandFailedError, match="container exited with code 1"):
         fleet.ask("host-root", "is anybody there?", timeout=30)
@@ -25,7 +25,7 @@ def test_an_unprovisioned_root_host_shows_the_incident(incident_fleet: Fleet) ->
     assert incident.CAUSE in incident.cause(fleet)
 
 
-def test_one_command_ends_it(incident_fleet: Fleet, request: pytest.FixtureRequest) -> None:
+def test_one_run_ends_the_incident(incident_fleet: Fleet, request: pytest.FixtureRequest) -> None:
     """The same machines after one run: each agent answers, the one of the incident in its old session too.
 
     On bare machines the dry run before it changes nothing, and predicts what the run then does.
@@ -42,7 +42,7 @@ def test_one_command_ends_it(incident_fleet: Fleet, request: pytest.FixtureReque
 
 
 @sampled(380)
-def test_every_strategy_answers_in_old_and_new_sessions(fleet: Fleet) -> None:
+def test_agents_answer_under_every_strategy_in_old_and_new_sessions(fleet: Fleet) -> None:
     """Changing the strategy of every host is one setting and one run; old and new sessions answer after it."""
     own = {name: dict(data) for name, data in fleet.data.items()}
     for name, access in STRATEGIES.items():
@@ -58,4 +58,4 @@ def test_every_strategy_answers_in_old_and_new_sessions(fleet: Fleet) -> None:
 def _change_and_ask(fleet: Fleet, strategies: str) -> None:
     assert fleet.deploy().changed
     assert set(fleet.ask_all("old session").values()) == {"echo: old session"}
-    assert set(fleet.ask_all("new session", session=f"born-under-{strategies}").values()) == {"echo: new session"}
+    assert set(fleet.ask_all("new session", session=f"new-under-{strategies}").values()) == {"echo: new session"}

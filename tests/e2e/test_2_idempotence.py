@@ -1,4 +1,4 @@
-"""A second run changes nothing, and a dry run tells the truth and touches nothing."""
+"""A second run changes nothing; a dry run predicts correctly and changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_dry_run_on_finished_machines(fleet: Fleet) -> None:
 
 
 @sampled(180)
-def test_dry_run_on_drifted_machines(fleet: Fleet) -> None:
+def test_dry_run_on_drifted_machines_predicts_the_repair(fleet: Fleet) -> None:
     """It predicts what the real run then does, and changes nothing itself."""
     address = fleet.lab["host-1000"].address
     weaker = "rw,sync,no_subtree_check,insecure,all_squash,anonuid=1000,anongid=1000"

@@ -1,4 +1,4 @@
-"""Drift, one by one: the next run repairs that, and reports exactly that."""
+"""Drift, one kind at a time: the next run repairs it and reports exactly that."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ DRIFTS = {
 
 
 CASES = [pytest.param(case, marks=sampled(20 if drift.machine == "server" else 100)) for case, drift in DRIFTS.items()]
-"""On a host the repair takes longer: NanoClaw starts anew."""
+"""On a host the repair takes longer, as NanoClaw restarts."""
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_drift_is_repaired_and_nothing_else(fleet: Fleet, case: str) -> None:
+def test_only_the_drift_is_repaired(fleet: Fleet, case: str) -> None:
     drift = DRIFTS[case]
     machine = fleet.lab[drift.machine]
     subnet = machine.address.split(".")[2]

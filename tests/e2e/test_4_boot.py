@@ -21,7 +21,7 @@ def _wait_for_service(fleet: Fleet, *names: str) -> None:
 
 @sampled(70)
 @pytest.mark.parametrize("order", ["server first", "server last"])
-def test_reboot_of_each_machine(fleet: Fleet, order: str) -> None:
+def test_agents_answer_after_reboots(fleet: Fleet, order: str) -> None:
     if order == "server first":
         fleet.lab["server"].reboot()
     with ThreadPoolExecutor() as pool:
@@ -34,7 +34,7 @@ def test_reboot_of_each_machine(fleet: Fleet, order: str) -> None:
 
 
 @sampled(120)
-def test_pods_absent_at_boot(fleet: Fleet) -> None:
+def test_service_waits_for_pods_that_are_absent_at_boot(fleet: Fleet) -> None:
     """Without the mount the service does not start and nothing is written beneath it; both come back by themselves."""
     server, host = fleet.lab["server"], fleet.lab["host-1000"]
     plan = fleet.host("host-1000")
@@ -57,7 +57,7 @@ def test_pods_absent_at_boot(fleet: Fleet) -> None:
 
 
 @sampled(100)
-def test_server_crash_while_agents_write(fleet: Fleet) -> None:
+def test_server_crash_loses_no_message(fleet: Fleet) -> None:
     """After the server is back each database is whole and every message has its answer."""
     server = fleet.lab["server"]
     sessions = [f"crash-{number}" for number in range(3)]

@@ -1,4 +1,4 @@
-"""Machines that are not as they should be: refused with the reason, or brought right; nothing is lost."""
+"""Bad machines are refused with the reason or repaired, without loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTHING_CHANGED = "nothing was changed, because:"
 
 @dataclass(frozen=True)
 class Bad:
-    """How a machine is spoiled, what the run says of it, and how its operator mends it."""
+    """How a machine is broken, how the run refuses it, and how its operator repairs it."""
 
     machine: str
     spoil: str
@@ -70,7 +70,7 @@ ROUNDS = [
 
 @sampled(250)
 @pytest.mark.parametrize("cases", ROUNDS, ids=", ".join)
-def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tuple[str, ...]) -> None:
+def test_bad_machines_are_refused_with_every_reason(fleet: Fleet, cases: tuple[str, ...]) -> None:
     with ExitStack() as mends:
         for bad in (REFUSED[case] for case in cases):
             machine = fleet.lab[bad.machine]
@@ -87,13 +87,13 @@ def test_refused_with_every_reason_and_nothing_changed(fleet: Fleet, cases: tupl
     assert set(fleet.ask_all(cases[0]).values()) == {f"echo: {cases[0]}"}
 
 
-def test_every_bad_machine_is_tried() -> None:
+def test_every_bad_machine_has_a_round() -> None:
     assert sorted(case for cases in ROUNDS for case in cases) == sorted(REFUSED)
 
 
 @sampled(200)
-def test_docker_absent(fleet: Fleet) -> None:
-    """A host whose Docker was removed gets it back, with its agent image, and answers."""
+def test_missing_docker_is_installed_again(fleet: Fleet) -> None:
+    """A host without its Docker gets it back, with the agent image, and answers."""
     host = fleet.lab["host-1500"]
     host.succeed("dpkg --force-depends --purge docker.io && rm -rf /var/lib/docker/*", timeout=300)
     fleet.deploy("--limit", "host-1500")
@@ -101,8 +101,8 @@ def test_docker_absent(fleet: Fleet) -> None:
 
 
 @sampled(400)
-def test_killed_at_ten_operations_and_repeated(fleet: Fleet) -> None:
-    """A bare host whose runs are killed at ten different operations converges; the sessions it had are there."""
+def test_killed_run_is_completed_by_the_next(fleet: Fleet) -> None:
+    """A bare host converges after runs killed at ten operations, and keeps its sessions."""
     name = "host-1500"
     assert fleet.ask(name, "before", session="kept") == "echo: before"
     kept = f"find /srv/pods/{name} -name outbound.db -exec sha256sum {{}} + | sort"
@@ -121,17 +121,17 @@ def test_killed_at_ten_operations_and_repeated(fleet: Fleet) -> None:
 
 @contextmanager
 def _killed_at(fleet: Fleet, number: int, *arguments: str) -> Iterator[None]:
-    """A run that gets SIGKILL after the body, which begins when the run comes to its operation of this number."""
+    """Start a run, enter the body at its operation of this number, and kill the run after the body."""
     command = fleet.pyinfra("-y", *arguments)
     process = subprocess.Popen(
         command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL
     )
     if process.stdout is None:
         raise RuntimeError("the run has no output to follow")
-    seen = 0
+    started = 0
     for line in process.stdout:
-        seen += "Starting operation" in line
-        if seen == number:
+        started += "Starting operation" in line
+        if started == number:
             break
     yield
     process.kill()

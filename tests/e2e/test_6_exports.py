@@ -28,7 +28,7 @@ def _second(fleet: Fleet) -> Fleet:
 
 
 @sampled(60)
-def test_a_change_of_ours_leaves_what_others_export(fleet: Fleet) -> None:
+def test_change_of_exports_keeps_those_of_others(fleet: Fleet) -> None:
     """An export that exportfs -i made is in no file; another file names a disk that is not there, and warns."""
     server = fleet.lab["server"]
     address = fleet.lab["host-1000"].address
@@ -48,7 +48,7 @@ def test_a_change_of_ours_leaves_what_others_export(fleet: Fleet) -> None:
 
 
 @sampled(180)
-def test_two_inventories_of_one_server_leave_each_other_alone(fleet: Fleet) -> None:
+def test_two_inventories_of_one_server_keep_each_others_exports(fleet: Fleet) -> None:
     second, server = _second(fleet), fleet.lab["server"]
     ours = server.succeed(f"cat {DROPIN}")
     try:
@@ -71,7 +71,7 @@ def test_two_inventories_of_one_server_leave_each_other_alone(fleet: Fleet) -> N
 
 @sampled(30)
 @pytest.mark.parametrize("word", ["nfs_remove_exports", None])
-def test_a_host_that_left_keeps_its_mounted_export(fleet: Fleet, word: str | None) -> None:
+def test_removed_host_keeps_its_mounted_export(fleet: Fleet, word: str | None) -> None:
     """It is refused to take it; without a word it stays and is named."""
     rest = replace(fleet, data={name: data for name, data in fleet.data.items() if name != "host-1500"})
     if word:
@@ -87,7 +87,7 @@ def test_a_host_that_left_keeps_its_mounted_export(fleet: Fleet, word: str | Non
 
 
 @sampled(30)
-def test_a_server_that_others_use_is_not_restarted(fleet: Fleet) -> None:
+def test_server_with_other_clients_is_not_restarted(fleet: Fleet) -> None:
     """For NFSv3 off it would have to be; a host that left the inventory is one of the others."""
     started = fleet.lab["server"].succeed(STARTED)
     rest = replace(fleet, data={name: data for name, data in fleet.data.items() if name != "host-1500"})
@@ -99,7 +99,7 @@ def test_a_server_that_others_use_is_not_restarted(fleet: Fleet) -> None:
 
 
 @sampled(120)
-def test_a_site_file_that_wins_is_named_and_nothing_is_restarted(fleet: Fleet) -> None:
+def test_overriding_site_file_is_named_and_nothing_restarts(fleet: Fleet) -> None:
     server, site = fleet.lab["server"], "/etc/nfs.conf.d/zz-site.conf"
     started = server.succeed(STARTED)
     try:

@@ -33,7 +33,7 @@ def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
 
 
 @sampled(120)
-def test_stale_handle_is_repaired(fleet: Fleet) -> None:
+def test_stale_file_handle_is_repaired(fleet: Fleet) -> None:
     """The export directory was restored from a copy behind the host's back: its handles are stale."""
     fleet.lab["host-1500"].succeed(f"systemctl stop {fleet.host('host-1500').unit}")
     fleet.lab["server"].succeed(
@@ -49,17 +49,17 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     """A line that would be an outage for mounted hosts never comes into force."""
     server = fleet.lab["server"]
     before = server.succeed(f"cat {DROPIN}; exportfs -s")
-    wanted = table_entries(fleet.plan.servers["server"].exports)
+    desired = table_entries(fleet.plan.servers["server"].exports)
     digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
-        change = json.dumps({"text": text, "before": digest, "wanted": wanted, "unset": []})
+        change = json.dumps({"text": text, "before": digest, "wanted": desired, "unset": []})
         command = shell_command("nfs.exports", {"change": DROPIN})
         assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 
 
 @sampled(330)
-def test_what_only_a_new_mount_changes(fleet: Fleet) -> None:
+def test_option_that_needs_a_new_mount_is_applied(fleet: Fleet) -> None:
     """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
     mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.
     """

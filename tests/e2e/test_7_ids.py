@@ -1,4 +1,4 @@
-"""Ids that do not agree: named, and refused with the way out."""
+"""Ids that do not agree are named and refused with a remedy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from tests.e2e.sample import sampled
 
 
 @sampled(120)
-def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
-    """The image is read: what its USER is counts, not what the settings believe."""
+def test_image_with_an_unplanned_user_is_refused(fleet: Fleet) -> None:
+    """The USER of the image counts, not the settings."""
     plan = fleet.host("host-1000")
     host = fleet.lab["host-1000"]
     host.succeed(
@@ -25,8 +25,8 @@ def test_an_image_with_another_user_than_planned(fleet: Fleet) -> None:
 
 
 @sampled(10)
-def test_agents_that_differ_on_one_export(fleet: Fleet) -> None:
-    """One export serves one agent: refused before any machine is asked."""
+def test_different_agents_on_one_export_are_refused(fleet: Fleet) -> None:
+    """One export serves one agent: refused before any contact."""
     data = {name: dict(settings) for name, settings in fleet.data.items()}
     for name in ("host-1000", "host-1500"):
         data[name] |= {"pods_export": "/srv/pods/shared", "nanoclaw_root": f"/pods/{name}"}
@@ -39,8 +39,8 @@ def test_agents_that_differ_on_one_export(fleet: Fleet) -> None:
 
 
 @sampled(500)
-def test_a_stock_image_of_a_cloud_where_uid_1000_is_a_persons(fleet: Fleet) -> None:
-    """The default settings work there: the user gets ids that nobody has, says which, and keeps them."""
+def test_cloud_image_gets_a_host_user_with_a_free_uid(fleet: Fleet) -> None:
+    """A person has uid 1000 there. With default settings the host user gets free ids, logs them and keeps them."""
     name = "host-1500"
     data = {machine: dict(settings) for machine, settings in fleet.data.items() if machine in ("server", name)}
     del data[name]["nanoclaw_uid"]
@@ -51,18 +51,18 @@ def test_a_stock_image_of_a_cloud_where_uid_1000_is_a_persons(fleet: Fleet) -> N
         "useradd --uid 1000 --create-home --shell /bin/bash debian && echo debian:a-word | chpasswd"
     )
     try:
-        said = f"nanoclaw_uid 850 and nanoclaw_gid 850 for {name}: "
+        choice = f"nanoclaw_uid 850 and nanoclaw_gid 850 for {name}: "
         alone = stock.run("-y", "--limit", name)
         assert alone.exit != 0 and f"{name}: nanoclaw_uid: its user gets uid 850 here" in alone.log
-        assert f"{said}uid 1000 is debian's on {name}" in stock.dry().log
+        assert f"{choice}uid 1000 is debian's on {name}" in stock.dry().log
         first = stock.deploy()
-        assert f"{said}uid 1000 is debian's on {name}" in first.log
+        assert f"{choice}uid 1000 is debian's on {name}" in first.log
         assert stock.ask(name, "a stock image") == "echo: a stock image"
         assert fleet.lab[name].succeed("id -u nanoclaw; id -g nanoclaw").split() == ["850", "850"]
         owners = "find /srv/pods/stock/v2-sessions -mindepth 1 -printf '%U:%G\\n' | sort -u"
         assert fleet.lab["server"].succeed(owners).split() == ["850:850"]
         again = stock.deploy()
-        assert (again.changed, f"{said}that is its account nanoclaw" in again.log) == (set(), True)
+        assert (again.changed, f"{choice}that is its account nanoclaw" in again.log) == (set(), True)
         assert stock.deploy("--limit", name).changed == set()
         assert stock.deploy("--limit", "server").changed == set()
     finally:

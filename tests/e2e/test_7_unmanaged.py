@@ -1,4 +1,4 @@
-"""A server that is not in the inventory, as a filer is: what it does with ids is observed, not believed."""
+"""A server outside the inventory, such as a filer: the role observes how it maps ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "host-1500"
 
 
 def _alone(fleet: Fleet) -> Fleet:
-    """The host without its server, which is named by its address only. Its settings say nothing of the export."""
+    """Return the host without its server, which the settings name by address only."""
     source = fleet.host(NAME).source
     assert source is not None
     data = {**fleet.data[NAME], "pods_server": source.address, "pods_export": source.path}
@@ -33,13 +33,13 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
     ids = {"host": [1500, 1500], "agent": [1500, 1500]}
     place = {"address": address, "path": export, "transport": "tcp", "places": ["v2-sessions", "groups", "."]}
     command = shell_command("nfs.observe_export", {**place, "version": "4.2", "seconds": 15, **ids})
-    seen: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command, timeout=60))
-    return seen
+    reply: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command, timeout=60))
+    return reply
 
 
 @sampled(100)
-def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
-    """A squash to the agent is seen, and taken; a plain root_squash is seen, and refused with the way out."""
+def test_auto_goes_by_the_observed_server(fleet: Fleet) -> None:
+    """An observed squash to the agent is used; an observed root_squash is refused with a remedy."""
     alone = _alone(fleet)
     names = f"ls -AR /srv/pods/{NAME} | grep -v -e heartbeat -e '[.]db' -e nanoclaw.log | sort"
     before = fleet.lab["server"].succeed(names)
@@ -60,12 +60,12 @@ def test_auto_goes_by_what_the_server_does(fleet: Fleet) -> None:
         assert "let the server export with all_squash,anonuid=1500,anongid=1500" in refused.log
     finally:
         _export(fleet, "all_squash,anonuid=1500,anongid=1500")
-    assert "is not observed in a dry run" in alone.dry().log
+    assert "a dry run does not observe how the server maps ids" in alone.dry().log
 
 
 @sampled(30)
-def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
-    """Domains that differ are named as such, before anything is changed."""
+def test_id_mapping_by_name_with_other_domains_is_refused(fleet: Fleet) -> None:
+    """The refusal names the different domains before any change."""
     machines = {"nfsd": fleet.lab["server"], "nfs": fleet.lab[NAME]}
     for module, machine in machines.items():
         machine.succeed(
@@ -85,10 +85,10 @@ def test_ids_that_are_mapped_by_name_and_lost(fleet: Fleet) -> None:
 
 
 @sampled(20)
-def test_a_dead_server_is_given_up(fleet: Fleet) -> None:
-    """Within the time that it is given, and with nothing of it left mounted."""
+def test_dead_server_is_given_up_in_time(fleet: Fleet) -> None:
+    """Within its timeout, and without a mount left over."""
     begun = time.monotonic()
-    seen = _observe(fleet, fleet.lab["server"].subnet.address(250))
-    assert seen["state"] in ("ETIMEDOUT", "EHOSTUNREACH")
+    reply = _observe(fleet, fleet.lab["server"].subnet.address(250))
+    assert reply["state"] in ("ETIMEDOUT", "EHOSTUNREACH")
     assert time.monotonic() - begun < 40
     fleet.lab[NAME].fail(f"grep {fleet.lab['server'].subnet.address(250)} /proc/self/mounts")

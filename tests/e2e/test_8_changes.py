@@ -28,7 +28,7 @@ CHANGES = (
 
 
 @sampled(300)
-def test_another_strategy_on_a_living_host(fleet: Fleet) -> None:
+def test_running_host_changes_its_strategy(fleet: Fleet) -> None:
     number = seed()
     name, strategy = CHANGES[number % len(CHANGES)]
     change(fleet, name, strategy)

@@ -21,7 +21,7 @@ git tag --force unmarked && git push --quiet --force {repository} unmarked
 
 
 def move(fleet: Fleet, ref: str, **data: str) -> Run:
-    """Brings the host to a ref: what changes is what the dry run said, and the run after it changes nothing."""
+    """Bring the host to a ref as the dry run predicts; a second run changes nothing."""
     fleet.data[NAME] |= {"nanoclaw_ref": ref, **data}
     only = ("--limit", "server", "--limit", NAME)
     dry = fleet.dry(*only)
@@ -32,7 +32,7 @@ def move(fleet: Fleet, ref: str, **data: str) -> Run:
 
 
 def fails(fleet: Fleet, ref: str) -> str:
-    """What a run says that fails on the host."""
+    """Return the log of a run that fails on the host."""
     fleet.data[NAME]["nanoclaw_ref"] = ref
     run = fleet.run("-y", "--limit", "server", "--limit", NAME)
     assert run.exit != 0 and run.failed == {NAME}, run.log
@@ -41,12 +41,12 @@ def fails(fleet: Fleet, ref: str) -> str:
 
 def marker(fleet: Fleet) -> dict[str, str]:
     text = fleet.lab[NAME].succeed(f"cat {fleet.host(NAME).root}/data/upgrade-state.json")
-    found: dict[str, str] = json.loads(text)
-    return found
+    document: dict[str, str] = json.loads(text)
+    return document
 
 
 @sampled(150)
-def test_what_cannot_run_is_refused_while_the_service_goes_on(fleet: Fleet) -> None:
+def test_unsupported_version_is_refused_while_the_service_runs(fleet: Fleet) -> None:
     root, lab, unit = fleet.host(NAME).root, fleet.lab[NAME], fleet.host(NAME).unit
     serving = lab.succeed(f"systemctl show --property=InvocationID {unit}")
     fleet.data[NAME]["nanoclaw_ref"] = "v2.4.0"
@@ -58,7 +58,7 @@ def test_what_cannot_run_is_refused_while_the_service_goes_on(fleet: Fleet) -> N
 
 
 @sampled(800)
-def test_a_later_version_and_back(fleet: Fleet) -> None:
+def test_host_upgrades_and_downgrades(fleet: Fleet) -> None:
     root, lab = fleet.host(NAME).root, fleet.lab[NAME]
     assert fleet.ask(NAME, "before", session="kept") == "echo: before"
 

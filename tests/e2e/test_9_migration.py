@@ -12,7 +12,7 @@ from tests.e2e.v1_hosts import old_of
 
 
 @sampled(630)
-def test_a_failed_gate_puts_v1_back_and_the_next_run_migrates(incident_fleet: Fleet, tmp_path: Path) -> None:
+def test_failed_gate_rolls_back_and_the_next_run_migrates(incident_fleet: Fleet, tmp_path: Path) -> None:
     first = seed()
     name = sorted(HOST_KINDS)[first % len(HOST_KINDS)]
     fleet = Fleet.of(incident_fleet.lab)

@@ -71,7 +71,7 @@ def claim(owner: str, preferred: int | None) -> Subnet:
     """Reserve a network for the lab with the state folder `owner`, and make its bridge.
 
     A bridge that exists is what makes a number taken: it goes with the machine's reboot, as labs do. Number 0 is kept
-    for a lab called default, whose addresses tests/lab/inventory.py lists.
+    for a lab called default: tests/lab/inventory.py lists its addresses.
     """
     default = Path(owner).name == "default"
     with locked(RUNTIME / "subnets.lock"):

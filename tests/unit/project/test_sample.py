@@ -31,10 +31,10 @@ sys.exit(pytest.main(["--collect-only", "-q", "tests/e2e"], plugins=[Collected()
 
 ALWAYS = {
     "tests/e2e/test_1_incident.py::test_an_unprovisioned_root_host_shows_the_incident",
-    "tests/e2e/test_1_incident.py::test_one_command_ends_it",
+    "tests/e2e/test_1_incident.py::test_one_run_ends_the_incident",
     "tests/e2e/test_2_idempotence.py::test_second_run_changes_nothing",
     "tests/e2e/test_2_idempotence.py::test_dry_run_on_finished_machines",
-    "tests/e2e/test_5_bad_machines.py::test_every_bad_machine_is_tried",
+    "tests/e2e/test_5_bad_machines.py::test_every_bad_machine_has_a_round",
 }
 
 

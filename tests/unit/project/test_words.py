@@ -62,7 +62,6 @@ PROSE_PENDING = frozenset(
         "files/pods/service",
         "files/pods/source",
         "tests/e2e",
-        "tests/lab",
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
