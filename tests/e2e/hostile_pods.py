@@ -18,10 +18,20 @@ from tasks.model.fleet.plan import BOUND
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees
 from tests.e2e.fleet import Fleet
-from tests.hostile.givers import looked_and_given
+from tests.hostile.targets import scan_then_chown
 from tests.lab.shell import say
 
-MODULES = ("__init__", "attacker", "engagement", "fairness", "foothold", "law", "place", "root_host", "running")
+MODULES = (
+    "__init__",
+    "attacker",
+    "attacker_process",
+    "invariants",
+    "latency",
+    "place",
+    "root_host",
+    "running",
+    "scenario",
+)
 FOLDER = "/root/hostile"
 SECONDS = 240
 SMALL = {"depth": 200, "huge": 200}
@@ -29,7 +39,7 @@ SERVER_VICTIM = "/srv/victim"
 
 
 def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, Any]:
-    """Attacks, asserts the law, and returns the outcome. What it made is gone afterwards."""
+    """Attack, assert the invariants, and return the outcome. Clean up afterwards."""
     host, server, plan = fleet.lab[name], fleet.lab["server"], fleet.host(name)
     assert plan.strategy.name == "chown" and plan.source
     source, pods = plan.source.path, plan.settings.pods_path
@@ -47,7 +57,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     own = ["python3", "-I", f"{FOLDER}/own_trees.pyz", "trees.main"]
     order = {
         **{"attempts": attempts, "seed": seed, "seconds": SECONDS, **SMALL},
-        "repeated": [looked_and_given(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],
+        "repeated": [scan_then_chown(own, trees), [*own, json.dumps({"apply": True, "trees": trees})]],
     }
     request = {"order": order, "sessions": sessions, "groups": groups, "outside": outside, "base": pods}
     host.succeed(f"mkdir {outside}")
@@ -57,7 +67,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     at_work = host.succeed(guard)
     assert "MainPID=0" not in at_work
     try:
-        command = shlex.join(["python3", "-m", "tests.hostile.engagement", json.dumps(request)])
+        command = shlex.join(["python3", "-m", "tests.hostile.scenario", json.dumps(request)])
         output = host.succeed(f"cd {FOLDER} && {command}", timeout=SECONDS + 600)
         given = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
         outcome: dict[str, Any] = json.loads(output.splitlines()[-1])

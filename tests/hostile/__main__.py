@@ -13,13 +13,13 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tests.hostile import givers
-from tests.hostile.engagement import Order, Outcome, engage
+from tests.hostile import targets
 from tests.hostile.place import Place
+from tests.hostile.scenario import Order, Outcome, run_scenario
 
 NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 PRIVATE, RECURSIVE = 1 << 18, 16384
-PROGRAMS = ("both", "naive", *givers.BROKEN)
+PROGRAMS = ("both", "naive", *targets.BROKEN)
 
 
 def in_own_mounts() -> bool:
@@ -30,9 +30,9 @@ def in_own_mounts() -> bool:
     return bool(libc.mount(b"none", b"/", None, ctypes.c_ulong(PRIVATE | RECURSIVE), None) == 0)
 
 
-def attack(program: str, latency: float, order: Order) -> Outcome:
-    """One engagement in a new directory; against a fault with the moves that it needs."""
-    known = givers.BROKEN.get(program)
+def attack(program: str, delay: float, order: Order) -> Outcome:
+    """Run one scenario in a new directory; against a fault, with the moves that it needs."""
+    known = targets.BROKEN.get(program)
     if known:
         order = replace(order, moves=list(known.moves), fair=False)
     if not in_own_mounts():
@@ -43,21 +43,21 @@ def attack(program: str, latency: float, order: Order) -> Outcome:
         place = Place(base / "v2-sessions", base / "groups", base / "outside", hostile=2)
         trees = place.sessions, place.groups
         if program == "naive":
-            order = replace(order, repeated=[givers.naive(*trees)], fair=False)
+            order = replace(order, repeated=[targets.naive(*trees)], fair=False)
         else:
-            fault = givers.broken(known) if known else str
-            slowed = givers.slowly(latency)
-            change = (lambda text: slowed(fault(text))) if known or latency else None
-            order.services.append(givers.guard(*trees, change))
-            order.repeated.extend(givers.own_trees(*trees, change))
+            fault = targets.broken(known) if known else str
+            slowed = targets.slowly(delay)
+            change = (lambda text: slowed(fault(text))) if known or delay else None
+            order.services.append(targets.guard(*trees, change))
+            order.repeated.extend(targets.own_trees(*trees, change))
         try:
-            return engage(place, order, base)
+            return run_scenario(place, order, base)
         finally:
             subprocess.run(["rm", "-rf", "--one-file-system", *map(str, base.iterdir())], check=False)
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status is 0 only if the law held, no program failed and nothing was left."""
+    """The exit status is 0 only if the invariants held, no program failed and nothing was left."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--attempts", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=int(time.time() // 86400))
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--mounting", action="store_true", help="mount victims on new directories meanwhile, too")
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
-        parser.error("gives files away, which only root may")
+        parser.error("needs root, to chown")
     order = Order(
         options.attempts,
         options.seed,
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         mounting=options.mounting,
     )
     outcome = attack(options.program, options.latency / 1000, order)
-    waits = ", ".join(f"{name} {value}" for name, value in outcome.fairness.items())
+    waits = ", ".join(f"{name} {value}" for name, value in outcome.latency.items())
     print(
         f"hostile: {outcome.attempts} attempts in {outcome.seconds} s, {len(outcome.violations)} violations, "
         f"{len(outcome.failures)} failures, {len(outcome.left)} left; new sessions of others (ms): {waits}"

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.foothold import DIRECTORIES, FILES, NAMES, SPECIALS, Foothold, exchange
+from tests.hostile.attacker_process import DIRECTORIES, FILES, NAMES, SPECIALS, AttackerProcess, exchange
 
 
-class Attacker(Foothold):
+class Attacker(AttackerProcess):
     """Each method but `run` is a move; it raises an OSError where it did not land."""
 
     def directory_to_link(self) -> None:

@@ -1,4 +1,4 @@
-"""The place of an engagement: trees with hostile sessions in them, victims beside them, and what is mounted."""
+"""The place of a scenario: trees with hostile sessions in them, victims beside them, and what is mounted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import socket
 import stat
 from pathlib import Path
 
-from tests.hostile.foothold import DIRECTORIES, DIRECTORY, FILES
-from tests.hostile.law import Law
+from tests.hostile.attacker_process import DIRECTORIES, DIRECTORY, FILES
+from tests.hostile.invariants import Invariants
 
 AGENT, OTHER = 1000, 33
 BIND, DETACH = 4096, 2
@@ -48,7 +48,7 @@ class Place:
         self.sessions, self.groups, self.outside = sessions, groups, outside
         self.victims, self.common, self.bound = outside / "victims", outside / "common", outside / "bound"
         self.ways = [(sessions / f"hostile-{n}" / "sess", groups / f"hostile-{n}") for n in range(hostile)]
-        self.law = Law()
+        self.invariants = Invariants()
         self.mounted: list[str] = []
         self.why_not_mounted = ""
 
@@ -72,10 +72,10 @@ class Place:
             self._specials(session, number)
         for path in (self.victims, self.bound, self.common):
             handle = os.open(path, DIRECTORY)
-            self.law.keep_all(path.name, handle, still=path != self.common)
+            self.invariants.keep_all(path.name, handle, still=path != self.common)
             os.close(handle)
         outside = os.open(self.outside, DIRECTORY)
-        self.law.keep("other", outside, "other", still=True)
+        self.invariants.keep("other", outside, "other", still=True)
         os.close(outside)
 
     def _mount(self) -> None:
@@ -92,7 +92,7 @@ class Place:
                 self._mounted("none", session / "memory", "tmpfs", 0)
                 lookalike(session / "memory")
                 handle = os.open(session / "memory", DIRECTORY)
-                self.law.keep_all("memory", handle, still=True)
+                self.invariants.keep_all("memory", handle, still=True)
                 os.close(handle)
         except OSError as error:
             self.why_not_mounted = str(error)
@@ -119,7 +119,7 @@ class Place:
         (session / "s9").write_text("another user's")
         os.chown(session / "s9", OTHER, OTHER)
         for name in (f"s{n}" for n in range(10)):
-            self.law.keep(f"{session}/{name}", handle, name, still=False)
+            self.invariants.keep(f"{session}/{name}", handle, name, still=False)
         os.close(handle)
 
     def unmount_all(self) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.sharedctypes import Synchronized
 
-from tests.hostile.foothold import DIRECTORIES, DIRECTORY, FILES
+from tests.hostile.attacker_process import DIRECTORIES, DIRECTORY, FILES
 from tests.hostile.place import BIND, Place, mount, unmount
 
 MOUNTS = 40

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.sample import SEED, seed
-from tests.hostile.givers import BROKEN
+from tests.hostile.targets import BROKEN
 from tests.unit.trees.trees import needs_root
 
 ATTEMPTS, SLOW_ATTEMPTS = 2000, 600

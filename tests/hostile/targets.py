@@ -1,4 +1,4 @@
-"""The programs that are attacked, as command lines: as they are, broken on purpose, and a naive one."""
+"""The attacked programs as command lines: as they are, with a fault, and a naive one."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def guard(sessions: Path, groups: Path, change: Change | None = None) -> list[st
     return program_argv("guard.main", {"sweep": SWEEP, "flood": FLOOD, "trees": trees}, change)
 
 
-LOOK_AND_GIVE = """
+SCAN_THEN_CHOWN = """
 import json, subprocess, sys
 words, trees = sys.argv[1:-1], json.loads(sys.argv[-1])
 looked = subprocess.run([*words, json.dumps({"apply": False, "trees": trees})], stdout=subprocess.PIPE, check=True)
@@ -96,20 +96,20 @@ reports = json.loads(looked.stdout.splitlines()[-1])["trees"]
 told = [{**tree, "names": report.get("names")} for tree, report in zip(trees, reports)]
 sys.exit(subprocess.run([*words, json.dumps({"apply": True, "trees": told})]).returncode)
 """
-"""What the operation does: it has that given which a look has named."""
+"""As the operation does: scan, then chown the entries that the scan named."""
 
 
 def own_trees(sessions: Path, groups: Path, change: Change | None = None) -> list[list[str]]:
-    """Both ways: by the names of a look, and without any."""
+    """Return both ways: with the names of a scan, and without."""
     trees: list[dict[str, object]] = [
         {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
     ]
     argv = entry_argv("trees.main", change)
-    return [looked_and_given(argv, trees), [*argv, json.dumps({"apply": True, "trees": trees})]]
+    return [scan_then_chown(argv, trees), [*argv, json.dumps({"apply": True, "trees": trees})]]
 
 
-def looked_and_given(argv: list[str], trees: list[dict[str, object]]) -> list[str]:
-    return [argv[0], "-I", "-c", LOOK_AND_GIVE, *argv, json.dumps(trees)]
+def scan_then_chown(argv: list[str], trees: list[dict[str, object]]) -> list[str]:
+    return [argv[0], "-I", "-c", SCAN_THEN_CHOWN, *argv, json.dumps(trees)]
 
 
 def naive(sessions: Path, groups: Path) -> list[str]:

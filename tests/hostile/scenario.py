@@ -1,4 +1,4 @@
-"""One engagement: the programs that give owners, an agent that attacks them, and the law that must hold.
+"""One scenario: the programs that chown, an agent that attacks them, and the invariants that must hold.
 
 Run as a program it takes an `Order` and the paths as JSON and answers with the outcome as JSON: the lab does so.
 """
@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.hostile import fairness, root_host
+from tests.hostile import latency, root_host
 from tests.hostile.attacker import Attacker
-from tests.hostile.law import left_over
+from tests.hostile.invariants import left_over
 from tests.hostile.place import AGENT, Place
 from tests.hostile.running import Repeated, Service
 
-LOOK = 0.2  # seconds between two looks at the law
+LOOK = 0.2  # seconds between two checks of the invariants
 MOST = 10  # violations that are shown
 FORK = multiprocessing.get_context("fork")
 
@@ -68,7 +68,7 @@ class Outcome:
     """Programs that ended as they should not: what an agent could do to an operator's run."""
     left: list[str] = field(default_factory=list)
     """What was not given though nobody attacked any more."""
-    fairness: dict[str, float] = field(default_factory=dict)
+    latency: dict[str, float] = field(default_factory=dict)
     moves: dict[str, int] = field(default_factory=dict)
     not_mounted: str = ""
     """Why nothing could be mounted, so that this part was not tried."""
@@ -132,7 +132,7 @@ class Attackers:
         outcome.attempts, outcome.moves = self.landed, dict(moves)
 
 
-def engage(place: Place, order: Order, base: Path) -> Outcome:
+def run_scenario(place: Place, order: Order, base: Path) -> Outcome:
     """Attacks until all attempts were made, or something is broken. `base` is a directory above everything."""
     outcome = Outcome(order.seed)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -142,7 +142,7 @@ def engage(place: Place, order: Order, base: Path) -> Outcome:
     stop, made, waits = FORK.Event(), FORK.Value("q", 0), FORK.SimpleQueue()
     helpers = [
         FORK.Process(target=root_host.run, args=(place, order.seed, order.mounting, stop.is_set, made)),
-        FORK.Process(target=fairness.run, args=(place.sessions, AGENT, stop.is_set, waits)),
+        FORK.Process(target=latency.run, args=(place.sessions, AGENT, stop.is_set, waits)),
     ]
     services = [Service(argv) for argv in order.services]
     repeated = Repeated(order.repeated)
@@ -162,15 +162,15 @@ def engage(place: Place, order: Order, base: Path) -> Outcome:
     finally:
         stop.set()
         for process in helpers:
-            process.join(2 * fairness.GIVE_UP)
+            process.join(2 * latency.GIVE_UP)
         while not waits.empty():
             seconds.append(waits.get())
         for service in services:
             outcome.failures += service.end()
         outcome.failures += repeated.end()
-    outcome.made, outcome.runs, outcome.fairness = made.value, repeated.runs, fairness.summary(seconds)
+    outcome.made, outcome.runs, outcome.latency = made.value, repeated.runs, latency.summary(seconds)
     _judge(place, outcome, outcome.attempts)
-    place.law.close()
+    place.invariants.close()
     place.unmount_all()
     if not outcome.violations:
         outcome.left = [path for tree in (place.sessions, place.groups) for path in left_over(str(tree))][:20]
@@ -179,14 +179,16 @@ def engage(place: Place, order: Order, base: Path) -> Outcome:
 
 def _judge(place: Place, outcome: Outcome, attempts: int) -> None:
     if not outcome.violations:
-        outcome.violations = [f"seed {outcome.seed}, attempt {attempts}: {what}" for what in place.law.broken()[:MOST]]
+        outcome.violations = [
+            f"seed {outcome.seed}, attempt {attempts}: {what}" for what in place.invariants.broken()[:MOST]
+        ]
 
 
 def main() -> None:
     request = json.loads(sys.argv[1])
     order = Order(**request["order"])
     place = Place(Path(request["sessions"]), Path(request["groups"]), Path(request["outside"]), order.hostile)
-    outcome = engage(place, order, Path(request["base"]))
+    outcome = run_scenario(place, order, Path(request["base"]))
     print(json.dumps({**asdict(outcome), "passed": outcome.passed}))
 
 

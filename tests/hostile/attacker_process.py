@@ -1,4 +1,4 @@
-"""Where an attacker stands: an agent's process with its session, and the ways in which it can swap entries.
+"""The process of an attacker: an agent with its session, and the ways in which it can swap entries.
 
 It is told {"seed", "attempts", "session", "group", "common" (a directory outside that anybody writes in), "victims",
 "huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file to count
@@ -40,7 +40,7 @@ def exchange(here: int, one: str, there: int, other: str) -> None:
         os.rename(aside, other, src_dir_fd=here, dst_dir_fd=there)
 
 
-class Foothold:
+class AttackerProcess:
     """Its directories are held open, so that it finds them wherever they were moved to."""
 
     def __init__(self, order: dict[str, Any]) -> None:

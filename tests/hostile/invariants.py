@@ -1,4 +1,4 @@
-"""The law: what no program may change, whatever an agent does. Each entry is held open, wherever it is moved to."""
+"""Invariants: what no program may change, whatever an agent does. Each entry is held open, so moves do not hide it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ EntryState = tuple[int, int, int, int]
 
 
 @dataclass
-class Law:
-    """Entries with what they were when they were put under it."""
+class Invariants:
+    """Protected entries, with their state at the start."""
 
     held: list[tuple[str, int, bool, EntryState]] = field(default_factory=list)
 
     def keep(self, label: str, directory: int, name: str, *, still: bool) -> None:
-        """Puts an entry under the law. `still`: nobody but root can move it, so not even its ctime may change."""
+        """Protect an entry. `still`: only root can move it, so not even its ctime may change."""
         handle = os.open(name, HELD, dir_fd=directory)
         self.held.append((label, handle, still, entry_state(handle, still)))
 

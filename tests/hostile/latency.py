@@ -1,4 +1,4 @@
-"""How long new sessions of groups that are not hostile wait for their owner while others attack."""
+"""How long new sessions of other groups wait for their owner during an attack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_session(sessions: Path, group: str, name: str) -> list[Path]:
     return [session.parent, shared, *session.iterdir(), session]
 
 
-def wait_until_given(made: Sequence[Path], agent: int, begun: float) -> float:
+def wait_for_owner(made: Sequence[Path], agent: int, begun: float) -> float:
     """Seconds from `begun` until all entries are the agent's; GIVE_UP where they are not by then."""
     left = list(made)
     while left and time.monotonic() - begun < GIVE_UP:
@@ -45,7 +45,7 @@ def run(sessions: Path, agent: int, stop: Callable[[], bool], answers: SimpleQue
     while not stop():
         begun = time.monotonic()
         made = make_session(sessions, f"fair-{number % GROUPS}", f"sess-{number}")
-        answers.put(wait_until_given(made, agent, begun))
+        answers.put(wait_for_owner(made, agent, begun))
         number += 1
         time.sleep(PAUSE)
 
