@@ -1,4 +1,4 @@
-"""What root reads of others has an end: in bytes, in memory, in time, and by what it is."""
+"""Limits on what root reads of others: bytes, memory, time and kind of file."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ Plant = Callable[[Path], None]
 
 
 def run(name: str, request: dict[str, Any], feed: str = "") -> subprocess.CompletedProcess[str]:
-    words = program_argv(name, request)
-    words = words
-    return subprocess.run(words, input=feed, capture_output=True, text=True, timeout=60, check=False)
+    argv = program_argv(name, request)
+    return subprocess.run(argv, input=feed, capture_output=True, text=True, timeout=60, check=False)
 
 
 def pipe(path: Path) -> None:
@@ -65,7 +64,7 @@ def test_only_a_regular_file_of_bounded_size_is_read(
     assert plant is link or read_text_or_none(str(tmp_path / "it")) is None
 
 
-def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_path: Path) -> None:
+def test_device_behind_a_symlink_is_not_read(tmp_path: Path) -> None:
     link(tmp_path / "it")
     assert (
         read_untrusted_text(str(tmp_path / "it"), follow=True) is None
@@ -80,14 +79,14 @@ def test_a_device_at_the_end_of_a_link_is_not_read_where_links_are_followed(tmp_
 
 @needs_root
 @pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
-def test_an_input_of_the_service_that_never_ends_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
-    """The host user may put anything in the place of .env, and root compares it at each run."""
+def test_endless_or_special_service_input_has_no_digest(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    """The host user may replace .env by anything, and root reads it in each run."""
     plant(tmp_path / "it")
     reply = run_as(ROOT, 10, lambda: digest(str(tmp_path / "it")), MAX_MEMORY)
     assert reply == {"value": None}
 
 
-def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_behind_a_symlink_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link(tmp_path / "it")
     opened: list[int] = []
     really = os.open
@@ -101,7 +100,7 @@ def test_a_device_behind_a_link_is_not_even_opened(tmp_path: Path, monkeypatch: 
     assert opened == [os.O_PATH]
 
 
-def test_a_file_may_be_as_large_as_the_bound_and_no_larger(tmp_path: Path) -> None:
+def test_file_up_to_the_size_limit_is_read(tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes(b"x" * MAX_BYTES)
     assert len(read_untrusted_bytes(str(tmp_path / "it"))) == MAX_BYTES
     (tmp_path / "it").write_bytes(b"x" * (MAX_BYTES + 1))
@@ -109,13 +108,13 @@ def test_a_file_may_be_as_large_as_the_bound_and_no_larger(tmp_path: Path) -> No
         read_untrusted_bytes(str(tmp_path / "it"))
 
 
-def test_a_file_without_a_size_is_bounded_as_it_is_read() -> None:
+def test_size_limit_holds_for_files_of_unknown_size() -> None:
     """Those of proc(5) say 0."""
     with pytest.raises(OSError, match="larger than 10 bytes"):
         read_untrusted_bytes("/proc/self/status", max_bytes=10)
 
 
-def test_work_has_no_more_memory_than_it_may_have() -> None:
+def test_run_as_limits_memory() -> None:
     if os.geteuid() == 0:
         reply = run_as(ROOT, 20, lambda: len(bytearray(MAX_MEMORY)), MAX_MEMORY)
         assert reply == {"error": "ENOMEM", "text": f"it takes more than {MAX_MEMORY >> 20} MiB of memory"}
@@ -123,7 +122,7 @@ def test_work_has_no_more_memory_than_it_may_have() -> None:
 
 
 @needs_root
-def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_as_limits_its_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acting_program, "MAX_REPLY", 1 << 20)
     assert run_as(ROOT, 20, lambda: "x" * (2 << 20))["error"] == "EFBIG"
     assert len(run_as(ROOT, 20, lambda: "x" * (1 << 19))["value"]) == 1 << 19
@@ -131,9 +130,7 @@ def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_root
 @pytest.mark.parametrize("plant", [pipe, link, sparse, Path.mkdir])
-def test_an_env_file_that_is_something_else_is_no_file_of_entries(
-    tmp_path: Path, plant: Callable[[Path], None]
-) -> None:
+def test_special_file_as_env_file_is_refused(tmp_path: Path, plant: Callable[[Path], None]) -> None:
     plant(tmp_path / ".env")
     request = {"root": str(tmp_path), "names": ["A"], "places": [str(tmp_path / ".env")]}
     done = run("service.env_state", request, "00" * 32)
@@ -146,7 +143,7 @@ def test_an_env_file_that_is_something_else_is_no_file_of_entries(
 
 
 @needs_root
-def test_a_pipe_that_takes_the_place_of_an_env_file_holds_nobody_up(tmp_path: Path) -> None:
+def test_pipe_swapped_with_the_env_file_blocks_nothing(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=1\n")
     pipe(tmp_path / "away")
     request = {"root": str(tmp_path), "names": ["A"], "places": []}
@@ -157,18 +154,18 @@ def test_a_pipe_that_takes_the_place_of_an_env_file_holds_nobody_up(tmp_path: Pa
 
 
 @needs_root
-def test_a_look_at_v1_sees_nothing_else_of_the_machine(tmp_path: Path) -> None:
+def test_inspection_of_v1_sees_nothing_else_of_the_machine(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
     (tmp_path / "claw/groups/out").symlink_to("/etc")
     (tmp_path / "claw/groups/up").symlink_to("../../../../../../etc")
     (tmp_path / "claw/groups/proc").symlink_to("/proc/self/root/etc")
 
-    def seen() -> list[Any]:
+    def visible() -> list[Any]:
         root, scratch = enter_read_only(str(tmp_path / "claw"))
         ways = [f"{root}/groups/{name}/passwd" for name in ("out", "up", "proc")]
         return [sorted(map(str, Path("/").iterdir())), [way for way in ways if Path(way).exists()], scratch]
 
-    assert run_as(ROOT, 20, seen) == {"value": [["/proc", "/scratch", "/tmp", "/v1"], [], "/scratch"]}
+    assert run_as(ROOT, 20, visible) == {"value": [["/proc", "/scratch", "/tmp", "/v1"], [], "/scratch"]}
 
 
 def database(path: Path) -> sqlite3.Connection:
@@ -193,7 +190,7 @@ def huge(path: Path) -> None:
 
 
 @needs_root
-def test_rows_that_the_file_does_not_hold_are_not_taken(tmp_path: Path) -> None:
+def test_rows_expanded_beyond_the_limit_are_refused(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
     blow_up(tmp_path / "claw/store/messages.db")
     assert (tmp_path / "claw/store/messages.db").stat().st_size < 1 << 20
@@ -209,8 +206,8 @@ def test_rows_that_the_file_does_not_hold_are_not_taken(tmp_path: Path) -> None:
 if hasattr(sqlite3.Connection, "setlimit"):  # older Pythons bound memory alone
 
     @needs_root
-    def test_one_value_that_is_too_long_is_not_even_fetched(tmp_path: Path) -> None:
-        """It is no damage: the database is whole, and too large to be looked into."""
+    def test_too_long_value_is_not_fetched(tmp_path: Path) -> None:
+        """The database is undamaged, but too large to inspect."""
         make_tree(tmp_path / "claw")
         with sqlite3.connect(tmp_path / "claw/store/messages.db") as made:
             made.execute("UPDATE registered_groups SET container_config = zeroblob(?)", ((64 << 20) + 1,))
@@ -224,7 +221,7 @@ if hasattr(sqlite3.Connection, "setlimit"):  # older Pythons bound memory alone
 
 
 @needs_root
-def test_a_view_in_the_place_of_a_table_is_not_computed(tmp_path: Path) -> None:
+def test_view_in_place_of_a_table_is_not_evaluated(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
     computed(tmp_path / "claw/store/messages.db")
     request = {"dir": str(tmp_path / "claw"), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
@@ -233,7 +230,7 @@ def test_a_view_in_the_place_of_a_table_is_not_computed(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_database_that_claims_more_than_the_disk_has_is_not_backed_up(tmp_path: Path) -> None:
+def test_database_larger_than_the_free_disk_is_not_backed_up(tmp_path: Path) -> None:
     make_tree(tmp_path / "claw")
     huge(tmp_path / "claw/store/messages.db")
     done = run("v1.backup", {"v1": str(tmp_path / "claw"), "to": str(tmp_path / "backup")})
@@ -256,7 +253,7 @@ def copied(path: Path, room: Quota) -> Path:
     return path / "to"
 
 
-def test_credentials_are_copied_with_all_that_is_in_them_but_links_and_pipes(place: Path) -> None:
+def test_credentials_are_copied_without_symlinks_and_pipes(place: Path) -> None:
     (place / "from/deep").mkdir(parents=True)
     (place / "from/deep/key").write_text("key")
     link(place / "from/link")
@@ -266,7 +263,7 @@ def test_credentials_are_copied_with_all_that_is_in_them_but_links_and_pipes(pla
 
 
 @pytest.mark.parametrize("kind", ["deep", "many", "long", "much"])
-def test_credentials_without_end_are_refused(place: Path, kind: str) -> None:
+def test_oversized_credentials_are_refused(place: Path, kind: str) -> None:
     (place / "from").mkdir()
     room = Quota()
     if kind == "deep":

@@ -60,18 +60,18 @@ Node.js v20.19.2
         ("    at f (x.js:1:2)\n", "at f (x.js:1:2)"),
     ],
 )
-def test_the_first_line_that_is_shown_names_the_cause(output: str, first: str) -> None:
-    found = find_cause(output)
-    assert first in found[0] and 0 < len(found) <= MAX_LINES
-    assert all(line.isprintable() and len(line) <= 200 for line in found)
+def test_first_line_of_a_failure_text_names_the_cause(output: str, first: str) -> None:
+    causes = find_cause(output)
+    assert first in causes[0] and 0 < len(causes) <= MAX_LINES
+    assert all(line.isprintable() and len(line) <= 200 for line in causes)
 
 
 @pytest.mark.parametrize("output", [GYP, PNPM, TSX])
-def test_neither_progress_nor_stack_frames_are_shown(output: str) -> None:
+def test_failure_text_has_no_progress_and_no_stack_frames(output: str) -> None:
     assert not [line for line in find_cause(output) if "Progress" in line or ".js:" in line or "node:internal" in line]
 
 
-def test_nothing_printed_has_no_cause_and_a_line_counts_once() -> None:
+def test_empty_output_has_no_cause_and_repeated_lines_count_once() -> None:
     assert find_cause("\n \n") == []
     assert find_cause("fatal: no\nfatal: no\n") == ["fatal: no"]
 
@@ -81,7 +81,7 @@ def config(*args: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", 'a"quote', "back\\slash", "#hash; semi"])
-def test_one_path_is_trusted_and_the_users_own_configuration_counts(
+def test_only_one_path_is_trusted_and_the_users_git_config_applies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     home = tmp_path / "home"
@@ -100,7 +100,7 @@ def test_one_path_is_trusted_and_the_users_own_configuration_counts(
     assert (home / ".gitconfig").read_text() == "[user]\n\tname = Me\n"
 
 
-def test_what_was_set_before_comes_back_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_git_config_is_restored_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/mine")
     with pytest.raises(SystemExit), trusting("/x"):
         raise SystemExit

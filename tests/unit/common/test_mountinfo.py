@@ -29,7 +29,7 @@ TABLE = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> list[Mount]:
-    monkeypatch.setattr(builtins, "open", lambda *_words, **_more: io.StringIO(TABLE))
+    monkeypatch.setattr(builtins, "open", lambda *_args, **_more: io.StringIO(TABLE))
     try:
         return mount_table()
     finally:

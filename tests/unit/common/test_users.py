@@ -64,7 +64,7 @@ def test_unreachable_root_is_not_writable(root: Path) -> None:
 
 
 def test_unknown_counts_as_writable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "run_as", lambda *_words, **_named: {"error": "ETIMEDOUT", "text": "no end"})
+    monkeypatch.setattr(users, "run_as", lambda *_args, **_named: {"error": "ETIMEDOUT", "text": "no end"})
     assert may_write(A, str(root))
 
 

@@ -43,7 +43,6 @@ NAMES_PENDING = frozenset(
         "files/pods/trees",
         "tests/bench",
         "tests/e2e",
-        "tests/unit/common",
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
