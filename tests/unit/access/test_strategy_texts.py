@@ -67,7 +67,7 @@ def test_denied_need_is_named_with_its_symptom(action: Action) -> None:
     assert obstacle(life) is None
     denied = replace(life[action], outcome="denied", reason="the rule")
     assert obstacle({**life, action: denied}) == f"the rule: {TEXTS[action]}"
-    unknown = replace(life[action], outcome="unknown", reason="not known")
+    unknown = replace(life[action], outcome="unknown", reason="unknown")
     assert obstacle({**life, action: unknown}) == f"unknown: {TEXTS[action]}"
 
 
