@@ -66,7 +66,6 @@ def unit_of(manager: Manager, name: str) -> dict[str, Any]:
         "uid": uid,
         "home": home if home is None else escape_control(home),
         "doubt": home_doubt(files, command),
-        "directory": escape_control(directory),
         "file_state": show_property(manager, name, "UnitFileState"),
         "enabled": show_property(manager, name, "UnitFileState")
         in ("enabled", "enabled-runtime", "linked", "linked-runtime"),
@@ -128,7 +127,6 @@ def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[st
                 "name": escape_control(name),
                 "file": escape_control(path),
                 "home": guess and escape_control(guess),
-                "directory": "",
             }
             more = {"uid": manager, "manager": "user", "active": "no manager", "doubt": None, "reload": False}
             if manager is None:

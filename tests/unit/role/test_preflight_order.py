@@ -84,7 +84,7 @@ class Steps:
         monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_args: self.step("uids"))
         monkeypatch.setattr(preflight, "ask_machines", lambda *_args: self.step("ask"))
         monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
-        monkeypatch.setattr(preflight, "look_at_v1", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
+        monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
         monkeypatch.setattr(preflight, "guarded_first", lambda *_args: frozenset({"oslo"}))
 
     def step(self, name: str) -> list[Problem]:

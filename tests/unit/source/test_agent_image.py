@@ -94,7 +94,7 @@ def test_a_docker_that_does_not_help_is_refused() -> None:
         (Ids(1001, 1002), ["1001:1002", "nanoclaw_image_uid to 1001", "nanoclaw_image_gid to 1002"]),
         (Ids(0, 0), ["root", "Claude Code refuses", "USER node"]),
         (Ids(4242, 0), ["group 0", "USER"]),
-        (None, ["'node'", "no such user"]),
+        (None, ["'node'", "passwd(5) lacks"]),
     ],
 )
 def test_the_images_user_is_the_plans_where_it_counts(ids: Ids | None, words: list[str]) -> None:

@@ -20,7 +20,7 @@ from files.pods.source import fetch_for_owner, git_worktree
 from files.pods.source.channel_undo import begin_channel, undo_channel
 from files.pods.source.git_worktree import MOVING, Tree
 from tests.lab.standin import make_repository
-from tests.programs import entry_argv, replaced
+from tests.programs import entry_argv, replaced, request_fields
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.trees.trees import A, needs_root
 
@@ -44,8 +44,8 @@ class Squashed(Host):
     folder: Path
 
     def run(self, name: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        told = {"root": str(self.root), "user": "root", "uid": 0, "gid": 0, "lock": str(self.lock), "gives": False}
-        request = json.dumps({**told, "unit": "n.service", **more})
+        fields = {"root": str(self.root), "user": "root", "uid": 0, "gid": 0, "lock": str(self.lock), "gives": False}
+        request = json.dumps(request_fields(name, {**fields, "unit": "n.service", **more}))
         return subprocess.run(
             [*entry_argv(name, ON_NFS), request], capture_output=True, text=True, timeout=120, env=self.environment
         )
