@@ -84,7 +84,7 @@ class ProgramFact(FactBase[Reply | None], Generic[Reply]):
         entry, why = self.request.entry, None
         for document in _documents("\n".join(output)):
             try:
-                return decode(self.reply, document, entry)
+                return decode(self.reply, document, entry, exact=False)
             except ProtocolError as error:
                 why = why or error
         printed = f"{entry} printed something else than its document"

@@ -68,64 +68,67 @@ def read_request(*kinds: type[Sent]) -> Sent:
         sys.exit(f"the request is not valid: {error}")
 
 
-def decode(kind: type[Message], document: Any, where: str) -> Message:
+def decode(kind: type[Message], document: Any, where: str, *, exact: bool = True) -> Message:
     """Return the dataclass that a JSON document states. Raises ProtocolError for a field that is missing or odd.
 
     + where: the name of the document, which errors begin with
+    + exact: whether a field that the dataclass lacks is an error, too. Journals on machines may have one
     """
-    decoded: Message = _decode(kind, document, where)
+    decoded: Message = _decode(kind, document, where, exact)
     return decoded
 
 
-def _decode(kind: Any, value: Any, where: str) -> Any:
+def _decode(kind: Any, value: Any, where: str, exact: bool) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
     if origin in _UNIONS:
-        return _one_of(args, value, where)
+        return _one_of(args, value, where, exact)
     if origin is Literal:
         if any(value is it or (type(value) is type(it) and value == it) for it in args):
             return value
         raise ProtocolError(f"{where} is none of {', '.join(map(repr, args))}")
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind, value, where)
+        return _dataclass(kind, value, where, exact)
     plain = origin or kind
     if isinstance(plain, type) and issubclass(plain, enum.Enum):
-        return _decode(Literal[tuple(it.value for it in plain)], value, where) and plain(value)
+        return _decode(Literal[tuple(it.value for it in plain)], value, where, exact) and plain(value)
     expected: Any = {tuple: list, float: (int, float)}.get(plain, plain)
     if not isinstance(value, expected) or (isinstance(value, bool) and plain is not bool):
         raise ProtocolError(f"{where} is {_named(type(value))}, not {_named(plain)}")
     if plain is list and args:
-        return [_decode(args[0], it, f"{where}[{place}]") for place, it in enumerate(value)]
+        return [_decode(args[0], it, f"{where}[{place}]", exact) for place, it in enumerate(value)]
     if plain is dict and args:
         return {
-            _decode(args[0], key, f"a key of {where}"): _decode(args[1], it, f"{where}.{escape_control(key)}")
+            _decode(args[0], key, f"a key of {where}", exact): _decode(
+                args[1], it, f"{where}.{escape_control(key)}", exact
+            )
             for key, it in value.items()
         }
     if plain is tuple:
-        return _tuple(args, value, where)
+        return _tuple(args, value, where, exact)
     return value
 
 
-def _one_of(kinds: Sequence[Any], value: Any, where: str) -> Any:
+def _one_of(kinds: Sequence[Any], value: Any, where: str, exact: bool) -> Any:
     others = [kind for kind in kinds if kind is not type(None)]
     if value is None and len(others) < len(kinds):
         return None
     for kind in others[:-1]:
         try:
-            return _decode(kind, value, where)
+            return _decode(kind, value, where, exact)
         except ProtocolError:
             continue
-    return _decode(others[-1], value, where)
+    return _decode(others[-1], value, where, exact)
 
 
-def _tuple(kinds: Sequence[Any], value: list[Any], where: str) -> tuple[Any, ...]:
+def _tuple(kinds: Sequence[Any], value: list[Any], where: str, exact: bool) -> tuple[Any, ...]:
     if kinds[1:] == (...,):
         kinds = [kinds[0]] * len(value)
     if len(kinds) != len(value):
         raise ProtocolError(f"{where} has {len(value)} items, not {len(kinds)}")
     pairs = enumerate(zip(kinds, value))  # noqa: B905 - Python 3.9 has no strict=
-    return tuple(_decode(kind, it, f"{where}[{place}]") for place, (kind, it) in pairs)
+    return tuple(_decode(kind, it, f"{where}[{place}]", exact) for place, (kind, it) in pairs)
 
 
 def _fields(kind: Any) -> dict[str, dataclasses.Field[Any]]:
@@ -135,18 +138,24 @@ def _fields(kind: Any) -> dict[str, dataclasses.Field[Any]]:
 _hints = functools.lru_cache(maxsize=None)(get_type_hints)
 
 
-def _dataclass(kind: Any, value: Any, where: str) -> Any:
+def _dataclass(kind: Any, value: Any, where: str, exact: bool) -> Any:
     if not isinstance(value, dict):
         raise ProtocolError(f"{where} is {_named(type(value))}, not an object")
     fields = _fields(kind)
-    if unknown := [name for name in value if name not in fields]:
+    if unknown := [name for name in value if exact and name not in fields]:
         raise ProtocolError(f"{where}.{escape_control(unknown[0])} is unknown")
     none = dataclasses.MISSING
     for name, field in fields.items():
         if name not in value and field.default is none and field.default_factory is none:
             raise ProtocolError(f"{where}.{name} is missing")
     try:
-        return kind(**{name: _decode(_hints(kind)[name], it, f"{where}.{name}") for name, it in value.items()})
+        return kind(
+            **{
+                name: _decode(_hints(kind)[name], it, f"{where}.{name}", exact)
+                for name, it in value.items()
+                if name in fields
+            }
+        )
     except ProtocolError:
         raise
     except ValueError as error:  # of the dataclass itself
