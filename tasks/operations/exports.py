@@ -134,7 +134,9 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
     if failed := [name for name in guarded if inventory.get_host(name) in pyinfra_state.failed_hosts]:
-        raise OperationError(f"the exports stay as they are, for the guard of {', '.join(failed)} is not at work")
+        raise OperationError(
+            f"exports not changed: the guard of {', '.join(failed)} is not running (systemctl status 'pods-guard-*')"
+        )
     show_diff(DROPIN, current.dropin, text)
     for reason in drift:
         say(reason)

@@ -18,8 +18,9 @@ from tasks.replies import ask_together
 from tasks.report import log
 
 GUARD_SECONDS = 10
+"""How long the guard may take to chown a new session."""
 HEAL_SECONDS = 150
-"""NanoClaw looks at its sessions once a minute."""
+"""How long a hot journal may last: NanoClaw opens its sessions once a minute."""
 
 
 @pods_operation

@@ -71,7 +71,7 @@ def run_as(
             os.kill(child, signal.SIGKILL)
             os.close(reader)
             reap(child, end)
-            return {"error": "EFBIG", "text": f"there is more to tell than {MAX_REPLY >> 20} MiB"}
+            return {"error": "EFBIG", "text": f"the reply is larger than {MAX_REPLY >> 20} MiB"}
     os.close(reader)
     reap(child, end)
     if not data:

@@ -123,7 +123,7 @@ def refuse_rehearsed(
     own = {(entry[0], entry[1]) for entry in [*request["wanted"], *request["unset"]]}
     absent = missing(request["wanted"], entries(new.table, names))
     if absent:
-        why.append(f"these entries would not be what was meant: {absent}")
+        why.append(f"exportfs would not apply these entries as written: {absent}")
     before, after = others(old.table, names, own), others(new.table, names, own)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if changed:

@@ -43,7 +43,7 @@ def unescape(text: str) -> str:
 
 
 def stated_options(text: str) -> list[str]:
-    """The options of an etab entry that decide who may do what, in the order in which the role states them."""
+    """Return the options of an etab entry that the role states, in the order of EXPORT_OPTIONS in plan_fleet.py."""
     got: dict[str, str] = {}
     for option in text.split(","):
         name, _, value = option.partition("=")

@@ -45,7 +45,7 @@ def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator:
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             return False
-        sys.exit(f"{path} is to be a directory of the pods and is a link or a file; move it away")
+        sys.exit(f"{path} must be a directory of the pods, but is a link or a file: move it away")
     new = f".{name}.new"
     with suppress(FileNotFoundError):
         os.rmdir(new, dir_fd=parent)  # of a run that was interrupted

@@ -81,7 +81,7 @@ def serving(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
         return {**reply, "answers": True, "why": ""}
     where = f"{root}/data/{knocked['socket'] or ''}"
     if knocked["answers"]:
-        why = f"process {knocked['pid']} answers at {where}, and is not of the present start of {unit}: end it"
+        why = f"process {knocked['pid']} answers at {where}, but {unit} did not start it: end it, then run again"
         return {**reply, "why": why}
     reply["pause"] = pause_left(knocked["breaker"], reply["seconds"])
     if reply["pause"]:

@@ -87,7 +87,7 @@ def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
         finally:
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
-        sys.exit(f"{shown_url(repository)} does not answer {user}; nothing was stopped or given away")
+        sys.exit(f"{shown_url(repository)} cannot be reached as user {user}; service and owners are unchanged")
 
 
 def stop_as_another(unit: str, uid: int) -> None:
@@ -126,7 +126,7 @@ def prepare(tree: Tree, repository: str) -> None:
     if head and tree.run("ls-files", "--cached").returncode == 128:  # not where it only took too long
         os.unlink(os.path.join(tree.git_dir, "index"))
         run(tree, "read-tree", head)
-        print("made a new index, for the old one was in pieces")
+        print("made a new index: the old one was corrupt")
     if head is None:
         tree.begin("")
     run(tree, "config", "remote.origin.url", repository)
@@ -170,7 +170,7 @@ if __name__ == "__main__":
     root, ids = told["root"], (told["uid"], told["gid"])
     for point in told["mounts"]:
         if mount_of(point)[0] != point:
-            sys.exit(f"nothing is mounted at {point}; what is to lie there would come to lie beneath it")
+            sys.exit(f"{point} is not mounted, and files would land on the local disk: mount it, then run again")
     run_lock.acquire(told["lock"])
     run_with_deadline(1700, root)
     busy = at_work(root)

@@ -93,12 +93,16 @@ def _refusals(subject: S, questions: tuple[Callable[[S], object], ...]) -> Itera
             continue
 
 
+EXPORT_OPTIONS = ("rw", "sync", "no_subtree_check", "sec=sys", "secure")
+"""Options of every export, exports(5). `files/pods/nfs/export_entries.py` reads them back in this order."""
+
+
 def _server_plan(server: ServerDraft, hosts: list[HostPlan]) -> ServerPlan:
     exports = [
         Export(
             path=host.source.path,
             client=host.address,
-            options=("rw", "sync", "no_subtree_check", "sec=sys", "secure", *host.squash.options()),
+            options=(*EXPORT_OPTIONS, *host.squash.options()),
             owner=host.strategy.tree_owner(host.stored_agent),
             host=host.name,
             writers=(host.host_ids, host.agent),

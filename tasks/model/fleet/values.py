@@ -131,7 +131,7 @@ def _mount_option(value: str) -> str:
 
 def _not_nobody(value: int) -> int:
     if value == NOBODY:
-        raise ValueError("not nobody's id, which squashing gives to whom it does not know")
+        raise ValueError("not 65534 (nobody): NFS maps unknown users to it")
     return value
 
 

@@ -82,7 +82,8 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
                     f"loginctl enable-linger {unit.uid}, then run again"
                 )
         else:
-            yield f"{unit.file} runs {one.root}, and {plan.unit} is to: systemctl disable --now {unit.name}, run again"
+            way = f"systemctl disable --now {unit.name}, then run again"
+            yield f"{unit.file} runs {one.root}, which {plan.unit} must run: {way}"
     if one.loose:
         yield (
             f"process {one.loose[0]} runs {one.root} outside of a service: stop it and what starts it "

@@ -20,6 +20,7 @@ from files.pods.common import read_text as reading
 from files.pods.nfs import export_change, export_entries
 from files.pods.nfs import server as nfs_service
 from tasks.model.nfs.export_state import ExportState
+from tests.builders import one_host
 from tests.programs import shell_command
 from tests.unit.nfs.nfs_tools import EXPORTFS, NFSCONF
 
@@ -165,8 +166,11 @@ def test_what_exportfs_says_of_another_file_does_not_block_ours(case: str, name:
 REFUSED = {
     "an unknown option": (line(*OSLO[:2], "rw", "wrong"), "unknown keyword"),
     "the world": ("/srv/pods/oslo (rw,no_subtree_check)\n" + line(*OSLO), "No host name given"),
-    "nothing of what is wanted": ("# empty\n", "these entries would not be what was meant: [['/srv/pods/oslo'"),
-    "other options": (line(*OSLO[:2], "rw", "no_subtree_check", "no_root_squash"), "would not be what was meant"),
+    "nothing of what is wanted": ("# empty\n", "exportfs would not apply these entries as written: [['/srv/pods/oslo'"),
+    "other options": (
+        line(*OSLO[:2], "rw", "no_subtree_check", "no_root_squash"),
+        "would not apply these entries as written",
+    ),
     "an export of others": (
         line(*OSLO) + "/srv/films 10.0.0.7(ro,no_subtree_check)\n",
         "exports of others would change",
@@ -193,6 +197,12 @@ def test_a_message_of_our_own_file_is_never_taken_for_anothers() -> None:
     server = Server(dropin=bad)
     assert f"{DROPIN} [3]" in server.change(bad, OSLO)
     assert server.calls == []
+
+
+def test_options_of_the_role_are_read_back_as_they_are_stated() -> None:
+    """Else every run would find a difference, and refuse its own change."""
+    (export,) = one_host().servers["nfs1"].exports
+    assert export_entries.stated_options(",".join(export.options)) == list(export.options)
 
 
 FAULTS = {

@@ -130,7 +130,7 @@ def test_a_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
     machine.says(1)
     now = machine.look()
     assert not now["answers"]
-    assert f"process {pid} answers" in now["why"] and "not of the present start" in now["why"]
+    assert f"process {pid} answers" in now["why"] and "did not start it" in now["why"]
 
 
 def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> None:
