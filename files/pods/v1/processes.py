@@ -78,7 +78,7 @@ def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]
     """
     services, alive, agents = units(root, homes), processes(root), containers(root)
     return {
-        "units": [{name: of[name] for name in of if name != "file_state"} for of in services["units"]],
+        "units": services["units"],
         "unasked": services["unasked"],
         "strangers": services["strangers"],
         "homes": homes_of(root, services["units"], alive, every),
