@@ -34,6 +34,8 @@ def docker_at(socket: str | None, *args: str, timeout: int = 5) -> str | None:
 def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bool]:
     """Sockets of Docker's daemons that run; containers of Podman by name; whether containers run without a daemon.
 
+    Root's in another PID namespace are a container's (Docker in Docker): they start no agents of this machine's v1.
+
     + able: which users may run an agent of the project root
     """
     sockets: set[str | None] = set()
@@ -42,6 +44,8 @@ def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bo
         with suppress(OSError):  # gone
             name, uid = file_of(pid, "comm").decode("utf-8", "replace").strip(), user_of(pid)
             words = file_of(pid, "cmdline").decode("utf-8", "replace").split("\0")
+            if uid == 0 and os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
+                continue
             if name == "dockerd" and able(uid):
                 sockets.add(socket_of(pid, uid))
             elif name.startswith("containerd-shim") and "moby" in words and uid == 0:

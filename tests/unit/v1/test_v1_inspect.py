@@ -31,11 +31,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the program says of a directory."""
+    """Return the program's reply about a directory. It runs in a PID namespace of its own.
+
+    It looks for daemons in /proc, where stand-ins of the tests beside it run too.
+    """
+    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     root = v2 or Path(where).parent / "v2"
     places = [{"path": str(root), "mount": None}, {"path": "/no/such/pods", "mount": "/no/such/pods"}]
     told = json.dumps({"dir": str(where), "root": str(root), "uid": 1000, "space": places, "seconds": 60})
-    words = [*wrapped, *entry_argv("v1.inspect"), told]
+    words = [*alone, *wrapped, *entry_argv("v1.inspect"), told]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert SECRET not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -158,3 +158,12 @@ def test_a_docker_that_is_slow_at_first_ends_no_switch(tmp_path: Path, slow: str
 def test_a_strangers_docker_is_nobodys_trouble(tmp_path: Path) -> None:
     done = stop(tmp_path, named("dockerd", "", EVE), docker="#!/bin/sh\nexit 1\n")
     assert done["status"] == 0, done
+
+
+@pytest.mark.parametrize("program", ["dockerd", "containerd-shim"])
+def test_a_docker_inside_a_container_is_not_asked(tmp_path: Path, program: str) -> None:
+    """Docker in Docker: the daemon runs in a PID namespace of its own, and its socket is not the machine's."""
+    inside = named(program, "-namespace moby -id x").replace("setsid", "setsid unshare --pid --fork")
+    inside = inside.replace("import time;", "import signal, sys, time; signal.signal(15, lambda *_: sys.exit());")
+    done = stop(tmp_path, inside, docker="#!/bin/sh\nexit 1\n")
+    assert done["status"] == 0, done
