@@ -8,14 +8,12 @@ from pyinfra.api.exceptions import OperationError
 from tasks.command import argv, run_program, write_file
 from tasks.facts import RuntimeFact
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.account import AccountState, account_drift, account_problem
 from tasks.model.host.runtime import (
     NODESOURCE,
     NODESOURCE_KEY,
-    AccountState,
     RuntimeState,
     UnfitError,
-    account_drift,
-    account_problem,
     missing_packages,
     node_problem,
     nodesource_major,

@@ -8,13 +8,14 @@ from typing import Any
 from files.pods.machine.runtime import PROGRAMS
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
+from tasks.model.host.account import AccountState
 from tasks.model.host.adoption import Installs
 from tasks.model.host.agent_image import ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, places
 from tasks.model.host.host_ids import CANDIDATES
 from tasks.model.host.machine import IdState, MachineState
-from tasks.model.host.runtime import AccountState, RuntimeState
+from tasks.model.host.runtime import RuntimeState
 from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.migration.paths import Progress
 from tasks.model.nfs.container_firewall import FirewallState

@@ -10,12 +10,13 @@ from tasks.bundle import bundle
 from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
+from tasks.model.host.account import AccountState
 from tasks.model.host.adoption import Installed, Installs, Service
 from tasks.model.host.agent_image import ImageRecord, ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, digest, places
 from tasks.model.host.machine import MountPoint
-from tasks.model.host.runtime import AccountState, Node, RuntimeState
+from tasks.model.host.runtime import Node, RuntimeState
 from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.host.service_steps import unit_files
 from tasks.model.host.serving import ServingState

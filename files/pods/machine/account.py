@@ -18,7 +18,7 @@ LOGIN_SECONDS = 10
 
 
 def account(user: str, uid: int, gid: int) -> dict[str, Any]:
-    """tasks.model.host.runtime.AccountState as JSON. A home that a server has counts as there."""
+    """tasks.model.host.account.AccountState as JSON. A home that a server has counts as there."""
     entry, docker = by(pwd.getpwnam, user), by(grp.getgrnam, "docker")
     owner, group, namesake = by(pwd.getpwuid, uid), by(grp.getgrgid, gid), by(grp.getgrnam, user)
     return {

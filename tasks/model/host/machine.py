@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tasks.model.host.account import AccountState
 from tasks.model.host.existing_directories import Places
-from tasks.model.host.runtime import AccountState
 
 
 @dataclass(frozen=True)

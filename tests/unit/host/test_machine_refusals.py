@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tasks.model.host.account import account_problem
 from tasks.model.host.machine import MachineState, MountPoint
 from tasks.model.host.preflight import agent_uid_problems, machine_problems, unguarded
-from tasks.model.host.runtime import account_problem
 from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

@@ -19,9 +19,9 @@ import pytest
 
 from files.pods.machine import account
 from tasks.bundle import entry_file
+from tasks.model.host.account import AccountState
 from tasks.model.host.machine import MountPoint
 from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
-from tasks.model.host.runtime import AccountState
 from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

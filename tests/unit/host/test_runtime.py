@@ -12,13 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from tasks.model.host.account import AccountState, account_drift, account_problem
 from tasks.model.host.runtime import (
-    AccountState,
     Node,
     RuntimeState,
     UnfitError,
-    account_drift,
-    account_problem,
     missing_packages,
     node_problem,
     nodesource_major,

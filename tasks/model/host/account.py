@@ -1,0 +1,56 @@
+"""The host user's account on a machine: what it lacks, and why it cannot be as planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.model.fleet.plan import HostPlan
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """The host user as the machine knows it, and what stands in its way."""
+
+    ids: tuple[int, int] | None
+    """uid and gid of the user of that name."""
+    home: str | None
+    home_exists: bool
+    uid_user: str | None
+    """The name of the user that has the uid."""
+    gid_group: str | None
+    """The name of the group that has the gid."""
+    name_gid: int | None
+    """The gid of the group that has the user's name."""
+    docker_group: bool
+    in_docker: bool
+    person: bool = False
+    """Whether somebody can log in to it."""
+
+
+def account_problem(account: AccountState, plan: HostPlan) -> str | None:
+    """Return why the host user cannot be as planned, and the way out. An existing account is never changed."""
+    name, ids = plan.settings.nanoclaw_user, plan.host_ids
+    if account.ids is not None and account.ids != (ids.uid, ids.gid):
+        uid, gid = account.ids
+        return (
+            f"user {name} is {uid}:{gid} on this machine, not {ids}: set nanoclaw_uid to {uid} and "
+            f"nanoclaw_gid to {gid}, or nanoclaw_user to another name"
+        )
+    if account.ids is not None:
+        return None
+    if account.uid_user is not None:
+        way = "leave nanoclaw_uid out, or set it to a free number"
+        return f"uid {ids.uid} belongs to user {account.uid_user} on this machine, not to {name}: {way}"
+    if account.gid_group is None and account.name_gid is not None:
+        return (
+            f"group {name} has gid {account.name_gid} on this machine, not {ids.gid}: set nanoclaw_gid to "
+            f"{account.name_gid}, or nanoclaw_user to another name"
+        )
+    return None
+
+
+def account_drift(account: AccountState, plan: HostPlan) -> bool:
+    """Whether the host user, its home directory or its membership of the group docker is missing. Never for root."""
+    if plan.settings.nanoclaw_user == "root":
+        return False
+    return not (account.ids and account.home_exists and account.in_docker)
