@@ -1,7 +1,5 @@
 """A NanoClaw v2 that runs on a machine before the role has been there: adopted, or refused with the way to adopt it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from pyinfra.api.config import Config

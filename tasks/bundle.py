@@ -4,8 +4,6 @@ A look sends it by standard input and leaves nothing on the machine: `python3 -I
 (memfd_create(2)) and runs it. What stays on a machine is the same archive, as a file: `python3 -I FILE ENTRY REQUEST`.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import io

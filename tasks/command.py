@@ -4,8 +4,6 @@ Contract: every value is one quoted word; a value that holds a newline or NUL is
 begins with `-` where an option could be read into it. Nothing secret stands in argv: it goes by standard input.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The options of pyinfra's command line, and the directories that they name."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch

@@ -1,7 +1,5 @@
 """Looking at many machines at once, from deploy code."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 

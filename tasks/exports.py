@@ -1,7 +1,5 @@
 """The NFS server: package, export directories, protocol versions, export table."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pyinfra.api.deploy import deploy

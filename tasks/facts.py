@@ -3,8 +3,6 @@
 `None` is the third answer: unknown (the machine has no python3 yet, or printed nothing). Callers fail closed on it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

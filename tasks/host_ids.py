@@ -1,7 +1,5 @@
 """Ask machines about ids, and again where the plan that follows needs other ids."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

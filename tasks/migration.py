@@ -1,7 +1,5 @@
 """NanoClaw v1 to v2: the plan of each host with nanoclaw_v1_dir, then staging, and the switch in waves."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

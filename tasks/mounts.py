@@ -1,7 +1,5 @@
 """The NFS client: the guarded mount of the pods, its binds, and what containers may reach of it."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan

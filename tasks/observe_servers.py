@@ -1,7 +1,5 @@
 """Observe unmanaged servers from their hosts, before anything changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from pyinfra import logger, state

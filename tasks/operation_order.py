@@ -1,7 +1,5 @@
 """The order between machines: operations of servers come first, but for those that were queued before."""
 
-from __future__ import annotations
-
 from pyinfra import host, state
 
 from tasks.model.fleet.plan import SERVERS

@@ -1,7 +1,5 @@
 """Ownership of session and group trees: chown what exists, and guard what the host process creates."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan, ServerPlan

@@ -1,7 +1,5 @@
 """Refuse what cannot work, for the whole fleet, before anything changes on any machine."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

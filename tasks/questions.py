@@ -1,7 +1,5 @@
 """What the operations of a run are going to ask of a machine, so that it is asked in one round trip before them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from pyinfra import state

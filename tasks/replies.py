@@ -4,8 +4,6 @@ Truth comes first. A reply holds until a command has been sent to its machine, o
 what hosts see. It holds for ten minutes at most: a run may wait at its prompt, or for its turn among many machines.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What an operation tells the operator beside its result: diffs under `--diff`, and counts with samples."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager

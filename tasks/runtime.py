@@ -1,7 +1,5 @@
 """What a host needs before anything of NanoClaw: Docker, git, Node, the NFS client, the host user."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan

@@ -1,7 +1,5 @@
 """The NanoClaw host service: the agents' image, secrets, and the service itself."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan

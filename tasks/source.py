@@ -1,7 +1,5 @@
 """NanoClaw's source on a host: its checkout and its build."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan

@@ -5,8 +5,6 @@ to standard output or standard error. So the filter is there, once. pyinfra's ow
 they carry a number that no machine knows, and only those with that number pass.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 import sys

@@ -1,7 +1,5 @@
 """The proof: acts as the host and as the agent, and reports one line a host."""
 
-from __future__ import annotations
-
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan

@@ -1,7 +1,5 @@
 """What host data is refused for: a reason, which is a code that no other refusal has, and a text for operators."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Text of machines as text that a terminal and a page can show: no character of it moves, hides or rewrites another."""
 
-from __future__ import annotations
-
 LINES = "\n\t"
 """What text of several lines keeps."""
 

@@ -1,7 +1,5 @@
 """Names of systemd's units, and where their files lie. systemd.unit(5)."""
 
-from __future__ import annotations
-
 import string
 
 UNITS = "/etc/systemd/system"

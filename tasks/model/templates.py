@@ -4,8 +4,6 @@ Jinja, as in pyinfra's own templates: a comment of a template, `{# why #}`, is n
 module of the model that reads files; they are part of the role, and each is read once.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Text that a machine takes: UTF-8, of one line, and no longer than execve(2) and the file system allow."""
 
-from __future__ import annotations
-
 import unicodedata
 
 from tasks.model.problem import WrongValueError

@@ -1,7 +1,5 @@
 """The agents' image; docker.image pulls a missing one, and checks neither its USER nor what it was built from."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

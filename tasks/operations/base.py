@@ -1,7 +1,5 @@
 """The shape of every operation: a fact that must be known, and errors that leave other machines alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import ParamSpec, TypeVar

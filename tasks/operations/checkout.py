@@ -1,7 +1,5 @@
 """NanoClaw's checkout and build; git.repo moves the tree before anything of the new version can be checked."""
 
-from __future__ import annotations
-
 from datetime import datetime, timezone
 from typing import Any
 

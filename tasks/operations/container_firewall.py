@@ -1,7 +1,5 @@
 """Docker after the mounts, containers away from the server; iptables.rule knows no nftables and is lost at boot."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pyinfra import host, state

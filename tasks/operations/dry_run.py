@@ -1,7 +1,5 @@
 """What a check phase expects: each operation looks at its machine before earlier ones of the run have changed it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

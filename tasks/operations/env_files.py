@@ -1,7 +1,5 @@
 """NanoClaw's .env; files.line would show its secrets in argv, and follow links that the host user makes."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What an NFS server exports: pyinfra has nothing for exports(5), and files.directory takes ids for names."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

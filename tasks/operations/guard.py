@@ -1,7 +1,5 @@
 """The guard's program and unit; systemd.service does not compare what the running process was started with."""
 
-from __future__ import annotations
-
 from pyinfra import host
 
 from tasks.bundle import bundle

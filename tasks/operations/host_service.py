@@ -1,7 +1,5 @@
 """NanoClaw's service; systemd.service restarts when it is told to, not when the running process is outdated."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The migration of a NanoClaw v1: staging while v1 serves, the switch, the way back. pyinfra has nothing for it."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

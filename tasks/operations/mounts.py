@@ -1,7 +1,5 @@
 """The pods on a host; server.mount mounts until the next boot, and whatever lies beneath or is mounted there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Ownership of session and group trees; files.directory compares the top alone and then chowns everything."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pyinfra import host, state

@@ -4,8 +4,6 @@ So it is never without a change, in a dry run neither. Its fact takes a dpkg tha
 is a round trip of its own; ours is a part of the one look (tasks/questions.py).
 """
 
-from __future__ import annotations
-
 from pyinfra import host
 from pyinfra.api import StringCommand
 

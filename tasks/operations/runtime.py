@@ -1,7 +1,5 @@
 """Docker, git, Node and the host user; server.user would change an account that is there already."""
 
-from __future__ import annotations
-
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 

@@ -1,7 +1,5 @@
 """Proof that agents can write: server.shell would say in each run that it has changed something."""
 
-from __future__ import annotations
-
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 

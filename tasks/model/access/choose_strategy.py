@@ -1,7 +1,5 @@
 """Choose the access strategy of a host, and name the ways out of a refusal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple

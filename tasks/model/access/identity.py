@@ -5,8 +5,6 @@ container starts as the image's USER when the host process's uid is 0 or 1000, a
 user_namespaces(7) and subuid(5) for what a daemon makes of a container's ids.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args

@@ -1,7 +1,5 @@
 """Refuse a host for what was observed of its server, each refusal with the way out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

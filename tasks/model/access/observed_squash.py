@@ -3,8 +3,6 @@
 Source of the rules: exports(5) "User ID Mapping": who makes a file shows whom the server took it for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

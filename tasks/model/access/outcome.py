@@ -1,7 +1,5 @@
 """The outcome of an action, and the rule behind it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -7,8 +7,6 @@
 + moby #35002: dockerd, as root, looks at each bind source and makes the mount points inside the session directory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args

@@ -7,8 +7,6 @@
   not for directories, files are made 0644, with which an owner may both anyway, and each action opens anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -4,8 +4,6 @@ What cannot work is not listed here: tasks.model.access.session_lifecycle says w
 tasks.model.access.choose_strategy chooses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

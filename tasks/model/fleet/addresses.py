@@ -1,7 +1,5 @@
 """IP addresses of machines, each in its one canonical form."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What one machine's host data is refused for, by itself. `tasks.model.fleet.conflicts` judges machines together."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress

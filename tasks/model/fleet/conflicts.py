@@ -1,7 +1,5 @@
 """What cannot hold between machines: two hosts on one tree, one address twice, an export in two ways."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence

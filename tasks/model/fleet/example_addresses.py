@@ -1,7 +1,5 @@
 """Addresses that only examples have (RFC 5737, RFC 3849)."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Git URLs and refs that are safe to stand in a command, and that git takes."""
 
-from __future__ import annotations
-
 import re
 
 from tasks.model.fleet.addresses import ip_address

@@ -1,7 +1,5 @@
 """Image references by the grammar of distribution/reference, which Docker reads them with."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Addresses of a machine are its name and its ssh_hostname, where these are addresses, and those that its settings state.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections import defaultdict

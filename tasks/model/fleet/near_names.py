@@ -1,7 +1,5 @@
 """Names that are nearly right: of settings, of groups, of machines. A near miss is an error with a suggestion."""
 
-from __future__ import annotations
-
 import difflib
 import unicodedata
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The desired state of each machine of the fleet: the types. `plan_fleet` works them out from host data."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

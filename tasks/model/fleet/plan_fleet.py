@@ -4,8 +4,6 @@ It checks every machine's settings, then what must hold between machines, and re
 every error of the whole fleet at once.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar

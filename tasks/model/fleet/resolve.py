@@ -4,8 +4,6 @@ To ask raises RefusedError where host data cannot be worked with, and WrongSetti
 setting with a wrong value. So every check that can be made is made, and none follows from another's error.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cached_property

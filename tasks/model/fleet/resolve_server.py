@@ -1,7 +1,5 @@
 """A machine of nfs_servers while it is planned, and what drafts answer with where host data gives no answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """What settings of the service and of its image are refused for, by themselves."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 from tasks.model.fleet import image_name

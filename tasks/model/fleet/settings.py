@@ -3,8 +3,6 @@
 `group_data/all.py` and docs/settings.md show the same; a test keeps the three equal.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

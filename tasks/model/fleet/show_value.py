@@ -1,7 +1,5 @@
 """How values of host data are shown in an error: short, printable, and never one that could be a secret."""
 
-from __future__ import annotations
-
 import re
 import reprlib
 from typing import Any

@@ -4,8 +4,6 @@ hier(7) and file-hierarchy(7) say what lies where. The same rule judges a path a
 the machine has resolved its links, the directory that it really is.
 """
 
-from __future__ import annotations
-
 import re
 
 from tasks.model.fleet.plan import lies_in

@@ -4,8 +4,6 @@ A validator raises WrongValueError with a reason and a phrase that follows "expe
 What passes is safe to stand in exports(5), in a systemd unit and in one quoted word of a command.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any
 

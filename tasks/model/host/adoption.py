@@ -1,7 +1,5 @@
 """A NanoClaw v2 that runs on a machine already: whether the role can take it over, and how if not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """The agent image: whether it is current, and whether its user is the one of the plan."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

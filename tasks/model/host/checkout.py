@@ -1,7 +1,5 @@
 """The checkout of NanoClaw and its build: the current state, and how it differs from the plan."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

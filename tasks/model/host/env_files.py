@@ -4,8 +4,6 @@ A machine answers with keyed digests of what its .env says; the comparison is ma
 machine by standard input alone.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A directory that holds something, and that no earlier run left, is exported or g
 says so (pods_adopt). An earlier run is known by the role's export table, its mount units, and NanoClaw's own names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 

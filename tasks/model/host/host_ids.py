@@ -5,8 +5,6 @@ numbers that nobody has there; hosts that share an export take the same ones. Th
 there, it decides.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What a machine is, before anything is done to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from tasks.model.host.account import AccountState

@@ -1,7 +1,5 @@
 """What a machine is refused for: judged from what it is, before anything is done to it."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The programs that NanoClaw needs of a machine before its source: what is missing, what is refused."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What a machine's NanoClaw service is, and why it cannot be brought to its plan."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

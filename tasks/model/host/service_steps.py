@@ -1,7 +1,5 @@
 """What brings a machine's NanoClaw service to its plan; whether it restarts is decided here alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from tasks.model.fleet.plan import HostPlan

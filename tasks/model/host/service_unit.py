@@ -5,8 +5,6 @@ all that is ours stands in the drop-in. Sources: systemd.unit(5), systemd.servic
 systemd.syntax(7) for quoting, logrotate(8), open(2).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

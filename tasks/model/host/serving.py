@@ -1,7 +1,5 @@
 """Whether a NanoClaw that was installed serves, with the code that is checked out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from files.pods.service.protocol import ServingStateRequest

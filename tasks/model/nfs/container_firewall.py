@@ -5,8 +5,6 @@ Both backends hook into a place of their own, so that neither Docker's rules nor
 is final.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import itertools
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What is seen of the NFS server on a machine: the reply of nfs.exports."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

@@ -4,8 +4,6 @@ The drop-in holds the exports of all inventories that share the server. An expor
 belongs to a host that left it, or to another one: it stays, and is named, until the operator says that it goes.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections import Counter, defaultdict

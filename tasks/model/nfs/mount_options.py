@@ -8,8 +8,6 @@ a difference that no mount can remove must not interrupt agents at every run.
 Sources: nfs(5); the kernel's nfs_show_mount_options (fs/nfs/super.c).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 Options = Mapping[str, str]

@@ -1,7 +1,5 @@
 """The changes that the pods' mounts need: the desired state against the current one, or a refusal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """What is found on a machine in the place of the pods' mounts and must not be touched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from tasks.model.fleet.plan import HostPlan, Source

@@ -1,7 +1,5 @@
 """The text of what systemd reads about the pods: mount units, Docker's drop-in. systemd.mount(5), systemd.unit(5)."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Sequence
 

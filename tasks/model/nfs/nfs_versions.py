@@ -1,7 +1,5 @@
 """The versions that an NFS server serves: nfs.conf(5), who decides them, and whom a restart would hit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from files.pods.nfs.protocol import ExportsRequest

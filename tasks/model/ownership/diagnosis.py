@@ -1,7 +1,5 @@
 """Find the cause of a failed probe, and the way out. A symptom has many causes, so the rules are in order."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

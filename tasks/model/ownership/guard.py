@@ -1,7 +1,5 @@
 """The guard: the service that chowns new sessions to the agent where the host process is root."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

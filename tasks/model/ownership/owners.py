@@ -1,7 +1,5 @@
 """The owner of new entries on a machine, by the rules of kernel and server; and what lstat(2) reports of a path."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

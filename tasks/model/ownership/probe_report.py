@@ -1,7 +1,5 @@
 """The reply of a probe: what it observed on a host."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

@@ -1,7 +1,5 @@
 """The trees of agents, the machine that chowns them, and the report of a walk over them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """Ranges of versions as package.json's `engines` writes them (node-semver(7))."""
 
-from __future__ import annotations
-
 import re
 
 Version = tuple[int, int, int]

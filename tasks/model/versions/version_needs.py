@@ -3,8 +3,6 @@
 All of it is read from the files of the version, never from its tag.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tasks.model.fleet.plan import HostPlan
