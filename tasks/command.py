@@ -11,6 +11,7 @@ from typing import Any
 from pyinfra.api.command import QuoteString, StringCommand
 
 from files.pods.common.protocol import Request
+from files.pods.machine.protocol import WriteFileRequest
 from tasks.bundle import boot_argv, boot_input
 
 
@@ -66,9 +67,9 @@ def write_file(
     path: str, content: str | bytes, *, mode: str = "0644", uid: int = 0, gid: int = 0, validate: tuple[str, ...] = ()
 ) -> StringCommand:
     """Write a file atomically, after `validate` (argv, with {} for the new file) has passed; never show it."""
-    arguments = {"path": path, "mode": mode, "uid": uid, "gid": gid, "validate": list(validate)}
+    request = WriteFileRequest(path, mode, uid, gid, list(validate), base64=isinstance(content, bytes))
     if isinstance(content, bytes):  # pyinfra sends text
-        return run_program("machine.write_file", {**arguments, "base64": True}, base64.b64encode(content).decode())
+        return run_request(request, base64.b64encode(content).decode())
     if not content.endswith("\n"):
         raise ValueError(f"{path}: content must end with a line break")
-    return run_program("machine.write_file", arguments, content)
+    return run_request(request, content)

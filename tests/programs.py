@@ -39,6 +39,11 @@ def program_argv(entry: str, request: Mapping[str, Any], change: Change | None =
     return [*entry_argv(entry, change), json.dumps(request, sort_keys=True)]
 
 
+def request_argv(request: Request, change: Change | None = None) -> list[str]:
+    """The argv that runs the entry of a request."""
+    return program_argv(request.entry, request.document(), change)
+
+
 def request_fields(entry: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of these values is a field of the entry's request; all of them where it has no request class."""
     with suppress(ModuleNotFoundError):

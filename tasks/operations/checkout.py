@@ -6,7 +6,8 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import run_program
+from files.pods.machine.protocol import InstallPnpmRequest
+from tasks.command import run_program, run_request
 from tasks.facts import Checkout
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import (
@@ -139,10 +140,8 @@ def build(plan: HostPlan) -> Commands:
             raise OperationError(
                 f"{plan.root}/package.json names no packageManager pnpm@X.Y.Z, and this machine has no pnpm: install it"
             )
-        arguments: dict[str, Any] = {"version": current.pnpm_pin, "digest": current.pnpm_digest}
-        arguments |= {"force": True} if current.pnpm_in_the_way else {}
-        arguments |= {"path": current.npm_path} if current.npm_path else {}
-        yield run_program("machine.install_pnpm", arguments)
+        in_the_way, path = current.pnpm_in_the_way, current.npm_path
+        yield run_request(InstallPnpmRequest(current.pnpm_pin, current.pnpm_digest, in_the_way, path))
         current = _look(plan)
         if current.pnpm != current.pnpm_pin:
             raise OperationError(

@@ -3,7 +3,8 @@
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, write_file
+from files.pods.machine.protocol import TrustKeyRequest
+from tasks.command import argv, run_request, write_file
 from tasks.facts import RuntimeFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.account import AccountState, account_drift, account_problem
@@ -84,7 +85,7 @@ def _nodesource(major: int, current: RuntimeState) -> Commands:
     yield argv("mkdir", "-p", "/etc/apt/keyrings")
     fetch = ("--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--max-time", "120")
     yield argv("curl", *fetch, "--output", f"{_KEY}.new", f"{NODESOURCE}/gpgkey/nodesource-repo.gpg.key")
-    yield run_program("machine.trust_key", {"new": f"{_KEY}.new", "path": _KEY, "fingerprint": NODESOURCE_KEY})
+    yield run_request(TrustKeyRequest(f"{_KEY}.new", _KEY, NODESOURCE_KEY))
     lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
     yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
     yield apt_update()

@@ -68,6 +68,11 @@ def read_request(*kinds: type[Sent]) -> Sent:
         sys.exit(f"the request is not valid: {error}")
 
 
+def print_reply(reply: Any) -> None:
+    """Print the document of a reply, a dataclass, without fields that have their default."""
+    print(json.dumps(_document(reply)), flush=True)
+
+
 def decode(kind: type[Message], document: Any, where: str, *, exact: bool = True) -> Message:
     """Return the dataclass that a JSON document states. Raises ProtocolError for a field that is missing or odd.
 

@@ -1,7 +1,7 @@
-"""Answers many questions of the role in one round trip: each by its own program, in a process of its own.
+"""Replies to many requests of the role in one round trip: each program runs in a process of its own.
 
-Standard input: a JSON list of what each program reads from its own. Answer: {"replies": [what it printed, or null where
-it failed…]}. A program that fails says why on standard error only; whoever needs its answer asks it alone.
+Standard input: a JSON list of what each program reads from its own. A program that fails says why on standard error
+only; whoever needs its reply asks it alone.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import runpy
 import sys
 from typing import Any
 
-from files.pods.common.protocol import read_request
-from files.pods.machine.protocol import LookRequest, Question
+from files.pods.common.protocol import print_reply, read_request
+from files.pods.machine.protocol import LookReply, LookRequest, Question
 
 
-def answer(entry: str, request: Any, payload: str) -> str | None:
+def reply(entry: str, request: Any, payload: str) -> str | None:
     """What a program prints, or None where it does not end well."""
-    out = os.memfd_create("answer")
+    out = os.memfd_create("reply")
     child = os.fork()
     if child == 0:
         status = 1
@@ -31,7 +31,7 @@ def answer(entry: str, request: Any, payload: str) -> str | None:
         except SystemExit as error:
             status = 0 if error.code in (None, 0) else 1
             print(f"{entry}: {error.code}", file=sys.stderr)
-        except BaseException as error:  # whatever it is, the others answer
+        except BaseException as error:  # whatever it is, the others reply
             print(f"{entry}: {error!r}", file=sys.stderr)
         finally:
             sys.stdout.flush()
@@ -44,13 +44,13 @@ def answer(entry: str, request: Any, payload: str) -> str | None:
     return text if status == 0 else None
 
 
-def main(questions: list[Question], payloads: list[str]) -> dict[str, list[str | None]]:
-    """The answers, in the order of their questions."""
+def main(questions: list[Question], payloads: list[str]) -> LookReply:
+    """The replies, in the order of their questions."""
     sys.stdout.flush()
     pairs = zip(questions, payloads)  # noqa: B905 - Python 3.9 has no strict=
-    return {"replies": [answer(each.entry, each.request, payload) for each, payload in pairs]}
+    return LookReply([reply(each.entry, each.request, payload) for each, payload in pairs])
 
 
 if __name__ == "__main__":
     request = read_request(LookRequest)
-    print(json.dumps(main(request.questions, json.load(sys.stdin))))
+    print_reply(main(request.questions, json.load(sys.stdin)))

@@ -1,22 +1,18 @@
-"""Which of the named Debian packages are installed.
-
-Answer: {"installed": {name: version}}.
-"""
+"""Which of the named Debian packages are installed."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 
-from files.pods.common.protocol import read_request
-from files.pods.machine.protocol import PackagesRequest
+from files.pods.common.protocol import print_reply, read_request
+from files.pods.machine.protocol import PackagesReply, PackagesRequest
 
 names = read_request(PackagesRequest).packages
-asked = subprocess.run(
+listed = subprocess.run(
     ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n", *names],
     capture_output=True,
     text=True,
     timeout=60,
 )
-rows = [line.split() for line in asked.stdout.splitlines()]
-print(json.dumps({"installed": {row[1]: row[2] for row in rows if row[0] == "installed"}}))
+rows = [line.split() for line in listed.stdout.splitlines()]
+print_reply(PackagesReply({row[1]: row[2] for row in rows if row[0] == "installed"}))

@@ -12,7 +12,7 @@ from files.pods.common.mountinfo import Mount, may_hang
 from files.pods.common.read_text import read_text_or_none
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
-"""Of a directory: those that are read, and of them, in order, those that are told. Hidden ones come first."""
+"""Of a directory: those that are read, and of them, in order, those that the reply has. Hidden ones come first."""
 
 
 def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def real_path(path: str, table: list[Mount]) -> str | None:
 
 def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mount]) -> dict[str, str]:
     """The first directory above each path that a user cannot enter; tried as that user."""
-    found = {}
+    barred = {}
     for path in paths:
         parents, parts = [], path.split("/")[1:-1]
         for length in range(1, len(parts) + 1):
@@ -70,8 +70,8 @@ def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mo
             parents.append(place)
         number = tried_as(parents, user, uid, gid)
         if number is not None:
-            found[path] = parents[number]
-    return found
+            barred[path] = parents[number]
+    return barred
 
 
 def tried_as(paths: list[str], user: str, uid: int, gid: int) -> int | None:

@@ -21,7 +21,7 @@ from files.pods.machine.protocol import PreflightRequest
 request = read_request(PreflightRequest)
 
 
-def seen(mount: Mount) -> dict[str, Any]:
+def shown(mount: Mount) -> dict[str, Any]:
     """Return a mount as the reply describes it."""
     addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
     return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
@@ -63,7 +63,7 @@ def free(path: str, mounted: list[Mount]) -> int | None:
 
 
 mounted = mount_table()
-asked, user = request.places, request.account
+places, user = request.places, request.account
 release = os_release()
 print(
     json.dumps(
@@ -75,7 +75,7 @@ print(
             "hostname": socket.gethostname(),
             "protected_hardlinks": protected_hardlinks(),
             "systemd": os.path.isdir("/run/systemd/system"),
-            "mounts": [seen(mount) for mount in mounted if mount.point in request.paths],
+            "mounts": [shown(mount) for mount in mounted if mount.point in request.paths],
             "beneath": {path: beneath(path, mounted) for path in request.paths},
             "account": {**account(**vars(user)), "person": is_person(user.user)} if user else None,
             "person": person(request.agent) if request.agent is not None else None,
@@ -83,8 +83,8 @@ print(
             "free": {path: free(path, mounted) for path in request.space},
             "identity": machine_identity(),
             "addresses": machine_addresses(),
-            "places": look_at_places(asked.look, asked.marks, mounted),
-            "barred": barred_paths(asked.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
+            "places": look_at_places(places.look, places.marks, mounted),
+            "barred": barred_paths(places.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
         }
     )
 )

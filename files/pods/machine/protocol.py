@@ -81,3 +81,45 @@ class RuntimeRequest(HostUser, Request):
     """The host user, who runs the programs."""
 
     entry: ClassVar[str] = "machine.runtime"
+
+
+@dataclass(frozen=True)
+class WriteFileRequest(Request):
+    """A file to write. Standard input has its content."""
+
+    entry: ClassVar[str] = "machine.write_file"
+    path: str
+    mode: str
+    """In octal."""
+    uid: int
+    gid: int
+    validate: list[str]
+    """An argv that accepts the new file, which takes the place of {}; or none."""
+    base64: bool = False
+    """Whether the content is encoded so."""
+
+
+@dataclass(frozen=True)
+class TrustKeyRequest(Request):
+    """A downloaded OpenPGP key."""
+
+    entry: ClassVar[str] = "machine.trust_key"
+    new: str
+    """The downloaded file."""
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class InstallPnpmRequest(Request):
+    """The pnpm that packageManager in a project's package.json names."""
+
+    entry: ClassVar[str] = "machine.install_pnpm"
+    version: Optional[str]
+    """None before there is a checkout, in a dry run."""
+    digest: Optional[str]
+    """ALGORITHM.HEX; None where the project names none."""
+    force: bool = False
+    """Whether it replaces a pnpm that npm did not install, such as corepack's."""
+    path: Optional[str] = None
+    """PATH with the host user's Node first."""

@@ -24,7 +24,7 @@ BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
 THEIRS = ("git", "docker", "npm", "node")
 """Those of them that the host user runs, and Node."""
-ASKED = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
+CANDIDATES = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
 
 
 def output(*args: str) -> str:
@@ -60,21 +60,21 @@ def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
     return value
 
 
-def node(path: str | None, said: str) -> dict[str, Any] | None:
+def node(path: str | None, printed: str) -> dict[str, Any] | None:
     """Return path and major version of Node, or None."""
-    version = re.match(r"v([0-9]{1,4})\.", said, re.ASCII)
+    version = re.match(r"v([0-9]{1,4})\.", printed, re.ASCII)
     return {"path": path, "major": int(version[1])} if path and version else None
 
 
 def candidates() -> dict[str, str]:
     """The versions that apt would install, of the packages that it knows."""
-    found, name = {}, ""
-    for line in output("apt-cache", "policy", *ASKED).splitlines():
+    versions, name = {}, ""
+    for line in output("apt-cache", "policy", *CANDIDATES).splitlines():
         if not line.startswith(" "):
             name = line.rstrip(":")
         elif line.startswith("  Candidate: ") and "(none)" not in line:
-            found[name] = line.split()[1]
-    return found
+            versions[name] = line.split()[1]
+    return versions
 
 
 def docker_io() -> bool:
@@ -97,15 +97,15 @@ def look(user: str, uid: int, gid: int) -> dict[str, Any]:
     """Return what NanoClaw needs of this machine and what is installed."""
     programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
-    found = theirs(user, uid, gid)
-    paths, tried = found["paths"], found["tried"]
+    of_user = theirs(user, uid, gid)
+    paths, tried = of_user["paths"], of_user["tried"]
     programs.update({name: path is not None for name, path in paths.items() if name in programs})
     its_node = node(paths["node"], tried.get(paths["node"], ""))
     return {
         "programs": programs,
         "certificates": os.path.exists("/etc/ssl/certs/ca-certificates.crt"),
         "node": its_node,
-        "unusable": sorted(path for path, said in tried.items() if not said),
+        "unusable": sorted(path for path, version in tried.items() if not version),
         "engine": engine(),
         "docker_io": not buildx and docker_io(),
         "docker_runs": docker_runs(),

@@ -1,7 +1,7 @@
 """Puts a downloaded OpenPGP key where apt reads it, if it is the one that is known by its fingerprint.
 
-Argument: {"new" (the downloaded file), "path", "fingerprint"}. The file may hold that one primary key with its subkeys
-and nothing else (RFC 9580, 4 and 5.5): another key in it would be trusted as well. A key that is not known is removed.
+The file may hold that one primary key with its subkeys and nothing else (RFC 9580, 4 and 5.5): another key in it would
+be trusted as well. A key that is not known is removed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import os
 import sys
 from typing import Iterator  # noqa: UP035  Python 3.9
+
+from files.pods.common.protocol import read_request
+from files.pods.machine.protocol import TrustKeyRequest
 
 LONGEST = 1 << 20
 PUBLIC_KEY, KEPT = 6, frozenset({2, 12, 13, 14, 17})
@@ -79,23 +81,22 @@ def fingerprint_of(data: bytes) -> str:
     return hashlib.sha1(framed).hexdigest().upper()
 
 
-def trust_key(new: str, path: str, fingerprint: str) -> None:
+def trust_key(request: TrustKeyRequest) -> None:
     """Moves the key into place, or removes it and ends the program."""
     try:
-        with open(new, "rb") as file:
-            data = file.read(LONGEST)
-        found = fingerprint_of(data)
+        with open(request.new, "rb") as file:
+            fingerprint = fingerprint_of(file.read(LONGEST))
     except (ValueError, binascii.Error) as error:
-        found = f"no key: {error}"
-    if found != fingerprint:
-        os.unlink(new)
+        fingerprint = f"no key: {error}"
+    if fingerprint != request.fingerprint:
+        os.unlink(request.new)
         sys.exit(
-            f"the key that was downloaded is {found}, and {fingerprint} is expected; nothing was installed from that "
-            "repository. If its owner has a new key, a newer version of this role knows it"
+            f"the key that was downloaded is {fingerprint}, and {request.fingerprint} is expected; nothing was "
+            "installed from that repository. If its owner has a new key, a newer version of this role knows it"
         )
-    os.chmod(new, 0o644)
-    os.rename(new, path)
+    os.chmod(request.new, 0o644)
+    os.rename(request.new, request.path)
 
 
 if __name__ == "__main__":
-    trust_key(**json.loads(sys.argv[1]))
+    trust_key(read_request(TrustKeyRequest))

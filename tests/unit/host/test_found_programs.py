@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from files.pods.machine import runtime
+from files.pods.machine.protocol import InstallPnpmRequest
 from files.pods.service import state as host_service
 from files.pods.source import checkout
 from tasks.model.host.runtime import UnfitError
-from tests.programs import entry_argv
+from tests.programs import request_argv
 from tests.unit.host.test_runtime import DEBIAN_12, DONE, missing, without
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
@@ -131,8 +132,7 @@ def test_pnpm_takes_the_place_of_corepacks_by_the_users_npm(folders: Path) -> No
         (folders / folder / "npm").write_text(NPM)
         (folders / folder / "npm").chmod(0o755)
     theirs = f"{folders}/system:/usr/bin:/bin"
-    request = json.dumps({"version": "10.33.0", "digest": None, "force": True, "path": theirs})
-    argv = [*entry_argv("machine.install_pnpm"), request]
+    argv = request_argv(InstallPnpmRequest("10.33.0", None, force=True, path=theirs))
     subprocess.run(argv, check=True, env={**os.environ, "PATH": f"{folders}/local:{os.environ['PATH']}"}, timeout=60)
     assert not (folders / "local/npm.asked").exists()
     calls = (folders / "system/npm.asked").read_text()

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.machine.protocol import InstallPnpmRequest, TrustKeyRequest
 from files.pods.machine.trust_key import fingerprint_of, packets
 from files.pods.source.checkout import pinned
 from tasks.bundle import PODS
 from tasks.model.host.runtime import NODESOURCE_KEY
-from tests.programs import entry_argv, program_argv
+from tests.programs import request_argv
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -39,8 +40,7 @@ def armoured(data: bytes) -> bytes:
 
 def trust(tmp_path: Path, data: bytes, fingerprint: str = FINGERPRINT) -> subprocess.CompletedProcess[str]:
     (tmp_path / "key.new").write_bytes(data)
-    request = {"new": str(tmp_path / "key.new"), "path": str(tmp_path / "key"), "fingerprint": fingerprint}
-    argv = [*entry_argv("machine.trust_key"), json.dumps(request)]
+    argv = request_argv(TrustKeyRequest(str(tmp_path / "key.new"), str(tmp_path / "key"), fingerprint))
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
@@ -143,7 +143,7 @@ DIGEST = hashlib.sha512(b"pnpm\n").hexdigest()
 def install(tmp_path: Path, digest: str | None, status: int = 0) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     (tmp_path / "npm").write_text(NPM.format(folder=tmp_path, status=status))
     (tmp_path / "npm").chmod(0o755)
-    argv = program_argv("machine.install_pnpm", {"version": "10.33.0", "digest": digest})
+    argv = request_argv(InstallPnpmRequest("10.33.0", digest))
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
     return done, (tmp_path / "calls").read_text().splitlines()

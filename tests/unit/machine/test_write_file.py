@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.programs import entry_argv, program_argv
+from files.pods.machine.protocol import WriteFileRequest
+from tests.programs import request_argv
 
 
 def write(path: Path, content: bytes, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    me = {"uid": os.getuid(), "gid": os.getgid()}
-    request = json.dumps({"path": str(path), "mode": "0640", "validate": [], **me, **more})
-    argv = [*entry_argv("machine.write_file"), request]
-    return subprocess.run(argv, input=content, capture_output=True, timeout=60)
+    request = replace(WriteFileRequest(str(path), "0640", os.getuid(), os.getgid(), []), **more)
+    return subprocess.run(request_argv(request), input=content, capture_output=True, timeout=60)
 
 
 def names(folder: Path) -> list[str]:
@@ -104,8 +103,7 @@ def test_file_has_its_owner_before_it_has_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
 def test_full_disk_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
-    request = {"path": f"{tmp_path}/file", "mode": "0644", "uid": 0, "gid": 0, "validate": []}
-    write = shlex.join(program_argv("machine.write_file", request))
+    write = shlex.join(request_argv(WriteFileRequest(f"{tmp_path}/file", "0644", 0, 0, [])))
     script = (
         f"mount -t tmpfs -o size=64k tmpfs {tmp_path} && echo old > {tmp_path}/file && "
         f'head -c 1000000 /dev/zero | {write}; echo "status $?"; ls -A {tmp_path}; '
