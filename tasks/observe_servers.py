@@ -72,7 +72,7 @@ def _request(plan: HostPlan) -> ObserveRequest:
         version=plan.settings.pods_nfs_version,
         transport=transport(plan.source.address),
         places=places(plan),
-        host=(plan.host_ids.uid, plan.host_ids.gid),
-        agent=(plan.agent.uid, plan.agent.gid),
+        host=plan.host_ids.pair,
+        agent=plan.agent.pair,
         seconds=_SERVER_TIMEOUT,
     )

@@ -49,14 +49,13 @@ def agent_writes(plan: HostPlan) -> Commands:
 
 def probe_request(plan: HostPlan) -> ProbeRequest:
     """The request of a probe of a host."""
-    host_ids, agent = plan.host_ids, plan.agent
     return ProbeRequest(
         sessions=plan.sessions,
         groups=plan.groups,
         mounts=sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
-        host=(host_ids.uid, host_ids.gid),
-        agent=(agent.uid, agent.gid),
-        user=None if runs_as_image_user(host_ids) else str(host_ids),
+        host=plan.host_ids.pair,
+        agent=plan.agent.pair,
+        user=None if runs_as_image_user(plan.host_ids) else str(plan.host_ids),
         image=plan.image,
         wait=GUARD_SECONDS if plan.strategy.needs_guard else 0,
         guard=guard_unit(plan),
