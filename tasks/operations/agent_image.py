@@ -6,7 +6,8 @@ import json
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, value, write_file
+from files.pods.source.protocol import BuildImageRequest
+from tasks.command import argv, run_request, value, write_file
 from tasks.facts import AgentImage
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import (
@@ -55,7 +56,7 @@ def agent_image(plan: HostPlan) -> Commands:
         return
     mark_pending("image")
     if step == "build":
-        yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **plan.host_user})
+        yield run_request(BuildImageRequest(root=plan.root, lock=plan.lock, **plan.host_user))
     elif step == "pull":
         yield argv("docker", "pull", "--quiet", value(plan.image))
     elif step == "load":

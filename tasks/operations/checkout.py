@@ -7,7 +7,8 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.machine.protocol import InstallPnpmRequest
-from tasks.command import run_program, run_request
+from files.pods.source.protocol import BuildRequest, FetchRequest, MarkerRequest, RestoreRequest, SwitchRequest
+from tasks.command import run_request
 from tasks.facts import Checkout
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import (
@@ -27,7 +28,7 @@ from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_reasons
 
 
-def _worker(plan: HostPlan) -> dict[str, Any]:
+def _work(plan: HostPlan) -> dict[str, Any]:
     return {"root": plan.root, "lock": plan.lock, **plan.host_user}
 
 
@@ -84,19 +85,24 @@ def checkout(plan: HostPlan) -> Commands:
         say(f"{path} of the host user before is removed, for NanoClaw writes it again")
     show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
-    repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
-    gives = {"gives": can_chown_on_export(plan), "unit": plan.unit}
     if drift:
-        yield run_program(
-            "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(current)}
+        yield run_request(
+            FetchRequest(
+                **_work(plan),
+                repository=settings.nanoclaw_repository,
+                ref=settings.nanoclaw_ref,
+                fetch=moves(current),
+                mounts=points,
+                gives=can_chown_on_export(plan),
+                unit=plan.unit,
+            )
         )
         current = _look_and_refuse(plan)
         copy = restores(current.version, plan)
     if moves(current):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
-        yield run_program(
-            "source.switch_commit",
-            {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if current.changed else None},
+        yield run_request(
+            SwitchRequest(**_work(plan), ref=settings.nanoclaw_ref, stash=stash if current.changed else None)
         )
         if current.changed:
             log(
@@ -104,7 +110,7 @@ def checkout(plan: HostPlan) -> Commands:
                 f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
             )
     if copy:
-        yield run_program("source.restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
+        yield run_request(RestoreRequest(**_work(plan), unit=plan.unit, file=copy.file))
 
 
 @lasting_operation
@@ -148,6 +154,6 @@ def build(plan: HostPlan) -> Commands:
                 f"pnpm {current.pnpm_pin} was installed, but PATH has {current.pnpm} first: remove that one"
             )
     if drift:
-        yield run_program("source.build", {**_worker(plan), "source": current.source})
+        yield run_request(BuildRequest(**_work(plan), source=current.source))
     if unmarked or (drift and current.version.needs and current.version.needs.marker):
-        yield run_program("source.upgrade_marker", _worker(plan))
+        yield run_request(MarkerRequest(**_work(plan)))

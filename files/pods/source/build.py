@@ -1,8 +1,8 @@
-"""Installs NanoClaw's dependencies by its lock file and builds it, then writes down what it was built from.
+"""Install NanoClaw's dependencies by its lock file and build it, then write down what it was built from.
 
-Argument: {"root", "user", "uid", "gid", "lock", "source" (what is to be written down)}. The note of an earlier build
-goes away first, so that an unfinished one is done again. What a channel install without an end has left is undone
-before. Native modules are compiled once: again only where they were installed for another Node, or do not load.
+The note of an earlier build goes away first, so that an unfinished one is done again. What a channel install without
+an end has left is undone before. Native modules are compiled once: again only where they were installed for another
+Node, or do not load.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import time
 
 from files.pods.common import run_lock
 from files.pods.common.failure_text import find_cause
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.service.last_start import digest
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_trust import trusting
 from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.protocol import BuildRequest
 
 MODULES = ".git/nanoclaw-pods-modules"
 """File of a project root: {"node": of which node_modules was installed last to the end}."""
@@ -110,7 +112,7 @@ def loads(root: str) -> bool:
     return done.returncode == 0
 
 
-def install_modules(root: str, node: str) -> None:
+def install_modules(root: str, node: str | None) -> None:
     """Install the dependencies of the lock file; recompile native modules for another Node."""
     before = noted_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
     if os.path.exists(os.path.join(root, STAMP)):
@@ -121,7 +123,7 @@ def install_modules(root: str, node: str) -> None:
     write_note(os.path.join(root, MODULES), {"node": node})
 
 
-def main(root: str, source: dict[str, str]) -> None:
+def main(root: str, source: dict[str, str | None]) -> None:
     """Install, build, and record what was built."""
     if undo_channel(Tree(root)):
         manifests = {"lock": "pnpm-lock.yaml", "package": "package.json"}
@@ -137,9 +139,9 @@ def main(root: str, source: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(1700, request["root"])
-    become_user(request["user"], request["uid"], request["gid"])
-    discard_write_errors(request["root"])
-    main(request["root"], request["source"])
+    request = read_request(BuildRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1700, request.root)
+    become_user(request.user, request.uid, request.gid)
+    discard_write_errors(request.root)
+    main(request.root, request.source)

@@ -1,25 +1,20 @@
-"""Creates the project root with its repository, and fetches the desired commit. Leaves the work tree alone.
-
-Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something to fetch),
-"mounts" (mount points that must be mounted), "gives" (whether this machine decides who owns a root on NFS), "unit"
-(NanoClaw's)}.
-"""
+"""Create the project root with its repository, and fetch the desired commit. Leaves the work tree alone."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from contextlib import nullcontext
-from typing import Any
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
 from files.pods.service.mount_allowlist import hand_over_lists
 from files.pods.source.chown_checkout import chown_to_host, make_directories
 from files.pods.source.fetch_for_owner import fetch_bundle, made_bundle, run_in_child
 from files.pods.source.git_worktree import Tree, become_owner, is_commit, nowhere, other_owner, shown_url
+from files.pods.source.protocol import FetchRequest
 from files.pods.source.tmp_leftovers import remove_leftovers
 
 WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
@@ -147,10 +142,10 @@ def fetch(tree: Tree, repository: str, ref: str) -> None:
         sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
 
 
-def as_owner(tree: Tree, ids: tuple[int, int], request: dict[str, Any]) -> None:
+def as_owner(tree: Tree, ids: tuple[int, int], request: FetchRequest) -> None:
     """Fetch into root's checkout that the server says is another user's: root reaches the remote, the owner writes."""
-    repository, ref = request["repository"], request["ref"]
-    needed = request["fetch"] and not (is_commit(ref) and tree.commit(ref))
+    repository, ref = request.repository, request.ref
+    needed = request.fetch and not (is_commit(ref) and tree.commit(ref))
     with made_bundle(repository, ref, ids) if needed else nullcontext() as bundle:
 
         def write() -> None:
@@ -166,39 +161,39 @@ def as_owner(tree: Tree, ids: tuple[int, int], request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    root, ids = told["root"], (told["uid"], told["gid"])
-    for point in told["mounts"]:
+    request = read_request(FetchRequest)
+    root, ids = request.root, (request.uid, request.gid)
+    for point in request.mounts:
         if mount_of(point)[0] != point:
             sys.exit(f"{point} is not mounted, and files would land on the local disk: mount it, then run again")
-    run_lock.acquire(told["lock"])
+    run_lock.acquire(request.lock)
     run_with_deadline(1700, root)
     busy = at_work(root)
     if busy:
         sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
-    owned = told["gives"] or not on_network(root)
+    owned = request.gives or not on_network(root)
     if not owned:
-        become_user(told["user"], *ids)
+        become_user(request.user, *ids)
     tree = Tree(root)
     if not os.path.isdir(tree.git_dir) and tree.foreign():
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
     of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
     if of_another:
         before = owner(tree.git_dir)[0]
-        if told["fetch"]:
-            ask_repository(told["repository"], told["user"], *ids)
-        stop_as_another(told["unit"], told["uid"])
-        hand_over_lists(before, told["user"], *ids)
+        if request.fetch:
+            ask_repository(request.repository, request.user, *ids)
+        stop_as_another(request.unit, request.uid)
+        hand_over_lists(before, request.user, *ids)
         remove_leftovers(before)
     make_directories(root, ids if owned else None)
     if of_another:
         chown_to_host(root, before, *ids)
     if other := other_owner(root) if ids[0] == 0 else None:
-        as_owner(tree, other, told)
+        as_owner(tree, other, request)
         sys.exit()
     if owned:
-        become_user(told["user"], *ids)
+        become_user(request.user, *ids)
     remove_stale_locks(tree.git_dir)
-    prepare(tree, told["repository"])
-    if told["fetch"]:
-        fetch(tree, told["repository"], told["ref"])
+    prepare(tree, request.repository)
+    if request.fetch:
+        fetch(tree, request.repository, request.ref)

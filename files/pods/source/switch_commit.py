@@ -1,7 +1,7 @@
-"""Switches the work tree to the desired commit, and keeps local changes.
+"""Switch the work tree to the desired commit, and keep local changes.
 
-Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Can be repeated after any
-interruption: .git/nanoclaw-pods-moving exists while files are written. data/v2.db is copied first.
+Can be repeated after any interruption: .git/nanoclaw-pods-moving exists while files are written. data/v2.db is copied
+first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import sqlite3
 import sys
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree, become_owner, other_owner
+from files.pods.source.protocol import SwitchRequest
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
@@ -123,13 +125,13 @@ def main(tree: Tree, ref: str, stash: str | None) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(1500, request["root"])
-    ids = other_owner(request["root"]) if request["uid"] == 0 else None
+    request = read_request(SwitchRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1500, request.root)
+    ids = other_owner(request.root) if request.uid == 0 else None
     if ids:
         become_owner(ids)
     else:
-        become_user(request["user"], request["uid"], request["gid"])
-    discard_write_errors(request["root"])
-    main(Tree(request["root"]), request["ref"], request["stash"])
+        become_user(request.user, request.uid, request.gid)
+    discard_write_errors(request.root)
+    main(Tree(request.root), request.ref, request.stash)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from files.pods.migration.step_ids import Mark, StepId
+from files.pods.source.protocol import MarkerRequest
 from files.pods.trees.protocol import TreesRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_arguments
@@ -103,7 +104,7 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
     yield _copy(plan, install, final=False)
     yield from _ownership(plan, LONG)
     # While v1 serves: without it a version from 2.1.0 on ends at its start.
-    marker_request = {"root": plan.root, "lock": plan.lock, **plan.host_user}
+    marker_request = MarkerRequest(root=plan.root, lock=plan.lock, **plan.host_user).document()
     yield Step(StepId.UPGRADE_MARKER, "set the upgrade marker", "source.upgrade_marker", marker_request)
 
 
