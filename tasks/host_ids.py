@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyinfra import logger
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from files.pods.common.protocol import HostUser
@@ -34,7 +33,6 @@ class Looks:
     """What the machines of a run answered, and the ids of host processes that follow where host data states none."""
 
     members: list[Host]
-    run_config: Config
     machines: dict[str, MachineState | None] = field(default_factory=dict)
     exports: dict[str, ExportState | None] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
@@ -67,7 +65,7 @@ class Looks:
                 exports = ask_machine(member, Exports, exports_request(fleet.servers[member.name]), timeout=_TIMEOUT)
             return machine, exports
 
-        for member, reply in at_once(due, self.run_config, look):
+        for member, reply in at_once(due, look):
             self._requests[member.name] = self._request(fleet, member)
             self.machines[member.name], self.exports[member.name] = reply or (None, None)
 

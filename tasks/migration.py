@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra import host, logger
-from pyinfra.api.config import Config
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
@@ -49,7 +48,7 @@ class Migration:
 
 
 def plan_migrations(
-    fleet: FleetPlan, members: Iterable[Host], run: Config, *, only_reads: bool
+    fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool
 ) -> tuple[dict[str, Migration], list[Problem]]:
     """Inspect NanoClaw v1 on each host with the setting, print the plans, and return migrations and problems.
 
@@ -59,7 +58,7 @@ def plan_migrations(
     installs: dict[str, Install] = {}
     unseen: dict[str, list[Need]] = {}
     migrating = _migrating(fleet, members)
-    for member, answers in at_once(migrating.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
+    for member, answers in at_once(migrating.values(), lambda one: _look(one, fleet.hosts[one.name])):
         plan = fleet.hosts[member.name]
         progress, v1 = answers or (None, None)
         if progress is None:

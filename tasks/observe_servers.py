@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from pyinfra import logger, state
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from files.pods.nfs.protocol import ObserveRequest
@@ -21,9 +20,7 @@ _TIMEOUT = 60
 _SERVER_TIMEOUT = 20
 
 
-def observe(
-    fleet: FleetPlan, members: Iterable[Host], run_config: Config, *, only_reads: bool
-) -> tuple[dict[str, Squash], list[Problem]]:
+def observe(fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool) -> tuple[dict[str, Squash], list[Problem]]:
     """Observe how unmanaged servers map ids. Return the squash by observing host, and what is refused.
 
     A dry run only reads, so it does not observe: to observe creates directories on the server.
@@ -40,7 +37,7 @@ def observe(
 
     squashes: dict[str, Squash] = {}
     problems: list[Problem] = []
-    for member, observed in at_once(observers, run_config, look):
+    for member, observed in at_once(observers, look):
         plan = plans[member.name]
         problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), observed)]
         if observed is None:

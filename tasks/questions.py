@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from pyinfra import state
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from files.pods.machine.protocol import PackagesRequest
@@ -36,6 +35,7 @@ from tasks.model.nfs.mount_plan import mounts_request
 from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.ownership.trees import chown_by, host_trees, server_trees, trees_request
 from tasks.operations.env_files import KEY
+from tasks.ownership import WALK
 from tasks.replies import ask_together
 
 TIMEOUT = 300
@@ -73,19 +73,16 @@ def of_host(plan: HostPlan) -> list[Question]:
     return questions
 
 
-def ask_machines(fleet: FleetPlan, members: Iterable[Host], run: Config, walk_timeout: int) -> None:
-    """Ask each machine all of it at once; the replies are kept (tasks/replies.py).
-
-    + walk_timeout: seconds where a tree is walked
-    """
+def ask_machines(fleet: FleetPlan, members: Iterable[Host]) -> None:
+    """Ask each machine all of it at once; the replies are kept (tasks/replies.py)."""
 
     def ask(member: Host) -> None:
         server, host = fleet.servers.get(member.name), fleet.hosts.get(member.name)
         questions = [*(of_server(server) if server else ()), *(of_host(host) if host else ())]
         walks = any(question.fact is TreeOwners for question in questions)
-        ask_together(member, questions, walk_timeout if walks else TIMEOUT)
+        ask_together(member, questions, WALK if walks else TIMEOUT)
 
-    at_once([member for member in members if not _goes_back(fleet, member)], run, ask)
+    at_once([member for member in members if not _goes_back(fleet, member)], ask)
 
 
 def _goes_back(fleet: FleetPlan, member: Host) -> bool:

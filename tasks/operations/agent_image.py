@@ -38,8 +38,6 @@ def agent_image(plan: HostPlan) -> Commands:
     Changes: builds when the image is missing or container/ of the checkout is not what it was built from; pulls or
     loads when it is missing; writes the record when the image is another one.
     Errors: Docker does not answer or shifts ids; the image's user is root or not the plan's (where it counts).
-
-    + plan: the host's plan
     """
     current = _look(plan)
     step = due_step(plan, current)

@@ -59,8 +59,6 @@ def checkout(plan: HostPlan) -> Commands:
     changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them. A version
     that needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has migrated,
     unless nanoclaw_newer_database says what becomes of it. All of that before a file is moved or the service touched.
-
-    + plan: the host's plan
     """
     current = _look_and_refuse(plan)
     settings = plan.settings
@@ -123,8 +121,6 @@ def build(plan: HostPlan) -> Commands:
     Changes: when the commit, package.json, the lock file or Node's major version is another than at the last build
     that ended well, when its outputs are missing, when the machine's pnpm is another, or when the marker is not of
     this commit. Installs a compiler where the lock file names a package that may need one.
-
-    + plan: the host's plan
     """
     current = _look(plan)
     drift = build_drift(current) or (["another source is going to be checked out"] if is_pending("source") else [])

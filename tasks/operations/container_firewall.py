@@ -36,8 +36,6 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     installed yet, and is not restarted: an order counts at the next boot).
     Changes: when a file, the unit's state or the live rules differ, or systemd has not read a file.
     Errors: a kernel that can do neither.
-
-    + plan: the host's plan
     """
     server = plan.source.address if plan.source else None
     current = look(ContainerFirewall, firewall_request(plan))

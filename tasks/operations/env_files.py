@@ -28,8 +28,6 @@ def env_files(plan: HostPlan) -> Commands:
     does not decide it. Leaves alone: all other lines of .env, the content of the copy; makes no .env without entries.
     Changes: when an entry differs (compared by keyed digests: a value is never in argv, a diff or a log), or a mode
     or an owner does. Refuses links at these places.
-
-    + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
     current = look(EnvFiles, env_request(plan), f"{KEY}\n")

@@ -47,8 +47,6 @@ def export_directories(plan: ServerPlan) -> Commands:
 
     Owns: the directories themselves. Leaves alone: what is in them, and their parents' owners and modes.
     Changes: when a directory is missing or its owner or mode differs. Refuses a path that is no directory.
-
-    + plan: the server's plan
     """
     current = _look(plan)
     owners = {export.path: export.owner for export in plan.exports}
@@ -76,8 +74,6 @@ def nfs_server(plan: ServerPlan) -> Commands:
     restarts the server: clients with open files wait out its grace period (nfsd(7)).
     Errors: another file that decides on NFSv3; a restart of a server that others use, without nfs_restart_shared; a
     restart that does not bring the versions, which is not tried twice.
-
-    + plan: the server's plan
     """
     current = _look(plan)
     if refused := list(version_refusals(plan, current)):
@@ -117,7 +113,6 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     another inventory has too. A host without a running guard after this run: the table stays,
     for sessions created under another one would be root's.
 
-    + plan: the server's plan
     + guarded: hosts that need a running guard before the table changes
     """
     current = _look(plan)

@@ -26,8 +26,6 @@ def guard(plan: HostPlan) -> Commands:
     Owns: /usr/local/lib/nanoclaw-pods/guard-*.pyz and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
     Changes: when the program, the unit, what systemd has read of it, or the command line of the running process
     differs, or when a guard of another project root is there. Sources: systemd.unit(5), systemd.exec(5).
-
-    + plan: the host's plan
     """
     state = look(GuardFact, guard_request(plan))
     yield from _remove(state, plan)

@@ -37,7 +37,6 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     Errors: something else runs the same project root; a unit that systemd-analyze refuses is not installed; a
     service that does not answer fails with what this start has logged. A restart ends the agents of the last start.
 
-    + plan: the host's plan
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
     current = _look(plan)

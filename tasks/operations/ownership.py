@@ -28,7 +28,6 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     Errors: such a tree; trees that are not mounted yet; NFSv4 without id mapping, where every id reads as nobody; a
     server that forbids chown.
 
-    + trees: the trees
     + can_change: whether this machine may chown files; if not, the operation reports what differs, with the way out
     """
     if not trees:

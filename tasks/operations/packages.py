@@ -21,8 +21,6 @@ def debian_packages(packages: list[str]) -> Commands:
 
     Owns: that these packages are installed. Leaves alone: their versions, every other package.
     Changes: when dpkg says that one is not installed. Waits up to five minutes for another apt to finish.
-
-    + packages: names of Debian packages
     """
     installed = look(Packages, PackagesRequest(packages)).installed
     missing = [name for name in packages if name not in installed]

@@ -47,8 +47,6 @@ def runtime(plan: HostPlan) -> Commands:
     Changes: when a program, the user, its home directory or the membership is missing, or Docker does not run.
     Errors: a Node that is not accepted and may not be replaced, before anything is installed where apt's lists say
     so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
-
-    + plan: the host's plan
     """
     current = _look(plan)
     if problem := account_problem(current.account, plan):

@@ -29,8 +29,6 @@ def agent_writes(plan: HostPlan) -> Commands:
 
     Owns: .nanoclaw-pods-probe-… in the sessions and groups, for as long as it runs. Leaves alone: all else.
     Changes: never. A check phase and a dry run do nothing. Errors: the cause of what does not work, and the way out.
-
-    + plan: the host's plan
     """
     if not state.is_executing:
         host.noop("verified at the end of a real run")

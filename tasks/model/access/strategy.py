@@ -10,7 +10,7 @@ from typing import Literal
 
 from tasks.model.access.identity import ROOT, Ids, Squash
 from tasks.model.access.outcome import Answer
-from tasks.model.access.session_lifecycle import Action, Case, live
+from tasks.model.access.session_lifecycle import ACTIONS, Action, Case, live
 from tasks.model.access.storage import Node, Storage
 
 StrategyName = Literal["squash", "chown", "native"]
@@ -59,20 +59,7 @@ def anonymous(agent: Ids) -> Ids:
     return agent if agent.gid != 0 else Ids(agent.uid, agent.uid)
 
 
-NEEDED: tuple[Action, ...] = (
-    "host creates the session directory",
-    "host creates and writes inbound.db",
-    "host creates outbound.db",
-    "dockerd makes the mount points",
-    "agent reads inbound.db",
-    "agent writes outbound.db",
-    "agent touches .heartbeat",
-    "agent writes into the group directory",
-    "agent writes into .claude-shared",
-    "host cleans claims in outbound.db",
-    "host writes inbound.db again",
-    "host deletes .heartbeat",
-)
+NEEDED = tuple(action for action in ACTIONS if " chowns " not in action)
 """What must be allowed, whatever the strategy, for messages to be answered."""
 
 CANNOT: Mapping[Action, str] = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from tasks.model.fleet.addresses import ip_address
 from tasks.model.fleet.plan import Export, ServerPlan, lies_in
-from tasks.model.fleet.show_value import printable
 from tasks.model.nfs.export_state import ExportState
+from tasks.model.sanitize import printable
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
 

@@ -1,7 +1,6 @@
 """The changes that the pods' mounts need: the desired state against the current one, or a refusal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from files.pods.nfs.protocol import MountsRequest
@@ -138,17 +137,9 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
             action, reasons = "keep", []
     forget = state.tried is not None and action == "keep"
     stamp = state.stamp != stamp_of(plan)
-    return _with_unit(
-        desired,
-        state,
-        action=action,
-        reasons=reasons,
-        notes=notes,
-        lazy=lazy,
-        stamp=stamp,
-        forget=forget,
-        flush=stamp and bool(point.mounts),
-    )
+    flush = stamp and bool(point.mounts)
+    decision = Decision(action, tuple(reasons), lazy=lazy, flush=flush, stamp=stamp, forget=forget)
+    return _with_unit(decision, desired, state, notes)
 
 
 def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: MountState) -> Decision:
@@ -176,10 +167,8 @@ def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: Mount
             action, reasons = "remount", [sentence(differing)]
         else:
             action, reasons = "keep", []
-    lazy = point.answer == "stale"
-    return _with_unit(
-        desired, state, action=action, reasons=reasons, notes=notes, lazy=lazy, way=way_out(plan, source, desired.path)
-    )
+    decision = Decision(action, tuple(reasons), lazy=point.answer == "stale")
+    return _with_unit(decision, desired, state, notes, way_out(plan, source, desired.path))
 
 
 def _no_answer(point: Point) -> str:
@@ -187,35 +176,14 @@ def _no_answer(point: Point) -> str:
 
 
 def _with_unit(
-    desired: DesiredMount,
-    state: MountState,
-    *,
-    action: Action,
-    reasons: Sequence[str],
-    notes: list[str],
-    lazy: bool,
-    stamp: bool = False,
-    forget: bool = False,
-    flush: bool = False,
-    way: str = "",
+    decision: Decision, desired: DesiredMount, state: MountState, notes: list[str], way: str = ""
 ) -> Decision:
-    beneath, unit = state.points[desired.path].beneath, state.units[desired.path]
-    guard = needs_guard(desired.path, beneath, notes, way, covered=bool(state.points[desired.path].mounts))
-    write = unit.text != desired.text
-    return Decision(
-        action=action,
-        reasons=tuple(reasons),
-        notes=tuple(notes),
-        write=write,
-        old=unit.text,
-        reload=write or unit.needs_reload,
-        enable=not unit.enabled,
-        guard=guard,
-        lazy=lazy,
-        flush=flush,
-        stamp=stamp,
-        forget=forget,
-    )
+    """Add to a decision what the mount's unit and the directory beneath it need."""
+    point, unit = state.points[desired.path], state.units[desired.path]
+    guard = needs_guard(desired.path, point.beneath, notes, way, covered=bool(point.mounts))
+    write, enable = unit.text != desired.text, not unit.enabled
+    reload = write or unit.needs_reload
+    return replace(decision, notes=tuple(notes), write=write, old=unit.text, reload=reload, enable=enable, guard=guard)
 
 
 def mounts_request(plan: HostPlan) -> MountsRequest:

@@ -42,7 +42,7 @@ class Machines:
         self.together: list[tuple[str, list[Any], int | None]] = []
         monkeypatch.setattr(host_ids, "ask_machine", self.ask)
         monkeypatch.setattr(host_ids, "ask_together", self.ask_together)
-        monkeypatch.setattr(host_ids, "at_once", lambda members, _run, look: [(one, look(one)) for one in members])
+        monkeypatch.setattr(host_ids, "at_once", lambda members, look: [(one, look(one)) for one in members])
 
     def ask(self, member: Member, fact: Any, request: Request, timeout: int) -> Any:
         """One answer."""
@@ -60,8 +60,7 @@ class Machines:
 
 def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[Looks, FleetPlan]:
     members: Any = [Member(name) for name in names]
-    config: Any = None
-    looks = Looks(members, config)
+    looks = Looks(members)
     return looks, looks.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
 
 

@@ -53,11 +53,10 @@ def look(
 
     monkeypatch.setattr(migration, "ask_machine", ask)
     monkeypatch.setattr(
-        migration, "at_once", lambda members, _run, one: [(it, one(it) if answers[it.name] else None) for it in members]
+        migration, "at_once", lambda members, one: [(it, one(it) if answers[it.name] else None) for it in members]
     )
     members: Any = [SimpleNamespace(name=name) for name in ("nfs1", *answers)]
-    run: Any = None
-    migrations, problems = migration.plan_migrations(fleet, members, run, only_reads=only_reads)
+    migrations, problems = migration.plan_migrations(fleet, members, only_reads=only_reads)
     return migrations, [(problem.machine, problem.text) for problem in problems], asked
 
 

@@ -50,12 +50,11 @@ def requests_of(
         requests[member.name] = requests_of, timeout
 
     monkeypatch.setattr(questions, "ask_together", together)
-    monkeypatch.setattr(questions, "at_once", lambda members, _run, ask: [ask(member) for member in members])
+    monkeypatch.setattr(questions, "at_once", lambda members, ask: [ask(member) for member in members])
     monkeypatch.setattr(questions, "state", SimpleNamespace(check_for_changes=checked))
     monkeypatch.setattr(questions, "KEY", "ab" * 32)
     members: Any = [SimpleNamespace(name=name) for name in (*fleet.servers, *fleet.hosts, "of nobody")]
-    run: Any = None
-    questions.ask_machines(fleet, members, run, walk_timeout=3600)
+    questions.ask_machines(fleet, members)
     return requests
 
 
