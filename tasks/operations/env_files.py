@@ -7,7 +7,8 @@ from dataclasses import replace
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import run_program
+from files.pods.service.protocol import SetEnvRequest
+from tasks.command import run_request
 from tasks.facts import EnvFiles
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.env_files import differing, env_request, open_places, refusals
@@ -44,5 +45,5 @@ def env_files(plan: HostPlan) -> Commands:
         say(reason)
     if names:
         mark_pending("environment")
-    ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
-    yield run_program("service.set_env", {"root": plan.root, **ids}, json.dumps(entries))
+    request = SetEnvRequest(plan.root, (owner.uid, owner.gid) if owner else None)
+    yield run_request(request, json.dumps(entries))

@@ -1,20 +1,20 @@
-"""Enables a service, starts it again if asked to, and waits until it answers on its socket.
+"""Enable a service, restart it if requested, and wait until it answers on its socket.
 
-Argument: {"unit", "restart": bool, "root", "user", "uid", "gid", "log", "errors": paths of its logs, "install": slug}.
-Agents of the last start are ended: they would go on with its image, ids and mounts. Otherwise what this start has
-logged is the reason, from its beginning.
+Ends agents of the last start: they would go on with its image, ids and mounts. Fails with what this start has logged,
+from its beginning.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from contextlib import suppress
 
 from files.pods.common import docker
+from files.pods.common.protocol import read_request
 from files.pods.service.log import LOG_BYTES, TAIL, logged, plain, shortened, size_of
+from files.pods.service.protocol import StartRequest
 from files.pods.service.serving import as_user, wait_until_serving
 
 UP = 180
@@ -64,19 +64,19 @@ def forget_crashes(root: str, user: tuple[int, int]) -> None:
 
 def main() -> None:
     """Enable the unit, restart it if requested, and wait until it serves."""
-    arguments = json.loads(sys.argv[1])
-    unit, root, user = arguments["unit"], arguments["root"], (arguments["uid"], arguments["gid"])
+    request = read_request(StartRequest)
+    unit, root, user = request.unit, request.root, (request.uid, request.gid)
     enabled = systemctl("enable", unit)
     if enabled.returncode != 0:
         sys.exit(f"{unit} cannot be enabled: {enabled.stdout}")
-    if not arguments["restart"]:
+    if not request.restart:
         return
     stopped = systemctl("stop", unit)
     if stopped.returncode != 0:
         sys.exit(f"{unit} does not stop: {stopped.stdout}")
-    stop_agents(arguments["install"])
+    stop_agents(request.install)
     forget_crashes(root, user)
-    since = {path: size_of(path) for path in (arguments["errors"], arguments["log"])}
+    since = {path: size_of(path) for path in (request.errors, request.log)}
     systemctl("reset-failed", unit)
     started = systemctl("start", unit)
     if started.returncode != 0:

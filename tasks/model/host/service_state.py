@@ -1,9 +1,8 @@
 """What a machine's NanoClaw service is, and why it cannot be brought to its plan."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from files.pods.service.protocol import StateRequest
+from files.pods.service.protocol import StartRequest, StateRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_unit import Account
@@ -55,18 +54,18 @@ class ServiceState:
     serving: Serving
 
 
-def start_arguments(plan: HostPlan, *, restart: bool) -> dict[str, Any]:
-    """The argument of files/pods/service/start.py."""
+def start_request(plan: HostPlan, *, restart: bool) -> StartRequest:
+    """Return the request to enable the service, and to restart it or not."""
     log, errors = texts.log_files(plan)
-    return {
-        "unit": plan.unit,
-        "restart": restart,
-        "root": plan.root,
-        "log": log,
-        "errors": errors,
-        "install": plan.slug,
+    return StartRequest(
         **plan.host_user,
-    }
+        unit=plan.unit,
+        restart=restart,
+        root=plan.root,
+        log=log,
+        errors=errors,
+        install=plan.slug,
+    )
 
 
 def refusals(plan: HostPlan, current: ServiceState) -> list[str]:

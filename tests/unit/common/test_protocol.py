@@ -7,7 +7,7 @@ import dataclasses
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +41,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})
     if kind is Any:
         return st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
+    if origin is Literal:
+        return st.sampled_from(args)
     if origin is list:
         return st.lists(values(args[0]), max_size=3)
     if origin is dict:

@@ -17,8 +17,9 @@ import pytest
 
 from files.pods.common.docker import agent_ids
 from files.pods.service import serving as programs
+from files.pods.service.protocol import ServingStateRequest, StartRequest
 from files.pods.service.serving import serving
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
 ME = (os.getuid(), os.getgid())
 UNIT = "nanoclaw-v2-00000000.service"
@@ -86,21 +87,12 @@ class Machine:
     def look(self) -> dict[str, Any]:
         return serving(UNIT, str(self.root), ME)
 
-    def start(self, **more: Any) -> subprocess.CompletedProcess[str]:
-        request = {
-            "unit": UNIT,
-            "restart": True,
-            "root": str(self.root),
-            "user": "me",
-            "uid": ME[0],
-            "gid": ME[1],
-            "log": str(self.root / "nanoclaw.log"),
-            "errors": str(self.root / "nanoclaw.error.log"),
-            "install": "00000000",
-            **more,
-        }
-        words = [*entry_argv("service.start"), json.dumps(request)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+    def start(self) -> subprocess.CompletedProcess[str]:
+        log, errors = (str(self.root / f"nanoclaw{part}.log") for part in ("", ".error"))
+        request = StartRequest(
+            "me", *ME, unit=UNIT, restart=True, root=str(self.root), log=log, errors=errors, install="00000000"
+        )
+        return subprocess.run(request_argv(request), capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -271,21 +263,19 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     stamp.write_text(json.dumps({"commit": head}))
     started.write_text(subprocess.run(["sha256sum", str(stamp)], capture_output=True, text=True).stdout)
     machine.says(machine.listens())
-    request = {
-        "unit": UNIT,
-        "root": str(machine.root),
-        "user": "no-such-user",
-        "uid": ME[0],
-        "gid": ME[1],
-        "inputs": [str(stamp)],
-        "started": str(started),
-        "errors": str(machine.root / "nanoclaw.error.log"),
-        "onecli": "http://127.0.0.1:1",
-    }
+    request = ServingStateRequest(
+        "no-such-user",
+        *ME,
+        unit=UNIT,
+        root=str(machine.root),
+        inputs=[str(stamp)],
+        started=str(started),
+        errors=str(machine.root / "nanoclaw.error.log"),
+        onecli="http://127.0.0.1:1",
+    )
 
     def look() -> dict[str, Any]:
-        words = [*entry_argv("service.serving_state"), json.dumps(request)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60, check=True)
         content: dict[str, Any] = json.loads(done.stdout)
         return content
 
