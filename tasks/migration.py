@@ -15,7 +15,7 @@ from tasks.concurrent_facts import at_once
 from tasks.facts import MigrationProgress, V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.fleet.settings import AUTO
-from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import Progress, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration

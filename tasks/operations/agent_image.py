@@ -45,7 +45,7 @@ def agent_image(plan: HostPlan) -> Commands:
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
         say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
         step = "build"
-    refused = refusals(plan, current) if state.is_executing or not current.docker else []
+    refused = refusals(current) if state.is_executing or not current.docker else []
     problem = None if step else user_problem(plan, current)
     if refused or problem:
         raise OperationError("; ".join([*refused, *([problem] if problem else [])]))

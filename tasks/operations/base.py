@@ -14,6 +14,7 @@ from pyinfra.api.state import State
 from files.pods.common.protocol import Request
 from tasks.bundle import entry_of
 from tasks.facts import ProgramFact
+from tasks.model.problem import UnfitError
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, replies
 from tasks.report import kept_back
@@ -71,7 +72,8 @@ def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperat
             if changed and lasts and state.is_executing:
                 _refuse_repetition(function(*args, **kwargs))
         except Exception as error:
-            reason = str(error) if isinstance(error, OperationError) else f"a fault of the role itself: {error!r}"
+            refused = isinstance(error, OperationError | UnfitError)
+            reason = str(error) if refused else f"a fault of the role itself: {error!r}"
             if not state.is_executing:
                 raise OperationError(f"{host.name}: {reason}") from error
             yield FunctionCommand(_fail, (reason,), {})

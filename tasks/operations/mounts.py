@@ -33,7 +33,7 @@ from tasks.model.nfs.mount_plan import (
     pods_of,
     stamp_of,
 )
-from tasks.model.nfs.mount_refusals import MountError, refuse_local
+from tasks.model.nfs.mount_refusals import refuse_local
 from tasks.model.nfs.mount_state import MountState
 from tasks.model.nfs.mount_unit import unit_path
 from tasks.model.ownership.owners import directory_creator, expected_owner
@@ -56,10 +56,7 @@ def pods_directory(plan: HostPlan) -> Commands:
     """
     current = _look(plan)
     path = plan.settings.pods_path
-    try:
-        refuse_local(plan, current)
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
+    refuse_local(plan, current)
     point = current.points[path]
     if point.beneath.kind in ("link", "other"):
         raise OperationError(f"{point.beneath.detail} is a link or no directory: give the real path as pods_path")
@@ -87,7 +84,7 @@ def pods_mount(plan: HostPlan) -> Commands:
     + plan: the host's plan, with a source
     """
     source = _source(plan)
-    decision = _decide_pods(plan, source)
+    decision = decide_pods(plan, source, _look(plan))
     for note in decision.notes:
         say(note)
     if decision.settled:
@@ -103,12 +100,12 @@ def pods_mount(plan: HostPlan) -> Commands:
         yield argv("rm", "--force", TRIED)
     if not state.is_executing or decision.action == "keep":
         return
-    after = _decide_pods(plan, source)
+    after = decide_pods(plan, source, _look(plan))
     if after.action != "keep" and decision.action == "remount":
         after = replace(after, action="cycle")
         _explain(plan, [(desired, after)], log)
         yield _act(plan, [(desired, after)])
-        after = _decide_pods(plan, source)
+        after = decide_pods(plan, source, _look(plan))
     if after.action != "keep":
         reasons = ", ".join(after.reasons)
         if after.action == "cycle" and not after.lazy:
@@ -155,21 +152,11 @@ def _source(plan: HostPlan) -> Source:
     return plan.source
 
 
-def _decide_pods(plan: HostPlan, source: Source) -> Decision:
-    try:
-        return decide_pods(plan, source, _look(plan))
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
-
-
 def _decide_binds(plan: HostPlan, current: MountState) -> list[tuple[DesiredMount, Decision]]:
-    try:
-        return [
-            (desired, decide_bind(plan, source, desired, current))
-            for (source, _target), desired in zip(plan.binds, binds_of(plan), strict=True)
-        ]
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
+    return [
+        (desired, decide_bind(plan, source, desired, current))
+        for (source, _target), desired in zip(plan.binds, binds_of(plan), strict=True)
+    ]
 
 
 def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], sources: list[str] | None) -> Commands:

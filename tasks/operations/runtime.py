@@ -12,7 +12,6 @@ from tasks.model.host.runtime import (
     NODESOURCE,
     NODESOURCE_KEY,
     RuntimeState,
-    UnfitError,
     missing_packages,
     node_problem,
     nodesource_major,
@@ -30,10 +29,7 @@ def _look(plan: HostPlan) -> RuntimeState:
 
 
 def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
-    try:
-        return missing_packages(current, plan.settings, nfs=plan.source is not None)
-    except UnfitError as error:
-        raise OperationError(str(error)) from error
+    return missing_packages(current, plan.settings, nfs=plan.source is not None)
 
 
 @lasting_operation

@@ -55,7 +55,7 @@ def due_step(plan: HostPlan, current: ImageState) -> Literal["build", "pull", "l
     return "build" if how == "build" and built_from != current.tree else None
 
 
-def refusals(plan: HostPlan, current: ImageState) -> list[str]:
+def refusals(current: ImageState) -> list[str]:
     """Return why Docker on this machine cannot run agents, each with the way out."""
     if current.docker.startswith("docker is Podman"):
         return [f"{current.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]

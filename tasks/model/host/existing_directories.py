@@ -125,7 +125,7 @@ def _trees(plan: HostPlan) -> list[str]:
 
 
 def _root_in(host: HostPlan) -> str:
-    return host.root.removeprefix(host.settings.pods_path) if lies_in(host.root, host.settings.pods_path) else ""
+    return host.root.removeprefix(host.settings.pods_path) if host.root_on_pods else ""
 
 
 def _names(places: Places, path: str) -> list[str]:

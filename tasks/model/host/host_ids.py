@@ -160,19 +160,14 @@ class _Choice:
             why = reason if ids == DEFAULT else why or reason
         else:
             ids = DEFAULT  # which is refused then, with who has it
-        chosen = {name: HostIds(ids, self._reason(ids, why)) for name in names}
+        reason = None if ids == DEFAULT else why or "other hosts of this fleet have it"
+        chosen = {name: HostIds(ids, reason) for name in names}
         for name in names:
             if name in self._accounts:
                 own = self._accounts[name]
                 text = f"that is its account {plans[name].settings.nanoclaw_user}"
                 chosen[name] = HostIds(own, None if own == DEFAULT else text)
         return chosen
-
-    @staticmethod
-    def _reason(ids: Ids, why: str | None) -> str | None:
-        if ids == DEFAULT:
-            return None
-        return why or "other hosts of this fleet have it"
 
     def _gid_of_group(self, name: str) -> int | None:
         state = self._machines.get(name)

@@ -7,6 +7,7 @@ from files.pods.machine.protocol import RuntimeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 from tasks.model.host.account import AccountState
+from tasks.model.problem import UnfitError
 
 NODESOURCE = "https://deb.nodesource.com"
 """Where NodeSource's packages are (for nanoclaw_node: nodesource)."""
@@ -49,10 +50,6 @@ class RuntimeState:
     account: AccountState
     unusable: list[str] = field(default_factory=list)
     """What the host user finds first in its PATH and cannot run."""
-
-
-class UnfitError(ValueError):
-    """A machine that cannot be brought to its plan. The text names the reason and the way out."""
 
 
 _NO_CLIENT = (

@@ -14,11 +14,12 @@ from typing import Any, Literal
 from files.pods.nfs.protocol import FirewallRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN
+from tasks.model.systemd_names import UNITS
 from tasks.model.templates import render
 
 UNIT = "nanoclaw-pods-firewall.service"
-UNIT_FILE = f"/etc/systemd/system/{UNIT}"
-NFTABLES_DROPIN = "/etc/systemd/system/nftables.service.d/nanoclaw-pods.conf"
+UNIT_FILE = f"{UNITS}/{UNIT}"
+NFTABLES_DROPIN = f"{UNITS}/nftables.service.d/nanoclaw-pods.conf"
 TABLE = "nanoclaw_pods"
 CHAIN = "NANOCLAW-PODS"
 

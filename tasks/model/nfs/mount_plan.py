@@ -5,9 +5,9 @@ from typing import Literal
 
 from files.pods.nfs.protocol import MountsRequest
 from tasks.model.fleet.plan import HostPlan, Source
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
 from tasks.model.nfs.mount_refusals import (
-    MountError,
     fstab_notes,
     needs_guard,
     refuse_foreign_bind,
@@ -17,12 +17,13 @@ from tasks.model.nfs.mount_refusals import (
 )
 from tasks.model.nfs.mount_state import MountState, Point
 from tasks.model.nfs.mount_unit import bind_unit, mount_options, pods_unit
+from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name
 
-STAMP = "/var/lib/nanoclaw-pods/export"
+STAMP = f"{STATE_DIRECTORY}/export"
 """Which export the machine's cached permissions belong to."""
 
-TRIED = "/var/lib/nanoclaw-pods/refused-options"
+TRIED = f"{STATE_DIRECTORY}/refused-options"
 """What mounting anew did not change: tried once, so that no run interrupts the agents for it again."""
 
 Action = Literal["keep", "ask", "mount", "remount", "cycle"]
@@ -108,7 +109,7 @@ def stamp_of(plan: HostPlan) -> str:
 
 
 def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
-    """What the pods' mount needs, or a MountError."""
+    """What the pods' mount needs, or an UnfitError."""
     desired = pods_of(plan, source)
     point = state.points[desired.path]
     notes = [*fstab_notes(source, [line for line in state.fstab if line.path == desired.path])]
@@ -124,7 +125,7 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
         elif point.answer != "ok" and (point.answer == "silent" or not differing):
             action, reasons = "ask", [_no_answer(point)]
         elif differing and state.tried == f"{sentence(differing)}\n":
-            raise MountError(
+            raise UnfitError(
                 f"{desired.path}: {sentence(differing)}, which mounting anew did not change: /etc/nfsmount.conf or "
                 "another mount of the same server decides it (a process that holds an unmounted one keeps it alive). "
                 f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
@@ -143,13 +144,13 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
 
 
 def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: MountState) -> Decision:
-    """What the bind of one directory of the pods needs, or a MountError."""
+    """What the bind of one directory of the pods needs, or an UnfitError."""
     point = state.points[desired.path]
     notes = []
     for line in state.fstab:
         if line.path == desired.path:
             if line.source != source or "bind" not in line.options:
-                raise MountError(f"/etc/fstab mounts something else at {desired.path}: {line.line!r}; remove that line")
+                raise UnfitError(f"/etc/fstab mounts something else at {desired.path}: {line.line!r}; remove that line")
             notes.append(f"the line {line.line!r} of /etc/fstab has no effect any more: {desired.unit} replaces it")
     refuse_stack(desired.path, point.mounts)
     action: Action = "mount"

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 from files.pods.nfs.protocol import ExportsRequest
 from tasks.model.fleet.plan import ServerPlan
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import DROPIN, HEADER, some, target
 
 CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"
-TRIED = "/var/lib/nanoclaw-pods/nfs-versions-tried"
+TRIED = f"{STATE_DIRECTORY}/nfs-versions-tried"
 """Holds what nfs.conf(5) and the unit said when a restart did not bring the versions that were wanted."""
 
 

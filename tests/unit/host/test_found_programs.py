@@ -16,7 +16,7 @@ from files.pods.machine import runtime
 from files.pods.machine.protocol import InstallPnpmRequest
 from files.pods.service import state as host_service
 from files.pods.source import checkout
-from tasks.model.host.runtime import UnfitError
+from tasks.model.problem import UnfitError
 from tests.programs import request_argv
 from tests.unit.host.test_runtime import DEBIAN_12, DONE, missing, without
 
