@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts import V2Installs
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.host.adoption import Installs, adoption_problems, installs_request
 from tasks.replies import ask_machine
@@ -31,5 +30,5 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    reply: Installs | None = ask_machine(member, V2Installs, installs_request(plan), timeout=_TIMEOUT)
+    reply: Installs | None = ask_machine(member, Installs, installs_request(plan), timeout=_TIMEOUT)
     return reply

@@ -12,7 +12,6 @@ from pyinfra.api.host import Host
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
-from tasks.facts import MigrationProgress, V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.fleet.settings import AUTO
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
@@ -121,7 +120,7 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
 
 
 def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
-    progress: Progress | None = ask_machine(member, MigrationProgress, progress_request(plan), timeout=60)
+    progress: Progress | None = ask_machine(member, Progress, progress_request(plan), timeout=60)
     if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
         return progress, None
     mount = plan.settings.pods_path if plan.source else None
@@ -136,7 +135,7 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
         ],
         seconds=_SECONDS,
     )
-    return progress, ask_machine(member, V1Install, request, timeout=_TIMEOUT)
+    return progress, ask_machine(member, V1State, request, timeout=_TIMEOUT)
 
 
 @deploy("Migration")

@@ -7,7 +7,6 @@ from pyinfra.api.host import Host
 
 from files.pods.nfs.protocol import ObserveRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import ServerObservation, description, observed_squash
@@ -33,7 +32,7 @@ def observe(fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool) -> t
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:
-        return ask_machine(member, ServerObservationFact, _request(plans[member.name]), timeout=_TIMEOUT)
+        return ask_machine(member, ServerObservation, _request(plans[member.name]), timeout=_TIMEOUT)
 
     squashes: dict[str, Squash] = {}
     problems: list[Problem] = []

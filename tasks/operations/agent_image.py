@@ -8,7 +8,6 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.protocol import BuildImageRequest
 from tasks.command import argv, run_request, value, write_file
-from tasks.facts import AgentImage
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import (
     ImageState,
@@ -26,7 +25,7 @@ from tasks.report import say
 
 
 def _look(plan: HostPlan) -> ImageState:
-    return look(AgentImage, image_request(plan))
+    return look(ImageState, image_request(plan))
 
 
 @lasting_operation

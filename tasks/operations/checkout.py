@@ -9,7 +9,6 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.machine.protocol import InstallPnpmRequest
 from files.pods.source.protocol import BuildRequest, FetchRequest, MarkerRequest, RestoreRequest, SwitchRequest
 from tasks.command import run_request
-from tasks.facts import Checkout
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import (
     CheckoutState,
@@ -33,7 +32,7 @@ def _work(plan: HostPlan) -> dict[str, Any]:
 
 
 def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    return look(Checkout, checkout_request(plan, peek=peek))
+    return look(CheckoutState, checkout_request(plan, peek=peek))
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:

@@ -10,7 +10,6 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.nfs.protocol import ExportChangeRequest
 from tasks.command import argv, run_request, write_file
-from tasks.facts import Exports
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
@@ -38,7 +37,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: ServerPlan) -> ExportState:
-    return look(Exports, exports_request(plan))
+    return look(ExportState, exports_request(plan))
 
 
 @lasting_operation

@@ -8,7 +8,6 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.service.protocol import AdoptUnitsRequest, InstallUnitsRequest, MakeLogsRequest
 from tasks.command import run_request, write_file
-from tasks.facts import HostService
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_request, start_request
@@ -20,7 +19,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: HostPlan) -> ServiceState:
-    return look(HostService, service_request(plan))
+    return look(ServiceState, service_request(plan))
 
 
 @lasting_operation

@@ -15,7 +15,6 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.migration.step_ids import StepId
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_program, write_file
-from tasks.facts import MigrationProgress
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.audit_report import AuditReport
 from tasks.model.migration.disk_space import Need
@@ -32,7 +31,7 @@ from tasks.run_context import run_context
 
 
 def _look(plan: HostPlan) -> Progress:
-    return look(MigrationProgress, progress_request(plan))
+    return look(Progress, progress_request(plan))
 
 
 @pods_operation

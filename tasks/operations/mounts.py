@@ -16,7 +16,6 @@ from files.pods.nfs.protocol import (
     SealRequest,
 )
 from tasks.command import argv, run_request, write_file
-from tasks.facts import Mounts
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_options import without_sizes
 from tasks.model.nfs.mount_plan import (
@@ -42,7 +41,7 @@ from tasks.report import log, say, show_diff
 
 
 def _look(plan: HostPlan) -> MountState:
-    return look(Mounts, mounts_request(plan))
+    return look(MountState, mounts_request(plan))
 
 
 @lasting_operation

@@ -5,7 +5,6 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.machine.protocol import TrustKeyRequest
 from tasks.command import argv, run_request, write_file
-from tasks.facts import RuntimeFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.account import AccountState, account_drift, account_problem
 from tasks.model.host.runtime import (
@@ -25,7 +24,7 @@ _SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
 
 
 def _look(plan: HostPlan) -> RuntimeState:
-    return look(RuntimeFact, runtime_request(plan))
+    return look(RuntimeState, runtime_request(plan))
 
 
 def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
+from files.pods.nfs.protocol import ObserveRequest
 from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
 
@@ -17,8 +19,10 @@ REFUSED = ("EACCES", "EPERM")
 
 
 @dataclass(frozen=True)
-class ServerObservation:
+class ServerObservation(Reply):
     """The reply of files/pods/nfs/observe_export.py for an export."""
+
+    request = ObserveRequest
 
     state: str
     """`seen`, or the name of the error for which nothing was observed: ETIMEDOUT, EACCES (not exported to us), …"""

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
 from files.pods.source.protocol import ImageRequest
 from tasks.model.access.identity import Ids, agent_of
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 
@@ -20,7 +22,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
-class ImageState:
+class ImageState(Reply):
     """The current agent image of a machine.
 
     `docker`: "" or why the daemon does not answer. `shifts`: it runs containers with other ids than it says
@@ -28,6 +30,8 @@ class ImageState:
     `ids` what that means in the image; None where the image has no such user. `tree`: of container/ in the
     checkout, with its local changes; "" without a checkout.
     """
+
+    request = ImageRequest
 
     docker: str
     shifts: bool
@@ -96,6 +100,7 @@ def user_missing(plan: HostPlan, current: ImageState) -> str:
     return f"the agent image {plan.image} has USER {current.user!r}, which its passwd(5) lacks: build it with one"
 
 
+@ask_hosts(ImageState)
 def image_request(plan: HostPlan) -> ImageRequest:
     """What a host is asked about the agent image."""
     return ImageRequest(plan.image, plan.root, plan.host_ids.uid, plan.host_ids.gid, image_record(plan))

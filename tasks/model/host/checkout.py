@@ -3,16 +3,20 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from files.pods.common.protocol import Reply
 from files.pods.source.protocol import CheckoutRequest
 from tasks.model.access.identity import NOBODY
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import VersionState, version_problems
 
 
 @dataclass(frozen=True)
-class CheckoutState:
+class CheckoutState(Reply):
     """What `files/pods/source/checkout.py` says of a project root."""
+
+    request = CheckoutRequest
 
     git: bool
     """Whether the machine has git; without it a repository cannot be looked into."""
@@ -148,6 +152,7 @@ def _bare(url: str) -> str:
     return without_password(url).rstrip("/").removesuffix(".git")
 
 
+@ask_hosts(CheckoutState)
 def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
     """What a host is asked about its checkout.
 

@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass, field
 
+from files.pods.common.protocol import Reply
 from files.pods.machine.protocol import RuntimeRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 from tasks.model.host.account import AccountState
@@ -30,8 +32,10 @@ class Node:
 
 
 @dataclass(frozen=True)
-class RuntimeState:
+class RuntimeState(Reply):
     """What `files/pods/machine/runtime.py` says of a machine."""
+
+    request = RuntimeRequest
 
     programs: dict[str, bool]
     """Whether git, docker, npm, apt-get and curl are there."""
@@ -149,6 +153,7 @@ def _known(current: RuntimeState, package: str) -> list[str]:
     return [package] if package in current.candidates else []
 
 
+@ask_hosts(RuntimeState)
 def runtime_request(plan: HostPlan) -> RuntimeRequest:
     """What a host is asked about programs."""
     return RuntimeRequest(**plan.host_user)

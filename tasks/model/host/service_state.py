@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from files.pods.common.protocol import Reply
 from files.pods.service.protocol import StartRequest, StateRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_unit import Account
@@ -39,8 +41,10 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class ServiceState:
+class ServiceState(Reply):
     """What a machine says of its NanoClaw service."""
+
+    request = StateRequest
 
     systemd: int
     unit: UnitState
@@ -115,6 +119,7 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
     return f"{rival.name} also runs {plan.root}: {how} {unit}, delete that file, then run again"
 
 
+@ask_hosts(ServiceState)
 def service_request(plan: HostPlan) -> StateRequest:
     """What a host is asked about its service."""
     return StateRequest(

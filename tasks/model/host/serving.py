@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from files.pods.common.protocol import Reply
 from files.pods.service.protocol import ServingStateRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import inputs, log_files, started_record
@@ -9,8 +10,10 @@ from tasks.model.versions.version_needs import Health, health_problem
 
 
 @dataclass(frozen=True)
-class ServingState:
+class ServingState(Reply):
     """What `files/pods/service/serving_state.py` says of a service."""
+
+    request = ServingStateRequest
 
     answers: bool
     why: str

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from files.pods.common.protocol import Reply
 from files.pods.migration.protocol import ProgressRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
@@ -15,8 +16,10 @@ from tasks.model.migration.v1_state import Install
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(Reply):
     """The reply of files/pods/migration/state.py."""
+
+    request = ProgressRequest
 
     journal: Journal | None
     under_way: bool

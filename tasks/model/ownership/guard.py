@@ -5,7 +5,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from files.pods.guard.protocol import GuardRequest, WatchedTreeRequest
+from files.pods.common.protocol import Reply
+from files.pods.guard.protocol import GuardRequest, GuardStateRequest, WatchedTreeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.trees import host_trees
@@ -29,8 +30,10 @@ Message directories are too many to watch: the guard rescans each shortly after 
 
 
 @dataclass(frozen=True)
-class GuardState:
+class GuardState(Reply):
     """The current state of the guard on a machine."""
+
+    request = GuardStateRequest
 
     program: str | None
     """SHA-256 of the program."""
