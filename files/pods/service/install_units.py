@@ -57,10 +57,10 @@ def old_content(path: str) -> bytes | None:
 def runs_as(unit: str) -> int | None:
     """Whom a service runs as by the unit that systemd has so far: root where it names nobody (systemd.exec(5))."""
     shown = run("systemctl", "show", "--property=LoadState,User", unit).stdout
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    user = found.get("User") or "root"
+    properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    user = properties.get("User") or "root"
     try:
-        return pwd.getpwnam(user).pw_uid if found.get("LoadState") == "loaded" else None
+        return pwd.getpwnam(user).pw_uid if properties.get("LoadState") == "loaded" else None
     except KeyError:
         return None
 

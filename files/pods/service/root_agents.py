@@ -43,15 +43,15 @@ def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bo
     for pid in map(os.path.basename, glob.glob("/proc/[0-9]*")):
         with suppress(OSError):  # gone
             name, uid = file_of(pid, "comm").decode("utf-8", "replace").strip(), user_of(pid)
-            words = file_of(pid, "cmdline").decode("utf-8", "replace").split("\0")
+            argv = file_of(pid, "cmdline").decode("utf-8", "replace").split("\0")
             if uid == 0 and os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
                 continue
             if name == "dockerd" and able(uid):
                 sockets.add(socket_of(pid, uid))
-            elif name.startswith("containerd-shim") and "moby" in words and uid == 0:
+            elif name.startswith("containerd-shim") and "moby" in argv and uid == 0:
                 orphans = True
             elif name == "conmon" and able(uid):
-                podman += [after for word, after in zip(words, words[1:]) if word in ("-n", "--name")]  # noqa: B905, RUF007
+                podman += [after for word, after in zip(argv, argv[1:]) if word in ("-n", "--name")]  # noqa: B905, RUF007
     return sockets, podman, orphans and None not in sockets
 
 
@@ -69,14 +69,14 @@ def running_agents(able: Callable[[int], bool]) -> list[tuple[str | None, str]] 
     Podman's are at PODMAN: nothing here stops those.
     """
     sockets, podman, unknown = daemons(able)
-    found: list[tuple[str | None, str]] = [(PODMAN, name) for name in podman]
+    agents: list[tuple[str | None, str]] = [(PODMAN, name) for name in podman]
     form = '{{.Names}}\t{{.Label "nanoclaw-install"}}'
     for socket in sorted(sockets, key=str):
         text = docker_at(socket, "ps", "--filter", "name=nanoclaw-", "--format", form)
         if text is None:
             return None
-        found += [
+        agents += [
             (socket, name) for name, _, label in (line.partition("\t") for line in text.splitlines()) if not label
         ]
-    named = sorted({(socket, escape_control(name)) for socket, name in found if name.startswith("nanoclaw-")}, key=str)
+    named = sorted({(socket, escape_control(name)) for socket, name in agents if name.startswith("nanoclaw-")}, key=str)
     return None if unknown else named

@@ -38,12 +38,12 @@ def file_of(pid: str, name: str) -> bytes:
         return file.read(PROC_BYTES)
 
 
-def runs_root(words: list[str], here: str, root: str) -> bool:
+def runs_root(argv: list[str], here: str, root: str) -> bool:
     """Whether a command line, in a directory, has Node start the project root: by any options and any path."""
-    program = os.path.basename(words[0])
+    program = os.path.basename(argv[0])
     if program in READERS:
         return False
-    for word in words:
+    for word in argv:
         if word.endswith(NAMES):
             path = os.path.realpath(os.path.join(here, word))
             if path in [f"{root}/{entry}" for entry in ENTRIES]:
@@ -99,7 +99,7 @@ def root_processes(
 
     + able: which users may run one; other users' paths are not looked at, unless root's manager runs them
     """
-    found = []
+    processes = []
     ours = os.readlink("/proc/self/ns/mnt")
     for pid in map(os.path.basename, glob.glob("/proc/[0-9]*")):
         with suppress(OSError):  # gone
@@ -107,19 +107,19 @@ def root_processes(
             uid = user_of(pid)
             if not (service and manager == "system") and not able(uid):
                 continue
-            words = [os.fsdecode(word) for word in file_of(pid, "cmdline").split(b"\0")[:200] if word]
+            argv = [os.fsdecode(word) for word in file_of(pid, "cmdline").split(b"\0")[:200] if word]
             here = os.readlink(f"/proc/{pid}/cwd")
-            roots = roots_in(words, here) if root is None else []
+            roots = roots_in(argv, here) if root is None else []
             runs = roots or (
-                root and words and (runs_root(words, here, root) or (database and writes(pid, f"{root}/{database}")))
+                root and argv and (runs_root(argv, here, root) or (database and writes(pid, f"{root}/{database}")))
             )
             if runs and (service or os.readlink(f"/proc/{pid}/ns/mnt") == ours):
                 one = {"pid": int(pid), "uid": uid, "directory": here, "manager": manager, "of": of, "unit": service}
-                found.append({**one, "roots": roots, "home": home_in(file_of(pid, "environ"))})
-    return found
+                processes.append({**one, "roots": roots, "home": home_in(file_of(pid, "environ"))})
+    return processes
 
 
-def roots_in(words: list[str], here: str) -> list[str]:
+def roots_in(argv: list[str], here: str) -> list[str]:
     """The project roots that a command line starts, whatever they are."""
-    paths = [os.path.realpath(os.path.join(here, word)) for word in words if word.endswith(NAMES[:2])]
+    paths = [os.path.realpath(os.path.join(here, word)) for word in argv if word.endswith(NAMES[:2])]
     return [path[: -len(entry) - 1] for path in paths for entry in ENTRIES[:2] if path.endswith(f"/{entry}")]

@@ -105,20 +105,20 @@ def home_doubt(files: list[str], command: str) -> str | None:
 
 def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
     """The services of a manager that run the project root; UnaskedError where it does not answer."""
-    found = []
+    running = []
     for unit in show_units(manager, service_names(manager), PROPERTIES):
         if unit.get("LoadState") == "masked" and unit.get("ActiveState") != "active":
             continue
         if may_run(unit, root, home_of(uid_of(unit.get("User") or "root") if manager is None else manager)):
-            found.append(unit_of(manager, unit["Id"]))
-    return found
+            running.append(unit_of(manager, unit["Id"]))
+    return running
 
 
 def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[str, Any]]:
     """What may run the project root in the units of a manager that does not run, as far as their text shows."""
     home = home_of(0 if manager is None else manager) or (paths[0] if paths else "/nonexistent")
-    found: dict[str, dict[str, Any]] = {}
-    for path, text, is_wanted in unit_file_texts(manager, paths):
+    by_name: dict[str, dict[str, Any]] = {}
+    for path, text, is_enabled in unit_file_texts(manager, paths):
         directory = (last_setting(text, "WorkingDirectory") or home).replace("%h", home)
         if STARTS_NODE.search(text) and any(mentions_root(text, root, place, home) for place in (home, directory)):
             name = os.path.basename(path)
@@ -132,10 +132,10 @@ def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[st
             if manager is None:
                 user = uid_of(last_setting(text, "User") or "root")
                 more |= {"uid": user, "manager": "system", "active": "unknown"}
-            found.setdefault(
-                name, {**one, **more, "enabled": is_wanted, "file_state": "enabled" if is_wanted else "disabled"}
+            by_name.setdefault(
+                name, {**one, **more, "enabled": is_enabled, "file_state": "enabled" if is_enabled else "disabled"}
             )
-    return list(found.values())
+    return list(by_name.values())
 
 
 def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
@@ -146,22 +146,22 @@ def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
     running, lingering = running_users(), lingering_users()
     uids = sorted({0, *running, *lingering, *homes})
     able = [uid for uid in uids if may_write(uid, root)]
-    found: list[dict[str, Any]] = []
+    services: list[dict[str, Any]] = []
     unasked = []
     for manager in (None, *(uid for uid in able if uid in running)):
         try:
-            found += units_of(manager, root)
+            services += units_of(manager, root)
         except ManagerError as error:
             if manager is not None or os.path.isdir(BOOTED):
                 unasked.append({"uid": manager, "why": escape_control(str(error))})
-            found += unasked_units(None, root, []) if manager is None else []
+            services += unasked_units(None, root, []) if manager is None else []
     for uid in able:
         if uid not in running:
-            found += unasked_units(uid, root, homes.get(uid, []))
+            services += unasked_units(uid, root, homes.get(uid, []))
         if uid in lingering and uid not in running:
             unasked.append({"uid": uid, "why": "it does not run, and starts with the machine"})
     others = [uid for uid in uids if uid not in able]
-    return {"units": found, "unasked": unasked, "strangers": strangers_units(others, running, root, homes)}
+    return {"units": services, "unasked": unasked, "strangers": strangers_units(others, running, root, homes)}
 
 
 def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[int, list[str]]) -> list[str]:

@@ -35,11 +35,11 @@ if __name__ == "__main__":
     root, errors = request.root, request.errors
     run_with_deadline(120, root)
     now = wait_until_serving(request.unit, root, (request.uid, request.gid), SOON)
-    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
+    log_lines = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
     reply = {
         "answers": now["answers"],
         "why": now["why"],
-        "output": said,
+        "output": log_lines,
         "outdated": outdated(request.inputs, request.started),
     }
     become_user(request.user, request.uid, request.gid)

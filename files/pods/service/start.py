@@ -29,7 +29,7 @@ def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def what_it_said(unit: str, since: dict[str, int], invocation: str) -> str:
+def start_output(unit: str, since: dict[str, int], invocation: str) -> str:
     """The journal and the logs of the start that failed."""
     of_start = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
     named = of_start if invocation else [f"--unit={unit}", f"--lines={TAIL}"]
@@ -38,8 +38,8 @@ def what_it_said(unit: str, since: dict[str, int], invocation: str) -> str:
     )
     lines = [f"the journal of {unit}:", *shortened(plain(journal.stdout[-LOG_BYTES:]))]
     for path, offset in since.items():
-        if found := logged(path, offset):
-            lines += [f"{path}:", *shortened(found)]
+        if text := logged(path, offset):
+            lines += [f"{path}:", *shortened(text)]
     return "\n".join(lines)
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     systemctl("reset-failed", unit)
     started = systemctl("start", unit)
     if started.returncode != 0:
-        sys.exit(f"{unit} does not start: {started.stdout}\n{what_it_said(unit, since, '')}")
+        sys.exit(f"{unit} does not start: {started.stdout}\n{start_output(unit, since, '')}")
     if systemctl("show", "--property=ConditionResult", "--value", unit).stdout.strip() == "no":
         left = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
         why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
@@ -90,7 +90,7 @@ def main() -> None:
     if not now["answers"]:
         ended = now["active"] != "active" or now["invocation"] != invocation
         what = f"{unit} starts and ends again" if ended else now["why"]
-        sys.exit(f"{what}\n{what_it_said(unit, since, invocation)}")
+        sys.exit(f"{what}\n{start_output(unit, since, invocation)}")
 
 
 if __name__ == "__main__":

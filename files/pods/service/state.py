@@ -51,12 +51,12 @@ def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
     shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
     units = [os.path.basename(path) for path in texts if path.endswith(".service")]
     reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     return {
-        "load": found["LoadState"],
-        "active": found["ActiveState"],
-        "sub": found["SubState"],
-        "enabled": found["UnitFileState"],
+        "load": properties["LoadState"],
+        "active": properties["ActiveState"],
+        "sub": properties["SubState"],
+        "enabled": properties["UnitFileState"],
         "reload": "yes" in reloads.split(),
     }
 
@@ -85,19 +85,19 @@ def account(name: str, gid: int) -> dict[str, Any] | None:
 def rivals(unit: str, root: str) -> list[dict[str, str]]:
     """What else runs this project root, or would: services of every manager, and processes outside of the unit."""
     homes, _unseen = every_home()
-    found, known = [], {("system", unit)}
+    others, known = [], {("system", unit)}
     for one in units(root, homes_with_units(homes))["units"]:
         ours = one["manager"] == "system" and one["name"] == unit
         if not ours and would_start(one):
             kind = "unit" if one["manager"] == "system" else "user unit"
             kind = "sleeping user unit" if one["active"] == "no manager" else kind
-            found.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
+            others.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
             known.add((one["manager"], one["name"]))
     for process in root_processes(root, lambda uid: may_write(uid, root), None):
         if (process["manager"], process["unit"]) not in known:
             detail = f"uid {process['uid']}, {process['unit'] or 'no service'}"
-            found.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
-    return found
+            others.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
+    return others
 
 
 def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
@@ -115,8 +115,8 @@ def node_of(user: str, uid: int, gid: int) -> str | None:
         become_user(user, uid, gid)
         return shutil.which("node", path=NODE_PATH)
 
-    found: str | None = run_as(ROOT, 20, look).get("value")
-    return found
+    path: str | None = run_as(ROOT, 20, look).get("value")
+    return path
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def main() -> None:
     unit, root = request.unit, request.root
     run_with_deadline(100, root)
     who = account(request.user, request.gid)
-    found = {
+    reply = {
         "systemd": systemd_version(),
         "unit": unit_state(unit, request.texts),
         "files": {path: read_text_or_none(path) for path in request.texts},
@@ -136,7 +136,7 @@ def main() -> None:
         "serving": answering(unit, root, (request.uid, request.gid)),
         "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
     }
-    print(json.dumps(found))
+    print(json.dumps(reply))
 
 
 if __name__ == "__main__":

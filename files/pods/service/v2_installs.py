@@ -53,7 +53,7 @@ def is_ours(services: list[dict[str, Any]]) -> bool:
     return any(os.path.lexists(trace.format(name)) for name in names for trace in TRACES)
 
 
-def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
+def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
     """Return the project roots that units or processes run."""
     users = {
         user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
@@ -85,7 +85,7 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
 def look(request: InstallsRequest) -> dict[str, Any]:
     """Return all installs of this machine."""
     homes, _unseen = every_home()
-    roots = within(60, lambda: found_roots(request.uid, homes))
+    roots = within(60, lambda: project_roots(request.uid, homes))
     return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}
 
 

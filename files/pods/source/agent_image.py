@@ -162,8 +162,8 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     # git diff would refresh the index, in NanoClaw's own repository; status compares contents and writes nothing.
     status = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", "container").stdout
     names = [entry[3:] for entry in status.decode(errors="surrogateescape").split("\0") if entry]
-    words = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
-    changes = git(*words, "--", *names).stdout if names else b""
+    diff = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
+    changes = git(*diff, "--", *names).stdout if names else b""
     mark = "+" + hashlib.sha256(changes).hexdigest()[:16] if changes else ""
     return tree.stdout.decode().strip() + mark
 
@@ -183,17 +183,17 @@ def main() -> None:
     request = read_request(ImageRequest)
     run_with_deadline(150, request.root)
     failure, shifts = daemon()
-    found = None if failure else inspect(request.image)
+    image = None if failure else inspect(request.image)
     kept = record(request.record)
-    user = found["Config"].get("User", "") if found else ""
-    if found and kept and kept["image"] == found["Id"]:
+    user = image["Config"].get("User", "") if image else ""
+    if image and kept and kept["image"] == image["Id"]:
         ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
     else:
-        ids = user_of(request.image, user) if found else None
+        ids = user_of(request.image, user) if image else None
     reply: dict[str, Any] = {
         "docker": failure,
         "shifts": shifts,
-        "image": found["Id"] if found else None,
+        "image": image["Id"] if image else None,
         "user": user,
         "ids": ids,
         "tree": tree_of(request.root, request.uid, request.gid),

@@ -68,9 +68,9 @@ def check_sqlite(root: str) -> None:
     """Opens a database with the checkout's own better-sqlite3: some Nodes can install it, and crash with it."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return
-    words = ("node", "-e", OPEN_DATABASE)
+    argv = ("node", "-e", OPEN_DATABASE)
     done = subprocess.run(
-        words, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        argv, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode != 0:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
@@ -104,9 +104,9 @@ def loads(root: str) -> bool:
     """Whether Node can use the native module, if there is one."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return True
-    words = ["node", "-e", OPEN_DATABASE]
+    argv = ["node", "-e", OPEN_DATABASE]
     try:
-        done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
+        done = subprocess.run(argv, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

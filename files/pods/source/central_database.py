@@ -93,7 +93,7 @@ def make_copy(root: str, commit: str, version: str, name: str | None = None) -> 
 
 def copies(root: str) -> list[dict[str, Any]]:
     """What copies there are, the newest first: {"file", "commit", "version", "made", "migrations"}."""
-    folder, found = os.path.join(root, COPIES), []
+    folder, listed = os.path.join(root, COPIES), []
     try:
         names = os.listdir(folder)
     except OSError:
@@ -104,5 +104,5 @@ def copies(root: str) -> list[dict[str, Any]]:
                 content = json.loads(read_untrusted_text(os.path.join(folder, name + ".json")) or "")
                 made, applied = float(content["made"]), [str(one) for one in content["migrations"]]
                 text = {key: str(content[key])[:60] for key in ("commit", "version")}
-                found.append({**text, "file": name, "made": made, "migrations": applied})
-    return sorted(found, key=lambda one: -one["made"])
+                listed.append({**text, "file": name, "made": made, "migrations": applied})
+    return sorted(listed, key=lambda one: -one["made"])

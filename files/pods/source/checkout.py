@@ -58,16 +58,16 @@ def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> 
         user = str(owner[0])
 
     def looked() -> dict[str, Any]:
-        found = repository_state(tree, request.ref, lambda: known)
+        reply = repository_state(tree, request.ref, lambda: known)
         # What is not here yet can only be fetched as the host user, who may not read what is here.
         here = replace(request, peek=False)
-        return {**found, "version": judged(tree, here, found.get("commit"), found.get("desired"))}
+        return {**reply, "version": judged(tree, here, reply.get("commit"), reply.get("desired"))}
 
     state = as_user(user, owner, looked)
     if "value" not in state:
         sys.exit(f"{tree.root}: {state['text']}")
-    found: dict[str, Any] = state["value"]
-    return found
+    reply: dict[str, Any] = state["value"]
+    return reply
 
 
 def judged(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> dict[str, Any]:
@@ -78,8 +78,8 @@ def judged(tree: Tree, request: CheckoutRequest, head: str | None, desired: str 
         return version_state(tree, head, desired, request.onecli)
     if not request.peek:
         return UNKNOWN
-    with fetched_aside(request.repository, request.ref, desired) as found:
-        return version_state(tree, head, found[1], request.onecli, found[0]) if found else UNKNOWN
+    with fetched_aside(request.repository, request.ref, desired) as fetched:
+        return version_state(tree, head, fetched[1], request.onecli, fetched[0]) if fetched else UNKNOWN
 
 
 def digest(path: str) -> str | None:

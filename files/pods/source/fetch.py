@@ -26,22 +26,22 @@ def is_git(pid: str) -> bool:
     with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
         name = file.read().strip()
     with open(f"/proc/{pid}/cmdline", "rb") as command:
-        words = command.read(4096).split(b"\0")
+        argv = command.read(4096).split(b"\0")
     helper = name.startswith(("git-remote-", "git-index-pack", "git-upload-pack"))
-    return helper or (name == "git" and not set(WAITING) & set(words))
+    return helper or (name == "git" and not set(WAITING) & set(argv))
 
 
 def at_work(root: str) -> list[str]:
     """Processes of git that work in the project root."""
-    found = []
+    pids = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             path = os.readlink(f"/proc/{pid}/cwd")
             if (path + "/").startswith(root + "/") and is_git(pid):
-                found.append(pid)
+                pids.append(pid)
         except OSError:
             continue
-    return found
+    return pids
 
 
 def remove_stale_locks(git_dir: str) -> None:

@@ -66,8 +66,8 @@ def fetch_bundle(tree: Tree, bundle: str) -> None:
     """Take what a bundle has. Ends the program where that fails."""
     branches = ("--prune", bundle, "+refs/heads/*:refs/remotes/origin/*")
     others = (bundle, "+refs/tags/*:refs/tags/*", f"+{KEPT}*:{KEPT}*")
-    for words in (branches, others):
-        done = tree.run("fetch", "--quiet", "--no-tags", *words, seconds=FETCH_SECONDS)
+    for args in (branches, others):
+        done = tree.run("fetch", "--quiet", "--no-tags", *args, seconds=FETCH_SECONDS)
         if done.returncode != 0:
             sys.exit(f"git fetch:\n{done.stderr}")
 

@@ -77,11 +77,11 @@ class Tree:
         On network file systems the server says who its owner is: it may squash this user.
         """
         try:
-            whose = os.lstat(self.git_dir).st_uid
+            uid = os.lstat(self.git_dir).st_uid
         except FileNotFoundError:
             return
-        if whose != os.geteuid() and not on_network(self.root):
-            raise PermissionError(f"{self.git_dir} belongs to uid {whose}, and git runs as uid {os.geteuid()}")
+        if uid != os.geteuid() and not on_network(self.root):
+            raise PermissionError(f"{self.git_dir} belongs to uid {uid}, and git runs as uid {os.geteuid()}")
 
     def ask(self, *args: str) -> str | None:
         """One answer, or None where git has none."""
@@ -101,8 +101,8 @@ class Tree:
 
     def resolve(self, ref: str) -> str | None:
         """The commit of a tag, else of a branch of the remote, else of a commit's name, if it is here."""
-        found = self.commit("refs/tags/" + ref) or self.commit("refs/remotes/origin/" + ref)
-        return found or (self.commit(ref) if is_commit(ref) else None)
+        commit = self.commit("refs/tags/" + ref) or self.commit("refs/remotes/origin/" + ref)
+        return commit or (self.commit(ref) if is_commit(ref) else None)
 
     def blob(self, commit: str, path: str) -> bytes | None:
         """The content of a file in a commit."""

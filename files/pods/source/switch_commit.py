@@ -52,9 +52,9 @@ def put_aside(tree: Tree, head: str, message: str) -> None:
     changed = tree.names("diff-index", "-z", "--name-only", head)
     new = tree.names("ls-files", "-z", "--others", "--exclude-standard")
     paths = [path for path in changed + new if not path.startswith(NOT_OURS_TO_WRITE)]
-    words = ("stash", "push", "--quiet", "--include-untracked", "--message", message)
+    push = ("stash", "push", "--quiet", "--include-untracked", "--message", message)
     named = ("--pathspec-from-file=-", "--pathspec-file-nul")
-    run(tree, "--literal-pathspecs", *WHO, *words, *named, feed="\0".join(paths))
+    run(tree, "--literal-pathspecs", *WHO, *push, *named, feed="\0".join(paths))
 
 
 def leave_to_agents(tree: Tree, head: str, desired: str) -> str:

@@ -13,7 +13,7 @@ TMP = "/tmp"
 
 def leftovers(uid: int | None) -> list[str]:
     """Those of a user."""
-    found = []
+    paths = []
     for name in sorted(os.listdir(TMP)):
         if name.startswith("onecli-") and name.endswith(".pem"):
             try:
@@ -21,8 +21,8 @@ def leftovers(uid: int | None) -> list[str]:
             except OSError:
                 continue
             if stat.S_ISREG(info.st_mode) and info.st_uid == uid:
-                found.append(os.path.join(TMP, name))
-    return found[:100]
+                paths.append(os.path.join(TMP, name))
+    return paths[:100]
 
 
 def remove_leftovers(uid: int) -> None:

@@ -63,13 +63,13 @@ class VersionFiles:
         """Those names that stand in quotes in its sources, or in sources that were added or changed here."""
         if not names:
             return set()
-        words = [word for name in names for quote in "'\"`" for word in ("-e", f"{quote}{name}{quote}")]
+        patterns = [word for name in names for quote in "'\"`" for word in ("-e", f"{quote}{name}{quote}")]
         if self.head == self.wanted:
-            found = self.tree.run("grep", "-I", "-h", "-o", "-F", "--untracked", *words, "--", "src").stdout
+            text = self.tree.run("grep", "-I", "-h", "-o", "-F", "--untracked", *patterns, "--", "src").stdout
         else:
-            grep = ("grep", "-I", "-h", "-o", "-F", *words, self.wanted, "--", "src")
-            found = (self.git(self.git_dir, *grep) or b"").decode("utf-8", "replace") + self.changed_here()
-        return {name for name in names for quote in "'\"`" if f"{quote}{name}{quote}" in found}
+            grep = ("grep", "-I", "-h", "-o", "-F", *patterns, self.wanted, "--", "src")
+            text = (self.git(self.git_dir, *grep) or b"").decode("utf-8", "replace") + self.changed_here()
+        return {name for name in names for quote in "'\"`" if f"{quote}{name}{quote}" in text}
 
     def changed_here(self) -> str:
         """The text of the sources that a channel or an operator added, and that stay."""

@@ -20,10 +20,10 @@ def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | N
     result = run("ls-remote", repository, *names, seconds=REMOTE_SECONDS)
     if result.returncode != 0:
         return None, " ".join(result.stderr.split())[-300:] or "git ls-remote failed"
-    found = {line.split("\t")[1]: line.split("\t")[0] for line in result.stdout.splitlines()}
+    commits = {line.split("\t")[1]: line.split("\t")[0] for line in result.stdout.splitlines()}
     for name in names:
-        if name in found:
-            return found[name], None
+        if name in commits:
+            return commits[name], None
     return None, None if is_commit(ref) else "it has no tag and no branch of that name"
 
 
