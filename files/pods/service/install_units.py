@@ -17,7 +17,7 @@ import tempfile
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
-from files.pods.service.mount_allowlist import hand_over_lists
+from files.pods.service.mount_allowlist import copy_allowlist
 from files.pods.service.protocol import InstallUnitsRequest
 from files.pods.source.tmp_leftovers import remove_leftovers
 
@@ -84,7 +84,7 @@ def main() -> None:
         sys.exit("\n".join([f"{unit} was not changed: systemd-analyze says", *wrong]))
     ran_as = runs_as(unit)
     if ran_as not in (None, request.uid):
-        hand_over_lists(ran_as, request.user, request.uid, request.gid)
+        copy_allowlist(ran_as, request.user, request.uid, request.gid)
         remove_leftovers(ran_as)
     before = {path: old_content(path) for path in texts}
     for path, text in texts.items():

@@ -1,7 +1,7 @@
-"""The agents of a NanoClaw that run in containers. No daemon is started by asking.
+"""The agents of a NanoClaw that run in containers. Starts no daemon.
 
 v1 starts agents by `docker`: a client of the system's daemon, of a user's own (rootless), or Podman under that name.
-Which of them run is seen in /proc: a daemon's socket alone would start it (systemd.socket(5)).
+/proc shows which daemons run: a connection to a daemon's socket would start it (systemd.socket(5)).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PODMAN = "podman"
 
 
 def docker_at(socket: str | None, *args: str, timeout: int = 5) -> str | None:
-    """What docker prints of the daemon at a socket (None: the system's); None where that does not answer well."""
+    """Return the output of docker for the daemon at a socket (None: the system's), or None if it fails."""
     where = ["--host", f"unix://{socket}"] if socket else []
     plain = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
     try:
@@ -56,7 +56,7 @@ def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bo
 
 
 def socket_of(pid: str, uid: int) -> str | None:
-    """Where a daemon listens: None for the system's. A user's own runs as that user, in a name space of its own."""
+    """Return a daemon's socket; None for the system's. A rootless daemon runs in a user namespace of its own."""
     if uid == 0 and os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):
         return None
     place = re.findall(rb"(?:^|\0)XDG_RUNTIME_DIR=([^\0]*)", file_of(pid, "environ"))
@@ -64,9 +64,9 @@ def socket_of(pid: str, uid: int) -> str | None:
 
 
 def running_agents(able: Callable[[int], bool]) -> list[tuple[str | None, str]] | None:
-    """(socket, name) of agents that run, none of them v2's; None where a daemon does not say so soon.
+    """Return (socket, name) of v1's agents that run; None if a daemon does not answer in time.
 
-    Podman's are at PODMAN: nothing here stops those.
+    The socket of Podman's containers is PODMAN: nothing here stops those.
     """
     sockets, podman, unknown = daemons(able)
     agents: list[tuple[str | None, str]] = [(PODMAN, name) for name in podman]

@@ -17,9 +17,9 @@ from files.pods.service.log import LOG_BYTES, TAIL, logged, plain, shortened, si
 from files.pods.service.protocol import StartRequest
 from files.pods.service.serving import as_user, wait_until_serving
 
-UP = 180
-"""Seconds until it answers: channels connect before its last socket opens."""
-FORGET = "import os, sys; os.unlink(sys.argv[1])"
+START_SECONDS = 180
+"""Until it answers: channels connect before its last socket opens."""
+UNLINK = "import os, sys; os.unlink(sys.argv[1])"
 
 
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def start_output(unit: str, since: dict[str, int], invocation: str) -> str:
-    """The journal and the logs of the start that failed."""
+    """Return the journal and the logs of the start that failed."""
     of_start = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
     named = of_start if invocation else [f"--unit={unit}", f"--lines={TAIL}"]
     journal = subprocess.run(
@@ -44,15 +44,15 @@ def start_output(unit: str, since: dict[str, int], invocation: str) -> str:
 
 
 def stop_agents(install: str) -> None:
-    """Later versions take over the agents of an earlier start, which have the image, ids and mounts of that."""
+    """Stop agents of the last start: later versions would keep them, with their image, ids and mounts."""
     with suppress(OSError, subprocess.SubprocessError):
         docker.stop_agents(install, grace=3, timeout=120)
 
 
-def forget_crashes(root: str, user: tuple[int, int]) -> None:
-    """Removes what NanoClaw's circuit breaker counts, as its own clean stop does: this start is asked for."""
+def reset_circuit_breaker(root: str, user: tuple[int, int]) -> None:
+    """Remove the crash count of NanoClaw's circuit breaker, as its own clean stop does."""
     subprocess.run(
-        [sys.executable, "-I", "-c", FORGET, f"{root}/data/circuit-breaker.json"],
+        [sys.executable, "-I", "-c", UNLINK, f"{root}/data/circuit-breaker.json"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=60,
@@ -75,7 +75,7 @@ def main() -> None:
     if stopped.returncode != 0:
         sys.exit(f"{unit} does not stop: {stopped.stdout}")
     stop_agents(request.install)
-    forget_crashes(root, user)
+    reset_circuit_breaker(root, user)
     since = {path: size_of(path) for path in (request.errors, request.log)}
     systemctl("reset-failed", unit)
     started = systemctl("start", unit)
@@ -86,7 +86,7 @@ def main() -> None:
         why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
         sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
     invocation = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
-    now = wait_until_serving(unit, root, user, UP)
+    now = wait_until_serving(unit, root, user, START_SECONDS)
     if not now["answers"]:
         ended = now["active"] != "active" or now["invocation"] != invocation
         what = f"{unit} starts and ends again" if ended else now["why"]

@@ -1,7 +1,6 @@
-"""The NanoClaw v2 installs of a machine, by what runs them or would. Changes nothing, and hangs nowhere.
+"""The NanoClaw v2 installs of a machine, and what runs them or would. Changes nothing, and hangs nowhere.
 
-Prints tasks.model.host.adoption.Installs as JSON. Of users, those count that can start containers: an agent of NanoClaw
-is one.
+Only users that can start containers count: an agent of NanoClaw is one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from files.pods.service.root_units import units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
 
 TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/nanoclaw-pods/{}.image.json")
-"""What the role leaves for each service that it runs. One is enough: drift may have taken the other."""
+"""Files of each service that the role runs. One is enough: drift may have removed the other."""
 
 
 def is_nanoclaw(path: str) -> bool:
@@ -66,7 +65,7 @@ def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
 
 
 def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
-    """Return what runs a project root, and who owns it."""
+    """Return the services and processes of a project root, and its owner."""
     services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
@@ -90,7 +89,7 @@ def look(request: InstallsRequest) -> dict[str, Any]:
 
 
 def within(seconds: int, work: Any) -> Any:
-    """What `work` returns in a child, which a server that is gone cannot hang."""
+    """Return the value of `work` from a child: a dead server cannot hang this program."""
     reply = run_as(ROOT, seconds, work)
     if "value" not in reply:
         sys.exit(f"the look at NanoClaw's services: {reply['text'] or reply['error']}")

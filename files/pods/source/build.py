@@ -25,14 +25,14 @@ from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.protocol import BuildRequest
 
 MODULES = ".git/nanoclaw-pods-modules"
-"""File of a project root: {"node": of which node_modules was installed last to the end}."""
+"""File of a project root: {"node": the Node of the last complete install of node_modules}."""
 NATIVE = "better-sqlite3"
 LOAD_SECONDS = 120
 OPEN_DATABASE = "const Database = require('better-sqlite3'); new Database(':memory:').close()"
 NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[.]org")
 
 
-def way_out(output: str) -> str:
+def headers_advice(output: str) -> str:
     """Return advice if a native module needs Node's headers."""
     if not NEEDS_HEADERS.search(output):
         return ""
@@ -61,11 +61,11 @@ def run(root: str, *args: str) -> None:
         sys.exit(f"{args[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
-        sys.exit(f"{' '.join(args)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
+        sys.exit(f"{' '.join(args)} in {root} failed (status {done.returncode}):\n{cause}{headers_advice(done.stdout)}")
 
 
 def check_sqlite(root: str) -> None:
-    """Opens a database with the checkout's own better-sqlite3: some Nodes can install it, and crash with it."""
+    """Open a database with the checkout's own better-sqlite3: some Nodes can install it, but crash with it."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return
     argv = ("node", "-e", OPEN_DATABASE)
@@ -80,8 +80,8 @@ def check_sqlite(root: str) -> None:
         )
 
 
-def noted_node(root: str) -> str | None:
-    """Of which Node node_modules is, as the last install or the last build wrote it down."""
+def installed_node(root: str) -> str | None:
+    """Return the Node of node_modules, which the last install or build wrote down."""
     for name in (MODULES, STAMP):
         try:
             with open(os.path.join(root, name), encoding="utf-8") as file:
@@ -114,7 +114,7 @@ def loads(root: str) -> bool:
 
 def install_modules(root: str, node: str | None) -> None:
     """Install the dependencies of the lock file; recompile native modules for another Node."""
-    before = noted_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
+    before = installed_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
     if os.path.exists(os.path.join(root, STAMP)):
         os.unlink(os.path.join(root, STAMP))
     run(root, "pnpm", "install", "--frozen-lockfile")

@@ -74,7 +74,7 @@ class SwitchRequest(Work, Request):
 
 @dataclass(frozen=True)
 class BuildRequest(Work, Request):
-    """A build, and what the stamp says that it was built from."""
+    """A build, and the source that its stamp records."""
 
     entry: ClassVar[str] = "source.build"
     source: dict[str, Optional[str]]

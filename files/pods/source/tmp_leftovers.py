@@ -1,6 +1,6 @@
 """Files in /tmp that an earlier host user left and the new one cannot write.
 
-OneCLI's SDK writes its certificates there under fixed names, for each container.
+OneCLI's SDK writes its certificates there under fixed names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ TMP = "/tmp"
 
 
 def leftovers(uid: int | None) -> list[str]:
-    """Those of a user."""
+    """Return a user's files."""
     paths = []
     for name in sorted(os.listdir(TMP)):
         if name.startswith("onecli-") and name.endswith(".pem"):
@@ -26,7 +26,7 @@ def leftovers(uid: int | None) -> list[str]:
 
 
 def remove_leftovers(uid: int) -> None:
-    """Removes them: nothing is given away, so that a link in /tmp leads nowhere."""
+    """Remove a user's files. Chowns none, so a link in /tmp is harmless."""
     for path in leftovers(uid):
         try:
             os.unlink(path)

@@ -14,7 +14,7 @@ from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.git_worktree import Tree
 from files.pods.source.protocol import MarkerRequest
-from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, needs_of
+from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, read_needs
 from files.pods.source.version_state import MARKED, unmarked
 
 SET = ("pnpm", "exec", "tsx", MARKER_SCRIPT, "set", "", "nanoclaw-pods")
@@ -25,7 +25,7 @@ def main(root: str) -> None:
     """Set the marker, and check that NanoClaw accepts it."""
     tree = Tree(root)
     head = tree.commit("HEAD")
-    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    needs = read_needs(VersionFiles(tree, head, head)) if head else None
     if head is None or needs is None:
         sys.exit(f"{root}: git or package.json does not say which version is checked out")
     if not needs["marker"]:

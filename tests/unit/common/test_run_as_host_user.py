@@ -79,12 +79,12 @@ def test_fetch_queries_the_remote_as_the_host_user(monkeypatch: pytest.MonkeyPat
     """Git starts programs that a configuration names."""
     reading, writing = os.pipe()
 
-    def nowhere(*args: str) -> subprocess.CompletedProcess[str]:
+    def git_outside(*args: str) -> subprocess.CompletedProcess[str]:
         os.write(writing, f"{os.getuid()} {os.getgid()} {args[0]}".encode())
         return subprocess.CompletedProcess(args, 0, "", "")
 
-    monkeypatch.setattr(fetch_source, "nowhere", nowhere)
-    fetch_source.ask_repository("https://example.org/x.git", "no-such-user", 4711, 4712)
+    monkeypatch.setattr(fetch_source, "git_outside", git_outside)
+    fetch_source.check_repository("https://example.org/x.git", "no-such-user", 4711, 4712)
     os.close(writing)
     assert os.read(reading, 100) == b"4711 4712 ls-remote"
     os.close(reading)

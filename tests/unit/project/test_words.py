@@ -38,8 +38,6 @@ NAMES_PENDING = frozenset(
         "files/pods/machine",
         "files/pods/nfs",
         "files/pods/probe",
-        "files/pods/service",
-        "files/pods/source",
         "files/pods/trees",
         "tests/bench",
         "tests/e2e",
@@ -58,8 +56,6 @@ PROSE_PENDING = frozenset(
     (
         "files/pods/common",
         "files/pods/nfs",
-        "files/pods/service",
-        "files/pods/source",
         "tests/e2e",
         "tests/unit/guard",
         "tests/unit/migration",

@@ -21,7 +21,7 @@ Systemd = Callable[..., None]
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What was handed over from one host user to another."""
     found: list[tuple[object, ...]] = []
-    monkeypatch.setattr(install_units, "hand_over_lists", lambda *who: found.append(who))
+    monkeypatch.setattr(install_units, "copy_allowlist", lambda *who: found.append(who))
     return found
 
 

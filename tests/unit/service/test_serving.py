@@ -97,7 +97,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setattr(programs, "PATIENCE", 2)
+    monkeypatch.setattr(programs, "ANSWER_SECONDS", 2)
     with ExitStack() as stack:
         it = Machine(tmp_path, stack)
         monkeypatch.setenv("PATH", f"{it.fake}/bin:{os.environ['PATH']}")
@@ -199,7 +199,7 @@ def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, mon
         (str(odd), 2, "Expecting value"),
     ):
         monkeypatch.setattr(sys, "executable", python)
-        monkeypatch.setattr(programs, "PATIENCE", patience)
+        monkeypatch.setattr(programs, "ANSWER_SECONDS", patience)
         now = machine.look()
         assert (now["active"], now["answers"], now["pause"]) == ("active", False, 0)
         assert why in now["why"] and now["why"].startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
