@@ -1,6 +1,6 @@
-"""Stop and disable services of a user's manager, so that the system's can take their place. Their files stay.
+"""Stops and disables services of a user's manager, so that the system's can take their place; their files stay.
 
-Fails where one still runs, or would start again.
+Argument: {"uid": of the manager, "names": of the services}. Fails where one still runs, or would start again.
 """
 
 from __future__ import annotations
@@ -8,24 +8,22 @@ from __future__ import annotations
 import json
 import sys
 
-from files.pods.common.protocol import read_request
-from files.pods.service.protocol import AdoptUnitsRequest
 from files.pods.v1.units import ServiceError, must, state
 
 
-def main(request: AdoptUnitsRequest) -> None:
+def main(uid: int, names: list[str]) -> None:
     """Disable and stop the units; raise ServiceError if one still runs."""
-    for name in request.names:
-        unit = {"manager": "user", "name": name, "uid": request.uid}
+    for name in names:
+        unit = {"manager": "user", "name": name, "uid": uid}
         must(unit, "disable", name)
         must(unit, "stop", name, seconds=180)
         if (now := state(unit)) not in ("inactive", "failed"):
-            raise ServiceError(f"{name} of uid {request.uid} is {now}")
+            raise ServiceError(f"{name} of uid {uid} is {now}")
 
 
 if __name__ == "__main__":
     try:
-        main(read_request(AdoptUnitsRequest))
+        main(**json.loads(sys.argv[1]))
         print(json.dumps({"disabled": True}))
     except ServiceError as failure:
         sys.exit(str(failure))

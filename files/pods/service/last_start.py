@@ -1,4 +1,4 @@
-"""The inputs of a service that changed since its last start."""
+"""What a service took in at its last start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EFBIG)
 
 
 def digest(path: str) -> str | None:
-    """Return the SHA-256 of a file; None if it is missing, a pipe, a device or larger than any input."""
+    """The SHA-256 of a file; None where there is none, or a pipe, a device or more than an input ever holds."""
     try:
         return hashlib.sha256(read_untrusted_bytes(path, follow=True, max_bytes=LARGEST_INPUT)).hexdigest()
     except OSError as error:
@@ -23,7 +23,7 @@ def digest(path: str) -> str | None:
 
 
 def outdated(inputs: list[str], started: str) -> list[str] | None:
-    """Return the inputs that differ from the digests of the last start, which sha256sum(1) wrote; None without them."""
+    """The inputs whose digest is another one than the last start noted, as sha256sum(1) prints it."""
     text = read_text_or_none(started)
     if text is None:
         return None

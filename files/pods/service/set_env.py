@@ -1,6 +1,7 @@
-"""Set entries of .env and close the places that hold secrets. Values come by standard input and are never shown.
+"""Sets entries of .env and closes the places that hold secrets. Values arrive on standard input and are never shown.
 
-Standard input: {name: value}. .env is replaced in one rename and is 0600 from its first byte. Follows no link.
+Argument: {"root", "uid", "gid"}; no ids where the server decides who owns a file. Standard input: {name: value}.
+.env is replaced in one rename and is 0600 from its first byte. Follows no link.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ import sys
 
 from files.pods.common.atomic_write import replace_in
 from files.pods.common.dotenv import merge_entries
-from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import MAX_BYTES, read_chunks
 from files.pods.common.run_as_host_user import run_with_deadline
-from files.pods.service.protocol import SetEnvRequest
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 BYTES = "surrogateescape"
@@ -75,12 +74,13 @@ def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
 
 def main() -> None:
     """Set the entries of the request."""
-    request = read_request(SetEnvRequest)
+    request = json.loads(sys.argv[1])
     desired = json.load(sys.stdin)
-    run_with_deadline(60, request.root)
-    directory = os.open(request.root, DIRECTORY)
-    set_entries(directory, desired, request.owner)
-    close_copy(directory, request.owner)
+    run_with_deadline(60, request["root"])
+    owner = (request["uid"], request["gid"]) if request["uid"] is not None else None
+    directory = os.open(request["root"], DIRECTORY)
+    set_entries(directory, desired, owner)
+    close_copy(directory, owner)
 
 
 if __name__ == "__main__":

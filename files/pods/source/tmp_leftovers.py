@@ -1,6 +1,6 @@
 """Files in /tmp that an earlier host user left and the new one cannot write.
 
-OneCLI's SDK writes its certificates there under fixed names.
+OneCLI's SDK writes its certificates there under fixed names, for each container.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ TMP = "/tmp"
 
 
 def leftovers(uid: int | None) -> list[str]:
-    """Return a user's files."""
-    paths = []
+    """Those of a user."""
+    found = []
     for name in sorted(os.listdir(TMP)):
         if name.startswith("onecli-") and name.endswith(".pem"):
             try:
@@ -21,12 +21,12 @@ def leftovers(uid: int | None) -> list[str]:
             except OSError:
                 continue
             if stat.S_ISREG(info.st_mode) and info.st_uid == uid:
-                paths.append(os.path.join(TMP, name))
-    return paths[:100]
+                found.append(os.path.join(TMP, name))
+    return found[:100]
 
 
 def remove_leftovers(uid: int) -> None:
-    """Remove a user's files. Chowns none, so a link in /tmp is harmless."""
+    """Removes them: nothing is given away, so that a link in /tmp leads nowhere."""
     for path in leftovers(uid):
         try:
             os.unlink(path)

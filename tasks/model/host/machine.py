@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from files.pods.common.protocol import Reply
-from files.pods.machine.protocol import PreflightRequest
 from tasks.model.host.account import AccountState
 from tasks.model.host.existing_directories import Places
 
@@ -31,10 +29,8 @@ class IdState:
 
 
 @dataclass(frozen=True)
-class MachineState(Reply):
+class MachineState:
     """A machine as it is found."""
-
-    request = PreflightRequest
 
     uid: int
     """The uid that the role's commands run as; they need 0."""

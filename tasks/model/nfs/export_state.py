@@ -3,9 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from files.pods.common.protocol import Reply
-from files.pods.nfs.protocol import ExportsRequest
-
 
 @dataclass(frozen=True)
 class Directory:
@@ -18,10 +15,8 @@ class Directory:
 
 
 @dataclass(frozen=True)
-class ExportState(Reply):
+class ExportState:
     """The NFS server of a machine. Paths and clients are in one spelling, a directory of the role in the role's."""
-
-    request = ExportsRequest
 
     dropin: str | None
     """The text of the role's drop-in in /etc/exports.d."""

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from files.pods.common.protocol import Reply
-from files.pods.nfs.protocol import MountsRequest
-
 
 @dataclass(frozen=True)
 class Mount:
@@ -73,10 +70,8 @@ class FstabLine:
 
 
 @dataclass(frozen=True)
-class MountState(Reply):
+class MountState:
     """Everything that the operations on mounts decide from."""
-
-    request = MountsRequest
 
     points: dict[str, Point]
     units: dict[str, Unit]

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from files.pods.common.protocol import Reply
-from files.pods.probe.protocol import ProbeRequest
-
 
 @dataclass(frozen=True)
 class Step:
@@ -70,10 +67,8 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
-class Observations(Reply):
+class Observations:
     """Everything that the probe observed."""
-
-    request = ProbeRequest
 
     seconds: float
     missing: list[str]
