@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from tasks.concurrent_facts import at_once
-from tasks.facts import V2Installs
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.host.adoption import Installs, adoption_problems, installs_request
 from tasks.replies import ask_machine
@@ -15,14 +13,14 @@ _TIMEOUT = 240
 _KEY = "nanoclaw_root"
 
 
-def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[Problem]:
+def look_at_v2(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
     """Why hosts cannot be taken over as they are. One that goes back to v1 is not asked."""
     hosts = [one for one in members if one.name in fleet.hosts]
     hosts = [one for one in hosts if not fleet.hosts[one.name].settings.nanoclaw_v1_rollback]
     problems: list[Problem] = []
-    for member, reply in at_once(hosts, run, lambda one: _look(one, fleet.hosts[one.name])):
+    for member, reply in at_once(hosts, lambda one: _look(one, fleet.hosts[one.name])):
         if reply is None:
-            text = "this machine did not report which NanoClaw runs on it: correct its error above, then run again"
+            text = "did not say which NanoClaw runs on it: see to what is said above, and run again"
             problems.append(Problem(member.name, _KEY, text))
         else:
             problems += [
@@ -32,5 +30,5 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host], run: Config) -> list[P
 
 
 def _look(member: Host, plan: HostPlan) -> Installs | None:
-    reply: Installs | None = ask_machine(member, V2Installs, installs_request(plan), timeout=_TIMEOUT)
+    reply: Installs | None = ask_machine(member, Installs, installs_request(plan), timeout=_TIMEOUT)
     return reply

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from gevent.pool import Pool
-from pyinfra import state
-from pyinfra.api.config import Config
+from pyinfra import config, state
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_config, ctx_host
 
@@ -14,11 +13,9 @@ _AT_ONCE = 50
 Answer = TypeVar("Answer")
 
 
-def at_once(members: Iterable[Host], run: Config, look: Callable[[Host], Answer]) -> list[tuple[Host, Answer | None]]:
-    """What each machine answers; None for one that is not connected.
-
-    + run: the configuration of the run, which each look gets for itself
-    """
+def at_once(members: Iterable[Host], look: Callable[[Host], Answer]) -> list[tuple[Host, Answer | None]]:
+    """What each machine answers, looked at with the settings of this run; None for one that is not connected."""
+    run = config.copy()
 
     def of(member: Host) -> tuple[Host, Answer | None]:
         # Greenlets of our own pool: pyinfra's is full of deploy code that waits for this answer.

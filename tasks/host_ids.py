@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyinfra import logger
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from files.pods.common.protocol import HostUser
 from files.pods.machine.protocol import PreflightRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts import Exports, MachineFact, Question
 from tasks.model.access.identity import Ids
+from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
@@ -34,7 +33,6 @@ class Looks:
     """What the machines of a run answered, and the ids of host processes that follow where host data states none."""
 
     members: list[Host]
-    run_config: Config
     machines: dict[str, MachineState | None] = field(default_factory=dict)
     exports: dict[str, ExportState | None] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
@@ -57,17 +55,19 @@ class Looks:
 
     def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
         def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
-            questions = [Question(MachineFact, self._request(fleet, member))]
+            questions = [Question(MachineState, self._request(fleet, member))]
             if member.name in fleet.servers:
-                questions.append(Question(Exports, exports_request(fleet.servers[member.name])))
+                questions.append(Question(ExportState, exports_request(fleet.servers[member.name])))
             ask_together(member, questions, _TIMEOUT)
-            machine = ask_machine(member, MachineFact, self._request(fleet, member), timeout=_TIMEOUT)
+            machine = ask_machine(member, MachineState, self._request(fleet, member), timeout=_TIMEOUT)
             exports = self.exports.get(member.name)
             if machine and member.name in fleet.servers and exports is None:
-                exports = ask_machine(member, Exports, exports_request(fleet.servers[member.name]), timeout=_TIMEOUT)
+                exports = ask_machine(
+                    member, ExportState, exports_request(fleet.servers[member.name]), timeout=_TIMEOUT
+                )
             return machine, exports
 
-        for member, reply in at_once(due, self.run_config, look):
+        for member, reply in at_once(due, look):
             self._requests[member.name] = self._request(fleet, member)
             self.machines[member.name], self.exports[member.name] = reply or (None, None)
 

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyinfra import host, logger
-from pyinfra.api.config import Config
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
-from tasks.facts import MigrationProgress, V1Install
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.fleet.settings import AUTO
-from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import Progress, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration
@@ -49,7 +47,7 @@ class Migration:
 
 
 def plan_migrations(
-    fleet: FleetPlan, members: Iterable[Host], run: Config, *, only_reads: bool
+    fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool
 ) -> tuple[dict[str, Migration], list[Problem]]:
     """Inspect NanoClaw v1 on each host with the setting, print the plans, and return migrations and problems.
 
@@ -59,17 +57,11 @@ def plan_migrations(
     installs: dict[str, Install] = {}
     unseen: dict[str, list[Need]] = {}
     migrating = _migrating(fleet, members)
-    for member, answers in at_once(migrating.values(), run, lambda one: _look(one, fleet.hosts[one.name])):
+    for member, answers in at_once(migrating.values(), lambda one: _look(one, fleet.hosts[one.name])):
         plan = fleet.hosts[member.name]
         progress, v1 = answers or (None, None)
         if progress is None:
-            problems.append(
-                Problem(
-                    member.name,
-                    KEY,
-                    "this machine did not report how far its migration is: correct its error above, then run again",
-                )
-            )
+            problems.append(Problem(member.name, KEY, "did not report the progress of its migration: run again"))
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
         elif (refusal := plan_refusal(v1, plan)) or v1 is None or v1.install is None:
@@ -128,7 +120,7 @@ def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:
 
 
 def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None]:
-    progress: Progress | None = ask_machine(member, MigrationProgress, progress_request(plan), timeout=60)
+    progress: Progress | None = ask_machine(member, Progress, progress_request(plan), timeout=60)
     if progress is None or (progress.decided and not plan.settings.nanoclaw_v1_rollback):
         return progress, None
     mount = plan.settings.pods_path if plan.source else None
@@ -143,7 +135,7 @@ def _look(member: Host, plan: HostPlan) -> tuple[Progress | None, V1State | None
         ],
         seconds=_SECONDS,
     )
-    return progress, ask_machine(member, V1Install, request, timeout=_TIMEOUT)
+    return progress, ask_machine(member, V1State, request, timeout=_TIMEOUT)
 
 
 @deploy("Migration")

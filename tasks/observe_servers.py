@@ -3,12 +3,10 @@
 from collections.abc import Iterable
 
 from pyinfra import logger, state
-from pyinfra.api.config import Config
 from pyinfra.api.host import Host
 
 from files.pods.nfs.protocol import ObserveRequest
 from tasks.concurrent_facts import at_once
-from tasks.facts import ServerObservationFact
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import ServerObservation, description, observed_squash
@@ -21,9 +19,7 @@ _TIMEOUT = 60
 _SERVER_TIMEOUT = 20
 
 
-def observe(
-    fleet: FleetPlan, members: Iterable[Host], run_config: Config, *, only_reads: bool
-) -> tuple[dict[str, Squash], list[Problem]]:
+def observe(fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool) -> tuple[dict[str, Squash], list[Problem]]:
     """Observe how unmanaged servers map ids. Return the squash by observing host, and what is refused.
 
     A dry run only reads, so it does not observe: to observe creates directories on the server.
@@ -36,11 +32,11 @@ def observe(
         return {}, []
 
     def look(member: Host) -> ServerObservation | None:
-        return ask_machine(member, ServerObservationFact, _request(plans[member.name]), timeout=_TIMEOUT)
+        return ask_machine(member, ServerObservation, _request(plans[member.name]), timeout=_TIMEOUT)
 
     squashes: dict[str, Squash] = {}
     problems: list[Problem] = []
-    for member, observed in at_once(observers, run_config, look):
+    for member, observed in at_once(observers, look):
         plan = plans[member.name]
         problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), observed)]
         if observed is None:
@@ -72,7 +68,7 @@ def _request(plan: HostPlan) -> ObserveRequest:
         version=plan.settings.pods_nfs_version,
         transport=transport(plan.source.address),
         places=places(plan),
-        host=(plan.host_ids.uid, plan.host_ids.gid),
-        agent=(plan.agent.uid, plan.agent.gid),
+        host=plan.host_ids.pair,
+        agent=plan.agent.pair,
         seconds=_SERVER_TIMEOUT,
     )

@@ -30,7 +30,6 @@ def guard_first(plan: HostPlan) -> None:
 def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
     """Chown the session and group trees to the agent; start the guard where the host process is root.
 
-    + plan: the host's plan
     + guarded: whether this run has started the guard already
     """
     machine = chown_by(plan)

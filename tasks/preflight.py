@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra import config, logger, state
+from pyinfra import logger, state
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
@@ -27,7 +27,6 @@ from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable
 from tasks.observe_servers import observe
-from tasks.ownership import WALK
 from tasks.questions import ask_machines
 from tasks.run_context import call_after_init, run_context
 
@@ -100,9 +99,8 @@ def _check_machines(inventory: Inventory) -> Checked:
         if state.is_host_in_limit(member) and (member.name in fleet.servers or member.name in fleet.hosts)
     ]
     logger.info("--> Preflight: looking at %s machines, before anything is changed...", len(members))
-    run_config = config.copy()
 
-    looks = Looks(members, run_config)
+    looks = Looks(members)
     fleet = looks.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
     machines = looks.machines
     problems = [*machine_problems(fleet, machines), *unserved(fleet, machines)]
@@ -112,7 +110,7 @@ def _check_machines(inventory: Inventory) -> Checked:
             problems += _export_problems(fleet, fleet.servers[name], exports, machines.keys())
     if problems:
         raise PreflightError(problems)
-    observed, problems = observe(fleet, members, run_config, only_reads=only_reads())
+    observed, problems = observe(fleet, members, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
     fleet = _plan(inventory, observed, looks.chosen.ids)
@@ -122,10 +120,10 @@ def _check_machines(inventory: Inventory) -> Checked:
     looks.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
-    ask_machines(fleet, members, run_config, WALK)
-    if problems := look_at_v2(fleet, members, run_config):
+    ask_machines(fleet, members)
+    if problems := look_at_v2(fleet, members):
         raise PreflightError(problems)
-    migrations, problems = plan_migrations(fleet, members, run_config, only_reads=only_reads())
+    migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
     return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))

@@ -13,14 +13,15 @@ from pyinfra import state
 from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Reply, Request
 from files.pods.machine.protocol import LookReply, LookRequest
 from files.pods.machine.protocol import Question as LookQuestion
-from tasks.facts import Look, ProgramFact, Question, arguments
+from tasks.facts import ProgramFact, arguments, fact_of
+from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import SERVERS
 from tasks.run_context import run_context
 
-Document = TypeVar("Document")
+Answer = TypeVar("Answer", bound=Reply)
 
 HOLDS = 600
 """Seconds that a reply holds."""
@@ -84,22 +85,22 @@ def replies() -> Replies:
 
 def ask_machine(
     member: Host,
-    fact: type[ProgramFact[Document]],
+    reply: type[Answer],
     request: Request,
     payload: str = "",
     timeout: int | None = None,
-) -> Document | None:
-    """What a fact says of a machine; None where that is unknown.
+) -> Answer | None:
+    """What a machine replies; None where that is unknown.
 
-    + payload: what the fact's program itself reads from its standard input
+    + payload: what the entry itself reads from its standard input
     + timeout: seconds; inside of an operation its own
     """
-    question = Question(fact, request, payload)
-    known: Document | None = replies().get(member.name, question)
+    question = Question(reply, request, payload)
+    known: Answer | None = replies().get(member.name, question)
     if known is not None:
         return known
     limit = {"_timeout": timeout} if timeout is not None else {}
-    answer: Document | None = member.get_fact(fact, **arguments(fact, request, payload), **limit)
+    answer: Answer | None = member.get_fact(fact_of(reply), **arguments(reply, request, payload), **limit)
     if answer is not None:
         replies().keep(member.name, question, answer)
     return answer
@@ -113,7 +114,9 @@ def ask_together(member: Host, questions: Sequence[Question], timeout: int | Non
     request = LookRequest([LookQuestion(question.request.entry, question.request.document()) for question in due])
     payload = json.dumps([question.payload for question in due])
     limit = {"_timeout": timeout} if timeout is not None else {}
-    answers: LookReply | None = member.get_fact(Look, **arguments(Look, request, payload), **limit, _ignore_errors=True)
+    fact: type[ProgramFact[LookReply]] = fact_of(LookReply)
+    sent = {**arguments(LookReply, request, payload), **limit}
+    answers: LookReply | None = member.get_fact(fact, **sent, _ignore_errors=True)
     for question, reply in zip(due, answers.replies if answers else (), strict=False):
         if reply is not None:
             _keep(member, question, reply)
@@ -121,7 +124,7 @@ def ask_together(member: Host, questions: Sequence[Question], timeout: int | Non
 
 def _keep(member: Host, question: Question, reply: str) -> None:
     try:
-        document = question.fact().process(reply.split("\n"))
+        document = fact_of(question.reply)().process(reply.split("\n"))
     except Exception:  # whoever needs it asks alone, and is told why
         return
     replies().keep(member.name, question, document)

@@ -12,7 +12,6 @@ from tasks.operations.host_service import host_service
 def run_service(plan: HostPlan, *, start: bool = True) -> None:
     """Bring the host service up as planned, once its checkout is built and its mounts are there.
 
-    + plan: the host's plan
     + start: whether the service is to run; one that a migration starts is installed alone
     """
     agent_image(name="Get the agent image", plan=plan, _timeout=3900)

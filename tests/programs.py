@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Request, Sent
 from tasks.bundle import archive, sources
 
 Change = Callable[[str], str]
@@ -42,6 +42,12 @@ def program_argv(entry: str, request: Mapping[str, Any], change: Change | None =
 def request_argv(request: Request, change: Change | None = None) -> list[str]:
     """The argv that runs the entry of a request."""
     return program_argv(request.entry, request.document(), change)
+
+
+def request_of(kind: type[Sent], values: Mapping[str, Any]) -> Sent:
+    """Return the request of a kind with those of the values that are its fields."""
+    names = {field.name for field in fields(cast(Any, kind))}
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 def request_fields(entry: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,10 @@ class SettingProblem(NamedTuple):
 SettingProblems = Iterable[SettingProblem]
 
 
+class UnfitError(ValueError):
+    """A machine that cannot be brought to its plan. The text names what is there and the way out."""
+
+
 class WrongValueError(ValueError):
     """A value that a setting does not accept. `accepts` follows "expects" in the message."""
 

@@ -9,8 +9,4 @@ def printable(text: str, keep: str = "") -> str:
 
     + keep: characters that stay as they are: `LINES` for text of several lines, nothing for a name
     """
-    return "".join(char if char in keep or char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+    return "".join(char if char in keep or char.isprintable() else ascii(char)[1:-1] for char in text)

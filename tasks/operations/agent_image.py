@@ -6,8 +6,8 @@ import json
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, value, write_file
-from tasks.facts import AgentImage
+from files.pods.source.protocol import BuildImageRequest
+from tasks.command import argv, run_request, value, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import (
     ImageState,
@@ -25,7 +25,7 @@ from tasks.report import say
 
 
 def _look(plan: HostPlan) -> ImageState:
-    return look(AgentImage, image_request(plan))
+    return look(ImageState, image_request(plan))
 
 
 @lasting_operation
@@ -37,16 +37,14 @@ def agent_image(plan: HostPlan) -> Commands:
     Changes: builds when the image is missing or container/ of the checkout is not what it was built from; pulls or
     loads when it is missing; writes the record when the image is another one.
     Errors: Docker does not answer or shifts ids; the image's user is root or not the plan's (where it counts).
-
-    + plan: the host's plan
     """
     current = _look(plan)
     step = due_step(plan, current)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
-        say(f"{plan.image} is built again if container/ differs in the source that this run checks out")
+        say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
         step = "build"
-    refused = refusals(plan, current) if state.is_executing or not current.docker else []
+    refused = refusals(current) if state.is_executing or not current.docker else []
     problem = None if step else user_problem(plan, current)
     if refused or problem:
         raise OperationError("; ".join([*refused, *([problem] if problem else [])]))
@@ -55,7 +53,7 @@ def agent_image(plan: HostPlan) -> Commands:
         return
     mark_pending("image")
     if step == "build":
-        yield run_program("source.build_image", {"root": plan.root, "lock": plan.lock, **plan.host_user})
+        yield run_request(BuildImageRequest(root=plan.root, lock=plan.lock, **plan.host_user))
     elif step == "pull":
         yield argv("docker", "pull", "--quiet", value(plan.image))
     elif step == "load":
@@ -74,5 +72,5 @@ def _after_step(plan: HostPlan, step: str, current: ImageState) -> str | None:
     """Why the next run would get the image again: it has another name, or a user that no record can name."""
     if current.image is None:
         source = {"load": plan.settings.nanoclaw_image_archive, "build": f"{plan.root}/container/build.sh"}.get(step)
-        return f"no image is named {plan.image} after the {step}: {source or 'the registry'} uses another name"
+        return f"there is no image {plan.image} after its {step}: {source or 'the registry'} has another name for it"
     return user_missing(plan, current) if step == "build" and current.ids is None else None

@@ -11,29 +11,29 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.api.state import State
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Reply, Request
 from tasks.bundle import entry_of
-from tasks.facts import ProgramFact
+from tasks.model.problem import UnfitError
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, replies
 from tasks.report import kept_back
 
-Document = TypeVar("Document")
+Answer = TypeVar("Answer", bound=Reply)
 P = ParamSpec("P")
 
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
-def look(fact: type[ProgramFact[Document]], request: Request, payload: str = "") -> Document:
-    """What a fact says of the machine; an OperationError where it is unknown, for unknown is not absent.
+def look(reply: type[Answer], request: Request, payload: str = "") -> Answer:
+    """What the machine replies; an OperationError where that is unknown, for unknown is not absent.
 
-    + payload: what the fact's program itself reads from its standard input
+    + payload: what the entry itself reads from its standard input
     """
-    answer = ask_machine(host, fact, request, payload)
+    answer = ask_machine(host, reply, request, payload)
     if answer is None:
         raise OperationError(
-            f"this machine did not report its state ({request.entry}): correct its error above, or check its SSH "
-            "connection and its python3, then run again"
+            f"could not learn the state of the machine ({request.entry}): see to what is said above, or to its "
+            "connection or its python3, and run again"
         )
     return answer
 
@@ -71,7 +71,8 @@ def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperat
             if changed and lasts and state.is_executing:
                 _refuse_repetition(function(*args, **kwargs))
         except Exception as error:
-            reason = str(error) if isinstance(error, OperationError) else f"a fault of the role itself: {error!r}"
+            refused = isinstance(error, OperationError | UnfitError)
+            reason = str(error) if refused else f"a fault of the role itself: {error!r}"
             if not state.is_executing:
                 raise OperationError(f"{host.name}: {reason}") from error
             yield FunctionCommand(_fail, (reason,), {})

@@ -7,8 +7,8 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.machine.protocol import InstallPnpmRequest
-from tasks.command import run_program, run_request
-from tasks.facts import Checkout
+from files.pods.source.protocol import BuildRequest, FetchRequest, MarkerRequest, RestoreRequest, SwitchRequest
+from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import (
     CheckoutState,
@@ -27,12 +27,12 @@ from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_reasons
 
 
-def _worker(plan: HostPlan) -> dict[str, Any]:
+def _work(plan: HostPlan) -> dict[str, Any]:
     return {"root": plan.root, "lock": plan.lock, **plan.host_user}
 
 
 def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    return look(Checkout, checkout_request(plan, peek=peek))
+    return look(CheckoutState, checkout_request(plan, peek=peek))
 
 
 def _look_and_refuse(plan: HostPlan) -> CheckoutState:
@@ -58,8 +58,6 @@ def checkout(plan: HostPlan) -> Commands:
     changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them. A version
     that needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has migrated,
     unless nanoclaw_newer_database says what becomes of it. All of that before a file is moved or the service touched.
-
-    + plan: the host's plan
     """
     current = _look_and_refuse(plan)
     settings = plan.settings
@@ -81,30 +79,35 @@ def checkout(plan: HostPlan) -> Commands:
             f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
         )
     for path in current.leftovers:
-        say(f"{path} of the former host user is removed; NanoClaw writes it again")
+        say(f"{path} of the host user before is removed, for NanoClaw writes it again")
     show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
-    repository = {"repository": settings.nanoclaw_repository, "ref": settings.nanoclaw_ref}
-    gives = {"gives": can_chown_on_export(plan), "unit": plan.unit}
     if drift:
-        yield run_program(
-            "source.fetch", {**_worker(plan), **repository, **gives, "mounts": points, "fetch": moves(current)}
+        yield run_request(
+            FetchRequest(
+                **_work(plan),
+                repository=settings.nanoclaw_repository,
+                ref=settings.nanoclaw_ref,
+                fetch=moves(current),
+                mounts=points,
+                gives=can_chown_on_export(plan),
+                unit=plan.unit,
+            )
         )
         current = _look_and_refuse(plan)
         copy = restores(current.version, plan)
     if moves(current):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
-        yield run_program(
-            "source.switch_commit",
-            {**_worker(plan), "ref": settings.nanoclaw_ref, "stash": stash if current.changed else None},
+        yield run_request(
+            SwitchRequest(**_work(plan), ref=settings.nanoclaw_ref, stash=stash if current.changed else None)
         )
         if current.changed:
             log(
-                f"all local changes were stashed, because {settings.nanoclaw_ref} changes "
-                f"{', '.join(current.changed)} too: see git -C {plan.root} stash list"
+                f"all changes of the checkout were put aside, for {', '.join(current.changed)} is changed in "
+                f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
             )
     if copy:
-        yield run_program("source.restore_database", {**_worker(plan), "unit": plan.unit, "file": copy.file})
+        yield run_request(RestoreRequest(**_work(plan), unit=plan.unit, file=copy.file))
 
 
 @lasting_operation
@@ -117,11 +120,9 @@ def build(plan: HostPlan) -> Commands:
     Changes: when the commit, package.json, the lock file or Node's major version is another than at the last build
     that ended well, when its outputs are missing, when the machine's pnpm is another, or when the marker is not of
     this commit. Installs a compiler where the lock file names a package that may need one.
-
-    + plan: the host's plan
     """
     current = _look(plan)
-    drift = build_drift(current) or (["this run checks out another source"] if is_pending("source") else [])
+    drift = build_drift(current) or (["another source is going to be checked out"] if is_pending("source") else [])
     unmarked = current.version.unmarked
     pnpm_differs = current.pnpm is None or (current.pnpm_pin is not None and current.pnpm != current.pnpm_pin)
     if not drift and not pnpm_differs and not unmarked:
@@ -148,6 +149,6 @@ def build(plan: HostPlan) -> Commands:
                 f"pnpm {current.pnpm_pin} was installed, but PATH has {current.pnpm} first: remove that one"
             )
     if drift:
-        yield run_program("source.build", {**_worker(plan), "source": current.source})
+        yield run_request(BuildRequest(**_work(plan), source=current.source))
     if unmarked or (drift and current.version.needs and current.version.needs.marker):
-        yield run_program("source.upgrade_marker", _worker(plan))
+        yield run_request(MarkerRequest(**_work(plan)))

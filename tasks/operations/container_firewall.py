@@ -6,7 +6,6 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from tasks.command import argv, write_file
-from tasks.facts import ContainerFirewall
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.container_firewall import (
     NFTABLES_DROPIN,
@@ -36,11 +35,9 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     installed yet, and is not restarted: an order counts at the next boot).
     Changes: when a file, the unit's state or the live rules differ, or systemd has not read a file.
     Errors: a kernel that can do neither.
-
-    + plan: the host's plan
     """
     server = plan.source.address if plan.source else None
-    current = look(ContainerFirewall, firewall_request(plan))
+    current = look(FirewallState, firewall_request(plan))
     if not current.tools and not state.is_executing:
         current = replace(current, backend="nft")  # nft comes with an earlier operation
     mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import run_program
-from tasks.facts import EnvFiles
+from files.pods.service.protocol import SetEnvRequest
+from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.env_files import differing, env_request, open_places, refusals
+from tasks.model.host.env_files import EnvState, differing, env_request, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import mark_pending, with_pending_owners
@@ -28,11 +28,9 @@ def env_files(plan: HostPlan) -> Commands:
     does not decide it. Leaves alone: all other lines of .env, the content of the copy; makes no .env without entries.
     Changes: when an entry differs (compared by keyed digests: a value is never in argv, a diff or a log), or a mode
     or an owner does. Refuses links at these places.
-
-    + plan: the host's plan
     """
     entries = plan.settings.nanoclaw_env
-    current = look(EnvFiles, env_request(plan), f"{KEY}\n")
+    current = look(EnvState, env_request(plan), f"{KEY}\n")
     current = replace(current, places=with_pending_owners(current.places))
     refused = refusals(plan.root, current)
     if refused:
@@ -46,5 +44,5 @@ def env_files(plan: HostPlan) -> Commands:
         say(reason)
     if names:
         mark_pending("environment")
-    ids = {"uid": owner.uid, "gid": owner.gid} if owner else {"uid": None, "gid": None}
-    yield run_program("service.set_env", {"root": plan.root, **ids}, json.dumps(entries))
+    request = SetEnvRequest(plan.root, (owner.uid, owner.gid) if owner else None)
+    yield run_request(request, json.dumps(entries))

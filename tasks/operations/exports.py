@@ -10,7 +10,6 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.nfs.protocol import ExportChangeRequest
 from tasks.command import argv, run_request, write_file
-from tasks.facts import Exports
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
@@ -38,7 +37,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: ServerPlan) -> ExportState:
-    return look(Exports, exports_request(plan))
+    return look(ExportState, exports_request(plan))
 
 
 @lasting_operation
@@ -47,8 +46,6 @@ def export_directories(plan: ServerPlan) -> Commands:
 
     Owns: the directories themselves. Leaves alone: what is in them, and their parents' owners and modes.
     Changes: when a directory is missing or its owner or mode differs. Refuses a path that is no directory.
-
-    + plan: the server's plan
     """
     current = _look(plan)
     owners = {export.path: export.owner for export in plan.exports}
@@ -76,8 +73,6 @@ def nfs_server(plan: ServerPlan) -> Commands:
     restarts the server: clients with open files wait out its grace period (nfsd(7)).
     Errors: another file that decides on NFSv3; a restart of a server that others use, without nfs_restart_shared; a
     restart that does not bring the versions, which is not tried twice.
-
-    + plan: the server's plan
     """
     current = _look(plan)
     if refused := list(version_refusals(plan, current)):
@@ -101,7 +96,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
         yield argv("systemctl", "start", "nfs-server.service")
     if restart and pyinfra_state.is_executing and needs_restart(plan, after := _look(plan)):
         yield write_file(TRIED, f"{after.basis}\n")
-        raise OperationError(f"nfs-server.service was restarted, but still serves {' '.join(after.versions)}")
+        raise OperationError(f"a restart did not bring the versions: {' '.join(after.versions)}")
 
 
 @lasting_operation
@@ -117,7 +112,6 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     another inventory has too. A host without a running guard after this run: the table stays,
     for sessions created under another one would be root's.
 
-    + plan: the server's plan
     + guarded: hosts that need a running guard before the table changes
     """
     current = _look(plan)

@@ -2,11 +2,13 @@
 
 from pyinfra import host
 
+from files.pods.guard.protocol import GuardStateRequest
 from tasks.bundle import bundle
 from tasks.command import argv, write_file
-from tasks.facts import GuardFact, guard_request
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import (
+    UNIT_PREFIX,
     GuardState,
     guard_unit,
     program_file,
@@ -19,6 +21,12 @@ from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 
 
+@ask_hosts(GuardState)
+def guard_request(plan: HostPlan) -> GuardStateRequest:
+    """What a host is asked about its guard."""
+    return GuardStateRequest(guard_unit(plan), unit_file(plan), program_file(bundle("guard.main")), UNIT_PREFIX)
+
+
 @lasting_operation
 def guard(plan: HostPlan) -> Commands:
     """Run the guard where the host process is root and must chown its sessions; remove it elsewhere.
@@ -26,10 +34,8 @@ def guard(plan: HostPlan) -> Commands:
     Owns: /usr/local/lib/nanoclaw-pods/guard-*.pyz and units pods-guard-*.service. Leaves alone: NanoClaw's own units.
     Changes: when the program, the unit, what systemd has read of it, or the command line of the running process
     differs, or when a guard of another project root is there. Sources: systemd.unit(5), systemd.exec(5).
-
-    + plan: the host's plan
     """
-    state = look(GuardFact, guard_request(plan))
+    state = look(GuardState, guard_request(plan))
     yield from _remove(state, plan)
     if plan.strategy.needs_guard:
         yield from _install(state, plan)

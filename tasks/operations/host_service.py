@@ -6,11 +6,11 @@ from dataclasses import replace
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import run_program, write_file
-from tasks.facts import HostService
+from files.pods.service.protocol import AdoptUnitsRequest, InstallUnitsRequest, MakeLogsRequest
+from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_request, start_arguments
+from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_request, start_request
 from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
@@ -19,7 +19,7 @@ from tasks.report import say, show_diff
 
 
 def _look(plan: HostPlan) -> ServiceState:
-    return look(HostService, service_request(plan))
+    return look(ServiceState, service_request(plan))
 
 
 @lasting_operation
@@ -37,7 +37,6 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     Errors: something else runs the same project root; a unit that systemd-analyze refuses is not installed; a
     service that does not answer fails with what this start has logged. A restart ends the agents of the last start.
 
-    + plan: the host's plan
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
     current = _look(plan)
@@ -62,14 +61,14 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
 
     if steps.logs:
         owner = expected_owner(plan, "project root")
-        ids = [owner.uid, owner.gid] if owner else None
-        yield run_program("service.make_logs", {"root": plan.root, "steps": steps.logs, "owner": ids})
+        ids = (owner.uid, owner.gid) if owner else None
+        yield run_request(MakeLogsRequest(plan.root, list(steps.logs), ids))
     if steps.units:
-        yield run_program("service.install_units", {"unit": plan.unit, **plan.host_user}, json.dumps(steps.units))
+        yield run_request(InstallUnitsRequest(**plan.host_user, unit=plan.unit), json.dumps(steps.units))
     if steps.rotation is not None:
         yield write_file(texts.rotation_path(plan), steps.rotation, validate=("logrotate", "-d", "{}"))
     if start and (adopted := adoptable(plan, current)):
         names = sorted(rival.name.rpartition("/")[2] for rival in adopted)
-        yield run_program("service.adopt_units", {"uid": plan.host_ids.uid, "names": names})
+        yield run_request(AdoptUnitsRequest(plan.host_ids.uid, names))
     if steps.start:
-        yield run_program("service.start", start_arguments(plan, restart=steps.restart))
+        yield run_request(start_request(plan, restart=steps.restart))

@@ -15,7 +15,6 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.migration.step_ids import StepId
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_program, write_file
-from tasks.facts import MigrationProgress
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.audit_report import AuditReport
 from tasks.model.migration.disk_space import Need
@@ -32,7 +31,7 @@ from tasks.run_context import run_context
 
 
 def _look(plan: HostPlan) -> Progress:
-    return look(MigrationProgress, progress_request(plan))
+    return look(Progress, progress_request(plan))
 
 
 @pods_operation
@@ -41,9 +40,6 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
 
     Owns: nothing; the scripts change the checkout. Leaves alone: channels that are installed. Changes: until v2 is
     committed. Errors: a version of v2 without a channel; a script that does not report its channel as installed.
-
-    + plan: the host's plan
-    + install: the v1 of the host
     """
     names = channels(install)
     if not names or _look(plan).decided:
@@ -62,8 +58,6 @@ def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Comm
     its unit file, its running process. Changes: until v2 is committed, on every run.
     Errors: a step that fails, with its output; v1 continues to serve.
 
-    + plan: the host's plan
-    + install: the v1 of the host
     + unseen: space needed where nothing was mounted when the run began
     """
     if _look(plan).decided:
@@ -81,8 +75,6 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
     an earlier wave: this host does not change. The machine completes the switch by itself, so the end of this run does
     not interrupt it.
 
-    + plan: the host's plan
-    + install: the v1 of the host
     + earlier: hosts that must be migrated before this one
     + left: the file, on this machine, that lists the hosts that are not migrated yet
     """
@@ -114,9 +106,6 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
 
     Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 starts, and while
     neither does. Errors: a v1 that does not stay up; a v2 that was committed then continues to serve.
-
-    + plan: the host's plan
-    + install: the v1 of the host
     """
     current = _look(plan)
     if current.under_way:
@@ -145,8 +134,6 @@ def record(plan: HostPlan) -> Commands:
     Owns: record.json and record.md in /var/lib/nanoclaw-pods/<unit>.migration, mode 0600; the state in the journal, if
     the machine went down between the commit and that entry. Leaves alone: all else. Changes: when the record does not
     match the journal, as after a run that lost its connection.
-
-    + plan: the host's plan
     """
     current = _look(plan)
     journal = current.journal

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pyinfra import host, inventory, state
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 
-from tasks.command import argv, run_program, write_file
-from tasks.facts import Mounts
+from files.pods.nfs.protocol import (
+    ApplyMountsRequest,
+    DirectoriesRequest,
+    FlushRequest,
+    MountServer,
+    MountUnit,
+    SealRequest,
+)
+from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_options import without_sizes
 from tasks.model.nfs.mount_plan import (
@@ -26,7 +32,7 @@ from tasks.model.nfs.mount_plan import (
     pods_of,
     stamp_of,
 )
-from tasks.model.nfs.mount_refusals import MountError, refuse_local
+from tasks.model.nfs.mount_refusals import refuse_local
 from tasks.model.nfs.mount_state import MountState
 from tasks.model.nfs.mount_unit import unit_path
 from tasks.model.ownership.owners import directory_creator, expected_owner
@@ -35,7 +41,7 @@ from tasks.report import log, say, show_diff
 
 
 def _look(plan: HostPlan) -> MountState:
-    return look(Mounts, mounts_request(plan))
+    return look(MountState, mounts_request(plan))
 
 
 @lasting_operation
@@ -49,10 +55,7 @@ def pods_directory(plan: HostPlan) -> Commands:
     """
     current = _look(plan)
     path = plan.settings.pods_path
-    try:
-        refuse_local(plan, current)
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
+    refuse_local(plan, current)
     point = current.points[path]
     if point.beneath.kind in ("link", "other"):
         raise OperationError(f"{point.beneath.detail} is a link or no directory: give the real path as pods_path")
@@ -80,7 +83,7 @@ def pods_mount(plan: HostPlan) -> Commands:
     + plan: the host's plan, with a source
     """
     source = _source(plan)
-    decision = _decide_pods(plan, source)
+    decision = decide_pods(plan, source, _look(plan))
     for note in decision.notes:
         say(note)
     if decision.settled:
@@ -91,22 +94,22 @@ def pods_mount(plan: HostPlan) -> Commands:
     if decision.action != "keep":
         yield _act(plan, [(desired, decision)])
     if decision.stamp and not _server_failed(plan):
-        yield run_program("nfs.flush_caches", {"flush": decision.flush, "stamp": STAMP, "content": stamp_of(plan)})
+        yield run_request(FlushRequest(decision.flush, STAMP, stamp_of(plan)))
     if decision.forget:
         yield argv("rm", "--force", TRIED)
     if not state.is_executing or decision.action == "keep":
         return
-    after = _decide_pods(plan, source)
+    after = decide_pods(plan, source, _look(plan))
     if after.action != "keep" and decision.action == "remount":
         after = replace(after, action="cycle")
         _explain(plan, [(desired, after)], log)
         yield _act(plan, [(desired, after)])
-        after = _decide_pods(plan, source)
+        after = decide_pods(plan, source, _look(plan))
     if after.action != "keep":
         reasons = ", ".join(after.reasons)
         if after.action == "cycle" and not after.lazy:
             yield write_file(TRIED, f"{reasons}\n")
-        raise OperationError(f"{plan.settings.pods_path} still differs after the change: {reasons}")
+        raise OperationError(f"{plan.settings.pods_path} is still not as it should be: {reasons}")
 
 
 @lasting_operation
@@ -148,21 +151,11 @@ def _source(plan: HostPlan) -> Source:
     return plan.source
 
 
-def _decide_pods(plan: HostPlan, source: Source) -> Decision:
-    try:
-        return decide_pods(plan, source, _look(plan))
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
-
-
 def _decide_binds(plan: HostPlan, current: MountState) -> list[tuple[DesiredMount, Decision]]:
-    try:
-        return [
-            (desired, decide_bind(plan, source, desired, current))
-            for (source, _target), desired in zip(plan.binds, binds_of(plan), strict=True)
-        ]
-    except MountError as refused:
-        raise OperationError(str(refused)) from None
+    return [
+        (desired, decide_bind(plan, source, desired, current))
+        for (source, _target), desired in zip(plan.binds, binds_of(plan), strict=True)
+    ]
 
 
 def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], sources: list[str] | None) -> Commands:
@@ -181,14 +174,13 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], s
         yield argv("systemctl", "daemon-reload")
     if sources:
         owner, creator = expected_owner(plan), directory_creator(plan)
-        arguments: dict[str, Any] = {"pods": plan.settings.pods_path, "mounted": plan.source is not None}
-        arguments |= {"paths": sources, "owner": [owner.uid, owner.gid] if owner else None}
-        arguments |= {"creator": [creator.uid, creator.gid]} if owner and creator else {}
-        yield run_program("nfs.make_directories", arguments)
+        pair, creator_pair = owner.pair if owner else None, creator.pair if owner and creator else None
+        is_mount = plan.source is not None
+        yield run_request(DirectoriesRequest(plan.settings.pods_path, is_mount, sources, pair, creator_pair))
     guards = [desired.path for desired, decision in decided if decision.guard]
     if guards:
-        inside, ids = None if plan.root_on_pods else plan.root, [plan.host_ids.uid, plan.host_ids.gid]
-        yield run_program("nfs.seal_mount_point", {"paths": guards, "root": inside, "owner": ids})
+        inside = None if plan.root_on_pods else plan.root
+        yield run_request(SealRequest(guards, inside, plan.host_ids.pair))
 
 
 def _explain(
@@ -208,17 +200,18 @@ def _act(plan: HostPlan, acting: Sequence[tuple[DesiredMount, Decision]]) -> Str
     if plan.source and any(desired.path == plan.settings.pods_path for desired, _decision in acting):
         mounts = [pods_of(plan, plan.source), *mounts]
     remounts = [] if cycle else [desired for desired, decision in acting if decision.action == "remount"]
-    arguments = {
-        "cycle": cycle,
-        "mounts": [{"unit": mount.unit, "path": mount.path} for mount in mounts],
-        "start": [desired.unit for desired, _decision in acting if desired not in remounts],
-        "remount": [_remount(plan, desired.path) for desired in remounts],
-        "server": _server(plan),
-        "service": plan.unit,
-        "install": plan.slug,
-        "lazy": any(decision.lazy for _desired, decision in acting),
-    }
-    return run_program("nfs.apply_mounts", arguments)
+    return run_request(
+        ApplyMountsRequest(
+            cycle=cycle,
+            mounts=[MountUnit(mount.unit, mount.path) for mount in mounts],
+            start=[desired.unit for desired, _decision in acting if desired not in remounts],
+            remount=[_remount(plan, desired.path) for desired in remounts],
+            server=_server(plan),
+            service=plan.unit,
+            install=plan.slug,
+            lazy=any(decision.lazy for _desired, decision in acting),
+        )
+    )
 
 
 def _remount(plan: HostPlan, path: str) -> list[str]:
@@ -228,11 +221,11 @@ def _remount(plan: HostPlan, path: str) -> list[str]:
     return ["mount", "-t", "nfs", "-o", options, str(plan.source), path]
 
 
-def _server(plan: HostPlan) -> dict[str, str | int] | None:
+def _server(plan: HostPlan) -> MountServer | None:
     if plan.source is None:
         return None
     ports = [option.removeprefix("port=") for option in plan.settings.pods_mount_options if option.startswith("port=")]
-    return {"address": plan.source.address, "port": int(ports[-1]) if ports else 2049, "path": plan.source.path}
+    return MountServer(plan.source.address, int(ports[-1]) if ports else 2049, plan.source.path)
 
 
 def _server_failed(plan: HostPlan) -> bool:

@@ -7,8 +7,7 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.trees.protocol import TreesRequest
 from tasks.command import run_request
-from tasks.facts import TreeOwners
-from tasks.model.ownership.trees import Tree, differing_entries, endless, obstacle, remarks, trees_request
+from tasks.model.ownership.trees import Tree, TreeReports, differing_entries, endless, obstacle, remarks, trees_request
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.operations.dry_run import is_pending
 from tasks.report import say
@@ -28,18 +27,17 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     Errors: such a tree; trees that are not mounted yet; NFSv4 without id mapping, where every id reads as nobody; a
     server that forbids chown.
 
-    + trees: the trees
     + can_change: whether this machine may chown files; if not, the operation reports what differs, with the way out
     """
     if not trees:
         host.noop("no tree belongs to an agent here")
         return
-    reports = look(TreeOwners, trees_request(trees)).trees
+    reports = look(TreeReports, trees_request(trees)).trees
     differing, unfinished = 0, False
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:
         if report.state == "unmounted" and state.is_executing:
-            raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is on the local disk beneath it")
+            raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is not the real one")
         if problem := obstacle(report, tree.owner):
             raise OperationError(problem)
         for line in remarks(report, tree.owner, can_change=can_change):

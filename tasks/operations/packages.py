@@ -7,9 +7,8 @@ is a round trip of its own; ours is a part of the one look (tasks/questions.py).
 from pyinfra import host
 from pyinfra.api import StringCommand
 
-from files.pods.machine.protocol import PackagesRequest
+from files.pods.machine.protocol import PackagesReply, PackagesRequest
 from tasks.command import argv
-from tasks.facts import Packages
 from tasks.operations.base import Commands, lasting_operation, look
 
 _APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
@@ -21,10 +20,8 @@ def debian_packages(packages: list[str]) -> Commands:
 
     Owns: that these packages are installed. Leaves alone: their versions, every other package.
     Changes: when dpkg says that one is not installed. Waits up to five minutes for another apt to finish.
-
-    + packages: names of Debian packages
     """
-    installed = look(Packages, PackagesRequest(packages)).installed
+    installed = look(PackagesReply, PackagesRequest(packages)).installed
     missing = [name for name in packages if name not in installed]
     if not missing:
         host.noop(f"installed: {', '.join(packages)}")

@@ -5,14 +5,12 @@ from pyinfra.api.exceptions import OperationError
 
 from files.pods.machine.protocol import TrustKeyRequest
 from tasks.command import argv, run_request, write_file
-from tasks.facts import RuntimeFact
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.account import AccountState, account_drift, account_problem
 from tasks.model.host.runtime import (
     NODESOURCE,
     NODESOURCE_KEY,
     RuntimeState,
-    UnfitError,
     missing_packages,
     node_problem,
     nodesource_major,
@@ -26,14 +24,11 @@ _SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
 
 
 def _look(plan: HostPlan) -> RuntimeState:
-    return look(RuntimeFact, runtime_request(plan))
+    return look(RuntimeState, runtime_request(plan))
 
 
 def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
-    try:
-        return missing_packages(current, plan.settings, nfs=plan.source is not None)
-    except UnfitError as error:
-        raise OperationError(str(error)) from error
+    return missing_packages(current, plan.settings, nfs=plan.source is not None)
 
 
 @lasting_operation
@@ -47,8 +42,6 @@ def runtime(plan: HostPlan) -> Commands:
     Changes: when a program, the user, its home directory or the membership is missing, or Docker does not run.
     Errors: a Node that is not accepted and may not be replaced, before anything is installed where apt's lists say
     so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
-
-    + plan: the host's plan
     """
     current = _look(plan)
     if problem := account_problem(current.account, plan):

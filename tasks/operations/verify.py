@@ -4,12 +4,13 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.probe.protocol import ProbeRequest
-from tasks.facts import Probe, Question, ServingFact
 from tasks.model.access.identity import runs_as_image_user
+from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.serving import serving_problem, serving_request
+from tasks.model.host.serving import ServingState, serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit
+from tasks.model.ownership.probe_report import Observations
 from tasks.model.ownership.trees import host_trees
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.replies import ask_together
@@ -29,17 +30,15 @@ def agent_writes(plan: HostPlan) -> Commands:
 
     Owns: .nanoclaw-pods-probe-… in the sessions and groups, for as long as it runs. Leaves alone: all else.
     Changes: never. A check phase and a dry run do nothing. Errors: the cause of what does not work, and the way out.
-
-    + plan: the host's plan
     """
     if not state.is_executing:
         host.noop("verified at the end of a real run")
         return
-    ask_together(host, [Question(ServingFact, serving_request(plan)), Question(Probe, probe_request(plan))])
-    serving = look(ServingFact, serving_request(plan))
+    ask_together(host, [Question(ServingState, serving_request(plan)), Question(Observations, probe_request(plan))])
+    serving = look(ServingState, serving_request(plan))
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")
-    observed = look(Probe, probe_request(plan))
+    observed = look(Observations, probe_request(plan))
     if finding := diagnose(observed, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
     log(summary(observed, plan))
@@ -49,14 +48,13 @@ def agent_writes(plan: HostPlan) -> Commands:
 
 def probe_request(plan: HostPlan) -> ProbeRequest:
     """The request of a probe of a host."""
-    host_ids, agent = plan.host_ids, plan.agent
     return ProbeRequest(
         sessions=plan.sessions,
         groups=plan.groups,
         mounts=sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
-        host=(host_ids.uid, host_ids.gid),
-        agent=(agent.uid, agent.gid),
-        user=None if runs_as_image_user(host_ids) else str(host_ids),
+        host=plan.host_ids.pair,
+        agent=plan.agent.pair,
+        user=None if runs_as_image_user(plan.host_ids) else str(plan.host_ids),
         image=plan.image,
         wait=GUARD_SECONDS if plan.strategy.needs_guard else 0,
         guard=guard_unit(plan),

@@ -10,7 +10,6 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.account import AccountState
 from tasks.model.host.adoption import Installs
-from tasks.model.host.agent_image import ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, places
 from tasks.model.host.host_ids import CANDIDATES
@@ -106,7 +105,6 @@ def bare_host(plan: HostPlan) -> Documents:
         "guard.state": GuardState(None, [], None, False, False, False, [], []),
         "service.v2_installs": Installs([]),
         "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
-        "source.agent_image": ImageState("docker is not there", False, None, "", None, "", None),
         "service.env_state": EnvState({path: Place("absent") for path in places(plan.root)}, {}),
         "service.state": ServiceState(
             systemd=257,

@@ -12,7 +12,6 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.account import AccountState
 from tasks.model.host.adoption import Installed, Installs, Service
-from tasks.model.host.agent_image import ImageRecord, ImageState
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.host.env_files import EnvState, digest, places
 from tasks.model.host.machine import MountPoint
@@ -35,8 +34,7 @@ from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
 from tests.fake.nft import listing
 
-_COMMIT, _TREE, _LOCK, _PACKAGE = "c0" * 20, "7e" * 20, "10" * 32, "9a" * 32
-_IMAGE = "sha256:" + "ab" * 32
+_COMMIT, _LOCK, _PACKAGE = "c0" * 20, "10" * 32, "9a" * 32
 
 
 def _installed(plan: HostPlan) -> Installed:
@@ -96,15 +94,6 @@ def finished_host(plan: HostPlan) -> Documents:
         "trees.main": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
         "guard.state": _guarded(plan),
         "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
-        "source.agent_image": ImageState(
-            docker="",
-            shifts=False,
-            image=_IMAGE,
-            user="node",
-            ids=plan.image_user,
-            tree=_TREE,
-            record=ImageRecord(_IMAGE, plan.image_user.uid, plan.image_user.gid, _TREE),
-        ),
         "service.env_state": EnvState(
             {
                 path: Place("file" if mode == "0600" else "directory", *ids, mode)

@@ -11,7 +11,6 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from files.pods.machine.protocol import PackagesReply
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host import service_unit
 from tasks.model.nfs.export_state import Directory as ExportDirectory
@@ -20,6 +19,7 @@ from tasks.model.nfs.exports import exports_text, table_entries
 from tasks.model.nfs.nfs_versions import CONF, nfs_conf_text
 from tasks.model.ownership.trees import Tree, TreeReport, TreeReports, host_trees, server_trees
 from tests.fake.bare_host import PNPM, Documents, bare_host, machine
+from tests.fake.entries import entry_replies
 from tests.fake.finished_host import finished_host
 
 
@@ -29,15 +29,16 @@ def documents(fleet: FleetPlan, state: str) -> dict[str, dict[str, Any]]:
     hosts = {"bare": bare_host, "underway": underway_host, "finished": finished_host}[state]
     replies: dict[str, Documents] = {name: servers(plan) for name, plan in fleet.servers.items()}
     replies |= {name: hosts(plan) for name, plan in fleet.hosts.items()}
+    plans: dict[str, HostPlan | ServerPlan] = {**fleet.servers, **fleet.hosts}
     return {
-        name: json.loads(json.dumps({key: asdict(it) for key, it in facts.items()})) for name, facts in replies.items()
+        name: json.loads(json.dumps({key: asdict(it) for key, it in facts.items()})) | entry_replies(plans[name], state)
+        for name, facts in replies.items()
     }
 
 
 def bare_server(plan: ServerPlan) -> Documents:
     return {
         "machine.preflight": machine(plan.name),
-        "machine.packages": PackagesReply({}),
         "nfs.exports": ExportState(
             None, None, [], [], {export.path: None for export in plan.exports}, False, False, []
         ),
@@ -48,7 +49,6 @@ def bare_server(plan: ServerPlan) -> Documents:
 def finished_server(plan: ServerPlan) -> Documents:
     return {
         "machine.preflight": machine(plan.name),
-        "machine.packages": PackagesReply({"nfs-kernel-server": "1:2.8.3-1"}),
         "nfs.exports": ExportState(
             dropin=exports_text(plan.exports),
             conf=nfs_conf_text(plan),
@@ -75,7 +75,6 @@ def underway_host(plan: HostPlan) -> Documents:
     return {
         **bare,
         "source.checkout": replace(bare["source.checkout"], git=True, pnpm_pin=PNPM),
-        "source.agent_image": replace(bare["source.agent_image"], docker=""),
         "nfs.container_firewall": replace(bare["nfs.container_firewall"], backend="nft", tools=True),
         "trees.main": TreeReports([_first_checkout(tree) for tree in host_trees(plan)]),
         "service.state": replace(

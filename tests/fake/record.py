@@ -12,7 +12,7 @@ from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from tasks.bundle import entry_of
-from tasks.facts import Question
+from tasks.model.fleet.first_look import Question
 from tasks.operations import env_files
 from tasks.replies import Replies
 from tests.fake.bare_host import KEY

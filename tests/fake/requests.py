@@ -16,6 +16,7 @@ from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.ownership.guard import program_file
 from tasks.model.ownership.trees import Tree, host_trees, server_trees
 from tasks.model.systemd_names import unit_name
+from tests.fake.entries import entry_requests
 from tests.fake.replies import Requests
 
 
@@ -45,8 +46,8 @@ def of_server(plan: ServerPlan, hosts: Iterable[HostPlan]) -> Requests:
             {"account": None, "agent": None, "paths": [], "space": ["/var"], "places": places, **ids},
         ],
         "nfs.exports": [{**files, "directories": []}, {**files, "directories": exports}],
-        "machine.packages": [{"packages": ["nfs-kernel-server"]}],
         "trees.main": [_trees(server_trees(plan))],
+        **entry_requests(plan),
     }
 
 
@@ -172,7 +173,6 @@ def _of(plan: HostPlan) -> Requests:
                 "service": f"nanoclaw-pods-migration-{plan.slug}.service",
             }
         ],
-        "source.agent_image": [{**ids, "image": plan.image, "root": root, "record": f"{state}.image.json"}],
         "service.env_state": [
             {
                 "names": sorted(settings.nanoclaw_env),
@@ -187,6 +187,7 @@ def _of(plan: HostPlan) -> Requests:
         "probe.main": [_probe(plan, sessions, groups, guard, [pods] if on_pods else sorted(binds.values()))],
         "nfs.observe_export": [_observation(plan)] if plan.source else [],
         "v1.inspect": [_v1(plan)] if settings.nanoclaw_v1_dir else [],
+        **entry_requests(plan),
     }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from pyinfra.api.command import StringCommand
 
-from files.pods.common.protocol import decode
-from files.pods.machine.protocol import RuntimeRequest
-from tasks.facts import Exports, MachineFact, ProgramFact, RuntimeFact
+from files.pods.common.protocol import Reply, decode
+from tasks.facts import fact_of
+from tasks.model.host.machine import MachineState
+from tasks.model.host.runtime import RuntimeState
+from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.nfs_versions import TRIED
 from tests.fake.deploy import fleet, planned, replies
 from tests.fake.kinds import KINDS
@@ -34,9 +36,9 @@ def reply_of(machine: str, command: str) -> Any:
     return None if isinstance(answer, dict) else json.loads(answer)
 
 
-def command(fact: type[ProgramFact[Any]], request: dict[str, Any]) -> StringCommand:
+def command(reply: type[Reply], request: dict[str, Any]) -> StringCommand:
     """The command of a fact with this request."""
-    return fact().command(decode(fact.request, request, "request"))
+    return fact_of(reply)().command(decode(reply.request, request, "request"))
 
 
 def as_sent(command: Any) -> str:
@@ -45,19 +47,21 @@ def as_sent(command: Any) -> str:
 
 
 def test_stated_request_gets_a_reply() -> None:
-    assert reply_of("@fake/own", as_sent(command(MachineFact, RIGHT)))["uid"] == 0
+    assert reply_of("@fake/own", as_sent(command(MachineState, RIGHT)))["uid"] == 0
 
 
 @pytest.mark.parametrize("key", ["account", "agent", "paths", "space"])
 def test_request_without_an_argument_gets_no_reply(key: str) -> None:
     nothing: Any = [] if isinstance(RIGHT[key], list) else None
-    assert reply_of("@fake/own", as_sent(command(MachineFact, {**RIGHT, key: nothing}))) is None
+    assert reply_of("@fake/own", as_sent(command(MachineState, {**RIGHT, key: nothing}))) is None
 
 
 @pytest.mark.parametrize("whom", [("root", 0, 0), ("nanoclaw", 1500, 1000), ("nanoclaw", 15000, 1500)])
 def test_request_about_another_user_gets_no_reply(whom: tuple[str, int, int]) -> None:
-    assert reply_of("@fake/own", as_sent(RuntimeFact().command(RuntimeRequest(*whom)))) is None
-    assert reply_of("@fake/own", as_sent(RuntimeFact().command(RuntimeRequest("nanoclaw", 1500, 1500)))) is not None
+    right = {"user": "nanoclaw", "uid": 1500, "gid": 1500}
+    other = dict(zip(right, whom, strict=True))
+    assert reply_of("@fake/own", as_sent(command(RuntimeState, other))) is None
+    assert reply_of("@fake/own", as_sent(command(RuntimeState, right))) is not None
 
 
 def test_reply_has_what_the_request_names() -> None:
@@ -66,11 +70,11 @@ def test_reply_has_what_the_request_names() -> None:
         "conf": "/etc/nfs.conf.d/nanoclaw-pods.conf",
         "tried": TRIED,
     }
-    none = reply_of("@fake/server", as_sent(command(Exports, {**files, "directories": []})))
+    none = reply_of("@fake/server", as_sent(command(ExportState, {**files, "directories": []})))
     every = sorted(f"/srv/pods/{name}" for name in KINDS if name != "local")
-    all_of_them = reply_of("@fake/server", as_sent(command(Exports, {**files, "directories": every})))
+    all_of_them = reply_of("@fake/server", as_sent(command(ExportState, {**files, "directories": every})))
     assert none["directories"] == {} and sorted(all_of_them["directories"]) == every
-    assert reply_of("@fake/server", as_sent(command(Exports, {**files, "directories": every[1:]}))) is None
+    assert reply_of("@fake/server", as_sent(command(ExportState, {**files, "directories": every[1:]}))) is None
 
 
 def test_program_without_stated_requests_gets_no_reply() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from files.pods.guard.protocol import GuardRequest, WatchedTreeRequest
 from tasks.model.ownership.guard import FLOOD, WATCHED
 from tests.hostile.place import AGENT
-from tests.programs import Change, entry_argv, program_argv, replaced
+from tests.programs import Change, entry_argv, replaced, request_argv
 
-IDS = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, 65534, AGENT]}
+IDS: dict[str, Any] = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, 65534, AGENT]}
 SWEEP = 2  # seconds: often, so that sweeps are attacked too
 
 NAIVE = """
@@ -79,13 +80,14 @@ def broken(fault: Broken) -> Change:
     return replaced(fault.old, fault.new)
 
 
-def place(path: Path) -> dict[str, str]:
+def place(path: Path) -> dict[str, Any]:
     return {"path": str(path), "within": str(path)}
 
 
 def guard(sessions: Path, groups: Path, change: Change | None = None) -> list[str]:
-    trees = [{**place(path), **watched, **IDS} for path, watched in zip((sessions, groups), WATCHED, strict=True)]
-    return program_argv("guard.main", {"sweep": SWEEP, "flood": FLOOD, "trees": trees}, change)
+    places = zip((sessions, groups), WATCHED, strict=True)
+    trees = [WatchedTreeRequest(**place(path), **IDS, hosts=hosts, shared=shared) for path, (hosts, shared) in places]
+    return request_argv(GuardRequest(SWEEP, FLOOD, trees), change)
 
 
 SCAN_THEN_CHOWN = """

@@ -39,6 +39,12 @@ class Request:
         return document
 
 
+class Reply:
+    """What an entry prints. Each subclass is a frozen dataclass, and the one reply to its request."""
+
+    request: ClassVar[type[Request]]
+
+
 @dataclasses.dataclass(frozen=True)
 class HostUser:
     """The user of the host process."""

@@ -1,8 +1,5 @@
 """Chowns what the host creates in its trees to the agent at once: a service for hosts that run as root.
 
-Argument: {"version", "sweep": seconds, "flood": events a second allowed for one session, "trees": [{"path", "within",
-"uid", "gid", "uids", "gids", "hosts": [patterns], "shared": [patterns]}]}.
-
 Inotify reports what this machine's processes create, on NFS as well (inotify(7)). Directories that the host writes to
 are watched, and each new entry is chowned with its content. A directory is watched before it is read, so no entry is
 missed in between. There are two queues. The root and the directories of `hosts` are written by the host alone, and come
@@ -14,7 +11,6 @@ Between sweeps no file stays open, so a file system can be unmounted.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import stat
@@ -22,8 +18,10 @@ import sys
 import time
 from collections.abc import Iterator
 
+from files.pods.common.protocol import read_request
 from files.pods.common.sd_notify import notify
 from files.pods.guard.inotify import Event, InotifyQueue, UnmountedError
+from files.pods.guard.protocol import GuardRequest
 from files.pods.guard.rescan_queue import RESCAN_DELAYS
 from files.pods.guard.scheduler import RoundRobin, advance
 from files.pods.guard.tree_watcher import TreeWatcher
@@ -178,9 +176,9 @@ class Guard(TreeWatcher):
 
 
 if __name__ == "__main__":
-    arguments = json.loads(sys.argv[1])
+    request = read_request(GuardRequest)
     notify("READY=1\nSTATUS=starting")
     try:
-        Guard([WatchedTree(tree) for tree in arguments["trees"]], arguments["sweep"], arguments["flood"]).run()
+        Guard([WatchedTree(tree) for tree in request.trees], request.sweep, request.flood).run()
     except UnmountedError:
         sys.exit("a tree was unmounted")

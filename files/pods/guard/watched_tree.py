@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any
 
+from files.pods.guard.protocol import WatchedTreeRequest
 from files.pods.trees.entry import Rule, open_below, open_directory
 
 
 class WatchedTree:
     """One tree: its owner rule, and patterns of the directories that the host or agents write to."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.path: str = settings["path"]
-        self.trusted_root: str = settings["within"]
-        self.rule = Rule(settings["uid"], settings["gid"], frozenset(settings["uids"]), frozenset(settings["gids"]))
+    def __init__(self, request: WatchedTreeRequest) -> None:
+        self.path, self.trusted_root = request.path, request.within
+        self.rule = Rule(request.uid, request.gid, frozenset(request.uids), frozenset(request.gids))
         self.host_patterns, self.shared_patterns = (
-            [pattern.split("/") for pattern in settings[key]] for key in ("hosts", "shared")
+            [pattern.split("/") for pattern in patterns] for patterns in (request.hosts, request.shared)
         )
         self.exists = False
         self.is_not_directory = False  # a link or a file: the next sweep checks again

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
-from files.pods.common.protocol import HostUser, Request
+from files.pods.common.protocol import HostUser, Reply, Request
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class LookRequest(Request):
 
 
 @dataclass(frozen=True)
-class LookReply:
+class LookReply(Reply):
     """What the entries printed, in the order of the questions; None where one failed."""
+
+    request = LookRequest
 
     replies: list[Optional[str]]
 
@@ -40,8 +42,10 @@ class PackagesRequest(Request):
 
 
 @dataclass(frozen=True)
-class PackagesReply:
+class PackagesReply(Reply):
     """Installed packages among those of the request: name to version."""
+
+    request = PackagesRequest
 
     installed: dict[str, str]
 

@@ -1,11 +1,8 @@
 """Mounts, remounts or cycles mount units; stops the users of a mount before, and starts them after.
 
-Argument: {"cycle": bool, "mounts": [{"unit", "path"}…] (in mount order), "start": [unit…], "remount": [argv…],
-"server": {"address", "port", "path"} or null, "service": unit, "install": slug, "lazy": bool}.
-
 Without `cycle` it runs `remount` and starts the units of `start`. With it, it stops the service and the agents of this
-install (never a gateway) and unmounts all of `mounts`, by force with `lazy`. Then it starts the units of `start`, every
-unit that was mounted before, and the service if it ran.
+install (never a gateway) and unmounts all of `mounts`. Then it starts the units of `start`, every unit that was mounted
+before, and the service if it ran.
 
 Each command has a deadline, and so has the whole: WORK_TIMEOUT for the request, RECOVERY_TIMEOUT to restore the earlier
 state after a failure. Both together are less than the operation's own timeout (tasks/mounts.py). Reply: {"stopped":
@@ -23,11 +20,12 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import Any
 
 from files.pods.common.docker import agent_ids, list_agents_argv, stop_argv
 from files.pods.common.mountinfo import mount_table
+from files.pods.common.protocol import read_request
 from files.pods.common.sanitize import escape_control
+from files.pods.nfs.protocol import ApplyMountsRequest, MountServer, MountUnit
 
 REASONS = (
     ("access denied by server", "the server refuses this machine: it has no export of {path} for this address"),
@@ -106,7 +104,7 @@ def target_of(link: str) -> str:
 
 def processes_below(path: str) -> str:
     """Return the processes with open files below a path. Links in /proc cause no request to the server."""
-    found = []
+    processes = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             links = [f"/proc/{pid}/cwd", f"/proc/{pid}/root"]
@@ -117,11 +115,11 @@ def processes_below(path: str) -> str:
         except OSError:
             continue
         if any(target == path or target.startswith(path + "/") for target in targets):
-            found.append(f"{pid} ({name})")
-    return ", ".join(found) or "none that /proc shows"
+            processes.append(f"{pid} ({name})")
+    return ", ".join(processes) or "none that /proc shows"
 
 
-def start(unit: str, server: dict[str, Any] | None) -> None:
+def start(unit: str, server: MountServer | None) -> None:
     """Start a mount unit. Raises FailedError with the reason from mount(8)."""
     began = int(time.time())
     run(["systemctl", "reset-failed", unit], 30)
@@ -129,22 +127,22 @@ def start(unit: str, server: dict[str, Any] | None) -> None:
     if status == 0:
         return
     journal = ["journalctl", f"--unit={unit}", f"--since=@{began - 1}", "--lines=20", "--output=cat", "--no-pager"]
-    words = [line for line in run(journal, 30)[1].splitlines() if line.startswith(("mount", "umount"))]
-    said = "; ".join(words) or output
-    path = server["path"] if server else ""
-    reason = next((why.format(path=path) for word, why in REASONS if word in said), "mount(8) failed")
-    raise FailedError(f"{unit} does not start: {reason} ({said})")
+    lines = [line for line in run(journal, 30)[1].splitlines() if line.startswith(("mount", "umount"))]
+    output = "; ".join(lines) or output
+    path = server.path if server else ""
+    reason = next((why.format(path=path) for text, why in REASONS if text in output), "mount(8) failed")
+    raise FailedError(f"{unit} does not start: {reason} ({output})")
 
 
 def unmount(unit: str, path: str, lazy: bool) -> None:
     """Stop a mount unit, and wait until nothing uses the mount. Raises FailedError."""
-    said = run(["systemctl", "stop", unit], 40)[1]
+    output = run(["systemctl", "stop", unit], 40)[1]
     # The service's KillMode leaves its children to end by themselves, as it has to for agents.
     begun, is_reported = time.monotonic(), False
     while is_mounted(path):
-        said = run(["umount", path], 40)[1] or said
+        output = run(["umount", path], 40)[1] or output
         waited = time.monotonic() - begun
-        if "busy" not in said or waited > BUSY_TIMEOUT:
+        if "busy" not in output or waited > BUSY_TIMEOUT:
             break
         if waited > 5 and not is_reported:
             print(f"waiting up to {BUSY_TIMEOUT} s for what uses {path}: {processes_below(path)}", flush=True)
@@ -152,9 +150,9 @@ def unmount(unit: str, path: str, lazy: bool) -> None:
         time.sleep(0.5)
     for option in ("-f", "-l") if lazy else ():
         if is_mounted(path):
-            said = run(["umount", option, path], 40)[1] or said
+            output = run(["umount", option, path], 40)[1] or output
     if is_mounted(path):
-        raise FailedError(f"{path} cannot be unmounted: {said}; processes that use it: {processes_below(path)}")
+        raise FailedError(f"{path} cannot be unmounted: {output}; processes that use it: {processes_below(path)}")
 
 
 def stop_users(service: str, install: str, stopped: list[str]) -> None:
@@ -171,57 +169,55 @@ def stop_users(service: str, install: str, stopped: list[str]) -> None:
             stopped += [f"container {name}" for name in containers]
 
 
-def cycle(request: dict[str, Any]) -> tuple[list[str], list[str]]:
+def cycle(request: ApplyMountsRequest) -> tuple[list[str], list[str]]:
     """Stop all users, unmount, mount and start again; return what was stopped and started."""
-    before = [mount for mount in request["mounts"] if is_mounted(mount["path"])]
-    service: str = request["service"]
+    before = [mount for mount in request.mounts if is_mounted(mount.path)]
     stopped: list[str] = []
     started: list[str] = []
     try:
-        stop_users(service, request["install"], stopped)
+        stop_users(request.service, request.install, stopped)
         for mount in reversed(before):
-            unmount(mount["unit"], mount["path"], request["lazy"])
-        desired = list(dict.fromkeys([*request["start"], *(mount["unit"] for mount in before)]))
-        order = [mount["unit"] for mount in request["mounts"]]
-        for unit in sorted(desired, key=order.index):
-            start(unit, request["server"])
+            unmount(mount.unit, mount.path, request.lazy)
+        order = [mount.unit for mount in request.mounts]
+        for unit in sorted({*request.start, *(mount.unit for mount in before)}, key=order.index):
+            start(unit, request.server)
             started.append(unit)
-        if service in stopped:
-            run_checked(["systemctl", "start", service], 150)
-            started.append(service)
+        if request.service in stopped:
+            run_checked(["systemctl", "start", request.service], 150)
+            started.append(request.service)
     except FailedError:
         with suppress(FailedError):
-            restore(before, service if service in stopped else None)
+            restore(before, request.service if request.service in stopped else None)
         raise
     return stopped, started
 
 
-def restore(before: list[dict[str, str]], service: str | None) -> None:
+def restore(before: list[MountUnit], service: str | None) -> None:
     """Mount and start what ran before the failure, as far as the time allows."""
     Clock.end = time.monotonic() + RECOVERY_TIMEOUT
     for mount in before:
-        if not is_mounted(mount["path"]):
-            run(["systemctl", "start", mount["unit"]], 150)
-    if service and all(is_mounted(mount["path"]) for mount in before):
+        if not is_mounted(mount.path):
+            run(["systemctl", "start", mount.unit], 150)
+    if service and all(is_mounted(mount.path) for mount in before):
         run(["systemctl", "start", service], 150)
 
 
-def main(request: dict[str, Any]) -> dict[str, list[str]]:
+def main(request: ApplyMountsRequest) -> dict[str, list[str]]:
     """Carry out the request."""
-    if request["server"]:
-        check_port(request["server"]["address"], request["server"]["port"])
-    if request["cycle"]:
+    if request.server:
+        check_port(request.server.address, request.server.port)
+    if request.cycle:
         stopped, started = cycle(request)
         return {"stopped": stopped, "started": started}
-    for argv in request["remount"]:
+    for argv in request.remount:
         run_checked(argv, 60)
-    for unit in request["start"]:
-        start(unit, request["server"])
-    return {"stopped": [], "started": request["start"]}
+    for unit in request.start:
+        start(unit, request.server)
+    return {"stopped": [], "started": request.start}
 
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(main(json.loads(sys.argv[1]))))
+        print(json.dumps(main(read_request(ApplyMountsRequest))))
     except FailedError as failure:
         sys.exit(str(failure))

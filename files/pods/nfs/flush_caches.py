@@ -1,20 +1,20 @@
-"""Drops what the machine's kernel remembers of files, and notes which export that was done for.
+"""Flushes the kernel's caches of files, and writes which export that was done for.
 
-Argument: {"flush": bool, "stamp": path, "content": text}. The stamp is written after, so that an interrupted run
-flushes again.
+The stamp is written after, so that an interrupted run flushes again.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.drop_caches import drop_inodes
+from files.pods.common.protocol import read_request
+from files.pods.nfs.protocol import FlushRequest
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    if request["flush"]:
+    request = read_request(FlushRequest)
+    if request.flush:
         drop_inodes(240)
-    replace(request["stamp"], request["content"].encode())
-    print(json.dumps({"flushed": request["flush"]}))
+    replace(request.stamp, request.content.encode())
+    print(json.dumps({"flushed": request.flush}))

@@ -1,12 +1,9 @@
-"""Makes directories of the pods, for whom they are to belong to.
+"""Creates directories of the pods with their owner. An existing directory is left alone.
 
-Argument: {"pods": path, "mounted": bool, "paths": [path…], "owner": [uid, gid] or null, "creator": [uid, gid]
-or none}. With `mounted`, nothing is made unless something is mounted at `pods`. With `owner`, a new directory is
-chowned before it has its name, or created by `creator`, the host process, where root is squashed and may chown nothing;
-without `owner`, it belongs to whom the server makes it. One that is there is left alone. Answer: {"made": [path…]}.
+A new directory is chowned before it has its name, or created by `creator` where root is squashed and may chown nothing.
 
-The owner of what lies above may write there meanwhile. Every step goes from a directory that is held open to a name in
-it, and what is chowned is held open and empty: links that he puts in the way are not followed.
+The owner of a parent directory may write there meanwhile. Every step goes from an open directory to a name in it, and
+what is chowned is held open and empty: no link is followed that he puts in the way.
 """
 
 from __future__ import annotations
@@ -18,13 +15,16 @@ import stat
 import sys
 from contextlib import suppress
 
+from files.pods.common.protocol import read_request
+from files.pods.nfs.protocol import DirectoriesRequest
 from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 SWAPPED = (errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENOTDIR, errno.ENOTEMPTY)
+Ids = tuple[int, int]
 
 
-def make(path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
-    """Make one directory; False where it is there. Ends the program where it cannot be made, and leaves none then."""
+def make(path: str, owner: Ids | None, creator: Ids | None) -> bool:
+    """Create one directory; False where it exists. Exits where it cannot be created, and leaves none then."""
     above, name = os.path.split(path)
     try:
         parent = open_directory(above)
@@ -40,15 +40,15 @@ def make(path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
         os.close(parent)
 
 
-def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator: list[int] | None) -> bool:
-    """Make a directory in an open parent; return False if it exists."""
+def make_in(parent: int, name: str, path: str, owner: Ids | None, creator: Ids | None) -> bool:
+    """Create a directory in an open parent; return False if it exists."""
     with suppress(FileNotFoundError):
         if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             return False
         sys.exit(f"{path} must be a directory of the pods, but is a link or a file: move it away")
     new = f".{name}.new"
     with suppress(FileNotFoundError):
-        os.rmdir(new, dir_fd=parent)  # of a run that was interrupted
+        os.rmdir(new, dir_fd=parent)  # left by an interrupted run
     fd = create(parent, new)
     try:
         if owner and owner_of(fd) != owner:
@@ -59,8 +59,8 @@ def make_in(parent: int, name: str, path: str, owner: list[int] | None, creator:
         created = created_by(creator, parent, new, owner) if owner and creator else None
         if created is None:
             sys.exit(
-                f"{path} cannot be given to {owner}: {error.strerror}. The server does not let this "
-                "machine's root give files away (EPERM: it squashes root; EINVAL: its NFSv4 id mapping is broken, see "
+                f"{path} cannot be chowned to {':'.join(map(str, owner or ()))}: {error.strerror}. The server does not "
+                "let this machine's root chown (EPERM: it squashes root; EINVAL: its NFSv4 id mapping is broken, see "
                 "nfsidmap(8)); use pods_access squash"
             )
         fd = created
@@ -87,13 +87,13 @@ def create(parent: int, name: str) -> int:
     return fd
 
 
-def owner_of(fd: int) -> list[int]:
+def owner_of(fd: int) -> Ids:
     """Return the owner of an open directory."""
     info = os.fstat(fd)
-    return [info.st_uid, info.st_gid]
+    return info.st_uid, info.st_gid
 
 
-def created_by(creator: list[int], parent: int, name: str, owner: list[int]) -> int | None:
+def created_by(creator: Ids, parent: int, name: str, owner: Ids) -> int | None:
     """Create a directory with these ids and open it; None, and no directory, where it is not the owner's then."""
     umask, groups = os.umask(0o022), os.getgroups()
     os.setgroups([])
@@ -116,9 +116,9 @@ def created_by(creator: list[int], parent: int, name: str, owner: list[int]) -> 
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    if request["mounted"] and not os.path.ismount(request["pods"]):
-        sys.exit(f"nothing is mounted at {request['pods']}: no directory is made there")
+    request = read_request(DirectoriesRequest)
+    if request.mounted and not os.path.ismount(request.pods):
+        sys.exit(f"nothing is mounted at {request.pods}: no directory is made there")
     os.umask(0o022)
-    made = [path for path in request["paths"] if make(path, request["owner"], request.get("creator"))]
+    made = [path for path in request.paths if make(path, request.owner, request.creator)]
     print(json.dumps({"made": made}))

@@ -1,9 +1,9 @@
-"""What the entries of this room are asked."""
+"""Requests of the entries of this room."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Optional
 
 from files.pods.common.protocol import Request
 
@@ -75,3 +75,78 @@ class ObserveRequest(Request):
     host: tuple[int, int]
     agent: tuple[int, int]
     seconds: int
+
+
+@dataclass(frozen=True)
+class MountUnit:
+    """A mount unit (systemd.mount(5))."""
+
+    unit: str
+    path: str
+
+
+@dataclass(frozen=True)
+class MountServer:
+    """The NFS server of a mount."""
+
+    address: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True)
+class ApplyMountsRequest(Request):
+    """Mounts to start, remount or cycle."""
+
+    entry: ClassVar[str] = "nfs.apply_mounts"
+    cycle: bool
+    """Whether to stop the service and the agents of this install, and unmount all of `mounts`."""
+    mounts: list[MountUnit]
+    """In mount order."""
+    start: list[str]
+    """Units."""
+    remount: list[list[str]]
+    """The argv of each remount."""
+    server: Optional[MountServer]
+    service: str
+    """The unit of the service."""
+    install: str
+    """The slug of the install."""
+    lazy: bool
+    """Whether to unmount by force."""
+
+
+@dataclass(frozen=True)
+class FlushRequest(Request):
+    """The kernel's caches of files, and the file that names the export that they were flushed for."""
+
+    entry: ClassVar[str] = "nfs.flush_caches"
+    flush: bool
+    stamp: str
+    content: str
+
+
+@dataclass(frozen=True)
+class DirectoriesRequest(Request):
+    """Directories of the pods."""
+
+    entry: ClassVar[str] = "nfs.make_directories"
+    pods: str
+    mounted: bool
+    """Whether something must be mounted at `pods`."""
+    paths: list[str]
+    owner: Optional[tuple[int, int]]
+    """None where the server decides who owns a new directory."""
+    creator: Optional[tuple[int, int]] = None
+    """The host process, which creates a directory where root may chown nothing."""
+
+
+@dataclass(frozen=True)
+class SealRequest(Request):
+    """Mount points."""
+
+    entry: ClassVar[str] = "nfs.seal_mount_point"
+    paths: list[str]
+    root: Optional[str]
+    """The directory from which on missing parents belong to `owner`; others are root's."""
+    owner: tuple[int, int]

@@ -1,8 +1,7 @@
 """Creates mount points and makes them immutable, so that nothing can be written while a mount is missing.
 
-Argument: {"paths": [path…], "root": path or null, "owner": [uid, gid]}. Creates missing directories: a mount point
-without any permission bits, a parent with 0755. Parents from `root` downwards belong to `owner`, others to root. If a
-mount covers the mount point, it is reached through a detached copy of the mount below (open_tree(2)).
+Creates missing directories: a mount point without any permission bits, a parent with 0755. If a mount covers the mount
+point, it is reached through a detached copy of the mount below (open_tree(2)).
 Reply: {"made": [path…], "immutable": [path…], "unsupported": [path…]}.
 
 Never follows a link, and never makes a directory immutable that is not empty.
@@ -16,13 +15,15 @@ import sys
 
 from files.pods.common.linux import IMMUTABLE, inode_flags, open_tree, set_inode_flags
 from files.pods.common.mountinfo import find_mount, mount_table
+from files.pods.common.protocol import read_request
+from files.pods.nfs.protocol import SealRequest
 from files.pods.trees.entry import OPEN_DIRECTORY
 
 
 def parent_mount(path: str) -> str:
     """Return the mount point that holds the parent of a path."""
-    found = find_mount(path, [mount for mount in mount_table() if mount.point != path])
-    return found.point if found else "/"
+    mount = find_mount(path, [mount for mount in mount_table() if mount.point != path])
+    return mount.point if mount else "/"
 
 
 def open_parent_mount(path: str) -> int:
@@ -34,27 +35,27 @@ def open_parent_mount(path: str) -> int:
         sys.exit(f"{path}: open_tree(2): {error.strerror} (it needs root and Linux 5.2)")
 
 
-def seal(path: str, root: str | None, owner: list[int], made: list[str]) -> str:
+def seal(path: str, root: str | None, owner: tuple[int, int], made: list[str]) -> str:
     """Create one mount point and make it immutable; return `immutable` or `unsupported`."""
     fd = open_parent_mount(path)
-    seen = parent_mount(path).rstrip("/")
-    for part in path[len(seen) :].strip("/").split("/"):
-        seen += "/" + part
+    reached = parent_mount(path).rstrip("/")
+    for part in path[len(reached) :].strip("/").split("/"):
+        reached += "/" + part
         try:
             below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
         except FileNotFoundError:
-            os.mkdir(part, 0o000 if seen == path else 0o755, dir_fd=fd)
+            os.mkdir(part, 0o000 if reached == path else 0o755, dir_fd=fd)
             below = os.open(part, OPEN_DIRECTORY, dir_fd=fd)
-            made.append(seen)
-            if seen != path:
+            made.append(reached)
+            if reached != path:
                 os.fchmod(below, 0o755)
-                if root and (seen == root or seen.startswith(root + "/")):
+                if root and (reached == root or reached.startswith(root + "/")):
                     os.fchown(below, *owner)
         except NotADirectoryError:
-            sys.exit(f"{seen} is a link or no directory; a mount point needs a real directory")
+            sys.exit(f"{reached} is a link or no directory; a mount point needs a real directory")
         fd = below
     if os.listdir(fd):
-        sys.exit(f"{path} holds files where the pods are to be mounted: {', '.join(sorted(os.listdir(fd))[:20])}")
+        sys.exit(f"{path} holds files where the pods must be mounted: {', '.join(sorted(os.listdir(fd))[:20])}")
     flags = inode_flags(fd)
     if flags is None:
         return "unsupported"
@@ -67,8 +68,8 @@ def seal(path: str, root: str | None, owner: list[int], made: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
+    request = read_request(SealRequest)
     reply: dict[str, list[str]] = {"made": [], "immutable": [], "unsupported": []}
-    for wanted in request["paths"]:
-        reply[seal(wanted, request["root"], request["owner"], reply["made"])].append(wanted)
+    for path in request.paths:
+        reply[seal(path, request.root, request.owner, reply["made"])].append(path)
     print(json.dumps(reply))

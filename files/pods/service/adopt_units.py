@@ -1,6 +1,6 @@
-"""Stops and disables services of a user's manager, so that the system's can take their place; their files stay.
+"""Stop and disable services of a user's manager, so that the system's can take their place. Their files stay.
 
-Argument: {"uid": of the manager, "names": of the services}. Fails where one still runs, or would start again.
+Fails where one still runs, or would start again.
 """
 
 from __future__ import annotations
@@ -8,22 +8,24 @@ from __future__ import annotations
 import json
 import sys
 
+from files.pods.common.protocol import read_request
+from files.pods.service.protocol import AdoptUnitsRequest
 from files.pods.v1.units import ServiceError, must, state
 
 
-def main(uid: int, names: list[str]) -> None:
+def main(request: AdoptUnitsRequest) -> None:
     """Disable and stop the units; raise ServiceError if one still runs."""
-    for name in names:
-        unit = {"manager": "user", "name": name, "uid": uid}
+    for name in request.names:
+        unit = {"manager": "user", "name": name, "uid": request.uid}
         must(unit, "disable", name)
         must(unit, "stop", name, seconds=180)
         if (now := state(unit)) not in ("inactive", "failed"):
-            raise ServiceError(f"{name} of uid {uid} is {now}")
+            raise ServiceError(f"{name} of uid {request.uid} is {now}")
 
 
 if __name__ == "__main__":
     try:
-        main(**json.loads(sys.argv[1]))
+        main(read_request(AdoptUnitsRequest))
         print(json.dumps({"disabled": True}))
     except ServiceError as failure:
         sys.exit(str(failure))

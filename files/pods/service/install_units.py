@@ -1,9 +1,8 @@
-"""Puts unit files in place, after systemd-analyze has passed them, and has systemd read them.
+"""Install unit files that systemd-analyze accepts, and have systemd read them.
 
-Argument: {"unit": the unit that they make up, "user", "uid", "gid"}. Standard input: {path: text}. What systemd-analyze
-says of other units is not held against these files. If systemd does not load the unit then, the last good files come
-back. A user that the unit did not run as before gets the lists of the one that it did, whose files of fixed names in
-/tmp go.
+Standard input: {path: text}. Ignores what systemd-analyze says of other units. If systemd does not load the unit then,
+the last good files come back. A new user of the unit gets the lists of the user before; the files of fixed names that
+the user before has in /tmp are removed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ import sys
 import tempfile
 
 from files.pods.common.atomic_write import replace
-from files.pods.service.mount_allowlist import hand_over_lists
+from files.pods.common.protocol import read_request
+from files.pods.service.mount_allowlist import copy_allowlist
+from files.pods.service.protocol import InstallUnitsRequest
 from files.pods.source.tmp_leftovers import remove_leftovers
 
 
@@ -56,10 +57,10 @@ def old_content(path: str) -> bytes | None:
 def runs_as(unit: str) -> int | None:
     """Whom a service runs as by the unit that systemd has so far: root where it names nobody (systemd.exec(5))."""
     shown = run("systemctl", "show", "--property=LoadState,User", unit).stdout
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    user = found.get("User") or "root"
+    properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    user = properties.get("User") or "root"
     try:
-        return pwd.getpwnam(user).pw_uid if found.get("LoadState") == "loaded" else None
+        return pwd.getpwnam(user).pw_uid if properties.get("LoadState") == "loaded" else None
     except KeyError:
         return None
 
@@ -75,15 +76,15 @@ def load(unit: str) -> str:
 
 def main() -> None:
     """Check, install and load the files; restore the old ones on failure."""
-    request = json.loads(sys.argv[1])
-    unit = request["unit"]
+    request = read_request(InstallUnitsRequest)
+    unit = request.unit
     texts: dict[str, str] = json.load(sys.stdin)
     wrong = complaints(texts, unit)
     if wrong:
         sys.exit("\n".join([f"{unit} was not changed: systemd-analyze says", *wrong]))
     ran_as = runs_as(unit)
-    if ran_as not in (None, request["uid"]):
-        hand_over_lists(ran_as, request["user"], request["uid"], request["gid"])
+    if ran_as not in (None, request.uid):
+        copy_allowlist(ran_as, request.user, request.uid, request.gid)
         remove_leftovers(ran_as)
     before = {path: old_content(path) for path in texts}
     for path, text in texts.items():

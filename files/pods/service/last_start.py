@@ -1,4 +1,4 @@
-"""What a service took in at its last start."""
+"""The inputs of a service that changed since its last start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EFBIG)
 
 
 def digest(path: str) -> str | None:
-    """The SHA-256 of a file; None where there is none, or a pipe, a device or more than an input ever holds."""
+    """Return the SHA-256 of a file; None if it is missing, a pipe, a device or larger than any input."""
     try:
         return hashlib.sha256(read_untrusted_bytes(path, follow=True, max_bytes=LARGEST_INPUT)).hexdigest()
     except OSError as error:
@@ -23,7 +23,7 @@ def digest(path: str) -> str | None:
 
 
 def outdated(inputs: list[str], started: str) -> list[str] | None:
-    """The inputs whose digest is another one than the last start noted, as sha256sum(1) prints it."""
+    """Return the inputs that differ from the digests of the last start, which sha256sum(1) wrote; None without them."""
     text = read_text_or_none(started)
     if text is None:
         return None

@@ -1,11 +1,11 @@
-"""What a service has logged, as text that a terminal may show."""
+"""A service's log, as text that is safe on a terminal."""
 
 from __future__ import annotations
 
 import os
 
 HEAD, TAIL, LOG_BYTES = 60, 30, 1 << 16
-"""Lines from the beginning and from the end of what is shown of a start, and bytes that are read of it."""
+"""Lines to show from the beginning and from the end of a start's log, and bytes to read of it."""
 
 
 def size_of(path: str) -> int:
@@ -17,7 +17,7 @@ def size_of(path: str) -> int:
 
 
 def logged(path: str, since: int) -> list[str]:
-    """The lines of a log from an offset on; from its beginning where it was rotated since."""
+    """Return the lines of a log from an offset on; from its beginning if it was rotated since."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -29,13 +29,13 @@ def logged(path: str, since: int) -> list[str]:
 
 
 def shortened(lines: list[str]) -> list[str]:
-    """Lines without those in the middle: a cause has its title at its beginning."""
+    """Return the first and the last lines: an error starts with its title."""
     if len(lines) <= HEAD + TAIL:
         return lines
     return [*lines[:HEAD], f"… {len(lines) - HEAD - TAIL} lines …", *lines[-TAIL:]]
 
 
 def plain(text: bytes) -> list[str]:
-    """Lines as printable text: agents have a say in what is logged, and an operator's terminal shows it."""
+    """Return printable lines: agents write in the log, and an operator's terminal shows it."""
     lines = text.decode("utf-8", "backslashreplace").rstrip().split("\n")
     return ["".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line) for line in lines]

@@ -1,44 +1,41 @@
-"""Makes the logs of a service and their directory, or chowns them; no link is followed.
+"""Create the logs of a service and their directory, or chown them. Follows no link.
 
-Argument: {"root", "steps": [[what, path]…], "owner": [uid, gid] or null, where the server says who owns them}.
-`what` is "directory" or "file", which are missing, or "owner". The host user writes in the root: what it puts in the
-place of the directory meanwhile is not reached, and a log with several names stays as it is.
+The host user writes in the root: what it puts in the place of the directory meanwhile is not reached, and a log with
+several names stays as it is.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
 from contextlib import suppress
-from typing import Optional
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import run_with_deadline
+from files.pods.service.protocol import MakeLogsRequest
 from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
-Owner = Optional[list[int]]  # noqa: UP045  the machine's Python may be 3.9
 
-
-def set_owner(parent: int, name: str, owner: Owner) -> None:
+def set_owner(parent: int, name: str, owner: tuple[int, int] | None) -> None:
     """Chown a directory, or a file of one name, deciding on what is held open."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         info = os.fstat(fd)
         if not stat.S_ISDIR(info.st_mode) and not (stat.S_ISREG(info.st_mode) and info.st_nlink == 1):
             sys.exit(f"{name} is a link, no file, or has several names: move it away, then run again")
-        if owner and [info.st_uid, info.st_gid] != owner:
+        if owner and (info.st_uid, info.st_gid) != owner:
             os.chown(f"/proc/self/fd/{fd}", *owner)
     finally:
         os.close(fd)
 
 
-def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
-    """Take the steps in their order: the directory comes before what is in it."""
+def make_logs(request: MakeLogsRequest) -> None:
+    """Take the steps in their order."""
     os.umask(0o022)
-    top = open_directory(root)
-    for what, path in steps:
-        folder, name = os.path.split(path[len(root) :].lstrip("/"))
+    top = open_directory(request.root)
+    for what, path in request.steps:
+        folder, name = os.path.split(path[len(request.root) :].lstrip("/"))
         parent = os.open(folder, OPEN_DIRECTORY, dir_fd=top) if folder else os.dup(top)
         with suppress(FileExistsError):
             if what == "directory":
@@ -47,15 +44,15 @@ def make_logs(root: str, steps: list[list[str]], owner: Owner) -> None:
                 # systemd would make it, as root: the host user could not rotate it.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
                 os.close(os.open(name, flags, 0o644, dir_fd=parent))
-        set_owner(parent, name, owner)
+        set_owner(parent, name, request.owner)
         os.close(parent)
     os.close(top)
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_with_deadline(60, request["root"])
+    request = read_request(MakeLogsRequest)
+    run_with_deadline(60, request.root)
     try:
-        make_logs(**request)
+        make_logs(request)
     except OSError as error:
-        sys.exit(f"the logs of {request['root']} cannot be made: {error}. See who writes there, then run again")
+        sys.exit(f"the logs of {request.root} cannot be made: {error}. See who writes there, then run again")

@@ -1,6 +1,6 @@
-"""What NanoClaw reads from its user's home, not from its project root.
+"""NanoClaw's list of directories that agents may mount beside their own.
 
-It is the list of directories that agents may see beside their own. Without it their additional mounts are rejected.
+It lies in the host user's home, not in the project root. Without it NanoClaw rejects additional mounts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ LIST = ".config/nanoclaw/mount-allowlist.json"
 SHOW = ("head", "-c", "1048576")  # no list is longer
 
 
-def hand_over_lists(before: int, user: str, uid: int, gid: int) -> None:
-    """Gives a new host user the list of the one before, if it has none of its own.
+def copy_allowlist(before: int, user: str, uid: int, gid: int) -> None:
+    """Copy the list of the host user before to the new one, if that has none.
 
-    Read as the one and written as the other, so that no link of either leads where it may not go itself.
+    Reads as the one user and writes as the other, so that neither can link to files that it may not access.
     """
     try:
         old, new = pwd.getpwuid(before), pwd.getpwnam(user)

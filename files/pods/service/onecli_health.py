@@ -1,4 +1,4 @@
-"""Whether the OneCLI that NanoClaw gets its credentials from serves /v1."""
+"""Whether OneCLI, which has NanoClaw's credentials, serves /v1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_SECONDS = 10
 
 
 class NoRedirect(HTTPRedirectHandler):
-    """Treats a redirect as the reply."""
+    """Treat a redirect as the reply."""
 
     def redirect_request(self, *_args: Any) -> None:
         """Follow no redirect."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import ClassVar, Literal, Optional
 
 from files.pods.common.protocol import HostUser, Request
 
@@ -53,3 +53,61 @@ class InstallsRequest(Request):
     entry: ClassVar[str] = "service.v2_installs"
     root: str
     uid: int
+
+
+@dataclass(frozen=True)
+class SetEnvRequest(Request):
+    """Entries of .env to set. Standard input has them with their values."""
+
+    entry: ClassVar[str] = "service.set_env"
+    root: str
+    owner: Optional[tuple[int, int]]
+    """None where the server decides who owns a file."""
+
+
+LogStep = tuple[Literal["directory", "file", "owner"], str]
+"""What to create, or a path to chown."""
+
+
+@dataclass(frozen=True)
+class MakeLogsRequest(Request):
+    """Logs of a service."""
+
+    entry: ClassVar[str] = "service.make_logs"
+    root: str
+    steps: list[LogStep]
+    """The directory comes before what is in it."""
+    owner: Optional[tuple[int, int]]
+    """None where the server decides who owns them."""
+
+
+@dataclass(frozen=True)
+class InstallUnitsRequest(HostUser, Request):
+    """A unit, and the user that it runs as. Standard input has the texts of its files by path."""
+
+    entry: ClassVar[str] = "service.install_units"
+    unit: str
+
+
+@dataclass(frozen=True)
+class AdoptUnitsRequest(Request):
+    """Services of a user's manager."""
+
+    entry: ClassVar[str] = "service.adopt_units"
+    uid: int
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class StartRequest(HostUser, Request):
+    """A service that must run."""
+
+    entry: ClassVar[str] = "service.start"
+    unit: str
+    restart: bool
+    root: str
+    log: str
+    errors: str
+    """The path of its error log."""
+    install: str
+    """The label of its agents' containers."""

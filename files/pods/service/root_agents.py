@@ -1,7 +1,7 @@
-"""The agents of a NanoClaw that run in containers. No daemon is started by asking.
+"""The agents of a NanoClaw that run in containers. Starts no daemon.
 
 v1 starts agents by `docker`: a client of the system's daemon, of a user's own (rootless), or Podman under that name.
-Which of them run is seen in /proc: a daemon's socket alone would start it (systemd.socket(5)).
+/proc shows which daemons run: a connection to a daemon's socket would start it (systemd.socket(5)).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PODMAN = "podman"
 
 
 def docker_at(socket: str | None, *args: str, timeout: int = 5) -> str | None:
-    """What docker prints of the daemon at a socket (None: the system's); None where that does not answer well."""
+    """Return the output of docker for the daemon at a socket (None: the system's), or None if it fails."""
     where = ["--host", f"unix://{socket}"] if socket else []
     plain = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
     try:
@@ -43,20 +43,20 @@ def daemons(able: Callable[[int], bool]) -> tuple[set[str | None], list[str], bo
     for pid in map(os.path.basename, glob.glob("/proc/[0-9]*")):
         with suppress(OSError):  # gone
             name, uid = file_of(pid, "comm").decode("utf-8", "replace").strip(), user_of(pid)
-            words = file_of(pid, "cmdline").decode("utf-8", "replace").split("\0")
+            argv = file_of(pid, "cmdline").decode("utf-8", "replace").split("\0")
             if uid == 0 and os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid"):
                 continue
             if name == "dockerd" and able(uid):
                 sockets.add(socket_of(pid, uid))
-            elif name.startswith("containerd-shim") and "moby" in words and uid == 0:
+            elif name.startswith("containerd-shim") and "moby" in argv and uid == 0:
                 orphans = True
             elif name == "conmon" and able(uid):
-                podman += [after for word, after in zip(words, words[1:]) if word in ("-n", "--name")]  # noqa: B905, RUF007
+                podman += [after for word, after in zip(argv, argv[1:]) if word in ("-n", "--name")]  # noqa: B905, RUF007
     return sockets, podman, orphans and None not in sockets
 
 
 def socket_of(pid: str, uid: int) -> str | None:
-    """Where a daemon listens: None for the system's. A user's own runs as that user, in a name space of its own."""
+    """Return a daemon's socket; None for the system's. A rootless daemon runs in a user namespace of its own."""
     if uid == 0 and os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):
         return None
     place = re.findall(rb"(?:^|\0)XDG_RUNTIME_DIR=([^\0]*)", file_of(pid, "environ"))
@@ -64,19 +64,19 @@ def socket_of(pid: str, uid: int) -> str | None:
 
 
 def running_agents(able: Callable[[int], bool]) -> list[tuple[str | None, str]] | None:
-    """(socket, name) of agents that run, none of them v2's; None where a daemon does not say so soon.
+    """Return (socket, name) of v1's agents that run; None if a daemon does not answer in time.
 
-    Podman's are at PODMAN: nothing here stops those.
+    The socket of Podman's containers is PODMAN: nothing here stops those.
     """
     sockets, podman, unknown = daemons(able)
-    found: list[tuple[str | None, str]] = [(PODMAN, name) for name in podman]
+    agents: list[tuple[str | None, str]] = [(PODMAN, name) for name in podman]
     form = '{{.Names}}\t{{.Label "nanoclaw-install"}}'
     for socket in sorted(sockets, key=str):
         text = docker_at(socket, "ps", "--filter", "name=nanoclaw-", "--format", form)
         if text is None:
             return None
-        found += [
+        agents += [
             (socket, name) for name, _, label in (line.partition("\t") for line in text.splitlines()) if not label
         ]
-    named = sorted({(socket, escape_control(name)) for socket, name in found if name.startswith("nanoclaw-")}, key=str)
+    named = sorted({(socket, escape_control(name)) for socket, name in agents if name.startswith("nanoclaw-")}, key=str)
     return None if unknown else named

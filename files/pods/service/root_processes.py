@@ -38,12 +38,15 @@ def file_of(pid: str, name: str) -> bytes:
         return file.read(PROC_BYTES)
 
 
-def runs_root(words: list[str], here: str, root: str) -> bool:
-    """Whether a command line, in a directory, has Node start the project root: by any options and any path."""
-    program = os.path.basename(words[0])
+def runs_root(argv: list[str], here: str, root: str) -> bool:
+    """Whether an argv starts the project root with Node, by any option and path.
+
+    + here: the working directory of the process
+    """
+    program = os.path.basename(argv[0])
     if program in READERS:
         return False
-    for word in words:
+    for word in argv:
         if word.endswith(NAMES):
             path = os.path.realpath(os.path.join(here, word))
             if path in [f"{root}/{entry}" for entry in ENTRIES]:
@@ -54,7 +57,7 @@ def runs_root(words: list[str], here: str, root: str) -> bool:
 
 
 def user_of(pid: str) -> int:
-    """The real uid of a process; /proc/PID itself is root's where the process may not be looked into (proc(5))."""
+    """Return the real uid of a process. The owner of /proc/PID is root if the process is not dumpable (proc(5))."""
     match = re.search(rb"^Uid:\s+([0-9]+)", file_of(pid, "status"), re.MULTILINE)
     return int(match[1]) if match else 0
 
@@ -70,7 +73,7 @@ def writes(pid: str, path: str) -> bool:
 
 
 def service_of(group: str) -> tuple[str, int | None, str | None]:
-    """The manager, its user and the service that a control group is of (cgroups(7), systemd.slice(5))."""
+    """Return the manager, its user and the service of a control group (cgroups(7), systemd.slice(5))."""
     parts = group.strip("/").split("/")
     if not re.search(r"\.(slice|service|scope)$", parts[0]):
         return "system", None, None  # of another machine in this one, or of nothing
@@ -93,13 +96,13 @@ def home_in(environment: bytes) -> str | None:
 def root_processes(
     root: str | None, able: Callable[[int], bool], database: str | None = "store/messages.db"
 ) -> list[dict[str, Any]]:
-    """What runs a project root (None: any), or has its database open for writing; and by which service.
+    """Return processes that run a project root (None: any) or have its database open for writing, with their service.
 
-    A process in other mounts is a container's, but for one of a service: those may have mounts of their own.
+    Skips processes in other mount namespaces, which are containers', but for those of a service.
 
-    + able: which users may run one; other users' paths are not looked at, unless root's manager runs them
+    + able: whether a user may run one; skips other users' processes, unless root's manager runs them
     """
-    found = []
+    processes = []
     ours = os.readlink("/proc/self/ns/mnt")
     for pid in map(os.path.basename, glob.glob("/proc/[0-9]*")):
         with suppress(OSError):  # gone
@@ -107,19 +110,19 @@ def root_processes(
             uid = user_of(pid)
             if not (service and manager == "system") and not able(uid):
                 continue
-            words = [os.fsdecode(word) for word in file_of(pid, "cmdline").split(b"\0")[:200] if word]
+            argv = [os.fsdecode(word) for word in file_of(pid, "cmdline").split(b"\0")[:200] if word]
             here = os.readlink(f"/proc/{pid}/cwd")
-            roots = roots_in(words, here) if root is None else []
+            roots = roots_in(argv, here) if root is None else []
             runs = roots or (
-                root and words and (runs_root(words, here, root) or (database and writes(pid, f"{root}/{database}")))
+                root and argv and (runs_root(argv, here, root) or (database and writes(pid, f"{root}/{database}")))
             )
             if runs and (service or os.readlink(f"/proc/{pid}/ns/mnt") == ours):
                 one = {"pid": int(pid), "uid": uid, "directory": here, "manager": manager, "of": of, "unit": service}
-                found.append({**one, "roots": roots, "home": home_in(file_of(pid, "environ"))})
-    return found
+                processes.append({**one, "roots": roots, "home": home_in(file_of(pid, "environ"))})
+    return processes
 
 
-def roots_in(words: list[str], here: str) -> list[str]:
-    """The project roots that a command line starts, whatever they are."""
-    paths = [os.path.realpath(os.path.join(here, word)) for word in words if word.endswith(NAMES[:2])]
+def roots_in(argv: list[str], here: str) -> list[str]:
+    """Return all project roots that an argv starts."""
+    paths = [os.path.realpath(os.path.join(here, word)) for word in argv if word.endswith(NAMES[:2])]
     return [path[: -len(entry) - 1] for path in paths for entry in ENTRIES[:2] if path.endswith(f"/{entry}")]

@@ -1,8 +1,8 @@
 """The services that run, or may run, a project root of NanoClaw.
 
-What a unit is comes from its manager, drop-ins and specifiers included (systemd.unit(5)). A user without a manager has
-nobody to ask: that user's units are searched as text, and count as "no manager". A user that may not write the root
-runs no NanoClaw there, whatever that user's units are.
+Each manager describes its units, with drop-ins and specifiers (systemd.unit(5)). If a user's manager does not run, the
+text of the user's units is searched, and they count as "no manager". A user that may not write the root runs no
+NanoClaw there, whatever its units are.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CHANGES_USER = re.compile(r"\bHOME=|\b(sudo|su|runuser|machinectl|setpriv)\b")
 
 
 def unit_of(manager: Manager, name: str) -> dict[str, Any]:
-    """A unit's settings, each asked for by itself, so that no value can look like another."""
+    """Return a unit's settings, one query each, so that no value can look like another."""
     user, directory = show_property(manager, name, "User"), show_property(manager, name, "WorkingDirectory")
     uid = manager if manager is not None else uid_of(user or "root")
     if manager is None and show_property(manager, name, "DynamicUser") == "yes":
@@ -75,7 +75,7 @@ def unit_of(manager: Manager, name: str) -> dict[str, Any]:
 
 
 def has_unread(manager: Manager, name: str) -> bool:
-    """Whether a drop-in is there that was not when its manager read the unit: NeedDaemonReload= overlooks new ones."""
+    """Whether a drop-in is newer than the unit that its manager has read: NeedDaemonReload= overlooks those."""
     read = {os.path.basename(path) for path in show_property(manager, name, "DropInPaths").split()}
     paths = run_systemctl(manager, "show", "--value", "--property=UnitPath").split()
     there = {os.path.basename(path) for place in paths for path in glob.glob(f"{place}/{glob.escape(name)}.d/*.conf")}
@@ -83,7 +83,7 @@ def has_unread(manager: Manager, name: str) -> bool:
 
 
 def manager_home(manager: Manager) -> str | None:
-    """HOME in the environment that a manager hands on, or that user's own."""
+    """Return HOME of a manager's environment, or the home of its user."""
     values = re.findall("^HOME=(.*)$", run_systemctl(manager, "show-environment"), re.MULTILINE)
     if values:
         return (
@@ -93,7 +93,7 @@ def manager_home(manager: Manager) -> str | None:
 
 
 def home_doubt(files: list[str], command: str) -> str | None:
-    """Why HOME is known of a running process alone: a file that may set it, or a command that does."""
+    """Why only a running process shows HOME: a file or a command may set it."""
     for path in files:
         text = read_untrusted_text(path, follow=True)
         if text is None and not os.path.lexists(path):
@@ -104,21 +104,21 @@ def home_doubt(files: list[str], command: str) -> str | None:
 
 
 def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
-    """The services of a manager that run the project root; UnaskedError where it does not answer."""
-    found = []
+    """Return a manager's services that run the project root. Raises ManagerError if it does not answer."""
+    running = []
     for unit in show_units(manager, service_names(manager), PROPERTIES):
         if unit.get("LoadState") == "masked" and unit.get("ActiveState") != "active":
             continue
         if may_run(unit, root, home_of(uid_of(unit.get("User") or "root") if manager is None else manager)):
-            found.append(unit_of(manager, unit["Id"]))
-    return found
+            running.append(unit_of(manager, unit["Id"]))
+    return running
 
 
 def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[str, Any]]:
-    """What may run the project root in the units of a manager that does not run, as far as their text shows."""
+    """Return units that may run the project root, by their text: their manager does not run."""
     home = home_of(0 if manager is None else manager) or (paths[0] if paths else "/nonexistent")
-    found: dict[str, dict[str, Any]] = {}
-    for path, text, is_wanted in unit_file_texts(manager, paths):
+    by_name: dict[str, dict[str, Any]] = {}
+    for path, text, is_enabled in unit_file_texts(manager, paths):
         directory = (last_setting(text, "WorkingDirectory") or home).replace("%h", home)
         if STARTS_NODE.search(text) and any(mentions_root(text, root, place, home) for place in (home, directory)):
             name = os.path.basename(path)
@@ -132,40 +132,40 @@ def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[st
             if manager is None:
                 user = uid_of(last_setting(text, "User") or "root")
                 more |= {"uid": user, "manager": "system", "active": "unknown"}
-            found.setdefault(
-                name, {**one, **more, "enabled": is_wanted, "file_state": "enabled" if is_wanted else "disabled"}
+            by_name.setdefault(
+                name, {**one, **more, "enabled": is_enabled, "file_state": "enabled" if is_enabled else "disabled"}
             )
-    return list(found.values())
+    return list(by_name.values())
 
 
 def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
-    """The services that run a project root; the managers that did not say so; and units of users that may not write it.
+    """Return a root's services, managers that did not answer, and units of users that may not write it.
 
     + homes: the homes of this machine that may have units, by uid
     """
     running, lingering = running_users(), lingering_users()
     uids = sorted({0, *running, *lingering, *homes})
     able = [uid for uid in uids if may_write(uid, root)]
-    found: list[dict[str, Any]] = []
+    services: list[dict[str, Any]] = []
     unasked = []
     for manager in (None, *(uid for uid in able if uid in running)):
         try:
-            found += units_of(manager, root)
+            services += units_of(manager, root)
         except ManagerError as error:
             if manager is not None or os.path.isdir(BOOTED):
                 unasked.append({"uid": manager, "why": escape_control(str(error))})
-            found += unasked_units(None, root, []) if manager is None else []
+            services += unasked_units(None, root, []) if manager is None else []
     for uid in able:
         if uid not in running:
-            found += unasked_units(uid, root, homes.get(uid, []))
+            services += unasked_units(uid, root, homes.get(uid, []))
         if uid in lingering and uid not in running:
             unasked.append({"uid": uid, "why": "it does not run, and starts with the machine"})
     others = [uid for uid in uids if uid not in able]
-    return {"units": found, "unasked": unasked, "strangers": strangers_units(others, running, root, homes)}
+    return {"units": services, "unasked": unasked, "strangers": strangers_units(others, running, root, homes)}
 
 
 def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[int, list[str]]) -> list[str]:
-    """Units that name the root, of users that may not write it: for a list alone. Their silence is nobody's trouble."""
+    """Return units that name the root, of users that may not write it. For display only: errors are ignored."""
 
     def look() -> list[str]:
         some = [
@@ -180,7 +180,7 @@ def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[
 
 
 def would_start(unit: dict[str, Any]) -> bool:
-    """Whether a service runs, or may come up without being asked to: at boot, by a timer, or by another unit."""
+    """Whether a service runs, or may start by itself: at boot, by a timer, or by another unit."""
     return unit["active"] not in ("inactive", "failed", "no manager") or unit["file_state"] not in (
         "disabled",
         "masked",

@@ -1,4 +1,4 @@
-"""Whether the service answers, and whether what answers is the code that is checked out. Changes nothing."""
+"""Whether the service answers, and with the code that is checked out. Changes nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from files.pods.service.onecli_health import onecli_health
 from files.pods.service.protocol import ServingStateRequest
 from files.pods.service.serving import wait_until_serving
 from files.pods.source.git_worktree import STAMP, Tree
-from files.pods.source.version_files import VersionFiles, needs_of
+from files.pods.source.version_files import VersionFiles, read_needs
 
-SOON = 20
-"""Seconds for a service that has just been started, or is busy."""
-OF_LOG = 8192
-"""Bytes from the end of the error log that hold the cause: more than the longest banner."""
+WAIT_SECONDS = 20
+"""For a service that has just started, or is busy."""
+TAIL_BYTES = 8192
+"""End of the error log that holds the cause: longer than the longest banner."""
 
 
 def built_from(root: str) -> str | None:
@@ -34,18 +34,18 @@ if __name__ == "__main__":
     request = read_request(ServingStateRequest)
     root, errors = request.root, request.errors
     run_with_deadline(120, root)
-    now = wait_until_serving(request.unit, root, (request.uid, request.gid), SOON)
-    said = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(OF_LOG, LOG_BYTES))))
+    now = wait_until_serving(request.unit, root, (request.uid, request.gid), WAIT_SECONDS)
+    lines = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(TAIL_BYTES, LOG_BYTES))))
     reply = {
         "answers": now["answers"],
         "why": now["why"],
-        "output": said,
+        "output": lines,
         "outdated": outdated(request.inputs, request.started),
     }
     become_user(request.user, request.uid, request.gid)
     tree = Tree(root)
     head = tree.commit("HEAD")
-    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    needs = read_needs(VersionFiles(tree, head, head)) if head else None
     health = onecli_health(root, request.onecli) if needs and needs["api"] else None
     reply.update(commit=head, built=built_from(root), health=health)
     print(json.dumps(reply))

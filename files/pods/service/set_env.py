@@ -1,7 +1,6 @@
-"""Sets entries of .env and closes the places that hold secrets. Values arrive on standard input and are never shown.
+"""Set entries of .env and close the places that hold secrets. Values come by standard input and are never shown.
 
-Argument: {"root", "uid", "gid"}; no ids where the server decides who owns a file. Standard input: {name: value}.
-.env is replaced in one rename and is 0600 from its first byte. Follows no link.
+Standard input: {name: value}. .env is replaced in one rename and is 0600 from its first byte. Follows no link.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ import sys
 
 from files.pods.common.atomic_write import replace_in
 from files.pods.common.dotenv import merge_entries
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import MAX_BYTES, read_chunks
 from files.pods.common.run_as_host_user import run_with_deadline
+from files.pods.service.protocol import SetEnvRequest
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 BYTES = "surrogateescape"
@@ -74,13 +75,12 @@ def close_copy(directory: int, owner: tuple[int, int] | None) -> None:
 
 def main() -> None:
     """Set the entries of the request."""
-    request = json.loads(sys.argv[1])
+    request = read_request(SetEnvRequest)
     desired = json.load(sys.stdin)
-    run_with_deadline(60, request["root"])
-    owner = (request["uid"], request["gid"]) if request["uid"] is not None else None
-    directory = os.open(request["root"], DIRECTORY)
-    set_entries(directory, desired, owner)
-    close_copy(directory, owner)
+    run_with_deadline(60, request.root)
+    directory = os.open(request.root, DIRECTORY)
+    set_entries(directory, desired, request.owner)
+    close_copy(directory, request.owner)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from files.pods.service.serving import wait_until_serving
 from files.pods.v1.find import every_home, homes_with_units
 
 STARTING = 30
-"""Seconds that a service which has just been started has to answer; one that runs for longer is asked once."""
+"""Seconds from its start that a service has to answer; after them it is tried once."""
 
 NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
 UNITS = "/etc/systemd/system"
@@ -41,7 +41,7 @@ def systemctl(*args: str) -> str:
 
 
 def systemd_version() -> int:
-    """The version of systemd's manager: 257 of 257.1-2, 257~rc2 and v257 alike."""
+    """Return systemd's version: 257 for 257.1-2, 257~rc2 and v257 alike."""
     match = re.search("[0-9]+", systemctl("--version"))
     return int(match[0]) if match else 0
 
@@ -51,18 +51,18 @@ def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
     shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
     units = [os.path.basename(path) for path in texts if path.endswith(".service")]
     reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
-    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     return {
-        "load": found["LoadState"],
-        "active": found["ActiveState"],
-        "sub": found["SubState"],
-        "enabled": found["UnitFileState"],
+        "load": properties["LoadState"],
+        "active": properties["ActiveState"],
+        "sub": properties["SubState"],
+        "enabled": properties["UnitFileState"],
         "reload": "yes" in reloads.split(),
     }
 
 
 def answering(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
-    """Whether the service answers; one that a boot or a mount has just started has a moment for it."""
+    """Whether the service answers. Waits for one that a boot or a mount has just started."""
     now = wait_until_serving(unit, root, user, 0)
     if not now["answers"] and now["seconds"] is not None and now["seconds"] < STARTING:
         now = wait_until_serving(unit, root, user, STARTING - now["seconds"])
@@ -83,25 +83,25 @@ def account(name: str, gid: int) -> dict[str, Any] | None:
 
 
 def rivals(unit: str, root: str) -> list[dict[str, str]]:
-    """What else runs this project root, or would: services of every manager, and processes outside of the unit."""
+    """Return what else runs this project root, or would: services of every manager, and processes outside the unit."""
     homes, _unseen = every_home()
-    found, known = [], {("system", unit)}
+    others, known = [], {("system", unit)}
     for one in units(root, homes_with_units(homes))["units"]:
         ours = one["manager"] == "system" and one["name"] == unit
         if not ours and would_start(one):
             kind = "unit" if one["manager"] == "system" else "user unit"
             kind = "sleeping user unit" if one["active"] == "no manager" else kind
-            found.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
+            others.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
             known.add((one["manager"], one["name"]))
     for process in root_processes(root, lambda uid: may_write(uid, root), None):
         if (process["manager"], process["unit"]) not in known:
             detail = f"uid {process['uid']}, {process['unit'] or 'no service'}"
-            found.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
-    return found
+            others.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
+    return others
 
 
 def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
-    """Enabled units of the role's own for other project roots: what a change of the root left."""
+    """Return the role's own enabled units of other project roots: a change of the root left them."""
     dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
     names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
     enabled = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
@@ -109,14 +109,14 @@ def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
 
 
 def node_of(user: str, uid: int, gid: int) -> str | None:
-    """The Node that the service's user finds first, and can run: not one that leads into another's home."""
+    """Return the first Node in PATH that the service's user can run: not a link into another user's home."""
 
     def look() -> str | None:
         become_user(user, uid, gid)
         return shutil.which("node", path=NODE_PATH)
 
-    found: str | None = run_as(ROOT, 20, look).get("value")
-    return found
+    path: str | None = run_as(ROOT, 20, look).get("value")
+    return path
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def main() -> None:
     unit, root = request.unit, request.root
     run_with_deadline(100, root)
     who = account(request.user, request.gid)
-    found = {
+    reply = {
         "systemd": systemd_version(),
         "unit": unit_state(unit, request.texts),
         "files": {path: read_text_or_none(path) for path in request.texts},
@@ -136,7 +136,7 @@ def main() -> None:
         "serving": answering(unit, root, (request.uid, request.gid)),
         "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
     }
-    print(json.dumps(found))
+    print(json.dumps(reply))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The NanoClaw v2 installs of a machine, by what runs them or would. Changes nothing, and hangs nowhere.
+"""The NanoClaw v2 installs of a machine, and what runs them or would. Changes nothing, and hangs nowhere.
 
-Prints tasks.model.host.adoption.Installs as JSON. Of users, those count that can start containers: an agent of NanoClaw
-is one.
+Only users that can start containers count: an agent of NanoClaw is one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from files.pods.service.root_units import units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
 
 TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/nanoclaw-pods/{}.image.json")
-"""What the role leaves for each service that it runs. One is enough: drift may have taken the other."""
+"""Files of each service that the role runs. One is enough: drift may have removed the other."""
 
 
 def is_nanoclaw(path: str) -> bool:
@@ -53,7 +52,7 @@ def is_ours(services: list[dict[str, Any]]) -> bool:
     return any(os.path.lexists(trace.format(name)) for name in names for trace in TRACES)
 
 
-def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
+def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
     """Return the project roots that units or processes run."""
     users = {
         user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
@@ -66,7 +65,7 @@ def found_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
 
 
 def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
-    """Return what runs a project root, and who owns it."""
+    """Return the services and processes of a project root, and its owner."""
     services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
@@ -85,12 +84,12 @@ def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
 def look(request: InstallsRequest) -> dict[str, Any]:
     """Return all installs of this machine."""
     homes, _unseen = every_home()
-    roots = within(60, lambda: found_roots(request.uid, homes))
+    roots = within(60, lambda: project_roots(request.uid, homes))
     return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}
 
 
 def within(seconds: int, work: Any) -> Any:
-    """What `work` returns in a child, which a server that is gone cannot hang."""
+    """Return the value of `work` from a child: a dead server cannot hang this program."""
     reply = run_as(ROOT, seconds, work)
     if "value" not in reply:
         sys.exit(f"the look at NanoClaw's services: {reply['text'] or reply['error']}")

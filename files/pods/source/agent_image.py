@@ -1,7 +1,7 @@
-"""State of the agent image: its id, its user's ids, and what it was built from.
+"""State of the agent image: its id, its user's ids, and the source that it was built from.
 
-The ids come from the record while it belongs to this image. Otherwise they come from /etc/passwd and /etc/group of the
-image, by a container that never starts and is removed at once. git runs as the checkout's owner: a repository can name
+The ids come from the record if it belongs to this image, else from /etc/passwd and /etc/group of the image: by a
+container that never starts and is removed at once. git runs as the checkout's owner: a repository can name
 programs that git runs.
 """
 
@@ -32,7 +32,7 @@ IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 
 
 def daemon() -> tuple[str, bool]:
-    """Why the daemon does not answer, or nothing; and whether it shifts the ids of containers."""
+    """Return why the daemon does not answer ("" if it does), and whether it shifts the ids of containers."""
     try:
         result = run_docker("info", "--format", "{{json .}}")
     except FileNotFoundError:
@@ -57,10 +57,12 @@ def inspect(image: str) -> dict[str, Any] | None:
     return content
 
 
-def lines_in(container: str, path: str) -> list[list[str]]:
-    """The fields of each line of passwd(5) or group(5); none where there is no such file. Ends the program where what
-    is there is no file, or too long: the image decides what that is."""
-    copied = copy_of(container, path)
+def read_entries(container: str, path: str) -> list[list[str]]:
+    """Return the fields of each line of passwd(5) or group(5); none without the file.
+
+    The image decides what is there: exits if that is no regular file, or too long.
+    """
+    copied = copy_file(container, path)
     if copied is None:
         return []
     try:
@@ -76,8 +78,8 @@ def lines_in(container: str, path: str) -> list[list[str]]:
     return [line.split(":") for line in text.splitlines() if line.count(":") >= 2]
 
 
-def copy_of(container: str, path: str) -> bytes | None:
-    """The tar archive that `docker cp` makes of a file, no link followed; None where there is none."""
+def copy_file(container: str, path: str) -> bytes | None:
+    """Return the tar archive that `docker cp` makes of a file; None without one. Follows no link."""
     reader, writer = os.pipe()
     child = subprocess.Popen(
         docker_argv("cp", f"{container}:{path}", "-"),
@@ -105,7 +107,7 @@ def copy_of(container: str, path: str) -> bytes | None:
 
 
 def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[str, int] | None:
-    """What a USER means, as Docker takes it: without a group the user's own one, or 0 for a bare number."""
+    """Return a USER's ids as Docker does: the default group is the user's own, or 0 for a bare number."""
     name, _, group_name = user.partition(":")
     if name in ("", "root", "0") and not group_name:
         return {"uid": 0, "gid": 0}
@@ -128,14 +130,16 @@ def user_of(image: str, user: str) -> dict[str, int] | None:
         sys.exit(f"docker create {image}: {created.stderr.decode(errors='replace')}")
     container = created.stdout.decode().strip()
     try:
-        return numbers(user, lines_in(container, "/etc/passwd"), lines_in(container, "/etc/group"))
+        return numbers(user, read_entries(container, "/etc/passwd"), read_entries(container, "/etc/group"))
     finally:
         run_docker("rm", "--force", container)
 
 
 def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
-    """Whose the checkout is: the host user's, or still another's. On a network its server says that, and squashes:
-    there it is the host user's, unless that is root."""
+    """Return the owner of the checkout: the host user, or still another one.
+
+    On NFS the server decides the owner: there it is the host user, unless that is root.
+    """
     if on_network(root):
         return (other_owner(root) if uid == 0 else None) or (uid, gid)
     info = os.lstat(f"{root}/.git")
@@ -143,7 +147,7 @@ def owner_of(root: str, uid: int, gid: int) -> tuple[int, int]:
 
 
 def tree_of(root: str, uid: int, gid: int) -> str:
-    """The tree of container/ in the checkout, and a digest of what was changed in it since."""
+    """Return the tree of container/ in the checkout, with a digest of its local changes."""
 
     def git(*args: str) -> subprocess.CompletedProcess[bytes]:
         us = {} if os.getuid() == owner[0] else {"user": owner[0], "group": owner[1], "extra_groups": []}
@@ -162,8 +166,8 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     # git diff would refresh the index, in NanoClaw's own repository; status compares contents and writes nothing.
     status = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", "container").stdout
     names = [entry[3:] for entry in status.decode(errors="surrogateescape").split("\0") if entry]
-    words = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
-    changes = git(*words, "--", *names).stdout if names else b""
+    diff = ("--literal-pathspecs", "-c", "diff.autoRefreshIndex=false", "diff", "--no-ext-diff", "--binary", "HEAD")
+    changes = git(*diff, "--", *names).stdout if names else b""
     mark = "+" + hashlib.sha256(changes).hexdigest()[:16] if changes else ""
     return tree.stdout.decode().strip() + mark
 
@@ -183,17 +187,17 @@ def main() -> None:
     request = read_request(ImageRequest)
     run_with_deadline(150, request.root)
     failure, shifts = daemon()
-    found = None if failure else inspect(request.image)
+    image = None if failure else inspect(request.image)
     kept = record(request.record)
-    user = found["Config"].get("User", "") if found else ""
-    if found and kept and kept["image"] == found["Id"]:
+    user = image["Config"].get("User", "") if image else ""
+    if image and kept and kept["image"] == image["Id"]:
         ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
     else:
-        ids = user_of(request.image, user) if found else None
+        ids = user_of(request.image, user) if image else None
     reply: dict[str, Any] = {
         "docker": failure,
         "shifts": shifts,
-        "image": found["Id"] if found else None,
+        "image": image["Id"] if image else None,
         "user": user,
         "ids": ids,
         "tree": tree_of(request.root, request.uid, request.gid),

@@ -1,8 +1,8 @@
-"""Installs NanoClaw's dependencies by its lock file and builds it, then writes down what it was built from.
+"""Install NanoClaw's dependencies by its lock file and build it, then write down what it was built from.
 
-Argument: {"root", "user", "uid", "gid", "lock", "source" (what is to be written down)}. The note of an earlier build
-goes away first, so that an unfinished one is done again. What a channel install without an end has left is undone
-before. Native modules are compiled once: again only where they were installed for another Node, or do not load.
+The note of an earlier build goes away first, so that an unfinished one is done again. What a channel install without
+an end has left is undone before. Native modules are compiled once: again only where they were installed for another
+Node, or do not load.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ import time
 
 from files.pods.common import run_lock
 from files.pods.common.failure_text import find_cause
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.service.last_start import digest
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_trust import trusting
 from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.protocol import BuildRequest
 
 MODULES = ".git/nanoclaw-pods-modules"
-"""File of a project root: {"node": of which node_modules was installed last to the end}."""
+"""File of a project root: {"node": the Node of the last complete install of node_modules}."""
 NATIVE = "better-sqlite3"
 LOAD_SECONDS = 120
 OPEN_DATABASE = "const Database = require('better-sqlite3'); new Database(':memory:').close()"
 NEEDS_HEADERS = re.compile("node-gyp|gyp ERR!|prebuild|node_api|node[.]h|nodejs[.]org")
 
 
-def way_out(output: str) -> str:
+def headers_advice(output: str) -> str:
     """Return advice if a native module needs Node's headers."""
     if not NEEDS_HEADERS.search(output):
         return ""
@@ -59,16 +61,16 @@ def run(root: str, *args: str) -> None:
         sys.exit(f"{args[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
-        sys.exit(f"{' '.join(args)} in {root} failed (status {done.returncode}):\n{cause}{way_out(done.stdout)}")
+        sys.exit(f"{' '.join(args)} in {root} failed (status {done.returncode}):\n{cause}{headers_advice(done.stdout)}")
 
 
 def check_sqlite(root: str) -> None:
-    """Opens a database with the checkout's own better-sqlite3: some Nodes can install it, and crash with it."""
+    """Open a database with the checkout's own better-sqlite3: some Nodes can install it, but crash with it."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return
-    words = ("node", "-e", OPEN_DATABASE)
+    argv = ("node", "-e", OPEN_DATABASE)
     done = subprocess.run(
-        words, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        argv, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode != 0:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
@@ -78,8 +80,8 @@ def check_sqlite(root: str) -> None:
         )
 
 
-def noted_node(root: str) -> str | None:
-    """Of which Node node_modules is, as the last install or the last build wrote it down."""
+def installed_node(root: str) -> str | None:
+    """Return the Node of node_modules, which the last install or build wrote down."""
     for name in (MODULES, STAMP):
         try:
             with open(os.path.join(root, name), encoding="utf-8") as file:
@@ -102,17 +104,17 @@ def loads(root: str) -> bool:
     """Whether Node can use the native module, if there is one."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return True
-    words = ["node", "-e", OPEN_DATABASE]
+    argv = ["node", "-e", OPEN_DATABASE]
     try:
-        done = subprocess.run(words, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
+        done = subprocess.run(argv, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
 
 
-def install_modules(root: str, node: str) -> None:
+def install_modules(root: str, node: str | None) -> None:
     """Install the dependencies of the lock file; recompile native modules for another Node."""
-    before = noted_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
+    before = installed_node(root) if os.path.exists(os.path.join(root, "node_modules")) else node
     if os.path.exists(os.path.join(root, STAMP)):
         os.unlink(os.path.join(root, STAMP))
     run(root, "pnpm", "install", "--frozen-lockfile")
@@ -121,7 +123,7 @@ def install_modules(root: str, node: str) -> None:
     write_note(os.path.join(root, MODULES), {"node": node})
 
 
-def main(root: str, source: dict[str, str]) -> None:
+def main(root: str, source: dict[str, str | None]) -> None:
     """Install, build, and record what was built."""
     if undo_channel(Tree(root)):
         manifests = {"lock": "pnpm-lock.yaml", "package": "package.json"}
@@ -137,9 +139,9 @@ def main(root: str, source: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(1700, request["root"])
-    become_user(request["user"], request["uid"], request["gid"])
-    discard_write_errors(request["root"])
-    main(request["root"], request["source"])
+    request = read_request(BuildRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1700, request.root)
+    become_user(request.user, request.uid, request.gid)
+    discard_write_errors(request.root)
+    main(request.root, request.source)

@@ -1,6 +1,6 @@
 """NanoClaw's central database, data/v2.db: its schema and copies of it.
 
-They work as the host user, whose files these are. SQLite's backup API makes a copy whole while the service writes.
+Callers run as the host user, who owns these files. SQLite's backup API makes a whole copy while the service writes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from urllib.parse import quote
 from files.pods.common.read_untrusted import read_untrusted_text
 
 COPIES = ".git/nanoclaw-pods-database"
-"""Directory of the copies: beside the repository it goes with the checkout to a new host user, and git ignores it."""
+"""Directory of the copies: in .git, it moves to a new host user with the checkout, and git ignores it."""
 KEPT = 5
-ROOM = 64 << 20
+SPARE_BYTES = 64 << 20
 """Bytes that stay free beside a copy."""
 
 
 def database(root: str) -> str | None:
-    """The central database, if there is one. Raises OSError for anything else in its place."""
+    """Return the path of the central database, if there is one. Raises OSError for anything else in its place."""
     path = os.path.join(root, "data/v2.db")
     try:
         info = os.lstat(path)
@@ -35,15 +35,18 @@ def database(root: str) -> str | None:
     return path if info.st_size else None
 
 
-def opened(path: str, *, copying: bool = False) -> sqlite3.Connection:
-    """For reading. A look makes nothing beside it: without a log there nobody writes."""
+def connect(path: str, *, copying: bool = False) -> sqlite3.Connection:
+    """Open a database for reading. Creates no file beside it: without a write-ahead log nobody writes.
+
+    + copying: whether SQLite may recover the log
+    """
     how = "mode=rw" if copying else "mode=ro" if os.path.exists(path + "-wal") else "immutable=1"
     return sqlite3.connect(f"file:{quote(path)}?{how}", uri=True, timeout=30)
 
 
 def migrations(path: str) -> list[str]:
-    """The names of the migrations that were applied (schema_version); none where it keeps no list."""
-    with closing(opened(path)) as connection:
+    """Return the names of the applied migrations (schema_version); none without that table."""
+    with closing(connect(path)) as connection:
         has = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
         if connection.execute(has).fetchone() is None:
             return []
@@ -52,9 +55,9 @@ def migrations(path: str) -> list[str]:
 
 
 def make_copy(root: str, commit: str, version: str, name: str | None = None) -> str | None:
-    """Copies the database as it is while a commit runs; says where, or None where there is none.
+    """Copy the database that a commit runs with; return the path, or None without a database.
 
-    + name: what the copy is called, if it is not one from before a move; then no other one goes
+    + name: the name of a copy that does not precede a move; such a copy removes no older ones
     """
     source = database(root)
     if source is None:
@@ -63,14 +66,14 @@ def make_copy(root: str, commit: str, version: str, name: str | None = None) -> 
     os.makedirs(folder, mode=0o700, exist_ok=True)
     size = sum(os.path.getsize(source + end) for end in ("", "-wal") if os.path.exists(source + end))
     space = os.statvfs(folder)
-    if space.f_bavail * space.f_frsize < size + ROOM:
+    if space.f_bavail * space.f_frsize < size + SPARE_BYTES:
         raise OSError(f"no room in {folder} for a copy of {source} ({size >> 20} MiB)")
     path = os.path.join(folder, (name or commit[:12]) + ".db")
     for end in ("", "-journal"):
         with suppress(FileNotFoundError):
             os.unlink(path + ".new" + end)
     os.close(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-    with closing(opened(source, copying=True)) as there, closing(sqlite3.connect(path + ".new")) as here:
+    with closing(connect(source, copying=True)) as there, closing(sqlite3.connect(path + ".new")) as here:
         there.backup(here)
         here.execute("PRAGMA journal_mode = DELETE")
         if (verdict := here.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
@@ -92,8 +95,8 @@ def make_copy(root: str, commit: str, version: str, name: str | None = None) -> 
 
 
 def copies(root: str) -> list[dict[str, Any]]:
-    """What copies there are, the newest first: {"file", "commit", "version", "made", "migrations"}."""
-    folder, found = os.path.join(root, COPIES), []
+    """Return the copies, newest first: {"file", "commit", "version", "made", "migrations"}."""
+    folder, listed = os.path.join(root, COPIES), []
     try:
         names = os.listdir(folder)
     except OSError:
@@ -104,5 +107,5 @@ def copies(root: str) -> list[dict[str, Any]]:
                 content = json.loads(read_untrusted_text(os.path.join(folder, name + ".json")) or "")
                 made, applied = float(content["made"]), [str(one) for one in content["migrations"]]
                 text = {key: str(content[key])[:60] for key in ("commit", "version")}
-                found.append({**text, "file": name, "made": made, "migrations": applied})
-    return sorted(found, key=lambda one: -one["made"])
+                listed.append({**text, "file": name, "made": made, "migrations": applied})
+    return sorted(listed, key=lambda one: -one["made"])

@@ -1,8 +1,8 @@
-"""Undo of a channel install that did not come to its end.
+"""Undo of an unfinished channel install.
 
-NanoClaw's script writes files and an import before it installs the package that they need, so what it leaves after a
-failure does not build. A note in .git says how the checkout was before. It stands while a script works, and whoever
-builds next undoes first.
+NanoClaw's script writes files and an import before it installs the package that they need, so a failure leaves a
+checkout that does not build. A note in .git has the state before. It exists while a script runs, and the next build
+undoes the install first.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import stat
 from contextlib import suppress
 from typing import Any
 
-from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, STAMP, Tree
+from files.pods.source.git_worktree import AGENT_PATHS, STAMP, Tree
 
 CHANNEL = "nanoclaw-pods-channel"
 """File in .git: {"channel": name, "before": {path: [mode, blob], or null for one that is missing}, "left": [path…]}."""
 BUILD = "nanoclaw-pods-build-before-channel"
-"""File in .git: the note of the build that counted before."""
+"""File in .git: the stamp of the build before."""
 LARGEST_KEPT = 16 << 20
-"""Larger files are no source of NanoClaw's: they are left as they are."""
+"""Larger files are not NanoClaw's source: they stay as they are."""
 
 
 def differing_files(tree: Tree) -> set[str]:
-    """Tracked files that differ from HEAD and untracked ones; not those of agents, and no repositories of others."""
+    """Return tracked files that differ from HEAD, and untracked ones; without agents' files and other repositories."""
     changed = tree.names("diff-index", "-z", "--name-only", "HEAD")
     new = tree.names("ls-files", "-z", "--others", "--exclude-standard")
-    return {path for path in (*changed, *new) if not path.startswith(NOT_OURS_TO_WRITE) and path[-1] != "/"}
+    return {path for path in (*changed, *new) if not path.startswith(AGENT_PATHS) and path[-1] != "/"}
 
 
 def kept(tree: Tree, path: str) -> tuple[int, str] | None:
-    """Mode and content of a file, the content as a blob in the repository; None where there is none."""
+    """Store a file's content as a blob in the repository; return its mode and blob, or None without the file."""
     content = tree.on_disk(path)
     if content is None:
         return None
@@ -42,7 +42,7 @@ def kept(tree: Tree, path: str) -> tuple[int, str] | None:
 
 
 def begin_channel(tree: Tree, channel: str) -> None:
-    """Write down how the checkout is. No build counts from here on: the script builds, too."""
+    """Write down the state of the checkout. No build counts until the end: the script builds, too."""
     files = differing_files(tree)
     left = {path for path in files if is_large(f"{tree.root}/{path}")}
     before = {path: kept(tree, path) for path in files - left}
@@ -62,7 +62,7 @@ def is_large(path: str) -> bool:
 
 
 def end_channel(tree: Tree, changed: bool = True) -> None:
-    """Forget the note. A build counts again where the script has changed nothing."""
+    """Remove the note. The build before counts again if the script changed nothing."""
     with suppress(FileNotFoundError):
         if not changed:
             os.rename(f"{tree.git_dir}/{BUILD}", f"{tree.root}/{STAMP}")
@@ -71,8 +71,8 @@ def end_channel(tree: Tree, changed: bool = True) -> None:
             os.unlink(f"{tree.git_dir}/{name}")
 
 
-def noted_install(tree: Tree) -> dict[str, Any] | None:
-    """The note of an install without an end."""
+def read_note(tree: Tree) -> dict[str, Any] | None:
+    """Return the note of an unfinished install, or None."""
     try:
         with open(f"{tree.git_dir}/{CHANNEL}", encoding="utf-8", errors="surrogateescape") as file:
             note: dict[str, Any] = json.load(file)
@@ -82,14 +82,14 @@ def noted_install(tree: Tree) -> dict[str, Any] | None:
 
 
 def half_written(tree: Tree) -> set[str]:
-    """Files that an install without an end has changed, and that were as HEAD has them before."""
-    note = noted_install(tree)
+    """Return the files that an unfinished install has changed and that were as in HEAD before."""
+    note = read_note(tree)
     return differing_files(tree) - set(note["before"]) - set(note["left"]) if note else set()
 
 
 def undo_channel(tree: Tree) -> str | None:
-    """Bring the checkout back to what it was before an install without an end; the channel, if there was one."""
-    note = noted_install(tree)
+    """Restore the checkout from before an unfinished install; return its channel, or None."""
+    note = read_note(tree)
     if note is None:
         return None
     new = half_written(tree)
@@ -101,12 +101,12 @@ def undo_channel(tree: Tree) -> str | None:
     if written.returncode != 0:
         raise RuntimeError(f"git checkout-index: {written.stderr}")
     for path, was in note["before"].items():
-        put_file_back(tree, path, was)
+        restore_file(tree, path, was)
     end_channel(tree)
     return str(note["channel"])
 
 
-def put_file_back(tree: Tree, path: str, was: tuple[int, str] | None) -> None:
+def restore_file(tree: Tree, path: str, was: tuple[int, str] | None) -> None:
     """Restore one file from its blob."""
     full = f"{tree.root}/{path}"
     with suppress(FileNotFoundError):

@@ -1,6 +1,6 @@
-"""The checkout of NanoClaw in the project root, and what it was last built from. Changes nothing.
+"""The checkout of NanoClaw in the project root, and the source of its last build. Changes nothing.
 
-Looks as the host user, and only where the answer cannot be known from what is here does it ask the remote.
+Runs as the host user. Asks the remote only if the repository does not have the answer.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.source.desired_commit import remote_commit, repository_state
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.protocol import CheckoutRequest
 from files.pods.source.tmp_leftovers import leftovers
-from files.pods.source.version_state import UNKNOWN, fetched_aside, version_state
-from files.pods.source.wanted_commit import remote_commit, repository_state
+from files.pods.source.version_state import UNKNOWN, fetch_aside, version_state
 
 MOST = 64 << 20
 
@@ -39,8 +39,8 @@ def owner(path: str) -> list[int] | None:
     return [info.st_uid, info.st_gid]
 
 
-def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
-    """What the owner's git says of a checkout that is still another user's, and the host user's of the remote."""
+def look_as_owner(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
+    """Look at another user's checkout with its owner's git, and at the remote with the host user's."""
 
     def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
         def switched() -> Any:
@@ -57,29 +57,29 @@ def of_another(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> 
     except KeyError:
         user = str(owner[0])
 
-    def looked() -> dict[str, Any]:
-        found = repository_state(tree, request.ref, lambda: known)
-        # What is not here yet can only be fetched as the host user, who may not read what is here.
+    def look() -> dict[str, Any]:
+        reply = repository_state(tree, request.ref, lambda: known)
+        # Only the host user can fetch, and it may not read this repository.
         here = replace(request, peek=False)
-        return {**found, "version": judged(tree, here, found.get("commit"), found.get("desired"))}
+        return {**reply, "version": version_reply(tree, here, reply.get("commit"), reply.get("desired"))}
 
-    state = as_user(user, owner, looked)
+    state = as_user(user, owner, look)
     if "value" not in state:
         sys.exit(f"{tree.root}: {state['text']}")
-    found: dict[str, Any] = state["value"]
-    return found
+    reply: dict[str, Any] = state["value"]
+    return reply
 
 
-def judged(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> dict[str, Any]:
-    """What the wanted version needs, where its files can be had."""
+def version_reply(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> dict[str, Any]:
+    """Return what the desired version needs, if its files are available."""
     if head is None and os.path.isdir(tree.git_dir):
         desired = tree.resolve(request.ref)
     if desired and os.path.isdir(tree.git_dir) and tree.commit(desired):
         return version_state(tree, head, desired, request.onecli)
     if not request.peek:
         return UNKNOWN
-    with fetched_aside(request.repository, request.ref, desired) as found:
-        return version_state(tree, head, found[1], request.onecli, found[0]) if found else UNKNOWN
+    with fetch_aside(request.repository, request.ref, desired) as fetched:
+        return version_state(tree, head, fetched[1], request.onecli, fetched[0]) if fetched else UNKNOWN
 
 
 def digest(path: str) -> str | None:
@@ -101,24 +101,24 @@ def version(*args: str) -> str | None:
 
 
 def pnpm_version() -> str | None:
-    """The version of the pnpm that is found first; read where it can be, since starting it takes seconds."""
+    """Return the version of the first pnpm in PATH; from its package.json if possible, since it starts slowly."""
     path = shutil.which("pnpm")
     if path is None:
         return None
     about = package_of(path)
     if about.get("name") == "corepack":
-        return None  # it has the version of whatever asks, and downloads that
+        return None  # it downloads the version that the project names
     return str(about.get("version")) if about.get("name") == "pnpm" else version(path, "--version")
 
 
 def pnpm_in_the_way() -> bool:
-    """Whether something has pnpm's name that npm did not install as pnpm, such as corepack's: npm ends in EEXIST."""
+    """Whether another program than npm's has pnpm's name, such as corepack's: npm would fail with EEXIST."""
     paths = (f"{folder}/{name}" for folder in HOST_PATH.split(":") for name in ("pnpm", "pnpx"))
     return any(package_of(path).get("name") != "pnpm" for path in paths if os.path.lexists(path))
 
 
 def package_of(path: str) -> dict[str, Any]:
-    """The package.json of the package that a program in its bin directory belongs to."""
+    """Return the package.json of the package of a program in bin/."""
     place = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
     try:
         with open(place, encoding="utf-8") as file:
@@ -134,14 +134,14 @@ def tools() -> list[str | None]:
 
 
 def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
-    """The PATH with which root's npm is the host user's, where root finds another Node or npm than that user."""
+    """Return the PATH that gives root the host user's npm; None if both find the same Node and npm."""
     if roots == theirs or None in theirs:
         return None
     return ":".join(dict.fromkeys([*(os.path.dirname(path) for path in theirs if path), *HOST_PATH.split(":")]))
 
 
 def pinned(root: str) -> tuple[str | None, str | None]:
-    """The version of pnpm that the project asks for, and its digest, in package.json's packageManager."""
+    """Return the version of pnpm that package.json's packageManager names, and its digest."""
     try:
         content = json.loads(read_untrusted_bytes(os.path.join(root, "package.json")))
         text = str(content.get("packageManager", ""))
@@ -152,7 +152,7 @@ def pinned(root: str) -> tuple[str | None, str | None]:
 
 
 def compiles(root: str) -> bool:
-    """Whether the lock file names the package of NanoClaw that may have to be compiled."""
+    """Whether the lock file names the package of NanoClaw that may need a compiler."""
     try:
         return b"better-sqlite3@" in read_untrusted_bytes(os.path.join(root, "pnpm-lock.yaml"), max_bytes=MOST)
     except OSError:
@@ -197,7 +197,7 @@ if __name__ == "__main__":
     tree = Tree(root)
     before = owners.get(".git")
     other = before is not None and before[0] != request.uid and os.path.isdir(tree.git_dir)
-    theirs = of_another(request, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
+    theirs = look_as_owner(request, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
     roots = tools()
     become_user(request.user, request.uid, request.gid)
     reply: dict[str, Any] = {
@@ -225,5 +225,5 @@ if __name__ == "__main__":
     reply.update(build_state(root, reply["commit"]))
     reply.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
     if theirs is None:
-        reply["version"] = judged(tree, request, reply["commit"], reply["desired"]) if reply["git"] else UNKNOWN
+        reply["version"] = version_reply(tree, request, reply["commit"], reply["desired"]) if reply["git"] else UNKNOWN
     print(json.dumps(reply))

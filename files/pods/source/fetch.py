@@ -1,56 +1,51 @@
-"""Creates the project root with its repository, and fetches the desired commit. Leaves the work tree alone.
-
-Argument: {"root", "user", "uid", "gid", "lock", "repository", "ref", "fetch" (whether there is something to fetch),
-"mounts" (mount points that must be mounted), "gives" (whether this machine decides who owns a root on NFS), "unit"
-(NanoClaw's)}.
-"""
+"""Create the project root with its repository, and fetch the desired commit. Leaves the work tree alone."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from contextlib import nullcontext
-from typing import Any
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
-from files.pods.service.mount_allowlist import hand_over_lists
+from files.pods.service.mount_allowlist import copy_allowlist
 from files.pods.source.chown_checkout import chown_to_host, make_directories
 from files.pods.source.fetch_for_owner import fetch_bundle, made_bundle, run_in_child
-from files.pods.source.git_worktree import Tree, become_owner, is_commit, nowhere, other_owner, shown_url
+from files.pods.source.git_worktree import Tree, become_owner, git_outside, is_commit, other_owner, shown_url
+from files.pods.source.protocol import FetchRequest
 from files.pods.source.tmp_leftovers import remove_leftovers
 
-WAITING = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
-"""Commands of git that run on for as long as the machine does, and hold no lock of a repository."""
+DAEMONS = (b"fsmonitor--daemon", b"credential-cache--daemon", b"credential-cache", b"daemon", b"instaweb")
+"""Commands of git that run permanently, and hold no lock of a repository."""
 
 
 def is_git(pid: str) -> bool:
-    """Whether a process is git or a helper that it starts, and no other program of such a name (gitea, gitstatusd)."""
+    """Whether a process is git or its helper, and not another program of such a name (gitea, gitstatusd)."""
     with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
         name = file.read().strip()
     with open(f"/proc/{pid}/cmdline", "rb") as command:
-        words = command.read(4096).split(b"\0")
+        argv = command.read(4096).split(b"\0")
     helper = name.startswith(("git-remote-", "git-index-pack", "git-upload-pack"))
-    return helper or (name == "git" and not set(WAITING) & set(words))
+    return helper or (name == "git" and not set(DAEMONS) & set(argv))
 
 
-def at_work(root: str) -> list[str]:
-    """Processes of git that work in the project root."""
-    found = []
+def git_processes(root: str) -> list[str]:
+    """Return processes of git that work in the project root."""
+    pids = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             path = os.readlink(f"/proc/{pid}/cwd")
             if (path + "/").startswith(root + "/") and is_git(pid):
-                found.append(pid)
+                pids.append(pid)
         except OSError:
             continue
-    return found
+    return pids
 
 
 def remove_stale_locks(git_dir: str) -> None:
-    """What a git that was killed left behind; no git is at work here."""
+    """Remove the locks that a killed git left; the caller knows that no git works here."""
     for folder, folders, names in os.walk(git_dir):
         if folder == git_dir:
             folders[:] = [name for name in folders if name == "refs"]
@@ -71,17 +66,17 @@ def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *args], capture_output=True, text=True, timeout=300)
 
 
-def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
-    """Ends the program where the host user cannot reach the repository: before a service is stopped for its sake.
+def check_repository(repository: str, user: str, uid: int, gid: int) -> None:
+    """Exit if the host user cannot reach the repository, before the service is stopped.
 
-    In no repository: the configuration of one that is still another user's names programs that git starts.
+    Works outside of a repository: another user's configuration may name programs that git starts.
     """
     child = os.fork()
     if child == 0:
         status = 1
         try:
             become_user(user, uid, gid)
-            done = nowhere("ls-remote", "--quiet", repository, "HEAD")
+            done = git_outside("ls-remote", "--quiet", repository, "HEAD")
             print(done.stderr, end="", file=sys.stderr, flush=True)
             status = done.returncode
         finally:
@@ -90,10 +85,10 @@ def ask_repository(repository: str, user: str, uid: int, gid: int) -> None:
         sys.exit(f"{shown_url(repository)} cannot be reached as user {user}; service and owners are unchanged")
 
 
-def stop_as_another(unit: str, uid: int) -> None:
-    """Stops a service that runs as another user than the one that its files are given to; a later step starts it.
+def stop_other_user(unit: str, uid: int) -> None:
+    """Stop a service that runs as another user than the new owner of its files; a later step starts it.
 
-    It could write its databases no more, or would leave files that the new user cannot write.
+    It could no longer write its databases, or would leave files that the new user cannot write.
     """
     result = systemctl("show", "--property=MainPID", "--value", unit)
     try:
@@ -103,7 +98,7 @@ def stop_as_another(unit: str, uid: int) -> None:
         return
     if runs_as == uid:
         return
-    print(f"stopping {unit}, which runs as uid {runs_as}, until its files are given to uid {uid}")
+    print(f"stopping {unit}, which runs as uid {runs_as}, until uid {uid} owns its files")
     stopped = systemctl("stop", unit)
     if stopped.returncode != 0:
         sys.exit(f"{unit} runs as uid {runs_as} and does not stop: {stopped.stderr}")
@@ -135,7 +130,7 @@ def prepare(tree: Tree, repository: str) -> None:
 
 
 def fetch(tree: Tree, repository: str, ref: str) -> None:
-    """Every branch, with their history, since channels are installed from branches; and the tag, if it is one."""
+    """Fetch every branch with its history, since channels are installed from branches; and the tag, if it is one."""
     if is_commit(ref) and tree.commit(ref):
         return
     listed = tree.run("ls-remote", repository, "refs/tags/" + ref)
@@ -147,10 +142,10 @@ def fetch(tree: Tree, repository: str, ref: str) -> None:
         sys.exit(f"{shown_url(repository)} has no tag, branch or commit {ref}: correct nanoclaw_ref")
 
 
-def as_owner(tree: Tree, ids: tuple[int, int], request: dict[str, Any]) -> None:
-    """Fetch into root's checkout that the server says is another user's: root reaches the remote, the owner writes."""
-    repository, ref = request["repository"], request["ref"]
-    needed = request["fetch"] and not (is_commit(ref) and tree.commit(ref))
+def fetch_as_owner(tree: Tree, ids: tuple[int, int], request: FetchRequest) -> None:
+    """Fetch into root's checkout that another user owns on the server: root reaches the remote, the owner writes."""
+    repository, ref = request.repository, request.ref
+    needed = request.fetch and not (is_commit(ref) and tree.commit(ref))
     with made_bundle(repository, ref, ids) if needed else nullcontext() as bundle:
 
         def write() -> None:
@@ -166,39 +161,39 @@ def as_owner(tree: Tree, ids: tuple[int, int], request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
-    root, ids = told["root"], (told["uid"], told["gid"])
-    for point in told["mounts"]:
+    request = read_request(FetchRequest)
+    root, ids = request.root, (request.uid, request.gid)
+    for point in request.mounts:
         if mount_of(point)[0] != point:
             sys.exit(f"{point} is not mounted, and files would land on the local disk: mount it, then run again")
-    run_lock.acquire(told["lock"])
+    run_lock.acquire(request.lock)
     run_with_deadline(1700, root)
-    busy = at_work(root)
+    busy = git_processes(root)
     if busy:
         sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
-    owned = told["gives"] or not on_network(root)
+    owned = request.gives or not on_network(root)
     if not owned:
-        become_user(told["user"], *ids)
+        become_user(request.user, *ids)
     tree = Tree(root)
     if not os.path.isdir(tree.git_dir) and tree.foreign():
         sys.exit(f"{root} is no checkout and holds {', '.join(tree.foreign())}: move that away")
     of_another = owned and os.path.isdir(tree.git_dir) and owner(tree.git_dir) != ids
     if of_another:
         before = owner(tree.git_dir)[0]
-        if told["fetch"]:
-            ask_repository(told["repository"], told["user"], *ids)
-        stop_as_another(told["unit"], told["uid"])
-        hand_over_lists(before, told["user"], *ids)
+        if request.fetch:
+            check_repository(request.repository, request.user, *ids)
+        stop_other_user(request.unit, request.uid)
+        copy_allowlist(before, request.user, *ids)
         remove_leftovers(before)
     make_directories(root, ids if owned else None)
     if of_another:
         chown_to_host(root, before, *ids)
     if other := other_owner(root) if ids[0] == 0 else None:
-        as_owner(tree, other, told)
+        fetch_as_owner(tree, other, request)
         sys.exit()
     if owned:
-        become_user(told["user"], *ids)
+        become_user(request.user, *ids)
     remove_stale_locks(tree.git_dir)
-    prepare(tree, told["repository"])
-    if told["fetch"]:
-        fetch(tree, told["repository"], told["ref"])
+    prepare(tree, request.repository)
+    if request.fetch:
+        fetch(tree, request.repository, request.ref)

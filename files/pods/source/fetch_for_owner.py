@@ -1,7 +1,7 @@
 """A fetch in two halves.
 
-Root reaches the remote, in a repository of its own. The owner of the checkout takes what came from a bundle
-(git-bundle(1)): neither reads what the other configures, and root's keys stay root's.
+Root fetches from the remote to a repository of its own. The owner of the checkout fetches from a bundle
+(git-bundle(1)): neither reads the other's configuration, and root's keys stay root's.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from files.pods.source.git_worktree import Tree, is_commit
 
 FETCH_SECONDS = 1500
 PLACE = "/var/tmp"
-"""On a disk: /tmp may be memory (systemd, tmp.mount), and this is all of the history, twice."""
+"""On a disk: /tmp may be memory (systemd, tmp.mount), and this is the whole history, twice."""
 KEPT = "refs/nanoclaw-pods/"
 """For a commit that no branch has."""
 
 
 @contextmanager
 def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
-    """A file with every branch, the tag of that name if there is one, and the commit; for an owner alone to read."""
+    """Yield a file with every branch, the tag of that name, and the commit; only the owner can read it."""
     path = tempfile.mkdtemp(prefix="nanoclaw-pods-", dir=PLACE)
     file = os.path.join(path, "bundle")
     try:
@@ -63,17 +63,17 @@ def must(path: str, *args: str) -> None:
 
 
 def fetch_bundle(tree: Tree, bundle: str) -> None:
-    """Take what a bundle has. Ends the program where that fails."""
+    """Fetch from a bundle; exit if that fails."""
     branches = ("--prune", bundle, "+refs/heads/*:refs/remotes/origin/*")
     others = (bundle, "+refs/tags/*:refs/tags/*", f"+{KEPT}*:{KEPT}*")
-    for words in (branches, others):
-        done = tree.run("fetch", "--quiet", "--no-tags", *words, seconds=FETCH_SECONDS)
+    for args in (branches, others):
+        done = tree.run("fetch", "--quiet", "--no-tags", *args, seconds=FETCH_SECONDS)
         if done.returncode != 0:
             sys.exit(f"git fetch:\n{done.stderr}")
 
 
 def run_in_child(work: Callable[[], None]) -> None:
-    """Run something in a child; ends the program where that ends in an error, which the child has printed."""
+    """Run `work` in a child; exit if it fails. The child prints the error."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:

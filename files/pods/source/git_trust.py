@@ -1,10 +1,9 @@
 """git that works in a checkout of another owner.
 
-On pods that squash, root's checkout belongs to the agent. git then ends with "detected dubious ownership", and so do
+On pods that squash, root's checkout belongs to the agent. git then fails with "detected dubious ownership", and so do
 NanoClaw's own scripts. They get a global configuration that includes the user's own and trusts this one path. They are
 code of that checkout, so its owner decides what they do in any case; the role's own git runs as that owner
-(git_worktree.other_owner). A file, since git before 2.38 takes safe.directory neither from arguments nor from the
-environment.
+(git_worktree.other_owner). It is a file, since git before 2.38 ignores safe.directory in arguments and environment.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from contextlib import contextmanager
 
 
 def quoted(value: str) -> str:
-    """A value as git-config(1) reads it."""
+    """Quote a value for git-config(1)."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @contextmanager
 def trusting(root: str) -> Iterator[None]:
-    """Have git trust a project root in all that is started meanwhile. Leaves the user's configuration alone."""
+    """Make git trust a project root in all programs that start meanwhile. Leaves the user's configuration alone."""
     home = os.environ.get("HOME", "/nonexistent")
     own = (f"{home}/.config/git/config", f"{home}/.gitconfig")
     lines = [*(f"[include]\n\tpath = {quoted(path)}\n" for path in own), f"[safe]\n\tdirectory = {quoted(root)}\n"]

@@ -1,4 +1,4 @@
-"""The checkout of NanoClaw as git sees it."""
+"""The checkout of NanoClaw, by git."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from files.pods.common.read_untrusted import open_regular
 from files.pods.common.run_as_host_user import HOST_PATH, on_network, sync_file_system
 from files.pods.common.run_as_ids import Ids, set_ids
 
-NOT_OURS_TO_WRITE = ("data/", "groups/")
-"""Directories of the project root that hold what agents write, or are mount points for it."""
+AGENT_PATHS = ("data/", "groups/")
+"""Directories of the project root that agents write in, or mount points for them."""
 
-OTHERS = (".git", "data", "groups", "lost+found")
+ALLOWED = (".git", "data", "groups", "lost+found")
 """What may lie in a project root before its first checkout."""
 
 STAMP = ".git/nanoclaw-pods-build"
-"""File of a project root: what was built last, as files/pods/source/build.py wrote it down."""
+"""File of a project root that files/pods/source/build.py writes: the source of the last build."""
 
 MOVING = "nanoclaw-pods-moving"
-"""File in .git that stands while files are being written; it holds the commit that they are written from."""
+"""File in .git that exists while files are written; it holds the commit before."""
 
 LARGEST_FILE = 64 << 20
 NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-"""What git would start by itself has no say in a checkout of the role's."""
+"""Keeps git from starting programs that the checkout configures."""
 
 OWNER_ENVIRONMENT = {"PATH": HOST_PATH, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"}
-"""Nothing of root's."""
+"""Without root's variables."""
 
 
 class Tree:
-    """A project root with a repository. Commands name both, so that nothing above the root is taken for it."""
+    """A project root with a repository. Commands name both, so that git does not use a repository above the root."""
 
     def __init__(self, root: str) -> None:
         self.root, self.git_dir = root, os.path.join(root, ".git")
@@ -58,72 +58,73 @@ class Tree:
             return subprocess.CompletedProcess(command, 124, "", f"no answer within {seconds} s")
 
     def data(self, *args: str, feed: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        """What git says of the repository alone, as bytes."""
+        """Run git in the repository, without the work tree; return its result as bytes."""
         self.refuse_of_another()
         path = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
         where: dict[str, Any] = {"stdin": subprocess.DEVNULL} if feed is None else {"input": feed}
         return subprocess.run(["git", *path, *args], capture_output=True, timeout=60, **where, **self.runs_as())
 
     def runs_as(self) -> dict[str, Any]:
-        """How subprocess(3) starts git as the owner, where that is somebody else than root."""
+        """Return the arguments with which subprocess.run runs git as the owner, if root does not own the checkout."""
         ids = other_owner(self.root)
         if ids is None:
             return {}
         return {"user": ids[0], "group": ids[1], "extra_groups": [], "umask": 0o022, "env": OWNER_ENVIRONMENT}
 
     def refuse_of_another(self) -> None:
-        """Raise PermissionError in a repository of another user: its configuration names programs that git starts.
+        """Raise PermissionError in another user's repository: its configuration may name programs that git starts.
 
-        On network file systems the server says who its owner is: it may squash this user.
+        On NFS the server decides the owner: it may squash this user.
         """
         try:
-            whose = os.lstat(self.git_dir).st_uid
+            uid = os.lstat(self.git_dir).st_uid
         except FileNotFoundError:
             return
-        if whose != os.geteuid() and not on_network(self.root):
-            raise PermissionError(f"{self.git_dir} belongs to uid {whose}, and git runs as uid {os.geteuid()}")
+        if uid != os.geteuid() and not on_network(self.root):
+            raise PermissionError(f"{self.git_dir} belongs to uid {uid}, and git runs as uid {os.geteuid()}")
 
     def ask(self, *args: str) -> str | None:
-        """One answer, or None where git has none."""
+        """Return the output of git, or None if it fails."""
         result = self.run(*args)
         return result.stdout.strip() if result.returncode == 0 else None
 
     def names(self, *args: str) -> list[str]:
-        """Paths, as git lists them with -z."""
+        """Return the paths that git lists with -z."""
         result = self.run(*args)
         if result.returncode != 0:
             raise RuntimeError(f"git {args[0]}: {result.stderr}")
         return [name for name in result.stdout.split("\0") if name]
 
     def commit(self, name: str) -> str | None:
-        """The commit that a name stands for, if it is here."""
+        """Return the commit of a name, or None if it is not here."""
         return self.ask("rev-parse", "--quiet", "--verify", name + "^{commit}")
 
     def resolve(self, ref: str) -> str | None:
-        """The commit of a tag, else of a branch of the remote, else of a commit's name, if it is here."""
-        found = self.commit("refs/tags/" + ref) or self.commit("refs/remotes/origin/" + ref)
-        return found or (self.commit(ref) if is_commit(ref) else None)
+        """Return the commit of a tag, a remote branch or a commit id, in this order, or None if it is not here."""
+        commit = self.commit("refs/tags/" + ref) or self.commit("refs/remotes/origin/" + ref)
+        return commit or (self.commit(ref) if is_commit(ref) else None)
 
     def blob(self, commit: str, path: str) -> bytes | None:
-        """The content of a file in a commit."""
+        """Return the content of a file in a commit, or None."""
         request = self.data("cat-file", "blob", commit + ":" + path)
         return request.stdout if request.returncode == 0 else None
 
     def on_disk(self, path: str) -> bytes | None:
-        """The content of a file of the work tree, or what a link says; None where neither is there."""
+        """Return the content of a file of the work tree, or the target of a link; None without either."""
         full = os.path.join(self.root, path)
         if os.path.islink(full):
             return os.fsencode(os.readlink(full))
         if not os.path.isfile(full):
             return None
         with os.fdopen(open_regular(full), "rb") as file:
-            return file.read(LARGEST_FILE)  # as long as no file of a release is
+            return file.read(LARGEST_FILE)  # more than any file of a release
 
     def in_the_way(self, head: str, desired: str) -> tuple[list[str], list[str]]:
-        """Files that differ between two commits and are changed in the work tree, but for sessions and groups:
-        those that somebody changed, and those that an interrupted checkout left, which are as they are to be, or
-        their beginning."""
-        differ = {name for name in self.differing(head, desired) if not name.startswith(NOT_OURS_TO_WRITE)}
+        """Return files that differ between two commits and in the work tree, without sessions and groups.
+
+        First those that somebody changed, then those that an interrupted checkout wrote, in whole or in part.
+        """
+        differ = {name for name in self.differing(head, desired) if not name.startswith(AGENT_PATHS)}
         if not differ:
             return [], []
         dirty = {name for name in self.names("diff-index", "-z", "--name-only", head) if self.changed(name, head)}
@@ -143,7 +144,7 @@ class Tree:
         return self.names("diff-tree", "-r", "-z", "--no-renames", "--name-only", head, desired)
 
     def changed(self, name: str, head: str) -> bool:
-        """Whether a file's content differs from a commit's; a missing one does not count, git writes it again."""
+        """Whether a file's content differs from a commit's; a missing file does not count, git writes it again."""
         now = self.on_disk(name)
         return now is not None and now != self.blob(head, name)
 
@@ -156,7 +157,7 @@ class Tree:
             return None
 
     def begin(self, head: str) -> None:
-        """Has files count as being written, from a commit on, until `end`."""
+        """Mark files as being written until `end`; `head` is the commit before."""
         with open(self.moving, "w", encoding="utf-8") as file:
             file.write(head)
         sync_file_system(self.root)
@@ -167,16 +168,16 @@ class Tree:
             os.unlink(self.moving)
 
     def foreign(self) -> list[str]:
-        """What lies in the project root before its first checkout and would be mixed up with it."""
+        """Return what else lies in the project root before its first checkout."""
         if self.interrupted() is not None or not os.path.isdir(self.root):
             return []
-        return sorted(name for name in os.listdir(self.root) if name not in OTHERS)[:10]
+        return sorted(name for name in os.listdir(self.root) if name not in ALLOWED)[:10]
 
 
 def other_owner(root: str) -> Ids | None:
-    """The owner of root's checkout on a server that squashes root; None where it is root's, or we are not root.
+    """Return the owner of root's checkout on a server that squashes root; None if that is root, or we are not root.
 
-    That owner writes the repository's configuration, which names programs that git starts.
+    That owner writes the repository's configuration, which may name programs that git starts.
     """
     if os.geteuid() != 0:
         return None
@@ -190,15 +191,15 @@ def other_owner(root: str) -> Ids | None:
 
 
 def become_owner(ids: Ids) -> None:
-    """Go on as the owner of a checkout, in none of its groups and with nothing of root's."""
+    """Become the owner of a checkout, without its supplementary groups and root's environment."""
     set_ids(ids)
     os.environ.clear()
     os.environ.update(OWNER_ENVIRONMENT)
     os.chdir("/")
 
 
-def nowhere(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
-    """git in no repository."""
+def git_outside(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
+    """Run git outside of a repository."""
     try:
         return subprocess.run(["git", *args], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -211,5 +212,5 @@ def is_commit(ref: str) -> bool:
 
 
 def shown_url(url: str | None) -> str | None:
-    """A URL without what may be a password."""
+    """Return a URL without user and password."""
     return re.sub("//[^@/]*@", "//", url) if url else url

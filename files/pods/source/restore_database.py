@@ -1,12 +1,10 @@
-"""Replaces NanoClaw's central database by a copy; keeps the present one beside the copies.
+"""Replace NanoClaw's central database by a copy; keep the present one beside the copies.
 
-Argument: {"root", "user", "uid", "gid", "lock", "unit", "file": name of the copy}. Stops the service first; a later
-step starts it. After an interruption one of the two databases is complete.
+Stops the service first; a later step starts it. After an interruption one of the two databases is complete.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -16,8 +14,10 @@ import time
 from contextlib import closing, suppress
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.central_database import COPIES, database, make_copy
+from files.pods.source.protocol import RestoreRequest
 
 
 def main(root: str, file: str) -> None:
@@ -45,14 +45,14 @@ def main(root: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(600, request["root"])
-    stopped = subprocess.run(["systemctl", "stop", request["unit"]], capture_output=True, text=True, timeout=300)
+    request = read_request(RestoreRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(600, request.root)
+    stopped = subprocess.run(["systemctl", "stop", request.unit], capture_output=True, text=True, timeout=300)
     if stopped.returncode != 0:
-        sys.exit(f"{request['unit']} does not stop, and its database stays: {stopped.stderr}")
-    become_user(request["user"], request["uid"], request["gid"])
+        sys.exit(f"{request.unit} does not stop, and its database stays: {stopped.stderr}")
+    become_user(request.user, request.uid, request.gid)
     try:
-        main(request["root"], request["file"])
+        main(request.root, request.file)
     except (OSError, sqlite3.Error) as failure:
-        sys.exit(f"the database of {request['root']} stays as it is: {failure}")
+        sys.exit(f"the database of {request.root} stays as it is: {failure}")

@@ -1,7 +1,7 @@
-"""Switches the work tree to the desired commit, and keeps local changes.
+"""Switch the work tree to the desired commit, and keep local changes.
 
-Argument: {"root", "user", "uid", "gid", "lock", "ref", "stash" (a message, or null)}. Can be repeated after any
-interruption: .git/nanoclaw-pods-moving exists while files are written. data/v2.db is copied first.
+Can be repeated after any interruption: .git/nanoclaw-pods-moving exists while files are written. data/v2.db is copied
+first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import sqlite3
 import sys
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
-from files.pods.source.git_worktree import NOT_OURS_TO_WRITE, Tree, become_owner, other_owner
+from files.pods.source.git_worktree import AGENT_PATHS, Tree, become_owner, other_owner
+from files.pods.source.protocol import SwitchRequest
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
@@ -29,14 +31,14 @@ def run(tree: Tree, *args: str, feed: str = "") -> str:
 
 
 def first_checkout(tree: Tree, desired: str) -> None:
-    """Writes every file, but where an agent writes only those that are missing or half written.
+    """Write every file; where agents write, only those that are missing or half written.
 
     HEAD comes last: until then the checkout counts as unfinished.
     """
     run(tree, "read-tree", desired)
     paths = []
     for path in tree.names("ls-files", "-z"):
-        there = tree.on_disk(path) if path.startswith(NOT_OURS_TO_WRITE) else None
+        there = tree.on_disk(path) if path.startswith(AGENT_PATHS) else None
         if there is None or (tree.blob(desired, path) or b"").startswith(there):
             paths.append(path)
     run(tree, "checkout-index", "--force", "--quiet", "-z", "--stdin", feed="\0".join(paths) + "\0")
@@ -45,22 +47,24 @@ def first_checkout(tree: Tree, desired: str) -> None:
     run(tree, "update-ref", "--no-deref", "HEAD", desired)
 
 
-def put_aside(tree: Tree, head: str, message: str) -> None:
-    """Stashes what is changed and what is new, but for sessions and groups, which may be in use."""
+def stash_changes(tree: Tree, head: str, message: str) -> None:
+    """Stash changed and new files, without sessions and groups, which may be in use."""
     changed = tree.names("diff-index", "-z", "--name-only", head)
     new = tree.names("ls-files", "-z", "--others", "--exclude-standard")
-    paths = [path for path in changed + new if not path.startswith(NOT_OURS_TO_WRITE)]
-    words = ("stash", "push", "--quiet", "--include-untracked", "--message", message)
+    paths = [path for path in changed + new if not path.startswith(AGENT_PATHS)]
+    push = ("stash", "push", "--quiet", "--include-untracked", "--message", message)
     named = ("--pathspec-from-file=-", "--pathspec-file-nul")
-    run(tree, "--literal-pathspecs", *WHO, *words, *named, feed="\0".join(paths))
+    run(tree, "--literal-pathspecs", *WHO, *push, *named, feed="\0".join(paths))
 
 
-def leave_to_agents(tree: Tree, head: str, desired: str) -> str:
-    """Makes git take changed files of sessions and groups as they are: its index says of them what is wanted, and
-    so does the tree that is answered, from which it is to move on. They show as changed, as they did before."""
+def accept_agent_files(tree: Tree, head: str, desired: str) -> str:
+    """Make git keep changed files of sessions and groups: put their desired entries into its index.
+
+    Return the tree with these entries, from which git moves on. The files still show as changed.
+    """
     entries = []
     for path in tree.differing(head, desired):
-        if path.startswith(NOT_OURS_TO_WRITE) and tree.on_disk(path) != tree.blob(head, path):
+        if path.startswith(AGENT_PATHS) and tree.on_disk(path) != tree.blob(head, path):
             entry = run(tree, "ls-tree", "-z", desired, "--", path).rstrip("\0").partition("\t")[0].split()
             entries.append(f"{entry[0]} {entry[2]}\t{path}\0" if entry else f"0 {'0' * 40}\t{path}\0")
     if not entries:
@@ -77,7 +81,7 @@ def leave_to_agents(tree: Tree, head: str, desired: str) -> str:
 
 
 def move(tree: Tree, head: str, desired: str, stash: str | None) -> None:
-    """Writes the files that differ. HEAD comes last: until then the move counts as unfinished."""
+    """Write the files that differ. HEAD comes last: until then the move counts as unfinished."""
     changed, left = tree.in_the_way(head, desired)
     if changed and not stash:
         sys.exit(f"changed on this machine and in the new version: {', '.join(changed)}")
@@ -85,11 +89,11 @@ def move(tree: Tree, head: str, desired: str, stash: str | None) -> None:
     for path in left:
         os.unlink(os.path.join(tree.root, path))
     if changed and stash:
-        put_aside(tree, head, stash)
-    start = leave_to_agents(tree, head, desired)
+        stash_changes(tree, head, stash)
+    start = accept_agent_files(tree, head, desired)
     tree.run("update-index", "-q", "--refresh", seconds=600)
     run(tree, "read-tree", "-m", "-u", start, desired)
-    ours = [path for path in tree.differing(head, desired) if not path.startswith(NOT_OURS_TO_WRITE)]
+    ours = [path for path in tree.differing(head, desired) if not path.startswith(AGENT_PATHS)]
     known = set(tree.names("ls-files", "-z"))
     gone = [path for path in ours if path in known and not os.path.lexists(os.path.join(tree.root, path))]
     run(tree, "checkout-index", "--quiet", "-z", "--stdin", feed="".join(path + "\0" for path in gone))
@@ -98,7 +102,7 @@ def move(tree: Tree, head: str, desired: str, stash: str | None) -> None:
 
 
 def keep_database(tree: Tree, head: str) -> None:
-    """Copies the central database before the version moves: the next one may migrate it, and none goes back."""
+    """Copy the central database before the version moves: the next one may migrate it, and cannot go back."""
     try:
         version = str(json.loads(tree.blob(head, "package.json") or b"{}").get("version"))
         kept = make_copy(tree.root, head, version)
@@ -123,13 +127,13 @@ def main(tree: Tree, ref: str, stash: str | None) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(1500, request["root"])
-    ids = other_owner(request["root"]) if request["uid"] == 0 else None
+    request = read_request(SwitchRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1500, request.root)
+    ids = other_owner(request.root) if request.uid == 0 else None
     if ids:
         become_owner(ids)
     else:
-        become_user(request["user"], request["uid"], request["gid"])
-    discard_write_errors(request["root"])
-    main(Tree(request["root"]), request["ref"], request["stash"])
+        become_user(request.user, request.uid, request.gid)
+    discard_write_errors(request.root)
+    main(Tree(request.root), request.ref, request.stash)

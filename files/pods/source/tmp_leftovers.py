@@ -1,6 +1,6 @@
 """Files in /tmp that an earlier host user left and the new one cannot write.
 
-OneCLI's SDK writes its certificates there under fixed names, for each container.
+OneCLI's SDK writes its certificates there under fixed names.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ TMP = "/tmp"
 
 
 def leftovers(uid: int | None) -> list[str]:
-    """Those of a user."""
-    found = []
+    """Return a user's files."""
+    paths = []
     for name in sorted(os.listdir(TMP)):
         if name.startswith("onecli-") and name.endswith(".pem"):
             try:
@@ -21,12 +21,12 @@ def leftovers(uid: int | None) -> list[str]:
             except OSError:
                 continue
             if stat.S_ISREG(info.st_mode) and info.st_uid == uid:
-                found.append(os.path.join(TMP, name))
-    return found[:100]
+                paths.append(os.path.join(TMP, name))
+    return paths[:100]
 
 
 def remove_leftovers(uid: int) -> None:
-    """Removes them: nothing is given away, so that a link in /tmp leads nowhere."""
+    """Remove a user's files. Chowns none, so a link in /tmp is harmless."""
     for path in leftovers(uid):
         try:
             os.unlink(path)

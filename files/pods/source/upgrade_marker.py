@@ -1,20 +1,20 @@
-"""Sets NanoClaw's marker of an upgrade, without which versions from 2.1.0 on end at their start; as the host user.
+"""Set NanoClaw's marker of an upgrade, without which versions from 2.1.0 on end at their start; as the host user.
 
-Argument: {"root", "user", "uid", "gid", "lock"}. By NanoClaw's own script, after a good build. Does nothing where the
-checkout has no such script.
+By NanoClaw's own script, after a good build. Does nothing where the checkout has no such script.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 
 from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.git_worktree import Tree
-from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, needs_of
+from files.pods.source.protocol import MarkerRequest
+from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, read_needs
 from files.pods.source.version_state import MARKED, unmarked
 
 SET = ("pnpm", "exec", "tsx", MARKER_SCRIPT, "set", "", "nanoclaw-pods")
@@ -25,7 +25,7 @@ def main(root: str) -> None:
     """Set the marker, and check that NanoClaw accepts it."""
     tree = Tree(root)
     head = tree.commit("HEAD")
-    needs = needs_of(VersionFiles(tree, head, head)) if head else None
+    needs = read_needs(VersionFiles(tree, head, head)) if head else None
     if head is None or needs is None:
         sys.exit(f"{root}: git or package.json does not say which version is checked out")
     if not needs["marker"]:
@@ -49,8 +49,8 @@ def main(root: str) -> None:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(300, request["root"])
-    become_user(request["user"], request["uid"], request["gid"])
-    main(request["root"])
+    request = read_request(MarkerRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(300, request.root)
+    become_user(request.user, request.uid, request.gid)
+    main(request.root)

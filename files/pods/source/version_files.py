@@ -19,13 +19,13 @@ SIDE_EFFECT = re.compile(r"^\s*import\s+['\"]\./([^'\"]+)['\"]", re.MULTILINE)
 
 
 class VersionFiles:
-    """The files that a project root holds once a commit is checked out: that commit's, or what was changed here.
+    """The files of a project root once a commit is checked out: the commit's, with local changes.
 
-    A file that is the same in both commits keeps its local changes; `git_dir` is where the commit was fetched to.
+    A file that is the same in both commits keeps its local changes. The commit was fetched to `git_dir`.
     """
 
     def __init__(self, tree: Tree, head: str | None, desired: str, git_dir: str | None = None) -> None:
-        self.tree, self.head, self.wanted = tree, head, desired
+        self.tree, self.head, self.desired = tree, head, desired
         self.git_dir = git_dir or tree.git_dir
 
     def git(self, git_dir: str, *args: str) -> bytes | None:
@@ -38,41 +38,41 @@ class VersionFiles:
         return done.stdout if done.returncode == 0 else None
 
     def entry(self, git_dir: str, commit: str, path: str) -> str:
-        """The name of a file's or directory's content in a commit; empty where it has none."""
+        """Return the object of a path in a commit, or ""."""
         listed = (self.git(git_dir, "ls-tree", commit, "--", path) or b"").split()
         return listed[2].decode() if len(listed) > 2 and listed[1] in (b"blob", b"tree") else ""
 
     def differs(self, path: str) -> bool:
-        """Whether a file or directory is another in the two commits."""
+        """Whether a path differs between the two commits."""
         before = self.entry(self.tree.git_dir, self.head, path) if self.head else ""
-        return before != self.entry(self.git_dir, self.wanted, path)
+        return before != self.entry(self.git_dir, self.desired, path)
 
     def stays(self, path: str) -> bool:
-        """Whether the file of the work tree is what is going to be there."""
-        return self.head is not None and (self.head == self.wanted or not self.differs(path))
+        """Whether the work tree's file stays after the switch."""
+        return self.head is not None and (self.head == self.desired or not self.differs(path))
 
     def text(self, path: str) -> str | None:
         """Return the text of a file after the switch, or None."""
         if self.stays(path):
             return read_untrusted_text(os.path.join(self.tree.root, path))
-        name = self.entry(self.git_dir, self.wanted, path)
+        name = self.entry(self.git_dir, self.desired, path)
         content = self.git(self.git_dir, "cat-file", "blob", name) if name else None
         return None if content is None else content[: 1 << 20].decode("utf-8", "replace")
 
     def knows(self, names: list[str]) -> set[str]:
-        """Those names that stand in quotes in its sources, or in sources that were added or changed here."""
+        """Return the names that stand in quotes in its sources, or in sources that were added here."""
         if not names:
             return set()
-        words = [word for name in names for quote in "'\"`" for word in ("-e", f"{quote}{name}{quote}")]
-        if self.head == self.wanted:
-            found = self.tree.run("grep", "-I", "-h", "-o", "-F", "--untracked", *words, "--", "src").stdout
+        patterns = [word for name in names for quote in "'\"`" for word in ("-e", f"{quote}{name}{quote}")]
+        if self.head == self.desired:
+            text = self.tree.run("grep", "-I", "-h", "-o", "-F", "--untracked", *patterns, "--", "src").stdout
         else:
-            grep = ("grep", "-I", "-h", "-o", "-F", *words, self.wanted, "--", "src")
-            found = (self.git(self.git_dir, *grep) or b"").decode("utf-8", "replace") + self.changed_here()
-        return {name for name in names for quote in "'\"`" if f"{quote}{name}{quote}" in found}
+            grep = ("grep", "-I", "-h", "-o", "-F", *patterns, self.desired, "--", "src")
+            text = (self.git(self.git_dir, *grep) or b"").decode("utf-8", "replace") + self.changed_here()
+        return {name for name in names for quote in "'\"`" if f"{quote}{name}{quote}" in text}
 
     def changed_here(self) -> str:
-        """The text of the sources that a channel or an operator added, and that stay."""
+        """Return the text of sources that a channel or an operator added."""
         if self.head is None:
             return ""
         listed = self.tree.run("ls-files", "-z", "--others", "--exclude-standard", "--", "src").stdout
@@ -80,8 +80,8 @@ class VersionFiles:
         return "".join(read_untrusted_text(os.path.join(self.tree.root, path)) or "" for path in paths)
 
 
-def needs_of(files: VersionFiles) -> dict[str, Any] | None:
-    """What has to be there beside the files themselves; None where package.json cannot be read."""
+def read_needs(files: VersionFiles) -> dict[str, Any] | None:
+    """Return what the version needs; None if package.json cannot be read."""
     try:
         package = json.loads(files.text("package.json") or "")
         engines, desired = package.get("engines") or {}, package.get("dependencies") or {}
@@ -100,13 +100,13 @@ def needs_of(files: VersionFiles) -> dict[str, Any] | None:
 
 
 def first_number(spec: Any) -> int | None:
-    """The major version of a dependency."""
+    """Return the major version of a dependency, or None."""
     match = re.search(r"[0-9]{1,6}", str(spec)) if spec else None
     return int(match[0]) if match else None
 
 
 def lacks_gateway(files: VersionFiles) -> bool:
-    """Whether it has the contract of a gateway and registers none: then the host process ends at its start."""
+    """Whether it needs a gateway and registers none: then the host process exits at its start."""
     installed = files.text(f"{GATEWAYS}/installed.ts")
     if installed is None:
         return False

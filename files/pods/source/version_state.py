@@ -1,7 +1,4 @@
-"""What a version of NanoClaw needs of a machine, and what of it is there.
-
-All of it is asked as the host user, and changes nothing.
-"""
+"""What a version of NanoClaw needs, and what of it is there. Runs as the host user, and changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import Tree
-from files.pods.source.version_files import AGENT_LOCK, VersionFiles, needs_of
+from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
 
 MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
 """NanoClaw's own record of an upgrade, and the commit for which the role has set it."""
@@ -28,10 +25,10 @@ UNKNOWN.update(health=None, database=None)
 
 
 @contextmanager
-def fetched_aside(repository: str, ref: str, desired: str | None) -> Iterator[tuple[str, str] | None]:
-    """A directory with a commit that the repository does not have yet, for as long as it is looked at; and the commit.
+def fetch_aside(repository: str, ref: str, desired: str | None) -> Iterator[tuple[str, str] | None]:
+    """Fetch a commit to a temporary repository; yield its directory and the commit, or None.
 
-    + wanted: the commit of the ref, where it is known
+    + desired: the commit of the ref, if known
     """
     path = tempfile.mkdtemp(prefix="nanoclaw-pods-")
     names = [f"refs/tags/{ref}", f"refs/heads/{ref}", *([desired] if desired else []), ref]
@@ -49,7 +46,7 @@ def fetched_aside(repository: str, ref: str, desired: str | None) -> Iterator[tu
 
 
 def git_aside(path: str, *args: str) -> str | None:
-    """What git says of a repository of our own; None where it fails."""
+    """Return the output of git in a repository of ours, or None if it fails."""
     try:
         done = subprocess.run(
             ["git", "--git-dir", path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
@@ -60,7 +57,7 @@ def git_aside(path: str, *args: str) -> str | None:
 
 
 def unmarked(tree: Tree, version: str) -> str:
-    """Why NanoClaw would not start for want of its marker; empty where it would, or the role has set it for HEAD."""
+    """Return why NanoClaw would refuse to start without a new marker; "" if it would start."""
     head = tree.commit("HEAD")
     try:
         content = json.loads(read_untrusted_text(os.path.join(tree.root, MARKER)) or "")
@@ -76,7 +73,7 @@ def unmarked(tree: Tree, version: str) -> str:
 
 
 def database_state(files: VersionFiles) -> dict[str, Any]:
-    """Migrations of the database that the version does not know, and the newest copy all of which it knows."""
+    """Return the migrations that the version does not know, and the newest copy with only known ones."""
     root = files.tree.root
     try:
         path = database(root)
@@ -94,9 +91,12 @@ def database_state(files: VersionFiles) -> dict[str, Any]:
 def version_state(
     tree: Tree, head: str | None, desired: str, onecli: str | None, git_dir: str | None = None
 ) -> dict[str, Any]:
-    """+ git_dir: where the wanted commit is, if not in the repository"""
+    """Return the state of a version on this machine.
+
+    + git_dir: the repository that has the desired commit, if not the checkout's
+    """
     files = VersionFiles(tree, head, desired, git_dir)
-    needs = needs_of(files)
+    needs = read_needs(files)
     if needs is None:
         return UNKNOWN
     moves = head != desired

@@ -47,6 +47,11 @@ class Ids:
     def __str__(self) -> str:
         return f"{self.uid}:{self.gid}"
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        """Both, as requests have them."""
+        return self.uid, self.gid
+
 
 ROOT = Ids(0, 0)
 

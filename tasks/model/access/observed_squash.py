@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
+from files.pods.nfs.protocol import ObserveRequest
 from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
 
@@ -17,8 +19,10 @@ REFUSED = ("EACCES", "EPERM")
 
 
 @dataclass(frozen=True)
-class ServerObservation:
+class ServerObservation(Reply):
     """The reply of files/pods/nfs/observe_export.py for an export."""
+
+    request = ObserveRequest
 
     state: str
     """`seen`, or the name of the error for which nothing was observed: ETIMEDOUT, EACCES (not exported to us), …"""
@@ -84,15 +88,15 @@ def contradiction(
     difference = next(_differences(observed, stated, host, agent), None)
     if difference is None:
         return None
-    text = f"with {','.join(stated.options())} {difference}"
+    text = f"{','.join(stated.options())} would {difference}"
     squash = observed_squash(observed, host, agent)
     if squash is None:
-        return f"{text}: let the server export as pods_export_options states"
+        return f"{text}: let the server do what pods_export_options says"
     try:
         choose(setting, host, agent, managed=False, squash=squash)
     except AccessError as error:
         return f"{text}: {error}"
-    return f"{text}: set pods_export_options to what the server does, {list(squash.options())!r}"
+    return f"{text}: say what it does ({list(squash.options())!r})"
 
 
 def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: Ids) -> Iterator[str]:
@@ -104,19 +108,19 @@ def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: 
     for name, (actor, ids) in actors.items():
         created_as = observed.ids(name)
         if created_as is not None and created_as.uid != stated.map_ids(ids).uid:
-            yield f"the server would map {actor} to {stated.map_ids(ids)}, but it maps it to {created_as}"
+            yield f"make {actor} {stated.map_ids(ids)}, and the server makes it {created_as}"
     if stated.map_ids(ROOT).uid == 0:
         if _root_refused(observed):
-            yield f"root could create entries, but the server refuses it ({observed.made['root']})"
+            yield f"let root make anything, and the server refuses it ({observed.made['root']})"
         # Where root stays root and may chown nothing, the server restricts chown; that is no squash.
         if observed.given and observed.chown == "EPERM" and observed.ids("root") is None:
-            yield "root could chown files, but the server refuses it (EPERM)"
+            yield "let root chown files, and the server refuses it (EPERM)"
 
 
 BROKEN_MAPPING = (
     "NFSv4 maps ids by name between this machine and the server, and their domains differ: chown(2) fails, "
     "and every id reads as nobody. Set nfs4_disable_idmapping=Y for the modules nfs here and nfsd there, or the same "
-    "Domain in /etc/idmapd.conf. Then unmount and mount again: a mount that was refused a name still sends names"
+    "Domain in /etc/idmapd.conf, and mount anew: a mount that was refused a name goes on sending names"
 )
 
 

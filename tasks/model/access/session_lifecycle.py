@@ -2,8 +2,6 @@
 + path_resolution(7), chown(2), unlink(2), mkdir(2): modes, who may chown, the set-group-id directory.
 + SQLite: databases are made with mode 0644, and a writer makes its journal beside the database.
 + idmapd.conf(5): NFSv4 names owners; where the domains differ, a change of owner is EINVAL and nothing else fails.
-+ RFC 1813 4.4, nfsd's NFSD_MAY_OWNER_OVERRIDE: a server lets a file's owner read and write it whatever its mode. No
-  answer relies on that (tasks/model/access/storage.py): each file gives its owner both, and each action opens anew.
 + moby #35002: dockerd, as root, looks at each bind source and makes the mount points inside the session directory.
 """
 

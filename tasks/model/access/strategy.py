@@ -10,7 +10,7 @@ from typing import Literal
 
 from tasks.model.access.identity import ROOT, Ids, Squash
 from tasks.model.access.outcome import Answer
-from tasks.model.access.session_lifecycle import Action, Case, live
+from tasks.model.access.session_lifecycle import ACTIONS, Action, Case, live
 from tasks.model.access.storage import Node, Storage
 
 StrategyName = Literal["squash", "chown", "native"]
@@ -59,20 +59,7 @@ def anonymous(agent: Ids) -> Ids:
     return agent if agent.gid != 0 else Ids(agent.uid, agent.uid)
 
 
-NEEDED: tuple[Action, ...] = (
-    "host creates the session directory",
-    "host creates and writes inbound.db",
-    "host creates outbound.db",
-    "dockerd makes the mount points",
-    "agent reads inbound.db",
-    "agent writes outbound.db",
-    "agent touches .heartbeat",
-    "agent writes into the group directory",
-    "agent writes into .claude-shared",
-    "host cleans claims in outbound.db",
-    "host writes inbound.db again",
-    "host deletes .heartbeat",
-)
+NEEDED = tuple(action for action in ACTIONS if " chowns " not in action)
 """What must be allowed, whatever the strategy, for messages to be answered."""
 
 CANNOT: Mapping[Action, str] = {
@@ -85,12 +72,12 @@ CANNOT: Mapping[Action, str] = {
     "dockerd makes the mount points": "dockerd cannot make /workspace/agent, and no container starts",
     "agent reads inbound.db": "the agent cannot read its messages",
     "agent writes outbound.db": "the agent's container exits with code 1: attempt to write a readonly database",
-    "agent touches .heartbeat": "the host process takes the agent for stuck and stops it",
+    "agent touches .heartbeat": "the agent cannot show that it lives",
     "agent writes into the group directory": "the agent cannot keep its memory",
     "agent writes into .claude-shared": "Claude Code cannot keep its sessions, and messages end without an answer",
     "host cleans claims in outbound.db": "the host process cannot clean up after an agent that died",
     "host writes inbound.db again": "the host process cannot add a message to a session",
-    "host deletes .heartbeat": "the host process cannot remove the heartbeat of an agent that ended",
+    "host deletes .heartbeat": "the host process cannot remove the sign of life of an agent that ended",
 }
 """The effect that an operator notices where an action is denied."""
 

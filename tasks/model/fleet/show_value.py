@@ -4,6 +4,8 @@ import re
 import reprlib
 from typing import Any
 
+from tasks.model.sanitize import printable
+
 _limited = reprlib.Repr()
 _limited.maxstring = _limited.maxother = 80
 
@@ -46,11 +48,6 @@ def limited(value: Any) -> str:
     except Exception:
         text = f"a value of type {type(value).__name__}"
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """A text with all that is not printable as an escape, also what cannot be encoded."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def key_shown(key: Any) -> str:

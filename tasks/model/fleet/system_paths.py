@@ -8,7 +8,7 @@ import re
 
 from tasks.model.fleet.plan import lies_in
 
-STATE = "/var/lib/nanoclaw-pods"
+STATE_DIRECTORY = "/var/lib/nanoclaw-pods"
 """Where the role keeps its own state; directories that begin with this name are its own, too."""
 
 _SYSTEM = frozenset(
@@ -38,22 +38,11 @@ _SERVICES = frozenset(
         *("nfs", "nfsdcltrack", "nginx", "ntp", "ntpsec", "openvpn", "pacemaker", "pam", "php", "plocate", "polkit-1"),
         *("portables", "postfix", "postgresql", "private", "prometheus", "python", "rabbitmq", "rancher", "redis"),
         *("rpcbind", "samba", "sgml-base", "shells.state", "shim-signed", "snapd", "snmp", "squid", "sss", "sudo"),
-        *(
-            "swcatalog",
-            "systemd",
-            "tailscale",
-            "teleport",
-            "tor",
-            "ubuntu-advantage",
-            "ucf",
-            "udev",
-            "udisks2",
-            "usbutils",
-        ),
+        *("swcatalog", "systemd", "tailscale", "teleport", "tor", "ubuntu-advantage", "ucf", "udev", "udisks2"),
+        *("usbutils", "vim", "waagent", "xfsdump", "xkb", "xml-core", "zerotier-one"),
         *("acme", "caddy", "ceph", "chrony", "clamav", "consul", "dnf", "dovecot", "firewalld", "gdm", "gitea"),
         *("glusterd", "keycloak", "letsencrypt", "mailman", "misc", "mongo", "nomad", "pgsql", "rpm", "sddm"),
         *("selinux", "tftpboot", "vault", "zabbix"),
-        *("vim", "waagent", "xfsdump", "xkb", "xml-core", "zerotier-one"),
     )
 )
 _PRIVATE = re.compile(
@@ -70,7 +59,7 @@ def in_system(path: str) -> bool:
         if parts[1] in _SYSTEM_VAR:
             return True
         if parts[1] == "lib" and len(parts) > 2:
-            return parts[2] in _SERVICES or parts[2] == "nanoclaw-pods" or parts[2].startswith("nanoclaw-pods-")
+            return parts[2] in _SERVICES or of_role(path)
     if parts[0] == "opt" and len(parts) > 1 and parts[1] in _SERVICES_OPT:
         return True
     return _PRIVATE.fullmatch(path) is not None
@@ -89,4 +78,4 @@ def of_kernel(path: str) -> bool:
 
 def of_role(path: str) -> bool:
     """Whether the role keeps its own state there."""
-    return lies_in(path, STATE) or path.startswith(f"{STATE}-")
+    return lies_in(path, STATE_DIRECTORY) or path.startswith(f"{STATE_DIRECTORY}-")

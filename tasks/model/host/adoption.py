@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
 from files.pods.service.protocol import InstallsRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 
 
@@ -36,8 +38,10 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Installs:
+class Installs(Reply):
     """What a machine has of NanoClaw v2."""
+
+    request = InstallsRequest
 
     installs: list[Installed]
 
@@ -76,11 +80,11 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
                 )
             elif unit.active == "no manager":
                 yield (
-                    f"{unit.file} runs {one.root}, but the service manager of uid {unit.uid}, which can disable it, "
-                    f"does not run: start it with loginctl enable-linger {unit.uid}, then run again"
+                    f"{unit.file} runs {one.root}, and its user's manager, which could disable it, does not run: "
+                    f"loginctl enable-linger {unit.uid}, then run again"
                 )
         else:
-            way = f"run systemctl disable --now {unit.name}, then run again"
+            way = f"systemctl disable --now {unit.name}, then run again"
             yield f"{unit.file} runs {one.root}, which {plan.unit} must run: {way}"
     if one.loose:
         yield (
@@ -112,6 +116,7 @@ def _stop(one: Installed) -> str:
     return f"stop it (systemctl {manager}disable --now {unit.name})"
 
 
+@ask_hosts(Installs)
 def installs_request(plan: HostPlan) -> InstallsRequest:
     """What a host is asked about NanoClaw v2."""
     return InstallsRequest(plan.root, plan.host_ids.uid)

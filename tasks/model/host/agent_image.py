@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
 from files.pods.source.protocol import ImageRequest
 from tasks.model.access.identity import Ids, agent_of
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 
@@ -20,7 +22,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
-class ImageState:
+class ImageState(Reply):
     """The current agent image of a machine.
 
     `docker`: "" or why the daemon does not answer. `shifts`: it runs containers with other ids than it says
@@ -28,6 +30,8 @@ class ImageState:
     `ids` what that means in the image; None where the image has no such user. `tree`: of container/ in the
     checkout, with its local changes; "" without a checkout.
     """
+
+    request = ImageRequest
 
     docker: str
     shifts: bool
@@ -55,10 +59,10 @@ def due_step(plan: HostPlan, current: ImageState) -> Literal["build", "pull", "l
     return "build" if how == "build" and built_from != current.tree else None
 
 
-def refusals(plan: HostPlan, current: ImageState) -> list[str]:
+def refusals(current: ImageState) -> list[str]:
     """Return why Docker on this machine cannot run agents, each with the way out."""
     if current.docker.startswith("docker is Podman"):
-        return [f"{current.docker}, and NanoClaw needs Docker itself: run apt-get remove podman-docker, then run again"]
+        return [f"{current.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]
     if current.docker:
         return [f"Docker does not answer ({current.docker}): start docker.service and run again"]
     if current.shifts:
@@ -78,8 +82,8 @@ def user_problem(plan: HostPlan, current: ImageState) -> str | None:
         return user_missing(plan, current)
     if current.ids.uid == 0:
         return (
-            f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, such as "
-            "USER node, or give nanoclaw_user a uid other than 0 and 1000, which agents then have too"
+            f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, "
+            f"such as USER node, or run the host process as another user than root"
         )
     if current.ids.gid == 0:
         return f"the agent image {plan.image} runs in group 0: give its USER line a group, such as USER node"
@@ -96,6 +100,7 @@ def user_missing(plan: HostPlan, current: ImageState) -> str:
     return f"the agent image {plan.image} has USER {current.user!r}, which its passwd(5) lacks: build it with one"
 
 
+@ask_hosts(ImageState)
 def image_request(plan: HostPlan) -> ImageRequest:
     """What a host is asked about the agent image."""
     return ImageRequest(plan.image, plan.root, plan.host_ids.uid, plan.host_ids.gid, image_record(plan))

@@ -3,16 +3,20 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from files.pods.common.protocol import Reply
 from files.pods.source.protocol import CheckoutRequest
 from tasks.model.access.identity import NOBODY
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import VersionState, version_problems
 
 
 @dataclass(frozen=True)
-class CheckoutState:
+class CheckoutState(Reply):
     """What `files/pods/source/checkout.py` says of a project root."""
+
+    request = CheckoutRequest
 
     git: bool
     """Whether the machine has git; without it a repository cannot be looked into."""
@@ -62,7 +66,7 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
     """Return why the checkout cannot be brought to the plan, and the way out."""
     root, settings = plan.root, plan.settings
     if current.link:
-        return f"{root} is a symbolic link, and NanoClaw needs the real path: set nanoclaw_root to that"
+        return f"{root} is a symbolic link, and NanoClaw's names follow from the real path: set nanoclaw_root to that"
     if ".git" in current.foreign:
         return (
             f"{root}/.git is no directory: {root} is a linked worktree or a submodule (git-worktree(1)), and NanoClaw "
@@ -88,7 +92,7 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
     if current.changed and settings.nanoclaw_local_changes == "keep":
         return (
             f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(current.changed)}; "
-            f'commit them in {root}, or set nanoclaw_local_changes to "stash" to stash them'
+            f'commit them in {root}, or set nanoclaw_local_changes to "stash" to have them put aside'
         )
     return "; ".join(version_problems(current.version, plan, current.node)) or None
 
@@ -104,7 +108,7 @@ def checkout_drift(current: CheckoutState, plan: HostPlan) -> list[str]:
     if moves(current):
         drift.append(f"{(current.commit or 'nothing')[:12]} is checked out, not {plan.settings.nanoclaw_ref}")
     if current.commit and not same_repository(current.remote, plan.settings.nanoclaw_repository):
-        drift.append(f"the remote origin is {current.remote or 'missing'}, and nothing else differs: it is set")
+        drift.append(f"the remote origin is {current.remote or 'missing'}, and only that differs: it is set")
     ids = (plan.host_ids.uid, plan.host_ids.gid)
     for path, owner in current.owners.items():
         if owner != ids and not (owner is None and path == ".git"):
@@ -121,7 +125,7 @@ def previous_owners(current: CheckoutState, plan: HostPlan) -> frozenset[int]:
 def build_drift(current: CheckoutState) -> list[str]:
     """Return why NanoClaw must be built; nothing if the current source is built."""
     if current.built is None:
-        return ["there is no finished build"]
+        return ["it was not built yet, or not to the end"]
     drift = [
         f"{name} was {str(current.built.get(name))[:12]}, is {str(now)[:12]}"
         for name, now in current.source.items()
@@ -148,6 +152,7 @@ def _bare(url: str) -> str:
     return without_password(url).rstrip("/").removesuffix(".git")
 
 
+@ask_hosts(CheckoutState)
 def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
     """What a host is asked about its checkout.
 

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from files.pods.common.protocol import Reply
 from files.pods.service.protocol import EnvStateRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
@@ -16,11 +17,13 @@ from tasks.model.ownership.owners import Place
 
 
 @dataclass(frozen=True)
-class EnvState:
+class EnvState(Reply):
     """What a machine says of its .env and of NanoClaw's copy of it.
 
     `digests`: of each entry asked for that .env has, with the key that this run sent by standard input.
     """
+
+    request = EnvStateRequest
 
     places: dict[str, Place]
     digests: dict[str, str]

@@ -70,7 +70,7 @@ def host_problems(plan: HostPlan, places: Places, barred: Mapping[str, str]) -> 
     for source, target in plan.binds if plan.source is None else ():
         names = _names(places, source)
         if names and unit_path(target) not in places.marked and source not in plan.settings.pods_adopt:
-            yield _others(plan.name, "pods_path", source, names, "would become the agent's")
+            yield _others(plan.name, "pods_path", source, names, "would be given to the agent")
 
 
 def server_problems(
@@ -125,7 +125,7 @@ def _trees(plan: HostPlan) -> list[str]:
 
 
 def _root_in(host: HostPlan) -> str:
-    return host.root.removeprefix(host.settings.pods_path) if lies_in(host.root, host.settings.pods_path) else ""
+    return host.root.removeprefix(host.settings.pods_path) if host.root_on_pods else ""
 
 
 def _names(places: Places, path: str) -> list[str]:
@@ -153,7 +153,7 @@ def _others(machine: str, key: str, path: str, names: list[str], what: str) -> P
     shown = ", ".join(ascii(name)[1:-1] for name in names[:3])
     bare = path.rpartition(":")[2]
     text = (
-        f"{path} {what}, but it holds {shown} and no earlier run made it: use another directory, or add {bare} to "
-        "pods_adopt to allow that"
+        f"{path} holds {shown}, is not of an earlier run, and {what}: use another directory, or add {bare} to "
+        "pods_adopt if that is right"
     )
     return Problem(machine, key, text)

@@ -94,7 +94,7 @@ def unserved(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> I
         is_new = state is not None and state.account is not None and state.account.ids is None
         if is_new and states_none(plan) and plan.host_ids != DEFAULT and _is_left_out(plan.server, machines):
             text = (
-                f"its user gets uid {plan.host_ids.uid} here, and {plan.server} must export for that uid: add it to "
+                f"its user gets uid {plan.host_ids.uid} here, and {plan.server} has to export for that: take it into "
                 f"the run (--limit {plan.server}), or set nanoclaw_uid"
             )
             yield Problem(name, "nanoclaw_uid", text)
@@ -160,19 +160,14 @@ class _Choice:
             why = reason if ids == DEFAULT else why or reason
         else:
             ids = DEFAULT  # which is refused then, with who has it
-        chosen = {name: HostIds(ids, self._reason(ids, why)) for name in names}
+        reason = None if ids == DEFAULT else why or "other hosts of this fleet have it"
+        chosen = {name: HostIds(ids, reason) for name in names}
         for name in names:
             if name in self._accounts:
                 own = self._accounts[name]
-                text = f"the existing account {plans[name].settings.nanoclaw_user} has them"
+                text = f"that is its account {plans[name].settings.nanoclaw_user}"
                 chosen[name] = HostIds(own, None if own == DEFAULT else text)
         return chosen
-
-    @staticmethod
-    def _reason(ids: Ids, why: str | None) -> str | None:
-        if ids == DEFAULT:
-            return None
-        return why or "other hosts of this fleet have it"
 
     def _gid_of_group(self, name: str) -> int | None:
         state = self._machines.get(name)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from files.pods.common.protocol import Reply
+from files.pods.machine.protocol import PreflightRequest
 from tasks.model.host.account import AccountState
 from tasks.model.host.existing_directories import Places
 
@@ -29,8 +31,10 @@ class IdState:
 
 
 @dataclass(frozen=True)
-class MachineState:
+class MachineState(Reply):
     """A machine as it is found."""
+
+    request = PreflightRequest
 
     uid: int
     """The uid that the role's commands run as; they need 0."""

@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass, field
 
+from files.pods.common.protocol import Reply
 from files.pods.machine.protocol import RuntimeRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 from tasks.model.host.account import AccountState
+from tasks.model.problem import UnfitError
 
 NODESOURCE = "https://deb.nodesource.com"
 """Where NodeSource's packages are (for nanoclaw_node: nodesource)."""
@@ -29,8 +32,10 @@ class Node:
 
 
 @dataclass(frozen=True)
-class RuntimeState:
+class RuntimeState(Reply):
     """What `files/pods/machine/runtime.py` says of a machine."""
+
+    request = RuntimeRequest
 
     programs: dict[str, bool]
     """Whether git, docker, npm, apt-get and curl are there."""
@@ -51,13 +56,9 @@ class RuntimeState:
     """What the host user finds first in its PATH and cannot run."""
 
 
-class UnfitError(ValueError):
-    """A machine that cannot be brought to its plan. The text names the reason and the way out."""
-
-
 _NO_CLIENT = (
-    "this machine has a Docker engine, but the host user finds no docker command in its PATH (snap's is in /snap/bin, "
-    "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+    "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, where "
+    "NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
 )
 _PACKAGES = {"git": "git", "logrotate": "logrotate"}
 _MIGRATION_PACKAGES = {"rsync": "rsync"}
@@ -74,9 +75,8 @@ def missing_packages(current: RuntimeState, settings: HostSettings, *, nfs: bool
     if current.unusable:
         paths = ", ".join(current.unusable)
         raise UnfitError(
-            f"{settings.nanoclaw_user} finds {paths} first in its PATH and cannot run it: remove it, or put one in "
-            f"its place that other users than root can run (runuser -u {settings.nanoclaw_user} -- "
-            f"{current.unusable[0]} --version)"
+            f"{settings.nanoclaw_user} finds {paths} first and cannot run it: remove it, or put one in its place that "
+            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {current.unusable[0]} --version)"
         )
     needed = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
     needed |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
@@ -118,7 +118,7 @@ def node_problem(current: RuntimeState, settings: HostSettings) -> str | None:
             'set nanoclaw_node to "nodesource", or widen nanoclaw_node_versions'
         )
     if not current.programs["npm"]:
-        return f"{current.node.path} has no npm beside it, and npm installs pnpm; install npm"
+        return f"{current.node.path} has no npm beside it, which installs pnpm; install npm"
     return None
 
 
@@ -153,6 +153,7 @@ def _known(current: RuntimeState, package: str) -> list[str]:
     return [package] if package in current.candidates else []
 
 
+@ask_hosts(RuntimeState)
 def runtime_request(plan: HostPlan) -> RuntimeRequest:
     """What a host is asked about programs."""
     return RuntimeRequest(**plan.host_user)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from files.pods.service.protocol import LogStep
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import ServiceState, adoptable
@@ -17,8 +18,7 @@ NODE = "/usr/bin/node"
 class ServiceSteps:
     """What brings the service to its plan. Empty where it is there already."""
 
-    logs: tuple[tuple[str, str], ...] = ()
-    """(what, path): create a "directory" or a "file", or set the "owner"."""
+    logs: tuple[LogStep, ...] = ()
     units: dict[str, str] = field(default_factory=dict)
     """Every unit file's text, if one of them differs or systemd has not read the last change."""
     rotation: str | None = None
@@ -67,12 +67,11 @@ def restart_reasons(plan: HostPlan, current: ServiceState, *, pending: bool = Fa
     reasons = [f"{path} differs" for path in _differing(plan, current) if path != texts.retry_path(plan)]
     if current.unit.reload and not reasons:
         reasons.append(_UNREAD)
-    if current.outdated and not reasons:
-        reasons.append(f"{plan.unit} started before a change: {', '.join(current.outdated)}")
-    elif current.outdated is None and not reasons:
-        reasons.append(f"{plan.unit} has no record of what it started with")
+    if current.outdated != [] and not reasons:
+        since = ", ".join(current.outdated) if current.outdated else "what it started with is not known"
+        reasons.append(f"{plan.unit} started before a change: {since}")
     if pending and not reasons:
-        reasons.append(f"{plan.unit} uses a build, an image, a database or a .env that this run changes")
+        reasons.append(f"{plan.unit} runs from a build, an image, a database or a .env that is going to change")
     return [*reasons, *adopted]
 
 
@@ -117,9 +116,9 @@ def _same(current: str | None, desired: str) -> bool:
     return current is not None and current.rstrip("\n") == desired.rstrip("\n")
 
 
-def _log_steps(plan: HostPlan, current: ServiceState) -> list[tuple[str, str]]:
+def _log_steps(plan: HostPlan, current: ServiceState) -> list[LogStep]:
     owner = expected_owner(plan, "project root")
-    steps = []
+    steps: list[LogStep] = []
     for path in (texts.log_directory(plan), *texts.log_files(plan)):
         entry = current.logs.get(path, Place("absent"))
         if entry.kind == "absent":

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 from tasks.model.access.identity import ROOT
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.container_firewall import UNIT as FIREWALL
 from tasks.model.nfs.mount_unit import mount_points
-from tasks.model.systemd_names import unit_name
+from tasks.model.systemd_names import UNITS, unit_name
 from tasks.model.templates import render
 
-UNITS = "/etc/systemd/system"
-STATE_DIRECTORY = "/var/lib/nanoclaw-pods"
 STARTED_DIRECTORY = "/run/nanoclaw-pods"
 BUILD_STAMP = ".git/nanoclaw-pods-build"
 """Written in the checkout after each build: a new build is one reason to restart the service."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from files.pods.common.protocol import Reply
 from files.pods.service.protocol import ServingStateRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import inputs, log_files, started_record
@@ -9,8 +10,10 @@ from tasks.model.versions.version_needs import Health, health_problem
 
 
 @dataclass(frozen=True)
-class ServingState:
+class ServingState(Reply):
     """What `files/pods/service/serving_state.py` says of a service."""
+
+    request = ServingStateRequest
 
     answers: bool
     why: str
@@ -39,10 +42,9 @@ def serving_problem(current: ServingState, plan: HostPlan) -> str | None:
             f"{plan.unit} runs a build of {(current.built or 'nothing')[:12]}, and {current.commit[:12]} is checked "
             "out: run again"
         )
-    if current.outdated is None:
-        return f"{plan.unit} has no record of what it started with: run again"
-    if current.outdated:
-        return f"{plan.unit} started before a change ({', '.join(current.outdated)}): run again"
+    if current.outdated is None or current.outdated:
+        since = ", ".join(current.outdated or ["what it started with is not known"])
+        return f"{plan.unit} started before a change ({since}): run again"
     return health_problem(current.health, plan.settings.nanoclaw_ref)
 
 

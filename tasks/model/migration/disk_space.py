@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.v1_state import Install, Space, Tree
 
 _BLOCK = 4096

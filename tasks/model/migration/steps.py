@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from files.pods.migration.step_ids import Mark, StepId
+from files.pods.source.protocol import MarkerRequest
 from files.pods.trees.protocol import TreesRequest
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.service_state import start_arguments
+from tasks.model.host.service_state import start_request
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_disposition
 from tasks.model.migration.disk_space import Need
@@ -103,7 +104,7 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
     yield _copy(plan, install, final=False)
     yield from _ownership(plan, LONG)
     # While v1 serves: without it a version from 2.1.0 on ends at its start.
-    marker_request = {"root": plan.root, "lock": plan.lock, **plan.host_user}
+    marker_request = MarkerRequest(root=plan.root, lock=plan.lock, **plan.host_user).document()
     yield Step(StepId.UPGRADE_MARKER, "set the upgrade marker", "source.upgrade_marker", marker_request)
 
 
@@ -122,7 +123,7 @@ def _switching(plan: HostPlan, install: Install, probe: Mapping[str, Any]) -> It
     yield Step(StepId.FIX_UP, "fix up what NanoClaw's own steps lose", "v1.fix_up", fix_up)
     yield from _ownership(plan, STEP)
     yield _audit(plan, install)
-    yield Step(StepId.START_V2, "start v2", "service.start", start_arguments(plan, restart=True))
+    yield Step(StepId.START_V2, "start v2", "service.start", start_request(plan, restart=True).document())
     yield _gate(plan, probe)
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
     yield Step(

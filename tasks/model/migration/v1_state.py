@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from files.pods.common.protocol import Reply
+from files.pods.v1.protocol import InspectRequest
 from tasks.model.migration.running import PidFile as PidFile
 from tasks.model.migration.running import Process as Process
 from tasks.model.migration.running import Unasked as Unasked
@@ -203,8 +205,10 @@ class Space:
 
 
 @dataclass(frozen=True)
-class V1State:
+class V1State(Reply):
     """The NanoClaw v1 of a machine."""
+
+    request = InspectRequest
 
     candidates: list[Candidate]
     unseen: list[str]

@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from files.pods.common.protocol import Reply
 from files.pods.nfs.protocol import FirewallRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN
+from tasks.model.systemd_names import UNITS
 from tasks.model.templates import render
 
 UNIT = "nanoclaw-pods-firewall.service"
-UNIT_FILE = f"/etc/systemd/system/{UNIT}"
-NFTABLES_DROPIN = "/etc/systemd/system/nftables.service.d/nanoclaw-pods.conf"
+UNIT_FILE = f"{UNITS}/{UNIT}"
+NFTABLES_DROPIN = f"{UNITS}/nftables.service.d/nanoclaw-pods.conf"
 TABLE = "nanoclaw_pods"
 CHAIN = "NANOCLAW-PODS"
 
@@ -32,8 +35,10 @@ _BRIDGES = tuple(itertools.product(("docker", "br-"), ("tcp", "udp"), (111, 2049
 
 
 @dataclass(frozen=True)
-class FirewallState:
+class FirewallState(Reply):
     """What a machine has of it: the reply of nfs.container_firewall."""
+
+    request = FirewallRequest
 
     backend: Backend | None
     """What its kernel and its tools can do; None: neither."""
@@ -138,6 +143,7 @@ def _family(server: str) -> str:
     return "ip" if ipaddress.ip_address(server).version == 4 else "ip6"
 
 
+@ask_hosts(FirewallState)
 def firewall_request(plan: HostPlan) -> FirewallRequest:
     """What a host is asked about these rules."""
     files = {"unit_file": UNIT_FILE, "dropin": DOCKER_DROPIN, "nftables": NFTABLES_DROPIN}

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from files.pods.common.protocol import Reply
+from files.pods.nfs.protocol import ExportsRequest
+
 
 @dataclass(frozen=True)
 class Directory:
@@ -15,8 +18,10 @@ class Directory:
 
 
 @dataclass(frozen=True)
-class ExportState:
+class ExportState(Reply):
     """The NFS server of a machine. Paths and clients are in one spelling, a directory of the role in the role's."""
+
+    request = ExportsRequest
 
     dropin: str | None
     """The text of the role's drop-in in /etc/exports.d."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from tasks.model.fleet.addresses import ip_address
 from tasks.model.fleet.plan import Export, ServerPlan, lies_in
-from tasks.model.fleet.show_value import printable
 from tasks.model.nfs.export_state import ExportState
+from tasks.model.sanitize import printable
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
 
@@ -213,7 +213,7 @@ def _shared(plan: ServerPlan, state: ExportState, one: Export | Kept, other: Exp
     ours = sorted((it for it in (one, other) if isinstance(it, Export)), key=lambda it: it.path)
     if len(ours) == 2:
         first, second = (f"{it.path} of {it.host} ({state.real.get(it.path, it.path)})" for it in ours)
-        return f"{first} and {second} lie one inside the other on the server: put them side by side"
+        return f"{first} and {second} lie in one another on the server: put them side by side"
     theirs = [it for it in (one, other) if isinstance(it, Kept)]
     if not ours:
         return ""

@@ -1,14 +1,14 @@
 """The changes that the pods' mounts need: the desired state against the current one, or a refusal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from files.pods.nfs.protocol import MountsRequest
+from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan, Source
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
 from tasks.model.nfs.mount_refusals import (
-    MountError,
     fstab_notes,
     needs_guard,
     refuse_foreign_bind,
@@ -18,12 +18,13 @@ from tasks.model.nfs.mount_refusals import (
 )
 from tasks.model.nfs.mount_state import MountState, Point
 from tasks.model.nfs.mount_unit import bind_unit, mount_options, pods_unit
+from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name
 
-STAMP = "/var/lib/nanoclaw-pods/export"
+STAMP = f"{STATE_DIRECTORY}/export"
 """Which export the machine's cached permissions belong to."""
 
-TRIED = "/var/lib/nanoclaw-pods/refused-options"
+TRIED = f"{STATE_DIRECTORY}/refused-options"
 """What mounting anew did not change: tried once, so that no run interrupts the agents for it again."""
 
 Action = Literal["keep", "ask", "mount", "remount", "cycle"]
@@ -109,7 +110,7 @@ def stamp_of(plan: HostPlan) -> str:
 
 
 def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
-    """What the pods' mount needs, or a MountError."""
+    """What the pods' mount needs, or an UnfitError."""
     desired = pods_of(plan, source)
     point = state.points[desired.path]
     notes = [*fstab_notes(source, [line for line in state.fstab if line.path == desired.path])]
@@ -125,7 +126,7 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
         elif point.answer != "ok" and (point.answer == "silent" or not differing):
             action, reasons = "ask", [_no_answer(point)]
         elif differing and state.tried == f"{sentence(differing)}\n":
-            raise MountError(
+            raise UnfitError(
                 f"{desired.path}: {sentence(differing)}, which mounting anew did not change: /etc/nfsmount.conf or "
                 "another mount of the same server decides it (a process that holds an unmounted one keeps it alive). "
                 f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
@@ -138,27 +139,19 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
             action, reasons = "keep", []
     forget = state.tried is not None and action == "keep"
     stamp = state.stamp != stamp_of(plan)
-    return _with_unit(
-        desired,
-        state,
-        action=action,
-        reasons=reasons,
-        notes=notes,
-        lazy=lazy,
-        stamp=stamp,
-        forget=forget,
-        flush=stamp and bool(point.mounts),
-    )
+    flush = stamp and bool(point.mounts)
+    decision = Decision(action, tuple(reasons), lazy=lazy, flush=flush, stamp=stamp, forget=forget)
+    return _with_unit(decision, desired, state, notes)
 
 
 def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: MountState) -> Decision:
-    """What the bind of one directory of the pods needs, or a MountError."""
+    """What the bind of one directory of the pods needs, or an UnfitError."""
     point = state.points[desired.path]
     notes = []
     for line in state.fstab:
         if line.path == desired.path:
             if line.source != source or "bind" not in line.options:
-                raise MountError(f"/etc/fstab mounts something else at {desired.path}: {line.line!r}; remove that line")
+                raise UnfitError(f"/etc/fstab mounts something else at {desired.path}: {line.line!r}; remove that line")
             notes.append(f"the line {line.line!r} of /etc/fstab has no effect any more: {desired.unit} replaces it")
     refuse_stack(desired.path, point.mounts)
     action: Action = "mount"
@@ -171,53 +164,31 @@ def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: Mount
         if point.answer in ("silent", "error"):
             action, reasons = "ask", [_no_answer(point)]
         elif point.answer == "stale" or there is None or there != point.identity:
-            action, reasons = "cycle", [f"it shows a directory that {source} replaced since"]
+            action, reasons = "cycle", [f"it shows what was once {source}, not what is there now"]
         elif differing:
             action, reasons = "remount", [sentence(differing)]
         else:
             action, reasons = "keep", []
-    lazy = point.answer == "stale"
-    return _with_unit(
-        desired, state, action=action, reasons=reasons, notes=notes, lazy=lazy, way=way_out(plan, source, desired.path)
-    )
+    decision = Decision(action, tuple(reasons), lazy=point.answer == "stale")
+    return _with_unit(decision, desired, state, notes, way_out(plan, source, desired.path))
 
 
 def _no_answer(point: Point) -> str:
-    return f"it fails: {point.detail}" if point.detail else "the server does not answer"
+    return f"it answers {point.detail!r}" if point.detail else "the server does not answer"
 
 
 def _with_unit(
-    desired: DesiredMount,
-    state: MountState,
-    *,
-    action: Action,
-    reasons: Sequence[str],
-    notes: list[str],
-    lazy: bool,
-    stamp: bool = False,
-    forget: bool = False,
-    flush: bool = False,
-    way: str = "",
+    decision: Decision, desired: DesiredMount, state: MountState, notes: list[str], way: str = ""
 ) -> Decision:
-    beneath, unit = state.points[desired.path].beneath, state.units[desired.path]
-    guard = needs_guard(desired.path, beneath, notes, way, covered=bool(state.points[desired.path].mounts))
-    write = unit.text != desired.text
-    return Decision(
-        action=action,
-        reasons=tuple(reasons),
-        notes=tuple(notes),
-        write=write,
-        old=unit.text,
-        reload=write or unit.needs_reload,
-        enable=not unit.enabled,
-        guard=guard,
-        lazy=lazy,
-        flush=flush,
-        stamp=stamp,
-        forget=forget,
-    )
+    """Add to a decision what the mount's unit and the directory beneath it need."""
+    point, unit = state.points[desired.path], state.units[desired.path]
+    guard = needs_guard(desired.path, point.beneath, notes, way, covered=bool(point.mounts))
+    write, enable = unit.text != desired.text, not unit.enabled
+    reload = write or unit.needs_reload
+    return replace(decision, notes=tuple(notes), write=write, old=unit.text, reload=reload, enable=enable, guard=guard)
 
 
+@ask_hosts(MountState)
 def mounts_request(plan: HostPlan) -> MountsRequest:
     """What a host is asked about its mounts."""
     planned = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])

@@ -4,29 +4,26 @@ from collections.abc import Iterable, Sequence
 
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState
+from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name
 
 
-class MountError(ValueError):
-    """What is on the machine and must not be touched. Its text names what is there and the way out."""
-
-
 def needs_guard(path: str, beneath: Beneath, notes: list[str], way: str, *, covered: bool) -> bool:
-    """Whether the directory beneath a mount is still to be made or guarded; a MountError where that may not be done."""
+    """Whether the directory beneath a mount is still to be made or guarded. UnfitError where that may not be done."""
     if beneath.kind in ("link", "other"):
         what = "a symbolic link" if beneath.kind == "link" else "no directory"
-        raise MountError(f"{beneath.detail} is {what}; systemd mounts on real directories only: give its real path")
+        raise UnfitError(f"{beneath.detail} is {what}; systemd mounts on real directories only: give its real path")
     if beneath.kind == "unknown":
-        raise MountError(f"the directory beneath {path} cannot be read: {beneath.detail}")
+        raise UnfitError(f"what lies beneath {path} cannot be seen: {beneath.detail}")
     if beneath.entries:
         names = ", ".join(beneath.entries)
         first = f"stop who uses {path}, unmount it, " if covered else ""
         out = way or f"move them away (mv {path} {path}.local; if it is immutable, chattr -i {path} first), run again"
-        raise MountError(
+        raise UnfitError(
             f"{path} holds files of this machine's own disk, which a mount hides: {names}. The way out: {first}{out}"
         )
     if beneath.kind == "remote":
-        notes.append(f"{path} lies on a network file system, so nothing stops writes while it is not mounted")
+        notes.append(f"{path} lies on a network file system, so it is not guarded while nothing is mounted there")
         return False
     if beneath.kind == "directory" and beneath.immutable is None:
         notes.append(f"the file system of {path} has no immutable flag: nothing stops writes while it is not mounted")
@@ -42,25 +39,25 @@ def way_out(plan: HostPlan, source: str, target: str) -> str:
 
 
 def refuse_stack(path: str, mounts: Sequence[Mount]) -> None:
-    """Raises a MountError for an automount trigger, and for mounts on top of each other."""
+    """Raises an UnfitError for an automount trigger, and for mounts on top of each other."""
     if any(mount.type == "autofs" for mount in mounts):
-        raise MountError(
+        raise UnfitError(
             f"{path} is an automount trigger, which counts as mounted when its mount fails: remove the automount "
             f"(x-systemd.automount in /etc/fstab, or its unit), run systemctl daemon-reload and "
             f"systemctl stop {unit_name(path).removesuffix('.mount')}.automount"
         )
     if len(mounts) > 1:
         stack = ", then ".join(f"{mount.source} ({mount.type})" for mount in mounts)
-        raise MountError(
+        raise UnfitError(
             f"{len(mounts)} mounts are stacked at {path}: {stack}. Stop who uses them and run umount {path} "
             f"{len(mounts) - 1} times, or until none is left"
         )
 
 
 def refuse_other(path: str, source: Source, live: Mount) -> None:
-    """Raises a MountError where something else than the source is mounted."""
+    """Raises an UnfitError where something else than the source is mounted."""
     if live.type not in ("nfs", "nfs4") or not is_source(live.source, _addresses(live), source):
-        raise MountError(
+        raise UnfitError(
             f"{path} has {live.source} ({live.type}) mounted and should have {source}. Stop who uses it and unmount it "
             f"(systemctl stop {unit_name(path)}), or set pods_server and pods_export to what is mounted"
         )
@@ -78,12 +75,12 @@ def is_source(text: str, addresses: Iterable[str], source: Source) -> bool:
 
 
 def fstab_notes(source: Source, lines: Sequence[FstabLine]) -> Iterable[str]:
-    """What the operator should know of lines of /etc/fstab; a MountError for those that contradict the plan."""
+    """What the operator should know of lines of /etc/fstab; an UnfitError for those that contradict the plan."""
     for line in lines:
         if any(option.startswith("x-systemd.automount") for option in line.options):
-            raise MountError(f"/etc/fstab makes {line.path} an automount: {line.line!r}; remove that line")
+            raise UnfitError(f"/etc/fstab makes {line.path} an automount: {line.line!r}; remove that line")
         if not is_source(line.source, line.addresses, source):
-            raise MountError(
+            raise UnfitError(
                 f"/etc/fstab mounts {line.source} at {line.path}, and it should be {source}: remove that line, or set "
                 "pods_server and pods_export to it"
             )
@@ -94,7 +91,7 @@ def fstab_notes(source: Source, lines: Sequence[FstabLine]) -> Iterable[str]:
 
 
 def refuse_foreign_bind(plan: HostPlan, source: str, path: str, live: Mount, state: MountState) -> None:
-    """Raises a MountError where a bind shows something else than its directory of the pods."""
+    """Raises an UnfitError where a bind shows something else than its directory of the pods."""
     inside = source.removeprefix(plan.settings.pods_path)
     place = _place(live.source, live.root)
     if plan.source and not state.points[plan.settings.pods_path].mounts:
@@ -103,7 +100,7 @@ def refuse_foreign_bind(plan: HostPlan, source: str, path: str, live: Mount, sta
     else:
         ours = state.base is not None and place == _place(state.base.source, state.base_root) + inside
     if not ours:
-        raise MountError(
+        raise UnfitError(
             f"{path} has {live.source} ({live.type}, {live.root}) mounted and should have {source}. Stop who uses it "
             f"and run umount {path}"
         )
@@ -115,11 +112,11 @@ def _place(source: str, root: str) -> str:
 
 
 def refuse_local(plan: HostPlan, state: MountState) -> None:
-    """Raise a MountError if local pods lie on a network file system."""
+    """Raise an UnfitError if local pods lie on a network file system."""
     path = plan.settings.pods_path
     for live in state.points[path].mounts:
         if live.remote or live.type.startswith(("nfs", "autofs")):
-            raise MountError(
+            raise UnfitError(
                 f"{path} is {live.source} ({live.type}), and pods_server says local: unmount it, or set pods_server "
                 "and pods_export to what is mounted"
             )

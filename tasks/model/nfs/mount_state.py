@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from files.pods.common.protocol import Reply
+from files.pods.nfs.protocol import MountsRequest
+
 
 @dataclass(frozen=True)
 class Mount:
@@ -70,8 +73,10 @@ class FstabLine:
 
 
 @dataclass(frozen=True)
-class MountState:
+class MountState(Reply):
     """Everything that the operations on mounts decide from."""
+
+    request = MountsRequest
 
     points: dict[str, Point]
     units: dict[str, Unit]

@@ -5,6 +5,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from files.pods.common.protocol import Reply
+from files.pods.guard.protocol import GuardRequest, GuardStateRequest, WatchedTreeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.trees import host_trees
@@ -19,17 +21,19 @@ SWEEP_SECONDS = 60
 FLOOD = 1000
 """Events a second from one agent's directories; beyond that they are ignored until the next sweep."""
 
-WATCHED: tuple[dict[str, list[str]], ...] = (
-    {"hosts": ["*"], "shared": ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]},
-    {"hosts": [], "shared": ["*", "*/.claude-fragments"]},
+WATCHED: tuple[tuple[list[str], list[str]], ...] = (
+    (["*"], ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]),
+    ([], ["*", "*/.claude-fragments"]),
 )
-"""For sessions and for groups: the directories below the root that the host process writes in, alone or with agents.
+"""For sessions and for groups: the directories below the root that the host process writes in, alone and with agents.
 Message directories are too many to watch: the guard rescans each shortly after its creation."""
 
 
 @dataclass(frozen=True)
-class GuardState:
+class GuardState(Reply):
     """The current state of the guard on a machine."""
+
+    request = GuardStateRequest
 
     program: str | None
     """SHA-256 of the program."""
@@ -64,13 +68,13 @@ def program_file(program: bytes) -> str:
 
 def command_line(plan: HostPlan, program: bytes) -> list[str]:
     """Return the argv of the guard: it names what to watch, and a digest of its unit."""
-    trees = [
-        {**{key: getattr(tree.request(), key) for key in ("path", "within", "uid", "gid", "uids", "gids")}, **watched}
-        for tree, watched in zip(host_trees(plan), WATCHED, strict=True)
-    ]
-    arguments: dict[str, object] = {"sweep": SWEEP_SECONDS, "flood": FLOOD, "trees": trees}
-    arguments["version"] = hashlib.sha256(_unit(plan, "").encode()).hexdigest()[:12]
-    return ["/usr/bin/python3", "-I", program_file(program), "guard.main", json.dumps(arguments, sort_keys=True)]
+    trees = []
+    for tree, (hosts, shared) in zip((tree.request() for tree in host_trees(plan)), WATCHED, strict=True):
+        ids = (tree.uid, tree.gid, tree.uids, tree.gids)
+        trees.append(WatchedTreeRequest(tree.path, tree.within, *ids, hosts, shared))
+    request = GuardRequest(SWEEP_SECONDS, FLOOD, trees, hashlib.sha256(_unit(plan, "").encode()).hexdigest()[:12])
+    words = json.dumps(request.document(), sort_keys=True)
+    return ["/usr/bin/python3", "-I", program_file(program), request.entry, words]
 
 
 def unit_text(plan: HostPlan, program: bytes) -> str:

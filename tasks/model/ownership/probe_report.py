@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from files.pods.common.protocol import Reply
+from files.pods.probe.protocol import ProbeRequest
+
 
 @dataclass(frozen=True)
 class Step:
@@ -67,8 +70,10 @@ class Surveyed:
 
 
 @dataclass(frozen=True)
-class Observations:
+class Observations(Reply):
     """Everything that the probe observed."""
+
+    request = ProbeRequest
 
     seconds: float
     missing: list[str]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from files.pods.common.protocol import Reply
 from files.pods.trees.protocol import TreeRequest, TreesRequest
 from tasks.model.access.identity import NOBODY, ROOT, Ids
 from tasks.model.fleet.plan import BOUND, HostPlan, ServerPlan
@@ -66,8 +67,10 @@ class TreeReport:
 
 
 @dataclass(frozen=True)
-class TreeReports:
+class TreeReports(Reply):
     """The reports of all trees of the request, in its order."""
+
+    request = TreesRequest
 
     trees: list[TreeReport]
 

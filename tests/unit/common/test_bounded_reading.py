@@ -139,7 +139,7 @@ def test_special_file_as_env_file_is_refused(tmp_path: Path, plant: Callable[[Pa
         assert "make it a file of at most 1 MiB" in done.stderr
     else:
         assert json.loads(done.stdout)["digests"] == {}
-    assert run("service.set_env", {"root": str(tmp_path), "uid": 0, "gid": 0}, '{"A": "secret"}').returncode != 0
+    assert run("service.set_env", {"root": str(tmp_path), "owner": [0, 0]}, '{"A": "secret"}').returncode != 0
 
 
 @needs_root

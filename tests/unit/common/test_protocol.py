@@ -7,23 +7,24 @@ import dataclasses
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from files.pods.common.protocol import HostUser, ProtocolError, Request, decode
+from files.pods.common.protocol import HostUser, ProtocolError, Reply, Request, decode
 from files.pods.guard.protocol import GuardStateRequest
 from files.pods.machine.protocol import LookReply, PreflightRequest
 from files.pods.trees.protocol import TreesRequest
 from tasks.bundle import PODS, entry_file
-from tasks.facts import ProgramFact
+from tasks.facts import fact_of
+from tests.replies import every_reply
 
 for path in PODS.rglob("protocol.py"):
     import_module(".".join(path.relative_to(PODS.parents[1]).with_suffix("").parts))
 REQUESTS = Request.__subclasses__()
-FACTS = ProgramFact.__subclasses__()
+REPLIES = every_reply()
 PREFLIGHT: dict[str, Any] = {
     "paths": ["/pods"],
     "account": {"user": "nanoclaw", "uid": 1000, "gid": 1000},
@@ -41,6 +42,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})
     if kind is Any:
         return st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
+    if origin is Literal:
+        return st.sampled_from(args)
     if origin is list:
         return st.lists(values(args[0]), max_size=3)
     if origin is dict:
@@ -135,20 +138,23 @@ def test_another_document_is_refused(kind: Any, document: Any) -> None:
         decode(kind, document, "x")
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
-def test_a_reply_names_its_entry_and_the_field_that_is_missing(fact: type[ProgramFact[Any]]) -> None:
-    first = next(f for f in dataclasses.fields(fact.reply) if f.default is f.default_factory is dataclasses.MISSING)
-    with pytest.raises(Exception, match=rf"{fact.request.entry}\.{first.name} is missing"):
-        fact().process(["{}"])
+def needed(reply: Any) -> list[str]:
+    """The fields that have no default."""
+    return [f.name for f in dataclasses.fields(reply) if f.default is f.default_factory is dataclasses.MISSING]
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__name__)
-def test_a_field_that_the_role_does_not_read_makes_no_reply_invalid(fact: type[ProgramFact[Any]]) -> None:
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.__name__)
+def test_a_reply_names_its_entry_and_the_field_that_is_missing(reply: type[Reply]) -> None:
+    with pytest.raises(Exception, match=rf"{reply.request.entry}\.{needed(reply)[0]} is missing"):
+        fact_of(reply)().process(["{}"])
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.__name__)
+def test_a_field_that_the_role_does_not_read_makes_no_reply_invalid(reply: type[Reply]) -> None:
     """A journal that another version of the role wrote may have more."""
-    needed = {f.name for f in dataclasses.fields(fact.reply) if f.default is f.default_factory is dataclasses.MISSING}
     with pytest.raises(Exception, match=r"is missing") as failure:
-        fact().process(['{"else": 1}'])
-    assert any(f"{fact.request.entry}.{name} is missing" in str(failure.value) for name in needed)
+        fact_of(reply)().process(['{"else": 1}'])
+    assert any(f"{reply.request.entry}.{name} is missing" in str(failure.value) for name in needed(reply))
 
 
 def test_a_reply_is_read_without_the_fields_that_the_role_does_not_read() -> None:

@@ -60,6 +60,7 @@ def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp
     request = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
     request |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
     request |= {"repository": "/none", "ref": "main", "onecli": None, "peek": False}
+    request |= {"fetch": True, "stash": None, "source": {}}
     request |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
     done = subprocess.run(
         program_argv(name, request_fields(name, request), _becoming),
@@ -78,12 +79,12 @@ def test_fetch_queries_the_remote_as_the_host_user(monkeypatch: pytest.MonkeyPat
     """Git starts programs that a configuration names."""
     reading, writing = os.pipe()
 
-    def nowhere(*args: str) -> subprocess.CompletedProcess[str]:
+    def git_outside(*args: str) -> subprocess.CompletedProcess[str]:
         os.write(writing, f"{os.getuid()} {os.getgid()} {args[0]}".encode())
         return subprocess.CompletedProcess(args, 0, "", "")
 
-    monkeypatch.setattr(fetch_source, "nowhere", nowhere)
-    fetch_source.ask_repository("https://example.org/x.git", "no-such-user", 4711, 4712)
+    monkeypatch.setattr(fetch_source, "git_outside", git_outside)
+    fetch_source.check_repository("https://example.org/x.git", "no-such-user", 4711, 4712)
     os.close(writing)
     assert os.read(reading, 100) == b"4711 4712 ls-remote"
     os.close(reading)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import program_argv, replaced
+from files.pods.common.protocol import Request
+from files.pods.source.protocol import BuildImageRequest, BuildRequest, FetchRequest, SwitchRequest
+from tests.programs import replaced, request_argv
+from tests.unit.source.source_host import Host
 
 HOLD = f"""
 import os, sys, time
@@ -40,11 +43,11 @@ def test_acquire_waits_for_a_child_that_outlived_its_run_and_reports_it(tmp_path
     assert time.monotonic() - begun >= 2
 
 
-@pytest.mark.parametrize("program", ["source.fetch", "source.switch_commit", "source.build", "source.build_image"])
-def test_program_names_the_lock_holder_when_it_gives_up(tmp_path: Path, program: str) -> None:
+@pytest.mark.parametrize("kind", [FetchRequest, SwitchRequest, BuildRequest, BuildImageRequest])
+def test_program_names_the_lock_holder_when_it_gives_up(tmp_path: Path, kind: type[Request]) -> None:
     lock = str(tmp_path / "lock")
-    request = {"root": str(tmp_path), "uid": 0, "gid": 0, "mounts": [], "source": {}, "lock": lock}
-    argv = program_argv(program, request, replaced("WAIT_SECONDS = 300", "WAIT_SECONDS = 0"))
+    request = Host(tmp_path, tmp_path).request(kind, lock=lock, ref="main", source={})
+    argv = request_argv(request, replaced("WAIT_SECONDS = 300", "WAIT_SECONDS = 0"))
     with start(WORK, lock, "60") as work:
         assert first_line(work) == "mine"
         done = subprocess.run(argv, capture_output=True, text=True)

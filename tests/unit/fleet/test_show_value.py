@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.model.fleet.show_value import holds_secret, key_shown, limited, printable, sounds_secret
+from tasks.model.fleet.show_value import holds_secret, key_shown, limited, sounds_secret
+from tasks.model.sanitize import printable
 
 SECRET = """
     SECRET SECRETS PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE APIKEY APITOKEN CREDENTIAL CREDENTIALS TOKEN BEARER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import select
 import socket
@@ -20,10 +19,11 @@ from typing import Any
 
 import pytest
 
+from files.pods.guard.protocol import GuardRequest, WatchedTreeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text
 from tests.builders import host_plan
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
 PROGRAM = b"a program"
 
@@ -159,10 +159,8 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
 @contextmanager
 def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[subprocess.Popen[str]]:
     """A guard of one tree at work."""
-    ids = {"uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    tree = {"path": str(root), "within": str(inside), **ids, "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
-    arguments = json.dumps({"sweep": sweep, "flood": 100, "trees": [tree]})
-    words = [*entry_argv("guard.main"), arguments]
+    tree = WatchedTreeRequest(str(root), str(inside), A, A, [0], [0, A], ["*"], ["*/*", "*/*/outbox"])
+    words = request_argv(GuardRequest(sweep, 100, [tree]))
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

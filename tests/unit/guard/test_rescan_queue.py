@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.guard.main import Guard
+from files.pods.guard.protocol import WatchedTreeRequest
 from files.pods.guard.rescan_queue import (
     BATCH_SECONDS,
     FLOOD_SECONDS,
@@ -108,9 +109,9 @@ def test_directory_that_keeps_its_owner_is_rescanned_a_few_times(tmp_path: Path)
     message.mkdir(parents=True)
     for number in range(500):
         (message / str(number)).touch()
-    ids = {"uid": agent, "gid": os.getgid(), "uids": [host], "gids": []}
-    settings = {"path": str(tmp_path), "within": str(tmp_path), "hosts": ["*"], "shared": ["*/*", "*/*/outbox"]}
-    guard = Guard([WatchedTree({**settings, **ids})], sweep_seconds=600, flood=1000)
+    place, shared = str(tmp_path), ["*/*", "*/*/outbox"]
+    tree = WatchedTreeRequest(place, place, agent, os.getgid(), [host], [], hosts=["*"], shared=shared)
+    guard = Guard([WatchedTree(tree)], sweep_seconds=600, flood=1000)
     steps = guard.chown_tree(guard.trees[0], "ag")
     for _ in range(5):  # as far as the directory, but not to its end
         next(steps)

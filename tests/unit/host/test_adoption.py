@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from files.pods.service import v2_installs
+from files.pods.service.protocol import AdoptUnitsRequest, InstallsRequest
 from tasks.model.host.adoption import Installed, Installs, Service, adoption_problems
 from tasks.model.host.service_unit import dropin_path, image_record, name_of
 from tests.builders import local_plan
@@ -131,7 +132,7 @@ def test_every_v2_of_the_machine_is_reported_and_a_strangers_is_not(tmp_path: Pa
         f"setpriv --reuid={EVE} env XDG_RUNTIME_DIR=/run/user/{EVE} systemctl --user start nanoclaw-v2-x",
         f"cd /srv/loose; setsid {NODE} -I dist/index.js </dev/null >/dev/null 2>&1 & sleep 1",
     )
-    argv = machine_argv("service.v2_installs", {"root": "/opt/nanoclaw", "uid": HOST})
+    argv = machine_argv("service.v2_installs", InstallsRequest("/opt/nanoclaw", HOST).document())
     reply = machine.ask(f"ARGV = {argv!r}\n{LOOK}", tmp_path)
     live = {one["root"]: one for one in reply if one["units"] or one["loose"]}
     assert {
@@ -166,7 +167,7 @@ def test_a_service_of_the_host_users_own_is_a_rival_until_it_is_adopted(tmp_path
     machine.owners = {"/home/andy": ANDY}
     enable = f"setpriv --reuid={ANDY} env XDG_RUNTIME_DIR=/run/user/{ANDY} HOME=/home/andy systemctl --user"
     machine.first = (f"{enable} enable --now {name}",)
-    argv = machine_argv("service.adopt_units", {"uid": ANDY, "names": [name]})
+    argv = machine_argv("service.adopt_units", AdoptUnitsRequest(ANDY, [name]).document())
     code = f"ROOT, ARGV = {root!r}, {argv!r}\n{ADOPT}"
     before, status, text, after = machine.ask(code, tmp_path)
     assert before == [{"kind": "user unit", "name": file, "detail": str(ANDY)}]
@@ -175,7 +176,7 @@ def test_a_service_of_the_host_users_own_is_a_rival_until_it_is_adopted(tmp_path
 
 @needs_managers
 def test_one_that_cannot_be_disabled_is_an_error(tmp_path: Path) -> None:
-    argv = machine_argv("service.adopt_units", {"uid": ANDY, "names": ["none.service"]})
+    argv = machine_argv("service.adopt_units", AdoptUnitsRequest(ANDY, ["none.service"]).document())
     machine = Managed(users={"andy": (ANDY, "/home/andy")}, running=(ANDY,))
     _, status, text, _ = machine.ask(f"ROOT, ARGV = '/srv', {argv!r}\n{ADOPT}", tmp_path)
     assert status == 1 and "systemctl disable none.service (user)" in text and "Traceback" not in text

@@ -16,7 +16,7 @@ from files.pods.machine import runtime
 from files.pods.machine.protocol import InstallPnpmRequest
 from files.pods.service import state as host_service
 from files.pods.source import checkout
-from tasks.model.host.runtime import UnfitError
+from tasks.model.problem import UnfitError
 from tests.programs import request_argv
 from tests.unit.host.test_runtime import DEBIAN_12, DONE, missing, without
 
@@ -79,7 +79,7 @@ def test_a_program_first_in_path_that_its_user_cannot_run_is_refused(
     assert runtime.look("root", 0, 0)["unusable"] == []
     state = runtime.look(*USER)
     assert (state["node"], state["unusable"]) == (None, [str(broken)])
-    with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first in its PATH and cannot run it: remove it"):
+    with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first and cannot run it: remove it"):
         missing(replace(DONE, node=None, unusable=[str(broken)]))
 
 

@@ -11,7 +11,6 @@ from pyinfra import logger
 
 from files.pods.common.protocol import Request
 from tasks import host_ids
-from tasks.facts import Exports, MachineFact
 from tasks.host_ids import Looks
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
@@ -42,26 +41,25 @@ class Machines:
         self.together: list[tuple[str, list[Any], int | None]] = []
         monkeypatch.setattr(host_ids, "ask_machine", self.ask)
         monkeypatch.setattr(host_ids, "ask_together", self.ask_together)
-        monkeypatch.setattr(host_ids, "at_once", lambda members, _run, look: [(one, look(one)) for one in members])
+        monkeypatch.setattr(host_ids, "at_once", lambda members, look: [(one, look(one)) for one in members])
 
-    def ask(self, member: Member, fact: Any, request: Request, timeout: int) -> Any:
+    def ask(self, member: Member, reply: Any, request: Request, timeout: int) -> Any:
         """One answer."""
-        self.asked.append((member.name, fact, {**request.document(), "timeout": timeout}))
-        return self.states[member.name] if fact is MachineFact else self.exports[member.name]
+        self.asked.append((member.name, reply, {**request.document(), "timeout": timeout}))
+        return self.states[member.name] if reply is MachineState else self.exports[member.name]
 
     def ask_together(self, member: Member, questions: Any, timeout: int | None = None) -> None:
         """What is going to be asked."""
-        self.together.append((member.name, [question.fact for question in questions], timeout))
+        self.together.append((member.name, [question.reply for question in questions], timeout))
 
     def questions(self, name: str) -> list[dict[str, Any]]:
         """All that a machine was asked about itself."""
-        return [request for member, fact, request in self.asked if member == name and fact is MachineFact]
+        return [request for member, reply, request in self.asked if member == name and reply is MachineState]
 
 
 def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[Looks, FleetPlan]:
     members: Any = [Member(name) for name in names]
-    config: Any = None
-    looks = Looks(members, config)
+    looks = Looks(members)
     return looks, looks.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
 
 
@@ -70,7 +68,7 @@ def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch:
     machines = Machines(monkeypatch, states)
     looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(1000, 1000)
-    assert machines.together == [("nfs1", [MachineFact, Exports], 60), ("oslo", [MachineFact], 60)]
+    assert machines.together == [("nfs1", [MachineState, ExportState], 60), ("oslo", [MachineState], 60)]
     assert machines.questions("nfs1") == [
         {
             "paths": [],
@@ -98,7 +96,7 @@ def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch:
             "timeout": 60,
         }
     ]
-    (exports,) = [request for _name, fact, request in machines.asked if fact is Exports]
+    (exports,) = [request for _name, reply, request in machines.asked if reply is ExportState]
     assert exports["timeout"] == 60 and exports["directories"] == ["/srv/pods/oslo"]
     assert looks.machines == states and looks.exports == {"nfs1": NO_EXPORTS, "oslo": None}
 
@@ -131,8 +129,8 @@ def test_what_a_server_exports_for_a_host_is_kept_where_others_are_free_too(monk
     machines.exports["nfs1"] = replace(NO_EXPORTS, table=[entry])
     _looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(845, 845)
-    facts = [fact for _name, fact, _request in machines.asked]
-    assert facts.count(Exports) == 1, "the table is asked for once"
+    facts = [reply for _name, reply, _request in machines.asked]
+    assert facts.count(ExportState) == 1, "the table is asked for once"
 
 
 def test_an_unknown_number_is_requested_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,4 +159,4 @@ def test_a_machine_that_does_not_reply_is_none_and_gets_no_second_request(
     machines = Machines(monkeypatch, states)
     looks, _plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert looks.machines[name] is None and looks.exports[name] is None
-    assert [fact for member, fact, _request in machines.asked if member == name] == [MachineFact]
+    assert [reply for member, reply, _request in machines.asked if member == name] == [MachineState]

@@ -16,11 +16,11 @@ from tasks.model.host.account import AccountState, account_drift, account_proble
 from tasks.model.host.runtime import (
     Node,
     RuntimeState,
-    UnfitError,
     missing_packages,
     node_problem,
     nodesource_major,
 )
+from tasks.model.problem import UnfitError
 from tests.builders import local_plan
 from tests.fake.bare_host import NO_ACCOUNT
 from tests.programs import entry_argv

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.host.service_unit import STATE_DIRECTORY
+from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import task_disposition
 from tasks.model.migration.journal import Journal

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from files.pods.migration.state import NEWER, main
-from tasks.facts import MigrationProgress
+from tasks.facts import fact_of
 from tasks.model.migration.paths import Progress
 from tests.programs import entry_argv
 
@@ -135,7 +135,7 @@ def test_the_whole_program_answers_what_the_fact_reads(machine: Machine) -> None
     }
     words = [*entry_argv("migration.state"), json.dumps(told)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    found = MigrationProgress().process(done.stdout.splitlines())
+    found = fact_of(Progress)().process(done.stdout.splitlines())
     assert isinstance(found, Progress) and asdict(found) == NOTHING
 
 

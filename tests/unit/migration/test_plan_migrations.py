@@ -13,7 +13,6 @@ from pyinfra import logger
 
 from files.pods.common.protocol import Request
 from tasks import migration
-from tasks.facts import MigrationProgress
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.migration.paths import Progress, chats_digest
 from tasks.model.migration.plan import plan_migration
@@ -46,18 +45,17 @@ def look(
     """The migrations, the problems by host, and what each host was asked; None is one that is not connected."""
     asked: Asked = []
 
-    def ask(member: Any, fact: Any, request: Request, timeout: int) -> Any:
-        asked.append((member.name, fact, {**request.document(), "timeout": timeout}))
+    def ask(member: Any, reply: Any, request: Request, timeout: int) -> Any:
+        asked.append((member.name, reply, {**request.document(), "timeout": timeout}))
         progress, state = answers[member.name] or (None, None)
-        return progress if fact is MigrationProgress else state
+        return progress if reply is Progress else state
 
     monkeypatch.setattr(migration, "ask_machine", ask)
     monkeypatch.setattr(
-        migration, "at_once", lambda members, _run, one: [(it, one(it) if answers[it.name] else None) for it in members]
+        migration, "at_once", lambda members, one: [(it, one(it) if answers[it.name] else None) for it in members]
     )
     members: Any = [SimpleNamespace(name=name) for name in ("nfs1", *answers)]
-    run: Any = None
-    migrations, problems = migration.plan_migrations(fleet, members, run, only_reads=only_reads)
+    migrations, problems = migration.plan_migrations(fleet, members, only_reads=only_reads)
     return migrations, [(problem.machine, problem.text) for problem in problems], asked
 
 
@@ -88,7 +86,7 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
     assert lines[-2:] == ["    wave 1 of the migration: bergen", "    wave 2 of the migration: oslo"]
     assert [line for line in lines if line.startswith("    oslo: ")], "the plan of each host is printed"
     assert (tmp_path / "left.txt").read_text() == "bergen\noslo\ngone\n"
-    progress, v1 = [request for name, _fact, request in asked if name == "oslo"]
+    progress, v1 = [request for name, _reply, request in asked if name == "oslo"]
     assert progress["timeout"] == 60 and progress["root"] == "/opt/nanoclaw"
     assert v1 == {
         "dir": PATH,
@@ -102,8 +100,8 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
         "seconds": 240,
         "timeout": 480,
     }
-    assert {name for name, _fact, _request in asked} == {"oslo", "bergen", "moved"}
-    assert [fact for name, fact, _request in asked if name == "moved"] == [MigrationProgress]
+    assert {name for name, _reply, _request in asked} == {"oslo", "bergen", "moved"}
+    assert [reply for name, reply, _request in asked if name == "moved"] == [Progress]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +114,7 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
 def test_space_is_looked_for_behind_the_mount_that_is_to_be(
     data: dict[str, Any], mounts: list[str | None], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *_, (_name, _fact, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, found())})[2]
+    *_, (_name, _reply, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, found())})[2]
     assert [space["mount"] for space in request["space"]] == mounts
 
 
@@ -136,8 +134,8 @@ def test_a_run_without_migrations_leaves_the_list_alone(
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (None, "this machine did not report how far its migration is: correct its error above, then run again"),
-        ((None, None), "this machine did not report how far its migration is: correct its error above, then run again"),
+        (None, "did not report the progress of its migration: run again"),
+        ((None, None), "did not report the progress of its migration: run again"),
         ((NEW, None), "the inspection of NanoClaw v1 failed"),
         ((NEW, found(None)), "is no directory of this machine"),
         ((replace(NEW, v2_has_state=True), found()), "has been used already"),

@@ -65,7 +65,7 @@ def test_a_directory_that_is_swapped_for_a_link_chowns_nothing_of_roots(
 
     monkeypatch.setattr(os, "mkdir", mkdir)
     try:
-        make_directories.make(f"{pods}/groups", [AGENT, AGENT], None)
+        make_directories.make(f"{pods}/groups", (AGENT, AGENT), None)
     except SystemExit as refused:
         assert "something else changes" in str(refused)
     assert owners(secret) == [0] and secret.stat().st_mode & 0o777 == 0o700
@@ -81,7 +81,7 @@ def test_a_component_that_is_swapped_for_a_link_leads_nowhere(pods: Path, monkey
         parent.symlink_to(victim)
 
     before(monkeypatch, "mkdir", swap)
-    make_directories.make(f"{parent}/groups", [AGENT, AGENT], None)
+    make_directories.make(f"{parent}/groups", (AGENT, AGENT), None)
     assert [path.name for path in victim.iterdir()] == ["secret"]
     assert owners(pods / "away/groups") == [AGENT]
 
@@ -89,7 +89,7 @@ def test_a_component_that_is_swapped_for_a_link_leads_nowhere(pods: Path, monkey
 def test_a_link_on_the_way_is_refused(pods: Path) -> None:
     (pods / "one").symlink_to(pods.parent / "root")
     with pytest.raises(SystemExit, match="without following a link"):
-        make_directories.make(f"{pods}/one/groups", [AGENT, AGENT], None)
+        make_directories.make(f"{pods}/one/groups", (AGENT, AGENT), None)
     assert [path.name for path in (pods.parent / "root").iterdir()] == ["secret"]
 
 
@@ -108,12 +108,12 @@ def test_a_directory_of_another_is_not_chowned(pods: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "mkdir", mkdir)
     with pytest.raises(SystemExit, match="something else changes"):
-        make_directories.make(f"{pods}/groups", [AGENT, AGENT], None)
+        make_directories.make(f"{pods}/groups", (AGENT, AGENT), None)
     assert owners(new, new / "mail") == [4321, 4321]
 
 
 def test_what_is_put_at_the_leftover_of_an_earlier_run_is_not_entered(pods: Path) -> None:
     (pods / ".groups.new").symlink_to(pods.parent / "root/secret")
     with pytest.raises(SystemExit, match="something else changes"):
-        make_directories.make(f"{pods}/groups", [AGENT, AGENT], None)
+        make_directories.make(f"{pods}/groups", (AGENT, AGENT), None)
     assert owners(pods.parent / "root/secret") == [0]

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tasks.model.nfs.mount_plan import binds_of
-from tasks.model.nfs.mount_refusals import MountError, refuse_local
+from tasks.model.nfs.mount_refusals import refuse_local
 from tasks.model.nfs.mount_state import Beneath, Mount, Point, Unit
+from tasks.model.problem import UnfitError
 from tests.builders import host_plan
 from tests.unit.nfs.mounts_seen import GROUPS, GUARDED, PLAN, SEEN, groups
 
@@ -37,7 +38,7 @@ def test_a_bind_that_lost_its_flags_is_remounted() -> None:
 
 
 def test_another_mount_in_the_place_of_a_bind_is_refused() -> None:
-    with pytest.raises(MountError, match="umount /opt/nanoclaw/groups"):
+    with pytest.raises(UnfitError, match="umount /opt/nanoclaw/groups"):
         groups(PLAN, SEEN, mounts=[Mount("/dev/sdb1", "ext4", "/", ["rw"])])
 
 
@@ -48,7 +49,7 @@ def test_a_silent_server_makes_no_bind_anew() -> None:
 
 def test_local_pods_must_not_be_a_network_file_system() -> None:
     plan = host_plan(pods_server="local")
-    with pytest.raises(MountError, match="pods_server says local"):
+    with pytest.raises(UnfitError, match="pods_server says local"):
         refuse_local(plan, SEEN)
     refuse_local(plan, replace(SEEN, points={"/pods": Point([Mount("/dev/sdb", "xfs", "/", [])], "ok", GUARDED)}))
 
@@ -64,12 +65,12 @@ def test_a_local_bind_is_told_by_its_place_on_the_disk() -> None:
         base_root="/srv/pods",
     )
     assert groups(plan, seen, mounts=[disk]).settled
-    with pytest.raises(MountError):
+    with pytest.raises(UnfitError):
         groups(plan, seen, mounts=[replace(disk, root="/srv/pods/other")])
 
 
 @pytest.mark.parametrize("kind", ["cifs", "ceph", "fuse.sshfs", "9p"])
 def test_local_pods_must_not_be_a_file_system_of_another_machine(kind: str) -> None:
     mount = Mount("far:/pods", kind, "/", ["rw"], remote=True)
-    with pytest.raises(MountError, match="pods_server says local"):
+    with pytest.raises(UnfitError, match="pods_server says local"):
         refuse_local(host_plan(pods_server="local"), replace(SEEN, points={"/pods": Point([mount], "ok", GUARDED)}))

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +21,22 @@ from pydantic import TypeAdapter
 
 from files.pods.common import linux
 from files.pods.common.mountinfo import mount_table
+from files.pods.common.protocol import Request
 from files.pods.nfs import apply_mounts as mount_units
 from files.pods.nfs import make_directories, mounts
 from files.pods.nfs import seal_mount_point as guard_directory
+from files.pods.nfs.protocol import (
+    ApplyMountsRequest,
+    DirectoriesRequest,
+    FlushRequest,
+    MountServer,
+    MountsRequest,
+    MountUnit,
+    SealRequest,
+)
 from tasks.model.nfs.mount_state import MountState
 from tasks.mounts import MOUNT_SECONDS
-from tests.programs import shell_command
+from tests.programs import request_argv, shell_command
 
 
 def _namespace(script: str) -> subprocess.CompletedProcess[str]:
@@ -38,22 +49,22 @@ NEEDS_ROOT = pytest.mark.skipif(
 )
 
 
-def command(program: str, **request: Any) -> str:
-    return shell_command(program, request)
+def command(request: Request) -> str:
+    return shell_command(request.entry, request.document())
 
 
 def look(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:
-    binds = [[f"{pods}/groups", str(target)]] if target else []
+    binds = [(f"{pods}/groups", str(target))] if target else []
     units = {str(pods): "nanoclaw-pods-no-such.mount"}
-    fact = command("nfs.mounts", pods=str(pods), binds=binds, units=units, stamp=f"{pods}.stamp", tried=f"{pods}.tried")
-    done = _namespace(f"{setup}\n{before} {fact}")
+    request = MountsRequest(str(pods), binds, units, stamp=f"{pods}.stamp", tried=f"{pods}.tried")
+    done = _namespace(f"{setup}\n{before} {command(request)}")
     assert done.returncode == 0, done.stderr
     return TypeAdapter(MountState).validate_json(done.stdout.splitlines()[-1])
 
 
 def guard(pods: Path, setup: str = ":", after: str = ":") -> subprocess.CompletedProcess[str]:
-    request = {"paths": [str(pods)], "root": str(pods.parent), "owner": [1234, 1235]}
-    return _namespace(f"{setup}\n{command('nfs.seal_mount_point', **request)}\n{after}")
+    request = SealRequest([str(pods)], str(pods.parent), (1234, 1235))
+    return _namespace(f"{setup}\n{command(request)}\n{after}")
 
 
 @NEEDS_ROOT
@@ -162,8 +173,8 @@ def test_a_bind_shows_its_source(tmp_path: Path) -> None:
 @NEEDS_ROOT
 def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owner(tmp_path: Path) -> None:
     pods = tmp_path / "root" / "data" / "pods"
-    request = {"paths": [str(pods)], "root": str(tmp_path / "root"), "owner": [1234, 1235]}
-    done = _namespace(command("nfs.seal_mount_point", **request))
+    request = SealRequest([str(pods)], str(tmp_path / "root"), (1234, 1235))
+    done = _namespace(command(request))
     assert done.returncode == 0, done.stderr
     reply = json.loads(done.stdout)
     try:
@@ -174,7 +185,7 @@ def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owne
             (1234, 1235, 0o755),
             (0, 0, 0),
         ]
-        again = json.loads(_namespace(command("nfs.seal_mount_point", **request)).stdout)
+        again = json.loads(_namespace(command(request)).stdout)
         assert again == {**reply, "made": []}
         assert reply["immutable" if _has_flags(tmp_path) else "unsupported"] == [str(pods)]
         assert _is_immutable(pods) is (True if _has_flags(tmp_path) else None)
@@ -209,7 +220,7 @@ def test_the_flags_are_asked_for_and_set_by_the_numbers_of_linux_fs_h() -> None:
 
 
 _ASK: dict[str, Callable[[Path], object]] = {
-    "nfs.seal_mount_point": lambda pods: guard_directory.seal(str(pods), None, [0, 0], []),
+    "nfs.seal_mount_point": lambda pods: guard_directory.seal(str(pods), None, (0, 0), []),
     "mounts": lambda pods: mounts.beneath(str(pods), mount_table()),
 }
 
@@ -244,7 +255,7 @@ def test_a_flag_that_the_file_system_takes_and_does_not_keep_is_an_error(
     pods.mkdir()
     monkeypatch.setattr(fcntl, "ioctl", lambda _handle, _request, argument: argument[:0] + struct.pack("l", 0))
     with pytest.raises(SystemExit, match="accepted the immutable flag but does not show it"):
-        guard_directory.seal(str(pods), None, [0, 0], [])
+        guard_directory.seal(str(pods), None, (0, 0), [])
 
 
 @NEEDS_ROOT
@@ -280,13 +291,15 @@ def test_a_link_is_never_followed(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def make(tmp_path: Path, *, mounted: bool = False, owner: list[int] | None = None) -> subprocess.CompletedProcess[str]:
-    request = {"pods": str(tmp_path), "mounted": mounted, "paths": [f"{tmp_path}/groups"], "owner": owner}
-    return subprocess.run(["sh", "-c", command("nfs.make_directories", **request)], capture_output=True, text=True)
+def make(
+    tmp_path: Path, *, mounted: bool = False, owner: tuple[int, int] | None = None
+) -> subprocess.CompletedProcess[str]:
+    request = DirectoriesRequest(str(tmp_path), mounted, [f"{tmp_path}/groups"], owner)
+    return subprocess.run(request_argv(request), capture_output=True, text=True)
 
 
 def test_directories_of_the_pods_are_made_once(tmp_path: Path) -> None:
-    me = [os.geteuid(), os.getegid()]
+    me = (os.geteuid(), os.getegid())
     assert json.loads(make(tmp_path, owner=me).stdout) == {"made": [f"{tmp_path}/groups"]}
     assert json.loads(make(tmp_path, owner=me).stdout) == {"made": []}
     assert [path.name for path in tmp_path.iterdir()] == ["groups"]
@@ -305,27 +318,30 @@ def test_a_link_in_the_place_of_a_directory_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_what_an_interrupted_run_left_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / ".groups.new").mkdir(mode=0o700)
-    assert make(tmp_path, owner=[1234, 1235]).returncode == 0
+    assert make(tmp_path, owner=(1234, 1235)).returncode == 0
     made = (tmp_path / "groups").stat()
     assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1234, 1235, 0o755)
     assert [path.name for path in tmp_path.iterdir()] == ["groups"]
 
 
 def test_the_stamp_is_written(tmp_path: Path) -> None:
-    request = {"flush": False, "stamp": f"{tmp_path}/deep/export", "content": "10.0.0.1:/srv all_squash\n"}
-    done = subprocess.run(["sh", "-c", command("nfs.flush_caches", **request)], capture_output=True, text=True)
+    request = FlushRequest(False, f"{tmp_path}/deep/export", "10.0.0.1:/srv all_squash\n")
+    done = subprocess.run(request_argv(request), capture_output=True, text=True)
     assert json.loads(done.stdout) == {"flushed": False}
     assert (tmp_path / "deep" / "export").read_text() == "10.0.0.1:/srv all_squash\n"
 
 
-def units(**told: Any) -> subprocess.CompletedProcess[str]:
-    request = {"cycle": False, "mounts": [], "start": [], "remount": [], "server": None, "service": "x", "install": "y"}
-    text = command("nfs.apply_mounts", **{**request, "lazy": False, **told})
-    return subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=60)
+REQUEST = ApplyMountsRequest(
+    cycle=False, mounts=[], start=[], remount=[], server=None, service="x.service", install="y", lazy=False
+)
+
+
+def units(**changes: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(request_argv(replace(REQUEST, **changes)), capture_output=True, text=True, timeout=60)
 
 
 def test_a_server_that_does_not_listen_is_named_before_anything_is_stopped() -> None:
-    done = units(cycle=True, server={"address": "127.0.0.1", "port": 9, "path": "/srv"}, remount=[["false"]])
+    done = units(cycle=True, server=MountServer("127.0.0.1", 9, "/srv"), remount=[["false"]])
     assert done.returncode != 0
     assert done.stderr.startswith("127.0.0.1 port 9: no NFS server listens there")
 
@@ -354,8 +370,7 @@ def test_what_was_stopped_starts_again_where_the_time_is_over(monkeypatch: pytes
     monkeypatch.setattr(mount_units, "run", run)
     monkeypatch.setattr(mount_units, "is_mounted", lambda _path: True)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    mounts = [{"unit": "pods.mount", "path": "/pods"}]
-    request = {"mounts": mounts, "start": [], "server": None, "service": "x.service", "install": "y", "lazy": False}
+    request = replace(REQUEST, mounts=[MountUnit("pods.mount", "/pods")])
     with pytest.raises(mount_units.FailedError, match=r"no time was left for: systemctl stop pods\.mount"):
         mount_units.cycle(request)
     assert ran[-1] == "systemctl start x.service"
@@ -414,11 +429,11 @@ def test_a_squashed_root_has_the_host_process_create_directories(monkeypatch: py
     with tempfile.TemporaryDirectory() as pods:  # which others may enter, as tmp_path they may not
         os.chown(pods, 1500, 1500)
         monkeypatch.setattr(os, "fchown", refused)
-        assert make_directories.make(f"{pods}/groups", [1500, 1500], [1500, 1500])
+        assert make_directories.make(f"{pods}/groups", (1500, 1500), (1500, 1500))
         made = Path(pods, "groups").stat()
         assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (1500, 1500, 0o755)
         assert (os.geteuid(), os.getegid()) == (0, 0)
-        for creator in (None, [1600, 1600]):
-            with pytest.raises(SystemExit, match="cannot be given to"):
-                make_directories.make(f"{pods}/v2-sessions", [1500, 1500], creator)
+        for creator in (None, (1600, 1600)):
+            with pytest.raises(SystemExit, match="cannot be chowned to"):
+                make_directories.make(f"{pods}/v2-sessions", (1500, 1500), creator)
         assert [path.name for path in Path(pods).iterdir()] == ["groups"]

@@ -6,16 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from files.pods.nfs import apply_mounts
 from files.pods.nfs.apply_mounts import FailedError
+from files.pods.nfs.protocol import ApplyMountsRequest, MountServer, MountUnit
 
-PODS, GROUPS = {"unit": "pods.mount", "path": "/pods"}, {"unit": "claw-groups.mount", "path": "/claw/groups"}
-SERVER = {"address": "127.0.0.1", "port": 2049, "path": "/srv/pods/oslo"}
+PODS, GROUPS = MountUnit("pods.mount", "/pods"), MountUnit("claw-groups.mount", "/claw/groups")
+SERVER = MountServer("127.0.0.1", 2049, "/srv/pods/oslo")
 
 
 class Machine:
@@ -32,7 +33,7 @@ class Machine:
         monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
 
     def mounted(self, path: str) -> bool:
-        return any(one["unit"] in self.active for one in (PODS, GROUPS) if one["path"] == path)
+        return any(one.unit in self.active for one in (PODS, GROUPS) if one.path == path)
 
     def run(self, argv: list[str], _seconds: float) -> tuple[int, str]:
         words = " ".join(argv)
@@ -54,14 +55,22 @@ class Machine:
         return 0, ""
 
 
-def asked(**more: Any) -> dict[str, Any]:
-    request = {"cycle": False, "mounts": [PODS, GROUPS], "start": [], "remount": [], "server": None, "lazy": False}
-    return {**request, "service": "claw.service", "install": "0a", **more}
+def request(*, cycle: bool = False, start: Sequence[str] = ()) -> ApplyMountsRequest:
+    return ApplyMountsRequest(
+        cycle=cycle,
+        mounts=[PODS, GROUPS],
+        start=[*start],
+        remount=[],
+        server=None,
+        service="claw.service",
+        install="0a",
+        lazy=False,
+    )
 
 
 def test_a_mount_that_starts_is_started_once_and_nobody_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "claw.service")
-    reply = apply_mounts.main(asked(start=["pods.mount"]))
+    reply = apply_mounts.main(request(start=["pods.mount"]))
     assert reply == {"stopped": [], "started": ["pods.mount"]}
     assert machine.ran == ["systemctl reset-failed pods.mount", "systemctl start pods.mount"]
 
@@ -102,7 +111,7 @@ def test_where_mount_said_nothing_systemctl_is_shown(monkeypatch: pytest.MonkeyP
 def test_mounting_anew_stops_who_uses_it_and_ends_as_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
     """The innermost mount goes first and comes last."""
     machine = Machine(monkeypatch, "claw.service", "docker.service", "pods.mount", "claw-groups.mount")
-    reply = apply_mounts.main(asked(cycle=True, start=["claw-groups.mount"]))
+    reply = apply_mounts.main(request(cycle=True, start=["claw-groups.mount"]))
     assert reply == {
         "stopped": ["claw.service", "container c1"],
         "started": ["pods.mount", "claw-groups.mount", "claw.service"],
@@ -120,7 +129,7 @@ def test_mounting_anew_stops_who_uses_it_and_ends_as_it_began(monkeypatch: pytes
 
 def test_what_did_not_run_before_is_not_started_after(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "pods.mount")
-    reply = apply_mounts.main(asked(cycle=True, start=[]))
+    reply = apply_mounts.main(request(cycle=True, start=[]))
     assert reply == {"stopped": [], "started": ["pods.mount"]}
     assert "claw.service" not in machine.active and machine.containers == ["c1"]
 
@@ -129,7 +138,7 @@ def test_agents_that_do_not_stop_keep_the_mount_and_the_service_comes_back(monke
     machine = Machine(monkeypatch, "claw.service", "docker.service", "pods.mount")
     machine.fails["docker stop --time=10 c1"] = "permission denied"
     with pytest.raises(FailedError, match=r"agent containers do not stop: c1"):
-        apply_mounts.main(asked(cycle=True))
+        apply_mounts.main(request(cycle=True))
     assert {"claw.service", "pods.mount"} <= machine.active
     assert "systemctl stop pods.mount" not in machine.ran
 
@@ -140,7 +149,7 @@ def test_a_mount_that_does_not_come_back_keeps_the_service_down(monkeypatch: pyt
     machine.fails["systemctl start pods.mount"] = "no"
     machine.containers.clear()
     with pytest.raises(FailedError, match=r"pods\.mount does not start"):
-        apply_mounts.main(asked(cycle=True))
+        apply_mounts.main(request(cycle=True))
     assert machine.active == set()
 
 

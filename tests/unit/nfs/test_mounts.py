@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.model.nfs.mount_options import sentence
-from tasks.model.nfs.mount_refusals import MountError
 from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState, Unit
+from tasks.model.problem import UnfitError
 from tests.builders import host_plan
 from tests.unit.nfs.mounts_seen import GROUPS, PLAN, SEEN, groups, live, pods
 
@@ -39,7 +39,7 @@ def test_everything_else_is_mounted_anew(option: str) -> None:
 
 def test_what_mounting_anew_did_not_change_interrupts_no_agent_again() -> None:
     tried = replace(SEEN, tried=sentence({"nconnect": ("4", "1")}) + "\n")
-    with pytest.raises(MountError, match=r"nconnect is 4 and should be 1, which mounting anew did not change"):
+    with pytest.raises(UnfitError, match=r"nconnect is 4 and should be 1, which mounting anew did not change"):
         pods(PLAN, tried, mounts=[live(PLAN, "nconnect=4")])
     assert pods(PLAN, tried, mounts=[live(PLAN, "nconnect=5")]).action == "cycle"
     assert pods(PLAN, tried).forget
@@ -91,7 +91,7 @@ def test_a_file_system_without_the_flag_is_said_and_accepted() -> None:
     ],
 )
 def test_what_is_mounted_there_by_others_is_never_touched(mounts: list[Mount], said: str) -> None:
-    with pytest.raises(MountError, match=said):
+    with pytest.raises(UnfitError, match=said):
         pods(PLAN, SEEN, mounts=mounts)
 
 
@@ -102,18 +102,18 @@ def test_the_same_export_by_another_name_of_its_server_is_adopted() -> None:
 def test_files_beneath_are_refused_with_the_way_out() -> None:
     hidden = Beneath("directory", immutable=True, entries=("data", "lost"))
     with pytest.raises(
-        MountError, match=r"/pods holds files .*: data, lost. The way out: stop who uses /pods, unmount"
+        UnfitError, match=r"/pods holds files .*: data, lost. The way out: stop who uses /pods, unmount"
     ):
         pods(PLAN, SEEN, beneath=hidden)
-    with pytest.raises(MountError, match=r"way out: move them away \(mv /pods /pods.local"):
+    with pytest.raises(UnfitError, match=r"way out: move them away \(mv /pods /pods.local"):
         pods(PLAN, SEEN, mounts=[], beneath=hidden)
-    with pytest.raises(MountError, match=r"cp -a /opt/nanoclaw/groups.local/. /pods/groups/"):
+    with pytest.raises(UnfitError, match=r"cp -a /opt/nanoclaw/groups.local/. /pods/groups/"):
         groups(PLAN, SEEN, mounts=[], beneath=hidden)
 
 
 @pytest.mark.parametrize(("kind", "said"), [("link", "symbolic link"), ("other", "no directory"), ("unknown", "seen")])
 def test_a_mount_point_that_is_none_is_refused(kind: Any, said: str) -> None:
-    with pytest.raises(MountError, match=said):
+    with pytest.raises(UnfitError, match=said):
         pods(PLAN, SEEN, mounts=[], beneath=Beneath(kind, "/pods"))
 
 
@@ -137,11 +137,11 @@ def test_an_fstab_line_for_the_same_export_is_adopted_and_said() -> None:
     ],
 )
 def test_another_fstab_line_is_refused(seen: MountState, said: str) -> None:
-    with pytest.raises(MountError, match=said):
+    with pytest.raises(UnfitError, match=said):
         pods(PLAN, seen)
 
 
 def test_an_fstab_line_for_a_bind() -> None:
     assert groups(PLAN, fstab("/pods/groups", "bind", path=GROUPS)).notes
-    with pytest.raises(MountError, match="something else"):
+    with pytest.raises(UnfitError, match="something else"):
         groups(PLAN, fstab("/elsewhere", "bind", path=GROUPS))

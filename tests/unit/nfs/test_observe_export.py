@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tasks.bundle import entry_file
-from tasks.facts import ServerObservationFact
+from tasks.facts import fact_of
+from tasks.model.access.observed_squash import ServerObservation
 from tasks.observe_servers import places
 from tests.builders import host_plan
 from tests.unit.trees.trees import needs_root
@@ -158,7 +159,7 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program["observe"].__globals__["look"] = lambda: time.sleep(30)
     reply = program["observe"]()
     assert (reply["state"], reply["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
-    seen = ServerObservationFact().process([json.dumps(reply)])
+    seen = fact_of(ServerObservation)().process([json.dumps(reply)])
     assert (seen.made, seen.mount_point, seen.chown, seen.given) == ({}, None, None, False)
 
 
@@ -169,7 +170,7 @@ def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
 
     program = load()
     program["observe"].__globals__["look"] = refused
-    seen = ServerObservationFact().process([json.dumps(program["observe"]())])
+    seen = fact_of(ServerObservation)().process([json.dumps(program["observe"]())])
     assert (seen.state, seen.left, seen.made) == ("EACCES", [], {})
     assert "not exported to this host" in seen.text
 

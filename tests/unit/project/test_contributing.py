@@ -10,7 +10,7 @@ from tests.docs import PROJECT
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MOST = {"Add a setting": 6, "Add an operation": 7}
-"""Files of the role and its tests for a setting, files of the role for an operation: a newcomer has to find each."""
+"""Files of the role and of its tests: a newcomer has to find each."""
 
 
 def section(title: str) -> str:
@@ -26,12 +26,12 @@ def files(rows: str) -> list[str]:
 
 @pytest.mark.parametrize("title", MOST)
 def test_a_change_touches_few_files(title: str) -> None:
-    assert 0 < len(files(section(title).partition("Its tests:")[0])) <= MOST[title]
+    assert 0 < len(files(section(title))) <= MOST[title]
 
 
 def test_the_files_that_a_change_touches_exist() -> None:
     named = {name for name in re.findall(r"`([\w./-]+)`", TEXT) if "/" in name and not name.startswith(".venv")}
-    assert len(named) > 30
+    assert len(named) > 20
     for name in named:
         fixed = re.split(r"ROOM|test_NAME|NAME", name)[0].rstrip("/")
         assert (PROJECT / fixed).exists(), name

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
-from files.pods.machine.protocol import PackagesRequest
+from files.pods.machine.protocol import PackagesReply, PackagesRequest
 from tasks.bundle import BEGIN, END
-from tasks.facts import Packages
+from tasks.facts import fact_of
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,17 @@ from tasks.facts import Packages
     ],
 )
 def test_a_document_is_parsed_whatever_shells_print(shell: str) -> None:
-    sent = Packages().command(PackagesRequest(["dpkg"]))
+    sent = fact_of(PackagesReply)().command(PackagesRequest(["dpkg"]))
     (stdin,) = sent.connector_arguments["_stdin"] or ()
     argv = ["sh", "-c", shell.format(sent.get_raw_value())]
     done = subprocess.run(argv, input=str(stdin), capture_output=True, text=True, check=True)
-    assert Packages().process(done.stdout.split("\n")).installed["dpkg"] != "forged"
+    assert fact_of(PackagesReply)().process(done.stdout.split("\n")).installed["dpkg"] != "forged"
 
 
 def test_a_document_holds_what_looks_like_a_mark() -> None:
     document = f'{{"installed": {{"a": "{END} {BEGIN}"}}}}'
     output = ["hello", BEGIN, document, END, "bye"]
-    assert Packages().process(output).installed == {"a": f"{END} {BEGIN}"}
+    assert fact_of(PackagesReply)().process(output).installed == {"a": f"{END} {BEGIN}"}
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_a_document_holds_what_looks_like_a_mark() -> None:
 )
 def test_what_is_no_document_is_none(output: list[str]) -> None:
     with pytest.raises(FactProcessError, match=r"machine\.packages printed something else than its document"):
-        Packages().process(output)
+        fact_of(PackagesReply)().process(output)

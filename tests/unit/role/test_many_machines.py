@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -40,11 +41,12 @@ SETTINGS: Any = Config()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> State:
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     state = State(OSLO, BERGEN)
     for module in (concurrent_facts, observe_servers):
         monkeypatch.setattr(module, "state", state)
-    return state
+    with ctx_config.use(SETTINGS):
+        yield state
 
 
 def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: State) -> None:
@@ -58,7 +60,8 @@ def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: Sta
     config = SETTINGS.copy()
     config.PARALLEL = 5
     members: Any = [OSLO, gone, BERGEN]
-    results = at_once(members, config, look)
+    with ctx_config.use(config):
+        results = at_once(members, look)
     assert [(member.name, answer) for member, answer in results] == [
         ("oslo", ("oslo", 6)),
         ("gone", None),
@@ -108,7 +111,7 @@ def test_each_host_observes_its_unmanaged_server(run: State, monkeypatch: pytest
     monkeypatch.setattr(observe_servers, "ask_machine", ask)
     monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     members: Any = [OSLO, BERGEN, Member("local"), Member("nfs1", SERVERS)]
-    observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
+    observed, problems = observe_servers.observe(fleet, members, only_reads=False)
     assert {name: (squash.maps, squash.anonymous) for name, squash in observed.items()} == {
         "oslo": ("all", OBSERVED.ids("host"))
     }
@@ -135,7 +138,7 @@ def test_a_server_without_an_observation_is_refused_with_the_way_out(
     refused = replace(OBSERVED, state="EACCES", made={})
     monkeypatch.setattr(observe_servers, "ask_machine", lambda *_args, **_more: refused)
     members: Any = [OSLO]
-    observed, (problem,) = observe_servers.observe(planned(oslo={}), members, SETTINGS, only_reads=False)
+    observed, (problem,) = observe_servers.observe(planned(oslo={}), members, only_reads=False)
     assert observed == {} and (problem.machine, problem.key) == ("oslo", "pods_server")
     assert problem.text.endswith("let it export /vol/oslo to this host's address")
 
@@ -144,7 +147,7 @@ def test_stated_export_options_are_compared_with_the_observation(run: State, mon
     monkeypatch.setattr(observe_servers, "ask_machine", lambda *_args, **_more: OBSERVED)
     members: Any = [OSLO]
     fleet = planned(oslo={"pods_export_options": ["no_root_squash"]})
-    _observed, problems = observe_servers.observe(fleet, members, SETTINGS, only_reads=False)
+    _observed, problems = observe_servers.observe(fleet, members, only_reads=False)
     assert [problem.key for problem in problems] == ["pods_export_options"]
 
 
@@ -153,7 +156,7 @@ def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytes
     monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     members: Any = [OSLO, Member("gone")]
     fleet = planned(oslo={}, gone={})
-    assert observe_servers.observe(fleet, members, SETTINGS, only_reads=True) == ({}, [])
+    assert observe_servers.observe(fleet, members, only_reads=True) == ({}, [])
     assert lines == ["    oslo: a dry run does not observe how the server maps ids"]
 
 
@@ -168,9 +171,7 @@ def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
         lambda member, _fact, request, **more: requests.update({member.name: {**asdict(request), **more}}),
     )
     members: Any = [OSLO, BERGEN, Member("nfs1", SERVERS)]
-    (problem,) = adoption.look_at_v2(fleet, members, SETTINGS)
+    (problem,) = adoption.look_at_v2(fleet, members)
     assert (problem.machine, problem.key) == ("oslo", "nanoclaw_root")
-    assert (
-        problem.text == "this machine did not report which NanoClaw runs on it: correct its error above, then run again"
-    )
+    assert problem.text == "did not say which NanoClaw runs on it: see to what is said above, and run again"
     assert requests == {"oslo": {"timeout": 240, "root": "/opt/nanoclaw", "uid": 0}}, "one that goes back is not asked"

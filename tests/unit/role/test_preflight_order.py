@@ -55,7 +55,7 @@ class Steps:
         steps = self
 
         class Looks:
-            def __init__(self, members: Any, _run: Any) -> None:
+            def __init__(self, members: Any) -> None:
                 steps.members = [member.name for member in members]
                 self.machines = {"nfs1": SimpleNamespace(places=None), "oslo": SimpleNamespace()}
                 self.exports = {"nfs1": SimpleNamespace(dropin=None, table=[]), "oslo": None}
@@ -71,7 +71,6 @@ class Steps:
         monkeypatch.setattr(preflight, "Looks", Looks)
         monkeypatch.setattr(preflight, "add_role_group_data", lambda _inventory: None)
         monkeypatch.setattr(preflight, "only_reads", lambda: False)
-        monkeypatch.setattr(preflight, "config", SimpleNamespace(copy=lambda: "its own"))
         monkeypatch.setattr(
             preflight, "state", SimpleNamespace(is_host_in_limit=lambda member: member.name != "bergen")
         )

@@ -11,12 +11,13 @@ import pytest
 from files.pods.machine.protocol import LookReply, PackagesReply, PackagesRequest
 from files.pods.machine.protocol import Question as LookQuestion
 from tasks import replies as module
-from tasks.facts import Look, Packages, Question
+from tasks.facts import fact_of
+from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import HOSTS, SERVERS
 from tasks.replies import HOLDS, Replies, ask_machine, ask_together
 
-QUESTION = Question(Packages, PackagesRequest(["dpkg"]))
-OTHER = Question(Packages, PackagesRequest(["git"]))
+QUESTION = Question(PackagesReply, PackagesRequest(["dpkg"]))
+OTHER = Question(PackagesReply, PackagesRequest(["git"]))
 REPLY = PackagesReply({"dpkg": "1"})
 
 
@@ -41,7 +42,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Replies:
 
 
 def ask(member: Any, question: Question = QUESTION) -> Any:
-    return ask_machine(member, question.fact, question.request, timeout=5)
+    return ask_machine(member, question.reply, question.request, timeout=5)
 
 
 def test_a_reply_is_kept(known: Replies) -> None:
@@ -108,7 +109,7 @@ def test_many_questions_are_one_round_trip_and_a_failed_one_is_repeated_alone(kn
     member = Member("oslo", answer=LookReply(['{"installed": {"dpkg": "1"}}', None]))
     ask_together(member, [QUESTION, OTHER], 60)  # type: ignore[arg-type]
     ((fact, arguments),) = member.asked
-    assert fact is Look and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
+    assert fact is fact_of(LookReply) and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
     assert arguments["request"].questions == [
         LookQuestion("machine.packages", {"packages": ["dpkg"]}),
         LookQuestion("machine.packages", {"packages": ["git"]}),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,9 +16,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from files.pods.common.dotenv import merge_entries, parse
+from files.pods.common.protocol import Request
+from files.pods.service.protocol import EnvStateRequest, SetEnvRequest
 from tasks.model.access.identity import Ids
 from tasks.model.host.env_files import EnvState, differing, digest, open_places, places, refusals
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
 ME = Ids(os.getuid(), os.getgid())
 
@@ -115,18 +116,17 @@ class Root:
     def __init__(self, path: Path) -> None:
         self.path, self.env = path, path / ".env"
 
-    def run(self, name: str, request: Mapping[str, Any], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        words = [*entry_argv(name), json.dumps({"root": str(self.path), **request})]
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
+    def run(self, request: Request, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(request_argv(request), input=stdin, capture_output=True, text=True, timeout=60)
 
     def look(self, desired: Mapping[str, str]) -> EnvState:
-        result = self.run("service.env_state", {"names": sorted(desired), "places": list(places(str(self.path)))}, KEY)
+        result = self.run(EnvStateRequest(str(self.path), sorted(desired), list(places(str(self.path)))), KEY)
         assert result.returncode == 0, result.stderr
         assert not [value for value in (*desired.values(), KEY) if value and value in result.stdout + result.stderr]
         return TypeAdapter(EnvState).validate_python(json.loads(result.stdout))
 
     def set(self, desired: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        return self.run("service.set_env", {"uid": ME.uid, "gid": ME.gid}, json.dumps(desired))
+        return self.run(SetEnvRequest(str(self.path), (ME.uid, ME.gid)), json.dumps(desired))
 
     def mode(self, name: str) -> str:
         return f"{(self.path / name).stat().st_mode & 0o7777:04o}"
@@ -205,7 +205,7 @@ def test_an_unwritable_value_is_never_shown(root: Root) -> None:
 def test_without_a_key_there_are_no_digests(tmp_path: Path, key: str) -> None:
     """They could be compared with those of guessed values."""
     (tmp_path / ".env").write_text("A=1\n")
-    output = Root(tmp_path).run("service.env_state", {"names": ["A"], "places": []}, key)
+    output = Root(tmp_path).run(EnvStateRequest(str(tmp_path), ["A"], []), key)
     assert output.returncode != 0 and "digests" not in output.stdout
 
 

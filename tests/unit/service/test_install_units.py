@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.service import install_units
+from files.pods.service.protocol import InstallUnitsRequest
 
 UNIT = "nanoclaw-v2-00000000.service"
 Systemd = Callable[..., None]
@@ -20,7 +21,7 @@ Systemd = Callable[..., None]
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What was handed over from one host user to another."""
     found: list[tuple[object, ...]] = []
-    monkeypatch.setattr(install_units, "hand_over_lists", lambda *who: found.append(who))
+    monkeypatch.setattr(install_units, "copy_allowlist", lambda *who: found.append(who))
     return found
 
 
@@ -40,8 +41,8 @@ def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, path: Path, text: str = "new") -> None:
-    request = {"unit": UNIT, "user": "nanoclaw", "uid": 1000, "gid": 1000}
-    monkeypatch.setattr("sys.argv", ["service.install_units", json.dumps(request)])
+    request = InstallUnitsRequest("nanoclaw", 1000, 1000, UNIT)
+    monkeypatch.setattr("sys.argv", [request.entry, json.dumps(request.document())])
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({str(path): text})))
     install_units.main()
 

@@ -8,21 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import program_argv
+from files.pods.service.protocol import LogStep, MakeLogsRequest
+from tests.programs import request_argv
 from tests.unit.trees.trees import A, needs_root
 
 NAMES = ("nanoclaw.log", "nanoclaw.error.log")
 
 
-def make(root: Path, *steps: tuple[str, str], owner: int | None = A) -> subprocess.CompletedProcess[str]:
-    request = {"root": str(root), "steps": [[what, f"{root}/{path}"] for what, path in steps]}
-    ids = [owner, owner] if owner is not None else None
-    return subprocess.run(
-        program_argv("service.make_logs", {**request, "owner": ids}), capture_output=True, text=True, timeout=60
-    )
+def make(root: Path, *steps: LogStep, owner: int | None = A) -> subprocess.CompletedProcess[str]:
+    ids = (owner, owner) if owner is not None else None
+    request = MakeLogsRequest(str(root), [(what, f"{root}/{path}") for what, path in steps], ids)
+    return subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60)
 
 
-ALL = (("directory", "logs"), *(("file", f"logs/{name}") for name in NAMES))
+ALL: tuple[LogStep, ...] = (("directory", "logs"), *(("file", f"logs/{name}") for name in NAMES))
 pytestmark = needs_root
 
 
@@ -55,7 +54,7 @@ def test_logs_that_are_roots_are_chowned(root: Path) -> None:
 
 @pytest.mark.parametrize("steps", [ALL, ALL[1:], (("owner", "logs"),), (("owner", "logs/nanoclaw.log"),)])
 def test_a_directory_that_became_a_link_has_nothing_made_or_chowned_behind_it(
-    root: Path, steps: tuple[tuple[str, str], ...]
+    root: Path, steps: tuple[LogStep, ...]
 ) -> None:
     """install -d chowned what the link led to: the host user would have had /etc."""
     (root / "logs").symlink_to(root.parent / "etc")
@@ -69,7 +68,8 @@ def test_a_log_that_became_another_file_is_not_chowned(root: Path, plant: object
     (root / "logs").mkdir()
     assert callable(plant)
     plant(root.parent / "etc/nanoclaw.log", root / "logs/nanoclaw.log")
-    for what in ("file", "owner"):
-        done = make(root, (what, "logs/nanoclaw.log"))
+    steps: tuple[LogStep, ...] = (("file", "logs/nanoclaw.log"), ("owner", "logs/nanoclaw.log"))
+    for step in steps:
+        done = make(root, step)
         assert done.returncode != 0 and "move it away" in done.stderr
     assert (root.parent / "etc/nanoclaw.log").stat().st_uid == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.service.mount_allowlist import LIST, hand_over_lists
+from files.pods.service.mount_allowlist import LIST, copy_allowlist
 
 OLD, NEW = 4242, 4243
 
@@ -44,7 +44,7 @@ def write(home: Path, text: str, uid: int) -> None:
 def test_a_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
     old, new = homes
     write(old, "[]", OLD)
-    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
     info = (new / LIST).stat()
     assert ((new / LIST).read_text(), info.st_uid, info.st_mode & 0o777) == ("[]", NEW, 0o600)
 
@@ -53,7 +53,7 @@ def test_its_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.Capt
     old, new = homes
     write(old, "[1]", OLD)
     write(new, "[2]", NEW)
-    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
     assert (new / LIST).read_text() == "[2]"
     assert f"{new / LIST} is not that of {old / LIST}" in capfd.readouterr().out
 
@@ -62,7 +62,7 @@ def test_a_link_to_what_the_old_user_may_not_read_hands_nothing_over(homes: tupl
     old, new = homes
     (old / LIST).parent.mkdir(parents=True)
     (old / LIST).symlink_to("/etc/shadow")
-    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
     assert not (new / LIST).exists()
 
 
@@ -70,11 +70,11 @@ def test_a_link_of_the_new_user_is_not_written_through(homes: tuple[Path, Path])
     old, new = homes
     write(old, "[]", OLD)
     (new / ".config").symlink_to(old / ".config")
-    hand_over_lists(OLD, str(NEW), NEW, NEW)
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
     assert list((old / LIST).parent.iterdir()) == [old / LIST]
 
 
 def test_no_list_and_no_account_are_no_error(homes: tuple[Path, Path]) -> None:
-    hand_over_lists(OLD, str(NEW), NEW, NEW)
-    hand_over_lists(4244, str(NEW), NEW, NEW)
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
+    copy_allowlist(4244, str(NEW), NEW, NEW)
     assert not (homes[1] / ".config").exists()

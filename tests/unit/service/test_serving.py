@@ -17,8 +17,9 @@ import pytest
 
 from files.pods.common.docker import agent_ids
 from files.pods.service import serving as programs
+from files.pods.service.protocol import ServingStateRequest, StartRequest
 from files.pods.service.serving import serving
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
 ME = (os.getuid(), os.getgid())
 UNIT = "nanoclaw-v2-00000000.service"
@@ -86,26 +87,17 @@ class Machine:
     def look(self) -> dict[str, Any]:
         return serving(UNIT, str(self.root), ME)
 
-    def start(self, **more: Any) -> subprocess.CompletedProcess[str]:
-        request = {
-            "unit": UNIT,
-            "restart": True,
-            "root": str(self.root),
-            "user": "me",
-            "uid": ME[0],
-            "gid": ME[1],
-            "log": str(self.root / "nanoclaw.log"),
-            "errors": str(self.root / "nanoclaw.error.log"),
-            "install": "00000000",
-            **more,
-        }
-        words = [*entry_argv("service.start"), json.dumps(request)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+    def start(self) -> subprocess.CompletedProcess[str]:
+        log, errors = (str(self.root / f"nanoclaw{part}.log") for part in ("", ".error"))
+        request = StartRequest(
+            "me", *ME, unit=UNIT, restart=True, root=str(self.root), log=log, errors=errors, install="00000000"
+        )
+        return subprocess.run(request_argv(request), capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setattr(programs, "PATIENCE", 2)
+    monkeypatch.setattr(programs, "ANSWER_SECONDS", 2)
     with ExitStack() as stack:
         it = Machine(tmp_path, stack)
         monkeypatch.setenv("PATH", f"{it.fake}/bin:{os.environ['PATH']}")
@@ -207,7 +199,7 @@ def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, mon
         (str(odd), 2, "Expecting value"),
     ):
         monkeypatch.setattr(sys, "executable", python)
-        monkeypatch.setattr(programs, "PATIENCE", patience)
+        monkeypatch.setattr(programs, "ANSWER_SECONDS", patience)
         now = machine.look()
         assert (now["active"], now["answers"], now["pause"]) == ("active", False, 0)
         assert why in now["why"] and now["why"].startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
@@ -271,21 +263,19 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
     stamp.write_text(json.dumps({"commit": head}))
     started.write_text(subprocess.run(["sha256sum", str(stamp)], capture_output=True, text=True).stdout)
     machine.says(machine.listens())
-    request = {
-        "unit": UNIT,
-        "root": str(machine.root),
-        "user": "no-such-user",
-        "uid": ME[0],
-        "gid": ME[1],
-        "inputs": [str(stamp)],
-        "started": str(started),
-        "errors": str(machine.root / "nanoclaw.error.log"),
-        "onecli": "http://127.0.0.1:1",
-    }
+    request = ServingStateRequest(
+        "no-such-user",
+        *ME,
+        unit=UNIT,
+        root=str(machine.root),
+        inputs=[str(stamp)],
+        started=str(started),
+        errors=str(machine.root / "nanoclaw.error.log"),
+        onecli="http://127.0.0.1:1",
+    )
 
     def look() -> dict[str, Any]:
-        words = [*entry_argv("service.serving_state"), json.dumps(request)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60, check=True)
         content: dict[str, Any] = json.loads(done.stdout)
         return content
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from files.pods.common.protocol import Request, Sent
+from files.pods.source.protocol import CheckoutRequest, FetchRequest, SwitchRequest
 from tasks.model.host.checkout import CheckoutState
-from tests.programs import entry_argv, request_fields
+from tests.programs import request_argv, request_of
 
 OLD, NEW = "v2.0.64", "v2.0.65"
 
@@ -29,37 +31,28 @@ class Host:
     def lock(self) -> Path:
         return self.repository.with_name("lock")
 
-    def run(self, name: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    def request(self, kind: type[Sent], **more: Any) -> Sent:
+        """Return a request about this project root; the fields that are not named have the usual value."""
         me = pwd.getpwuid(os.getuid())
-        request = {
-            "root": str(self.root),
-            "user": me.pw_name,
-            "uid": me.pw_uid,
-            "gid": me.pw_gid,
-            "lock": str(self.lock),
-            "gives": False,
-            "unit": "n.service",
-            "onecli": None,
-            "peek": False,
-            **more,
-        }
-        words = [*entry_argv(name), json.dumps(request_fields(name, request))]
-        return subprocess.run(words, capture_output=True, text=True, timeout=120)
+        values = {"root": str(self.root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
+        values |= {"lock": str(self.lock), "unit": "n.service", "repository": str(self.repository)}
+        values |= {"gives": False, "onecli": None, "peek": False, "mounts": [], "fetch": True, "stash": None}
+        return request_of(kind, {**values, **more})
 
-    def look(
-        self, ref: str, repository: str | None = None, *, peek: bool = False, onecli: str | None = None
-    ) -> CheckoutState:
-        result = self.run(
-            "source.checkout", repository=repository or str(self.repository), ref=ref, peek=peek, onecli=onecli
-        )
+    def run(self, kind: type[Request], **more: Any) -> subprocess.CompletedProcess[str]:
+        argv = request_argv(self.request(kind, **more))
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120)
+
+    def look(self, ref: str, **more: Any) -> CheckoutState:
+        result = self.run(CheckoutRequest, ref=ref, **more)
         assert result.returncode == 0, result.stderr
         return TypeAdapter(CheckoutState).validate_python(json.loads(result.stdout.splitlines()[-1]))
 
     def fetch(self, ref: str) -> subprocess.CompletedProcess[str]:
-        return self.run("source.fetch", repository=str(self.repository), ref=ref, mounts=[], fetch=True)
+        return self.run(FetchRequest, ref=ref)
 
     def move(self, ref: str, stash: str | None = None) -> subprocess.CompletedProcess[str]:
-        return self.run("source.switch_commit", ref=ref, stash=stash)
+        return self.run(SwitchRequest, ref=ref, stash=stash)
 
     def check_out(self, ref: str, stash: str | None = None) -> None:
         for done in (self.fetch(ref), self.move(ref, stash)):

@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.agent_image import PODMAN, numbers
+from files.pods.source.protocol import BuildImageRequest, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import ImageRecord, ImageState, due_step, record_of, refusals, user_problem
 from tasks.operations import agent_image as operations
 from tests.builders import local_plan
-from tests.programs import Change, entry_argv, program_argv, replaced
+from tests.programs import Change, replaced, request_argv
 from tests.unit.conftest import Execute
 from tests.unit.service.test_service_unit import ROOT
 from tests.unit.trees.trees import A, needs_root
@@ -81,10 +82,10 @@ def test_only_a_built_image_remembers_its_tree() -> None:
 
 
 def test_a_docker_that_does_not_help_is_refused() -> None:
-    assert refusals(local_plan(), DONE) == []
-    assert "start docker.service" in refusals(local_plan(), replace(DONE, docker="no socket"))[0]
-    assert "podman-docker" in refusals(local_plan(), replace(DONE, docker=PODMAN))[0]
-    assert "userns-remap" in refusals(local_plan(), replace(DONE, shifts=True))[0]
+    assert refusals(DONE) == []
+    assert "start docker.service" in refusals(replace(DONE, docker="no socket"))[0]
+    assert "podman-docker" in refusals(replace(DONE, docker=PODMAN))[0]
+    assert "userns-remap" in refusals(replace(DONE, shifts=True))[0]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +177,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ask(machine: Path, change: Change | None = None) -> subprocess.CompletedProcess[str]:
-    request = {"image": "agent", "root": str(machine / "root"), "uid": os.getuid(), "gid": os.getgid()}
-    words = [json.dumps({**request, "record": str(machine / "record")})]
-    return subprocess.run([*entry_argv("source.agent_image", change), *words], capture_output=True, text=True)
+    request = ImageRequest("agent", str(machine / "root"), os.getuid(), os.getgid(), str(machine / "record"))
+    return subprocess.run(request_argv(request, change), capture_output=True, text=True)
 
 
 def look(machine: Path) -> ImageState:
@@ -277,7 +277,6 @@ def test_the_image_is_built_by_the_checkouts_own_script_and_ends_as_that_does(ma
     root = machine / "root"
     (root / "container/build.sh").write_text(f"pwd; echo building; exit {status}\n")
     me = pwd.getpwuid(os.getuid())
-    request = {"root": str(root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "lock": f"{machine}/lock"}
-    words = program_argv("source.build_image", request)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    request = BuildImageRequest(me.pw_name, me.pw_uid, me.pw_gid, str(root), f"{machine}/lock")
+    done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (status, f"{root}\nbuilding\n"), done.stderr

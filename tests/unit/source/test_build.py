@@ -17,6 +17,7 @@ from files.pods.source import build as build_source
 from files.pods.source.build import MODULES, main
 from files.pods.source.channel_undo import begin_channel
 from files.pods.source.git_worktree import STAMP, Tree
+from files.pods.source.protocol import BuildRequest
 from tests.unit.source.source_host import OLD, Host
 
 PNPM = r"""#!/bin/bash
@@ -69,7 +70,7 @@ def build(host: Host, node: str = "20") -> None:
     source = {
         name: digest(f"{root}/{file}") for name, file in (("lock", "pnpm-lock.yaml"), ("package", "package.json"))
     }
-    main(root, {**{name: str(value) for name, value in source.items()}, "node": node})
+    main(root, {**source, "node": node})
 
 
 def compiled(calls: Path) -> int:
@@ -209,7 +210,7 @@ def test_the_program_builds_as_the_host_user_with_the_path_of_its_service(checke
     """Where that path has no pnpm, the one of this test's is not taken, and it is said whose path it is."""
     if shutil.which("pnpm", path=HOST_PATH):
         pytest.skip("this machine has a pnpm of its own")
-    done = checked_out.run("source.build", source={"lock": "", "package": "", "node": "20"})
+    done = checked_out.run(BuildRequest, source={"lock": "", "package": "", "node": "20"})
     me = pwd.getpwuid(os.getuid()).pw_name
     expected = f"pnpm in {checked_out.root} cannot be started as {me}: No such file or directory\n"
     assert (done.returncode, done.stderr) == (1, expected)

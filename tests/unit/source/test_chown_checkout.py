@@ -7,13 +7,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from files.pods.common.protocol import Request
 from files.pods.source.chown_checkout import chown_to_host, make_directories
+from files.pods.source.protocol import CheckoutRequest, FetchRequest
 from tests.lab.standin import make_repository
-from tests.programs import program_argv, request_fields
+from tests.programs import request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.trees.swapper import swapping
 from tests.unit.trees.trees import needs_root
@@ -132,10 +133,8 @@ def plant(host: Host) -> Path:
 
 def test_what_the_old_owner_configured_is_never_run_as_root(host: Host) -> None:
     uids = plant(host)
-    host.run("source.checkout", repository=str(host.repository), ref="main", gives=True)
-    done = host.run(
-        "source.fetch", repository=str(host.repository), ref=NEW, mounts=[], fetch=True, gives=True, unit=UNIT
-    )
+    assert host.run(CheckoutRequest, ref="main", gives=True).returncode == 0
+    done = host.run(FetchRequest, ref=NEW, gives=True, unit=UNIT)
     assert done.returncode == 0, done.stderr
     assert host.move(NEW).returncode == 0
     assert set(uids.read_text().split() if uids.exists() else []) <= {str(BEFORE)}
@@ -152,7 +151,7 @@ exec /usr/bin/git "$@"
 """
 
 
-def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
+def logged(host: Host, kind: type[Request], ref: str) -> set[tuple[str, ...]]:
     """As whom git ran, in which repository, for what."""
     place, log = host.root.parent / "bin", host.root.parent / "log"
     place.mkdir(exist_ok=True)
@@ -160,20 +159,15 @@ def logged(host: Host, name: str, **more: Any) -> set[tuple[str, ...]]:
     log.chmod(0o666)
     (place / "git").write_text(LOGGER.replace("LOG", str(log)))
     (place / "git").chmod(0o755)
-    request = {"root": str(host.root), "user": "x", "uid": AFTER, "gid": AFTER, "lock": str(host.lock), "gives": True}
-    request |= {"unit": UNIT, "repository": str(host.repository), "mounts": [], "fetch": True}
-    words = program_argv(
-        name,
-        request_fields(name, {**request, **more}),
-        lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text),
-    )
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    request = host.request(kind, user="x", uid=AFTER, gid=AFTER, gives=True, unit=UNIT, ref=ref)
+    argv = request_argv(request, lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return {tuple(line.split()) for line in log.read_text().splitlines()}
 
 
 def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users_network(host: Host) -> None:
-    ran = logged(host, "source.checkout", ref="main", onecli=None, peek=False)
+    ran = logged(host, CheckoutRequest, "main")
     assert (str(AFTER), "nowhere", "ls-remote") in ran and (str(BEFORE), "in", "rev-parse") in ran
     assert {uid for uid, where, _verb in ran if where == "in"} == {str(BEFORE)}
     assert {verb for _uid, where, verb in ran if where == "nowhere"} == {"ls-remote"}
@@ -181,11 +175,11 @@ def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users
 
 def test_git_and_the_network_run_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:
     chown(host.repository, AFTER)
-    ran = logged(host, "source.fetch", ref=NEW)
+    ran = logged(host, FetchRequest, NEW)
     assert {uid for uid, _where, _verb in ran} == {str(AFTER)}
     assert {(str(AFTER), "nowhere", "ls-remote"), (str(AFTER), "in", "fetch"), (str(AFTER), "in", "init")} <= ran
     chown(host.root, AFTER)
-    ran = logged(host, "source.checkout", ref="main", onecli=None, peek=False)
+    ran = logged(host, CheckoutRequest, "main")
     assert {uid for uid, _where, _verb in ran} == {str(AFTER)} and (str(AFTER), "in", "ls-remote") in ran
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.source.git_worktree import MOVING
+from files.pods.source.protocol import FetchRequest
 from tasks.model.host.checkout import checkout_problem
 from tests.builders import local_plan
 from tests.lab.standin import make_repository
@@ -128,7 +129,7 @@ def test_groups_are_left_to_the_agents(host: Host) -> None:
 
 
 def test_a_missing_mount_is_refused(host: Host) -> None:
-    done = host.run("source.fetch", repository=str(host.repository), ref=OLD, mounts=[str(host.root)], fetch=True)
+    done = host.run(FetchRequest, ref=OLD, mounts=[str(host.root)])
     assert "is not mounted" in done.stderr
     assert not host.root.exists()
 
@@ -167,13 +168,12 @@ def _check_giving(host: Host) -> None:
     (host.root.parent / "store").hardlink_to(several)
     foreign.write_text("")
     os.chown(foreign, 33, 33)
-    request = {"user": "no-such-user", "uid": 4242, "gid": 4243}
+    user = {"user": "no-such-user", "uid": 4242, "gid": 4243}
     nowhere = str(host.root.with_name("nowhere.git"))
-    done = host.run("source.fetch", **request, repository=nowhere, ref=NEW, mounts=[], fetch=True)
+    done = host.run(FetchRequest, **user, repository=nowhere, ref=NEW)
     assert "service and owners are unchanged" in done.stderr, done.stderr
     assert host.root.stat().st_uid == os.getuid()
-    more = {"repository": str(host.repository), "ref": OLD, "mounts": [], "fetch": False}
-    done = host.run("source.fetch", **request, **more)
+    done = host.run(FetchRequest, **user, ref=OLD, fetch=False)
     assert done.returncode == 0, done.stderr
     owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
     assert {owners.pop(path) for path in (several, foreign)} == {0, 33}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.source import wanted_commit
+from files.pods.source import desired_commit
 from files.pods.source.git_worktree import Tree
 from tests.unit.source.source_host import NEW, OLD, Host
 
@@ -60,6 +60,6 @@ def test_a_remote_that_is_silent_costs_its_deadline(
     (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 20\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(wanted_commit, "REMOTE_SECONDS", 1)
+    monkeypatch.setattr(desired_commit, "REMOTE_SECONDS", 1)
     tree = Tree(str(tmp_path)) if within else None
-    assert wanted_commit.remote_commit(tree, "https://git.invalid/claw", "v1") == (None, "no answer within 1 s")
+    assert desired_commit.remote_commit(tree, "https://git.invalid/claw", "v1") == (None, "no answer within 1 s")

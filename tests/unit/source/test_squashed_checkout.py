@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from files.pods.common import run_as_host_user
+from files.pods.common.protocol import Request
 from files.pods.source import fetch_for_owner, git_worktree
 from files.pods.source.channel_undo import begin_channel, undo_channel
 from files.pods.source.git_worktree import MOVING, Tree
+from files.pods.source.protocol import ImageRequest
 from tests.lab.standin import make_repository
-from tests.programs import entry_argv, replaced, request_fields
+from tests.programs import replaced, request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.trees.trees import A, needs_root
 
@@ -43,12 +45,9 @@ class Squashed(Host):
 
     folder: Path
 
-    def run(self, name: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        fields = {"root": str(self.root), "user": "root", "uid": 0, "gid": 0, "lock": str(self.lock), "gives": False}
-        request = json.dumps(request_fields(name, {**fields, "unit": "n.service", **more}))
-        return subprocess.run(
-            [*entry_argv(name, ON_NFS), request], capture_output=True, text=True, timeout=120, env=self.environment
-        )
+    def run(self, kind: type[Request], **more: Any) -> subprocess.CompletedProcess[str]:
+        argv = request_argv(self.request(kind, **{"user": "root", "uid": 0, "gid": 0, **more}), ON_NFS)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120, env=self.environment)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -181,10 +180,10 @@ def test_the_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
     docker.parent.mkdir()
     docker.write_text("#!/bin/sh\nexit 1\n")
     docker.chmod(0o755)
-    request = {"image": "agent", "root": str(squashed.root), "uid": 0, "gid": 0, "record": "/nonexistent"}
+    request = ImageRequest("agent", str(squashed.root), 0, 0, "/nonexistent")
     path = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
-    words = [*entry_argv("source.agent_image", ON_NFS), json.dumps(request)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=squashed.environment | path)
+    argv = request_argv(request, ON_NFS)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=squashed.environment | path)
     assert "+" in json.loads(done.stdout)["tree"], done.stderr
     only_the_owner(squashed)
 

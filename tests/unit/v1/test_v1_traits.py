@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.facts import V1Install
+from tasks.facts import fact_of
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.refusals import plan_refusal, refusals
@@ -25,7 +25,7 @@ pytestmark = needs_root
 def look(root: Path, version: Version, *traits: str) -> V1State:
     make_tree(root, version, traits)
     answer = ask(root)
-    state = V1Install().process([json.dumps(answer)])
+    state = fact_of(V1State)().process([json.dumps(answer)])
     assert json.loads(json.dumps(asdict(state))) == answer
     return state
 
@@ -82,7 +82,7 @@ def test_allow_lists_are_those_of_the_home_that_the_unit_names(tmp_path: Path, t
     unit.write_text(unit_text(root, home))
     there = f"mount -t tmpfs t /run && mkdir -p /run/systemd/system && cp {unit} /run/systemd/system"
     wrapped = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{there} && exec "$@"', "sh")
-    state = V1Install().process([json.dumps(ask(root, wrapped=wrapped))])
+    state = fact_of(V1State)().process([json.dumps(ask(root, wrapped=wrapped))])
     assert state.install and state.install.home == str(home)
     assert [(one.manager, one.name, one.enabled) for one in state.install.units] == [("system", unit.name, False)]
     plan = plan_migration(state.install, state.spaces, host())

@@ -19,6 +19,7 @@ from files.pods.service.onecli_health import onecli_health
 from files.pods.source import tmp_leftovers as tmp_files
 from files.pods.source.build import check_sqlite
 from files.pods.source.central_database import copies, make_copy, migrations
+from files.pods.source.protocol import MarkerRequest, RestoreRequest
 from files.pods.source.tmp_leftovers import leftovers, remove_leftovers
 from tasks.model.versions.version_needs import Needs, VersionState
 from tests.lab.standin_later import LATER
@@ -164,7 +165,7 @@ def test_an_earlier_version_needs_no_marker(host: Host) -> None:
     host.check_out(OLD)
     state = host.look(OLD).version
     assert (state.unmarked, state.needs and state.needs.marker) == ("", False)
-    done = host.run("source.upgrade_marker")
+    done = host.run(MarkerRequest)
     assert done.returncode == 0, done.stderr
     assert not (host.root / "data/upgrade-state.json").exists()
 
@@ -172,7 +173,7 @@ def test_an_earlier_version_needs_no_marker(host: Host) -> None:
 def test_a_marker_that_cannot_be_set_fails(host: Host) -> None:
     """Without a build there is no tsx, and on most machines of developers no pnpm."""
     host.check_out("v2.1.0")
-    done = host.run("source.upgrade_marker")
+    done = host.run(MarkerRequest)
     assert done.returncode != 0 and "scripts/upgrade-state.ts" in done.stderr and "Traceback" not in done.stderr
     assert not (host.root / ".git/nanoclaw-pods-marked").exists()
 
@@ -279,7 +280,7 @@ def test_the_copy_comes_back_and_what_it_replaces_is_kept(host: Host, systemctl:
         connection.execute("INSERT INTO schema_version (name) VALUES ('session-instance')")
         connection.commit()
         (kept,) = copies(str(host.root))
-        done = host.run("source.restore_database", file=kept["file"])
+        done = host.run(RestoreRequest, file=kept["file"])
     assert done.returncode == 0, done.stderr
     assert systemctl.read_text() == "stop n.service\n"
     assert migrations(str(path)) == ["first"]
@@ -295,7 +296,7 @@ def test_nothing_but_a_copy_comes_back(host: Host, systemctl: Path, file: str) -
     place = host.root / ".git/nanoclaw-pods-database"
     place.mkdir()
     (place / "link.db").symlink_to(path)
-    assert "is no copy of the database" in host.run("source.restore_database", file=file).stderr
+    assert "is no copy of the database" in host.run(RestoreRequest, file=file).stderr
     assert migrations(str(path)) == ["first"]
 
 

@@ -20,7 +20,7 @@ export function attachReadOnly(path, name) {
 /** Runs `sql` on `path`; the rows of its only SELECT come back as objects. `command` is how sqlite3 is started. */
 export function run(path, sql, command = ['sqlite3']) {
   return new Promise((resolve, reject) => {
-    const [program, ...words] = [...command, '-batch', '-bail', '-json', '-cmd', '.timeout 5000', path];
+    const [program, ...words] = [...command, '-batch', '-bail', '-json', '-cmd', '.timeout 30000', path];
     const child = spawn(program, words, { timeout: LONGEST, killSignal: 'SIGKILL' });
     let out = '';
     let err = '';

@@ -19,12 +19,14 @@ say() { echo "[poll-loop] $*" >&2; }
 die() { echo "Fatal error: $*" >&2; exit 1; }
 trap 'exit 0' TERM INT
 
+# The real runner waits 5 s for a lock. A lab on a busy computer is several times slower than a real machine, and a
+# lock that is never released still ends in an error.
 outbound() { # SQL: what SQLite complains of is fatal
-    complaint=$(sqlite3 -batch -bail -cmd '.timeout 5000' "$W/outbound.db" "$1" 2>&1) || die "$complaint"
+    complaint=$(sqlite3 -batch -bail -cmd '.timeout 30000' "$W/outbound.db" "$1" 2>&1) || die "$complaint"
 }
 
 pending() {
-    sqlite3 -batch -bail -readonly -cmd '.timeout 5000' "$W/outbound.db" "$INBOUND
+    sqlite3 -batch -bail -readonly -cmd '.timeout 30000' "$W/outbound.db" "$INBOUND
         SELECT id FROM i.messages_in WHERE status = 'pending'
           AND (process_after IS NULL OR datetime(process_after) <= datetime('now'))
           AND id NOT IN (SELECT message_id FROM processing_ack) ORDER BY seq;"
@@ -42,7 +44,7 @@ think() { # ID: what stands for the model's process; it needs its home, the note
 # "which conversation"; the lines of its transcript show that it is there, and nothing is added to them.
 CONVERSATION="(SELECT value FROM session_state WHERE key = 'continuation:claude')"
 transcript_lines() {
-    name=$(sqlite3 -batch -bail -readonly -cmd '.timeout 5000' "$W/outbound.db" "SELECT $CONVERSATION;")
+    name=$(sqlite3 -batch -bail -readonly -cmd '.timeout 30000' "$W/outbound.db" "SELECT $CONVERSATION;")
     if [ -f "$TRANSCRIPTS/$name.jsonl" ]; then wc -l < "$TRANSCRIPTS/$name.jsonl"; else echo missing; fi
 }
 

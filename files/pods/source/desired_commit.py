@@ -1,4 +1,4 @@
-"""What is checked out, and the commit that is wanted."""
+"""The commit that is checked out, and the desired one."""
 
 from __future__ import annotations
 
@@ -6,31 +6,34 @@ from collections.abc import Callable
 from typing import Any
 
 from files.pods.source.channel_undo import half_written
-from files.pods.source.git_worktree import Tree, is_commit, nowhere, shown_url
+from files.pods.source.git_worktree import Tree, git_outside, is_commit, shown_url
 
 REMOTE_SECONDS = 30
-"""A remote that is silent costs as much, at each look."""
+"""A silent remote costs as much, at each look."""
 
 
 def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | None, str | None]:
-    """The commit of a tag or branch at the remote, or why there is none. Without a tree, git works in no repository;
-    nor does root's in one that somebody else can configure, who has none of root's ways to the remote."""
+    """Return the commit of a tag or branch at the remote, or why there is none.
+
+    git runs outside of a repository without a tree, or if root's checkout is another user's: that user configures it,
+    and has no access to root's remote.
+    """
     names = ["refs/tags/" + ref + "^{}", "refs/tags/" + ref, "refs/heads/" + ref]
-    run = tree.run if tree and not tree.runs_as() else nowhere
+    run = tree.run if tree and not tree.runs_as() else git_outside
     result = run("ls-remote", repository, *names, seconds=REMOTE_SECONDS)
     if result.returncode != 0:
         return None, " ".join(result.stderr.split())[-300:] or "git ls-remote failed"
-    found = {line.split("\t")[1]: line.split("\t")[0] for line in result.stdout.splitlines()}
+    commits = {line.split("\t")[1]: line.split("\t")[0] for line in result.stdout.splitlines()}
     for name in names:
-        if name in found:
-            return found[name], None
+        if name in commits:
+            return commits[name], None
     return None, None if is_commit(ref) else "it has no tag and no branch of that name"
 
 
 def resolve(
     tree: Tree, ref: str, head: str, remote: Callable[[], tuple[str | None, str | None]]
 ) -> tuple[str | None, str | None]:
-    """The commit that is wanted, or why it is not known. What is checked out already needs no network."""
+    """Return the desired commit, or why it is unknown. Needs no network for a commit that is checked out."""
     branch = tree.commit("refs/remotes/origin/" + ref)
     if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
         return head, None
@@ -51,7 +54,7 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None
     try:
         changed = tree.in_the_way(head, desired)[0] if desired and here else []
         changed = [path for path in changed if path not in half_written(tree)]
-    except RuntimeError:  # an index that a power cut left in pieces; fetch_source repairs it
+    except RuntimeError:  # a power cut corrupted the index; source.fetch repairs it
         changed = []
     return {
         "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
