@@ -44,9 +44,9 @@ def unshare_mounts() -> None:
     check(LIBC.mount(b"none", b"/", None, MS_PRIVATE_REC, None))
 
 
-def mount_tmpfs(point: str = "/tmp", options: bytes = b"mode=0755,size=1m") -> None:
-    """Mount a small tmpfs."""
-    check(LIBC.mount(b"none", os.fsencode(point), b"tmpfs", MS_NOSUID_NODEV, options))
+def mount_tmpfs(options: bytes = b"mode=0755,size=1m") -> None:
+    """Mount a small tmpfs at /tmp."""
+    check(LIBC.mount(b"none", b"/tmp", b"tmpfs", MS_NOSUID_NODEV, options))
 
 
 def bind(fd: int, target: str) -> None:

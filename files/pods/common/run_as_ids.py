@@ -30,7 +30,7 @@ def describe_error(error: BaseException) -> tuple[str, str]:
 
 
 def run_as(
-    ids: Ids, timeout: int, work: Callable[[], Any], memory: int | None = None, groups: Sequence[int] = ()
+    ids: Ids, timeout: float, work: Callable[[], Any], memory: int | None = None, groups: Sequence[int] = ()
 ) -> dict[str, Any]:
     """Call `work` in a child process with these ids and groups only: {"value"}, or {"error", "text"}.
 
@@ -44,7 +44,7 @@ def run_as(
         try:
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGALRM):
                 signal.signal(number, signal.SIG_DFL)
-            signal.alarm(timeout)
+            signal.setitimer(signal.ITIMER_REAL, timeout)
             reply: dict[str, Any]
             try:
                 set_ids(ids, groups)

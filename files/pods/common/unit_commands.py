@@ -12,15 +12,8 @@ from files.pods.common.systemctl import parse_environment
 from files.pods.common.users import home_of
 
 PROPERTIES = (
-    "LoadState",
-    "User",
-    "WorkingDirectory",
-    "RootDirectory",
-    "BindPaths",
-    "Environment",
-    "EnvironmentFiles",
-    "ExecStart",
-    "ActiveState",
+    *("LoadState", "ActiveState", "User", "ExecStart", "Environment", "EnvironmentFiles"),
+    *("WorkingDirectory", "RootDirectory", "BindPaths"),
 )
 """Properties that these functions need."""
 STARTS_NODE = re.compile(r"\b(node(js)?|npm|npx|pnpm|yarn|bun|tsx|deno|corepack|nvm|index\.[jt]s|start-nanoclaw)\b")
@@ -29,13 +22,9 @@ END_OF_NAME = r"(?=$|[\s/\"'`;&|()<>=,{}:])"
 COMMENT = re.compile(r"^\s*[#;].*$", re.MULTILINE)
 MAX_WORDS, MAX_BASES = 400, 10
 USER_UNITS = (".config/systemd/user", ".local/share/systemd/user")
-SYSTEM_UNITS = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-)
-GLOBAL_UNITS = ("/etc/systemd/user", "/run/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
+UNIT_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+SYSTEM_UNITS = tuple(f"{parent}/systemd/system" for parent in UNIT_PARENTS)
+GLOBAL_UNITS = tuple(f"{parent}/systemd/user" for parent in UNIT_PARENTS)
 
 
 def command_text(unit: dict[str, str]) -> str:

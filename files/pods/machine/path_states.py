@@ -10,6 +10,7 @@ from typing import Any
 
 from files.pods.common.mountinfo import Mount, may_hang
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_as_ids import run_as
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
 """Of a directory: those that are read, and of them, in order, those that the reply has. Hidden ones come first."""
@@ -76,23 +77,13 @@ def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mo
 
 def tried_as(paths: list[str], user: str, uid: int, gid: int) -> int | None:
     """Which of the directories, counted from 0, lets the user not in; None if all do."""
-    child = os.fork()
-    if child == 0:
-        status = 255
-        try:
-            try:
-                groups = os.getgrouplist(pwd.getpwnam(user).pw_name, gid)
-            except KeyError:
-                groups = [gid]
-            os.setgroups(groups)
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-            wrong = (number for number, place in enumerate(paths) if not os.access(place, os.X_OK))
-            status = next(wrong, 254)
-        finally:
-            os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return status if 0 <= status < 254 else None
+    try:
+        groups = os.getgrouplist(pwd.getpwnam(user).pw_name, gid)
+    except KeyError:
+        groups = [gid]
+    reply = run_as((uid, gid), 10, lambda: [os.access(place, os.X_OK) for place in paths], groups=groups)
+    lets_in: list[bool] = reply.get("value", [])
+    return lets_in.index(False) if False in lets_in else None
 
 
 def machine_identity() -> str:

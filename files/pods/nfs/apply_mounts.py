@@ -49,8 +49,6 @@ started again, for which it grants no lock (nfsd(7), 90 s by default)."""
 class FailedError(Exception):
     """A step failed; the text says why."""
 
-    pass
-
 
 class Clock:
     """The deadline of the whole run (monotonic clock)."""

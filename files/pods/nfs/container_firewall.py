@@ -12,16 +12,8 @@ import subprocess
 from typing import Any
 
 from files.pods.common.protocol import read_request
+from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.protocol import FirewallRequest
-
-
-def read(path: str) -> str | None:
-    """Return the text of a file, or None."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return None
 
 
 def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
@@ -59,13 +51,13 @@ def look(request: FirewallRequest) -> dict[str, Any]:
     return {
         "backend": backend,
         "tools": bool(shutil.which("nft") or shutil.which(legacy)),
-        "rules": read(request.rules[backend]) if backend else None,
-        "unit": read(request.unit_file),
+        "rules": read_text_or_none(request.rules[backend]) if backend else None,
+        "unit": read_text_or_none(request.unit_file),
         "active": shown[0].get("ActiveState") == "active",
         "enabled": shown[0].get("UnitFileState") == "enabled",
         "needs_reload": any(unit.get("NeedDaemonReload") == "yes" for unit in shown),
-        "dropin": read(request.dropin),
-        "nftables": read(request.nftables),
+        "dropin": read_text_or_none(request.dropin),
+        "nftables": read_text_or_none(request.nftables),
         "nft": nft,
         "iptables": iptables,
     }

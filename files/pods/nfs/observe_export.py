@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import time
 import uuid
 from typing import Any
@@ -26,7 +25,7 @@ from files.pods.common.linux import (
     unshare_mounts,
 )
 from files.pods.common.protocol import read_request
-from files.pods.common.run_as_ids import Ids, describe_error, reap, run_as, set_ids
+from files.pods.common.run_as_ids import Ids, run_as
 from files.pods.nfs.protocol import ObserveRequest
 
 request = read_request(ObserveRequest)
@@ -70,24 +69,7 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
     left = end - time.monotonic()
     if left <= 0:
         return "ETIMEDOUT"
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, left)  # A fork does not inherit the alarm of its parent.
-            try:
-                set_ids(ids)
-                reply = {"value": work()}
-            except Exception as error:
-                reply = {"error": describe_error(error)[0]}
-            os.write(writer, json.dumps(reply).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    reap(child, end)
-    reply = json.loads(text) if text else {"error": "ETIMEDOUT"}
+    reply = run_as(ids, left, work)
     return reply.get("value", reply.get("error"))
 
 

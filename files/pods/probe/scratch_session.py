@@ -47,20 +47,16 @@ def make_session(session: str, shared: str, group: str) -> None:
     for path in (group, f"{shared}/skills", f"{session}/outbox"):
         os.makedirs(path)
     for name in ("inbound.db", "outbound.db"):
-        database = sqlite3.connect(f"{session}/{name}")
-        database.execute("PRAGMA journal_mode = DELETE")
-        database.execute("CREATE TABLE note (text)")
-        database.execute(NOTE.format("host"))
-        database.commit()
-        database.close()
+        with contextlib.closing(sqlite3.connect(f"{session}/{name}")) as database, database:
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("CREATE TABLE note (text)")
+            database.execute(NOTE.format("host"))
 
 
 def clean_claims(session: str) -> None:
     """Clean up as the host does after a container ended: write outbound.db, remove delivered messages."""
-    database = sqlite3.connect(f"{session}/outbound.db", timeout=5)
-    database.execute("DELETE FROM note")
-    database.commit()
-    database.close()
+    with contextlib.closing(sqlite3.connect(f"{session}/outbound.db", timeout=5)) as database, database:
+        database.execute("DELETE FROM note")
     os.unlink(f"{session}/.heartbeat")
     for name in os.listdir(f"{session}/outbox"):
         shutil.rmtree(f"{session}/outbox/{name}")
@@ -68,17 +64,14 @@ def clean_claims(session: str) -> None:
 
 def write_outbound() -> None:
     """Write to outbound.db, as the agent does."""
-    database = sqlite3.connect("workspace/outbound.db", timeout=5)
-    database.execute(NOTE.format("agent"))
-    database.commit()
-    database.close()
+    with contextlib.closing(sqlite3.connect("workspace/outbound.db", timeout=5)) as database, database:
+        database.execute(NOTE.format("agent"))
 
 
 def read_inbound() -> None:
     """Read inbound.db, as the agent does."""
-    database = sqlite3.connect("file:workspace/inbound.db?mode=ro", uri=True, timeout=5)
-    database.execute("SELECT text FROM note").fetchall()
-    database.close()
+    with contextlib.closing(sqlite3.connect("file:workspace/inbound.db?mode=ro", uri=True, timeout=5)) as database:
+        database.execute("SELECT text FROM note").fetchall()
 
 
 def touch(path: str) -> None:
