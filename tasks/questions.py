@@ -6,12 +6,13 @@ from pyinfra import state
 from pyinfra.api.host import Host
 
 from files.pods.machine.protocol import PackagesReply, PackagesRequest
+from files.pods.trees.protocol import TreesReply
 from tasks.concurrent_facts import at_once
 from tasks.model.fleet.first_look import Question, host_questions, server_questions
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host.checkout import CheckoutState, checkout_request
 from tasks.model.host.env_files import EnvState, env_request
-from tasks.model.ownership.trees import TreeReports, chown_by, host_trees, server_trees, trees_request
+from tasks.model.ownership.trees import chown_by, host_trees, server_trees, trees_request
 from tasks.operations.env_files import KEY
 from tasks.ownership import WALK
 from tasks.replies import ask_together
@@ -24,7 +25,7 @@ def of_server(plan: ServerPlan) -> list[Question]:
     """What the operations of tasks/exports.py and tasks/ownership.py ask of an NFS server."""
     questions = [Question(PackagesReply, PackagesRequest(["nfs-kernel-server"])), *server_questions(plan)]
     if trees := server_trees(plan):
-        questions.append(Question(TreeReports, trees_request(trees)))
+        questions.append(Question(TreesReply, trees_request(trees)))
     return questions
 
 
@@ -34,7 +35,7 @@ def of_host(plan: HostPlan) -> list[Question]:
     if state.check_for_changes:  # a check phase looks into a commit that is not checked out
         questions.append(Question(CheckoutState, checkout_request(plan, peek=True)))
     if chown_by(plan) != "server":
-        questions.append(Question(TreeReports, trees_request(host_trees(plan))))
+        questions.append(Question(TreesReply, trees_request(host_trees(plan))))
     return questions
 
 
@@ -44,7 +45,7 @@ def ask_machines(fleet: FleetPlan, members: Iterable[Host]) -> None:
     def ask(member: Host) -> None:
         server, host = fleet.servers.get(member.name), fleet.hosts.get(member.name)
         questions = [*(of_server(server) if server else ()), *(of_host(host) if host else ())]
-        walks = any(question.reply is TreeReports for question in questions)
+        walks = any(question.reply is TreesReply for question in questions)
         ask_together(member, questions, WALK if walks else TIMEOUT)
 
     at_once([member for member in members if not _goes_back(fleet, member)], ask)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from files.pods.machine.runtime import PROGRAMS
+from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.account import AccountState
@@ -22,7 +23,7 @@ from tasks.model.nfs.mount_plan import binds_of, pods_of
 from tasks.model.nfs.mount_state import Beneath, MountState, Point, Unit
 from tasks.model.ownership.guard import GuardState
 from tasks.model.ownership.owners import Place
-from tasks.model.ownership.trees import TreeReport, TreeReports, host_trees
+from tasks.model.ownership.trees import host_trees
 
 Documents = Mapping[str, Any]
 """Fact documents by the name of the program that prints them."""
@@ -99,7 +100,7 @@ def bare_host(plan: HostPlan) -> Documents:
             source=dict.fromkeys(("commit", "lock", "package", "node")),
             outputs=False,
         ),
-        "trees.main": TreeReports(
+        "trees.main": TreesReply(
             [TreeReport(tree.path, "unmounted" if tree.mount else "absent", 0) for tree in host_trees(plan)]
         ),
         "guard.state": GuardState(None, [], None, False, False, False, [], []),

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from files.pods.machine.runtime import PROGRAMS
+from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.bundle import bundle
 from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HostPlan
@@ -29,7 +30,7 @@ from tasks.model.ownership.guard import GuardState, command_line
 from tasks.model.ownership.guard import unit_text as guard_text
 from tasks.model.ownership.owners import Place
 from tasks.model.ownership.probe_report import Container, Observations, ProbedMount, Space, Step, Surveyed
-from tasks.model.ownership.trees import TreeReport, TreeReports, host_trees
+from tasks.model.ownership.trees import host_trees
 from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine
 from tests.fake.nft import listing
@@ -91,7 +92,7 @@ def finished_host(plan: HostPlan) -> Documents:
             mount_point=None,
             left=[],
         ),
-        "trees.main": TreeReports([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
+        "trees.main": TreesReply([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
         "guard.state": _guarded(plan),
         "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
         "service.env_state": EnvState(

@@ -11,13 +11,14 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
+from files.pods.trees.protocol import CHOWN, RIGHT, Tally, TreeReport, TreesReply
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host import service_unit
 from tasks.model.nfs.export_state import Directory as ExportDirectory
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import exports_text, table_entries
 from tasks.model.nfs.nfs_versions import CONF, nfs_conf_text
-from tasks.model.ownership.trees import Tree, TreeReport, TreeReports, host_trees, server_trees
+from tasks.model.ownership.trees import Tree, host_trees, server_trees
 from tests.fake.bare_host import PNPM, Documents, bare_host, machine
 from tests.fake.entries import entry_replies
 from tests.fake.finished_host import finished_host
@@ -42,7 +43,7 @@ def bare_server(plan: ServerPlan) -> Documents:
         "nfs.exports": ExportState(
             None, None, [], [], {export.path: None for export in plan.exports}, False, False, []
         ),
-        "trees.main": TreeReports([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
+        "trees.main": TreesReply([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
     }
 
 
@@ -65,7 +66,7 @@ def finished_server(plan: ServerPlan) -> Documents:
             v3=plan.settings.nfs_v3,
             v3_files=[(CONF, plan.settings.nfs_v3)],
         ),
-        "trees.main": TreeReports([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
+        "trees.main": TreesReply([TreeReport(tree.path, "there", 40) for tree in server_trees(plan)]),
     }
 
 
@@ -76,7 +77,7 @@ def underway_host(plan: HostPlan) -> Documents:
         **bare,
         "source.checkout": replace(bare["source.checkout"], git=True, pnpm_pin=PNPM),
         "nfs.container_firewall": replace(bare["nfs.container_firewall"], backend="nft", tools=True),
-        "trees.main": TreeReports([_first_checkout(tree) for tree in host_trees(plan)]),
+        "trees.main": TreesReply([_first_checkout(tree) for tree in host_trees(plan)]),
         "service.state": replace(
             bare["service.state"], account=service_unit.expected_account(plan), node="/usr/bin/node"
         ),
@@ -87,4 +88,4 @@ def underway_host(plan: HostPlan) -> Documents:
 
 def _first_checkout(tree: Tree) -> TreeReport:
     """A tree that the host process has just made, with a file that came with the source."""
-    return TreeReport(tree.path, "there", 2, {"right" if tree.created_by == tree.owner else "give": 2})
+    return TreeReport(tree.path, "there", 2, [Tally(RIGHT if tree.created_by == tree.owner else CHOWN, 2)])

@@ -30,10 +30,13 @@ def run(
 
 
 DIFFERENT = {
-    "counts": {"right": 6, "give": 3, "foreign 33:33": 1},
-    "samples": {"give": ["ag/s/outbound.db", "ag/s", "ag"]},
+    "tallies": [
+        {"verdict": {"kind": "right"}, "entries": 6},
+        {"verdict": {"kind": "chown"}, "entries": 3, "names": ["ag/s/outbound.db", "ag/s", "ag"]},
+        {"verdict": {"kind": "foreign", "ids": [33, 33]}, "entries": 1},
+    ]
 }
-RIGHT: dict[str, Any] = {"counts": {"right": 10}}
+RIGHT: dict[str, Any] = {"tallies": [{"verdict": {"kind": "right"}, "entries": 10}]}
 
 
 def test_different_entries_are_chowned_and_named(tmp_path: Path) -> None:
@@ -69,7 +72,11 @@ def test_unmounted_trees_fail_a_real_run_but_no_dry_run(tmp_path: Path) -> None:
 
 
 def test_broken_id_mapping_fails_without_a_chown(tmp_path: Path) -> None:
-    done = run(tmp_path, "-y", {"trees.main": trees({"state": "nobody", "counts": {"give": 10}}, RIGHT)})
+    done = run(
+        tmp_path,
+        "-y",
+        {"trees.main": trees({"state": "nobody", "tallies": [{"verdict": {"kind": "chown"}, "entries": 10}]}, RIGHT)},
+    )
     assert done.document["results"]["failed_hosts"] == [CHOWN]
     assert "idmapd.conf" in done.log
     assert done.commands(CHOWN) == []

@@ -74,8 +74,8 @@ def read_request(*kinds: type[Sent]) -> Sent:
         sys.exit(f"the request is not valid: {error}")
 
 
-def print_reply(reply: Any) -> None:
-    """Print the document of a reply, a dataclass, without fields that have their default."""
+def print_reply(reply: Reply) -> None:
+    """Print the document of a reply, without fields that have their default."""
     print(json.dumps(_document(reply)), flush=True)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections import Counter
 
 from files.pods.common.sd_notify import notify
 from files.pods.guard.watched_tree import WatchedTree
-from files.pods.trees.entry import GONE
+from files.pods.trees.entry import GONE, failed
+from files.pods.trees.protocol import CHOWN, RIGHT, Verdict
 
 
 class Stats:
@@ -22,19 +22,23 @@ class Stats:
     def count_error(self, tree: WatchedTree, error: OSError) -> None:
         """Count an errno, unless the entry is gone."""
         if error.errno not in GONE:  # else it vanished or was replaced
-            self.count(tree, errno.errorcode.get(error.errno or 0, "E"))
+            self.count(tree, failed(error))
 
-    def count(self, tree: WatchedTree, verdict: str) -> None:
+    def count(self, tree: WatchedTree, verdict: Verdict) -> None:
         """Count a verdict."""
-        if verdict == "EROFS":
+        if verdict.error == "EROFS":
             sys.exit(f"{tree.path} became read-only here: restarting to use the current mounts")
-        if verdict in ("give", "EPERM", "EINVAL"):
-            tree.refusals = 0 if verdict == "give" else tree.refusals + 1
-        if verdict == "give" or verdict.startswith("E"):
-            self.since_report[f"{tree.path}: {'chowned' if verdict == 'give' else verdict}"] += 1
-            self.totals["chowned" if verdict == "give" else verdict] += 1
-        elif verdict not in ("", "right"):
-            self.left_alone[verdict.partition(" ")[0]] += 1
+        if verdict == CHOWN or verdict.error in ("EPERM", "EINVAL"):
+            tree.refusals = 0 if verdict == CHOWN else tree.refusals + 1
+        if verdict == CHOWN or verdict.error:
+            self.count_event(tree, verdict.error or "chowned")
+        elif verdict != RIGHT:
+            self.left_alone[verdict.kind] += 1
+
+    def count_event(self, tree: WatchedTree, event: str) -> None:
+        """Count what the next report prints."""
+        self.since_report[f"{tree.path}: {event}"] += 1
+        self.totals[event] += 1
 
     def report(self, summary: str, **events: int) -> None:
         """Print what changed to the journal, and send the status for `systemctl status`."""

@@ -35,7 +35,7 @@ class TreeWatcher:
         else:
             return
         if error not in (0, *GONE):
-            self.stats.count(tree, f"{errno.errorcode.get(error, error)} when watching")
+            self.stats.count_event(tree, f"{errno.errorcode.get(error, error)} when watching")
 
     def chown_tree(
         self, tree: WatchedTree, path: str, from_sweep: bool = False, is_rescan: bool = False
@@ -67,7 +67,7 @@ class TreeWatcher:
             tree.exists &= bool(path)
             tree.is_not_directory = not path and error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EXDEV)
             if tree.is_not_directory:
-                self.stats.count(tree, f"{errno.errorcode[error.errno or 0]} instead of a tree")
+                self.stats.count_event(tree, f"{errno.errorcode[error.errno or 0]} instead of a tree")
             return self.stats.count_error(tree, error)
         try:
             tree.exists, tree.is_not_directory = True, False

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from files.pods.common.atomic_write import replace_in
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import NOBODY, OPEN_DIRECTORY, Rule, open_directory
-from files.pods.trees.walk import Walk
+from files.pods.trees.walk import Step, Walk
 
 EXCLUDED = ("groups", "data/v2-sessions", ".git")
 """In a project root: sessions and groups are the agents', the repository's own directory comes last."""
@@ -24,7 +24,7 @@ OWN_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare 
 class CheckoutWalk(Walk):
     """A walk that skips EXCLUDED."""
 
-    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+    def visit(self, name: str) -> Iterator[Step]:
         """Skip the paths of EXCLUDED."""
         if self.path_of(name) not in EXCLUDED:
             yield from super().visit(name)
@@ -64,7 +64,7 @@ def chown_to_host(root: str, before: int, uid: int, gid: int) -> None:
     repository = open_directory(f"{root}/.git")
     rule = rule._replace(gids=frozenset({*gids, os.fstat(repository).st_gid}))
     for walk in (CheckoutWalk(open_directory(root), rule, True), Walk(os.dup(repository), rule, True)):
-        failed = [f"{walk.path_of(name)}: {verdict}" for verdict, name in walk if verdict.isupper()]
+        failed = [f"{walk.path_of(name)}: {verdict}" for verdict, name in walk if verdict.error]
         if failed:
             sys.exit(f"{root}: chown failed ({', '.join(map(escape_control, failed[:5]))})")
     if before != uid:

@@ -6,12 +6,12 @@ entry is judged again after it is open (trees/entry.py).
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from files.pods.trees.entry import GONE, Rule, chown_entry, chown_open, mount_of_fd
+from files.pods.trees.entry import GONE, Rule, chown_entry, chown_open, failed, mount_of_fd
+from files.pods.trees.protocol import Verdict
 
 OPEN_PARENT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # over NFS it asks the server nothing
 
@@ -23,8 +23,8 @@ class ChownWorker:
         self.root, self.rule, self.mount = root, rule, mount_of_fd(root)
         self.parent, self.parent_fd = "", os.dup(root)
 
-    def chown(self, path: str) -> str:
-        """Chown one entry; return the verdict, or an empty string if it is gone."""
+    def chown(self, path: str) -> Verdict | None:
+        """Chown one entry; return the verdict, or None if it is gone."""
         parent, _, name = path.rpartition("/")
         try:
             if not name:
@@ -33,7 +33,7 @@ class ChownWorker:
                 self.open_parent(parent)
             return chown_entry(self.parent_fd, name, self.rule, self.mount)
         except OSError as error:
-            return "" if error.errno in GONE else errno.errorcode.get(error.errno or 0, str(error.errno))
+            return None if error.errno in GONE else failed(error)
 
     def open_parent(self, parent: str) -> None:
         """Open the parent directory of the next entries."""
@@ -61,7 +61,7 @@ class ChownWorkers:
         for worker in self.workers:
             os.close(worker.parent_fd)
 
-    def chown_all(self, names: list[str]) -> Iterator[tuple[str, str]]:
+    def chown_all(self, names: list[str]) -> Iterator[tuple[Verdict | None, str]]:
         """Chown entries; yield each verdict with its name."""
         size = -(-len(names) // len(self.workers))
         shares = [names[start : start + size] for start in range(0, len(names), size or 1)]

@@ -13,14 +13,15 @@ import stat
 from typing import NamedTuple
 
 from files.pods.common.linux import birth_time
+from files.pods.trees.protocol import CHOWN, ELSEWHERE, KEPT, LINKED, RIGHT, SPECIAL, Verdict
 
 NOBODY = 65534
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR)  # vanished or replaced since it was listed
 
-
-SEEN_LINKED: dict[tuple[int, int, bytes], None] = {}
-MAX_SEEN_LINKED = 1 << 16
+HARD_LINKED: dict[tuple[int, int, bytes], None] = {}
+"""Files that this process saw with several names."""
+MAX_HARD_LINKED = 1 << 16
 
 
 class Rule(NamedTuple):
@@ -33,19 +34,24 @@ class Rule(NamedTuple):
     sockets: bool = False
 
 
-def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> str:
-    """Return what an entry needs: `right`, `give` (chown it), or why it is left alone."""
+def failed(error: OSError) -> Verdict:
+    """Return the verdict of an error."""
+    return Verdict("failed", error=errno.errorcode.get(error.errno or 0, str(error.errno)))
+
+
+def decide(mode: int, links: int, uid: int, gid: int, rule: Rule) -> Verdict:
+    """Return what an entry needs, or why it is left alone."""
     if uid != rule.uid and uid not in rule.uids:
-        return "foreign"
+        return Verdict("foreign", (uid, gid))
     if uid == rule.uid and (gid == rule.gid or gid not in rule.gids):
-        return "right"
+        return RIGHT
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISLNK(mode) or (rule.sockets and stat.S_ISSOCK(mode))):
-        return "special"
+        return SPECIAL
     if not stat.S_ISDIR(mode) and links > 1:
-        return "linked"
+        return LINKED
     if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-        return "special"
-    return "give"
+        return SPECIAL
+    return CHOWN
 
 
 def ids_after_chown(gid: int, rule: Rule) -> tuple[int, int]:
@@ -63,17 +69,17 @@ def mount_of_fd(fd: int) -> tuple[int, bytes]:
     return os.fstat(fd).st_dev, next(line for line in lines if line.startswith(b"mnt_id:"))
 
 
-def chown_entry(directory: int, name: str, rule: Rule, mount: tuple[int, bytes], apply: bool = True) -> str:
+def chown_entry(directory: int, name: str, rule: Rule, mount: tuple[int, bytes], apply: bool = True) -> Verdict:
     """Chown one entry by a descriptor that was judged, never by its name; return the verdict."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         if mount_of_fd(fd) != mount:
-            return "elsewhere"
+            return ELSEWHERE
         info = os.fstat(fd)
         verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, rule)
         if was_hard_linked(fd, info, verdict):
-            return "linked"
-        if verdict == "give" and apply:
+            return LINKED
+        if verdict is CHOWN and apply:
             os.chown(f"/proc/self/fd/{fd}", *ids_after_chown(info.st_gid, rule))  # reaches a link itself
             return verify_owner(fd, ids_after_chown(info.st_gid, rule))
         return verdict
@@ -81,41 +87,41 @@ def chown_entry(directory: int, name: str, rule: Rule, mount: tuple[int, bytes],
         os.close(fd)
 
 
-def verify_owner(fd: int, ids: tuple[int, int]) -> str:
-    """Return `give` if chown(2) took effect, else `kept`: some file systems report success and do nothing."""
+def verify_owner(fd: int, ids: tuple[int, int]) -> Verdict:
+    """Return the verdict after a chown(2): some file systems report success and do nothing."""
     info = os.fstat(fd)
-    return "give" if (info.st_uid, info.st_gid) == ids else "kept"
+    return CHOWN if (info.st_uid, info.st_gid) == ids else KEPT
 
 
-def was_hard_linked(fd: int, info: os.stat_result, verdict: str) -> bool:
+def was_hard_linked(fd: int, info: os.stat_result, verdict: Verdict) -> bool:
     """Return whether a file had several names when this process saw it before: the others may be replaced since.
 
     The key includes the birth time, because file systems reuse inode numbers. Without a birth time nothing is stored.
     """
-    if verdict not in ("linked", "give") or (verdict == "give" and not SEEN_LINKED) or not stat.S_ISREG(info.st_mode):
+    if verdict not in (LINKED, CHOWN) or (verdict is CHOWN and not HARD_LINKED) or not stat.S_ISREG(info.st_mode):
         return False
     birth = birth_time(fd)
     if birth is None:
         return False
     key = (info.st_dev, info.st_ino, birth)
-    if verdict == "linked":
-        SEEN_LINKED[key] = None
-        if len(SEEN_LINKED) > MAX_SEEN_LINKED:
-            del SEEN_LINKED[next(iter(SEEN_LINKED))]
-    return key in SEEN_LINKED
+    if verdict is LINKED:
+        HARD_LINKED[key] = None
+        if len(HARD_LINKED) > MAX_HARD_LINKED:
+            del HARD_LINKED[next(iter(HARD_LINKED))]
+    return key in HARD_LINKED
 
 
-def chown_open(fd: int, rule: Rule, apply: bool = True) -> str:
+def chown_open(fd: int, rule: Rule, apply: bool = True) -> Verdict:
     """Chown an open directory; return the verdict."""
     info = os.fstat(fd)
     verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, rule)
-    if verdict == "give" and apply:
+    if verdict is CHOWN and apply:
         try:
             os.fchown(fd, *ids_after_chown(info.st_gid, rule))
         except OSError as error:
-            return errno.errorcode.get(error.errno or 0, str(error.errno))
+            return failed(error)
         return verify_owner(fd, ids_after_chown(info.st_gid, rule))
-    return f"foreign {info.st_uid}:{info.st_gid}" if verdict == "foreign" else verdict
+    return verdict
 
 
 def open_directory(path: str) -> int:

@@ -16,6 +16,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from files.pods.trees.entry import Rule, decide
+from files.pods.trees.protocol import RIGHT, Verdict
 
 TYPES = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
 CHUNK = 1 << 16
@@ -31,7 +32,7 @@ class IncompleteError(Exception):
 class Entries(NamedTuple):
     """Entries with the same verdict: correct ones as a count, each other one with its name."""
 
-    verdict: str
+    verdict: Verdict
     uid: int
     name: str = ""
     entries: int = 1
@@ -39,11 +40,11 @@ class Entries(NamedTuple):
 
 def find_argv(rule: Rule, paths: list[str], *depth: str) -> list[str]:
     """Return an argv that prints RIGHT_RECORD for a correct entry; mode, links, ids, type and path of others."""
-    replaceable = [word for gid in sorted(rule.gids - {rule.gid}) for word in ("!", "-gid", str(gid))]
+    replaceable = [arg for gid in sorted(rule.gids - {rule.gid}) for arg in ("!", "-gid", str(gid))]
     right = ["-uid", str(rule.uid), *replaceable, "-printf", f"{RIGHT_RECORD}\\0"]
-    lost_and_found = ["-path", "./lost+found", "-uid", "0", "-prune"]
+    recovered = ["-path", "./lost+found", "-uid", "0", "-prune"]
     options = ["-ignore_readdir_race", *depth, "-xdev"]
-    return ["find", *paths, *options, *lost_and_found, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
+    return ["find", *paths, *options, *recovered, "-o", *right, "-o", "-printf", "%m %n %U %G %y %p\\0"]
 
 
 def find_mismatches(root: int, rule: Rule, parallel: int, apply: bool = False) -> Iterator[Entries]:
@@ -91,7 +92,7 @@ class FindProcess:
         """Yield the entries of a chunk of output."""
         *records, self.rest = (self.rest + chunk).split(b"\0")
         different = [record for record in records if not record.isspace()]
-        yield Entries("right", rule.uid, entries=len(records) - len(different))
+        yield Entries(RIGHT, rule.uid, entries=len(records) - len(different))
         for record in different:
             yield parse_record(record, rule)
 
@@ -130,5 +131,4 @@ def parse_record(record: bytes, rule: Rule) -> Entries:
     """Parse one record of find(1)."""
     mode, links, owner, group, kind, path = record.split(b" ", 5)
     bits, uid, gid = TYPES.get(kind.decode(), stat.S_IFCHR) | int(mode, 8), int(owner), int(group)
-    verdict = decide(bits, int(links), uid, gid, rule)
-    return Entries(f"foreign {uid}:{gid}" if verdict == "foreign" else verdict, uid, os.fsdecode(path[2:]))
+    return Entries(decide(bits, int(links), uid, gid, rule), uid, os.fsdecode(path[2:]))

@@ -6,12 +6,25 @@ mount: it enters no other file system and no bind mount. Memory does not grow wi
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 
-from files.pods.trees.entry import GONE, NOBODY, OPEN_DIRECTORY, Rule, chown_entry, chown_open, decide, mount_of_fd
+from files.pods.trees.entry import (
+    GONE,
+    NOBODY,
+    OPEN_DIRECTORY,
+    Rule,
+    chown_entry,
+    chown_open,
+    decide,
+    failed,
+    mount_of_fd,
+)
+from files.pods.trees.protocol import CHOWN, DEEP, ELSEWHERE, LINKED, Verdict
+
+Step = tuple[Verdict, str]
+"""A verdict, and the name of the entry in the current directory."""
 
 MAX_DEPTH = 400  # levels, which stay open; NanoClaw and its agents need fewer
 
@@ -48,10 +61,10 @@ class Walk:
         """Return the path of a name in the current directory, relative to the root."""
         return "/".join([*(frame.name for frame in self.frames[1:]), name])
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
+    def __iter__(self) -> Iterator[Step]:
         return (step for step in self.steps() if step)
 
-    def steps(self) -> Iterator[tuple[str, str] | None]:
+    def steps(self) -> Iterator[Step | None]:
         """Yield the verdicts, and None for a step without one, for callers that must not wait long."""
         self.enter("", self.root)
         try:
@@ -69,12 +82,12 @@ class Walk:
                     if error.errno in GONE:
                         yield None
                     else:
-                        yield errno.errorcode.get(error.errno or 0, str(error.errno)), name or ""
+                        yield failed(error), name or ""
         finally:
             for frame in self.frames:
                 frame.close()
 
-    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+    def visit(self, name: str) -> Iterator[Step]:
         """Handle one entry: enter a directory, chown anything else."""
         directory = self.frames[-1].fd
         info = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -86,14 +99,12 @@ class Walk:
             elsewhere = mount_of_fd(fd) != self.mount
             if elsewhere or len(self.frames) >= MAX_DEPTH:
                 os.close(fd)
-                yield "elsewhere" if elsewhere else "deep", name
+                yield ELSEWHERE if elsewhere else DEEP, name
             else:
                 self.enter(name, fd)
             return
         verdict = decide(info.st_mode, info.st_nlink, info.st_uid, info.st_gid, self.rule)
-        if verdict == "foreign":
-            verdict = f"foreign {info.st_uid}:{info.st_gid}"
-        needs_open = verdict in ("give", "linked")  # a file with several names is opened to remember it
+        needs_open = verdict in (CHOWN, LINKED)  # a file with several names is opened to remember it
         yield chown_entry(directory, name, self.rule, self.mount, self.apply) if needs_open else verdict, name
 
     def enter(self, name: str, fd: int) -> None:
@@ -107,7 +118,7 @@ class Walk:
             raise
         self.frames.append(frame)
 
-    def leave(self) -> Iterator[tuple[str, str]]:
+    def leave(self) -> Iterator[Step]:
         """Close the current directory and chown it."""
         frame = self.frames.pop()
         try:

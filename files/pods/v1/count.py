@@ -14,7 +14,7 @@ from typing import Any
 
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import Rule, open_directory
-from files.pods.trees.walk import Walk
+from files.pods.trees.walk import Step, Walk
 from files.pods.v1.snapshot_dir import TREES, kind_of
 
 NO_OWNER = Rule(-1, -1, frozenset(), frozenset())
@@ -41,7 +41,7 @@ class Count(Walk):
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[str]] = {}
 
-    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+    def visit(self, name: str) -> Iterator[Step]:
         info = os.stat(name, dir_fd=self.frames[-1].fd, follow_symlinks=False)
         self.entries += 1
         if stat.S_ISREG(info.st_mode):
@@ -90,7 +90,7 @@ def count(root: str, tree: str) -> dict[str, Any]:
     try:
         walk = Count(open_directory(f"{root}/{tree}"), tree)
         for verdict, name in walk:
-            if verdict.isupper():  # an error's name
+            if verdict.error:
                 walk.record("unreadable", walk.path_of(name))
     except PermissionError:
         return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}

@@ -73,8 +73,8 @@ def command_line(plan: HostPlan, program: bytes) -> list[str]:
         ids = (tree.uid, tree.gid, tree.uids, tree.gids)
         trees.append(WatchedTreeRequest(tree.path, tree.within, *ids, hosts, shared))
     request = GuardRequest(SWEEP_SECONDS, FLOOD, trees, hashlib.sha256(_unit(plan, "").encode()).hexdigest()[:12])
-    words = json.dumps(request.document(), sort_keys=True)
-    return ["/usr/bin/python3", "-I", program_file(program), request.entry, words]
+    document = json.dumps(request.document(), sort_keys=True)
+    return ["/usr/bin/python3", "-I", program_file(program), request.entry, document]
 
 
 def unit_text(plan: HostPlan, program: bytes) -> str:

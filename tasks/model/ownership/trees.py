@@ -1,11 +1,10 @@
 """The trees of agents, the machine that chowns them, and the report of a walk over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from files.pods.common.protocol import Reply
-from files.pods.trees.protocol import TreeRequest, TreesRequest
+from files.pods.trees.protocol import CHOWN, RIGHT, Tally, TreeReport, TreeRequest, TreesRequest, Verdict
 from tasks.model.access.identity import NOBODY, ROOT, Ids
 from tasks.model.fleet.plan import BOUND, HostPlan, ServerPlan
 from tasks.model.ownership.owners import created_by
@@ -50,29 +49,6 @@ class Tree:
             sockets=self.sockets,
             names=names,
         )
-
-
-@dataclass(frozen=True)
-class TreeReport:
-    """The counts of a walk over one tree: verdicts of `own_trees` with up to five names each."""
-
-    path: str
-    state: Literal["there", "absent", "unmounted", "unreadable", "nobody", "forbidden", "unfinished"]
-    entries: int
-    counts: dict[str, int] = field(default_factory=dict)
-    samples: dict[str, list[str]] = field(default_factory=dict)
-    seconds: float = 0
-    names: str | None = None
-    """The entries to chown, packed for `own_trees`; None where they are too many for a request."""
-
-
-@dataclass(frozen=True)
-class TreeReports(Reply):
-    """The reports of all trees of the request, in its order."""
-
-    request = TreesRequest
-
-    trees: list[TreeReport]
 
 
 NOBODY_IDS = Ids(NOBODY, NOBODY)
@@ -130,12 +106,12 @@ def server_trees(plan: ServerPlan) -> tuple[Tree, ...]:
 
 
 MOST_REMARKS = 22
-"""Lines on one tree: `own_trees` counts as many kinds, and an agent can forge as many owners as it likes."""
+"""Lines on one tree: a report has as many verdicts, and an agent can forge as many owners as it likes."""
 
 
 def differing_entries(report: TreeReport) -> int:
     """Return how many entries of a tree have another owner and can be chowned."""
-    return report.counts.get("give", 0)
+    return report.number(CHOWN)
 
 
 _LEFT = {
@@ -150,29 +126,27 @@ _LEFT = {
 def remarks(report: TreeReport, owner: Ids, *, can_change: bool = True) -> list[str]:
     """Return lines for an operator: entries that differ and entries left alone, with names."""
     lines = []
-    if number := differing_entries(report):
-        names = _named(report, "give")
-        lines.append(
-            f"{report.path}: chown {number} of {report.entries} entries to {owner}{names}"
-            if can_change
-            else f"{report.path}: {number} of {report.entries} entries do not belong to {owner}{names}"
-        )
+    for it in report.tallies:
+        if it.verdict == CHOWN:
+            entries = f"{it.entries} of {report.entries} entries"
+            what = f"chown {entries} to {owner}" if can_change else f"{entries} do not belong to {owner}"
+            lines.append(f"{report.path}: {what}{_named(it)}")
     if report.state == "unfinished":
         lines.append(f"{report.path}: {endless(report)}")
-    for verdict, number in sorted(report.counts.items()):
+    for it in sorted(report.tallies, key=lambda it: str(it.verdict)):
+        if it.verdict in (RIGHT, CHOWN):
+            continue
         if len(lines) >= MOST_REMARKS:
             lines.append(f"{report.path}: left more kinds of entries alone")
             break
-        if verdict.startswith("foreign "):
-            ids = verdict.removeprefix("foreign ")
-            names = _named(report, verdict)
-            lines.append(
-                f"{report.path}: left entries alone that belong to {ids}, which NanoClaw does not use: {number}{names}"
-            )
-        elif verdict not in ("right", "give"):
-            why = _LEFT.get(verdict, f"failed with {verdict}")
-            lines.append(f"{report.path}: left entries alone that {why}: {number}{_named(report, verdict)}")
+        lines.append(f"{report.path}: left entries alone that {_why(it.verdict)}: {it.entries}{_named(it)}")
     return lines
+
+
+def _why(verdict: Verdict) -> str:
+    if verdict.kind == "foreign":
+        return f"belong to {verdict.owner}, which NanoClaw does not use"
+    return _LEFT.get(str(verdict), f"failed with {verdict}")
 
 
 def endless(report: TreeReport) -> str:
@@ -193,16 +167,15 @@ def obstacle(report: TreeReport, owner: Ids) -> str | None:
             f"Nothing is chowned to {owner}"
         )
     if report.state == "unreadable":
-        errors = ", ".join(report.counts)
+        errors = ", ".join(str(it.verdict) for it in report.tallies)
         return f"{report.path} cannot be opened ({errors}): a link, a file or another file system is in its place"
     return None
 
 
-def _named(report: TreeReport, verdict: str) -> str:
-    names = report.samples.get(verdict, [])
-    if not names:
+def _named(tally: Tally) -> str:
+    if not tally.names:
         return ""
-    return f" ({', '.join(names)}{', …' if report.counts.get(verdict, 0) > len(names) else ''})"
+    return f" ({', '.join(tally.names)}{', …' if tally.entries > len(tally.names) else ''})"
 
 
 def trees_request(trees: Sequence[Tree]) -> TreesRequest:

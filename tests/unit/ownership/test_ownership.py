@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from files.pods.trees.protocol import CHOWN, LINKED, RIGHT, SPECIAL, Tally, TreeReport, Verdict
 from tasks.model.access.identity import Ids
 from tasks.model.ownership.trees import (
     MOST_REMARKS,
-    TreeReport,
     chown_by,
     differing_entries,
     host_trees,
@@ -83,13 +83,14 @@ def test_an_owner_is_never_among_those_that_are_replaced() -> None:
         assert tree.request().uid == 1000
 
 
-def report(state: Any = "there", **counts: int) -> TreeReport:
-    named = {name.replace("_", " ").replace("-", ":"): number for name, number in counts.items()}
-    return TreeReport("/t", state, sum(counts.values()), named, {"give": ["a", "b"]})
+def report(state: Any = "there", *, right: int = 0, chown: int = 0, error: str = "") -> TreeReport:
+    failures = [Tally(Verdict("failed", error=error), 1)] if error else []
+    chowned = [Tally(CHOWN, chown, ["a", "b"])] if chown else []
+    return TreeReport("/t", state, right + chown, [Tally(RIGHT, right), *chowned, *failures])
 
 
 def test_entries_that_differ_are_reported_with_names() -> None:
-    tree = report(right=7, give=3)
+    tree = report(right=7, chown=3)
     assert differing_entries(tree) == 3
     assert remarks(tree, Ids(1000, 1000)) == ["/t: chown 3 of 10 entries to 1000:1000 (a, b, …)"]
     assert remarks(tree, Ids(1000, 1000), can_change=False) == [
@@ -99,7 +100,9 @@ def test_entries_that_differ_are_reported_with_names() -> None:
 
 
 def test_entries_left_alone_are_reported_with_the_reason() -> None:
-    tree = TreeReport("/t", "there", 9, {"foreign 33:33": 2, "linked": 1, "special": 1, "EPERM": 1}, {"linked": ["l"]})
+    failed, foreign = Verdict("failed", error="EPERM"), Verdict("foreign", (33, 33))
+    tallies = [Tally(foreign, 2), Tally(LINKED, 1, ["l"]), Tally(SPECIAL, 1), Tally(failed, 1)]
+    tree = TreeReport("/t", "there", 9, tallies)
     lines = remarks(tree, Ids(1000, 1000))
     assert lines == [
         "/t: left entries alone that failed with EPERM: 1",
@@ -110,15 +113,15 @@ def test_entries_left_alone_are_reported_with_the_reason() -> None:
 
 
 def test_broken_id_mapping_is_refused() -> None:
-    text = obstacle(report("nobody", give=3), Ids(1000, 1000))
+    text = obstacle(report("nobody", chown=3), Ids(1000, 1000))
     assert text is not None and "idmapd.conf" in text and "Nothing is chowned" in text
-    assert obstacle(report("unreadable", ELOOP=1), Ids(1000, 1000)) is not None
+    assert obstacle(report("unreadable", error="ELOOP"), Ids(1000, 1000)) is not None
     assert obstacle(report("absent"), Ids(1000, 1000)) is None
 
 
 def test_forged_owners_are_few_lines() -> None:
-    counts = {f"foreign {number}:5": 1 for number in range(1000)}
-    lines = remarks(TreeReport("/t", "there", 1000, {"give": 1, **counts}), Ids(1000, 1000))
+    forged = [Tally(Verdict("foreign", (number, 5)), 1) for number in range(1000)]
+    lines = remarks(TreeReport("/t", "there", 1000, [Tally(CHOWN, 1), *forged]), Ids(1000, 1000))
     assert len(lines) <= MOST_REMARKS + 1
     assert lines[0].startswith("/t: chown 1 of 1000 entries to") and lines[-1].endswith(
         "left more kinds of entries alone"
@@ -126,6 +129,6 @@ def test_forged_owners_are_few_lines() -> None:
 
 
 def test_an_unfinished_walk_is_reported_with_the_way_out() -> None:
-    lines = remarks(TreeReport("/t", "unfinished", 7, {"right": 7}, seconds=1500), Ids(1000, 1000))
+    lines = remarks(TreeReport("/t", "unfinished", 7, [Tally(RIGHT, 7)], seconds=1500), Ids(1000, 1000))
     assert len(lines) == 1 and lines[0].startswith("/t: the walk did not end after 7 entries and 1500 s: ")
     assert "Stop the service and its agents" in lines[0]

@@ -38,7 +38,6 @@ NAMES_PENDING = frozenset(
         "files/pods/machine",
         "files/pods/nfs",
         "files/pods/probe",
-        "files/pods/trees",
         "tests/bench",
         "tests/e2e",
         "tests/unit/guard",
@@ -47,7 +46,6 @@ NAMES_PENDING = frozenset(
         "tests/unit/probe",
         "tests/unit/service",
         "tests/unit/source",
-        "tests/unit/trees",
         "tests/unit/v1",
     )
 )
@@ -62,7 +60,6 @@ PROSE_PENDING = frozenset(
         "tests/unit/nfs",
         "tests/unit/service",
         "tests/unit/source",
-        "tests/unit/trees",
         "tests/unit/v1",
     )
 )

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from files.pods.machine.protocol import PackagesReply, PackagesRequest
+from files.pods.trees.protocol import TreesReply
 from tasks import questions
 from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.checkout import CheckoutState
 from tasks.model.nfs.export_state import ExportState
-from tasks.model.ownership.trees import TreeReports
 from tests.fixtures.cases import CASES
 from tests.fixtures.driver import SERVER, planned, run
 
@@ -73,7 +73,7 @@ def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: py
 def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     host, seconds = requests_of(monkeypatch, planned("squash"), checked=False)["@fake/squash"]
     assert [question.request.document()["peek"] for question in host if question.reply is CheckoutState] == [False]
-    assert TreeReports not in [question.reply for question in host]
+    assert TreesReply not in [question.reply for question in host]
     assert seconds == 300, "the server walks the trees of a squashing export"
 
 
@@ -83,7 +83,7 @@ def test_the_first_look_of_a_server_has_the_trees_that_it_walks(
 ) -> None:
     server, seconds = requests_of(monkeypatch, planned(kind), checked=True)["@fake/server"]
     assert {question.request.entry for question in server} <= operation_requests(server=True)
-    assert [question.reply for question in server] == [PackagesReply, ExportState, *([TreeReports] if walks else [])]
+    assert [question.reply for question in server] == [PackagesReply, ExportState, *([TreesReply] if walks else [])]
     assert server[0].request == PackagesRequest(["nfs-kernel-server"])
     assert seconds == (3600 if walks else 300)
 

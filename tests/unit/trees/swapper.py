@@ -25,9 +25,9 @@ while os.getppid() == int(os.environ["PARENT"]):
 @contextlib.contextmanager
 def swapping(place: Path, elsewhere: Path | None, name: str = "notes") -> Iterator[None]:
     """An entry of a place is exchanged for `away`, again and again, which is a link to elsewhere, if that is given."""
-    words = [sys.executable, "-c", _SWAPPER, str(place), str(elsewhere or ""), name]
+    argv = [sys.executable, "-c", _SWAPPER, str(place), str(elsewhere or ""), name]
     environment = {**os.environ, "PARENT": str(os.getpid())}
-    attacker = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment)
+    attacker = subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment)
     try:
         assert attacker.stdout and attacker.stdout.readline() == b"at it\n"
         yield

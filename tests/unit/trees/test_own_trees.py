@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,51 +21,54 @@ from hypothesis import strategies as st
 from files.pods.common.protocol import decode
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.trees import main as own_trees
+from files.pods.trees import tree_counts
 from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
-from files.pods.trees.protocol import TreeRequest
-from tests.programs import entry_argv
+from files.pods.trees.protocol import RIGHT, TreeReport, TreeRequest, TreesReply, TreesRequest
+from files.pods.trees.tree_counts import EndlessError, TreeCounts
+from tests.programs import request_argv
 from tests.unit.trees.trees import A, needs_root
 
 
-def run_trees(tree: Path, **more: Any) -> dict[str, Any]:
+def tree_request(tree: Path, **changes: Any) -> TreeRequest:
+    request = TreeRequest(str(tree), str(tree), mount=None, anchor=None, uid=A, gid=A, uids=[0], gids=[0, A])
+    return replace(request, **changes)
+
+
+def reports(output: str) -> list[TreeReport]:
+    """Return the reports that the program has printed."""
+    return decode(TreesReply, json.loads(output.splitlines()[-1]), "trees").trees
+
+
+def run_trees(tree: Path, *, apply: bool = False, seconds: float | None = None, **changes: Any) -> TreeReport:
     """Return the report of one tree, from the program as a machine runs it."""
-    paths = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
-    seconds = {"seconds": more.pop("seconds")} if "seconds" in more else {}
-    apply = more.pop("apply", False)
-    request = {**paths, "uid": A, "gid": A, "uids": [0], "gids": [0, A], **more}
-    arguments = json.dumps({"apply": apply, "trees": [request], **seconds})
-    argv = [*entry_argv("trees.main"), arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])["trees"][0]
-    return report
+    argv = request_argv(TreesRequest(apply, [tree_request(tree, **changes)], seconds))
+    return reports(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)[0]
+
+
+def counts(report: TreeReport) -> dict[str, int]:
+    return {str(it.verdict): it.entries for it in report.tallies}
+
+
+def samples(report: TreeReport) -> dict[str, list[str]]:
+    return {str(it.verdict): it.names for it in report.tallies}
 
 
 @needs_root
 def test_program_counts_then_chowns(tree: Path) -> None:
     (tree / "\udcff\n\x1b[31m").mkdir()
     counted = run_trees(tree)
-    assert (counted["state"], counted["counts"], counted["entries"]) == ("there", {"give": 6}, 6)
-    assert all(name.isprintable() for name in counted["samples"]["give"])
-    assert len(counted["samples"]["give"]) == 5
-    assert run_trees(tree, apply=True)["counts"] == {"give": 6}
-    assert run_trees(tree)["counts"] == {"right": 6}
+    assert (counted.state, counts(counted), counted.entries) == ("there", {"chown": 6}, 6)
+    assert all(name.isprintable() for name in samples(counted)["chown"])
+    assert len(samples(counted)["chown"]) == 5
+    assert counts(run_trees(tree, apply=True)) == {"chown": 6}
+    assert counts(run_trees(tree)) == {"right": 6}
 
 
 @needs_root
 @pytest.mark.parametrize("apply", [False, True])
 def test_success_prints_no_error(tree: Path, apply: bool) -> None:
-    tree_request = {
-        "path": str(tree),
-        "within": str(tree),
-        "mount": None,
-        "anchor": None,
-        "uid": A,
-        "gid": A,
-        "uids": [0],
-    }
-    request = json.dumps({"apply": apply, "trees": [{**tree_request, "gids": [0, A]}]})
-    done = subprocess.run([*entry_argv("trees.main"), request], capture_output=True)
+    done = subprocess.run(request_argv(TreesRequest(apply, [tree_request(tree)])), capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -96,22 +100,19 @@ def test_tree_of_nobody_over_nfsv4_means_a_broken_id_mapping(
     anchor = change.get("anchor", str(tmp_path / "pods"))
     types = {str(tmp_path / "pods"): change.get("type", "nfs4"), **({f"{tree}/ag/x": "tmpfs"} if beneath else {})}
     monkeypatch.setattr(own_trees, "mount_types", lambda: types)
-    request = {"path": str(tree), "within": str(tmp_path / "pods"), "mount": None, "anchor": anchor}
-    request |= {"uid": change.get("uid", A), "gid": A, "uids": [0], "gids": [0, A]}
-    reply = run_as(
-        ROOT, 20, lambda: own_trees.process_tree(decode(TreeRequest, request, "tree"), False, time.monotonic() + 20)
-    )
-    assert reply["value"]["state"] == state
+    request = tree_request(tree, within=str(tmp_path / "pods"), anchor=anchor, uid=change.get("uid", A))
+    reply = run_as(ROOT, 20, lambda: own_trees.process_tree(request, False, time.monotonic() + 20).state)
+    assert reply["value"] == state
 
 
 def test_bare_mount_point_is_not_the_tree(tree: Path) -> None:
-    assert run_trees(tree, mount=str(tree))["state"] == "unmounted"
+    assert run_trees(tree, mount=str(tree)).state == "unmounted"
 
 
 def test_missing_tree_is_absent_and_link_is_unreadable(tree: Path) -> None:
-    assert run_trees(tree / "none")["state"] == "absent"
+    assert run_trees(tree / "none").state == "absent"
     (tree / "link").symlink_to("ag")
-    assert run_trees(tree / "link")["state"] == "unreadable"
+    assert run_trees(tree / "link").state == "unreadable"
 
 
 @needs_root
@@ -123,19 +124,19 @@ def test_tree_below_a_link_or_another_mount_is_refused(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "t", str(root / "groups")], check=True)
     try:
         (root / "groups/main").mkdir()
-        assert run_trees(root / "data/v2-sessions", within=str(root))["state"] == "there"
+        assert run_trees(root / "data/v2-sessions", within=str(root)).state == "there"
         report = run_trees(root / "groups", within=str(root))
-        assert (report["state"], report["counts"]) == ("unreadable", {"EXDEV": 1})
+        assert (report.state, counts(report)) == ("unreadable", {"EXDEV": 1})
         with pytest.raises(subprocess.CalledProcessError) as failed:
             run_trees(root / "groups", within=str(root), apply=True)
         assert "another file system is mounted there): the tree itself" in failed.value.stderr
-        assert run_trees(root / "groups", apply=True)["counts"] == {"give": 2}
+        assert counts(run_trees(root / "groups", apply=True)) == {"chown": 2}
     finally:
         subprocess.run(["umount", str(root / "groups")], check=True)
     shutil.rmtree(root / "data")
     (root / "data").symlink_to(other)
     report = run_trees(root / "data/v2-sessions", within=str(root))
-    assert report["state"] == "unreadable" and set(report["counts"]) <= {"ENOTDIR", "ELOOP"}
+    assert report.state == "unreadable" and set(counts(report)) <= {"ENOTDIR", "ELOOP"}
     with pytest.raises(subprocess.CalledProcessError):
         run_trees(root / "data/v2-sessions", within=str(root), apply=True)
     assert (other / "v2-sessions/ag").stat().st_uid == 0
@@ -154,7 +155,7 @@ def test_failed_chown_fails_the_program(tree: Path) -> None:
     finally:
         subprocess.run(["chattr", "-i", stubborn], check=True)
     assert "1 entries, EPERM" in caught.value.stderr and "ag/stubborn" in caught.value.stderr
-    assert run_trees(tree)["counts"] == {"right": 5, "give": 1}
+    assert counts(run_trees(tree)) == {"right": 5, "chown": 1}
 
 
 @needs_root
@@ -176,9 +177,9 @@ def test_apply_chowns_only_named_entries_and_judges_each_again(tree: Path, ancho
     shutil.rmtree(tree / "ag" / "swapped")
     (tree / "ag" / "swapped").symlink_to(outside)
     (session / "later").write_text("")
-    applied = run_trees(tree, anchor=anchor, apply=True, names=scan["names"])
-    assert applied["names"] is None
-    assert applied["counts"]["give"] == scan["counts"]["give"] - 5  # gone, theirs, doubled, and two below the link
+    applied = run_trees(tree, anchor=anchor, apply=True, names=scan.names)
+    assert applied.names is None
+    assert counts(applied)["chown"] == counts(scan)["chown"] - 5  # gone, theirs, doubled, and two below the link
     assert os.lstat(session / "a\n\udcff").st_uid == os.lstat(session).st_uid == os.lstat(tree).st_uid == A
     assert os.lstat(session / "later").st_uid == 0
     assert {path.stat().st_uid for path in (outside, *outside.iterdir())} == {0}
@@ -189,8 +190,8 @@ def test_too_many_names_are_omitted(tree: Path) -> None:
     for _ in range(400):
         (tree / os.urandom(100).hex()).write_text("")
     scan = run_trees(tree)
-    assert scan["counts"]["give"] > 400 and scan["names"] is None
-    assert run_trees(tree, apply=True, names=scan["names"])["counts"] == scan["counts"]
+    assert counts(scan)["chown"] > 400 and scan.names is None
+    assert counts(run_trees(tree, apply=True, names=scan.names)) == counts(scan)
 
 
 @needs_root
@@ -200,12 +201,11 @@ def test_names_of_all_trees_share_one_limit(tree: Path) -> None:
         (tree / name).mkdir()
         for _ in range(900):
             (tree / name / os.urandom(16).hex()).touch()
-    paths = [{"path": str(tree / name), "within": str(tree), "mount": None, "anchor": None} for name in ("one", "two")]
-    request = {"apply": False, "trees": [{**it, "uid": A, "gid": A, "uids": [0], "gids": [0, A]} for it in paths]}
-    argv = [*entry_argv("trees.main"), json.dumps(request)]
-    reports = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["trees"]
-    assert [len(unpack_names(report["names"])) if report["names"] else None for report in reports] == [901, None]
-    assert len(reports[0]["names"]) < MAX_CHARS < 2 * len(reports[0]["names"])
+    trees = [tree_request(tree / name, within=str(tree)) for name in ("one", "two")]
+    done = subprocess.run(request_argv(TreesRequest(False, trees)), capture_output=True, text=True, check=True)
+    first, second = (report.names for report in reports(done.stdout))
+    assert first is not None and second is None
+    assert len(unpack_names(first)) == 901 and len(first) < MAX_CHARS < 2 * len(first)
 
 
 @given(st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name)))
@@ -260,10 +260,10 @@ def test_find_and_walk_agree(tree: Path, names: list[str], anchor: str | None) -
             make_strange(name, path / name)
     scan = run_trees(tree, anchor=anchor)
     walked = run_trees(tree, apply=True)
-    assert (scan["counts"], scan["entries"]) == (walked["counts"], walked["entries"])
-    for verdict in set(scan["counts"]) - {"give", "right"}:  # of those that are given, five are named
-        if scan["counts"][verdict] <= 5:
-            assert sorted(scan["samples"][verdict]) == sorted(walked["samples"][verdict])
+    assert (counts(scan), scan.entries) == (counts(walked), walked.entries)
+    for verdict in set(counts(scan)) - {"chown", "right"}:  # of those that are given, five are named
+        if counts(scan)[verdict] <= 5:
+            assert sorted(samples(scan)[verdict]) == sorted(samples(walked)[verdict])
 
 
 @needs_root
@@ -291,12 +291,10 @@ def test_mount_inside_the_tree_is_counted_as_elsewhere(tree: Path) -> None:
     other = tree.parent / "other"
     other.mkdir()
     (other / "file").write_text("")
-    paths = {"path": str(tree), "within": str(tree), "mount": None, "anchor": None}
-    request = {**paths, "uid": A, "gid": A, "uids": [0], "gids": [0, A]}
-    argv = [*entry_argv("trees.main"), json.dumps({"apply": False, "trees": [request]})]
+    argv = request_argv(TreesRequest(False, [tree_request(tree)]))
     mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(argv)}"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["trees"][0]["counts"]["elsewhere"] == 1
+    assert counts(reports(done.stdout)[0])["elsewhere"] == 1
 
 
 @needs_root
@@ -310,8 +308,8 @@ def test_vanishing_entries_do_not_fail_the_scan(tree: Path) -> None:
             looks = [run_trees(tree, anchor="/pods") for _ in range(10)]
         finally:
             busy.kill()
-    assert {look["state"] for look in looks} == {"there"}
-    assert all(look["counts"]["give"] >= 500 for look in looks)
+    assert {look.state for look in looks} == {"there"}
+    assert all(counts(look)["chown"] >= 500 for look in looks)
 
 
 @needs_root
@@ -319,8 +317,8 @@ def test_sockets_are_chowned_on_request(tree: Path) -> None:
     """One that root made is closed to a root that is squashed: nobody could talk to NanoClaw."""
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(str(tree / "cli.sock"))
-        assert run_trees(tree)["counts"] == {"give": 5, "special": 1}
-        assert run_trees(tree, sockets=True)["counts"] == {"give": 6}
+        assert counts(run_trees(tree)) == {"chown": 5, "special": 1}
+        assert counts(run_trees(tree, sockets=True)) == {"chown": 6}
         run_trees(tree, sockets=True, apply=True)
         assert os.lstat(tree / "cli.sock").st_uid == A
 
@@ -340,11 +338,11 @@ def test_thousands_of_forged_owners_make_a_short_report(tree: Path, beneath: boo
     finally:
         if beneath:
             subprocess.run(["umount", tree / "ag" / "point"], check=True)
-    assert len(json.dumps(report)) < 10_000
-    assert len(report["counts"]) <= 23 and sum(report["counts"].values()) == report["entries"] >= 3005
-    assert report["counts"]["foreign others"] > 2900
-    assert len(report["samples"]["foreign others"]) == 5
-    assert report["counts"]["give"] == 5, "what is to be given is told, whatever is beside it"
+    assert len(json.dumps(asdict(report))) < 10_000
+    assert len(counts(report)) <= 23 and sum(counts(report).values()) == report.entries >= 3005
+    assert counts(report)["foreign others"] > 2900
+    assert len(samples(report)["foreign others"]) == 5
+    assert counts(report)["chown"] == 5, "entries to chown are counted, whatever is beside them"
 
 
 @needs_root
@@ -356,28 +354,28 @@ def test_deadline_ends_a_run_and_the_next_run_continues(tree: Path, apply: bool)
         with pytest.raises(subprocess.CalledProcessError) as failed:
             run_trees(tree, apply=True, seconds=0.05)
         assert "not finished after" in failed.value.stderr and "Run again to continue" in failed.value.stderr
-        report = json.loads([line for line in failed.value.stdout.splitlines() if line[:1] == "{"][-1])["trees"][0]
+        report = reports(failed.value.stdout)[0]
     else:
         report = run_trees(tree, seconds=0.02)
-    assert (report["state"], report["names"]) == ("unfinished", None)
-    assert report["entries"] < 20_005
+    assert (report.state, report.names) == ("unfinished", None)
+    assert report.entries < 20_005
     applied = sum(path.lstat().st_uid == A for path in (tree / "ag" / "sess").iterdir())
-    counted = report["counts"].get("give", 0) if apply else 0
+    counted = counts(report).get("chown", 0) if apply else 0
     assert counted <= applied <= counted + own_trees.CHOWN_BATCH
-    assert run_trees(tree, apply=True)["counts"]["give"] <= 20_005 - applied
+    assert counts(run_trees(tree, apply=True))["chown"] <= 20_005 - applied
     assert {path.lstat().st_uid for path in (tree / "ag" / "sess").iterdir()} == {A}
 
 
 def test_walk_ends_after_more_entries_than_the_file_system_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an agent moves ahead of find(1) is met again and again."""
-    monkeypatch.setattr(own_trees, "SLACK", 5)
+    monkeypatch.setattr(tree_counts, "SLACK", 5)
     monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=100, f_ffree=90))
-    counts = own_trees.TreeCounts(-1, time.monotonic() + 60)
-    counts.add("right", "", 25)
-    with pytest.raises(own_trees.EndlessError):
-        counts.add("right", "")
+    limited = TreeCounts(-1, time.monotonic() + 60)
+    limited.add(RIGHT, "", 25)
+    with pytest.raises(EndlessError):
+        limited.add(RIGHT, "")
     monkeypatch.setattr(os, "fstatvfs", lambda _root: SimpleNamespace(f_files=0, f_ffree=0))
-    own_trees.TreeCounts(-1, time.monotonic() + 60).add("right", "", 1 << 40)  # a file system that does not say
+    TreeCounts(-1, time.monotonic() + 60).add(RIGHT, "", 1 << 40)  # a file system that does not say
 
 
 @needs_root

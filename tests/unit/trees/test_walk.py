@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from files.pods.trees import entry as tree_entry
 from files.pods.trees.entry import OPEN_DIRECTORY, Rule, decide, ids_after_chown, open_below, open_directory
 from files.pods.trees.find_mismatches import find_mismatches
-from files.pods.trees.main import TreeCounts, failure_messages
+from files.pods.trees.main import failure_messages
+from files.pods.trees.protocol import CHOWN, KEPT, RIGHT, Tally, TreeReport, Verdict
+from files.pods.trees.tree_counts import TreeCounts
 from files.pods.trees.walk import MAX_DEPTH, Walk
 from tests.unit.trees.trees import A, needs_root
 
@@ -43,24 +45,24 @@ def test_decide_chowns_only_replaceable_owners_of_plain_entries(
     kind: int, mode: int, links: int, uid: int, gid: int
 ) -> None:
     verdict = decide(kind | mode, links, uid, gid, RULE)
-    if verdict == "give":
+    if verdict == CHOWN:
         assert uid in RULE.uids or uid == A
         assert kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
         assert kind == stat.S_IFDIR or links == 1
         assert kind != stat.S_IFREG or not mode & 0o6000
-    if verdict == "right":
+    if verdict == RIGHT:
         assert uid == A
 
 
 @given(KINDS, st.integers(0, 0o1777), st.integers(1, 3), IDS, IDS)
 def test_entry_is_right_after_its_chown(kind: int, mode: int, links: int, uid: int, gid: int) -> None:
-    if decide(kind | mode, links, uid, gid, RULE) == "give":
+    if decide(kind | mode, links, uid, gid, RULE) == CHOWN:
         new_uid, new_gid = ids_after_chown(gid, RULE)
-        assert decide(kind | mode, links, new_uid, new_gid, RULE) == "right"
+        assert decide(kind | mode, links, new_uid, new_gid, RULE) == RIGHT
 
 
 def walk(root: Path, apply: bool = True) -> Counter[str]:
-    return Counter(verdict for verdict, _name in Walk(open_directory(str(root)), RULE, apply))
+    return Counter(str(verdict) for verdict, _name in Walk(open_directory(str(root)), RULE, apply))
 
 
 def owner(path: Path | str) -> tuple[int, int]:
@@ -84,7 +86,7 @@ def test_chown_without_effect_is_a_failure(tree: Path, monkeypatch: pytest.Monke
     for name in ("chown", "fchown"):
         monkeypatch.setattr(os, name, lambda *_arguments: None)
     assert walk(tree) == {"kept": 5}
-    report = {"path": "/pods", "state": "there", "entries": 5, "counts": {"kept": 5}, "samples": {"kept": ["ag"]}}
+    report = TreeReport("/pods", "there", 5, [Tally(KEPT, 5, ["ag"])])
     assert failure_messages(report) == [
         "/pods: 5 entries, kept (the file system reports success and keeps the owner: its mount options decide who "
         "owns its files): ag"
@@ -95,13 +97,13 @@ def test_chown_without_effect_is_a_failure(tree: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("kept", "ends"), [(19, False), (20, True)])
 def test_twenty_chowns_without_effect_end_the_walk(tree: Path, kept: int, ends: bool) -> None:
     counts = TreeCounts(open_directory(str(tree)), deadline=float("inf"))
-    counts.add("kept", "ag", kept)
+    counts.add(KEPT, "ag", kept)
     assert counts.forbidden is ends
 
 
 @needs_root
 def test_count_changes_nothing(tree: Path) -> None:
-    assert walk(tree, apply=False) == {"give": 5}
+    assert walk(tree, apply=False) == {"chown": 5}
     assert owner(tree / "ag") == (0, 0)
 
 
@@ -130,7 +132,7 @@ def test_foreign_special_and_linked_entries_are_left_alone(tree: Path, tmp_path:
     os.chown(tree / "other", 33, 33)
     (tree / "lost+found").mkdir()
     verdicts = walk(tree)
-    assert verdicts == {"give": 5, "linked": 1, "special": 3, "foreign 33:33": 1}
+    assert verdicts == {"chown": 5, "linked": 1, "special": 3, "foreign 33:33": 1}
     assert owner(outside) == (0, 0)
     assert stat.S_IMODE(os.lstat(tree / "setuid").st_mode) == 0o4755
     assert owner(tree / "other") == (33, 33)
@@ -140,7 +142,7 @@ def test_foreign_special_and_linked_entries_are_left_alone(tree: Path, tmp_path:
 @needs_root
 def test_hard_linked_file_stays_refused_after_its_other_name_is_gone(tree: Path, tmp_path: Path) -> None:
     """Root's file, replaced outside as passwd(1) does it: what the tree holds is the old one, with its content."""
-    tree_entry.SEEN_LINKED.clear()
+    tree_entry.HARD_LINKED.clear()
     outside = tmp_path / "shadow"
     outside.write_text("secret")
     os.link(outside, tree / "kept")
@@ -154,26 +156,26 @@ def test_hard_linked_file_stays_refused_after_its_other_name_is_gone(tree: Path,
 
 @needs_root
 def test_new_file_with_a_reused_inode_number_is_chowned(tree: Path, tmp_path: Path) -> None:
-    tree_entry.SEEN_LINKED.clear()
+    tree_entry.HARD_LINKED.clear()
     (tree / "one").write_text("")
     os.link(tree / "one", tmp_path / "other")
     assert walk(tree)["linked"] == 1
-    (key,) = tree_entry.SEEN_LINKED
+    (key,) = tree_entry.HARD_LINKED
     (tree / "two").write_text("")
-    tree_entry.SEEN_LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
-    assert walk(tree) == {"right": 5, "linked": 1, "give": 1}
+    tree_entry.HARD_LINKED[key[0], os.lstat(tree / "two").st_ino, key[2]] = None
+    assert walk(tree) == {"right": 5, "linked": 1, "chown": 1}
     assert owner(tree / "two") == (A, A)
 
 
 def test_memory_of_linked_files_is_bounded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_entry, "MAX_SEEN_LINKED", 3)
-    tree_entry.SEEN_LINKED.clear()
+    monkeypatch.setattr(tree_entry, "MAX_HARD_LINKED", 3)
+    tree_entry.HARD_LINKED.clear()
     for number in range(9):
         (tree / f"f{number}").write_text("")
         os.link(tree / f"f{number}", tree / f"g{number}")
     walk(tree, apply=False)
-    assert len(tree_entry.SEEN_LINKED) <= 3
-    tree_entry.SEEN_LINKED.clear()
+    assert len(tree_entry.HARD_LINKED) <= 3
+    tree_entry.HARD_LINKED.clear()
 
 
 @needs_root
@@ -208,7 +210,7 @@ def nest(root: Path, depth: int) -> None:
 def test_walk_closes_every_file(tree: Path) -> None:
     nest(tree, 300)
     try:
-        assert walk(tree) == {"give": 305}
+        assert walk(tree) == {"chown": 305}
         open_files = len(list(Path("/proc/self/fd").iterdir()))
         assert walk(tree) == {"right": 305}
         assert len(list(Path("/proc/self/fd").iterdir())) <= open_files
@@ -241,7 +243,7 @@ def test_errno_is_a_verdict_and_the_walk_continues(tree: Path) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     verdicts = list(Walk(open_directory(str(tree)), RULE, True, on_directory))
-    assert ("EIO", "sess") in verdicts and ("give", "") in verdicts
+    assert (Verdict("failed", error="EIO"), "sess") in verdicts and (CHOWN, "") in verdicts
     assert owner(tree / "ag" / "sess") == (0, 0)
 
 
@@ -258,9 +260,9 @@ def test_directory_moved_away_does_not_lead_outside(tree: Path, tmp_path: Path) 
             (tree / "ag" / "/".join("d" * 89)).rename(tmp_path / "moved")
 
     (tmp_path / "beside").mkdir()
-    verdicts = Counter(verdict for verdict, _ in Walk(open_directory(str(tree)), RULE, True, on_directory))
+    verdicts = Counter(str(verdict) for verdict, _ in Walk(open_directory(str(tree)), RULE, True, on_directory))
     assert depth == 101
-    assert verdicts == {"give": 5 + 100 + 1}
+    assert verdicts == {"chown": 5 + 100 + 1}
     assert owner(tree) == owner(tree / "zz") == owner(tree / "ag" / "sess") == (A, A)
     assert owner(tmp_path) == owner(tmp_path / "beside") == (0, 0)
 
@@ -280,9 +282,9 @@ def test_each_step_is_short_and_depth_is_limited(tree: Path) -> None:
         for step in Walk(open_directory(str(tree)), RULE, True, on_directory).steps():
             deepest, depth = max(deepest, depth), 0
             if step:
-                verdicts[step[0]] += 1
+                verdicts[str(step[0])] += 1
         assert deepest <= 2  # the root, and the first directory in it
-        assert verdicts == {"give": 5 + MAX_DEPTH - 2, "deep": 1}
+        assert verdicts == {"chown": 5 + MAX_DEPTH - 2, "deep": 1}
     finally:
         subprocess.run(["rm", "-rf", tree], check=True)
 
@@ -318,7 +320,7 @@ def other_file_system(tree: Path) -> Iterator[Path]:
 @needs_root
 def test_walk_enters_no_other_file_system(tree: Path, other_file_system: Path) -> None:
     (other_file_system / "file").write_text("")
-    assert walk(tree) == {"give": 5, "elsewhere": 1}
+    assert walk(tree) == {"chown": 5, "elsewhere": 1}
     assert owner(other_file_system) == owner(other_file_system / "file") == (0, 0)
 
 
@@ -336,7 +338,7 @@ def test_walk_enters_no_bind_mount(tree: Path, tmp_path: Path) -> None:
             if subprocess.run(["mount", "--bind", source, point], capture_output=True).returncode != 0:
                 pytest.skip("cannot mount here")
             done.append(point)
-        assert walk(tree, apply=False) == walk(tree) == {"give": 5, "elsewhere": 2}
+        assert walk(tree, apply=False) == walk(tree) == {"chown": 5, "elsewhere": 2}
         with pytest.raises(OSError) as caught:
             open_below(open_directory(str(tree)), ["ag", "directory"])
         assert caught.value.errno == errno.EXDEV

@@ -13,7 +13,8 @@ from typing import Any
 
 from files.pods.common.run_as_ids import describe_error
 from files.pods.trees.entry import Rule, open_directory
-from files.pods.trees.walk import Walk
+from files.pods.trees.protocol import DEEP, ELSEWHERE
+from files.pods.trees.walk import Step, Walk
 from files.pods.v1.audit.entries import READ_FILE, content_of, digest_of, type_of
 from files.pods.v1.audit.ledger import Ledger
 from files.pods.v1.snapshot_dir import TREES, kind_of
@@ -74,7 +75,7 @@ class Pass(Walk):
         super().enter(name, handle)
         self.frames[-1].entries = iter(sorted(self.frames[-1].entries))
 
-    def visit(self, name: str) -> Iterator[tuple[str, str]]:
+    def visit(self, name: str) -> Iterator[Step]:
         handle = self.frames[-1].fd
         info = os.stat(name, dir_fd=handle, follow_symlinks=False)
         parts = [*self.above, *(frame.name for frame in self.frames[1:]), name]
@@ -107,8 +108,8 @@ def walk_v1(v1: str, deep: bool, ledger: Ledger, take: Callable[[Entry], None]) 
         walk: Any = Pass(open_directory(path), [tree] if tree else [], both)
         for verdict, name in walk:
             where = "/".join(filter(None, (tree, walk.path_of(name))))
-            if verdict.isupper():
-                ledger.lose(f"file {where}", f"could not be read ({verdict})")
-            elif verdict == "deep" or (verdict == "elsewhere" and where not in TREES):
+            if verdict.error:
+                ledger.lose(f"file {where}", f"could not be read ({verdict.error})")
+            elif verdict == DEEP or (verdict == ELSEWHERE and where not in TREES):
                 ledger.lose(f"file {where}", "is on another file system, or lies too deep")
     return listing.sum.hexdigest()
