@@ -3,25 +3,35 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from pyinfra import host, inventory, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.common.protocol import Request, decode
+from files.pods.migration.protocol import (
+    ChannelsRequest,
+    Head,
+    PlannedStep,
+    Run,
+    RunnerRequest,
+    StartPayload,
+    StartRequest,
+    Work,
+)
 from files.pods.migration.step_ids import StepId
+from files.pods.v1.audit.protocol import AuditReport
 from tasks.bundle import bundle, file_argv, request_line
-from tasks.command import run_program, write_file
+from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.migration.audit_report import AuditReport
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.journal import Journal
 from tasks.model.migration.paths import Progress, chats_digest, directory, marker, progress_request, service, trying
 from tasks.model.migration.record import Record, page
-from tasks.model.migration.steps import Part, Step, channels, rollback, steps
+from tasks.model.migration.steps import Part, Step, channels, rollback, rollback_request, steps
 from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, lasting_operation, look, pods_operation
 from tasks.operations.dry_run import is_pending, mark_pending
@@ -45,8 +55,7 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
     if not names or _look(plan).decided:
         host.noop("no channel has to be installed")
         return
-    request = {"root": plan.root, "lock": plan.lock, "channels": names, **plan.host_user}
-    yield run_program("migration.install_channels", request)
+    yield run_request(ChannelsRequest(root=plan.root, lock=plan.lock, channels=names, **plan.host_user))
 
 
 @pods_operation
@@ -116,15 +125,9 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
         host.noop("v1 starts, and there is nothing to roll back")
         return
     say(f"{plan.unit} stops, and v1 in {install.path} runs again; messages since the migration stay in v2")
-    step = rollback(plan, install)
-    arguments = {
-        **step.arguments,
-        "start": True,
-        "serves": current.decided,
-        "journal": f"{directory(plan)}/journal.json",
-    }
     mark_pending("record")
-    yield run_program(step.program, arguments)
+    request, journal = rollback_request(plan, install), f"{directory(plan)}/journal.json"
+    yield run_request(replace(request, start=True, serves=current.decided, journal=journal))
 
 
 @lasting_operation
@@ -151,42 +154,33 @@ def record(plan: HostPlan) -> Commands:
 
 
 def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> StringCommand:
-    head = {
-        "host": plan.name,
-        "v1": install.path,
-        "root": plan.root,
-        "unit": install.units[0].name if install.units else "no unit",
-        "chats": chats_digest(install),
-        "versions": {"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
-    }
-    undo = rollback(plan, install)
-    programs = {step.program for step in [*steps(part, plan, install, {}, unseen), undo]}
-    archive = bundle(*sorted({*programs, "migration.runner", "probe.main"}))
+    head = Head(
+        host=plan.name,
+        v1=install.path,
+        root=plan.root,
+        unit=install.units[0].name if install.units else "no unit",
+        chats=chats_digest(install),
+        versions={"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
+    )
+    undo, probe = rollback(plan, install), probe_request(plan)
+    entries = {step.request.entry for step in [*steps(part, plan, install, Run([], ""), unseen), undo]}
+    archive = bundle(*sorted({*entries, RunnerRequest.entry, probe.entry}))
     file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
-    planned = steps(part, plan, install, _run_of(file, "probe.main", probe_request(plan).document()), unseen)
-    work = {
-        "part": part,
-        "head": head,
-        "steps": [_step(file, step) for step in planned],
-        "back": {"id": undo.id, "name": undo.name, **_run_of(file, undo.program, undo.arguments)},
-        "marker": marker(plan),
-        "trying": trying(plan),
-    }
-    seconds = sum(step.seconds for step in planned)
-    request = {"directory": directory(plan), "service": service(plan), "seconds": seconds}
-    fed = {"archive": base64.b64encode(archive).decode(), "file": file, "work": work}
-    return run_program("migration.start", request, json.dumps(fed))
+    planned = steps(part, plan, install, _run_of(file, probe), unseen)
+    work = Work(part, head, [_planned(file, it) for it in planned], _planned(file, undo), marker(plan), trying(plan))
+    request = StartRequest(directory(plan), service(plan), sum(step.seconds for step in planned))
+    payload = StartPayload(base64.b64encode(archive).decode(), file, work)
+    return run_request(request, json.dumps(asdict(payload)))
 
 
-def _step(file: str, step: Step) -> dict[str, Any]:
-    marks = sorted(step.marks)
-    timed = {"marks": marks, **_run_of(file, step.program, step.arguments), "seconds": step.seconds}
-    return {"id": step.id, "name": step.name, **timed}
+def _planned(file: str, step: Step) -> PlannedStep:
+    run = _run_of(file, step.request)
+    return PlannedStep(run.argv, run.input, step.id, step.name, step.seconds, step.marks)
 
 
-def _run_of(file: str, entry: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how the machine itself runs a program of the archive: argv, and standard input."""
-    return {"argv": file_argv(file, entry), "input": request_line(request)}
+def _run_of(file: str, request: Request) -> Run:
+    """Return how the machine itself runs a program of the archive."""
+    return Run(file_argv(file, request.entry), request_line(request.document()))
 
 
 def _records(document: str, text: str, plan: HostPlan) -> Commands:
@@ -196,7 +190,8 @@ def _records(document: str, text: str, plan: HostPlan) -> Commands:
 
 def _record(journal: Journal, plan: HostPlan) -> Record:
     outputs = {step.id: step.said for step in journal.steps}
-    audit = AuditReport.from_json(outputs[StepId.AUDIT]) if StepId.AUDIT in outputs else None
+    printed = outputs.get(StepId.AUDIT)
+    audit = decode(AuditReport, json.loads(printed), "the audit", exact=False) if printed is not None else None
     return Record(journal, audit, backup=f"{directory(plan)}/backup/messages.db")
 
 

@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from files.pods.v1.protocol import ExtractRequest, InspectRequest
 from tests.bench.alone import measured
 from tests.bench.figures import ratio
 from tests.lab.errors import LabError
 from tests.lab.v1_tree import make_tree
-from tests.programs import program_argv
+from tests.programs import request_argv
 
 WHAT = (
     "v1.inspect and v1.extract over a NanoClaw v1, each as a command of its own. ordinary: its messages.db has two "
@@ -54,11 +55,10 @@ def measure() -> dict[str, Any]:
 
 
 def _of(v1: Path) -> dict[str, Any]:
-    view, me = v1.with_name(f"{v1.name}.view"), {"user": "root", "uid": 0, "gid": 0}
-    look = {"dir": str(v1), "root": "/opt/v2", "uid": 0, "space": [], "seconds": 60}
+    view = v1.with_name(f"{v1.name}.view")
     argv = {
-        "inspect": program_argv("v1.inspect", look),
-        "extract": program_argv("v1.extract", {"v1": str(v1), "to": str(view), **me}),
+        "inspect": request_argv(InspectRequest(str(v1), "/opt/v2", 0, [], 60)),
+        "extract": request_argv(ExtractRequest("root", 0, 0, str(v1), str(view))),
     }
     figures: dict[str, Any] = {"database": (v1 / "store/messages.db").stat().st_size}
     for program, words in argv.items():

@@ -1,10 +1,9 @@
 """Archive what an earlier attempt of a migration left of v2, so that the next one starts empty.
 
-Argument: {"root", "journal": path, "trees": {"v2-sessions": path, "groups": path}, "view": of v1, "env_set": [names…],
-"user", "uid", "gid"}. Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on
-the same file system, and stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what
-this role's migration has made moves: nothing without an earlier attempt, and no staging that was never started.
-Answer: {"moved": [new paths…]}. Runs as the host user, who owns these files.
+Central database, sessions and groups move into nanoclaw-pods-aside-N beside each of them, on the same file system, and
+stay there. Entries that came from v1 leave .env, but for those that the role sets. Only what this role's migration has
+made moves: nothing without an earlier attempt, and no staging that was never started. Reply: {"moved": [new paths…]}.
+Runs as the host user, who owns these files.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.dotenv import V1_HEADING, parse
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_text
 from files.pods.common.run_as_host_user import become_user, on_network
+from files.pods.migration.protocol import ArchiveRequest
 from files.pods.trees.entry import OPEN_DIRECTORY, open_directory
 
 
@@ -58,9 +58,9 @@ def remove_copied_entries(path: str, copied: set[str], archive: str) -> None:
     replace(path, f"{before.rstrip(chr(10))}\n{rest}".encode("utf-8", "surrogateescape"), 0o600)
 
 
-def archive_paths(request: dict[str, Any]) -> dict[str, str]:
+def archive_paths(request: ArchiveRequest) -> dict[str, str]:
     """Return the archive of each directory that has something to move."""
-    parents = (f"{request['root']}/data", *map(os.path.dirname, request["trees"].values()))
+    parents = (f"{request.root}/data", *map(os.path.dirname, request.trees.values()))
     return {parent: new_archive(parent) for parent in parents}
 
 
@@ -86,17 +86,17 @@ def create_archives(archives: dict[str, str], uid: int, gid: int) -> None:
                 os.close(parent_fd)
 
 
-def main(request: dict[str, Any], due: bool, copied: set[str], archives: dict[str, str]) -> dict[str, Any]:
+def main(request: ArchiveRequest, due: bool, copied: set[str], archives: dict[str, str]) -> dict[str, list[str]]:
     """Archive what an earlier attempt left.
 
     + copied: names in v1's .env that the role does not set
     """
-    data = f"{request['root']}/data"
-    remove_copied_entries(f"{request['root']}/.env", copied, archives[data])
+    data = f"{request.root}/data"
+    remove_copied_entries(f"{request.root}/.env", copied, archives[data])
     if not due:
         return {"moved": []}
     moved = []
-    for name, tree in request["trees"].items():
+    for name, tree in request.trees.items():
         archive = f"{archives[os.path.dirname(tree)]}/{name}"
         if move(tree, [entry for entry in sorted(os.listdir(tree)) if entry != "lost+found"], archive):
             moved.append(archive)
@@ -108,17 +108,15 @@ def main(request: dict[str, Any], due: bool, copied: set[str], archives: dict[st
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    with open(request["journal"], encoding="utf-8") as file:
+    request = read_request(ArchiveRequest)
+    with open(request.journal, encoding="utf-8") as file:
         journal = json.load(file)
-    if journal["attempt"] < 2 or not os.path.lexists(f"{request['root']}/data/v2.db"):
+    if journal["attempt"] < 2 or not os.path.lexists(f"{request.root}/data/v2.db"):
         print(json.dumps({"moved": []}))
         sys.exit()
-    names = set(parse(read_untrusted_text(f"{request['view']}/.env") or "")) - set(
-        request["env_set"]
-    )  # as root: it may be another user's
+    copied = parse(read_untrusted_text(f"{request.view}/.env") or "")  # as root: it may be another user's
     archives = archive_paths(request)
     if journal["aside"]:
-        create_archives(archives, request["uid"], request["gid"])
-    become_user(request["user"], request["uid"], request["gid"])
-    print(json.dumps(main(request, journal["aside"], names, archives)))
+        create_archives(archives, request.uid, request.gid)
+    become_user(request.user, request.uid, request.gid)
+    print(json.dumps(main(request, journal["aside"], set(copied) - set(request.env_set), archives)))

@@ -1,8 +1,6 @@
 """Prove that v2 works before it is committed: a probe as host and agent, and a real message that is answered.
 
-Argument: {"probe": {"argv", "input"} of files/pods/probe/main.py, "unit", "root", "user", "uid", "gid", "command": argv
-or null, "seconds": for the command}. The command runs as the host user in the project root, and has to end with status
-0. Answer: {"probe": seconds, "command": its last line of output, or null without a command}.
+Reply: {"probe": seconds, "command": its last line of output, or null without a command}.
 """
 
 from __future__ import annotations
@@ -14,14 +12,16 @@ import subprocess
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
 from files.pods.common.sanitize import escape_control
+from files.pods.migration.protocol import GateRequest, Run
 from files.pods.service.serving import wait_until_serving
 
 
-def run_probe(probe: dict[str, Any]) -> float:
+def run_probe(probe: Run) -> float:
     """Run the probe; return its seconds, or exit with what it found wrong."""
-    done = subprocess.run(probe["argv"], input=probe["input"], capture_output=True, text=True, timeout=900)
+    done = subprocess.run(probe.argv, input=probe.input, capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:
@@ -39,44 +39,44 @@ def run_probe(probe: dict[str, Any]) -> float:
     return seconds
 
 
-def run_command(request: dict[str, Any]) -> str:
+def run_command(request: GateRequest, command: list[str]) -> str:
     """Run the operator's command as the host user; return its last line of output, or exit."""
 
     def as_host() -> None:
         os.setsid()
-        become_user(request["user"], request["uid"], request["gid"])
-        os.chdir(request["root"])
+        become_user(request.user, request.uid, request.gid)
+        os.chdir(request.root)
 
     try:
         child = subprocess.Popen(
-            request["command"],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=as_host,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        sys.exit(f"no answer from {' '.join(request['command'])}: {error}")
+        sys.exit(f"no answer from {' '.join(command)}: {error}")
     try:
-        output = child.communicate(timeout=request["seconds"])[0].decode(errors="replace").strip()
+        output = child.communicate(timeout=request.seconds)[0].decode(errors="replace").strip()
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        sys.exit(f"no answer within {request['seconds']} s: {' '.join(request['command'])}")
+        sys.exit(f"no answer within {request.seconds} s: {' '.join(command)}")
     last = escape_control(output.splitlines()[-1]) if output else ""
     if child.returncode != 0:
-        sys.exit(f"no answer (status {child.returncode}) from {' '.join(request['command'])}: {last}")
+        sys.exit(f"no answer (status {child.returncode}) from {' '.join(command)}: {last}")
     return last
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: GateRequest) -> dict[str, Any]:
     """Run the gate; exit if v2 fails it."""
-    seconds = run_probe(request["probe"])
-    answer = run_command(request) if request["command"] else None
-    serving = wait_until_serving(request["unit"], request["root"], (request["uid"], request["gid"]), 20)
+    seconds = run_probe(request.probe)
+    answer = run_command(request, request.command) if request.command else None
+    serving = wait_until_serving(request.unit, request.root, (request.uid, request.gid), 20)
     if not serving["answers"]:
         sys.exit(serving["why"])
     return {"probe": seconds, "command": answer}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    print(json.dumps(main(read_request(GateRequest))))

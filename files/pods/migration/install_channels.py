@@ -1,10 +1,9 @@
 """Install channels into v2's checkout with NanoClaw's own scripts, as the host user.
 
-Argument: {"root", "user", "uid", "gid", "lock", "channels": [name…]}. A channel is installed when its script
-(setup/install-NAME.sh) prints the line `STATUS: installed` or `STATUS: already-installed`; its exit status means
-nothing. The scripts change the checkout, and need its remote. The changes of a script without that line are undone,
-by this program or, after a crash, by the next one that installs or builds. Answer: {"installed": [name…],
-"there": [name…]}.
+A channel is installed when its script (setup/install-NAME.sh) prints the line `STATUS: installed` or
+`STATUS: already-installed`; its exit status means nothing. The scripts change the checkout, and need its remote. The
+changes of a script without that line are undone, by this program or, after a crash, by the next one that installs or
+builds. Reply: {"installed": [name…], "there": [name…]}.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
 
 from files.pods.common import run_lock
 from files.pods.common.failure_text import find_cause
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.migration.protocol import ChannelsRequest
 from files.pods.source.channel_undo import begin_channel, end_channel, undo_channel
 from files.pods.source.git_trust import trusting
 from files.pods.source.git_worktree import Tree
@@ -52,12 +52,12 @@ def install(tree: Tree, channel: str) -> str:
     return status
 
 
-def main(request: dict[str, Any]) -> dict[str, list[str]]:
+def main(root: str, channels: list[str]) -> dict[str, list[str]]:
     """Install each channel; undo first what a crash left."""
-    tree = Tree(request["root"])
+    tree = Tree(root)
     undo_channel(tree)
     with trusting(tree.root):
-        statuses = {channel: install(tree, channel) for channel in request["channels"]}
+        statuses = {channel: install(tree, channel) for channel in channels}
     return {
         "installed": [channel for channel, status in statuses.items() if status == "installed"],
         "there": [channel for channel, status in statuses.items() if status != "installed"],
@@ -65,8 +65,8 @@ def main(request: dict[str, Any]) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_lock.acquire(request["lock"])
-    run_with_deadline(1800, request["root"])
-    become_user(request["user"], request["uid"], request["gid"])
-    print(json.dumps(main(request)))
+    request = read_request(ChannelsRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1800, request.root)
+    become_user(request.user, request.uid, request.gid)
+    print(json.dumps(main(request.root, request.channels)))

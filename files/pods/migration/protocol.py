@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, Optional
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import HostUser, Request
+from files.pods.migration.step_ids import Mark, StepId
+from files.pods.v1.protocol import Service
 
 
 @dataclass(frozen=True)
@@ -17,3 +19,205 @@ class ProgressRequest(Request):
     service: str
     root: str
     marker: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the machine itself runs a program: argv and standard input."""
+
+    argv: list[str]
+    input: str
+
+
+@dataclass(frozen=True)
+class PlannedStep(Run):
+    """A step that runs on the machine. The runner goes by id and marks; the name is only shown."""
+
+    id: StepId
+    name: str
+    seconds: int
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the journal says of a migration."""
+
+    host: str
+    v1: str
+    """The project root of v1."""
+    root: str
+    """That of v2."""
+    unit: str
+    """The service that ran v1."""
+    chats: str
+    """A digest of v1's groups."""
+    versions: dict[str, str]
+    """Of v1 and v2."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A part of a migration, as work.json of its directory has it."""
+
+    part: Literal["staging", "switching"]
+    head: Head
+    steps: list[PlannedStep]
+    back: PlannedStep
+    """The step that rolls back to v1."""
+    marker: str
+    """The file that commits to v2."""
+    trying: str
+
+
+@dataclass(frozen=True)
+class StartRequest(Request):
+    """A part of a migration. Standard input has its StartPayload."""
+
+    entry: ClassVar[str] = "migration.start"
+    directory: str
+    service: str
+    """The name of a transient unit."""
+    seconds: int
+
+
+@dataclass(frozen=True)
+class StartPayload:
+    """The programs of a part of a migration, and its work."""
+
+    archive: str
+    """In base64."""
+    file: str
+    """Where the archive is written."""
+    work: Work
+
+
+@dataclass(frozen=True)
+class RunnerRequest(Request):
+    """A migration, by its directory."""
+
+    entry: ClassVar[str] = "migration.runner"
+    directory: str
+    back: bool
+    """Whether to end an interrupted switch, and nothing else: for systemd's ExecStopPost=."""
+
+
+@dataclass(frozen=True)
+class ChannelsRequest(HostUser, Request):
+    """Channels to install into v2's checkout."""
+
+    entry: ClassVar[str] = "migration.install_channels"
+    root: str
+    lock: str
+    """The run's lock file."""
+    channels: list[str]
+
+
+@dataclass(frozen=True)
+class SpaceNeed:
+    """The space that one file system must have free."""
+
+    paths: tuple[str, ...]
+    """On it."""
+    bytes: int
+    entries: int
+
+
+@dataclass(frozen=True)
+class CheckSpaceRequest(Request):
+    """The space that a migration needs."""
+
+    entry: ClassVar[str] = "migration.check_space"
+    needs: list[SpaceNeed]
+
+
+@dataclass(frozen=True)
+class ArchiveRequest(HostUser, Request):
+    """An earlier attempt of a migration."""
+
+    entry: ClassVar[str] = "migration.archive_attempt"
+    root: str
+    """v2's project root."""
+    journal: str
+    trees: dict[str, str]
+    """The paths of v2-sessions and groups."""
+    view: str
+    """The snapshot of v1."""
+    env_set: list[str]
+    """Names in .env that the role sets."""
+
+
+@dataclass(frozen=True)
+class ConditionsRequest(Request):
+    """The services of v1 and v2, and the files that select which of them may start."""
+
+    entry: ClassVar[str] = "migration.unit_conditions"
+    v1: Optional[Service]
+    v2: str
+    """The name of its unit."""
+    marker: str
+    trying: str
+
+
+@dataclass(frozen=True)
+class UpstreamStepRequest(HostUser, Request):
+    """A step of NanoClaw's own migration."""
+
+    entry: ClassVar[str] = "migration.upstream_step"
+    root: str
+    view: str
+    """The snapshot of v1."""
+    step: str
+    """Its name in setup/migrate-v2."""
+    args: list[str]
+    """Its arguments after the snapshot."""
+    mask: str
+    """umask(2) as octal text."""
+
+
+@dataclass(frozen=True)
+class GateRequest(HostUser, Request):
+    """A v2 that must be proven."""
+
+    entry: ClassVar[str] = "migration.gate"
+    probe: Run
+    unit: str
+    root: str
+    command: Optional[list[str]]
+    """Runs as the host user in the project root, and must end with status 0."""
+    seconds: int
+    """For the command."""
+
+
+@dataclass(frozen=True)
+class CommitRequest(Request):
+    """The files of a migration that is committed."""
+
+    entry: ClassVar[str] = "migration.commit"
+    marker: str
+    trying: str
+    ran: str
+    text: str
+    """The content of the marker."""
+
+
+@dataclass(frozen=True)
+class RollbackRequest(Request):
+    """A migration that is rolled back."""
+
+    entry: ClassVar[str] = "migration.rollback"
+    v1: Optional[Service]
+    v2: str
+    """The name of its unit."""
+    label: str
+    """Of v2's containers."""
+    marker: str
+    trying: str
+    ran: str
+    """A file that exists if v1 ran when it was stopped."""
+    start: bool = False
+    """Whether v1 starts even if it did not run."""
+    serves: bool = False
+    """Whether v2 serves; it continues if v1 does not stay up."""
+    journal: Optional[str] = None
+    """The journal that says so, too."""

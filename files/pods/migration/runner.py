@@ -1,10 +1,7 @@
 """Run the steps of a migration, whatever becomes of the run that requested it; roll back to v1 if one fails.
 
-Argument: {"directory", "back": true for systemd's ExecStopPost=}. DIRECTORY/work.json says what to do:
-{"part": "staging" or "switching", "head": {…}, "steps": [{"id", "name", "marks", "argv", "input", "seconds"}…],
-"back": the same without marks and seconds, "marker": path}. Ids and marks are those of
-files/pods/migration/step_ids.py; `name` is only shown. DIRECTORY/journal.json has each step before and after it
-runs. Steps repeat safely.
+work.json in its directory has the Work that files/pods/migration/start.py wrote from the same archive. journal.json has
+each step before and after it runs. Steps repeat safely.
 
 A switch that does not end, since a step failed or this process was killed, is rolled back by `back`. After a crash of
 the machine v1 has started by itself (files/pods/migration/unit_conditions.py); the next call writes that down.
@@ -20,19 +17,20 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.protocol import decode, read_request
 from files.pods.migration.journal import JournalFile
-from files.pods.migration.step_ids import Mark, StepId
+from files.pods.migration.protocol import Head, PlannedStep, RunnerRequest, Work
+from files.pods.migration.step_ids import Mark
 
-ROLLBACK_SECONDS, ROLLBACK_TRIES = 420, 2
-"""More seconds than files/pods/migration/rollback.py allows its own commands, and how often it is tried."""
+ROLLBACK_TRIES = 2
 PRINTED_CHARS = 10_000  # of a failed step's output: more than a pipe holds would block the end of a switch
 
 
-def run(argv: list[str], request: str, seconds: int) -> tuple[bool, str]:
-    """Run a program with a deadline; return whether it succeeded, and its last output. No child of it is left."""
+def run(step: PlannedStep) -> tuple[bool, str]:
+    """Run a step with its deadline; return whether it succeeded, and its last output. No child of it is left."""
     try:
         child = subprocess.Popen(
-            argv,
+            step.argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -41,32 +39,32 @@ def run(argv: list[str], request: str, seconds: int) -> tuple[bool, str]:
             start_new_session=True,
         )
     except OSError as error:
-        return False, f"{argv[0]}: {error}"
+        return False, f"{step.argv[0]}: {error}"
     try:
-        out, err = child.communicate(request, timeout=seconds)
+        out, err = child.communicate(step.input, timeout=step.seconds)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)
-        return False, f"no end within {seconds} s"
+        return False, f"no end within {step.seconds} s"
     if child.returncode != 0:
         return False, err.strip() or out.strip() or f"status {child.returncode}"
     lines = out.strip().splitlines()
     return True, lines[-1] if lines else ""
 
 
-def finish_interrupted(journal: JournalFile, work: dict[str, Any]) -> None:
+def finish_interrupted(journal: JournalFile, work: Work) -> None:
     """End a switch that was interrupted: at v2 if that was committed, otherwise roll back to v1.
 
     A full disk does not keep v1 down: the rollback runs whether or not the journal can be written.
     """
-    if os.path.exists(work["marker"]):
+    if os.path.exists(work.marker):
         journal.update(state="finished")
         return
-    back = work["back"]
+    back = work.back
     with suppress(OSError):
-        journal.begin(StepId(back["id"]), back["name"])
+        journal.begin(back.id, back.name)
     step = journal.content["steps"][-1]
     for _ in range(ROLLBACK_TRIES):
-        succeeded, output = run(back["argv"], back["input"], ROLLBACK_SECONDS)
+        succeeded, output = run(back)
         if succeeded:
             break
     with suppress(OSError):
@@ -77,51 +75,49 @@ def finish_interrupted(journal: JournalFile, work: dict[str, Any]) -> None:
         sys.exit(f"could not roll back to v1: {output[-PRINTED_CHARS:]}")
 
 
-def new_attempt(content: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+def new_attempt(content: dict[str, Any], head: Head) -> dict[str, Any]:
     """Return what the journal has at the start of an attempt.
 
     Staging that was never switched to is reused if v1 is the same and has the same chats.
     """
-    same = all(content.get(key, head.get(key)) == head.get(key) for key in ("v1", "chats"))
+    same = all(content.get(key, getattr(head, key)) == getattr(head, key) for key in ("v1", "chats"))
     archive = content.get("aside", False) or content["state"] not in ("new", "staged") or not same
     return {"attempt": content["attempt"] + 1, "steps": [], "stopped": None, "serving": None, "aside": archive}
 
 
-def run_step(journal: JournalFile, planned: dict[str, Any]) -> None:
+def run_step(journal: JournalFile, planned: PlannedStep) -> None:
     """Run one step and write it, and what its marks mean, to the journal; exit if it fails."""
-    marks = {Mark(mark) for mark in planned["marks"]}
-    step = journal.begin(StepId(planned["id"]), planned["name"])
-    if Mark.STOPS_V1 in marks:
+    step = journal.begin(planned.id, planned.name)
+    if Mark.STOPS_V1 in planned.marks:
         journal.update(stopped=step["started"])
-    succeeded, output = run(planned["argv"], planned["input"], planned["seconds"])
+    succeeded, output = run(planned)
     journal.end(step, succeeded, output)
     if not succeeded:
-        sys.exit(f"{planned['name']}: {output[-PRINTED_CHARS:]}")
-    if Mark.ARCHIVES_ATTEMPT in marks:
+        sys.exit(f"{planned.name}: {output[-PRINTED_CHARS:]}")
+    if Mark.ARCHIVES_ATTEMPT in planned.marks:
         journal.update(aside=False)
-    if Mark.PROVES_V2 in marks:
+    if Mark.PROVES_V2 in planned.marks:
         journal.update(serving=step["ended"])
-    if Mark.POINT_OF_NO_RETURN in marks:
+    if Mark.POINT_OF_NO_RETURN in planned.marks:
         journal.update(state="finished")
 
 
 def main(directory: str, back: bool) -> None:
     """Run the steps of work.json; with `back`, only end a switch that was interrupted."""
     with open(f"{directory}/work.json", encoding="utf-8") as file:
-        work = json.load(file)
+        work = decode(Work, json.load(file), "work.json")
     journal = JournalFile(directory)
     if journal.content["state"] == "switching":
         finish_interrupted(journal, work)
     if back:
         return
-    fresh = new_attempt(journal.content, work["head"]) if work["part"] == "staging" else {}
-    journal.update(state=work["part"], **work["head"], **fresh)
-    for planned in work["steps"]:
+    fresh = new_attempt(journal.content, work.head) if work.part == "staging" else {}
+    journal.update(state=work.part, **vars(work.head), **fresh)
+    for planned in work.steps:
         run_step(journal, planned)
-    if work["part"] == "staging":
+    if work.part == "staging":
         journal.update(state="staged")
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    main(request["directory"], request["back"])
+    main(**vars(read_request(RunnerRequest)))

@@ -1,9 +1,7 @@
 """Run a part of a migration as a transient systemd unit, and print its progress.
 
-Argument: {"directory", "service": name of a transient unit, "seconds"}. Standard input: {"archive": in base64, of
-files/pods/migration/runner.py and the steps' programs, "file": where it is written, "work": its work.json}. The unit
-continues when this program, its connection or its controller ends (systemd-run(1)). Answer: the journal. Fails with the
-output of the step that failed, and says whether v1 runs.
+The unit continues when this program, its connection or its controller ends (systemd-run(1)). Reply: the journal. Fails
+with the output of the step that failed, and says whether v1 runs.
 """
 
 from __future__ import annotations
@@ -14,10 +12,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 from files.pods.common.atomic_write import replace
+from files.pods.common.protocol import decode, read_request
 from files.pods.migration.journal import read_journal
+from files.pods.migration.protocol import RunnerRequest, StartPayload, StartRequest
 from files.pods.migration.step_ids import StepId
 
 GOAL = {"staging": "staged", "switching": "finished"}
@@ -80,15 +81,16 @@ def keep_archive(directory: str, file: str, archive: bytes) -> None:
             os.unlink(f"{directory}/{name}")
 
 
-def main(request: dict[str, Any], payload: dict[str, Any]) -> None:
+def main(request: StartRequest, payload: StartPayload) -> None:
     """Start the unit, follow it, and print the journal; exit with the failure of a step."""
-    directory, service = request["directory"], request["service"]
+    directory, service, work = request.directory, request.service, payload.work
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
-    keep_archive(directory, payload["file"], base64.b64decode(payload["archive"]))
-    replace(f"{directory}/work.json", json.dumps(payload["work"]).encode(), 0o600)
-    run = ["/usr/bin/env", "python3", "-I", payload["file"], "migration.runner"]
-    run_request, back_request = (json.dumps({"directory": directory, "back": back}) for back in (False, True))
+    keep_archive(directory, payload.file, base64.b64decode(payload.archive))
+    replace(f"{directory}/work.json", json.dumps(asdict(work)).encode(), 0o600)
+    run = ["/usr/bin/env", "python3", "-I", payload.file, RunnerRequest.entry]
+    requests = (RunnerRequest(directory, back).document() for back in (False, True))
+    run_request, back_request = map(json.dumps, requests)
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
     back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
     before = journal(directory)
@@ -99,16 +101,16 @@ def main(request: dict[str, Any], payload: dict[str, Any]) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    follow(child, directory, request["seconds"])
+    follow(child, directory, request.seconds)
     output = child.stderr.read().strip() if child.stderr else ""
     after = journal(directory)
     if after == before:
         sys.exit(f"the migration did not start: {output or f'systemd-run ended with {child.returncode}'}")
-    if after["state"] != GOAL[payload["work"]["part"]]:
-        print(failure(after, payload["work"]["trying"]), file=sys.stderr)
+    if after["state"] != GOAL[work.part]:
+        print(failure(after, work.trying), file=sys.stderr)
         sys.exit(1)  # whatever the text is
     print(json.dumps(after))
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), json.load(sys.stdin))
+    main(read_request(StartRequest), decode(StartPayload, json.load(sys.stdin), "the payload"))

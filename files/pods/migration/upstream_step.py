@@ -1,9 +1,8 @@
 """Run one of NanoClaw's own migration steps as the host user, and judge it by its output, not by its status.
 
-Argument: {"root", "user", "uid", "gid", "step": name in setup/migrate-v2, "words": [arguments after the snapshot…],
-"view": directory of the snapshot, "mask": umask as octal text}. A step succeeded if it printed a line `OK:…` or
-`SKIPPED:…`, and no `FAIL:…`. `MISSING:…`, `ERROR:…` and `TASK_ERROR:…` are about single chats and tasks: they are
-passed on, and the audit judges. Answer: {"ok": text, "errors": [text], "missing": [text]}.
+A step succeeded if it printed a line `OK:…` or `SKIPPED:…`, and no `FAIL:…`. `MISSING:…`, `ERROR:…` and `TASK_ERROR:…`
+are about single chats and tasks: they are passed on, and the audit judges.
+Reply: {"ok": text, "errors": [text], "missing": [text]}.
 """
 
 from __future__ import annotations
@@ -15,18 +14,20 @@ import sys
 from typing import Any
 
 from files.pods.common.failure_text import find_cause
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
 from files.pods.common.sanitize import escape_control
+from files.pods.migration.protocol import UpstreamStepRequest
 from files.pods.source.git_trust import trusting
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: UpstreamStepRequest) -> dict[str, Any]:
     """Run the step; return the lines that it printed, or exit with the cause of its failure."""
-    become_user(request["user"], request["uid"], request["gid"])
-    os.umask(int(request["mask"], 8))
-    argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request['step']}.ts", request["view"], *request["words"]]
-    with trusting(request["root"]):
-        done = subprocess.run(argv, cwd=request["root"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    become_user(request.user, request.uid, request.gid)
+    os.umask(int(request.mask, 8))
+    argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request.step}.ts", request.view, *request.args]
+    with trusting(request.root):
+        done = subprocess.run(argv, cwd=request.root, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     output = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
     lines = [line.strip() for line in output.splitlines()]
 
@@ -37,9 +38,9 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if not successes or lines_with("FAIL:"):
         cause = lines_with("FAIL:") + lines_with("ERROR:") or find_cause(output)
         why = "; ".join(cause) or "it printed nothing"
-        sys.exit(f"NanoClaw's step {request['step']} failed (status {done.returncode}): {why}")
+        sys.exit(f"NanoClaw's step {request.step} failed (status {done.returncode}): {why}")
     return {"ok": successes[0], "errors": lines_with("ERROR:", "TASK_ERROR:"), "missing": lines_with("MISSING:")}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    print(json.dumps(main(read_request(UpstreamStepRequest))))

@@ -10,13 +10,14 @@ import sys
 
 from files.pods.common.protocol import read_request
 from files.pods.service.protocol import AdoptUnitsRequest
+from files.pods.v1.protocol import Service
 from files.pods.v1.units import ServiceError, must, state
 
 
 def main(request: AdoptUnitsRequest) -> None:
     """Disable and stop the units; raise ServiceError if one still runs."""
     for name in request.names:
-        unit = {"manager": "user", "name": name, "uid": request.uid}
+        unit = Service(name, request.uid)
         must(unit, "disable", name)
         must(unit, "stop", name, seconds=180)
         if (now := state(unit)) not in ("inactive", "failed"):

@@ -1,6 +1,6 @@
 """Back up the database of a NanoClaw v1, which may serve meanwhile: SQLite's online backup, checked.
 
-Argument: {"v1": project root, "to": directory}. Creates messages.db there, 0600 and owned by root, in one rename, after
+Creates messages.db in the directory, 0600 and owned by root, in one rename, after
 `PRAGMA integrity_check` has passed. Writes nothing in v1 (files/pods/v1/database.py). Replaces a backup that is there:
 it belongs to the attempt that is resumed. Answer: {"bytes", "sha256"}.
 """
@@ -17,9 +17,11 @@ import sqlite3
 import sys
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.v1.database import BESIDE, DATABASE, contents, files_of
+from files.pods.v1.protocol import BackupRequest
 from files.pods.v1.queries import UnreadError
 from files.pods.v1.snapshot_dir import enter_read_only
 
@@ -78,18 +80,16 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: BackupRequest) -> dict[str, Any]:
     """Make the backup; return its size and digest."""
-    to, new = request["to"], f"{request['to']}.new"
+    to, new = request.to, f"{request.to}.new"
     remove(new)
     os.makedirs(to, mode=0o700, exist_ok=True)
     os.makedirs(new, mode=0o700)
-    done = run_as(ROOT, SECONDS, lambda: fill(request["v1"], new), MAX_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: fill(request.v1, new), MAX_MEMORY)
     if "value" not in done:
         remove(new)
-        sys.exit(
-            escape_control(f"{request['v1']}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}")
-        )
+        sys.exit(escape_control(f"{request.v1}/store/{DATABASE} cannot be backed up: {done['text'] or done['error']}"))
     os.chmod(f"{new}/{DATABASE}", 0o600)
     with open(f"{new}/{DATABASE}", "rb") as file:
         os.fsync(file.fileno())
@@ -99,4 +99,4 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(json.loads(sys.argv[1]))))
+    print(json.dumps(main(read_request(BackupRequest))))

@@ -1,11 +1,10 @@
 """Copy groups, conversations, pairing and skills of a NanoClaw v1 to v2 with rsync(1).
 
-Argument: {"v1": project root, "root": v2's, "user", "uid", "gid": of the host user, "v1_home": home with v1's
-allow-lists or null, "hard_links": whether they are kept, "final": bool, "seconds"}. Root reads and the host user
-writes, so that v2's files have the host's owner from the start, on any file system. It writes only files that differ,
-and deletes files that v1 no longer has. Kept: links (as links), times, modes, nested .git; hard links, unless only
-files with one link can be chowned to the agent. Skipped: sockets, pipes and devices, node_modules, logs of groups,
-skills that v2 has itself. Never written in v2: memory and configuration, which NanoClaw's own steps write.
+Root reads and the host user writes, so that v2's files have the host's owner from the start, on any file system. It
+writes only files that differ, and deletes files that v1 no longer has. Kept: links (as links), times, modes, nested
+.git; hard links, unless only files with one link can be chowned to the agent. Skipped: sockets, pipes and devices,
+node_modules, logs of groups, skills that v2 has itself. Never written in v2: memory and configuration, which NanoClaw's
+own steps write.
 
 Agents write in each directory that is read, so its reader sees nothing else of this machine (files/pods/v1/confine.py).
 A copy is tried again if files vanish meanwhile. While v1 serves (not `final`), the last copy makes up for them.
@@ -25,11 +24,13 @@ from collections.abc import Callable
 from typing import Any
 
 from files.pods.common.atomic_write import replace
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_as_ids import run_as
 from files.pods.source.git_worktree import Tree
 from files.pods.trees.entry import open_directory
 from files.pods.v1.confine import directory_below
+from files.pods.v1.protocol import CopyRequest
 from files.pods.v1.rsync_confined import RsyncError, pull
 
 OWN = ("CLAUDE.md", "CLAUDE.local.md", "CLAUDE.global.md", "container.json", "logs/")
@@ -40,11 +41,11 @@ TRIES = 4
 class Copier:
     """Copy as root without following a link on the path to a source: agents of v1 write in its tree."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: CopyRequest) -> None:
         self.request = request
-        self.end = time.monotonic() + request["seconds"]
+        self.end = time.monotonic() + request.seconds
         self.bytes = 0
-        self.top = os.path.realpath(request["v1"])
+        self.top = os.path.realpath(request.v1)
         os.close(open_directory(self.top))
 
     def folders(self, *path: str) -> list[str]:
@@ -67,8 +68,8 @@ class Copier:
 
     def copy(self, source: tuple[str, ...], target: str, *options: str) -> None:
         """Copy one directory of v1; skip one that has vanished."""
-        ids = (self.request["uid"], self.request["gid"])
-        kept = "-rlptH" if self.request["hard_links"] else "-rlpt"
+        ids = (self.request.uid, self.request.gid)
+        kept = "-rlptH" if self.request.hard_links else "-rlpt"
         for tries_left in reversed(range(TRIES)):
             left = self.end - time.monotonic()
             if left <= 0:
@@ -84,13 +85,13 @@ class Copier:
                 failed = f"rsync to {target} ({error})"
                 if not error.vanished:
                     sys.exit(failed)
-            if not tries_left and self.request["final"]:
+            if not tries_left and self.request.final:
                 sys.exit(failed)
             time.sleep(0.2)
 
     def copy_all(self) -> None:
         """Copy groups, conversations, pairing, skills and the mount allow-list."""
-        root = self.request["root"]
+        root = self.request.root
         for folder in self.folders("groups"):
             excluded = [f"--exclude=/{name}" for name in OWN]
             self.copy(("groups", folder), f"{root}/groups/{folder}/", "--delete", "--exclude=node_modules/", *excluded)
@@ -106,22 +107,22 @@ class Copier:
 
     def own_skills(self) -> list[str]:
         """Return the skills of v2's own source, as the host user's git lists them."""
-        root = self.request["root"]
+        root = self.request.root
         listed = self.as_host(lambda: Tree(root).names("ls-tree", "-z", "--name-only", "HEAD", "container/skills/"))
         return sorted(os.path.basename(path) for path in listed)
 
     def as_host(self, work: Callable[[], Any]) -> Any:
         """Return the result of `work` as the host user, who owns v2's tree."""
-        answer = run_as((self.request["uid"], self.request["gid"]), 60, work)
+        answer = run_as((self.request.uid, self.request.gid), 60, work)
         if "value" not in answer:
-            sys.exit(f"{self.request['root']}: {answer['text']}")
+            sys.exit(f"{self.request.root}: {answer['text']}")
         return answer["value"]
 
     def agent_groups(self) -> dict[str, str]:
         """Return v2's agent groups by folder."""
 
         def read() -> dict[str, str]:
-            database = sqlite3.connect(f"file:{self.request['root']}/data/v2.db?mode=rw", uri=True, timeout=30)
+            database = sqlite3.connect(f"file:{self.request.root}/data/v2.db?mode=rw", uri=True, timeout=30)
             try:
                 return dict(database.execute("SELECT folder, id FROM agent_groups"))
             finally:
@@ -135,7 +136,7 @@ class Copier:
         source = ("data", "sessions", folder, ".claude")
         if not self.exists(*source):
             return
-        target = f"{self.request['root']}/data/v2-sessions/{group}/.claude-shared"
+        target = f"{self.request.root}/data/v2-sessions/{group}/.claude-shared"
         # v2 links the skills of its checkout; a copy in their place would stay the old version.
         linked = {*skills, *self.folders("container", "skills")}
         excluded = [f"--exclude=/skills/{name}" for name in sorted(linked)]
@@ -148,7 +149,7 @@ class Copier:
 
     def copy_allow_list(self) -> None:
         """Copy v1's mount allow-list, if v2's home has none: its owner reads, the host user writes."""
-        home = self.request["v1_home"]
+        home = self.request.v1_home
         if not home:
             return
         name = ".config/nanoclaw/mount-allowlist.json"
@@ -157,7 +158,7 @@ class Copier:
         if "value" not in read:
             sys.exit(f"{home}/{name}: {read['text']}")
         if read["value"] is not None:
-            target = f"{pwd.getpwuid(self.request['uid']).pw_dir}/{name}"
+            target = f"{pwd.getpwuid(self.request.uid).pw_dir}/{name}"
             self.as_host(lambda: None if os.path.lexists(target) else write(target, read["value"]))
 
 
@@ -177,7 +178,7 @@ def is_plain(above: str, *path: str) -> bool:
 
 if __name__ == "__main__":
     started = time.monotonic()
-    copier = Copier(json.loads(sys.argv[1]))
+    copier = Copier(read_request(CopyRequest))
     try:
         copier.copy_all()
     except subprocess.TimeoutExpired as late:

@@ -1,10 +1,9 @@
 """Make a snapshot of a NanoClaw v1: a small directory in the form of an install, for NanoClaw's own migration steps.
 
-Argument: {"v1": project root, "to": directory of the snapshot, on a local file system, "user", "uid", "gid": of the
-host user, who owns it}. Answer: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}],
-"left": [{"what", "why"}], "bytes"}. The snapshot holds store/messages.db (rows as files/pods/v1/rows.py converts them),
-the memory of each folder in groups, an empty data/sessions/F for each registered group, .env, package.json, and the
-credentials that NanoClaw's own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
+Reply: {"groups", "tasks": numbers, "paused": [ids], "approximated": [{"id", "from", "to"}], "left": [{"what", "why"}],
+"bytes"}. The snapshot holds store/messages.db (rows as files/pods/v1/rows.py converts them), the memory of each folder
+in groups, an empty data/sessions/F for each registered group, .env, package.json, and the credentials that NanoClaw's
+own step looks for. v1 is only read, and may serve meanwhile; no link in it is followed.
 
 It is built beside `to` and replaces it in one rename: an interrupted run leaves the old snapshot or the whole new one,
 and the next run removes the rest.
@@ -24,11 +23,13 @@ from typing import Any
 from files.pods.common import run_lock
 from files.pods.common.dotenv import effective_entries, format_line
 from files.pods.common.linux import LIBC, check, exchange
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import open_regular, read_chunks, read_untrusted_bytes
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY
 from files.pods.v1.database import DATABASE, contents, files_of
+from files.pods.v1.protocol import ExtractRequest
 from files.pods.v1.queries import UnreadError
 from files.pods.v1.rows import convert, tables_of, write_tables
 from files.pods.v1.snapshot_dir import TREES, enter_read_only, kind_of
@@ -217,9 +218,9 @@ def publish(new: str, to: str) -> None:
     shutil.rmtree(new)
 
 
-def extract(request: dict[str, Any]) -> dict[str, Any]:
+def extract(request: ExtractRequest) -> dict[str, Any]:
     """Make the snapshot; return what was converted and skipped."""
-    to = request["to"].rstrip("/")
+    to = request.to.rstrip("/")
     above, name = os.path.split(to)
     new = f"{above}/.{name}.new"
     if kind_of(to) not in ("there", "absent"):
@@ -229,14 +230,14 @@ def extract(request: dict[str, Any]) -> dict[str, Any]:
     if os.path.lexists(new):
         shutil.rmtree(new)
     os.mkdir(new, 0o700)
-    done = run_as(ROOT, SECONDS, lambda: fill(request["v1"], new), MAX_MEMORY)
+    done = run_as(ROOT, SECONDS, lambda: fill(request.v1, new), MAX_MEMORY)
     if "value" not in done:
         shutil.rmtree(new)
-        sys.exit(escape_control(f"{request['v1']}: {done['text'] or done['error']}"))
-    size = chown_snapshot(new, request["uid"], request["gid"])
+        sys.exit(escape_control(f"{request.v1}: {done['text'] or done['error']}"))
+    size = chown_snapshot(new, request.uid, request.gid)
     publish(new, to)
     return {**done["value"], "bytes": size}
 
 
 if __name__ == "__main__":
-    print(json.dumps(extract(json.loads(sys.argv[1]))))
+    print(json.dumps(extract(read_request(ExtractRequest))))

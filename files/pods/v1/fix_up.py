@@ -1,8 +1,6 @@
 """Fix up a NanoClaw v2: add what its own migration steps lost of v1, from the snapshot that they read.
 
-Argument: {"view": directory of the snapshot, "root": project root of v2, "user", "uid", "gid": of the host user,
-"unknown_senders": "public", "strict" or "request_approval", for every chat that v1 has now; or null, "env_set": names
-in .env that the role sets}. Answer: {"continuations", "policies", "memories", "global", "env": numbers,
+Reply: {"continuations", "policies", "memories", "global", "env": numbers,
 "tasks_inserted", "tasks_updated", "tasks_removed", "paused": [ids], "left": [{"what", "why"}]}. Runs as the host user,
 after the steps and before v2 serves. Repeats safely: continuations, policies, global and paused are the state now, the
 others are the changes of this run. Creates no database, and follows no link below v2-sessions or groups.
@@ -15,21 +13,21 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.dotenv import V1_HEADING, effective_entries, merge_entries
+from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.sanitize import escape_control
 from files.pods.v1.memory import memories_of, settle_memory
+from files.pods.v1.protocol import FixUpRequest
 from files.pods.v1.rules import chat_among
 from files.pods.v1.tasks import DesiredTask, UnusableError, desired_task, open_database, settle_tasks, text_of_value
 
 SECONDS = 600
-POLICIES = ("public", "strict", "request_approval")
 KEY = "continuation:claude"
 NO_CHAT = "v2 has no such chat"
 
@@ -179,31 +177,24 @@ def settle_env(view: str, root: str, kept: set[str]) -> int:
     return len(new)
 
 
-def fix_up(view: str, root: str, unknown_senders: str | None, kept: Sequence[str] = ()) -> dict[str, Any]:
+def fix_up(request: FixUpRequest) -> dict[str, Any]:
     """Fix up all parts; return the answer."""
-    if unknown_senders is not None and unknown_senders not in POLICIES:
-        sys.exit(f"unknown_senders: {escape_control(unknown_senders)} is none of {', '.join(POLICIES)}")
+    view, root = request.view.rstrip("/"), request.root.rstrip("/")
     try:
         fixes = FixUp(view, root)
     except UnusableError as error:
         sys.exit(f"{root} or {view}: {error}; NanoClaw's own steps run first")
     fixes.set_conversations()
     fixes.set_tasks()
-    if unknown_senders is not None:
-        fixes.set_policies(unknown_senders)
+    if request.unknown_senders is not None:
+        fixes.set_policies(request.unknown_senders)
     fixes.set_memory()
-    fixes.answer["env"] = settle_env(view, root, set(kept))
+    fixes.answer["env"] = settle_env(view, root, set(request.env_set))
     return fixes.answer
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    run_with_deadline(SECONDS, request["root"])
-    become_user(request["user"], request["uid"], request["gid"])
-    print(
-        json.dumps(
-            fix_up(
-                request["view"].rstrip("/"), request["root"].rstrip("/"), request["unknown_senders"], request["env_set"]
-            )
-        )
-    )
+    request = read_request(FixUpRequest)
+    run_with_deadline(SECONDS, request.root)
+    become_user(request.user, request.uid, request.gid)
+    print(json.dumps(fix_up(request)))

@@ -1,10 +1,9 @@
 """Stop a NanoClaw v1 with its agents, and prove that it is dead.
 
-Argument: {"v1": its service or null, "root": its project root, "trying": path in /run, "ran": path}. From here on v1
-cannot start until `trying` is gone (files/pods/migration/unit_conditions.py); `ran` records that it ran, until it is
-rolled back or v2 is committed. Agents are the containers that mount a directory of the root. Dead means: its unit is
-not active, no process runs from its root, none of its agents runs, no process has its database open. Writes nothing in
-v1's tree.
+From here on v1 cannot start until `trying` is gone (files/pods/migration/unit_conditions.py); `ran` records that it
+ran, until it is rolled back or v2 is committed. Agents are the containers that mount a directory of the root. Dead
+means: its unit is not active, no process runs from its root, none of its agents runs, no process has its database open.
+Writes nothing in v1's tree.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ import json
 import subprocess
 import sys
 import time
-from typing import Any
 
 from files.pods.common.atomic_write import replace
+from files.pods.common.protocol import read_request
 from files.pods.service.root_agents import PODMAN, docker_at
 from files.pods.v1.processes import containers, processes
+from files.pods.v1.protocol import StopRequest
 from files.pods.v1.units import ServiceError, must, state
 
 PATIENCE, DOCKER_PATIENCE = 30, 60  # seconds
@@ -65,27 +65,27 @@ def stop_agents(root: str) -> None:
             time.sleep(0.5)
 
 
-def alive(request: dict[str, Any]) -> str:
+def alive(request: StopRequest) -> str:
     """Return what of v1 still runs, as text; empty when it is dead."""
-    unit = request["v1"]
+    unit = request.v1
     if unit and state(unit) not in ("inactive", "failed"):
-        return f"{unit['name']} is {state(unit)}"
-    if left := [one["pid"] for one in processes(request["root"])]:
-        return f"process {', '.join(map(str, left))} runs from {request['root']}, or has its database open"
-    if running := agents(request["root"]):
+        return f"{unit.name} is {state(unit)}"
+    if left := [one["pid"] for one in processes(request.root)]:
+        return f"process {', '.join(map(str, left))} runs from {request.root}, or has its database open"
+    if running := agents(request.root):
         return f"agents run: {', '.join(name for _, name in running)}"
     return ""
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
+def main(request: StopRequest) -> dict[str, bool]:
     """Stop v1; raise ServiceError if it is not dead within PATIENCE."""
-    if request["v1"] and state(request["v1"]) not in ("inactive", "failed"):
-        replace(request["ran"], b"v1 ran when it was stopped\n", 0o600)
-    with open(request["trying"], "w", encoding="utf-8") as file:
+    if request.v1 and state(request.v1) not in ("inactive", "failed"):
+        replace(request.ran, b"v1 ran when it was stopped\n", 0o600)
+    with open(request.trying, "w", encoding="utf-8") as file:
         file.write("a migration is under way\n")
-    if request["v1"]:
-        must(request["v1"], "stop", request["v1"]["name"], seconds=180)
-    stop_agents(request["root"])
+    if request.v1:
+        must(request.v1, "stop", request.v1.name, seconds=180)
+    stop_agents(request.root)
     end = time.monotonic() + PATIENCE
     while rest := alive(request):
         if time.monotonic() > end:
@@ -96,6 +96,6 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(main(json.loads(sys.argv[1]))))
+        print(json.dumps(main(read_request(StopRequest))))
     except (ServiceError, OSError, subprocess.SubprocessError) as failure:
         sys.exit(str(failure))

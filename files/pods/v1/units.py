@@ -1,7 +1,4 @@
-"""Control the service that runs a NanoClaw v1, in the system's manager or a user's: for programs that import it.
-
-A service is {"manager": "system" or "user", "name", "uid"}.
-"""
+"""Control the service that runs a NanoClaw v1, in the system's manager or a user's: for programs that import it."""
 
 from __future__ import annotations
 
@@ -9,20 +6,19 @@ import os
 import pwd
 import subprocess
 import time
-from typing import Any
 
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.systemctl import child_options
+from files.pods.v1.protocol import Service
 
 
 class ServiceError(Exception):
     """A service does not do as requested; says what systemd printed."""
 
 
-def systemctl(unit: dict[str, Any], *args: str, seconds: int = 60) -> tuple[int, str]:
+def systemctl(unit: Service, *args: str, seconds: int = 60) -> tuple[int, str]:
     """Run systemctl(1) in the unit's manager, as its user; return exit status and output."""
-    manager = unit["uid"] if unit["manager"] == "user" else None
-    if manager is not None:
+    if unit.uid is not None:
         args = ("--user", *args)
     try:
         done = subprocess.run(
@@ -34,38 +30,38 @@ def systemctl(unit: dict[str, Any], *args: str, seconds: int = 60) -> tuple[int,
             timeout=seconds,
             cwd="/",
             check=False,
-            **child_options(manager),
+            **child_options(unit.uid),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 124, str(error)
     return done.returncode, done.stdout.strip()
 
 
-def must(unit: dict[str, Any], *args: str, seconds: int = 60) -> None:
+def must(unit: Service, *args: str, seconds: int = 60) -> None:
     """Run systemctl(1); raise ServiceError if it fails."""
     status, output = systemctl(unit, *args, seconds=seconds)
     if status != 0:
-        raise ServiceError(f"systemctl {' '.join(args)} ({unit['manager']}): {output or f'status {status}'}")
+        raise ServiceError(f"systemctl {' '.join(args)} ({unit.manager}): {output or f'status {status}'}")
 
 
-def state(unit: dict[str, Any]) -> str:
+def state(unit: Service) -> str:
     """Return ActiveState, or the error of systemctl."""
-    return systemctl(unit, "show", "--property=ActiveState", "--value", unit["name"])[1]
+    return systemctl(unit, "show", "--property=ActiveState", "--value", unit.name)[1]
 
 
-def start_and_stay(unit: dict[str, Any], seconds: int) -> None:
+def start_and_stay(unit: Service, seconds: int) -> None:
     """Start the service; raise ServiceError unless it stays up for five seconds within `seconds`."""
-    systemctl(unit, "reset-failed", unit["name"])
-    must(unit, "start", unit["name"], seconds=150)
+    systemctl(unit, "reset-failed", unit.name)
+    must(unit, "start", unit.name, seconds=150)
     end, since, last = time.monotonic() + seconds, time.monotonic(), ""
     while time.monotonic() < end:
-        now = systemctl(unit, "show", "--property=ActiveState,MainPID,ControlGroup", unit["name"])[1]
+        now = systemctl(unit, "show", "--property=ActiveState,MainPID,ControlGroup", unit.name)[1]
         if now != last or "ActiveState=active" not in now or not has_process(now):
             since, last = time.monotonic(), now
         elif time.monotonic() - since > 5:
             return
         time.sleep(0.5)
-    raise ServiceError(f"{unit['name']} does not stay up: {last!r}")
+    raise ServiceError(f"{unit.name} does not stay up: {last!r}")
 
 
 def has_process(shown: str) -> bool:
@@ -79,12 +75,12 @@ def has_process(shown: str) -> bool:
     return any((read_text_or_none(f"{directory}/cgroup.procs") or "").strip() for directory in every)
 
 
-def drop_in(unit: dict[str, Any]) -> str:
+def drop_in(unit: Service) -> str:
     """Return the path of our drop-in (systemd.unit(5)); the user of a user unit must own it."""
-    if unit["manager"] == "system":
-        return f"/etc/systemd/system/{unit['name']}.d/60-nanoclaw-pods-migration.conf"
+    if unit.uid is None:
+        return f"/etc/systemd/system/{unit.name}.d/60-nanoclaw-pods-migration.conf"
     try:
-        home = os.path.realpath(pwd.getpwuid(unit["uid"]).pw_dir)
+        home = os.path.realpath(pwd.getpwuid(unit.uid).pw_dir)
     except KeyError:
-        raise ServiceError(f"there is no user {unit['uid']} on this machine") from None
-    return f"{home}/.config/systemd/user/{unit['name']}.d/60-nanoclaw-pods-migration.conf"
+        raise ServiceError(f"there is no user {unit.uid} on this machine") from None
+    return f"{home}/.config/systemd/user/{unit.name}.d/60-nanoclaw-pods-migration.conf"

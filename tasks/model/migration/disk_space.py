@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from files.pods.migration.protocol import SpaceNeed
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.v1_state import Install, Space, Tree
@@ -17,12 +18,9 @@ _LOCAL, _NETWORK = (200 << 20, 5000), (60 << 20, 500)
 
 
 @dataclass(frozen=True)
-class Need:
-    """The space that one file system must have free."""
+class Need(SpaceNeed):
+    """The space that one file system must have free, and has."""
 
-    paths: tuple[str, ...]
-    bytes: int
-    entries: int
     free: int | None
     """None if unknown: nothing is mounted there yet."""
     free_entries: int | None

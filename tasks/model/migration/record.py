@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tasks.model.migration.audit_report import AuditReport, Finding
+from files.pods.v1.audit.protocol import AuditReport, Finding
 from tasks.model.migration.journal import Journal, State, Step
 from tasks.model.migration.markdown import code, plain, table
 

@@ -6,13 +6,17 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from files.pods.common.protocol import Request
+from files.pods.v1.audit.protocol import AuditRequest
+from files.pods.v1.protocol import CopyRequest, ExtractRequest, FixUpRequest
 from tests.lab.v1_tree import make_tree
-from tests.programs import program_argv
+from tests.programs import request_argv
 from tests.unit.lab.standin_install import Install, made
 from tests.unit.trees.trees import needs_root
 
@@ -29,10 +33,10 @@ def install(tmp_path: Path) -> Iterator[Install]:
     yield from made(tmp_path)
 
 
-def run(name: str, **request: Any) -> dict[str, Any]:
-    argv = program_argv(name, request)
+def run(request: Request) -> dict[str, Any]:
+    argv = request_argv(request)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{name}: {done.stderr}"
+    assert done.returncode == 0, f"{request.entry}: {done.stderr}"
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -42,26 +46,27 @@ def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install:
     make_tree(v1, traits=["telegram", "git", "skill", "conversations"])
     with (v1 / ".env").open("a") as file:
         file.write(ODD)
-    me = {"user": "root", "uid": 0, "gid": 0}
-    copy = {"v1": str(v1), "root": str(install.root), "v1_home": None, "hard_links": True, "seconds": 60, **me}
+    me, root = ("root", 0, 0), str(install.root)
+    copy = CopyRequest(*me, str(v1), root, v1_home=None, hard_links=True, final=False, seconds=60)
 
     def steps(*names: str) -> None:
-        run("v1.extract", v1=str(v1), to=str(view), **me)
+        run(ExtractRequest(*me, str(v1), str(view)))
         for name in names:
             done = install.step(name, view)
             assert done.returncode == 0 and "OK:" in done.stdout, done.stdout + done.stderr
 
     steps("env", "db", "sessions")
-    run("v1.copy", **copy, final=False)
+    run(copy)
     (v1 / "groups/main/late.md").write_text("written after the first copy")
     (v1 / ".env").write_text((v1 / ".env").read_text().replace("TZ=Europe/Oslo", "TZ=Europe/Rome"))
     steps("env", "db", "groups", "sessions", "tasks")
-    run("v1.copy", **copy, final=True)
-    run("v1.fix_up", view=str(view), root=str(install.root), unknown_senders=None, env_set=[], **me)
+    run(replace(copy, final=True))
+    run(FixUpRequest(*me, str(view), root, unknown_senders=None, env_set=[]))
     (install.root / ".env").chmod(0o600)
-    ids = {"agent": {"uid": 0, "gid": 0}, "host": {"uid": 0, "gid": 0}}
-    request = {"v1": str(v1), "root": str(install.root), "view": str(view), "deep": True, "seconds": 60}
-    answer = run("v1.audit.main", **request, **ids, left=[], env_set=[], lists=None)
+    request = AuditRequest(
+        str(v1), root, str(view), agent=(0, 0), host=(0, 0), deep=True, seconds=60, left=[], env_set=[], lists=None
+    )
+    answer = run(request)
     assert answer["lost"] == []
     assert answer["counts"]["env"] == {"v1": 5, "v2": 5}
     assert (install.root / "groups/main/late.md").read_text() == "written after the first copy"

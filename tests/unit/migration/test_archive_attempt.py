@@ -13,7 +13,8 @@ import pytest
 
 from files.pods.common.dotenv import V1_HEADING
 from files.pods.migration import archive_attempt as migration_aside
-from tests.programs import program_argv
+from files.pods.migration.protocol import ArchiveRequest
+from tests.programs import request_argv
 from tests.unit.trees.trees import A, needs_root
 
 ENV = f"A=1\n\n{V1_HEADING}\nTOKEN=of-v1\nSET=by-role\nADDED=later\n"
@@ -34,17 +35,17 @@ class V2:
     def aside(self, uid: int | None = None, **journal: Any) -> list[str]:
         (self.folder / "journal.json").write_text(json.dumps({"attempt": 2, "aside": True, **journal}))
         root, me = self.folder / "v2", pwd.getpwuid(os.getuid())
-        asked = {
-            "root": str(root),
-            "journal": str(self.folder / "journal.json"),
-            "trees": {name: str(tree) for name, tree in self.trees.items()},
-            "view": str(self.folder / "view"),
-            "env_set": ["SET"],
-            "user": me.pw_name,
-            "uid": me.pw_uid if uid is None else uid,
-            "gid": me.pw_gid if uid is None else uid,
-        }
-        words = program_argv("migration.archive_attempt", asked)
+        request = ArchiveRequest(
+            user=me.pw_name,
+            uid=me.pw_uid if uid is None else uid,
+            gid=me.pw_gid if uid is None else uid,
+            root=str(root),
+            journal=str(self.folder / "journal.json"),
+            trees={name: str(tree) for name, tree in self.trees.items()},
+            view=str(self.folder / "view"),
+            env_set=["SET"],
+        )
+        words = request_argv(request)
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
         moved: list[str] = json.loads(done.stdout)["moved"]
         return [os.path.relpath(path, root) for path in moved]

@@ -7,7 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from files.pods.common.dotenv import V1_HEADING, effective_entries, safe_labels,
 from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import Files
 from files.pods.v1.audit.ledger import Ledger
+from files.pods.v1.audit.protocol import AuditRequest
 from files.pods.v1.extract import copy_env
 from files.pods.v1.files import env_of
 from files.pods.v1.fix_up import settle_env
@@ -77,14 +78,15 @@ class Case:
             (self.root / ".env").chmod(0o600)
 
     def account(self, kept: Sequence[str] = ()) -> dict[str, Any]:
-        ledger, me = Ledger([]), {"uid": os.getuid(), "gid": os.getgid()}
+        ledger, me = Ledger([]), (os.getuid(), os.getgid())
         v1, v2 = (Below(os.open(place, os.O_RDONLY)) for place in (self.v1, self.root))
-        files = Files({"agent": me, "host": me, "deep": False}, v2, {}, {}, ledger)
-        files.env(v1, list(kept))
+        request = AuditRequest("/v1", "/v2", "/view", me, me, False, 60, [], list(kept), None)
+        files = Files(request, v2, {}, {}, ledger)
+        files.env(v1, request.env_set)
         for below in (v1, v2):
             below.directory([])
             os.close(below.chain[0][1] or -1)
-        return ledger.report()
+        return asdict(ledger.report(""))
 
 
 LINES = st.sampled_from(

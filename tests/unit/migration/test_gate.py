@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from files.pods.migration import gate as migration_gate
 from files.pods.migration.gate import main
+from files.pods.migration.protocol import GateRequest, Run
 from tests.unit.lab.standin_install import wait_for
 from tests.unit.trees.trees import needs_root
 
@@ -40,21 +42,12 @@ def ask(
 ) -> dict[str, Any]:
     text = probe if isinstance(probe, str) else json.dumps(probe)
     me = pwd.getpwuid(os.getuid())
-    user = {"user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
     script = (
         f"import sys; print('waiting'); print({text!r}); print('why it failed', file=sys.stderr); sys.exit({status})"
     )
-    argv = [sys.executable, "-c", script]
-    asked = {
-        "probe": {"argv": argv, "input": ""},
-        "unit": "n.service",
-        "root": str(root),
-        "command": command,
-        "seconds": 20,
-        **user,
-        **more,
-    }
-    return main(asked)
+    run = Run([sys.executable, "-c", script], "")
+    request = GateRequest(me.pw_name, me.pw_uid, me.pw_gid, run, "n.service", str(root), command, 20)
+    return main(replace(request, **more))
 
 
 def test_a_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -66,7 +65,7 @@ def built(host: Host, pnpm: Path) -> Iterator[Host]:
 
 
 def install(host: Host, *channels: str) -> dict[str, list[str]]:
-    return main({"root": str(host.root), "channels": list(channels)})
+    return main(str(host.root), list(channels))
 
 
 def files(host: Host) -> dict[str, tuple[int, bytes]]:
@@ -137,12 +136,11 @@ def test_the_last_status_counts(built: Host) -> None:
 
 
 def _killed_in_the_middle(built: Host) -> None:
-    script = "import json, sys\nfrom files.pods.migration.install_channels import main\nmain(json.loads(sys.argv[1]))"
-    told = f'{{"root": "{built.root}", "channels": ["telegram"]}}'
+    script = "import sys\nfrom files.pods.migration.install_channels import main\nmain(sys.argv[1], ['telegram'])"
     pnpm = Path(os.environ["PATH"].split(":")[0]) / "pnpm"
     text = pnpm.read_text()
     pnpm.write_text("#!/bin/bash\nkill -9 $(ps -o ppid= $PPID)\nkill -9 $PPID\n")
-    words = [sys.executable, "-c", script, told]
+    words = [sys.executable, "-c", script, str(built.root)]
     done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL
     pnpm.write_text(text)
@@ -205,6 +203,6 @@ def test_a_checkout_of_another_owner_is_no_dubious_one(pnpm: Path, monkeypatch: 
         script.write_text(
             'git config user.name && [ "$(git status --porcelain | wc -l)" -gt 0 ] && echo STATUS: installed'
         )
-        answer: dict[str, Any] = main({"root": str(host.root), "channels": ["telegram", "whatsapp"]})
+        answer = main(str(host.root), ["telegram", "whatsapp"])
         assert answer == {"installed": ["telegram", "whatsapp"], "there": []}
         assert "GIT_CONFIG_GLOBAL" not in os.environ

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from files.pods.migration.protocol import Run
 from tasks.model.migration.steps import steps
 from tests.e2e.interruptions import AGAIN, STEPS, has_begun
 from tests.unit.v1.v1_found import INSTALL, host
 
 
 def test_accidents_happen_in_each_step_of_a_migration_in_its_order() -> None:
-    ids = [step.id.value for part in ("staging", "switching") for step in steps(part, host(), INSTALL, {})]
+    ids = [step.id.value for part in ("staging", "switching") for step in steps(part, host(), INSTALL, Run([], ""))]
     assert list(STEPS) == [identity + AGAIN * (identity in ids[:at]) for at, identity in enumerate(ids)]
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.model.migration.audit_report import AuditReport, Count, Finding, Unlisted
+from files.pods.common.protocol import decode
+from files.pods.v1.audit.protocol import AuditReport, Count, Finding, Unlisted
 from tasks.model.migration.journal import Journal, Step
 from tasks.model.migration.markdown import code, plain, table
 from tasks.model.migration.record import Record, page
@@ -116,7 +117,7 @@ def test_a_cell_cannot_end_its_table() -> None:
 
 def test_json_round_trip() -> None:
     assert Journal.from_json(json.dumps(asdict(JOURNAL))) == JOURNAL
-    assert AuditReport.from_json(json.dumps(asdict(AUDIT))) == AUDIT
+    assert decode(AuditReport, json.loads(json.dumps(asdict(AUDIT))), "the audit") == AUDIT
 
 
 @pytest.mark.parametrize("differs", [{"state": "elsewhere"}, {"versions": {"v3": "3"}}, {"steps": [{}]}, {"v1": None}])

@@ -6,14 +6,17 @@ import base64
 import json
 import os
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from files.pods.migration.protocol import Head, PlannedStep, StartPayload, StartRequest, Work
 from files.pods.migration.start import failure
+from files.pods.migration.step_ids import StepId
 from tasks.bundle import archive
-from tests.programs import program_argv
+from tasks.model.migration.steps import Part
+from tests.programs import request_argv
 
 SYSTEMD_RUN = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
@@ -25,10 +28,10 @@ RUNNER = """
 import json, sys, time
 directory = json.loads(sys.argv[1])["directory"]
 with open(directory + "/work.json") as file:
-    goal = json.load(file)["goal"]
+    end = json.load(file)["head"]["host"]
 step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "said": ""}
 with open(directory + "/journal.json", "w") as file:
-    json.dump({"state": goal, "steps": [step]}, file)
+    json.dump({"state": end, "steps": [step]}, file)
 """
 
 
@@ -48,12 +51,14 @@ def archive_of(text: str) -> bytes:
     return archive({"files/pods/migration/runner.py": text})
 
 
-def start(folder: Path, bin: Path, work: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
-    asked = {"directory": str(folder), "service": "x.service", "seconds": 30}
-    words = program_argv("migration.start", asked)
+def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Start a part of a migration; the runner's journal has the state `end`."""
+    words = request_argv(StartRequest(str(folder), "x.service", 30))
     path = f"{bin}:{os.environ['PATH']}"
     archive = base64.b64encode(archive_of(RUNNER)).decode()
-    fed = json.dumps({"archive": archive, "file": f"{folder}/programs-1.pyz", "work": work})
+    head, back = Head(end, "/v1", "/v2", "v1.service", "", {}), PlannedStep([], "", StepId.ROLL_BACK, "", 9)
+    work = Work(part, head, [], back, "/etc/marker", "/run/x.trying")
+    fed = json.dumps(asdict(StartPayload(archive, f"{folder}/programs-1.pyz", work)))
     return subprocess.run(
         words,
         input=fed,
@@ -67,7 +72,7 @@ def start(folder: Path, bin: Path, work: dict[str, Any], **more: str) -> subproc
 
 def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
-    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"})
+    done = start(folder, bin, "staging", "staged")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
@@ -80,13 +85,13 @@ def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> N
     folder.mkdir()
     for name in ("run.py", "programs-0.pyz", "record.json"):
         (folder / name).touch()
-    start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"})
+    start(folder, bin, "staging", "staged")
     assert sorted(path.name for path in folder.glob("*.p*")) == ["programs-1.pyz"]
     assert (folder / "record.json").exists()
 
 
 def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:
-    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "rolled back", "trying": "/run/x.trying"})
+    done = start(tmp_path / "state", bin, "switching", "rolled back")
     assert done.returncode != 0 and "Rolled back: v1 is as it was" in done.stderr
 
 
@@ -95,28 +100,28 @@ def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Pat
     folder.mkdir()
     (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
     (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
-    done = start(folder, bin, {"part": "staging", "goal": "staged"})
+    done = start(folder, bin, "staging", "staged")
     assert done.returncode != 0 and "the migration did not start: no bus" in done.stderr
 
 
 def test_a_v1_that_may_be_stopped_is_said_to_be_so_with_the_way_out(tmp_path: Path, bin: Path) -> None:
-    done = start(tmp_path / "state", bin, {"part": "switching", "goal": "switching", "trying": "/run/x.trying"})
+    done = start(tmp_path / "state", bin, "switching", "switching")
     assert done.returncode != 0 and "v1 was not changed" not in done.stderr
     assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
 
 
 def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
-    done = start(folder, bin, {"part": "staging", "goal": "staged", "trying": "/run/x.trying"}, STATE="active")
+    done = start(folder, bin, "staging", "staged", STATE="active")
     assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(("part", "state"), [("staging", "new"), ("staging", "staging"), ("switching", "staged")])
 def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
-    tmp_path: Path, bin: Path, part: str, state: str
+    tmp_path: Path, bin: Path, part: Part, state: str
 ) -> None:
-    done = start(tmp_path / "state", bin, {"part": part, "goal": state, "trying": "/run/x.trying"})
+    done = start(tmp_path / "state", bin, part, state)
     assert done.returncode == 1 and "v1 was not changed" in done.stderr
 
 

@@ -12,7 +12,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from files.pods.common.protocol import Sent, decode
+from files.pods.migration.protocol import (
+    ArchiveRequest,
+    CheckSpaceRequest,
+    CommitRequest,
+    GateRequest,
+    RollbackRequest,
+    Run,
+    SpaceNeed,
+    UpstreamStepRequest,
+)
 from files.pods.migration.step_ids import Mark, StepId
+from files.pods.trees.protocol import TreesRequest
+from files.pods.v1.audit.protocol import AuditRequest, Homes
+from files.pods.v1.protocol import CopyRequest, FixUpRequest, Service, StopRequest
 from tasks.bundle import entry_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.channels import CHANNELS
@@ -21,10 +35,10 @@ from tasks.model.migration.steps import Step, channels, rollback, steps
 from tasks.model.migration.v1_state import Group, Install
 from tasks.model.ownership.trees import chown_by
 from tests.fake.kinds import SECRET
-from tests.programs import entry_argv
+from tests.programs import request_argv
 from tests.unit.v1.v1_found import INSTALL, PATH, host, installs, with_database
 
-PROBE = {"argv": ["python3", "-I", "/programs.pyz", "probe.main"], "input": "{}"}
+PROBE = Run(["python3", "-I", "/programs.pyz", "probe.main"], "{}")
 ENTRIES = {"nanoclaw_env": {"DISCORD_BOT_TOKEN": SECRET}}
 HOSTS = {
     "root, with its root on the pods": host(nanoclaw_user="root", nanoclaw_root="/pods/nanoclaw-v2", **ENTRIES),
@@ -48,18 +62,28 @@ def every(plan: HostPlan, install: Install = INSTALL) -> list[Step]:
     return [*staging(plan, install), *switching(plan, install), rollback(plan, install)]
 
 
+def requests(some: list[Step], kind: type[Sent]) -> list[Sent]:
+    """The requests of this kind."""
+    return [step.request for step in some if isinstance(step.request, kind)]
+
+
 def programs(some: list[Step]) -> list[str]:
     """The programs of steps; of NanoClaw's own steps their names."""
-    return [step.arguments["step"] if step.program == "migration.upstream_step" else step.program for step in some]
+    every = [step.request for step in some]
+    return [request.step if isinstance(request, UpstreamStepRequest) else request.entry for request in every]
 
 
-def one(some: list[Step], program: str) -> Step:
-    (step,) = (step for step in some if step.program == program)
-    return step
+def one(some: list[Step], kind: type[Sent]) -> Sent:
+    (request,) = requests(some, kind)
+    return request
+
+
+def undo(plan: HostPlan, install: Install = INSTALL) -> RollbackRequest:
+    return one([rollback(plan, install)], RollbackRequest)
 
 
 def texts(thing: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text in arguments, with the keys that lead to it."""
+    """Every text in a document, with the keys that lead to it."""
     if isinstance(thing, dict):
         for key, value in thing.items():
             yield from texts(value, *keys, str(key))
@@ -83,12 +107,8 @@ def test_staging_is_in_order(plan: HostPlan) -> None:
 def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan) -> None:
     need = Need(("/pods",), 5000, 7, None, None)
     listed = steps("staging", plan, INSTALL, PROBE, [need])
-    assert listed[0] == Step(
-        StepId.CHECK_SPACE,
-        "check disk space",
-        "migration.check_space",
-        {"needs": [{"paths": ["/pods"], "bytes": 5000, "entries": 7}]},
-    )
+    request = CheckSpaceRequest([SpaceNeed(("/pods",), 5000, 7)])
+    assert listed[0] == Step(StepId.CHECK_SPACE, "check disk space", request)
     assert listed[1:] == staging(plan)
 
 
@@ -97,8 +117,8 @@ def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan
     [(1, 1, ""), (1 << 60, 1, "would need 1152921504606 MB and 1 inodes"), (1, 1 << 60, f"and {1 << 60} inodes, and")],
 )
 def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, entries: int, says: str) -> None:
-    needs = [{"paths": [str(tmp_path / "not" / "there"), "/other"], "bytes": size, "entries": entries}]
-    words = [*entry_argv("migration.check_space"), json.dumps({"needs": needs})]
+    need = SpaceNeed((str(tmp_path / "not" / "there"), "/other"), size, entries)
+    words = request_argv(CheckSpaceRequest([need]))
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, says in done.stderr) == (1 if says else 0, True), done.stderr
 
@@ -119,7 +139,7 @@ def test_v1_is_not_stopped_and_v2_not_started_while_v1_serves(plan: HostPlan) ->
 @every_host
 def test_each_mark_is_on_one_step_of_its_part(plan: HostPlan) -> None:
     """files/pods/migration/runner.py goes by them, and by nothing else of a step."""
-    marks = {step.program: set(step.marks) for step in every(plan) if step.marks}
+    marks = {step.request.entry: set(step.marks) for step in every(plan) if step.marks}
     assert marks == {
         "migration.archive_attempt": {Mark.ARCHIVES_ATTEMPT},
         "v1.stop": {Mark.STOPS_V1},
@@ -133,7 +153,7 @@ def test_each_mark_is_on_one_step_of_its_part(plan: HostPlan) -> None:
         StepId.COMMIT,
     ]
     assert rollback(plan, INSTALL).id == StepId.ROLL_BACK
-    assert one(switching(plan), "v1.audit.main").id == StepId.AUDIT
+    assert [step.request.entry for step in switching(plan) if step.id == StepId.AUDIT] == ["v1.audit.main"]
 
 
 @every_host
@@ -143,18 +163,20 @@ def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> N
         assert len(set(names)) == len(names) and all(names)
         assert len({step.id for step in part}) == len(part)
     for step in every(plan):
-        assert entry_file(step.program).is_file()
+        document = step.request.document()
+        assert entry_file(step.request.entry).is_file()
         assert step.seconds > 0
-        assert 0 < step.arguments.get("seconds", 1) < step.seconds
-        assert json.loads(json.dumps(step.arguments)) == step.arguments
+        assert 0 < document.get("seconds", 1) < step.seconds
+        assert json.loads(json.dumps(document)) == document
+        assert decode(type(step.request), document, step.request.entry) == step.request
 
 
 @every_host
 def test_no_secret_is_in_the_arguments(plan: HostPlan) -> None:
     """They stand in the command line of a process, and in a file of the machine."""
     assert plan.settings.nanoclaw_env["DISCORD_BOT_TOKEN"] == SECRET
-    assert SECRET not in json.dumps([step.arguments for step in every(plan)])
-    names = [step.program for step in every(plan) if "env_set" in step.arguments]
+    assert SECRET not in json.dumps([step.request.document() for step in every(plan)])
+    names = [step.request.entry for step in every(plan) if hasattr(step.request, "env_set")]
     assert names == ["migration.archive_attempt", "v1.fix_up", "v1.audit.main"]
 
 
@@ -166,32 +188,37 @@ READ = {("v1",), ("v1.stop", "root")}
 def test_no_path_of_v1_is_given_as_one_to_write(plan: HostPlan) -> None:
     found = set()
     for step in every(plan):
-        for keys, text in texts(step.arguments):
+        for keys, text in texts(step.request.document()):
             if text == PATH or text.startswith(f"{PATH}/"):
-                found.add(keys if keys == ("v1",) else (step.program, *keys))
+                found.add(keys if keys == ("v1",) else (step.request.entry, *keys))
     assert found == READ
 
 
 @every_host
 def test_v1s_tree_and_v2s_own_are_told_apart(plan: HostPlan) -> None:
     for step in every(plan):
-        if step.program != "v1.stop" and "root" in step.arguments:
-            assert step.arguments["root"] == plan.root
+        if not isinstance(step.request, StopRequest):
+            assert getattr(step.request, "root", plan.root) == plan.root
 
 
 @pytest.mark.parametrize("plan", [host(), *HOSTS.values()])
 def test_whom_v2_answers_is_said_for_each_chat_where_it_is_set(plan: HostPlan) -> None:
-    assert one(switching(plan), "v1.fix_up").arguments["unknown_senders"] is None
+    assert one(switching(plan), FixUpRequest).unknown_senders is None
 
 
 @pytest.mark.parametrize("policy", ["public", "strict", "request_approval"])
 def test_a_policy_holds_for_all_chats(policy: str) -> None:
-    correct = one(switching(host(nanoclaw_v1_unknown_senders=policy)), "v1.fix_up")
-    assert correct.arguments["unknown_senders"] == policy
+    fix_up = one(switching(host(nanoclaw_v1_unknown_senders=policy)), FixUpRequest)
+    assert fix_up.unknown_senders == policy
+
+
+def channel_args(some: list[Step]) -> list[list[str]]:
+    return [request.args for request in requests(some, UpstreamStepRequest) if request.step == "channel-auth"]
 
 
 def test_the_channels_step_is_there_where_v1_has_channels() -> None:
-    assert switching(host())[7].arguments["words"] == ["telegram", "whatsapp"]
+    assert channel_args(switching(host())) == [["telegram", "whatsapp"]]
+    assert [step.id for step in switching(host())][7] == StepId.CHANNEL_AUTH
     for groups in ([], [Group("x", "nothing", False, None, [])], [Group("x", "gmail:a", False, None, [])]):
         assert "channel-auth" not in programs(switching(host(), with_database(groups=groups)))
 
@@ -200,28 +227,23 @@ def test_the_channels_step_is_there_where_v1_has_channels() -> None:
 def test_channels_are_named_once_and_in_order(install: Install) -> None:
     names = channels(install)
     assert names == sorted(set(names)) and set(names) <= CHANNELS
-    asked = [step for step in switching(HOSTS["uid 1000"], install) if step.arguments.get("step") == "channel-auth"]
-    assert [step.arguments["words"] for step in asked] == ([names] if names else [])
+    assert channel_args(switching(HOSTS["uid 1000"], install)) == ([names] if names else [])
 
 
 @every_host
 def test_secrets_are_made_for_their_owner_alone(plan: HostPlan) -> None:
-    masks = {
-        step.arguments["step"]: step.arguments["mask"]
-        for step in every(plan)
-        if step.program == "migration.upstream_step"
-    }
+    masks = {request.step: request.mask for request in requests(every(plan), UpstreamStepRequest)}
     assert {name for name, mask in masks.items() if mask == "077"} == {"env", "channel-auth"}
 
 
 @every_host
 def test_sessions_and_groups_are_given_to_the_agent_where_that_is_the_hosts_part(plan: HostPlan) -> None:
     for part in (staging(plan), switching(plan)):
-        given_away = [step for step in part if step.program == "trees.main"]
-        assert bool(given_away) == (chown_by(plan) == "host")
-        for step in given_away:
-            assert [tree["path"] for tree in step.arguments["trees"]] == [plan.sessions, plan.groups]
-            assert step.arguments["apply"] is True
+        chowns = requests(part, TreesRequest)
+        assert bool(chowns) == (chown_by(plan) == "host")
+        for request in chowns:
+            assert [tree.path for tree in request.trees] == [plan.sessions, plan.groups]
+            assert request.apply is True
 
 
 def test_hosts_that_chown_and_others_are_both_here() -> None:
@@ -244,18 +266,15 @@ def test_hosts_that_chown_and_others_are_both_here() -> None:
     ],
 )
 def test_the_account_expects_the_owners_that_the_server_shows(name: str, agent: int, owner: int) -> None:
-    arguments = one(switching(HOSTS[name]), "v1.audit.main").arguments
-    assert (arguments["agent"]["uid"], arguments["host"]["uid"]) == (agent, owner)
-    assert arguments["must"] is True and arguments["lists"] == {
-        "v1_home": "/home/andy",
-        "user": HOSTS[name].settings.nanoclaw_user,
-    }
+    request = one(switching(HOSTS[name]), AuditRequest)
+    assert (request.agent[0], request.host[0]) == (agent, owner)
+    assert request.must is True and request.lists == Homes("/home/andy", HOSTS[name].settings.nanoclaw_user)
 
 
 @every_host
 def test_what_an_earlier_attempt_left_is_where_sessions_and_groups_really_lie(plan: HostPlan) -> None:
     """A bind mount shows a directory of the pods, and nothing is renamed out of a mount."""
-    trees = one(staging(plan), "migration.archive_attempt").arguments["trees"]
+    trees = one(staging(plan), ArchiveRequest).trees
     home = plan.root if plan.root_on_pods else plan.settings.pods_path
     inside = "/data/v2-sessions" if plan.root_on_pods else "/v2-sessions"
     assert trees == {"v2-sessions": home + inside, "groups": f"{home}/groups"}
@@ -264,31 +283,34 @@ def test_what_an_earlier_attempt_left_is_where_sessions_and_groups_really_lie(pl
 @every_host
 def test_the_same_two_files_decide_everywhere(plan: HostPlan) -> None:
     for key, several in (("marker", 3), ("trying", 4)):
-        values = [step.arguments[key] for step in every(plan) if key in step.arguments]
+        values = [getattr(step.request, key) for step in every(plan) if hasattr(step.request, key)]
         assert len(values) == several and len(set(values)) == 1
 
 
 def test_the_gate_asks_what_the_operator_says() -> None:
-    asked = one(switching(host(nanoclaw_v1_gate=["node", "ask.mjs"])), "migration.gate")
-    assert asked.arguments["command"] == ["node", "ask.mjs"] and asked.arguments["probe"] == PROBE
-    assert one(switching(host()), "migration.gate").arguments["command"] is None
+    request = one(switching(host(nanoclaw_v1_gate=["node", "ask.mjs"])), GateRequest)
+    assert request.command == ["node", "ask.mjs"] and request.probe == PROBE
+    assert one(switching(host()), GateRequest).command is None
 
 
 @pytest.mark.parametrize("state", ["active", "inactive", "failed", "unknown"])
 def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: str) -> None:
     install = replace(INSTALL, units=[replace(INSTALL.units[0], active=state)])
-    unit = {"manager": "user", "name": "nanoclaw.service", "uid": 1001}
-    assert rollback(host(), install).arguments["v1"] == unit
-    assert rollback(host(), install).arguments["start"] is False
-    stop = one(steps("switching", host(), install, PROBE), "v1.stop").arguments
-    finish = one(steps("switching", host(), install, PROBE), "migration.commit").arguments
-    assert stop["ran"] == rollback(host(), install).arguments["ran"] == finish["ran"]
-    assert rollback(host(), replace(install, units=[])).arguments["v1"] is None
+    assert undo(host(), install).v1 == Service("nanoclaw.service", 1001)
+    assert undo(host(), install).start is False
+    stop, commit = one(switching(host(), install), StopRequest), one(switching(host(), install), CommitRequest)
+    assert stop.ran == undo(host(), install).ran == commit.ran
+    assert undo(host(), replace(install, units=[])).v1 is None
+
+
+def test_a_service_of_the_systems_manager_has_no_users_manager() -> None:
+    install = replace(INSTALL, units=[replace(INSTALL.units[0], manager="system")])
+    assert undo(host(), install).v1 == Service("nanoclaw.service")
 
 
 @pytest.mark.parametrize("part", ["staging", "switching"])
 def test_a_v1_without_a_home_has_no_lists(part: Any) -> None:
     listed = steps(part, host(), replace(INSTALL, homes=[]), PROBE)
-    assert one(listed, "v1.copy").arguments["v1_home"] is None
+    assert one(listed, CopyRequest).v1_home is None
     if part == "switching":
-        assert one(listed, "v1.audit.main").arguments["lists"] is None
+        assert one(listed, AuditRequest).lists is None

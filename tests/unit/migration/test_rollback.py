@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.programs import program_argv, replaced
+from files.pods.migration.protocol import RollbackRequest
+from files.pods.v1.protocol import Service
+from tests.programs import replaced, request_argv
 
-V1 = {"manager": "system", "name": "nanoclaw.service", "uid": 0}
+V1 = Service("nanoclaw.service")
 
 
 class Host:
@@ -33,18 +35,9 @@ class Host:
 
     def back(self, **more: Any) -> subprocess.CompletedProcess[str]:
         places = {"marker": "etc/marker", "trying": "trying", "ran": "ran"}
-        given = {key: str(self.folder / place) for key, place in places.items()}
-        asked = {
-            "v1": V1,
-            "v2": "v2.service",
-            "label": "x",
-            "start": False,
-            "serves": False,
-            "journal": None,
-            **given,
-            **more,
-        }
-        words = program_argv("migration.rollback", asked, replaced("since > 5", "since > 0.4"))
+        files: dict[str, Any] = {key: str(self.folder / place) for key, place in places.items()}
+        request = RollbackRequest(V1, "v2.service", "x", **files, **more)
+        words = request_argv(request, replaced("since > 5", "since > 0.4"))
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
         return subprocess.run(words, capture_output=True, text=True, timeout=120, env=env, check=False)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,26 @@ import pytest
 
 from files.pods.migration import journal as migration_journal
 from files.pods.migration import runner as migration_runner
+from files.pods.migration.protocol import Head, PlannedStep, RunnerRequest, Work
 from files.pods.migration.step_ids import STEP_TEXTS_BEFORE_IDS, Mark, StepId
 from tasks.model.migration.journal import Journal
-from tests.programs import program_argv
+from tasks.model.migration.steps import Part
+from tests.programs import request_argv
 
-HEAD = {
-    "host": "h",
-    "v1": "/v1",
-    "root": "/v2",
-    "unit": "nanoclaw.service",
-    "versions": {"v1": "1", "v2": "2"},
-    "chats": "ab",
-}
+HEAD = Head("h", "/v1", "/v2", "nanoclaw.service", "ab", {"v1": "1", "v2": "2"})
 MARKS = {
-    StepId.ARCHIVE_ATTEMPT: [Mark.ARCHIVES_ATTEMPT],
-    StepId.STOP_V1: [Mark.STOPS_V1],
-    StepId.GATE: [Mark.PROVES_V2],
-    StepId.COMMIT: [Mark.POINT_OF_NO_RETURN],
+    StepId.ARCHIVE_ATTEMPT: Mark.ARCHIVES_ATTEMPT,
+    StepId.STOP_V1: Mark.STOPS_V1,
+    StepId.GATE: Mark.PROVES_V2,
+    StepId.COMMIT: Mark.POINT_OF_NO_RETURN,
 }
 Command = tuple[StepId, str]
 """A step, and the shell command that stands for its program."""
+
+
+def planned_step(step: StepId, command: str, seconds: int = 20) -> PlannedStep:
+    marks = (MARKS[step],) if step in MARKS else ()
+    return PlannedStep(["sh", "-c", command], "", step, f"text of {step.value}", seconds, marks)
 
 
 class Runner:
@@ -43,36 +44,20 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "state"
         self.folder.mkdir()
-        self.marker, self.head = folder / "marker", dict(HEAD)
+        self.marker, self.head = folder / "marker", HEAD
 
     def argv(self, *, back: bool) -> list[str]:
         """Return its argv; with `back` that of ExecStopPost=."""
-        return program_argv("migration.runner", {"directory": str(self.folder), "back": back})
+        return request_argv(RunnerRequest(str(self.folder), back))
 
-    def prepare(self, part: str, *steps: Command, back: str = "echo '{}'") -> list[str]:
+    def prepare(self, part: Part, *steps: Command, back: str = "echo '{}'", seconds: int = 20) -> list[str]:
         """Write work.json; return the argv that runs it."""
-        listed = [
-            {
-                "id": step,
-                "name": f"text of {step.value}",
-                "marks": MARKS.get(step, []),
-                "argv": ["sh", "-c", command],
-                "input": "",
-                "seconds": 20,
-            }
-            for step, command in steps
-        ]
-        work = {
-            "part": part,
-            "head": self.head,
-            "steps": listed,
-            "back": {"id": StepId.ROLL_BACK, "name": "roll back", "argv": ["sh", "-c", back], "input": ""},
-            "marker": str(self.marker),
-        }
-        (self.folder / "work.json").write_text(json.dumps(work), encoding="utf-8")
+        planned = [planned_step(step, command, seconds) for step, command in steps]
+        work = Work(part, self.head, planned, planned_step(StepId.ROLL_BACK, back), str(self.marker), "/run/x.trying")
+        (self.folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")
         return self.argv(back=False)
 
-    def run(self, part: str, *steps: Command, back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
+    def run(self, part: Part, *steps: Command, back: str = "echo '{}'") -> subprocess.CompletedProcess[str]:
         argv = self.prepare(part, *steps, back=back)
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         subprocess.run(self.argv(back=True), timeout=60, check=True)  # as ExecStopPost= does, however it ended
@@ -133,7 +118,7 @@ def test_resume_reuses_staging_unless_it_was_interrupted_or_switched_to(runner: 
     runner.run("staging", aside)
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": false'
-    runner.head["chats"] = "others"
+    runner.head = replace(HEAD, chats="others")
     runner.run("staging", aside)
     assert runner.journal.steps[0].said == '"aside": true'
     runner.run("staging", aside, (StepId.SNAPSHOT, "false"))
@@ -181,10 +166,7 @@ def test_nothing_is_rolled_back_after_the_commit(runner: Runner) -> None:
 
 
 def test_a_step_without_an_end_is_killed_with_its_children(runner: Runner) -> None:
-    argv = runner.prepare("staging", (StepId.COPY, "sleep 300 & sleep 300"))
-    work: dict[str, Any] = json.loads((runner.folder / "work.json").read_text())
-    work["steps"][0]["seconds"] = 1
-    (runner.folder / "work.json").write_text(json.dumps(work))
+    argv = runner.prepare("staging", (StepId.COPY, "sleep 300 & sleep 300"), seconds=1)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert "no end within 1 s" in done.stderr
 
@@ -197,8 +179,8 @@ def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(migration_journal, "replace", full)
-    back = {"id": "roll-back", "name": "roll back", "argv": ["touch", str(tmp_path / "v1-runs")], "input": ""}
-    migration_runner.finish_interrupted(journal, {"marker": str(runner.marker), "back": back})
+    back = planned_step(StepId.ROLL_BACK, f"touch {tmp_path}/v1-runs")
+    migration_runner.finish_interrupted(journal, Work("switching", HEAD, [], back, str(runner.marker), ""))
     assert (tmp_path / "v1-runs").exists()
 
 
@@ -221,7 +203,7 @@ def test_resumes_a_switch_that_a_version_without_ids_left_half_done(runner: Runn
     """The role was upgraded while the machine was down: its journal knows steps by their texts alone."""
     texts = ("stop v1", "copy what has changed", "a step of no version")
     steps = [{"name": name, "state": "done", "started": 1.0, "ended": 2.0, "said": ""} for name in texts]
-    old = {**HEAD, "attempt": 1, "state": "switching", "steps": steps, "stopped": 1.0, "serving": None}
+    old = {**asdict(HEAD), "attempt": 1, "state": "switching", "steps": steps, "stopped": 1.0, "serving": None}
     (runner.folder / "journal.json").write_text(json.dumps(old), encoding="utf-8")
     runner.prepare("staging")
     subprocess.run(runner.argv(back=True), timeout=60, check=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from files.pods.migration.protocol import ConditionsRequest
+from files.pods.v1.protocol import Service
 from tests.programs import machine_argv
 from tests.unit.service.managers import Managed, needs_managers
 
@@ -16,8 +19,7 @@ pytestmark = needs_managers
 ANDY = 2001
 STAYS = "[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=default.target\n"
 USER_UNIT = "/home/andy/.config/systemd/user/nanoclaw.service"
-SYSTEM = {"manager": "system", "name": "nanoclaw.service", "uid": 0}
-USER = {"manager": "user", "name": "nanoclaw.service", "uid": ANDY}
+SYSTEM, USER = Service("nanoclaw.service"), Service("nanoclaw.service", ANDY)
 DROPIN = "nanoclaw.service.d/60-nanoclaw-pods-migration.conf"
 TIE = """
 import json, os, subprocess
@@ -48,20 +50,19 @@ if not done[0].returncode:
 """
 
 
-def tie(folder: Path, v1: Any, *first: str, **links: str) -> dict[str, Any]:
-    asked = {"v1": v1, "v2": "v2.service", "marker": "/run/etc/marker", "trying": "/run/trying"}
+def tie(folder: Path, v1: Service | None, *first: str, **links: str) -> dict[str, Any]:
+    request = ConditionsRequest(v1, "v2.service", "/run/etc/marker", "/run/trying")
+    argv = machine_argv(request.entry, request.document())
     files = {"/etc/systemd/system/v2.service": STAYS, "/etc/systemd/system/nanoclaw.service": STAYS, USER_UNIT: STAYS}
     machine = Managed(files, users={"andy": (ANDY, "/home/andy")}, running=(ANDY,), links=links)
     machine.owners, machine.first = {"/home/andy": ANDY}, first
-    user = bool(v1) and v1["manager"] == "user"
-    answer: dict[str, Any] = machine.ask(
-        f"ARGV, USER = {machine_argv('migration.unit_conditions', asked)!r}, {user}\n{TIE}", folder
-    )
+    user = v1 is not None and v1.uid is not None
+    answer: dict[str, Any] = machine.ask(f"ARGV, USER = {argv!r}, {user}\n{TIE}", folder)
     return answer
 
 
 @pytest.mark.parametrize("v1", [SYSTEM, USER], ids=["system", "user"])
-def test_v1_starts_while_neither_file_is_there_and_v2_while_one_is(tmp_path: Path, v1: Any) -> None:
+def test_v1_starts_while_neither_file_is_there_and_v2_while_one_is(tmp_path: Path, v1: Service) -> None:
     answer = tie(tmp_path, v1)
     assert answer["starts"] == {
         "neither": ["active", "inactive"],
@@ -89,11 +90,11 @@ def test_a_link_in_a_home_leads_root_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("v1", "first", "why"),
     [
-        ({**USER, "uid": 4321}, "true", "4321"),
+        (replace(USER, uid=4321), "true", "4321"),
         (USER, "systemctl stop user@2001.service", "systemctl daemon-reload (user)"),
         (SYSTEM, "rm /etc/systemd/system/v2.service; systemctl daemon-reload", "systemctl enable v2.service (system)"),
     ],
 )
-def test_a_manager_that_does_not_do_it_is_an_error(tmp_path: Path, v1: Any, first: str, why: str) -> None:
+def test_a_manager_that_does_not_do_it_is_an_error(tmp_path: Path, v1: Service | None, first: str, why: str) -> None:
     status, _, text = tie(tmp_path, v1, first)["done"][0]
     assert status == 1 and why in text and "Traceback" not in text

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from files.pods.migration.protocol import UpstreamStepRequest
 from tests.unit.trees.trees import needs_root
 
 PNPM = """#!/bin/bash
@@ -25,9 +27,11 @@ git status --porcelain > git 2>&1
 DRIVER = """
 import json, sys
 from files.pods.common import run_as_host_user as host_user
+from files.pods.common.protocol import read_request
 from files.pods.migration import upstream_step as nanoclaw_step
+from files.pods.migration.protocol import UpstreamStepRequest
 host_user.HOST_PATH = sys.argv[2]
-print(json.dumps(nanoclaw_step.main(json.loads(sys.argv[1]))))
+print(json.dumps(nanoclaw_step.main(read_request(UpstreamStepRequest))))
 """
 
 
@@ -47,9 +51,9 @@ class Project:
     def try_step(self, says: str, **more: Any) -> subprocess.CompletedProcess[str]:
         (self.root / "says").write_text(says)
         me = pwd.getpwuid(os.getuid())
-        asked = {"root": str(self.root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
-        asked |= {"step": "db", "words": [], "view": "/view", "mask": "022", **more}
-        words = [sys.executable, "-c", DRIVER, json.dumps(asked), self.path]
+        user = (me.pw_name, me.pw_uid, me.pw_gid)
+        request = replace(UpstreamStepRequest(*user, str(self.root), "/view", "db", [], "022"), **more)
+        words = [sys.executable, "-c", DRIVER, json.dumps(request.document()), self.path]
         return subprocess.run(
             words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False
         )
@@ -72,7 +76,7 @@ def project() -> Iterator[Project]:
 
 
 def test_the_step_gets_the_view_in_the_project_root(project: Project) -> None:
-    answer = project.step("echo OK:copied=1", step="channel-auth", words=["telegram", "whatsapp"], mask="077")
+    answer = project.step("echo OK:copied=1", step="channel-auth", args=["telegram", "whatsapp"], mask="077")
     assert answer == {"ok": "OK:copied=1", "errors": [], "missing": []}
     arguments = "exec tsx setup/migrate-v2/channel-auth.ts /view telegram whatsapp"
     assert project.seen()[:3] == [str(project.root), arguments, "0077"]

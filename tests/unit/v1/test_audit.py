@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from files.pods.common.protocol import decode
 from files.pods.trees.entry import open_directory
 from files.pods.v1.audit.chats import platform_of, same_instant
 from files.pods.v1.audit.entries import Below, same_time
-from tasks.model.migration.audit_report import AuditReport
+from files.pods.v1.audit.protocol import AuditReport, Finding, Homes
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.unit.trees.trees import needs_root
 from tests.unit.v1.test_v1_inspect import left_as_it_is
@@ -29,7 +29,7 @@ ORPHAN = {"what": "conversations forgotten", "why": "no group that is migrated h
 def test_nothing_is_lost_of_all_that_was_carried_over(it: Migrated, deep: bool) -> None:
     with left_as_it_is(it.v1):
         answer = ask(it, deep=deep)
-    assert asdict(AuditReport.from_json(json.dumps(answer))) == answer
+    assert asdict(decode(AuditReport, answer, "the audit")) == answer
     assert (answer["lost"], answer["left"]) == ([], [ORPHAN])
     counts = {kind: (one["v1"], one["v2"]) for kind, one in answer["counts"].items()}
     files = counts.pop("files")
@@ -96,11 +96,11 @@ def test_without_its_agent_group_a_group_is_lost_with_its_conversations(it: Migr
 def test_with_a_group_that_is_known_to_be_left_go_its_tasks_and_conversations(it: Migrated) -> None:
     change(it.root / "data/v2.db", "DELETE FROM agent_groups WHERE folder = 'club'")
     (it.root / "groups/club/CLAUDE.global.md").unlink()
-    known = {"what": "group tg:-1001234567890", "why": "v2 has no such channel"}
+    known = Finding("group tg:-1001234567890", "v2 has no such channel")
     answer = ask(it, left=[known])
     assert answer["lost"] == []
     assert answer["left"] == [
-        known,
+        asdict(known),
         {"what": "task club-daily", "why": "its group is skipped"},
         {"what": "conversations club", "why": ORPHAN["why"]},
         ORPHAN,
@@ -158,7 +158,7 @@ def test_a_tree_of_v1_that_is_a_link_is_lost(it: Migrated) -> None:
 
 @needs_root
 def test_the_mount_allow_list_is_asked_for(it: Migrated, tmp_path: Path) -> None:
-    homes = {"v1_home": str(it.home), "home": str(tmp_path / "host")}
+    homes = Homes(str(it.home), "nobody", str(tmp_path / "host"))
     assert lost(it, lists=homes) == {"mount allow-list": "not there"}
     shutil.copytree(it.home, tmp_path / "host")
     assert lost(it, lists=homes) == {}

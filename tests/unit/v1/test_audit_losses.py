@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from files.pods.common.linux import LIBC, check, unshare_mounts
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.v1.audit.protocol import Finding
 from files.pods.v1.audit.walk import walk_v1
 from tests.lab.v1_tree import WHEN
 from tests.unit.trees.trees import needs_root
@@ -309,9 +311,9 @@ def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], objec
     do(it)
     with left_as_it_is(it.v1):
         assert lost(it) == {what: why}
-    known = {"what": what, "why": "known"}
+    known = Finding(what, "known")
     answer = ask(it, left=[known])
-    assert (answer["lost"], known in answer["left"]) == ([], True)
+    assert (answer["lost"], asdict(known) in answer["left"]) == ([], True)
 
 
 @pytest.mark.parametrize(

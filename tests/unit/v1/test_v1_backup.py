@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
+from files.pods.v1.protocol import BackupRequest
 from tests.lab.v1_tree import make_tree
-from tests.programs import program_argv
+from tests.programs import request_argv
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for mounts of its own")
 
 
 def backup(v1: Path, to: Path) -> subprocess.CompletedProcess[str]:
-    words = program_argv("v1.backup", {"v1": str(v1), "to": str(to)})
+    words = request_argv(BackupRequest(str(v1), str(to)))
     return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ import pytest
 
 from files.pods.v1.confine import SOURCE, confine, directory_below, needs_of
 from files.pods.v1.copy import write
+from files.pods.v1.protocol import CopyRequest
 from files.pods.v1.rsync_confined import last_of, only_vanished
-from tests.programs import program_argv
+from tests.programs import request_argv
 from tests.unit.trees.swapper import swapping
 
 pytestmark = pytest.mark.skipif(
@@ -51,10 +53,8 @@ class Case(NamedTuple):
     def copy(self, links: bool = True, final: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         for place in (self.v1, self.v2, self.home):
             subprocess.run(["chown", "-hR", f"{UID}:{UID}", str(place)], check=True)
-        asked = {"v1": str(self.v1), "root": str(self.v2), "user": "x", "uid": UID, "gid": UID}
-        words = program_argv(
-            "v1.copy", {**asked, "v1_home": None, "hard_links": links, "final": final, "seconds": 60, **more}
-        )
+        request = CopyRequest("x", UID, UID, str(self.v1), str(self.v2), None, links, final, 60)
+        words = request_argv(replace(request, **more))
         return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
 
 

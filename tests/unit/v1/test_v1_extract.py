@@ -15,10 +15,11 @@ import pytest
 
 from files.pods.common.dotenv import effective_entries
 from files.pods.v1.database import unchanged
+from files.pods.v1.protocol import ExtractRequest
 from files.pods.v1.queries import UnreadError
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, WHEN, make_tree
-from tests.programs import entry_argv
+from tests.programs import request_argv
 from tests.unit.trees.trees import A, needs_root
 from tests.unit.v1.test_v1_inspect import EVERYTHING, left_as_it_is
 from tests.unit.v1.v1_extracted import extract, rows, try_extract
@@ -321,8 +322,7 @@ def test_an_end_in_the_middle_leaves_the_old_view(root: Path, to: Path) -> None:
     before = held(to)
     database = sqlite3.connect(root / "store/messages.db", isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
-    told = json.dumps({"v1": str(root), "to": str(to), "user": "andy", "uid": A, "gid": A})
-    words = [*entry_argv("v1.extract"), told]
+    words = request_argv(ExtractRequest("andy", A, A, str(root), str(to)))
     with subprocess.Popen(words, start_new_session=True) as program:
         end = time.monotonic() + 20
         while not (to.parent / ".view.new/store/scratch").exists():

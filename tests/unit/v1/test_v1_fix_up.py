@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from files.pods.v1.protocol import FixUpRequest
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import WHEN, make_tree
 from tests.unit.trees.trees import needs_root
@@ -45,13 +46,13 @@ class Move:
         extract(self.v1, self.view, os.getuid())
         self.v2.run_steps(self.view)
 
-    def correct(self, policy: str | None = None) -> dict[str, Any]:
+    def correct(self, policy: Any = None) -> dict[str, Any]:
         return answer_of(self.try_correct(policy))
 
-    def try_correct(self, policy: str | None = None) -> Any:
+    def try_correct(self, policy: Any = None) -> Any:
         me = pwd.getpwuid(os.getuid())
-        whose = {"user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
-        return run("v1.fix_up", view=str(self.view), root=str(self.root), unknown_senders=policy, env_set=[], **whose)
+        user = (me.pw_name, me.pw_uid, me.pw_gid)
+        return run(FixUpRequest(*user, str(self.view), str(self.root), policy, []))
 
     def text(self, path: str) -> str:
         return (self.root / path).read_text()
@@ -295,7 +296,7 @@ def test_a_policy_that_v2_does_not_know_changes_nothing(move: Move) -> None:
     move.steps()
     before = move.v2.held()
     done = move.try_correct("everybody")
-    assert done.returncode == 1 and "everybody is none of public, strict" in done.stderr
+    assert done.returncode == 1 and "v1.fix_up.unknown_senders is none of 'public', 'strict'" in done.stderr
     assert move.v2.held() == before
 
 

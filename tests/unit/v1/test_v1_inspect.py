@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from files.pods.v1.files import lists
+from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
-from tests.programs import entry_argv
+from tests.programs import request_argv
 from tests.unit.trees.trees import needs_root
 
 pytestmark = needs_root
@@ -37,9 +38,9 @@ def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()
     """
     alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
     root = v2 or Path(where).parent / "v2"
-    places = [{"path": str(root), "mount": None}, {"path": "/no/such/pods", "mount": "/no/such/pods"}]
-    told = json.dumps({"dir": str(where), "root": str(root), "uid": 1000, "space": places, "seconds": 60})
-    words = [*alone, *wrapped, *entry_argv("v1.inspect"), told]
+    places = [SpaceRequest(str(root), None), SpaceRequest("/no/such/pods", "/no/such/pods")]
+    request = InspectRequest(str(where), str(root), 1000, places, 60)
+    words = [*alone, *wrapped, *request_argv(request)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     assert SECRET not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from files.pods.v1.protocol import Service, StopRequest
 from tests.programs import machine_argv, replaced
 from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
 
@@ -16,7 +17,7 @@ pytestmark = needs_managers
 ROOT, ANDY, EVE = "/home/andy/claw", 2001, 2002
 SYSTEM_UNIT = "/etc/systemd/system/nanoclaw.service"
 UNIT = f"[Service]\nUser=andy\nWorkingDirectory={ROOT}\nExecStart={NODE} dist/index.js\n"
-V1 = {"manager": "system", "name": "nanoclaw.service", "uid": ANDY}
+V1 = Service("nanoclaw.service")
 FILES = {f"{ROOT}/dist/index.js": SERVES, f"{ROOT}/store/messages.db": "", SYSTEM_UNIT: UNIT}
 LOOSE = f"cd {ROOT}; setsid setpriv --reuid=UID WORDS </dev/null >/dev/null 2>&1 & sleep 0.5"
 DOCKER = """#!/bin/sh
@@ -44,9 +45,9 @@ def named(program: str, words: str, user: int = 0) -> str:
     return f"{run} -c 'import time; time.sleep(1000)' {words} </dev/null >/dev/null 2>&1 & sleep 0.5"
 
 
-def stop(folder: Path, *first: str, v1: Any = V1, docker: str = "") -> dict[str, Any]:
-    asked = {"v1": v1, "root": ROOT, "trying": "/run/trying", "ran": "/run/ran"}
-    argv = machine_argv("v1.stop", asked, replaced("PATIENCE = 30, 60", "PATIENCE = 1, 3"))
+def stop(folder: Path, *first: str, v1: Service | None = V1, docker: str = "") -> dict[str, Any]:
+    request = StopRequest(v1, ROOT, "/run/trying", "/run/ran")
+    argv = machine_argv(request.entry, request.document(), replaced("PATIENCE = 30, 60", "PATIENCE = 1, 3"))
     files = {**FILES, **({"/opt/bin/docker": docker} if docker else {})}
     machine = Managed(files, users={"andy": (ANDY, "/home/andy"), "eve": (EVE, "/home/eve")})
     machine.owners, machine.first = {ROOT: ANDY}, first
@@ -69,7 +70,7 @@ def test_a_v1_that_did_not_run_is_not_noted_to_have(tmp_path: Path) -> None:
 
 
 def test_a_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
-    done = stop(tmp_path, v1={**V1, "name": "none.service"})
+    done = stop(tmp_path, v1=Service("none.service"))
     assert done["status"] == 1 and "systemctl stop none.service (system)" in done["err"]
 
 

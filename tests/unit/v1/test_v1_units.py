@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from files.pods.migration.protocol import RollbackRequest
+from files.pods.v1.protocol import Service
 from tests.programs import machine_argv
 from tests.unit.service.managers import Managed, needs_managers
 
@@ -33,10 +35,10 @@ def sooner(program: str) -> str:
 
 
 def put_back(folder: Path, *lines: str, user: bool = False, **more: Any) -> list[Any]:
-    v1 = {"manager": "user" if user else "system", "name": "nanoclaw.service", "uid": ANDY if user else 0}
+    v1 = Service("nanoclaw.service", ANDY if user else None)
     places = {"marker": "/run/etc/marker", "trying": "/run/trying", "ran": "/run/ran", "journal": "/run/journal"}
-    asked = {"v1": v1, "v2": "v2.service", "label": "x", "start": False, "serves": False, **places, **more}
-    argv = machine_argv("migration.rollback", asked, sooner)
+    request = RollbackRequest(v1, "v2.service", "x", **{**places, **more})
+    argv = machine_argv(request.entry, request.document(), sooner)
     files = {USER_UNIT if user else SYSTEM_UNIT: "\n".join(["[Service]", *lines, ""])}
     files["/etc/systemd/system/v2.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
     machine = Managed(files, users={"andy": (ANDY, "/home/andy")}, running=(ANDY,) if user else ())

@@ -8,14 +8,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from files.pods.common.protocol import Request
+from files.pods.v1.protocol import ExtractRequest
 from tests.lab.v1_tree import SECRET
-from tests.programs import entry_argv
+from tests.programs import request_argv
 from tests.unit.trees.trees import A
 
 
-def run(name: str, **told: Any) -> subprocess.CompletedProcess[str]:
-    words = [*entry_argv(name), json.dumps(told)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+def run(request: Request) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=120)
     assert SECRET not in done.stdout + done.stderr
     return done
 
@@ -29,7 +30,7 @@ def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def try_extract(root: Path, to: Path, owner: int = A) -> subprocess.CompletedProcess[str]:
-    return run("v1.extract", v1=str(root), to=str(to), user="andy", uid=owner, gid=owner)
+    return run(ExtractRequest("andy", owner, owner, str(root), str(to)))
 
 
 def extract(root: Path, to: Path, owner: int = A) -> dict[str, Any]:

@@ -9,13 +9,15 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from files.pods.common.dotenv import V1_HEADING
+from files.pods.v1.audit.protocol import AuditRequest
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
 AGENT, HOST = 1000, 1001
 """Whose v2 is: uid and gid of the agent and of the host process."""
@@ -185,21 +187,9 @@ def _owners(it: Migrated) -> None:
 
 
 def run(it: Migrated, **more: Any) -> subprocess.CompletedProcess[str]:
-    told = {
-        "v1": str(it.v1),
-        "root": str(it.root),
-        "view": str(it.view),
-        "agent": {"uid": AGENT, "gid": AGENT},
-        "host": {"uid": HOST, "gid": HOST},
-        "deep": False,
-        "seconds": 60,
-        "left": [],
-        "env_set": [],
-        "lists": None,
-        **more,
-    }
-    words = [*entry_argv("v1.audit.main"), json.dumps(told)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120)
+    places, agent, host = (str(it.v1), str(it.root), str(it.view)), (AGENT, AGENT), (HOST, HOST)
+    request = AuditRequest(*places, agent, host, False, seconds=60, left=[], env_set=[], lists=None)
+    return subprocess.run(request_argv(replace(request, **more)), capture_output=True, text=True, timeout=120)
 
 
 def ask(it: Migrated, **more: Any) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def type_of(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a socket, pipe or device")
 
 
-def owner_problem(info: os.stat_result, ids: dict[str, int]) -> str:
+def owner_problem(info: os.stat_result, ids: tuple[int, int]) -> str:
     """Return which owner it has instead of these ids; empty if it has them."""
-    if (info.st_uid, info.st_gid) == (ids["uid"], ids["gid"]):
+    if (info.st_uid, info.st_gid) == ids:
         return ""
-    return f"belongs to {info.st_uid}:{info.st_gid} instead of {ids['uid']}:{ids['gid']}"
+    return f"belongs to {info.st_uid}:{info.st_gid} instead of {ids[0]}:{ids[1]}"

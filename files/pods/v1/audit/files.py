@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
-from typing import Any
 
 from files.pods.common.dotenv import V1_HEADING, effective_entries, safe_labels, unread_lines
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.v1.audit.chats import Group
 from files.pods.v1.audit.entries import Below, owner_problem, same_time, type_of
 from files.pods.v1.audit.ledger import Ledger
+from files.pods.v1.audit.protocol import AuditRequest, Homes
 from files.pods.v1.audit.walk import Entry
 
 CONVERSATIONS = ["projects", "-workspace-group"]
@@ -27,10 +28,10 @@ class Files:
     """Compare each entry of v1 with v2."""
 
     def __init__(
-        self, request: dict[str, Any], v2: Below, groups: dict[str, Group], agents: dict[str, str], ledger: Ledger
+        self, request: AuditRequest, v2: Below, groups: dict[str, Group], agents: dict[str, str], ledger: Ledger
     ) -> None:
         self.v2, self.groups, self.agents, self.ledger = v2, groups, agents, ledger
-        self.agent, self.host, self.deep = request["agent"], request["host"], request["deep"]
+        self.agent, self.host, self.deep = request.agent, request.host, request.deep
 
     def take(self, entry: Entry) -> None:
         """Compare one entry."""
@@ -116,7 +117,7 @@ class Files:
             return
         self.ledger.judge(kind, what, why)
 
-    def problem(self, entry: Entry, place: list[str], owner: dict[str, int], content: bool = False) -> str:
+    def problem(self, entry: Entry, place: list[str], owner: tuple[int, int], content: bool = False) -> str:
         """Return how the copy in v2 differs; empty if it does not."""
         was, info = entry.stat, self.v2.lstat(place)
         if info is None:
@@ -178,12 +179,13 @@ class Files:
             self.ledger.lose("file .env", why)
 
 
-def allow_list_problem(homes: dict[str, str]) -> str:
+def allow_list_problem(homes: Homes) -> str:
     """Return how v2's mount allow-list differs from v1's. Call it before homes are out of reach (snapshot_dir.py)."""
     name = ".config/nanoclaw/mount-allowlist.json"
-    if not os.path.lexists(f"{homes['v1_home']}/{name}"):
+    if not os.path.lexists(f"{homes.v1_home}/{name}"):
         return ""
-    was, now = (read_untrusted_text(f"{homes[home]}/{name}") for home in ("v1_home", "home"))
+    home = homes.home or pwd.getpwnam(homes.user).pw_dir
+    was, now = (read_untrusted_text(f"{place}/{name}") for place in (homes.v1_home, home))
     if was is None:
         return "is no file in v1's home, and is not migrated"
     if was == now:

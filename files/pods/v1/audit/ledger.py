@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from files.pods.common.sanitize import escape_control
+from files.pods.v1.audit.protocol import AuditReport, Count, Finding, Unlisted
 
 KINDS = ("groups", "tasks", "conversations", "memories", "files", "auth", "env", "skills")
 LISTED = 200
@@ -15,11 +15,11 @@ CUT = 200  # printable names end there: two names that long may be equal
 class Ledger:
     """Collect the verdict on each thing of v1, once. `known` things are skipped by request, and never lost."""
 
-    def __init__(self, known: list[dict[str, str]]) -> None:
-        self.known = {one["what"]: one["why"] for one in known}
+    def __init__(self, known: list[Finding]) -> None:
+        self.known = {one.what for one in known}
         self.counts = {kind: {"v1": 0, "v2": 0} for kind in KINDS}
-        self.lost: list[dict[str, str]] = []
-        self.skipped = [dict(one) for one in known]
+        self.lost: list[Finding] = []
+        self.skipped = list(known)
         self.recorded: set[str] = set(self.known)
         self.more: Counter[str] = Counter()
 
@@ -51,14 +51,15 @@ class Ledger:
         name = escape_control(what)
         return name in self.known and len(name) < CUT
 
-    def record(self, which: str, to: list[dict[str, str]], name: str, why: str) -> None:
+    def record(self, which: str, to: list[Finding], name: str, why: str) -> None:
         """List a finding, or count it if the list is full."""
         if len(to) < LISTED:
-            to.append({"what": name, "why": escape_control(why)})
+            to.append(Finding(name, escape_control(why)))
         else:
             self.more[which] += 1
 
-    def report(self) -> dict[str, Any]:
-        """Return the report without its digest."""
-        more = {which: self.more[which] for which in ("lost", "left")}
-        return {"counts": self.counts, "lost": self.lost, "left": self.skipped, "more": more}
+    def report(self, digest: str) -> AuditReport:
+        """Return the report, with the digest of v1."""
+        counts = {kind: Count(**numbers) for kind, numbers in self.counts.items()}
+        more = Unlisted(self.more["lost"], self.more["left"])
+        return AuditReport(counts, self.lost, self.skipped, more, digest)

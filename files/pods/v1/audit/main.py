@@ -2,25 +2,20 @@
 
 Changes neither. Run it before v2 first starts, because v2 changes its data and removes groups/global.
 
-Argument: {"v1", "root": v2's project root, "view": directory of the snapshot, which has cron expressions for v1's
-intervals (store/messages.db), "agent": {"uid", "gid"}, "host": {"uid", "gid"}, "deep": whether contents are compared,
-besides sizes and times, "seconds", "left": [{"what", "why"}: known to be skipped], "env_set": [names in .env that the
-role sets], "lists": {"v1_home", and "home" or its "user"} or null, "must": whether it fails if something is lost
-(optional)}.
-Answer: {"counts": {kind: {"v1", "v2": how many of them are right}}, "lost": [{"what", "why"}], "left": [the same],
-"more": {"lost", "left": how many are not listed}, "digest": of the whole of v1}. Fails if it cannot finish.
+Reply: AuditReport. Fails if the audit cannot finish.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pwd
 import resource
 import sqlite3
 import sys
+from dataclasses import asdict
 from typing import Any
 
+from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import open_directory
@@ -29,6 +24,7 @@ from files.pods.v1.audit.databases import database_of
 from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import OTHER_LIST, Files, allow_list_problem
 from files.pods.v1.audit.ledger import Ledger
+from files.pods.v1.audit.protocol import AuditRequest
 from files.pods.v1.audit.walk import walk_v1
 from files.pods.v1.snapshot_dir import FOLDER, enter_read_only
 
@@ -58,36 +54,32 @@ def read_v2(v2: Below, scratch: str) -> Central:
         raise UnreadableError(f"v2's data/v2.db cannot be read: {error}") from error
 
 
-def audit(request: dict[str, Any]) -> dict[str, Any]:
+def audit(request: AuditRequest) -> dict[str, Any]:
     """Return the report. Call it in a child process: it changes the mounts of its process."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # directories stay open all the way down
-    ledger = Ledger(request["left"])
-    if request["lists"]:
-        home = request["lists"].get("home") or pwd.getpwnam(request["lists"]["user"]).pw_dir
-        request["lists"] = {**request["lists"], "home": home}
-    if request["lists"] and (why := allow_list_problem(request["lists"])):
+    ledger = Ledger(request.left)
+    if request.lists and (why := allow_list_problem(request.lists)):
         (ledger.skip if why == OTHER_LIST else ledger.lose)("mount allow-list", why)
-    v2, snapshot = (Below(open_directory(request[name])) for name in ("root", "view"))
-    v1, scratch = enter_read_only(request["v1"])
+    v2, snapshot = (Below(open_directory(path)) for path in (request.root, request.view))
+    v1, scratch = enter_read_only(request.v1)
     v1_tree = Below(os.open(v1, FOLDER))
     rows, central = read_v1(v1, v1_tree, snapshot, scratch), read_v2(v2, scratch)
     chats = Chats(rows, central, v1_tree, v2, scratch, ledger)
     chats.audit()
     files = Files(request, v2, chats.migrated, central.agents, ledger)
-    files.env(v1_tree, request["env_set"])
-    digest = walk_v1(v1, request["deep"], ledger, files.take)
-    return {**ledger.report(), "digest": digest}
+    files.env(v1_tree, request.env_set)
+    return asdict(ledger.report(walk_v1(v1, request.deep, ledger, files.take)))
 
 
 def main() -> None:
     """Print the report; exit with the losses if `must` is set."""
-    request = json.loads(sys.argv[1])
-    answer = run_as(ROOT, request["seconds"], lambda: audit(request), MAX_MEMORY)
+    request = read_request(AuditRequest)
+    answer = run_as(ROOT, request.seconds, lambda: audit(request), MAX_MEMORY)
     if "value" not in answer:
-        sys.exit(f"the audit of {request['v1']} did not finish: {escape_control(answer['text'] or answer['error'])}")
+        sys.exit(f"the audit of {request.v1} did not finish: {escape_control(answer['text'] or answer['error'])}")
     print(json.dumps(answer["value"]))
-    if request.get("must") and (lost := answer["value"]["lost"]):
+    if request.must and (lost := answer["value"]["lost"]):
         sys.exit("v2 lacks parts of v1: " + "; ".join(f"{one['what']}: {one['why']}" for one in lost[:20]))
 
 
