@@ -10,8 +10,8 @@ from typing import Any
 from files.pods.migration.step_ids import StepId
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import journal
-from tests.e2e.migrations import install_all
-from tests.e2e.v1_hosts import old_of
+from tests.e2e.migrations import install_v1_on
+from tests.e2e.v1_hosts import v1_of
 from tests.lab.errors import LabError
 from tests.lab.lab import Lab
 from tests.lab.topology import host, server
@@ -41,7 +41,7 @@ def measure(keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
             fleet = Fleet.of(lab, HOST)
             lab[HOST].succeed("mkfs.ext4 -q /dev/ubdb && mount /dev/ubdb /srv", timeout=FILL)
             fleet.data[HOST] |= {"pods_server": "local", "pods_path": "/srv/pods", "nanoclaw_root": "/srv/nanoclaw"}
-            install_all(fleet, [HOST], Path(folder))
+            install_v1_on(fleet, [HOST], Path(folder))
             runs: list[dict[str, Any]] = []
             for size in SIZES:
                 runs.append(_switch(fleet, size))
@@ -53,14 +53,14 @@ def measure(keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
 
 
 def _switch(fleet: Fleet, size: int) -> dict[str, Any]:
-    old, machine = old_of(HOST), fleet.lab[HOST]
+    v1, machine = v1_of(HOST), fleet.lab[HOST]
     if journal(fleet, HOST)["state"] == "finished":
         fleet.data[HOST]["nanoclaw_v1_rollback"] = True
         fleet.deploy()
         fleet.data[HOST]["nanoclaw_v1_rollback"] = False
     fill = (
-        f"cd {old.root}/groups/main && rm -rf bulk && mkdir bulk && head -c 10000000 /dev/urandom > /run/file && "
-        f"for number in $(seq {size // 10}); do cp /run/file bulk/$number; done && chown -R {old.account}: bulk && sync"
+        f"cd {v1.root}/groups/main && rm -rf bulk && mkdir bulk && head -c 10000000 /dev/urandom > /run/file && "
+        f"for number in $(seq {size // 10}); do cp /run/file bulk/$number; done && chown -R {v1.account}: bulk && sync"
     )
     machine.succeed(fill, timeout=FILL)
     fleet.deploy(timeout=RUN)

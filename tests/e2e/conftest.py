@@ -1,4 +1,4 @@
-"""One lab for all scenarios: started once, taken down at the end however the run ends."""
+"""One lab for all scenarios: it starts once and stops at the end, however the run ends."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from tests.e2e import incident
 from tests.e2e.fleet import FINISHED, Fleet
-from tests.e2e.sample import described, not_in_sample
+from tests.e2e.sample import not_in_sample, sample_line
 from tests.lab.lab import Lab
 from tests.lab.requirements import unsupported_reason
 
 LAB_NAME = "NANOCLAW_PODS_LAB_NAME"
-"""Environment variable: a lab to use as it is and to leave up, for work on single scenarios."""
+"""Environment variable: the name of a lab to use as it is and to leave running, for work on single scenarios."""
 
 
 SCENARIO = 5400
@@ -22,7 +22,7 @@ SCENARIO = 5400
 
 
 def pytest_report_header() -> str:
-    return described()
+    return sample_line()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,8 +57,9 @@ def incident_fleet(lab: Lab) -> Fleet:
 
 @pytest.fixture
 def fleet(incident_fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    """The fleet with the settings of the lab, finished: each scenario relies on it and leaves it so, or is followed
-    by a run that repairs it.
+    """The fleet with the settings of the lab, fully deployed.
+
+    A scenario that fails or changes the settings makes the next one deploy again first.
     """
     fleet = Fleet.of(incident_fleet.lab)
     if not request.config.stash.get(FINISHED, False):

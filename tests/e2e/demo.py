@@ -24,7 +24,7 @@ def main() -> int:
 
     title("Four machines: an NFS server and three hosts")
     lab = Lab()
-    was_up = lab.is_up
+    already_up = lab.is_up
     lab.up("server", "host-root")
     if lab["server"].address not in (PROJECT / INVENTORY).read_text():
         lab.down()
@@ -37,7 +37,7 @@ def main() -> int:
     title("The incident: a host installed by hand as root, on a no_root_squash export")
     with ThreadPoolExecutor() as pool:
         others = pool.submit(lab.up)  # They boot meanwhile.
-        if was_up and incident.is_staged(fleet):
+        if already_up and incident.is_staged(fleet):
             print("the lab was up already, and is past its incident; python -m tests.lab reset starts afresh")
         elif not _shows_incident(fleet):
             return 1
@@ -50,7 +50,7 @@ def main() -> int:
         return 1
 
     title("A message to every host")
-    answers = fleet.ask_all("hello")
+    answers = fleet.send_to_all("hello")
     for name, answer in answers.items():
         print(f"{name}: {answer}")
 
@@ -71,7 +71,7 @@ def main() -> int:
 def _shows_incident(fleet: Fleet) -> bool:
     incident.stage(fleet)
     try:
-        fleet.ask("host-root", "is anybody there?", timeout=12)
+        fleet.send_message("host-root", "is anybody there?", timeout=12)
     except CommandFailedError as error:
         print(f"no answer: {error.stderr.strip().splitlines()[-1]}")
         symptom = f"grep -m1 -h '{incident.SYMPTOM}' {incident.ROOT}/logs/nanoclaw.log"

@@ -1,4 +1,4 @@
-"""A digest of a machine's state, to tell whether anything changed on it."""
+"""A listing of a machine's state, to see whether anything changed on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ find {_PATHS} -xdev \\( -path '*/logs' -o -name '*.db*' -o -name .heartbeat -o -
     -o -name cli.sock -o -name .cache -o -name node_modules -o -name .pnpm-store -o -name .git \\) -prune \\
     -o -type d -printf '%p %m %U %G\\n' -o -printf '%p %y %m %U %G %s %T@ %l\\n' 2>/dev/null | sort
 echo --- packages; dpkg-query -W
-for again in 1 2 3 4 5; do units=$(systemctl list-unit-files --no-legend --plain) && break; done
+for attempt in 1 2 3 4 5; do units=$(systemctl list-unit-files --no-legend --plain) && break; done
 echo --- units; echo "$units" | awk '$2 != "transient" {{print $1, $2, $3}}' | sort
 systemctl show -p ActiveState,ActiveEnterTimestamp,MainPID 'nanoclaw*' 'pods*' nfs-server docker 2>/dev/null
 echo --- mounts; grep -E ' /pods| /opt' /proc/self/mountinfo
@@ -27,12 +27,12 @@ lsattr -d /pods 2>/dev/null
 
 
 def digest(machine: Machine) -> list[str]:
-    """What is on a machine that a run could change, as lines: files with owners, modes and times, units, mounts."""
+    """List everything on a machine that a run could change: files with owners, modes and times, units, mounts."""
     return machine.run(_SCRIPT, check=False, timeout=300).stdout.splitlines()
 
 
 def digests(machines: Iterable[Machine]) -> dict[str, list[str]]:
-    """The digests of several machines, by name, taken at once."""
+    """Take the digests of several machines at once, by name."""
     machines = list(machines)
     with ThreadPoolExecutor() as pool:
         return dict(zip((machine.name for machine in machines), pool.map(digest, machines), strict=True))
@@ -43,8 +43,8 @@ def difference(before: list[str], after: list[str]) -> list[str]:
     return sorted(set(before) ^ set(after))
 
 
-def settled(machines: Iterable[Machine]) -> dict[str, list[str]]:
-    """The digests once two in a row are the same: systemd follows a mount that was taken away a moment later."""
+def stable_digests(machines: Iterable[Machine]) -> dict[str, list[str]]:
+    """Return the digests once two in a row are equal: systemd notices an unmount a moment later."""
     machines = list(machines)
     before = digests(machines)
     for _ in range(10):
@@ -52,15 +52,15 @@ def settled(machines: Iterable[Machine]) -> dict[str, list[str]]:
         if after == before:
             return after
         before, changed = after, _changed(before, after)
-    raise AssertionError(f"the machines do not come to rest:\n{pformat(changed, width=160)}")
+    raise AssertionError(f"the machines keep changing:\n{pformat(changed, width=160)}")
 
 
 def _changed(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: lines for name in before if (lines := difference(before[name], after[name]))}
 
 
-def assert_untouched(before: dict[str, list[str]], machines: Iterable[Machine]) -> None:
-    """Fails with the lines that differ from the digests of before."""
+def assert_unchanged(before: dict[str, list[str]], machines: Iterable[Machine]) -> None:
+    """Fail with the lines that differ from earlier digests."""
     after = digests(machines)
     changed = _changed(before, after)
     assert not changed, pformat(changed, width=160)

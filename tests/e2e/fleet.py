@@ -1,4 +1,4 @@
-"""The lab's machines as a fleet: an inventory for them, runs of the role over it, and messages to its agents."""
+"""The lab's machines as a fleet: their inventory, runs of the role, and messages to their agents."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ HOST_KINDS: dict[str, dict[str, Any]] = {
     "host-1000": {"nanoclaw_env": {"ASSISTANT_NAME": "Andy"}},
     "host-1500": {"nanoclaw_uid": 1500},
 }
-"""The hosts of the lab, and the settings that make each the kind it is named after."""
+"""The hosts of the lab, each with the settings that its name stands for."""
 
 
 def kind_of(name: str) -> str:
-    """The kind of a host: a larger lab has a second one of each, host-root-2 and so on."""
+    """Return the kind of a host. A larger lab has a second host of each kind: host-root-2 and so on."""
     return name.removesuffix("-2")
 
 
@@ -43,16 +43,16 @@ Change = tuple[str, str]
 
 
 FINISHED = pytest.StashKey[bool]()
-"""Whether the scenario before left the machines finished: it passed, with the lab's own settings."""
+"""Whether the last scenario passed with the lab's own settings, so that the machines need no deploy."""
 
 
 class RunFailedError(AssertionError):
-    """A run of the role that was to succeed did not."""
+    """A run of the role failed unexpectedly."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of `pyinfra inventory.py deploy.py`, as `--json` and the log tell it."""
+    """One run of `pyinfra inventory.py deploy.py`: its `--json` output and its log."""
 
     exit: int
     log: str
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def predicted(self) -> set[Change]:
-        """What the check phase said would change."""
+        """The changes that the check phase predicted."""
         return {(op["name"], host) for op in self.document.get("plan", ()) for host in op["hosts_with_change"]}
 
     def _result(self, key: str) -> set[Change]:
@@ -69,12 +69,12 @@ class Run:
 
     @property
     def changed(self) -> set[Change]:
-        """What did change."""
+        """The changes that the run made."""
         return self._result("success")
 
     @property
     def unchanged(self) -> set[Change]:
-        """What was right already."""
+        """The operations that changed nothing."""
         return self._result("no_change")
 
     @property
@@ -85,7 +85,7 @@ class Run:
 
 @dataclass
 class Fleet:
-    """Machines of a lab with data. `data` may be changed between runs: each run writes its inventory anew."""
+    """Machines of a lab with their host data. Tests may change `data`: each run writes the inventory again."""
 
     lab: Lab
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Fleet:
 
     @classmethod
     def of(cls, lab: Lab, *hosts: str) -> Fleet:
-        """The fleet of the lab's server and these hosts, or one of each kind."""
+        """Return a fleet of the lab's server and these hosts; without names, one host of each kind."""
         git = f"git://{lab['server'].address}/nanoclaw.git"
         common = {
             "ssh_user": "root",
@@ -124,7 +124,7 @@ class Fleet:
 
     @property
     def plan(self) -> FleetPlan:
-        """What the role makes of the data."""
+        """The role's plan for the data."""
         groups = {name: (SERVERS,) if name == "server" else (HOSTS,) for name in self.data}
         return plan_fleet([Machine(name, groups[name], data) for name, data in self.data.items()])
 
@@ -133,7 +133,7 @@ class Fleet:
         return self.plan.hosts[name]
 
     def write_inventory(self) -> Path:
-        """Writes the fleet as an inventory file and returns its path."""
+        """Write the fleet as an inventory file and return its path."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "inventory.py"
         servers = [(name, data) for name, data in self.data.items() if name == "server"]
@@ -142,12 +142,12 @@ class Fleet:
         return path
 
     def pyinfra(self, *arguments: str) -> list[str]:
-        """The command line of a run with these arguments."""
+        """Return the command line of a run with these arguments."""
         inventory = self.write_inventory()
         return [str(Path(sys.executable).parent / "pyinfra"), str(inventory), "deploy.py", *arguments]
 
     def run(self, *arguments: str, timeout: float = RUN_TIMEOUT) -> Run:
-        """Runs the role and returns what it said, whatever the outcome."""
+        """Run the role and return its output, whether it failed or not."""
         done = subprocess.run(
             self.pyinfra("--json", *arguments),
             cwd=PROJECT,
@@ -163,32 +163,32 @@ class Fleet:
         return Run(done.returncode, done.stderr if document else done.stdout + done.stderr, document)
 
     def deploy(self, *arguments: str, timeout: float = RUN_TIMEOUT) -> Run:
-        """Runs the role; a failure on any machine is an error that shows the log."""
+        """Run the role. Raise RunFailedError with the log if any machine failed."""
         run = self.run("-y", *arguments, timeout=timeout)
         if run.exit != 0 or run.failed:
             raise RunFailedError(f"the run ended with {run.exit}, failed on {sorted(run.failed)}:\n{run.log}")
         return run
 
-    def dry(self, *arguments: str) -> Run:
-        """A dry run, which must succeed."""
+    def dry_run(self, *arguments: str) -> Run:
+        """Run the role with `--dry`. Raise RunFailedError with the log if it failed."""
         run = self.run("--dry", *arguments)
         if run.exit != 0:
             raise RunFailedError(f"the dry run ended with {run.exit}:\n{run.log}")
         return run
 
-    def ask(self, name: str, text: str, *, session: str = "default", timeout: float = ANSWER_TIMEOUT) -> str:
-        """Sends a message to a host's agent and returns the answer."""
+    def send_message(self, name: str, text: str, *, session: str = "default", timeout: float = ANSWER_TIMEOUT) -> str:
+        """Send a message to a host's agent and return the answer."""
         plan = self.host(name)
         argv = ["node", "dist/chat.js", "--session", session, "--timeout", str(int(timeout)), text]
         command = f"cd {plan.root} && {shlex.join(argv)}"
         try:
             return self.lab[name].run(command, timeout=timeout + 30).stdout.strip()
         except CommandFailedError as error:
-            output = f"{error.stdout}\n{self._surroundings(name)}"
+            output = f"{error.stdout}\n{self._diagnostics(name)}"
             raise CommandFailedError(name, command, error.returncode, output, error.stderr) from error
 
-    def _surroundings(self, name: str) -> str:
-        """What a host shows that may tell why it does not answer."""
+    def _diagnostics(self, name: str) -> str:
+        """Collect logs and processes of a host that does not answer."""
         root = self.host(name).root
         look = (
             f"tail -n 25 {root}/logs/nanoclaw.log; cat {root}/data/circuit-breaker.json; docker ps -a; "
@@ -196,8 +196,8 @@ class Fleet:
         )
         return self.lab[name].run(look, check=False, timeout=60).stdout
 
-    def ask_all(self, text: str, *, session: str = "default") -> dict[str, str]:
-        """Sends a message to every host at once and returns the answers."""
+    def send_to_all(self, text: str, *, session: str = "default") -> dict[str, str]:
+        """Send a message to every host at once and return the answers by host."""
         with ThreadPoolExecutor(max_workers=len(self.hosts)) as pool:
-            answers = pool.map(lambda name: self.ask(name, text, session=session), self.hosts)
+            answers = pool.map(lambda name: self.send_message(name, text, session=session), self.hosts)
             return dict(zip(self.hosts, answers, strict=True))

@@ -1,4 +1,4 @@
-"""What happens to the guard and around it, on a host with sessions that it chowns over NFS."""
+"""Failures of the guard and around it, on a host with sessions that it chowns over NFS."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 from tasks.model.ownership.guard import guard_unit
 from tests.e2e.fleet import Fleet
-from tests.e2e.strategies import CHOWN, settle
+from tests.e2e.strategies import CHOWN, apply_strategy
 from tests.lab.machine import Machine
 
-SOON = 20
-"""Seconds within which the guard is back at work after what happened to it, on a slow machine."""
+CHOWN_SECONDS = 20
+"""Seconds within which the guard has chowned new sessions after a failure, on a slow machine."""
 
-AT_ONCE = 50
+SESSIONS_AT_ONCE = 50
 
-_MAKE = """
+_CREATE_SCRIPT = """
 import { statSync } from 'node:fs';
 import { createSession, sessionDir } from './dist/layout.js';
 const [group, number, uid] = process.argv.slice(1);
@@ -36,118 +36,117 @@ const one = async (_, n) => {
 };
 console.log(JSON.stringify(await Promise.all(Array.from({ length: Number(number) }, one))));
 """
-"""Makes sessions as the host process does, all at once; says after how many ms each was the agent's."""
+"""Creates sessions as the host process does, all at once; prints after how many ms each belonged to the agent."""
 
 
 def prepare(fleet: Fleet, name: str) -> None:
-    """Makes a host one with a guard."""
-    settle(fleet, name, CHOWN)
-    fleet.ask(name, "hello", session="kept")
+    """Bring a host to the strategy chown, which has a guard."""
+    apply_strategy(fleet, name, CHOWN)
+    fleet.send_message(name, "hello", session="kept")
 
 
-def killed(fleet: Fleet, name: str) -> None:
-    """systemd starts it again, and what was made meanwhile is given."""
+def kill_guard(fleet: Fleet, name: str) -> None:
+    """Kill the guard: systemd starts it again, and it chowns what was created in the meantime."""
     host, unit = fleet.lab[name], _unit(fleet, name)
-    before = _process(fleet, name)
-    host.succeed(f"kill -9 {before} && {_burst(fleet, name, 'killed', 20)}")
-    _all_given(fleet, name)
-    assert _process(fleet, name) not in (before, "0")
+    before = _main_pid(fleet, name)
+    host.succeed(f"kill -9 {before} && {_create_sessions(fleet, name, 'killed', 20)}")
+    _wait_until_chowned(fleet, name)
+    assert _main_pid(fleet, name) not in (before, "0")
     assert host.succeed(f"systemctl show --property=NRestarts --value {unit}").strip() != "0"
 
 
-def overflown(fleet: Fleet, name: str) -> None:
-    """More happens than the kernel keeps for it: it looks at everything, and goes on."""
+def overflow_event_queue(fleet: Fleet, name: str) -> None:
+    """Overflow inotify's event queue: the guard rescans all trees and continues."""
     host, unit = fleet.lab[name], _unit(fleet, name)
     queue = host.succeed("sysctl -n fs.inotify.max_queued_events").strip()
     try:
         host.succeed(f"sysctl -qw fs.inotify.max_queued_events=16 && systemctl restart {unit}")
-        _gives(fleet, name, "ready")
-        stopped = _process(fleet, name)
+        _assert_new_session_chowned(fleet, name, "ready")
+        stopped = _main_pid(fleet, name)
         host.succeed(
-            f"kill -STOP {stopped} && {_burst(fleet, name, 'overflown', 200)} && kill -CONT {stopped}", timeout=300
+            f"kill -STOP {stopped} && {_create_sessions(fleet, name, 'overflown', 200)} && kill -CONT {stopped}",
+            timeout=300,
         )
-        _all_given(fleet, name, timeout=120)
-        assert _process(fleet, name) == stopped
-        _gives(fleet, name, "after-overflow")
+        _wait_until_chowned(fleet, name, timeout=120)
+        assert _main_pid(fleet, name) == stopped
+        _assert_new_session_chowned(fleet, name, "after-overflow")
     finally:
         host.succeed(f"sysctl -qw fs.inotify.max_queued_events={queue} && systemctl restart {unit}")
 
 
-def server_restarted(fleet: Fleet, name: str) -> None:
-    """The server is gone for a moment while sessions are made: its clients wait, and so does the guard."""
+def restart_server(fleet: Fleet, name: str) -> None:
+    """Restart the server while sessions are created: its clients wait, and so does the guard."""
     host, server = fleet.lab[name], fleet.lab["server"]
-    making = "".join(
-        f"mkdir -p {_place(fleet, name)}/restart-{n} && touch {_place(fleet, name)}/restart-{n}/x; sleep 1; "
-        for n in range(10)
-    )
-    host.succeed(f"setsid sh -c {shlex.quote(making)} >/dev/null 2>&1 &")
+    sessions = _sessions_directory(fleet, name)
+    create = "".join(f"mkdir -p {sessions}/restart-{n} && touch {sessions}/restart-{n}/x; sleep 1; " for n in range(10))
+    host.succeed(f"setsid sh -c {shlex.quote(create)} >/dev/null 2>&1 &")
     server.succeed("systemctl restart nfs-server", timeout=300)
-    host.wait_until_succeeds(f"test -e {_place(fleet, name)}/restart-9/x", timeout=300)
-    _all_given(fleet, name)
-    _answers(fleet, name, "after the server's restart")
+    host.wait_until_succeeds(f"test -e {sessions}/restart-9/x", timeout=300)
+    _wait_until_chowned(fleet, name)
+    _assert_answers(fleet, name, "after the server's restart")
 
 
-def remounted(fleet: Fleet, name: str) -> None:
-    """As an operator does it, with an agent at work, which may keep the mount busy, and without one.
+def restart_mount_unit(fleet: Fleet, name: str) -> None:
+    """Restart the mount unit, as an operator does: with a running agent, which may keep the mount busy, and without.
 
-    NanoClaw and the guard come back, with the new mount or the one that could not be taken away.
+    NanoClaw and the guard run again afterwards, on the new mount or on the one that stayed busy.
     """
     host = fleet.lab[name]
     for agents in ("true", "docker ps --quiet | xargs --no-run-if-empty docker kill && sleep 2"):
-        before = _process(fleet, name)
+        before = _main_pid(fleet, name)
         host.succeed(agents, timeout=120)
         done = host.run("systemctl restart pods.mount", check=False, timeout=300)
         assert agents == "true" or done.returncode == 0, done.stderr
         for unit in (_unit(fleet, name), fleet.host(name).unit):
             host.wait_until_succeeds(f"systemctl is-active {unit}", timeout=120)
-        assert _process(fleet, name) != before
-        _answers(fleet, name, "after the remount")
+        assert _main_pid(fleet, name) != before
+        _assert_answers(fleet, name, "after the remount")
 
 
-def mounted_anew_by_a_run(fleet: Fleet, name: str) -> None:
-    """An option that a remount cannot change: the run stops the guard with the mount, and it is back at its end."""
-    before = _process(fleet, name)
+def remount_by_run(fleet: Fleet, name: str) -> None:
+    """Set a mount option that needs a new mount: the run stops the guard with the mount and starts it again."""
+    before = _main_pid(fleet, name)
     fleet.data[name]["pods_mount_options"] = ["lookupcache=positive"]
     fleet.deploy("--limit", name)
-    assert _process(fleet, name) not in (before, "0")
-    _answers(fleet, name, "after a new mount")
+    assert _main_pid(fleet, name) not in (before, "0")
+    _assert_answers(fleet, name, "after a new mount")
     del fleet.data[name]["pods_mount_options"]
     fleet.deploy("--limit", name)
-    _gives(fleet, name, "mounted-as-before")
+    _assert_new_session_chowned(fleet, name, "mounted-as-before")
 
 
-def many_at_once(fleet: Fleet, name: str) -> list[int]:
-    """As many sessions at once as a busy host has, made by NanoClaw's own code. Returns the ms each had to wait."""
+def create_many_sessions(fleet: Fleet, name: str) -> list[int]:
+    """Create as many sessions at once as a busy host, with NanoClaw's own code. Return the ms each had to wait."""
     plan = fleet.host(name)
     argv = [
         "node",
         "--input-type=module",
         "--eval",
-        _MAKE,
+        _CREATE_SCRIPT,
         f"ag-many-{time.time_ns()}",
-        str(AT_ONCE),
+        str(SESSIONS_AT_ONCE),
         str(plan.agent.uid),
     ]
     waits: list[int] = json.loads(fleet.lab[name].succeed(f"cd {plan.root} && {shlex.join(argv)}", timeout=300))
-    assert len(waits) == AT_ONCE
+    assert len(waits) == SESSIONS_AT_ONCE
     assert max(waits) <= 2000, sorted(waits)
-    _all_given(fleet, name)
+    _wait_until_chowned(fleet, name)
     return sorted(waits)
 
 
-def logs_taken_away(fleet: Fleet, name: str) -> None:
-    """It writes to the journal. Neither a rotation of all logs nor the death of journald ends it or blinds it."""
+def rotate_logs(fleet: Fleet, name: str) -> None:
+    """Rotate all logs and kill journald: the guard keeps running and keeps chowning."""
     host, plan = fleet.lab[name], fleet.host(name)
     rotation = f"/etc/logrotate.d/{plan.unit.removesuffix('.service')}"
     host.succeed(f"logrotate --force {rotation} && journalctl --quiet --rotate && journalctl --quiet --vacuum-time=1s")
-    _gives(fleet, name, "rotated")
+    _assert_new_session_chowned(fleet, name, "rotated")
     host.succeed("systemctl kill --signal=SIGKILL systemd-journald && sleep 2")
-    _gives(fleet, name, "journald")
-    _answers(fleet, name, "after the logs")
+    _assert_new_session_chowned(fleet, name, "journald")
+    _assert_answers(fleet, name, "after the logs")
 
 
-def absent(fleet: Fleet, name: str) -> None:
-    """NanoClaw does not need it to run: stopped or masked, it takes nothing down; a run brings it back."""
+def stop_and_mask_guard(fleet: Fleet, name: str) -> None:
+    """Stop and mask the guard: NanoClaw keeps running, and the next run starts the guard again."""
     host, unit, service = fleet.lab[name], _unit(fleet, name), fleet.host(name).unit
     before = host.succeed(f"systemctl show --property=MainPID --value {service}")
     host.succeed(f"systemctl stop {unit}")
@@ -157,12 +156,12 @@ def absent(fleet: Fleet, name: str) -> None:
         host.wait_until_succeeds(f"systemctl is-active {service}")
     run = fleet.deploy("--limit", name)
     assert {operation for operation, _host in run.changed} == {"Guard | Guard the sessions before the server changes"}
-    _answers(fleet, name, "with the guard again")
+    _assert_answers(fleet, name, "with the guard again")
 
 
 @contextmanager
 def _masked(host: Machine, unit: str) -> Iterator[None]:
-    """A unit of /etc is masked by a drop-in with a condition that never holds: its file stays as it is."""
+    """Mask a unit of /etc by a drop-in with a condition that never holds; its file stays as it is."""
     place = f"/run/systemd/system/{unit}.d"
     host.succeed(
         f"mkdir -p {place} && printf '[Unit]\\nConditionPathExists=!/\\n' > {place}/never.conf"
@@ -174,8 +173,8 @@ def _masked(host: Machine, unit: str) -> Iterator[None]:
         host.succeed(f"rm -r {place} && systemctl daemon-reload")
 
 
-def tree_that_is_a_link(fleet: Fleet, name: str) -> None:
-    """A session tree that is a link to somewhere else: refused with the reason, and what it names is left alone."""
+def replace_tree_with_link(fleet: Fleet, name: str) -> None:
+    """Replace a session tree with a link: the run is refused with the reason and leaves the target alone."""
     plan, host, server = fleet.host(name), fleet.lab[name], fleet.lab["server"]
     assert plan.source is not None and plan.root_on_pods
     groups = plan.source.path + plan.groups.removeprefix(plan.settings.pods_path)
@@ -190,55 +189,55 @@ def tree_that_is_a_link(fleet: Fleet, name: str) -> None:
         server.succeed(f"rm {groups} && mv {groups}.kept {groups}")
         host.succeed("rm -r /precious && echo 2 > /proc/sys/vm/drop_caches")
     fleet.deploy("--limit", name)
-    _answers(fleet, name, "after the link")
+    _assert_answers(fleet, name, "after the link")
 
 
 SCENARIOS: Mapping[str, Callable[[Fleet, str], object]] = {
-    "killed": killed,
-    "overflown": overflown,
-    "server restarted": server_restarted,
-    "remounted": remounted,
-    "mounted anew by a run": mounted_anew_by_a_run,
-    "many at once": many_at_once,
-    "logs taken away": logs_taken_away,
-    "absent": absent,
+    "guard killed": kill_guard,
+    "event queue overflows": overflow_event_queue,
+    "server restarts": restart_server,
+    "mount unit restarts": restart_mount_unit,
+    "remounted by a run": remount_by_run,
+    "many new sessions": create_many_sessions,
+    "logs rotated": rotate_logs,
+    "guard stopped and masked": stop_and_mask_guard,
 }
-"""Those that any host with a guard goes through; each leaves it as it was."""
+"""Scenarios for any host with a guard; each restores the state that it began with."""
 
 
 def _unit(fleet: Fleet, name: str) -> str:
     return guard_unit(fleet.host(name))
 
 
-def _process(fleet: Fleet, name: str) -> str:
+def _main_pid(fleet: Fleet, name: str) -> str:
     return fleet.lab[name].succeed(f"systemctl show --property=MainPID --value {_unit(fleet, name)}").strip()
 
 
-def _place(fleet: Fleet, name: str) -> str:
-    """A group's directory of sessions that no agent group has."""
+def _sessions_directory(fleet: Fleet, name: str) -> str:
+    """Return a directory for sessions of an agent group that does not exist."""
     return f"{fleet.host(name).sessions}/ag-scenario"
 
 
-def _burst(fleet: Fleet, name: str, stamp: str, number: int) -> str:
-    """A command that makes sessions as the host process does: root, a directory with what is in it."""
-    made = f"{_place(fleet, name)}/{stamp}-{time.time_ns()}"
-    names = f"seq -f {made}-%.0f/outbox {number} | xargs mkdir -p"
-    return f"{names} && seq -f {made}-%.0f/inbound.db {number} | xargs touch"
+def _create_sessions(fleet: Fleet, name: str, stamp: str, number: int) -> str:
+    """Return a command that creates sessions as a root host process does: directories with files."""
+    prefix = f"{_sessions_directory(fleet, name)}/{stamp}-{time.time_ns()}"
+    directories = f"seq -f {prefix}-%.0f/outbox {number} | xargs mkdir -p"
+    return f"{directories} && seq -f {prefix}-%.0f/inbound.db {number} | xargs touch"
 
 
-def _gives(fleet: Fleet, name: str, stamp: str) -> None:
-    """One session more, which is the agent's soon: not only at the next sweep, a minute later."""
-    fleet.lab[name].succeed(_burst(fleet, name, stamp, 1))
-    _all_given(fleet, name)
+def _assert_new_session_chowned(fleet: Fleet, name: str, stamp: str) -> None:
+    """Check that the guard chowns one more session before its next sweep, a minute later."""
+    fleet.lab[name].succeed(_create_sessions(fleet, name, stamp, 1))
+    _wait_until_chowned(fleet, name)
 
 
-def _all_given(fleet: Fleet, name: str, timeout: float = SOON) -> None:
+def _wait_until_chowned(fleet: Fleet, name: str, timeout: float = CHOWN_SECONDS) -> None:
     plan = fleet.host(name)
     find = f"find {plan.sessions} {plan.groups} ! -uid {plan.agent.uid}"
-    fleet.lab[name].wait_until_succeeds(f'found="$({find})"; echo "$found"; test -z "$found"', timeout=timeout)
+    fleet.lab[name].wait_until_succeeds(f'wrong="$({find})"; echo "$wrong"; test -z "$wrong"', timeout=timeout)
 
 
-def _answers(fleet: Fleet, name: str, text: str) -> None:
-    """In the session that was there and in a new one."""
+def _assert_answers(fleet: Fleet, name: str, text: str) -> None:
+    """Check that the agent answers in the old session and in a new one."""
     for session in ("kept", f"new-{time.time_ns()}"):
-        assert fleet.ask(name, text, session=session) == f"echo: {text}"
+        assert fleet.send_message(name, text, session=session) == f"echo: {text}"

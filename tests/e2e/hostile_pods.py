@@ -1,7 +1,7 @@
 """An agent that attacks guard and own_trees on a real host, in its session directory on NFS.
 
-For a host that gives its sessions away (`chown`): the guard is the role's service there, the runs are the role's
-program with the arguments that the role gives it. Victims lie on the same export and, beside it, on the server.
+For a host with the strategy `chown`. The guard is the role's own service, and own_trees is the role's program with
+the role's arguments. Victims lie on the same export and on the server beside it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SERVER_VICTIM = "/srv/victim"
 
 
 def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, Any]:
-    """Attack, assert the invariants, and return the outcome. Clean up afterwards."""
+    """Attack, check the invariants, clean up, and return the outcome."""
     host, server, plan = fleet.lab[name], fleet.lab["server"], fleet.host(name)
     assert plan.strategy.name == "chown" and plan.source
     source, pods = plan.source.path, plan.settings.pods_path
@@ -49,7 +49,7 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
         host.put(f"{FOLDER}/tests/hostile/{module}.py", text)
     archive = base64.b64encode(bundle("trees.main")).decode()
     host.run(f"base64 --decode >{FOLDER}/own_trees.pyz", input=archive)
-    # All by the paths of one mount, for links lead from it to no other; the guard has its own.
+    # All paths use one mount, since a hard link cannot leave it. The guard has mounts of its own.
     sessions, groups = (plan.sessions, plan.groups) if plan.root_on_pods else (f"{pods}/{each}" for each in BOUND)
     paths = {plan.sessions: sessions, plan.groups: groups}
     at = {"within": pods, "mount": pods}
@@ -61,23 +61,23 @@ def attack_pods(fleet: Fleet, name: str, attempts: int, seed: int) -> dict[str, 
     }
     request = {"order": order, "sessions": sessions, "groups": groups, "outside": outside, "base": pods}
     host.succeed(f"mkdir {outside}")
-    look = f"find {SERVER_VICTIM} -printf '%p %i %U %G %m %n %C@\\n' | sort"
-    listing = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {look}")
+    list_victims = f"find {SERVER_VICTIM} -printf '%p %i %U %G %m %n %C@\\n' | sort"
+    listing = server.succeed(f"mkdir -p {SERVER_VICTIM}/d0 && touch {SERVER_VICTIM}/d0/secret && {list_victims}")
     guard = f"systemctl show -p MainPID -p NRestarts {guard_unit(plan)}"
-    at_work = host.succeed(guard)
-    assert "MainPID=0" not in at_work
+    guard_before = host.succeed(guard)
+    assert "MainPID=0" not in guard_before
     try:
         command = shlex.join(["python3", "-m", "tests.hostile.scenario", json.dumps(request)])
         output = host.succeed(f"cd {FOLDER} && {command}", timeout=SECONDS + 600)
-        given = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
+        chowned = server.succeed(f"find {source}/hostile-outside/victims {source}/hostile-outside/bound ! -uid 0")
         outcome: dict[str, Any] = json.loads(output.splitlines()[-1])
     finally:
-        made = f"{sessions}/hostile-* {sessions}/fair-* {groups}/hostile-* {outside} {FOLDER}"
-        host.run(f"rm -rf --one-file-system {made}", check=False, timeout=300)
+        leftovers = f"{sessions}/hostile-* {sessions}/fair-* {groups}/hostile-* {outside} {FOLDER}"
+        host.run(f"rm -rf --one-file-system {leftovers}", check=False, timeout=300)
     say(f"{name}: {json.dumps(outcome)}")
     assert outcome["passed"], outcome
     assert outcome["attempts"] > 0 and not outcome["not_mounted"]
-    assert given == "", "the server sees it as the client does"
-    assert server.succeed(look) == listing
-    assert host.succeed(guard) == at_work, "the guard was not brought to its end"
+    assert chowned == "", "root's files were chowned on the server"
+    assert server.succeed(list_victims) == listing
+    assert host.succeed(guard) == guard_before, "the guard stopped or restarted"
     return outcome

@@ -8,15 +8,15 @@ ROOT = "/pods/nanoclaw-v2"
 SYMPTOM = "Container exited .*code=1 "
 """What NanoClaw's log shows at its default level, once a minute."""
 CAUSE = "attempt to write a readonly database"
-"""What the agent said on its standard error, which is logged at debug level alone."""
+"""What the agent prints on standard error, which NanoClaw logs at debug level only."""
 
 
 def stage(fleet: Fleet, host: str = "host-root") -> None:
-    """Sets up the NFS server and one host by hand, as in the incident; nothing of the role is used."""
+    """Set up the NFS server and one host by hand, as in the incident, without the role."""
     server, machine = fleet.lab["server"], fleet.lab[host]
     network = ".".join(machine.address.split(".")[:3]) + ".0/24"
-    # For 50 s after its start a server's lockd grants no lock, over no version (lockd's nlm_grace_period): one that has
-    # been up for long is past that.
+    # For 50 s after its start lockd grants no lock in any NFS version (nlm_grace_period). Shorten that: a server in
+    # service is past it.
     server.succeed("modprobe lockd && echo 1 > /proc/sys/fs/nfs/nlm_grace_period")
     server.succeed(
         f"mkdir -p /srv/pods/{host} && systemctl start nfs-server && "
@@ -36,18 +36,18 @@ def stage(fleet: Fleet, host: str = "host-root") -> None:
 
 
 def is_staged(fleet: Fleet, host: str = "host-root") -> bool:
-    """Whether the host was installed already."""
+    """Whether the host is installed already."""
     return fleet.lab[host].run(f"test -e {ROOT}/dist/index.js", check=False).returncode == 0
 
 
-def symptom_is_there(fleet: Fleet, host: str = "host-root") -> bool:
+def has_symptom(fleet: Fleet, host: str = "host-root") -> bool:
     """Whether the host's log shows the symptom, and not the cause."""
     shown = f"grep -q '{SYMPTOM}' {ROOT}/logs/nanoclaw.log && ! grep -q '{CAUSE}' {ROOT}/logs/*.log"
     return fleet.lab[host].run(shown, check=False).returncode == 0
 
 
 def cause(fleet: Fleet, host: str = "host-root") -> str:
-    """What SQLite says to the agent's user of the session's database: an operator can ask it so."""
+    """Return SQLite's error for the agent's user on the session's database: an operator can check this by hand."""
     database = f"$(ls {ROOT}/data/v2-sessions/*/*/outbound.db | head -n 1)"
     write = f"sqlite3 {database} 'PRAGMA user_version = 0' 2>&1"
     return fleet.lab[host].run(f'setpriv --reuid 1000 --regid 1000 --clear-groups sh -c "{write}"', check=False).stdout

@@ -1,4 +1,4 @@
-"""What can go wrong in the middle of a migration, made to happen where a chosen step begins; for `make soak`."""
+"""Interruptions of a migration when a chosen step begins, for `make soak`: a kill of the run, or a power cut."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ STEPS = (
     "gate",
     "commit",
 )
-"""The ids of the steps in which it happens, in order; a step that runs while v1 serves and in the switch is two."""
+"""The ids of the steps to interrupt, in order. A step that runs both before and in the switch is listed twice."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """One accident."""
+    """A kind of interruption, and the step that it interrupts."""
 
     kind: Kind
     step: str
@@ -55,23 +55,23 @@ class Interruption:
 
 
 def journal(fleet: Fleet, name: str) -> dict[str, Any]:
-    """The journal of a host; what is not there yet counts as empty."""
+    """Return the journal of a host, or an empty one before its first attempt."""
     path = f"{directory(fleet.host(name))}/journal.json"
-    said = fleet.lab[name].run(f"cat {path}", check=False, timeout=30).stdout
-    found: dict[str, Any] = json.loads(said) if said else {"attempt": 0, "state": "new", "steps": []}
-    return found
+    output = fleet.lab[name].run(f"cat {path}", check=False, timeout=30).stdout
+    document: dict[str, Any] = json.loads(output) if output else {"attempt": 0, "state": "new", "steps": []}
+    return document
 
 
 def has_begun(steps: Sequence[dict[str, Any]], step: str) -> bool:
-    """Whether one of STEPS is among the steps of a journal."""
+    """Whether a journal lists one of STEPS."""
     identity = step.removesuffix(AGAIN)
     return [entry["id"] for entry in steps].count(identity) > (identity != step)
 
 
-def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
-    """Runs the role on a host and has the accident happen in a step of this run. Returns whether it came to that.
+def interrupt(fleet: Fleet, name: str, interruption: Interruption) -> bool:
+    """Run the role on a host and interrupt it in a step. Return False if the run ended before that step.
 
-    It may come a moment later than the step, whose end nobody waits for: it is then at the boundary or in the next.
+    The step does not wait for the interruption, which may therefore hit the next step instead.
     """
     attempt = journal(fleet, name)["attempt"]
     command = fleet.pyinfra("-y", "--limit", name)
@@ -80,9 +80,9 @@ def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
     )
     end = time.monotonic() + 900
     while run.poll() is None and time.monotonic() < end:
-        found = journal(fleet, name)
-        if found["attempt"] > attempt and has_begun(found["steps"], accident.step):
-            _happen(fleet, name, accident.kind, run)
+        document = journal(fleet, name)
+        if document["attempt"] > attempt and has_begun(document["steps"], interruption.step):
+            _carry_out(fleet, name, interruption.kind, run)
             return True
         time.sleep(0.2)
     run.kill()
@@ -90,7 +90,7 @@ def interrupt(fleet: Fleet, name: str, accident: Interruption) -> bool:
     return False
 
 
-def _happen(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]) -> None:
+def _carry_out(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]) -> None:
     host, server = fleet.lab[name], fleet.lab["server"]
     if kind == "the controller is killed":
         run.kill()
@@ -105,11 +105,11 @@ def _happen(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]) -
         server.start()
         server.wait_for_boot()
     run.wait(timeout=1200)
-    wait_until_at_rest(fleet, name)
+    wait_for_migration_unit(fleet, name)
 
 
-def wait_until_at_rest(fleet: Fleet, name: str) -> None:
-    """Until the host has carried its part to an end by itself."""
+def wait_for_migration_unit(fleet: Fleet, name: str) -> None:
+    """Wait until the host's own part of the migration has ended."""
     command = (
         f"systemctl show --property=ActiveState --value {service(fleet.host(name))} | grep -qx -e inactive -e failed"
     )

@@ -1,7 +1,6 @@
-"""What CI runs of the longer scenarios: as many as fit into its time, in an order that the commit chooses.
+"""The sample of longer scenarios that CI runs: as many as its time allows, in an order that the commit chooses.
 
-`make soak` runs all. `git checkout COMMIT` repeats the sample of a build, and so does the seed that each run prints
-first.
+`make soak` runs all scenarios. `git checkout COMMIT` repeats the sample of a build, and so does the printed seed.
 """
 
 from __future__ import annotations
@@ -20,42 +19,42 @@ ALL = "NANOCLAW_PODS_SCENARIOS"
 """Environment variable: with the value `all` every scenario runs."""
 
 BUDGET = 800
-"""Seconds for the scenarios of a sample, on two processors. What always runs takes 540 more, with the lab's start:
-together 22 minutes of the 40 that CI may take.
+"""Seconds for the scenarios of a sample, on two processors. The start of the lab and the scenarios that always run
+take 540 more: together 22 minutes of the 40 that CI may take.
 """
 
 
 def seed() -> int:
-    """The number that chooses the sample: that of the commit, unless the environment names another."""
+    """Return the number that chooses the sample: from the environment, or else from the commit."""
     given = os.environ.get(SEED)
     return int(given) if given is not None else int(commit()[:8], 16)
 
 
 @cache
 def commit() -> str:
-    """The id of the commit that is tested; zeros outside of a git checkout."""
+    """Return the id of the tested commit; zeros outside of a git checkout."""
     argv = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--verify", "HEAD"]
     head = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     return head.stdout.strip() if head.returncode == 0 else "0" * 40
 
 
-def described() -> str:
-    """The line that a run of tests prints first."""
+def sample_line() -> str:
+    """Return the line that a test run prints first."""
     return f"commit {commit()[:12]}, sample {SEED}={seed()}"
 
 
 def sampled(seconds: int) -> pytest.MarkDecorator:
-    """Mark a scenario that only some commits run. `seconds` is what it takes, with the run that repairs after it."""
+    """Mark a scenario that only some commits run. `seconds` includes the deploy that repairs the machines after it."""
     return pytest.mark.sampled(seconds)
 
 
 def not_in_sample(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The scenarios that this sample leaves out: those for which no time is left when it is their turn."""
+    """Return the scenarios that do not fit into the time of this sample."""
     if os.environ.get(ALL) == "all":
         return []
     seconds = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("sampled"))}
     left, left_out = BUDGET, []
-    for item in sorted(seconds, key=lambda item: _turn(item.nodeid, seconds[item])):
+    for item in sorted(seconds, key=lambda item: _position(item.nodeid, seconds[item])):
         if seconds[item] <= left:
             left -= seconds[item]
         else:
@@ -63,13 +62,13 @@ def not_in_sample(items: list[pytest.Item]) -> list[pytest.Item]:
     return left_out
 
 
-def _turn(name: str, seconds: int) -> float:
-    """When it is a scenario's turn. A longer one comes earlier more often, since late there is no room for it.
+def _position(name: str, seconds: int) -> float:
+    """Return a scenario's position in the order. Longer ones tend to come first, since later there is no time for them.
 
-    Each scenario draws from the seed and its own name, so a new scenario leaves the order of the others.
+    The position depends on the seed and the scenario's name only, so a new scenario does not move the others.
     """
     return Random(f"{seed()} {name}").expovariate(seconds)
 
 
 if __name__ == "__main__":
-    print(described())
+    print(sample_line())

@@ -14,12 +14,12 @@ _UNIT = "$(systemctl list-unit-files --no-legend 'nanoclaw-v2-*.service' | cut -
 
 @dataclass(frozen=True)
 class Drift:
-    """What goes wrong on a machine, the one operation that repairs it, and a command that shows the repair."""
+    """A command that breaks a machine, the one operation that repairs it, and a command that checks the repair."""
 
     machine: str
-    breaks: str
+    break_command: str
     operation: str
-    repaired: str
+    check: str
 
 
 DRIFTS = {
@@ -81,7 +81,7 @@ DRIFTS = {
 
 
 CASES = [pytest.param(case, marks=sampled(20 if drift.machine == "server" else 100)) for case, drift in DRIFTS.items()]
-"""On a host the repair takes longer, as NanoClaw restarts."""
+"""A repair on a host takes longer, because NanoClaw restarts."""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -89,9 +89,9 @@ def test_only_the_drift_is_repaired(fleet: Fleet, case: str) -> None:
     drift = DRIFTS[case]
     machine = fleet.lab[drift.machine]
     subnet = machine.address.split(".")[2]
-    machine.succeed(drift.repaired)
-    machine.succeed(drift.breaks.format(subnet=subnet))
-    machine.fail(drift.repaired)
+    machine.succeed(drift.check)
+    machine.succeed(drift.break_command.format(subnet=subnet))
+    machine.fail(drift.check)
     run = fleet.deploy("--limit", drift.machine)
     assert run.changed == {(drift.operation, drift.machine)}
-    machine.succeed(drift.repaired)
+    machine.succeed(drift.check)

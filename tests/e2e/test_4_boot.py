@@ -1,4 +1,4 @@
-"""Machines restart, servers vanish: messages are answered again without a run, and none is lost."""
+"""Machines restart and servers crash: agents answer again without a run, and no message is lost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from tests.e2e.fleet import Fleet
 from tests.e2e.sample import sampled
 
-BACK = 240
-"""Seconds within which a host must answer again; a guest of the lab takes about 40 to boot."""
+SERVICE_SECONDS = 240
+"""Seconds until a host must answer again; a machine of the lab takes about 40 to boot."""
 
 
 def _wait_for_service(fleet: Fleet, *names: str) -> None:
     for name in names:
-        fleet.lab[name].wait_until_succeeds(f"systemctl is-active {fleet.host(name).unit}", timeout=BACK)
+        fleet.lab[name].wait_until_succeeds(f"systemctl is-active {fleet.host(name).unit}", timeout=SERVICE_SECONDS)
 
 
 @sampled(70)
@@ -29,13 +29,13 @@ def test_agents_answer_after_reboots(fleet: Fleet, order: str) -> None:
     if order == "server last":
         fleet.lab["server"].reboot()
     _wait_for_service(fleet, *fleet.hosts)
-    answers = fleet.ask_all(f"after the reboot, {order}")
+    answers = fleet.send_to_all(f"after the reboot, {order}")
     assert set(answers.values()) == {f"echo: after the reboot, {order}"}
 
 
 @sampled(120)
 def test_service_waits_for_pods_that_are_absent_at_boot(fleet: Fleet) -> None:
-    """Without the mount the service does not start and nothing is written beneath it; both come back by themselves."""
+    """Without the mount the service does not start, and nothing is written beneath it. Both start by themselves."""
     server, host = fleet.lab["server"], fleet.lab["host-1000"]
     plan = fleet.host("host-1000")
     server.shutdown()
@@ -53,19 +53,19 @@ def test_service_waits_for_pods_that_are_absent_at_boot(fleet: Fleet) -> None:
         server.start()
         server.wait_for_boot()
     _wait_for_service(fleet, *fleet.hosts)
-    assert fleet.ask("host-1000", "the server is back") == "echo: the server is back"
+    assert fleet.send_message("host-1000", "the server is back") == "echo: the server is back"
 
 
 @sampled(100)
 def test_server_crash_loses_no_message(fleet: Fleet) -> None:
-    """After the server is back each database is whole and every message has its answer."""
+    """Once the server runs again, each database is intact and every message gets its answer."""
     server = fleet.lab["server"]
     sessions = [f"crash-{number}" for number in range(3)]
     for session in sessions:
-        assert fleet.ask("host-root", "before the crash", session=session) == "echo: before the crash"
+        assert fleet.send_message("host-root", "before the crash", session=session) == "echo: before the crash"
     plan = fleet.host("host-root")
-    asks = [f"node dist/chat.js --timeout 300 --session {session} during" for session in sessions]
-    started = " ".join(f"{ask} > /tmp/{number}.answer 2>&1 &" for number, ask in enumerate(asks))
+    commands = [f"node dist/chat.js --timeout 300 --session {session} during" for session in sessions]
+    started = " ".join(f"{command} > /tmp/{number}.answer 2>&1 &" for number, command in enumerate(commands))
     fleet.lab["host-root"].succeed(f"cd {plan.root} && {{ {started} }}")
     time.sleep(3)
     server.crash()

@@ -1,4 +1,4 @@
-"""What only a kernel can say of exports and mounts: stale handles, refused options, containers and the server."""
+"""Exports and mounts on real kernels: stale file handles, refused options, containers and the server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _reaches_server(fleet: Fleet, name: str) -> bool:
 
 @sampled(120)
 def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
-    """Proved from inside one, and that the proof can fail: without the role's table it does reach it."""
+    """Checked from inside a container. Without the role's rules it does reach the server, so the check can fail."""
     host = fleet.lab["host-1000"]
     assert not _reaches_server(fleet, "host-1000")
     host.succeed("nft delete table inet nanoclaw_pods || iptables-legacy -t mangle -F NANOCLAW-PODS")
@@ -34,19 +34,19 @@ def test_containers_cannot_reach_the_nfs_server(fleet: Fleet) -> None:
 
 @sampled(120)
 def test_stale_file_handle_is_repaired(fleet: Fleet) -> None:
-    """The export directory was restored from a copy behind the host's back: its handles are stale."""
+    """The export directory was replaced by a copy while it was mounted, so its file handles are stale."""
     fleet.lab["host-1500"].succeed(f"systemctl stop {fleet.host('host-1500').unit}")
     fleet.lab["server"].succeed(
         "cd /srv/pods && cp -a host-1500 new && rm -rf host-1500 && mv new host-1500 && exportfs -f"
     )
     assert "Stale file handle" in fleet.lab["host-1500"].fail("ls /pods/")
     assert (MOUNT, "host-1500") in fleet.deploy("--limit", "host-1500").changed
-    assert fleet.ask("host-1500", "after the stale handle") == "echo: after the stale handle"
+    assert fleet.send_message("host-1500", "after the stale handle") == "echo: after the stale handle"
 
 
 @sampled(10)
 def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> None:
-    """A line that would be an outage for mounted hosts never comes into force."""
+    """A line that would break mounted hosts never comes into force."""
     server = fleet.lab["server"]
     before = server.succeed(f"cat {DROPIN}; exportfs -s")
     desired = table_entries(fleet.plan.servers["server"].exports)
@@ -60,8 +60,9 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
 
 @sampled(330)
 def test_option_that_needs_a_new_mount_is_applied(fleet: Fleet) -> None:
-    """An option that a remount cannot change on one host, NFSv3 on another: the agents are stopped, the pods are
-    mounted anew, the run says so, the kernel shows it, and the agents answer. The server serves version 3 for it.
+    """One host gets an option that a remount cannot change, another one NFSv3.
+
+    The run stops the agents and mounts the pods again. The kernel shows the options, and the agents answer.
     """
     fleet.data["host-1000"]["pods_mount_options"] = ["lookupcache=positive"]
     fleet.data["server"]["nfs_v3"] = True
@@ -69,5 +70,5 @@ def test_option_that_needs_a_new_mount_is_applied(fleet: Fleet) -> None:
     assert {(MOUNT, "host-1000"), (MOUNT, "host-1500")} <= fleet.deploy().changed
     assert fleet.lab["host-1000"].succeed("findmnt -no OPTIONS /pods").count("lookupcache=pos") == 1
     assert "vers=3" in fleet.lab["host-1500"].succeed("findmnt -no OPTIONS /pods")
-    assert set(fleet.ask_all("mounted anew").values()) == {"echo: mounted anew"}
+    assert set(fleet.send_to_all("mounted anew").values()) == {"echo: mounted anew"}
     assert fleet.deploy().changed == set()

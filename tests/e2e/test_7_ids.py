@@ -1,4 +1,4 @@
-"""Ids that do not agree are named and refused with a remedy."""
+"""Ids that differ are refused, with both ids and the way out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_image_with_an_unplanned_user_is_refused(fleet: Fleet) -> None:
 
 @sampled(10)
 def test_different_agents_on_one_export_are_refused(fleet: Fleet) -> None:
-    """One export serves one agent: refused before any contact."""
+    """One export serves one agent. The run ends before it connects to a machine."""
     data = {name: dict(settings) for name, settings in fleet.data.items()}
     for name in ("host-1000", "host-1500"):
         data[name] |= {"pods_export": "/srv/pods/shared", "nanoclaw_root": f"/pods/{name}"}
@@ -40,7 +40,7 @@ def test_different_agents_on_one_export_are_refused(fleet: Fleet) -> None:
 
 @sampled(500)
 def test_cloud_image_gets_a_host_user_with_a_free_uid(fleet: Fleet) -> None:
-    """A person has uid 1000 there. With default settings the host user gets free ids, logs them and keeps them."""
+    """Uid 1000 is the image's own login user. With default settings the host user gets free ids and keeps them."""
     name = "host-1500"
     data = {machine: dict(settings) for machine, settings in fleet.data.items() if machine in ("server", name)}
     del data[name]["nanoclaw_uid"]
@@ -54,15 +54,15 @@ def test_cloud_image_gets_a_host_user_with_a_free_uid(fleet: Fleet) -> None:
         choice = f"nanoclaw_uid 850 and nanoclaw_gid 850 for {name}: "
         alone = stock.run("-y", "--limit", name)
         assert alone.exit != 0 and f"{name}: nanoclaw_uid: its user gets uid 850 here" in alone.log
-        assert f"{choice}uid 1000 is debian's on {name}" in stock.dry().log
+        assert f"{choice}uid 1000 is debian's on {name}" in stock.dry_run().log
         first = stock.deploy()
         assert f"{choice}uid 1000 is debian's on {name}" in first.log
-        assert stock.ask(name, "a stock image") == "echo: a stock image"
+        assert stock.send_message(name, "a stock image") == "echo: a stock image"
         assert fleet.lab[name].succeed("id -u nanoclaw; id -g nanoclaw").split() == ["850", "850"]
         owners = "find /srv/pods/stock/v2-sessions -mindepth 1 -printf '%U:%G\\n' | sort -u"
         assert fleet.lab["server"].succeed(owners).split() == ["850:850"]
         again = stock.deploy()
-        assert (again.changed, f"{choice}that is its account nanoclaw" in again.log) == (set(), True)
+        assert (again.changed, f"{choice}the existing account nanoclaw has them" in again.log) == (set(), True)
         assert stock.deploy("--limit", name).changed == set()
         assert stock.deploy("--limit", "server").changed == set()
     finally:

@@ -13,7 +13,7 @@ from tests.programs import shell_command
 NAME = "host-1500"
 
 
-def _alone(fleet: Fleet) -> Fleet:
+def _without_server(fleet: Fleet) -> Fleet:
     """Return the host without its server, which the settings name by address only."""
     source = fleet.host(NAME).source
     assert source is not None
@@ -38,12 +38,12 @@ def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
 
 
 @sampled(100)
-def test_auto_goes_by_the_observed_server(fleet: Fleet) -> None:
-    """An observed squash to the agent is used; an observed root_squash is refused with a remedy."""
-    alone = _alone(fleet)
+def test_auto_follows_the_observed_squash(fleet: Fleet) -> None:
+    """An observed squash to the agent is used. An observed root_squash is refused with the way out."""
+    unmanaged = _without_server(fleet)
     names = f"ls -AR /srv/pods/{NAME} | grep -v -e heartbeat -e '[.]db' -e nanoclaw.log | sort"
     before = fleet.lab["server"].succeed(names)
-    run = alone.deploy()
+    run = unmanaged.deploy()
     assert (
         "observed: what host creates is 1500:1500, what agent creates is 1500:1500, what root creates is 1500:1500"
         in run.log
@@ -53,14 +53,14 @@ def test_auto_goes_by_the_observed_server(fleet: Fleet) -> None:
     assert fleet.lab["server"].succeed(names) == before
     _export(fleet, "root_squash,no_all_squash,anonuid=65534,anongid=65534")
     try:
-        refused = alone.run("-y")
+        refused = unmanaged.run("-y")
         assert refused.exit != 0
         assert "(root_squash)" in refused.log
         assert "dockerd cannot make /workspace/agent" in refused.log
         assert "let the server export with all_squash,anonuid=1500,anongid=1500" in refused.log
     finally:
         _export(fleet, "all_squash,anonuid=1500,anongid=1500")
-    assert "a dry run does not observe how the server maps ids" in alone.dry().log
+    assert "a dry run does not observe how the server maps ids" in unmanaged.dry_run().log
 
 
 @sampled(30)
@@ -74,7 +74,7 @@ def test_id_mapping_by_name_with_other_domains_is_refused(fleet: Fleet) -> None:
         )
     machines["nfsd"].succeed("systemctl restart nfs-idmapd")
     try:
-        refused = _alone(fleet).run("-y")
+        refused = _without_server(fleet).run("-y")
         assert refused.exit != 0
         assert "NFSv4 maps ids by name between this machine and the server, and their domains differ" in refused.log
     finally:
@@ -85,10 +85,10 @@ def test_id_mapping_by_name_with_other_domains_is_refused(fleet: Fleet) -> None:
 
 
 @sampled(20)
-def test_dead_server_is_given_up_in_time(fleet: Fleet) -> None:
-    """Within its timeout, and without a mount left over."""
-    begun = time.monotonic()
+def test_observation_of_a_dead_server_times_out(fleet: Fleet) -> None:
+    """It ends within its timeout and leaves no mount."""
+    started = time.monotonic()
     reply = _observe(fleet, fleet.lab["server"].subnet.address(250))
     assert reply["state"] in ("ETIMEDOUT", "EHOSTUNREACH")
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started < 40
     fleet.lab[NAME].fail(f"grep {fleet.lab['server'].subnet.address(250)} /proc/self/mounts")

@@ -16,7 +16,7 @@ CONTAINED = 2
 
 @sampled(100)
 def test_kernels_agree_with_a_sample_of_the_matrix(incident_fleet: Fleet) -> None:
-    """What the model predicts of each action is what the kernel does."""
+    """The kernel does what the model predicts for each action."""
     number = seed()
     round = ROUNDS[number % len(ROUNDS)]
     lab = incident_fleet.lab

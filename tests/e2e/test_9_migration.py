@@ -1,14 +1,14 @@
-"""A NanoClaw v1 becomes a v2: one host, of a kind that the seed chooses. `make soak` runs all of them."""
+"""A host migrates from NanoClaw v1 to v2; the seed chooses its kind. `make soak` runs all kinds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.bad_v1 import cases_of, refused
+from tests.e2e.bad_v1 import assert_refused, refused_cases
 from tests.e2e.fleet import HOST_KINDS, Fleet
-from tests.e2e.migrations import failed_gate_then_migrated, prepare
+from tests.e2e.migrations import fail_gate_then_migrate, prepare
 from tests.e2e.sample import sampled, seed
-from tests.e2e.v1_hosts import old_of
+from tests.e2e.v1_hosts import v1_of
 
 
 @sampled(630)
@@ -17,9 +17,9 @@ def test_failed_gate_rolls_back_and_the_next_run_migrates(incident_fleet: Fleet,
     name = sorted(HOST_KINDS)[first % len(HOST_KINDS)]
     fleet = Fleet.of(incident_fleet.lab)
     prepare(fleet, [name], tmp_path)
-    cases = cases_of(fleet, name)
-    for number in (first, first + 3):  # first, while all is as it should be but for one thing
-        refused(fleet, name, cases[number % len(cases)])
-    if old_of(name).how == "system":
+    cases = refused_cases(fleet, name)
+    for number in (first, first + 3):
+        assert_refused(fleet, name, cases[number % len(cases)])
+    if v1_of(name).how == "system":
         fleet.data[name]["nanoclaw_v1_dir"] = "auto"
-    failed_gate_then_migrated(fleet, name)
+    fail_gate_then_migrate(fleet, name)

@@ -1,4 +1,4 @@
-"""Hosts of the lab on which a NanoClaw v1 runs, each installed in its own way, with all that makes one hard to move."""
+"""Hosts of the lab that run NanoClaw v1, each installed in another way, with everything that is hard to migrate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TRAITS = (
 
 
 @dataclass(frozen=True)
-class Old:
-    """The v1 of a host."""
+class V1Host:
+    """How v1 is installed on a host."""
 
     root: str
     version: Version
@@ -29,36 +29,36 @@ class Old:
     on_nfs: bool = False
 
 
-OLD = {
-    "host-root": Old("/root/nanoclaw", "1.2.53", "system", "root"),
-    "host-1000": Old("/home/andy/nanoclaw", "1.2.0", "user", "andy"),
-    "host-1500": Old("/srv/claw", "1.1.6", "system", "root"),
-    "host-1500-2": Old("/mnt/old/claw", "1.2.53", "system", "root", on_nfs=True),
+V1_HOSTS = {
+    "host-root": V1Host("/root/nanoclaw", "1.2.53", "system", "root"),
+    "host-1000": V1Host("/home/andy/nanoclaw", "1.2.0", "user", "andy"),
+    "host-1500": V1Host("/srv/claw", "1.1.6", "system", "root"),
+    "host-1500-2": V1Host("/mnt/old/claw", "1.2.53", "system", "root", on_nfs=True),
 }
 
 
-def old_of(name: str) -> Old:
-    """The v1 of a host: its own, or that of its kind."""
-    return OLD.get(name) or OLD[kind_of(name)]
+def v1_of(name: str) -> V1Host:
+    """Return how v1 is installed on a host: its own entry, or that of its kind."""
+    return V1_HOSTS.get(name) or V1_HOSTS[kind_of(name)]
 
 
 def install_v1(fleet: Fleet, name: str, folder: Path) -> None:
-    """A v1 that runs on a host of the lab, with all that makes one hard to move."""
-    old, machine = old_of(name), fleet.lab[name]
-    if old.on_nfs:
+    """Install and start a v1 on a host of the lab, with everything that is hard to migrate."""
+    v1, machine = v1_of(name), fleet.lab[name]
+    if v1.on_nfs:
         _mount(fleet, name)
-    make_tree(folder / name, old.version, TRAITS, folder / f"home-{name}")
-    if old.account != "root":
-        machine.succeed(f"useradd --create-home --shell /bin/bash --uid 2001 --groups docker {old.account}")
-    v1_standin.put_tree(machine, old.root, folder / name, old.account)
+    make_tree(folder / name, v1.version, TRAITS, folder / f"home-{name}")
+    if v1.account != "root":
+        machine.succeed(f"useradd --create-home --shell /bin/bash --uid 2001 --groups docker {v1.account}")
+    v1_standin.put_tree(machine, v1.root, folder / name, v1.account)
     lists = folder / f"home-{name}" / ".config"
-    home = machine.succeed(f"getent passwd {old.account} | cut -d: -f6").strip()
-    v1_standin.put_tree(machine, f"{home}/.config", lists, old.account)
-    v1_standin.install(machine, old.root, old.version, old.how, old.account)
+    home = machine.succeed(f"getent passwd {v1.account} | cut -d: -f6").strip()
+    v1_standin.put_tree(machine, f"{home}/.config", lists, v1.account)
+    v1_standin.install(machine, v1.root, v1.version, v1.how, v1.account)
 
 
 def _mount(fleet: Fleet, name: str) -> None:
-    """An export and an fstab line of an operator's own, which the role knows nothing of."""
+    """Add an export and an fstab line that the role does not know, as an operator would."""
     server, machine = fleet.lab["server"], fleet.lab[name]
     line = f"/srv/old {machine.address}(rw,sync,no_subtree_check,no_root_squash)\n"
     server.put("/etc/exports.d/old.exports", line)

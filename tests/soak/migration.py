@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.bad_v1 import (
-    cases_of,
-    refused,
-    refused_for_room_that_a_first_run_finds_out,
-    refused_while_one_is_under_way,
+    assert_full_server_is_refused,
+    assert_refused,
+    assert_second_run_is_refused,
+    refused_cases,
 )
 from tests.e2e.fleet import HOST_KINDS, Fleet
 from tests.e2e.interruptions import KINDS, STEPS
-from tests.e2e.migrations import accidents_in, prepare, waves_end_at_the_first_failure
+from tests.e2e.migrations import assert_waves_stop_at_first_failure, interrupt_in_each_way, prepare
 from tests.lab.lab import Lab
 from tests.lab.shell import say
 from tests.lab.topology import host, server
@@ -38,7 +38,7 @@ def waves(_steps: Sequence[str]) -> dict[str, Any]:
     with Lab("soak-six", SIX_HOSTS).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
         fleet = Fleet.of(lab, *(spec.name for spec in SIX_HOSTS if spec.docker))
         prepare(fleet, fleet.hosts, Path(folder))
-        failed = failing({"waves": partial(waves_end_at_the_first_failure, fleet)})
+        failed = failing({"waves": partial(assert_waves_stop_at_first_failure, fleet)})
     return {"hosts": len(fleet.hosts), "failed": len(failed), "seconds": round(time.monotonic() - begun)}
 
 
@@ -50,10 +50,10 @@ def refusals(_steps: Sequence[str]) -> dict[str, Any]:
         prepare(fleet, [HOST], Path(folder))
         fleet.deploy("--limit", "server")
         cases: dict[str, Callable[[], None]] = {
-            bad.what: partial(refused, fleet, HOST, bad) for bad in cases_of(fleet, HOST)
+            bad.name: partial(assert_refused, fleet, HOST, bad) for bad in refused_cases(fleet, HOST)
         }
-        cases["no room at the server"] = partial(refused_for_room_that_a_first_run_finds_out, fleet, HOST)
-        cases["one under way"] = partial(refused_while_one_is_under_way, fleet, HOST)
+        cases["no room at the server"] = partial(assert_full_server_is_refused, fleet, HOST)
+        cases["one under way"] = partial(assert_second_run_is_refused, fleet, HOST)
         failed = failing(cases)
     seconds = round(time.monotonic() - begun)
     return {"tried": len(cases), "failed": len(failed), "which": failed, "seconds": seconds}
@@ -87,7 +87,7 @@ def _accidents(lab: Lab, steps: Sequence[str]) -> list[str]:
                     prepare(fleet, [HOST], Path(folder) / str(len(failed)))
                     fleet.deploy()
                 ready = False
-                accidents_in(fleet, HOST, step)
+                interrupt_in_each_way(fleet, HOST, step)
                 ready = True
                 say(f"{lab.name}: {step!r}: nothing was lost")
             except Exception:  # the next step is tried all the same

@@ -14,12 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 from tests.e2e.fleet import PROJECT, Fleet
-from tests.e2e.forging import cannot_forge
-from tests.e2e.guards import SCENARIOS, tree_that_is_a_link
+from tests.e2e.forging import assert_cannot_forge
+from tests.e2e.guards import SCENARIOS, replace_tree_with_link
 from tests.e2e.guards import prepare as prepare_guard
 from tests.e2e.hostile_pods import attack_pods
 from tests.e2e.sample import seed
-from tests.e2e.strategies import SQUASH, SQUASH_ROOT, change, lap, settle
+from tests.e2e.strategies import SQUASH, SQUASH_ROOT, apply_strategy, change_strategy, changes_from
 from tests.lab.lab import Lab
 from tests.lab.shell import say
 from tests.lab.topology import host, server
@@ -61,7 +61,7 @@ def sessions(_steps: Sequence[str]) -> dict[str, Any]:
         fleet = Fleet.of(lab, HOST)
         fleet.data[HOST]["nanoclaw_environment"] |= {"IDLE_TIMEOUT": "3600000"}
         fleet.deploy()
-        fleet.ask(HOST, "stay", session="kept")
+        fleet.send_message(HOST, "stay", session="kept")
         running = lab[HOST].succeed("docker ps --quiet --no-trunc")
         tree = f"/srv/pods/{HOST}/v2-sessions"
         made = (
@@ -75,7 +75,7 @@ def sessions(_steps: Sequence[str]) -> dict[str, Any]:
         owner = fleet.host(HOST).stored_agent.uid
         wrong = int(lab["server"].succeed(f"find {tree} ! -uid {owner} | wc -l", timeout=300))
         kept = lab[HOST].succeed("docker ps --quiet --no-trunc") == running
-        answered = fleet.ask(HOST, "still there?", session="kept") == "echo: still there?"
+        answered = fleet.send_message(HOST, "still there?", session="kept") == "echo: still there?"
     return {"entries": 40_000, "failed": wrong + (not kept) + (not answered), "seconds": seconds}
 
 
@@ -102,14 +102,14 @@ def _strategies(lab: Lab, name: str) -> tuple[int, list[str]]:
     fleet, start = Fleet.of(lab, name), SQUASH if name == HOST else SQUASH_ROOT
     fleet.deploy()
     cases: list[tuple[str, Callable[[], object]]] = []
-    for before, to in pairwise((start, *lap(start))):
-        cases.append((f"{name}: from {before} to {to}", partial(change, fleet, name, to)))
-    for strategy in dict.fromkeys(lap(start)):
-        cases.append((f"{name}: {strategy}", partial(settle, fleet, name, strategy)))
-        cases.append((f"{name}: an agent that forges, {strategy}", partial(cannot_forge, fleet, name)))
+    for before, to in pairwise((start, *changes_from(start))):
+        cases.append((f"{name}: from {before} to {to}", partial(change_strategy, fleet, name, to)))
+    for strategy in dict.fromkeys(changes_from(start)):
+        cases.append((f"{name}: {strategy}", partial(apply_strategy, fleet, name, strategy)))
+        cases.append((f"{name}: an agent that forges, {strategy}", partial(assert_cannot_forge, fleet, name)))
     cases.append((f"{name}: a host with a guard", partial(prepare_guard, fleet, name)))
     cases += [(f"{name}: the guard, {what}", partial(case, fleet, name)) for what, case in SCENARIOS.items()]
     cases.append((f"{name}: an agent that attacks on the pods", partial(attack_pods, fleet, name, 1000, seed())))
     if name != HOST:
-        cases.append((f"{name}: a tree that is a link", partial(tree_that_is_a_link, fleet, name)))
+        cases.append((f"{name}: a tree that is a link", partial(replace_tree_with_link, fleet, name)))
     return len(cases), failing(dict(cases))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.e2e import sample
 from tests.e2e.fleet import PROJECT
-from tests.e2e.sample import ALL, BUDGET, SEED, described, not_in_sample, seed
+from tests.e2e.sample import ALL, BUDGET, SEED, not_in_sample, sample_line, seed
 
 COLLECT = """
 import json, sys, pytest
@@ -112,7 +112,7 @@ def test_seed_is_the_commit_and_not_the_day(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_printed_seed_repeats_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SEED, raising=False)
-    printed = described()
+    printed = sample_line()
     before = seed()
     name, _, value = printed.partition(", sample ")[2].partition("=")
     monkeypatch.setattr(sample, "commit", lambda: "f" * 40)

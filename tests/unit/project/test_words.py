@@ -39,7 +39,6 @@ NAMES_PENDING = frozenset(
         "files/pods/nfs",
         "files/pods/probe",
         "tests/bench",
-        "tests/e2e",
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
@@ -54,7 +53,6 @@ PROSE_PENDING = frozenset(
     (
         "files/pods/common",
         "files/pods/nfs",
-        "tests/e2e",
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
