@@ -20,7 +20,7 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
     problems: list[Problem] = []
     for member, reply in at_once(hosts, lambda one: _look(one, fleet.hosts[one.name])):
         if reply is None:
-            text = "did not say which NanoClaw runs on it: see to what is said above, and run again"
+            text = "this machine did not report which NanoClaw runs on it: correct its error above, then run again"
             problems.append(Problem(member.name, _KEY, text))
         else:
             problems += [

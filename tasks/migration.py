@@ -61,7 +61,13 @@ def plan_migrations(
         plan = fleet.hosts[member.name]
         progress, v1 = answers or (None, None)
         if progress is None:
-            problems.append(Problem(member.name, KEY, "did not report the progress of its migration: run again"))
+            problems.append(
+                Problem(
+                    member.name,
+                    KEY,
+                    "this machine did not report how far its migration is: correct its error above, then run again",
+                )
+            )
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
         elif (refusal := plan_refusal(v1, plan)) or v1 is None or v1.install is None:

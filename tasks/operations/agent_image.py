@@ -42,7 +42,7 @@ def agent_image(plan: HostPlan) -> Commands:
     step = due_step(plan, current)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
-        say(f"{plan.image} is built again if container/ is another one in the source that is going to be checked out")
+        say(f"{plan.image} is built again if container/ differs in the source that this run checks out")
         step = "build"
     refused = refusals(current) if state.is_executing or not current.docker else []
     problem = None if step else user_problem(plan, current)
@@ -72,5 +72,5 @@ def _after_step(plan: HostPlan, step: str, current: ImageState) -> str | None:
     """Why the next run would get the image again: it has another name, or a user that no record can name."""
     if current.image is None:
         source = {"load": plan.settings.nanoclaw_image_archive, "build": f"{plan.root}/container/build.sh"}.get(step)
-        return f"there is no image {plan.image} after its {step}: {source or 'the registry'} has another name for it"
+        return f"no image is named {plan.image} after the {step}: {source or 'the registry'} uses another name"
     return user_missing(plan, current) if step == "build" and current.ids is None else None

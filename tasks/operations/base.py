@@ -32,8 +32,8 @@ def look(reply: type[Answer], request: Request, payload: str = "") -> Answer:
     answer = ask_machine(host, reply, request, payload)
     if answer is None:
         raise OperationError(
-            f"could not learn the state of the machine ({request.entry}): see to what is said above, or to its "
-            "connection or its python3, and run again"
+            f"this machine did not report its state ({request.entry}): correct its error above, or check its SSH "
+            "connection and its python3, then run again"
         )
     return answer
 

@@ -79,7 +79,7 @@ def checkout(plan: HostPlan) -> Commands:
             f"{plan.unit} stops, and data/v2.db goes back to its copy of {copy.version}; the present one is kept beside"
         )
     for path in current.leftovers:
-        say(f"{path} of the host user before is removed, for NanoClaw writes it again")
+        say(f"{path} of the former host user is removed; NanoClaw writes it again")
     show_reasons(plan.root, drift)
     points = [target for _source, target in plan.binds] or ([settings.pods_path] if plan.source else [])
     if drift:
@@ -103,8 +103,8 @@ def checkout(plan: HostPlan) -> Commands:
         )
         if current.changed:
             log(
-                f"all changes of the checkout were put aside, for {', '.join(current.changed)} is changed in "
-                f"{settings.nanoclaw_ref} too: see git -C {plan.root} stash list"
+                f"all local changes were stashed, because {settings.nanoclaw_ref} changes "
+                f"{', '.join(current.changed)} too: see git -C {plan.root} stash list"
             )
     if copy:
         yield run_request(RestoreRequest(**_work(plan), unit=plan.unit, file=copy.file))
@@ -122,7 +122,7 @@ def build(plan: HostPlan) -> Commands:
     this commit. Installs a compiler where the lock file names a package that may need one.
     """
     current = _look(plan)
-    drift = build_drift(current) or (["another source is going to be checked out"] if is_pending("source") else [])
+    drift = build_drift(current) or (["this run checks out another source"] if is_pending("source") else [])
     unmarked = current.version.unmarked
     pnpm_differs = current.pnpm is None or (current.pnpm_pin is not None and current.pnpm != current.pnpm_pin)
     if not drift and not pnpm_differs and not unmarked:

@@ -96,7 +96,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
         yield argv("systemctl", "start", "nfs-server.service")
     if restart and pyinfra_state.is_executing and needs_restart(plan, after := _look(plan)):
         yield write_file(TRIED, f"{after.basis}\n")
-        raise OperationError(f"a restart did not bring the versions: {' '.join(after.versions)}")
+        raise OperationError(f"nfs-server.service was restarted, but still serves {' '.join(after.versions)}")
 
 
 @lasting_operation

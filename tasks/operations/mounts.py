@@ -109,7 +109,7 @@ def pods_mount(plan: HostPlan) -> Commands:
         reasons = ", ".join(after.reasons)
         if after.action == "cycle" and not after.lazy:
             yield write_file(TRIED, f"{reasons}\n")
-        raise OperationError(f"{plan.settings.pods_path} is still not as it should be: {reasons}")
+        raise OperationError(f"{plan.settings.pods_path} still differs after the change: {reasons}")
 
 
 @lasting_operation

@@ -37,7 +37,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:
         if report.state == "unmounted" and state.is_executing:
-            raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is not the real one")
+            raise OperationError(f"nothing is mounted at {tree.mount}: {tree.path} is on the local disk beneath it")
         if problem := obstacle(report, tree.owner):
             raise OperationError(problem)
         for line in remarks(report, tree.owner, can_change=can_change):

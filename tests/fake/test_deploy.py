@@ -239,7 +239,9 @@ def test_host_user_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
     data = fleet(squash=KINDS["squash"])
     machine = stock_image(replies(data, "finished")["@fake/squash"]["machine.preflight"], 850)
     done = deploy(tmp_path, data, "finished", "--dry", instead={"@fake/squash": {"machine.preflight": machine}})
-    assert "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: that is its account nanoclaw" in done.log, done.log
+    assert (
+        "nanoclaw_uid 850 and nanoclaw_gid 850 for @fake/squash: the existing account nanoclaw has them" in done.log
+    ), done.log
 
 
 def test_new_host_user_with_a_free_uid_needs_its_server_in_the_run(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ REFUSED_SERVERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any],
         {"nfs_v3": False},
         {},
         {"v3_files": [["/etc/nfs.conf.d/nanoclaw-pods.conf", False], ["/etc/nfs.conf.d/zz.conf", True]]},
-        "@fake/server: nfs_v3: /etc/nfs.conf.d/zz.conf decides on vers3",
+        "@fake/server: nfs_v3: /etc/nfs.conf.d/zz.conf overrides nfs_v3",
     ),
     "a host with NFSv3, and a server without": (
         {},

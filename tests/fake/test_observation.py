@@ -69,7 +69,7 @@ def test_failed_observation_is_refused(tmp_path: Path) -> None:
 
 def test_settings_that_contradict_the_observation_are_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "-y", pods_export_options=["no_root_squash"])
-    assert "no_root_squash would make the host process 0:0, and the server makes it 1000:1000" in done.log
+    assert "with no_root_squash the server would map the host process to 0:0, but it maps it to 1000:1000" in done.log
 
 
 @pytest.mark.parametrize("option", ["--dry", "--debug-operations", "--debug-facts"])

@@ -89,7 +89,7 @@ class _Case:
         if self.agent.uid == 0:
             return Refusal("agent-is-root", "the agent would be root, which Claude Code refuses")
         if name == "squash" and self.local:
-            text = "squash is what an NFS server does, and these pods are a local file system"
+            text = "only an NFS server can squash, and these pods are a local file system"
             return Refusal("squash-on-local-disk", text)
         if name == "chown" and self.host.uid != 0:
             text = f"chown needs a host process that is root, and this one is uid {self.host.uid}"
@@ -100,7 +100,9 @@ class _Case:
         if self.squash is not None:
             return self._refusal_by(self.squash, name)
         if name == "squash" and not self.managed:
-            text = "the role does not manage the server, and pods_export_options does not say what that one does"
+            text = (
+                "the role does not manage the server, and pods_export_options does not state how that server squashes"
+            )
             return Refusal("squash-not-known", text)
         return None
 

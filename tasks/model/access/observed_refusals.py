@@ -74,17 +74,20 @@ def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]
     squash = wish.stated or observed_squash(observed, wish.host, wish.agent)
     if squash is None:
         options = ",".join(Squash("all", wish.agent).options())
-        text = f"{description(observed)}, which shows no squash: let it export with {options}, or say in"
-        yield "pods_server", f"{text} pods_export_options what it does"
+        text = f"{description(observed)}, which fits no squash option: let the server export with {options}, or state"
+        yield "pods_server", f"{text} its options in pods_export_options"
         return
     strategy = _chosen(wish, squash)
     if strategy and strategy.needs_guard and observed.given and observed.chown:
         why = ": it restricts chown" if observed.chown == "EPERM" else ""
         text = f"the server does not let root chown files ({observed.chown}{why}): "
-        yield "pods_access", f"{text}{CANNOT['guard chowns the tree to the agent']}; let it, or let it map all users"
+        yield (
+            "pods_access",
+            f"{text}{CANNOT['guard chowns the tree to the agent']}; let the server allow it, or export with all_squash",
+        )
     if strategy and observed.mount_point in REFUSED:
-        text = f"root may create nothing in a directory of the agent ({observed.mount_point})"
-        yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server not refuse root that"
+        text = f"the server does not let root create entries in a directory of the agent ({observed.mount_point})"
+        yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server allow it"
 
 
 def _chosen(wish: Wish, squash: Squash) -> Strategy | None:

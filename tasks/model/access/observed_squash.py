@@ -88,15 +88,15 @@ def contradiction(
     difference = next(_differences(observed, stated, host, agent), None)
     if difference is None:
         return None
-    text = f"{','.join(stated.options())} would {difference}"
+    text = f"with {','.join(stated.options())} {difference}"
     squash = observed_squash(observed, host, agent)
     if squash is None:
-        return f"{text}: let the server do what pods_export_options says"
+        return f"{text}: let the server export as pods_export_options states"
     try:
         choose(setting, host, agent, managed=False, squash=squash)
     except AccessError as error:
         return f"{text}: {error}"
-    return f"{text}: say what it does ({list(squash.options())!r})"
+    return f"{text}: set pods_export_options to what the server does, {list(squash.options())!r}"
 
 
 def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: Ids) -> Iterator[str]:
@@ -108,19 +108,19 @@ def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: 
     for name, (actor, ids) in actors.items():
         created_as = observed.ids(name)
         if created_as is not None and created_as.uid != stated.map_ids(ids).uid:
-            yield f"make {actor} {stated.map_ids(ids)}, and the server makes it {created_as}"
+            yield f"the server would map {actor} to {stated.map_ids(ids)}, but it maps it to {created_as}"
     if stated.map_ids(ROOT).uid == 0:
         if _root_refused(observed):
-            yield f"let root make anything, and the server refuses it ({observed.made['root']})"
+            yield f"root could create entries, but the server refuses it ({observed.made['root']})"
         # Where root stays root and may chown nothing, the server restricts chown; that is no squash.
         if observed.given and observed.chown == "EPERM" and observed.ids("root") is None:
-            yield "let root chown files, and the server refuses it (EPERM)"
+            yield "root could chown files, but the server refuses it (EPERM)"
 
 
 BROKEN_MAPPING = (
     "NFSv4 maps ids by name between this machine and the server, and their domains differ: chown(2) fails, "
     "and every id reads as nobody. Set nfs4_disable_idmapping=Y for the modules nfs here and nfsd there, or the same "
-    "Domain in /etc/idmapd.conf, and mount anew: a mount that was refused a name goes on sending names"
+    "Domain in /etc/idmapd.conf. Then unmount and mount again: a mount that was refused a name still sends names"
 )
 
 

@@ -199,22 +199,23 @@ def v1_problem(v1: str, root: str, pods: str) -> SettingProblem | None:
     """Why a directory cannot be the v1 that is migrated, with the way out; None where it can."""
     if lies_in(v1, root) or lies_in(root, v1):
         text = (
-            f"{v1} and the project root {root} lie in one another, and v1 stays as it is: set nanoclaw_root to another"
+            f"{v1} lies inside the project root {root}, or contains it, but a migration leaves v1 as it is: set "
+            "nanoclaw_root to another directory"
         )
         return _wrong_v1("v1-and-root", text)
     if lies_in(pods, v1):
         return _wrong_v1("v1-holds-pods", f"{v1} would hold the pods, {pods}; set pods_path to another directory")
     if of_kernel(v1):
-        text = f"{v1} is a view of the kernel's or ends with the machine's uptime; name the directory on the disk"
+        text = f"{v1} lies on a virtual or temporary file system; name the directory on the disk"
         return _wrong_v1("v1-of-kernel", text)
     if of_role(v1):
-        return _wrong_v1("v1-of-role", f"{v1} is the role's own; name the directory that v1 was installed to")
+        return _wrong_v1("v1-of-role", f"{v1} belongs to this role; name the directory that v1 was installed to")
     depth = 2 if v1.startswith(("/usr/", "/var/")) else 1  # deeper it may be v1's: /usr/local/nanoclaw
     if in_system(v1) and v1.count("/") <= depth:
         text = f"{v1} is a directory of the system; name the directory that v1 was installed to"
         return _wrong_v1("v1-of-system", text)
     if is_shared(v1):
-        return _wrong_v1("v1-shared", f"{v1} is not v1's alone; name the directory that v1 was installed to")
+        return _wrong_v1("v1-shared", f"{v1} holds more than v1; name the directory that v1 was installed to")
     tree = next((f"{pods}/{name}" for name in BOUND if lies_in(v1, f"{pods}/{name}")), None)
     if tree and not lies_in(root, pods):
         text = f"{v1} lies in {tree}, which v2 owns; move v1 beside it, to {pods}/nanoclaw, or elsewhere"

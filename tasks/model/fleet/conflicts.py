@@ -37,7 +37,7 @@ def _trees(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
             yield Problem(name, "pods_export", text, "tree-of-two-hosts")
     for places in exports.values():
         for name, others in places.overlaps():
-            text = f"this directory and that of {others} lie in one another; put them side by side"
+            text = f"this directory lies inside that of {others}, or contains it; put them side by side"
             yield Problem(name, "pods_export", text, "export-in-export")
 
 
@@ -83,8 +83,8 @@ def _owners(hosts: Sequence[HostDraft]) -> Iterator[Problem]:
     for host in hosts:
         plan = known(host, HostDraft.plan)
         if plan and plan.source and plan.server:
-            given = "given by their host" if plan.strategy.needs_guard else "of the server's making"
-            owners[plan.source][f"{plan.stored_agent}, {given}"].append(host.name)
+            guard = "chowned by a guard" if plan.strategy.needs_guard else "without a guard"
+            owners[plan.source][f"{plan.stored_agent}, {guard}"].append(host.name)
     for source, kinds in owners.items():
         if len(kinds) == 1:
             continue
@@ -152,7 +152,8 @@ def _with_server(host: HostDraft) -> Iterator[Problem]:
     ours, theirs = known(host, lambda host: host.address), known(server, lambda server: server.address)
     if ours and theirs and ipaddress.ip_address(ours).version != ipaddress.ip_address(theirs).version:
         text = (
-            f"{ours} is never seen by {server.name}, which is mounted from {theirs}; both need an address of one kind"
+            f"{ours} cannot reach {theirs}, the nfs_address of {server.name}: one is IPv4, the other IPv6; set both to "
+            "addresses of one family"
         )
         yield Problem(host.name, "pods_address", text, "address-of-other-kind")
     version = known(host, lambda host: host.settings.pods_nfs_version)

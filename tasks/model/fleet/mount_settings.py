@@ -21,18 +21,18 @@ _REFUSED = {
     r"soft|softerr|softreval": "a soft mount loses writes silently (nfs(5)); the role sets hard",
     r"suid": "an agent could plant a program that runs as root",
     r"dev": "an agent could plant a device",
-    r"hard|nosuid|nodev|rw|_netdev|auto|fg|defaults": "the role sees to it",
+    r"hard|nosuid|nodev|rw|_netdev|auto|fg|defaults": "the role sets such options itself",
     r"nolock|local_lock": "SQLite needs the server's locks",
     r"bg|nofail|noauto": "the service would start before the mount is there",
-    r"users?|nouser|owner|group": "only root mounts",
-    r"bind|rbind|remount|move|loop|offset|sizelimit": "the role says what is mounted",
+    r"users?|nouser|owner|group": "only root mounts the pods",
+    r"bind|rbind|remount|move|loop|offset|sizelimit": "the role decides what is mounted",
     r"r?(shared|private|slave|unbindable)": "the role binds directories of the mount into the project root",
     r"ro": "agents write",
     r"nosymfollow": "NanoClaw and pnpm keep links on the pods",
     r"sec|xprtsec": "the export is sec=sys",
     r"mounthost|mountaddr|addr": "the mount comes from the server of pods_server and from no other",
-    r"X-mount\..*|x-mount\..*|X-.*|x-.*|comment": "the role's mount unit says how systemd treats the mount",
-    r"uid|gid|umask|fmask|dmask|idmap": "the server says who owns what",
+    r"X-mount\..*|x-mount\..*|X-.*|x-.*|comment": "the role's mount unit tells systemd how to treat the mount",
+    r"uid|gid|umask|fmask|dmask|idmap": "the server decides who owns files",
 }
 _FLAGS = frozenset(
     (

@@ -80,11 +80,11 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
                 )
             elif unit.active == "no manager":
                 yield (
-                    f"{unit.file} runs {one.root}, and its user's manager, which could disable it, does not run: "
-                    f"loginctl enable-linger {unit.uid}, then run again"
+                    f"{unit.file} runs {one.root}, but the service manager of uid {unit.uid}, which can disable it, "
+                    f"does not run: start it with loginctl enable-linger {unit.uid}, then run again"
                 )
         else:
-            way = f"systemctl disable --now {unit.name}, then run again"
+            way = f"run systemctl disable --now {unit.name}, then run again"
             yield f"{unit.file} runs {one.root}, which {plan.unit} must run: {way}"
     if one.loose:
         yield (

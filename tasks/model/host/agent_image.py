@@ -62,7 +62,7 @@ def due_step(plan: HostPlan, current: ImageState) -> Literal["build", "pull", "l
 def refusals(current: ImageState) -> list[str]:
     """Return why Docker on this machine cannot run agents, each with the way out."""
     if current.docker.startswith("docker is Podman"):
-        return [f"{current.docker}: NanoClaw needs Docker itself (apt-get remove podman-docker), then run again"]
+        return [f"{current.docker}, and NanoClaw needs Docker itself: run apt-get remove podman-docker, then run again"]
     if current.docker:
         return [f"Docker does not answer ({current.docker}): start docker.service and run again"]
     if current.shifts:
@@ -82,8 +82,8 @@ def user_problem(plan: HostPlan, current: ImageState) -> str | None:
         return user_missing(plan, current)
     if current.ids.uid == 0:
         return (
-            f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, "
-            f"such as USER node, or run the host process as another user than root"
+            f"the agent image {plan.image} runs as root, which Claude Code refuses: build it with a USER line, such as "
+            "USER node, or give nanoclaw_user a uid other than 0 and 1000, which agents then have too"
         )
     if current.ids.gid == 0:
         return f"the agent image {plan.image} runs in group 0: give its USER line a group, such as USER node"

@@ -66,7 +66,7 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
     """Return why the checkout cannot be brought to the plan, and the way out."""
     root, settings = plan.root, plan.settings
     if current.link:
-        return f"{root} is a symbolic link, and NanoClaw's names follow from the real path: set nanoclaw_root to that"
+        return f"{root} is a symbolic link, and NanoClaw needs the real path: set nanoclaw_root to that"
     if ".git" in current.foreign:
         return (
             f"{root}/.git is no directory: {root} is a linked worktree or a submodule (git-worktree(1)), and NanoClaw "
@@ -92,7 +92,7 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
     if current.changed and settings.nanoclaw_local_changes == "keep":
         return (
             f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(current.changed)}; "
-            f'commit them in {root}, or set nanoclaw_local_changes to "stash" to have them put aside'
+            f'commit them in {root}, or set nanoclaw_local_changes to "stash" to stash them'
         )
     return "; ".join(version_problems(current.version, plan, current.node)) or None
 
@@ -108,7 +108,7 @@ def checkout_drift(current: CheckoutState, plan: HostPlan) -> list[str]:
     if moves(current):
         drift.append(f"{(current.commit or 'nothing')[:12]} is checked out, not {plan.settings.nanoclaw_ref}")
     if current.commit and not same_repository(current.remote, plan.settings.nanoclaw_repository):
-        drift.append(f"the remote origin is {current.remote or 'missing'}, and only that differs: it is set")
+        drift.append(f"the remote origin is {current.remote or 'missing'}, and nothing else differs: it is set")
     ids = (plan.host_ids.uid, plan.host_ids.gid)
     for path, owner in current.owners.items():
         if owner != ids and not (owner is None and path == ".git"):
@@ -125,7 +125,7 @@ def previous_owners(current: CheckoutState, plan: HostPlan) -> frozenset[int]:
 def build_drift(current: CheckoutState) -> list[str]:
     """Return why NanoClaw must be built; nothing if the current source is built."""
     if current.built is None:
-        return ["it was not built yet, or not to the end"]
+        return ["there is no finished build"]
     drift = [
         f"{name} was {str(current.built.get(name))[:12]}, is {str(now)[:12]}"
         for name, now in current.source.items()

@@ -70,7 +70,7 @@ def host_problems(plan: HostPlan, places: Places, barred: Mapping[str, str]) -> 
     for source, target in plan.binds if plan.source is None else ():
         names = _names(places, source)
         if names and unit_path(target) not in places.marked and source not in plan.settings.pods_adopt:
-            yield _others(plan.name, "pods_path", source, names, "would be given to the agent")
+            yield _others(plan.name, "pods_path", source, names, "would become the agent's")
 
 
 def server_problems(
@@ -153,7 +153,7 @@ def _others(machine: str, key: str, path: str, names: list[str], what: str) -> P
     shown = ", ".join(ascii(name)[1:-1] for name in names[:3])
     bare = path.rpartition(":")[2]
     text = (
-        f"{path} holds {shown}, is not of an earlier run, and {what}: use another directory, or add {bare} to "
-        "pods_adopt if that is right"
+        f"{path} {what}, but it holds {shown} and no earlier run made it: use another directory, or add {bare} to "
+        "pods_adopt to allow that"
     )
     return Problem(machine, key, text)

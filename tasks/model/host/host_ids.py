@@ -94,7 +94,7 @@ def unserved(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> I
         is_new = state is not None and state.account is not None and state.account.ids is None
         if is_new and states_none(plan) and plan.host_ids != DEFAULT and _is_left_out(plan.server, machines):
             text = (
-                f"its user gets uid {plan.host_ids.uid} here, and {plan.server} has to export for that: take it into "
+                f"its user gets uid {plan.host_ids.uid} here, and {plan.server} must export for that uid: add it to "
                 f"the run (--limit {plan.server}), or set nanoclaw_uid"
             )
             yield Problem(name, "nanoclaw_uid", text)
@@ -165,7 +165,7 @@ class _Choice:
         for name in names:
             if name in self._accounts:
                 own = self._accounts[name]
-                text = f"that is its account {plans[name].settings.nanoclaw_user}"
+                text = f"the existing account {plans[name].settings.nanoclaw_user} has them"
                 chosen[name] = HostIds(own, None if own == DEFAULT else text)
         return chosen
 

@@ -60,8 +60,8 @@ def unguarded(
         squashes = any("no_root_squash" not in options or "all_squash" in options for options in now)
         if squashes and export.host not in running and fleet.hosts[export.host].strategy.needs_guard:
             text = (
-                f"{server.name} would no longer squash its sessions to the agent, and a guard on this host has to run "
-                f"before that: take it into the run (--limit {export.host}), or leave {server.name} out"
+                f"this run would make {server.name} stop squashing this host's sessions, and the guard must run here "
+                f"before that: add this host to the run (--limit {export.host}), or leave {server.name} out"
             )
             yield Problem(export.host, "pods_access", text)
 

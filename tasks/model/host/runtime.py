@@ -57,8 +57,8 @@ class RuntimeState(Reply):
 
 
 _NO_CLIENT = (
-    "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, where "
-    "NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+    "this machine has a Docker engine, but the host user finds no docker command in its PATH (snap's is in /snap/bin, "
+    "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
 )
 _PACKAGES = {"git": "git", "logrotate": "logrotate"}
 _MIGRATION_PACKAGES = {"rsync": "rsync"}
@@ -75,8 +75,9 @@ def missing_packages(current: RuntimeState, settings: HostSettings, *, nfs: bool
     if current.unusable:
         paths = ", ".join(current.unusable)
         raise UnfitError(
-            f"{settings.nanoclaw_user} finds {paths} first and cannot run it: remove it, or put one in its place that "
-            f"other users than root can run (runuser -u {settings.nanoclaw_user} -- {current.unusable[0]} --version)"
+            f"{settings.nanoclaw_user} finds {paths} first in its PATH and cannot run it: remove it, or put one in "
+            f"its place that other users than root can run (runuser -u {settings.nanoclaw_user} -- "
+            f"{current.unusable[0]} --version)"
         )
     needed = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
     needed |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
@@ -118,7 +119,7 @@ def node_problem(current: RuntimeState, settings: HostSettings) -> str | None:
             'set nanoclaw_node to "nodesource", or widen nanoclaw_node_versions'
         )
     if not current.programs["npm"]:
-        return f"{current.node.path} has no npm beside it, which installs pnpm; install npm"
+        return f"{current.node.path} has no npm beside it, and npm installs pnpm; install npm"
     return None
 
 

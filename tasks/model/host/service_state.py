@@ -76,11 +76,11 @@ def refusals(plan: HostPlan, current: ServiceState) -> list[str]:
     """Why the service cannot be brought to its plan, each with the way out."""
     problems = []
     if current.unit.enabled.startswith("masked"):
-        problems.append(f"{plan.unit} is masked: systemctl unmask {plan.unit}, if it is to run")
+        problems.append(f"{plan.unit} is masked: run systemctl unmask {plan.unit}, then run again")
     if current.account and (current.account.uid, current.account.gid) != (plan.host_ids.uid, plan.host_ids.gid):
         user, ids = plan.settings.nanoclaw_user, f"{current.account.uid}:{current.account.gid}"
         problems.append(
-            f"{user} is {ids} on this machine and {plan.host_ids} in the plan: set nanoclaw_uid and nanoclaw_gid"
+            f"{user} is {ids} on this machine, not {plan.host_ids}: set nanoclaw_uid and nanoclaw_gid to these ids"
         )
     for path, entry in current.logs.items():
         kind = "directory" if path == texts.log_directory(plan) else "file"
@@ -103,20 +103,20 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
         )
     if rival.kind == "earlier unit":
         return (
-            f"{rival.name} runs another project root on this machine, which has one host: "
-            f"systemctl disable --now {rival.name}, then run again"
+            f"{rival.name} runs another project root, and the role runs one NanoClaw on a machine: "
+            f"run systemctl disable --now {rival.name}, then run again"
         )
     if rival.kind == "sleeping user unit":
         return (
-            f"{rival.name} would run {plan.root} too, and its user's manager, which could disable it, does not run: "
-            f"loginctl enable-linger {rival.detail}, or delete that file, then run again"
+            f"{rival.name} would run {plan.root} too, but the service manager of uid {rival.detail}, which can disable "
+            f"it, does not run: start it (loginctl enable-linger {rival.detail}), or delete that file, then run again"
         )
     user = rival.detail or plan.settings.nanoclaw_user
     how = (
         f"systemctl --user --machine={user}@ disable --now" if rival.kind == "user unit" else "systemctl disable --now"
     )
     unit = rival.name.rpartition("/")[2]
-    return f"{rival.name} also runs {plan.root}: {how} {unit}, delete that file, then run again"
+    return f"{rival.name} also runs {plan.root}: run {how} {unit}, delete that file, then run again"
 
 
 @ask_hosts(ServiceState)

@@ -67,11 +67,12 @@ def restart_reasons(plan: HostPlan, current: ServiceState, *, pending: bool = Fa
     reasons = [f"{path} differs" for path in _differing(plan, current) if path != texts.retry_path(plan)]
     if current.unit.reload and not reasons:
         reasons.append(_UNREAD)
-    if current.outdated != [] and not reasons:
-        since = ", ".join(current.outdated) if current.outdated else "what it started with is not known"
-        reasons.append(f"{plan.unit} started before a change: {since}")
+    if current.outdated and not reasons:
+        reasons.append(f"{plan.unit} started before a change: {', '.join(current.outdated)}")
+    elif current.outdated is None and not reasons:
+        reasons.append(f"{plan.unit} has no record of what it started with")
     if pending and not reasons:
-        reasons.append(f"{plan.unit} runs from a build, an image, a database or a .env that is going to change")
+        reasons.append(f"{plan.unit} uses a build, an image, a database or a .env that this run changes")
     return [*reasons, *adopted]
 
 

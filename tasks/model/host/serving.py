@@ -42,9 +42,10 @@ def serving_problem(current: ServingState, plan: HostPlan) -> str | None:
             f"{plan.unit} runs a build of {(current.built or 'nothing')[:12]}, and {current.commit[:12]} is checked "
             "out: run again"
         )
-    if current.outdated is None or current.outdated:
-        since = ", ".join(current.outdated or ["what it started with is not known"])
-        return f"{plan.unit} started before a change ({since}): run again"
+    if current.outdated is None:
+        return f"{plan.unit} has no record of what it started with: run again"
+    if current.outdated:
+        return f"{plan.unit} started before a change ({', '.join(current.outdated)}): run again"
     return health_problem(current.health, plan.settings.nanoclaw_ref)
 
 

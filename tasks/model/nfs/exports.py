@@ -213,7 +213,7 @@ def _shared(plan: ServerPlan, state: ExportState, one: Export | Kept, other: Exp
     ours = sorted((it for it in (one, other) if isinstance(it, Export)), key=lambda it: it.path)
     if len(ours) == 2:
         first, second = (f"{it.path} of {it.host} ({state.real.get(it.path, it.path)})" for it in ours)
-        return f"{first} and {second} lie in one another on the server: put them side by side"
+        return f"{first} and {second} lie one inside the other on the server: put them side by side"
     theirs = [it for it in (one, other) if isinstance(it, Kept)]
     if not ours:
         return ""

@@ -164,7 +164,7 @@ def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: Mount
         if point.answer in ("silent", "error"):
             action, reasons = "ask", [_no_answer(point)]
         elif point.answer == "stale" or there is None or there != point.identity:
-            action, reasons = "cycle", [f"it shows what was once {source}, not what is there now"]
+            action, reasons = "cycle", [f"it shows a directory that {source} replaced since"]
         elif differing:
             action, reasons = "remount", [sentence(differing)]
         else:
@@ -174,7 +174,7 @@ def decide_bind(plan: HostPlan, source: str, desired: DesiredMount, state: Mount
 
 
 def _no_answer(point: Point) -> str:
-    return f"it answers {point.detail!r}" if point.detail else "the server does not answer"
+    return f"it fails: {point.detail}" if point.detail else "the server does not answer"
 
 
 def _with_unit(

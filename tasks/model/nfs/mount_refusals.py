@@ -14,7 +14,7 @@ def needs_guard(path: str, beneath: Beneath, notes: list[str], way: str, *, cove
         what = "a symbolic link" if beneath.kind == "link" else "no directory"
         raise UnfitError(f"{beneath.detail} is {what}; systemd mounts on real directories only: give its real path")
     if beneath.kind == "unknown":
-        raise UnfitError(f"what lies beneath {path} cannot be seen: {beneath.detail}")
+        raise UnfitError(f"the directory beneath {path} cannot be read: {beneath.detail}")
     if beneath.entries:
         names = ", ".join(beneath.entries)
         first = f"stop who uses {path}, unmount it, " if covered else ""
@@ -23,7 +23,7 @@ def needs_guard(path: str, beneath: Beneath, notes: list[str], way: str, *, cove
             f"{path} holds files of this machine's own disk, which a mount hides: {names}. The way out: {first}{out}"
         )
     if beneath.kind == "remote":
-        notes.append(f"{path} lies on a network file system, so it is not guarded while nothing is mounted there")
+        notes.append(f"{path} lies on a network file system, so nothing stops writes while it is not mounted")
         return False
     if beneath.kind == "directory" and beneath.immutable is None:
         notes.append(f"the file system of {path} has no immutable flag: nothing stops writes while it is not mounted")

@@ -52,8 +52,8 @@ def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
         return
     if winners := _winners(plan, state, desired):
         yield (
-            f"{' and '.join(winners)} decides on vers3, for it is read after {CONF}, and says otherwise than nfs_v3: "
-            "change it there, or set nfs_v3 to what it says, or to None"
+            f"{' and '.join(winners)} overrides nfs_v3: it sets vers3 and is read after {CONF}. Change vers3 there, or "
+            "set nfs_v3 to that value or to None"
         )
     elif needs_restart(plan, state):
         yield from _restart_refusals(plan, state)
@@ -72,11 +72,11 @@ def _winners(plan: ServerPlan, state: ExportState, desired: bool) -> list[str]:
 def _restart_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
     version = "NFSv3 on" if plan.settings.nfs_v3 else "NFSv3 off"
     if not state.versions:
-        yield f"{version}: the kernel does not list its versions: mount nfsd on /proc/fs/nfsd, then run again"
+        yield f"{version}: the kernel does not list its NFS versions. Mount nfsd on /proc/fs/nfsd, then run again"
     elif state.tried == f"{state.basis}\n":
         yield (
-            f"{version}: a restart of nfs-server.service did not bring it about: see to its command line (systemctl "
-            "cat nfs-server.service), restart it, then run again"
+            f"{version}: a restart of nfs-server.service had no effect. Its command line may overrule {CONF}: check "
+            "systemctl cat nfs-server.service, correct it, restart the unit, then run again"
         )
     elif (others := other_clients(plan, state)) and not plan.settings.nfs_restart_shared:
         yield (

@@ -127,7 +127,7 @@ def _database_problem(state: DatabaseState | None, plan: HostPlan, needs: Needs)
     if state is None:
         return None
     if state.error:
-        return f"{path} cannot be read ({state.error}), so that no copy of it can be made: see to it, then run again"
+        return f"{path} cannot be read ({state.error}), so no copy of it can be made: correct that, then run again"
     if not state.newer or plan.settings.nanoclaw_newer_database == "keep":
         return None
     named = ", ".join(state.newer[:5])
@@ -163,11 +163,9 @@ def version_notes(state: VersionState, plan: HostPlan, commit: str | None) -> li
     if state.needs.marker:
         notes.append(f"the marker of the upgrade to {state.needs.version} is set after the build")
     if state.needs.api and state.health is None:
-        notes.append(f"{ref} needs a OneCLI that serves /v1; ONECLI_URL is not set yet, so that none was asked")
+        notes.append(f"{ref} needs a OneCLI that serves /v1; ONECLI_URL is not set yet, so no request was made")
     if state.health:
         notes.append(f"GET {state.health.place}/v1/health answers {state.health.status}")
     if state.lock_changed and plan.settings.nanoclaw_image != "build":
-        notes.append(
-            f"container/agent-runner/bun.lock is another in {ref}: {plan.image} has to be made from that version too"
-        )
+        notes.append(f"container/agent-runner/bun.lock differs in {ref}: build {plan.image} from that version too")
     return notes

@@ -84,7 +84,7 @@ def test_remedy_of_a_contradiction_resolves_it(
     except AccessError as error:
         assert text.endswith(f": {error}")
     else:
-        assert text.endswith(f": say what it does ({list(result.options())!r})")
+        assert text.endswith(f": set pods_export_options to what the server does, {list(result.options())!r}")
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,16 @@ def test_observed_squash_follows_from_uids_and_rights_alone(
 def test_refused_root_contradicts_no_root_squash(root: str) -> None:
     text = contradiction(observation([1000, 1000], [1000, 1000], root), Squash("none"), A, A)
     assert (
-        text is not None and f"no_root_squash would let root make anything, and the server refuses it ({root})" in text
+        text is not None
+        and f"with no_root_squash root could create entries, but the server refuses it ({root})" in text
     )
 
 
 def test_root_that_may_not_chown_contradicts_no_root_squash() -> None:
     text = contradiction(observation([1000, 1000], [1000, 1000], "EIO", chown="EPERM"), Squash("none"), A, A)
     assert text == (
-        "no_root_squash would let root chown files, and the server refuses it (EPERM): "
-        "let the server do what pods_export_options says"
+        "with no_root_squash root could chown files, but the server refuses it (EPERM): "
+        "let the server export as pods_export_options states"
     )
 
 
@@ -157,7 +158,7 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
         ),
         (observation("EACCES", "EACCES", "ENOSPC"), "pods_server", "free some space"),
         (observation("EIO", "EIO", "EIO"), "pods_server", "see the logs"),
-        (observation("EIO", [1000, 1000], "EIO"), "pods_server", "which shows no squash"),
+        (observation("EIO", [1000, 1000], "EIO"), "pods_server", "which fits no squash option"),
         (
             observation(state="EACCES", text="denied"),
             "pods_server",

@@ -51,12 +51,12 @@ TEXTS: dict[Action, str] = {
     "dockerd makes the mount points": "dockerd cannot make /workspace/agent, and no container starts",
     "agent reads inbound.db": "the agent cannot read its messages",
     "agent writes outbound.db": "the agent's container exits with code 1: attempt to write a readonly database",
-    "agent touches .heartbeat": "the agent cannot show that it lives",
+    "agent touches .heartbeat": "the host process takes the agent for stuck and stops it",
     "agent writes into the group directory": "the agent cannot keep its memory",
     "agent writes into .claude-shared": "Claude Code cannot keep its sessions, and messages end without an answer",
     "host cleans claims in outbound.db": "the host process cannot clean up after an agent that died",
     "host writes inbound.db again": "the host process cannot add a message to a session",
-    "host deletes .heartbeat": "the host process cannot remove the sign of life of an agent that ended",
+    "host deletes .heartbeat": "the host process cannot remove the heartbeat of an agent that ended",
 }
 
 

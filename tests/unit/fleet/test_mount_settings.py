@@ -42,20 +42,20 @@ BREAKING = {
     "a soft mount loses writes silently (nfs(5)); the role sets hard": "soft softerr softreval",
     "an agent could plant a program that runs as root": "suid",
     "an agent could plant a device": "dev",
-    "the role sees to it": "hard nosuid nodev rw _netdev auto fg defaults",
+    "the role sets such options itself": "hard nosuid nodev rw _netdev auto fg defaults",
     "SQLite needs the server's locks": "nolock local_lock",
     "the service would start before the mount is there": "bg nofail noauto",
-    "only root mounts": "user users nouser owner group",
-    "the role says what is mounted": "bind rbind remount move loop offset sizelimit",
+    "only root mounts the pods": "user users nouser owner group",
+    "the role decides what is mounted": "bind rbind remount move loop offset sizelimit",
     "the role binds directories of the mount into the project root": "shared rshared private rprivate slave rslave "
     "unbindable runbindable",
     "agents write": "ro",
     "NanoClaw and pnpm keep links on the pods": "nosymfollow",
     "the export is sec=sys": "sec xprtsec",
     "the mount comes from the server of pods_server and from no other": "mounthost mountaddr addr",
-    "the role's mount unit says how systemd treats the mount": "X-mount.mkdir x-mount.mkdir X-a x-systemd.automount "
+    "the role's mount unit tells systemd how to treat the mount": "X-mount.mkdir x-mount.mkdir X-a x-systemd.automount "
     "comment",
-    "the server says who owns what": "uid gid umask fmask dmask idmap",
+    "the server decides who owns files": "uid gid umask fmask dmask idmap",
 }
 
 

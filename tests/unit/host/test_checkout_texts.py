@@ -31,7 +31,7 @@ ROOT = "/opt/nanoclaw"
         (
             replace(DONE, link=True),
             {},
-            f"{ROOT} is a symbolic link, and NanoClaw's names follow from the real path: set nanoclaw_root to that",
+            f"{ROOT} is a symbolic link, and NanoClaw needs the real path: set nanoclaw_root to that",
         ),
         (
             replace(BARE, foreign=[".git", "a"]),
@@ -63,7 +63,7 @@ ROOT = "/opt/nanoclaw"
             replace(OTHER, changed=["a", "b"]),
             {},
             f"v2 changes files that were changed on this machine: a, b; commit them in {ROOT}, or set "
-            'nanoclaw_local_changes to "stash" to have them put aside',
+            'nanoclaw_local_changes to "stash" to stash them',
         ),
         (replace(OTHER, changed=["a"]), {"nanoclaw_local_changes": "stash"}, None),
     ],
@@ -80,8 +80,8 @@ def test_a_checkout_that_cannot_become_what_it_should_is_refused(
         (DONE, []),
         (OTHER, ["aaaaaaaaaaaa is checked out, not v2"]),
         (replace(DONE, desired=None), ["aaaaaaaaaaaa is checked out, not v2"]),
-        (replace(DONE, remote=None), ["the remote origin is missing, and only that differs: it is set"]),
-        (replace(DONE, remote="x"), ["the remote origin is x, and only that differs: it is set"]),
+        (replace(DONE, remote=None), ["the remote origin is missing, and nothing else differs: it is set"]),
+        (replace(DONE, remote="x"), ["the remote origin is x, and nothing else differs: it is set"]),
         (
             replace(BARE, owners={".": None, "data": (0, 0), ".git": None}),
             [
@@ -119,7 +119,7 @@ def test_a_new_host_user_takes_over_what_the_one_before_root_and_nobody_had(
 
 def test_the_reason_of_a_build_is_named() -> None:
     assert build_drift(DONE) == []
-    assert build_drift(replace(DONE, built=None)) == ["it was not built yet, or not to the end"]
+    assert build_drift(replace(DONE, built=None)) == ["there is no finished build"]
     before = {"commit": "b" * 40, "lock": "l", "package": None}
     assert build_drift(replace(DONE, built=before, outputs=False)) == [
         "commit was bbbbbbbbbbbb, is aaaaaaaaaaaa",

@@ -75,7 +75,10 @@ def test_an_export_that_holds_what_is_somebody_elses_is_refused(
     names: list[str], root: list[str] | None, data: dict[str, Any]
 ) -> None:
     (text,) = of_server(names, root=root, **data)
-    assert text.startswith(f"nfs1:{EXPORT} holds {names[0]}") and f"add {EXPORT} to pods_adopt" in text
+    assert (
+        text.startswith(f"nfs1:{EXPORT} would be exported, but it holds {names[0]}")
+        and f"add {EXPORT} to pods_adopt" in text
+    )
 
 
 def test_an_export_of_an_earlier_run_is_ours_whatever_it_holds() -> None:
@@ -104,7 +107,11 @@ def of_host(places: Places, barred: dict[str, str] | None = None, /, **data: Any
 def test_local_directories_of_others_are_not_given_to_the_agent() -> None:
     names = Places({"/data": Place("/data", ["groups"]), "/data/groups": Place("/data/groups", ["finance"])})
     ((key, text),) = of_host(names, **LOCAL)
-    assert key == "pods_path" and "/data/groups holds finance" in text and "pods_adopt" in text
+    assert (
+        key == "pods_path"
+        and "/data/groups would become the agent's, but it holds finance" in text
+        and "pods_adopt" in text
+    )
     assert of_host(names, **LOCAL, pods_adopt=["/data/groups"]) == []
     marked = replace(names, marked=[unit_path("/opt/nanoclaw/groups")])
     assert of_host(marked, **LOCAL) == []

@@ -79,7 +79,7 @@ def test_a_program_first_in_path_that_its_user_cannot_run_is_refused(
     assert runtime.look("root", 0, 0)["unusable"] == []
     state = runtime.look(*USER)
     assert (state["node"], state["unusable"]) == (None, [str(broken)])
-    with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first and cannot run it: remove it"):
+    with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first in its PATH and cannot run it: remove it"):
         missing(replace(DONE, node=None, unusable=[str(broken)]))
 
 

@@ -156,8 +156,8 @@ ETAB: Sequence[str] = ("/srv/pods/oslo", "10.0.0.2", "rw", "no_root_squash")
 )
 def test_a_server_that_stops_squashing_names_the_host_that_must_come_along(entry: list[str], refused_: bool) -> None:
     plan = one_host(pods_access="chown", nanoclaw_user="root")
-    text = "nfs1 would no longer squash its sessions to the agent, and a guard on this host has to run before "
-    text += "that: take it into the run (--limit oslo), or leave nfs1 out"
+    text = "this run would make nfs1 stop squashing this host's sessions, and the guard must run here before that: "
+    text += "add this host to the run (--limit oslo), or leave nfs1 out"
     problems = [(one.machine, one.key, one.text) for one in unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"})]
     assert problems == ([("oslo", "pods_access", text)] if refused_ else [])
 

@@ -63,7 +63,7 @@ def test_nodesource_brings_22_or_the_last_even_version(
             )
             for major in (19, 25)
         ),
-        (without("npm"), f"{NODE} has no npm beside it, which installs pnpm; install npm"),
+        (without("npm"), f"{NODE} has no npm beside it, and npm installs pnpm; install npm"),
     ],
 )
 def test_a_node_that_is_not_accepted_is_named_with_the_ways_out(current: RuntimeState, text: str | None) -> None:
@@ -136,12 +136,12 @@ def test_exactly_the_packages_that_a_machine_lacks_are_installed(
         (
             without("npm"),
             {"nanoclaw_node": "machine"},
-            f"{NODE} has no npm beside it, which installs pnpm; install npm",
+            f"{NODE} has no npm beside it, and npm installs pnpm; install npm",
         ),
         (
             without("npm", node=Node("/usr/local/bin/node", 22)),
             {},
-            "/usr/local/bin/node has no npm beside it, which installs pnpm; install npm",
+            "/usr/local/bin/node has no npm beside it, and npm installs pnpm; install npm",
         ),
         (
             replace(DONE, node=Node("/usr/local/bin/node", 18)),
@@ -176,8 +176,9 @@ def test_an_engine_without_a_client_is_refused_where_no_package_brings_one(candi
         with pytest.raises(UnfitError) as raised:
             missing(current)
         assert str(raised.value) == (
-            "a Docker engine is there and no docker that the host user finds in its PATH (snap's is in /snap/bin, "
-            "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
+            "this machine has a Docker engine, but the host user finds no docker command in its PATH (snap's is in "
+            "/snap/bin, where NanoClaw's service does not look): install Docker's packages, or "
+            "link /usr/local/bin/docker to it"
         )
     else:
         assert missing(current) == tuple(candidates)
@@ -188,8 +189,8 @@ def test_a_program_that_the_host_user_cannot_run_is_named() -> None:
     with pytest.raises(UnfitError) as raised:
         missing(replace(DONE, unusable=["/usr/local/bin/node", "/usr/local/bin/npm"]))
     assert str(raised.value) == (
-        "nanoclaw finds /usr/local/bin/node, /usr/local/bin/npm first and cannot run it: remove it, or put one in its "
-        "place that other users than root can run (runuser -u nanoclaw -- /usr/local/bin/node --version)"
+        "nanoclaw finds /usr/local/bin/node, /usr/local/bin/npm first in its PATH and cannot run it: remove it, or "
+        "put one in its place that other users than root can run (runuser -u nanoclaw -- /usr/local/bin/node --version)"
     )
 
 

@@ -56,7 +56,12 @@ def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
         (None, HOST, "inspection of NanoClaw v1 failed", "run again"),
         (found(error="no end within 240 s"), HOST, "did not finish: no end within 240 s", "check the server"),
         (found(replace(INSTALL, path="/pods/groups/v1")), AUTO, "lies in /pods/groups, which v2 owns", "move v1"),
-        (found(replace(INSTALL, path="/proc/7/root/v1")), AUTO, "is a view of the kernel's", "name the directory"),
+        (
+            found(replace(INSTALL, path="/proc/7/root/v1")),
+            AUTO,
+            "lies on a virtual or temporary file system",
+            "name the directory",
+        ),
         (found(None), AUTO, "no NanoClaw v1 was found", "set nanoclaw_v1_dir to the directory"),
         (found(None, unseen=["/home"]), AUTO, "not inspected /home", "remove the setting"),
         (
@@ -74,7 +79,12 @@ def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
         (found(None, candidates=[candidate(PATH, "v2")]), HOST, f"{PATH} is a NanoClaw v2", "remove the setting"),
         (found(None, candidates=[candidate(PATH, "absent")]), HOST, "is no directory", "remove the setting"),
         (found(None, candidates=[candidate(PATH, "no database")]), HOST, "has no database", "restore it"),
-        (found(replace(INSTALL, path="/opt/nanoclaw")), AUTO, "lie in one another", "set nanoclaw_root to another"),
+        (
+            found(replace(INSTALL, path="/opt/nanoclaw")),
+            AUTO,
+            "lies inside the project root",
+            "set nanoclaw_root to another",
+        ),
         (found(with_database(state="missing")), HOST, "has no database, store/messages.db", "restore it"),
         (found(with_database(state="corrupt", text="malformed")), HOST, "is corrupt (malformed)", "restore it"),
         (found(with_database(state="foreign", text="none")), HOST, "is no database of NanoClaw v1", "start v1 once"),

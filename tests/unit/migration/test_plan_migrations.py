@@ -134,8 +134,8 @@ def test_a_run_without_migrations_leaves_the_list_alone(
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (None, "did not report the progress of its migration: run again"),
-        ((None, None), "did not report the progress of its migration: run again"),
+        (None, "this machine did not report how far its migration is: correct its error above, then run again"),
+        ((None, None), "this machine did not report how far its migration is: correct its error above, then run again"),
         ((NEW, None), "the inspection of NanoClaw v1 failed"),
         ((NEW, found(None)), "is no directory of this machine"),
         ((replace(NEW, v2_has_state=True), found()), "has been used already"),

@@ -173,5 +173,7 @@ def test_a_host_that_does_not_say_what_runs_on_it_is_not_taken_over(
     members: Any = [OSLO, BERGEN, Member("nfs1", SERVERS)]
     (problem,) = adoption.look_at_v2(fleet, members)
     assert (problem.machine, problem.key) == ("oslo", "nanoclaw_root")
-    assert problem.text == "did not say which NanoClaw runs on it: see to what is said above, and run again"
+    assert (
+        problem.text == "this machine did not report which NanoClaw runs on it: correct its error above, then run again"
+    )
     assert requests == {"oslo": {"timeout": 240, "root": "/opt/nanoclaw", "uid": 0}}, "one that goes back is not asked"

@@ -107,15 +107,19 @@ USER_UNIT = "/home/nanoclaw/.config/systemd/user/x.service"
     ("changes", "pending", "reasons"),
     [
         ({}, False, []),
-        ({}, True, ["runs from a build, an image, a database or a .env that is going to change"]),
+        ({}, True, ["uses a build, an image, a database or a .env that this run changes"]),
         ({"unit": replace(UP, enabled="disabled")}, False, []),
         ({"unit": replace(UP, active="failed", sub="failed")}, True, ["is failed (failed)"]),
         ({"unit": replace(UP, reload=True), "outdated": []}, False, ["has not read the last change"]),
         ({"serving": Serving(False, "it waits"), "outdated": ["/opt/nanoclaw/.env"]}, False, ["it waits"]),
         ({"outdated": ["/opt/nanoclaw/.env", "/x"]}, True, ["started before a change: /opt/nanoclaw/.env, /x"]),
-        ({"outdated": None}, False, ["what it started with is not known"]),
+        ({"outdated": None}, False, ["has no record of what it started with"]),
         ({"rivals": [Rival("user unit", USER_UNIT, "1000")]}, False, ["x.service is disabled"]),
-        ({"rivals": [Rival("user unit", USER_UNIT, "1000")], "outdated": None}, False, ["not known", "is disabled"]),
+        (
+            {"rivals": [Rival("user unit", USER_UNIT, "1000")], "outdated": None},
+            False,
+            ["has no record", "is disabled"],
+        ),
     ],
 )
 def test_the_machine_says_why_the_service_restarts(changes: dict[str, Any], pending: bool, reasons: list[str]) -> None:

@@ -83,7 +83,7 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
         (
             state(replace(DATABASE, error="disk I/O error")),
             {},
-            "/opt/nanoclaw/data/v2.db cannot be read (disk I/O error), so that no copy of it can be made: see to it, "
+            "/opt/nanoclaw/data/v2.db cannot be read (disk I/O error), so no copy of it can be made: correct that, "
             "then run again",
         ),
         (
@@ -157,7 +157,7 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
             state(None, api=True),
             "a",
             {},
-            ["v2 needs a OneCLI that serves /v1; ONECLI_URL is not set yet, so that none was asked"],
+            ["v2 needs a OneCLI that serves /v1; ONECLI_URL is not set yet, so no request was made"],
         ),
         (state(None, Health(PLACE, 200, ""), api=True), "a", {}, [f"GET {PLACE}/v1/health answers 200"]),
         (replace(state(None), lock_changed=True), "a", {}, []),
@@ -165,7 +165,7 @@ LOAD = {"nanoclaw_image": "load", "nanoclaw_image_archive": "/srv/a.tar", "nanoc
             replace(state(None), lock_changed=True),
             "a",
             LOAD,
-            ["container/agent-runner/bun.lock is another in v2: agent:1 has to be made from that version too"],
+            ["container/agent-runner/bun.lock differs in v2: build agent:1 from that version too"],
         ),
         (replace(state(None), lock_changed=False), "a", LOAD, []),
     ],
