@@ -20,7 +20,7 @@ nanoclaw_hosts = [
     ("oslo", {**_ssh, "ssh_hostname": "192.0.2.11"}),
     # A host process with an uid of its own: its agents have that uid, too.
     ("bergen", {**_ssh, "ssh_hostname": "192.0.2.12", "nanoclaw_uid": 1500}),
-    # NanoClaw as root, its whole project root on the pods.
+    # An old install: NanoClaw as root, its whole project root on the pods. For a new host leave both settings out.
     (
         "legacy",
         {**_ssh, "ssh_hostname": "192.0.2.13", "nanoclaw_user": "root", "nanoclaw_root": "/pods/nanoclaw-v2"},

@@ -22,7 +22,7 @@ nfs_restart_shared = False
 # directories to stop exporting to hosts outside this inventory, if no client mounts them
 nfs_remove_exports: list[str] = []
 
-# the same, even while clients have them mounted: those lose their files
+# the same, even if clients have them mounted: these clients lose their files
 nfs_remove_mounted_exports: list[str] = []
 
 # --- The pods: what a machine of nanoclaw_hosts mounts, and how sessions come to belong to the agent ---
@@ -51,10 +51,10 @@ pods_mount_options_unchecked: list[str] = []
 # how sessions come to belong to the agent: squash, chown, native, or auto
 pods_access = "auto"
 
-# squash options of the export; for another server: what it does; default: what pods_access needs
+# squash options of the export; for another server: those it has; default: what pods_access needs
 pods_export_options = None
 
-# directories with something in them that the role may export, or give to the agent
+# directories that are not empty and that the role may export, or chown to the agent
 pods_adopt: list[str] = []
 
 # --- NanoClaw: machines of nanoclaw_hosts ---
@@ -68,10 +68,10 @@ nanoclaw_uid = None
 # gid of nanoclaw_user; default: its account's; with a stated uid, that
 nanoclaw_gid = None
 
-# uid of the agent image's USER; the image is looked at and has to agree
+# uid of the agent image's USER; the image must have the same
 nanoclaw_image_uid = 1000
 
-# gid of the agent image's USER, likewise
+# gid of the agent image's USER; the image must have the same
 nanoclaw_image_gid = 1000
 
 # account that people log in to and that may be nanoclaw_user, or have the agent's uid
@@ -125,16 +125,16 @@ nanoclaw_log_keep = 5
 # directory of a NanoClaw v1 to migrate, or "auto" to find it
 nanoclaw_v1_dir = None
 
-# command that has v2 answer a message, as a list: status 0 before v1 is given up
+# command that makes v2 answer a message, as a list; v2 takes over only if it ends with status 0
 nanoclaw_v1_gate = None
 
-# whom v2's chats answer; needed where v1 has a sender allow-list, which v2 does not read
+# which senders v2 answers; needed where v1 has a sender allow-list, which v2 does not read
 nanoclaw_v1_unknown_senders = None
 
-# migrate this host before those that are none
+# migrate this host before the others
 nanoclaw_v1_canary = False
 
-# hosts that are migrated at once, after the canaries
+# how many hosts migrate at once, after the canaries
 nanoclaw_v1_batch = 10
 
 # roll a migrated host back to v1: v2 is stopped and kept, v1 runs again

@@ -31,7 +31,9 @@ def test_auto_chooses_by_the_observation_and_logs_it(tmp_path: Path) -> None:
         "observed: what host creates is 1000:1000, what agent creates is 1000:1000, what root creates is 1000:1000"
         in done.log
     )
-    assert f"pods_access squash for {NAS}: the server maps the host process and root" in done.log
+    assert (
+        f"pods_access squash for {NAS}: entries of the host process, of root and of the agent have one uid" in done.log
+    )
 
 
 def test_server_without_root_squash_needs_chown(tmp_path: Path) -> None:

@@ -80,9 +80,8 @@ class _Case:
             return f"the host process is root, and the guard chowns new sessions to the agent ({self.agent})"
         if self.squash is None:
             return "the role manages the server, which can squash all users to the agent"
-        return (
-            f"the server maps the host process and root to the uid of the agent's files ({self.squash.anonymous.uid})"
-        )
+        uid = self.squash.anonymous.uid
+        return f"entries of the host process, of root and of the agent have one uid on the server ({uid})"
 
     def refusal(self, name: StrategyName) -> Refusal | None:
         """Return why a strategy cannot work here, or None."""

@@ -79,7 +79,7 @@ class ServerSettings(_Settings):
         description="directories to stop exporting to hosts outside this inventory, if no client mounts them",
     )
     nfs_remove_mounted_exports: Paths = Field(
-        [], description="the same, even while clients have them mounted: those lose their files"
+        [], description="the same, even if clients have them mounted: these clients lose their files"
     )
 
 
@@ -109,10 +109,10 @@ class HostSettings(_Settings):
     )
     pods_export_options: ExportOptions | None = Field(
         None,
-        description="squash options of the export; for another server: what it does; default: what pods_access needs",
+        description="squash options of the export; for another server: those it has; default: what pods_access needs",
     )
     pods_adopt: Paths = Field(
-        [], description="directories with something in them that the role may export, or give to the agent"
+        [], description="directories that are not empty and that the role may export, or chown to the agent"
     )
     nanoclaw_user: User = Field("nanoclaw", description="user that the host process runs as; root is possible")
     nanoclaw_uid: HostId | None = Field(
@@ -123,9 +123,11 @@ class HostSettings(_Settings):
         None, description="gid of nanoclaw_user; default: its account's; with a stated uid, that"
     )
     nanoclaw_image_uid: AgentUid = Field(
-        1000, description="uid of the agent image's USER; the image is looked at and has to agree"
+        1000, description="uid of the agent image's USER; the image must have the same"
     )
-    nanoclaw_image_gid: AgentGid = Field(1000, description="gid of the agent image's USER, likewise")
+    nanoclaw_image_gid: AgentGid = Field(
+        1000, description="gid of the agent image's USER; the image must have the same"
+    )
     nanoclaw_agent_account: User | None = Field(
         None,
         description="account that people log in to and that may be nanoclaw_user, or have the agent's uid",
@@ -175,13 +177,14 @@ class HostSettings(_Settings):
         None, description='directory of a NanoClaw v1 to migrate, or "auto" to find it'
     )
     nanoclaw_v1_gate: Command | None = Field(
-        None, description="command that has v2 answer a message, as a list: status 0 before v1 is given up"
+        None,
+        description="command that makes v2 answer a message, as a list; v2 takes over only if it ends with status 0",
     )
     nanoclaw_v1_unknown_senders: Literal["public", "strict", "request_approval"] | None = Field(
-        None, description="whom v2's chats answer; needed where v1 has a sender allow-list, which v2 does not read"
+        None, description="which senders v2 answers; needed where v1 has a sender allow-list, which v2 does not read"
     )
-    nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before those that are none")
-    nanoclaw_v1_batch: Count = Field(10, description="hosts that are migrated at once, after the canaries")
+    nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before the others")
+    nanoclaw_v1_batch: Count = Field(10, description="how many hosts migrate at once, after the canaries")
     nanoclaw_v1_rollback: Flag = Field(
         False, description="roll a migrated host back to v1: v2 is stopped and kept, v1 runs again"
     )
