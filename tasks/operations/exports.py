@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from pyinfra import host, inventory
 from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.nfs.protocol import ExportChangeRequest
+from files.pods.nfs.protocol import ExportChange, ExportChangeRequest
 from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.nfs.export_state import ExportState
@@ -133,10 +134,6 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     for reason in drift:
         say(reason)
     before = current.dropin
-    change = {
-        "text": text,
-        "before": None if before is None else hashlib.sha256(before.encode(errors="surrogateescape")).hexdigest(),
-        "wanted": table_entries(plan.exports),
-        "unset": [list(key) for key in removed_exports(plan, current)],
-    }
-    yield run_request(ExportChangeRequest(DROPIN), json.dumps(change))
+    digest = None if before is None else hashlib.sha256(before.encode(errors="surrogateescape")).hexdigest()
+    change = ExportChange(text, digest, table_entries(plan.exports), removed_exports(plan, current))
+    yield run_request(ExportChangeRequest(DROPIN), json.dumps(asdict(change)))

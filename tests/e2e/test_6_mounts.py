@@ -52,7 +52,7 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     desired = table_entries(fleet.plan.servers["server"].exports)
     digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
-        change = json.dumps({"text": text, "before": digest, "wanted": desired, "unset": []})
+        change = json.dumps({"text": text, "before": digest, "desired": desired, "removed": []})
         command = shell_command("nfs.exports", {"change": DROPIN})
         assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before

@@ -1,4 +1,4 @@
-"""lstat(2) of a path whose parents others may replace by symbolic links."""
+"""lstat(2) of a path that may have symbolic links of others in the place of its parents."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def running_users() -> list[int]:
 
 
 def lingering_users() -> list[int]:
-    """Return the uids of users whose manager starts at boot (loginctl(1), enable-linger)."""
+    """Return the uids of users with a manager that starts at boot (loginctl(1), enable-linger)."""
     uids = set()
     with suppress(FileNotFoundError):
         for name in os.listdir(LINGER):

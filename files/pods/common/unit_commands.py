@@ -20,7 +20,7 @@ STARTS_NODE = re.compile(r"\b(node(js)?|npm|npx|pnpm|yarn|bun|tsx|deno|corepack|
 SEPARATORS = re.compile(r"[\s\"'`;&|()<>=,{}:]+")
 END_OF_NAME = r"(?=$|[\s/\"'`;&|()<>=,{}:])"
 COMMENT = re.compile(r"^\s*[#;].*$", re.MULTILINE)
-MAX_WORDS, MAX_BASES = 400, 10
+MAX_TOKENS, MAX_BASES = 400, 10
 USER_UNITS = (".config/systemd/user", ".local/share/systemd/user")
 UNIT_PARENTS = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
 SYSTEM_UNITS = tuple(f"{parent}/systemd/system" for parent in UNIT_PARENTS)
@@ -31,21 +31,21 @@ def command_text(unit: dict[str, str]) -> str:
     """Return ExecStart= lines, the text of scripts they name, and the processes that pm2 restores."""
     text = unit.get("ExecStart", "")
     lines = re.findall(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", text, re.DOTALL)
-    words = re.findall(r"\{ path=(.*?) ;", text)
+    tokens = re.findall(r"\{ path=(.*?) ;", text)
     for line in lines:
-        words += [*line.split()[:MAX_WORDS], *SEPARATORS.split(line)[:MAX_WORDS]]
+        tokens += [*line.split()[:MAX_TOKENS], *SEPARATORS.split(line)[:MAX_TOKENS]]
     pm2 = parse_environment(unit.get("Environment", "")).get("PM2_HOME") if re.search(r"\bpm2\b", text) else None
     dump = [read_untrusted_text(f"{pm2}/dump.pm2", follow=True) or ""] if pm2 else []
     directory = unit.get("WorkingDirectory", "").lstrip("!-+")
-    return "\n".join([*lines, *map(read_script, script_paths(list(dict.fromkeys(words)), directory)), *dump])
+    return "\n".join([*lines, *map(read_script, script_paths(list(dict.fromkeys(tokens)), directory)), *dump])
 
 
-def script_paths(words: list[str], directory: str) -> list[str]:
-    """Return paths of possible scripts: absolute words; others below the working or another named directory."""
-    absolute = [word for word in words if word.startswith("/")]
+def script_paths(tokens: list[str], directory: str) -> list[str]:
+    """Return paths of possible scripts: absolute tokens; others below the working or another named directory."""
+    absolute = [token for token in tokens if token.startswith("/")]
     bases = [base for base in (directory, *absolute[:MAX_BASES]) if base.startswith("/")]
-    relative = [word for word in words if word.startswith("./") or (word.endswith(".sh") and not word.startswith("/"))]
-    return list(dict.fromkeys([*absolute, *(os.path.join(base, word) for word in relative for base in bases)]))
+    relative = [it for it in tokens if it.startswith("./") or (it.endswith(".sh") and not it.startswith("/"))]
+    return list(dict.fromkeys([*absolute, *(os.path.join(base, token) for token in relative for base in bases)]))
 
 
 def environment_text(unit: dict[str, str]) -> str:
@@ -71,16 +71,16 @@ def read_script(path: str) -> str:
 
 
 def paths_in(text: str, directory: str, home: str | None) -> Iterator[str]:
-    """Yield the words of a text as absolute paths, relative to a home or a directory."""
+    """Yield the tokens of a text as absolute paths, relative to a home or a directory."""
     for name in ("~", "$HOME", "${HOME}", "%h"):
         text = text.replace(f"{name}/", f"{home or '/nonexistent'}/")
-    for word in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MAX_WORDS]):
-        if word and len(word) < 1024 and "\0" not in word and not word.startswith("-"):
-            yield os.path.realpath(os.path.join(directory or "/", os.path.expanduser(word)))  # ~andy/claw
+    for token in dict.fromkeys(SEPARATORS.split(COMMENT.sub("", text))[:MAX_TOKENS]):
+        if token and len(token) < 1024 and "\0" not in token and not token.startswith("-"):
+            yield os.path.realpath(os.path.join(directory or "/", os.path.expanduser(token)))  # ~andy/claw
 
 
 def mentions_root(text: str, root: str, directory: str, home: str | None) -> bool:
-    """Return whether a word of a text is a path to the project root or below it."""
+    """Return whether a token of a text is a path to the project root or below it."""
     if re.search(re.escape(root) + END_OF_NAME, text):
         return True
     return any(path == root or path.startswith(f"{root}/") for path in paths_in(text, directory, home))

@@ -79,7 +79,7 @@ def password_of(entry: Any) -> str | None:
 def field_of(path: str, name: str) -> str | None:
     """The second field of an account's line in a file such as passwd(5)."""
     lines = (line.split(":") for line in (read_text_or_none(path) or "").splitlines())
-    return next((words[1] for words in lines if len(words) > 2 and words[0] == name), None)
+    return next((fields[1] for fields in lines if len(fields) > 2 and fields[0] == name), None)
 
 
 def key_files(entry: Any) -> list[str]:
@@ -90,12 +90,12 @@ def key_files(entry: Any) -> list[str]:
     lines = [line.split() for line in shown.splitlines() if line.startswith("authorizedkeysfile ")]
     named = lines[0][1:] if status == 0 and lines else list(KEYS)
     tokens = {"%h": entry.pw_dir, "%u": entry.pw_name, "%U": str(entry.pw_uid)}
-    found = []
+    paths = []
     for path in named:
         for token, value in tokens.items():
             path = path.replace(token, value)
-        found.append(os.path.join(entry.pw_dir, path.replace("%%", "%")))
-    return [path for path in found if os.path.basename(path) != "none"]
+        paths.append(os.path.join(entry.pw_dir, path.replace("%%", "%")))
+    return [path for path in paths if os.path.basename(path) != "none"]
 
 
 def may_hold_a_key(entry: Any, path: str) -> bool:
@@ -133,15 +133,15 @@ def by(lookup: Any, key: Any) -> Any:
 
 
 def ids_state(numbers: list[int], user: str | None, enough: int = 8) -> list[dict[str, Any]]:
-    """Who has each number as uid and as gid, until enough are free: those of a directory service are asked for one by
-    one, since it need not list them."""
-    found: list[dict[str, Any]] = []
+    """Who has each number as uid and as gid, until enough are free: a directory service is asked for one
+    number after the other, since it need not list them."""
+    states: list[dict[str, Any]] = []
     free = 0
     for number in numbers:
         owner, group = by(pwd.getpwuid, number), by(grp.getgrgid, number)
         names = {"user": owner.pw_name if owner else None, "group": group.gr_name if group else None}
-        found.append({"id": number, **names, "person": person(number) if owner else None})
+        states.append({"id": number, **names, "person": person(number) if owner else None})
         free += owner is None and names["group"] in (None, user)
         if free >= enough:
             break
-    return found
+    return states

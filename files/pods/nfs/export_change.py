@@ -1,7 +1,7 @@
-"""Changes the role's own exports one by one, and leaves all others alone.
+"""Change of the role's own exports, one by one. All others are left alone.
 
-A new drop-in is tried first. exportfs(8) reads all files in a private mount namespace, with the old and with the new
-drop-in. What exportfs prints for both concerns others, and does not count.
+A new drop-in is rehearsed first. exportfs(8) reads all files in a private mount namespace, with the old and with the
+new drop-in. Messages that it prints for both concern others, and do not count.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
 from files.pods.nfs.export_entries import Key, entries, raw_entries, real_names, stated_options
+from files.pods.nfs.protocol import ExportChange
 
 LOCK = "/run/nanoclaw-pods/exports.lock"
 EXPORTFS_SECONDS = 60
@@ -62,7 +62,7 @@ def state_directory() -> str:
 
 
 def text_if_there(path: str) -> str | None:
-    """The text of a file, or None where there is none. What cannot be read is an error, for it is not absent."""
+    """Return the text of a file, or None where there is none. A file that cannot be read is an error, not absent."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
@@ -101,7 +101,7 @@ def rehearse(dropin: str, text: str | None) -> Rehearsal:
 
 
 def others(table: str, names: dict[str, str], own: set[Key]) -> dict[Key, set[str]]:
-    """The entries of a table that are not the role's, and their options."""
+    """Return the entries of a table that are not the role's, and their options."""
     return {key: set(text.split(",")) for key, text in raw_entries(table, names).items() if key not in own}
 
 
@@ -115,13 +115,16 @@ def missing(desired: list[list[str]], table: list[list[str]]) -> list[list[str]]
     return [entry for entry in desired if entry not in table]
 
 
-def refuse_rehearsed(
-    dropin: str, old: Rehearsal, new: Rehearsal, request: dict[str, Any], names: dict[str, str]
-) -> None:
-    """Ends the program where the new drop-in would not do what it is for, or would do something to others."""
+def own_keys(request: ExportChange) -> set[Key]:
+    """Return path and client of the entries that a change is about."""
+    return {(path, client) for path, client, *_options in [*request.desired, *request.removed]}
+
+
+def refuse_rehearsed(dropin: str, old: Rehearsal, new: Rehearsal, request: ExportChange, names: dict[str, str]) -> None:
+    """Exit if the new drop-in would not do what it is for, or would change exports of others."""
     why = []
-    own = {(entry[0], entry[1]) for entry in [*request["wanted"], *request["unset"]]}
-    absent = missing(request["wanted"], entries(new.table, names))
+    own = own_keys(request)
+    absent = missing(request.desired, entries(new.table, names))
     if absent:
         why.append(f"exportfs would not apply these entries as written: {absent}")
     before, after = others(old.table, names, own), others(new.table, names, own)
@@ -137,7 +140,7 @@ def refuse_rehearsed(
 
 
 def exportfs(*args: str) -> str:
-    """Runs exportfs; what it says where it fails."""
+    """Run exportfs; return its message if it fails."""
     try:
         done = subprocess.run(
             ["exportfs", *args], capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace"
@@ -148,18 +151,18 @@ def exportfs(*args: str) -> str:
 
 
 def change_entries(options: dict[Key, str], unset: list[Key]) -> list[str]:
-    """Exports each entry with its options, and takes others out of force; what exportfs says where it fails."""
+    """Export each entry with its options, and take others out of force; return the messages of failures."""
     alike: dict[str, list[str]] = {}
     for key, text in options.items():
         alike.setdefault(text, []).append(shown_key((os.path.realpath(key[0]), key[1])))
-    commands = [["-i", "-o", text, *some] for text, found in alike.items() for some in batches(found)]
+    commands = [["-i", "-o", text, *some] for text, keys in alike.items() for some in batches(keys)]
     commands += [["-u", *some] for some in batches([shown_key((os.path.realpath(path), it)) for path, it in unset])]
     return [output for output in (exportfs(*command) for command in commands) if output]
 
 
-def batches(words: list[str]) -> list[list[str]]:
+def batches(args: list[str]) -> list[list[str]]:
     """Split arguments into lists that fit in one command."""
-    return [words[start : start + AT_ONCE] for start in range(0, len(words), AT_ONCE)]
+    return [args[start : start + AT_ONCE] for start in range(0, len(args), AT_ONCE)]
 
 
 def put(path: str, text: str | None) -> None:
@@ -170,38 +173,38 @@ def put(path: str, text: str | None) -> None:
         os.unlink(path)
 
 
-def change(dropin: str, request: dict[str, Any]) -> None:
-    """Writes the drop-in and puts its entries in force, or leaves all as it was."""
+def change(dropin: str, request: ExportChange) -> None:
+    """Write the drop-in and put its entries in force, or leave all as it was."""
     run_lock.acquire(LOCK)
     old, etab = text_if_there(dropin), os.path.join(state_directory(), "etab")
-    if digest(old) != request["before"]:
+    if digest(old) != request.before:
         sys.exit(f"Exports not changed: another run wrote {dropin} in the meantime. Run again.")
-    names = real_names(entry[0] for entry in [*request["wanted"], *request["unset"]])
-    refuse_rehearsed(dropin, rehearse(dropin, old), rehearse(dropin, request["text"]), request, names)
+    names = real_names(path for path, _client in own_keys(request))
+    refuse_rehearsed(dropin, rehearse(dropin, old), rehearse(dropin, request.text), request, names)
     before = raw_entries(text_if_there(etab) or "", names)
     differ = {
         (path, client): ",".join(options)
-        for path, client, *options in request["wanted"]
+        for path, client, *options in request.desired
         if (path, client) not in before or stated_options(before[path, client]) != options
     }
-    leave = [(path, client) for path, client in request["unset"] if (path, client) in before]
-    put(dropin, request["text"])
+    leave = [(path, client) for path, client in request.removed if (path, client) in before]
+    put(dropin, request.text)
     wrong = change_entries(differ, leave)
     wrong += refuse_changed(text_if_there(etab) or "", before, request, names, {*differ, *leave})
     if wrong:
         put(dropin, old)
         again = {key: text for key, text in before.items() if key in differ or key in leave}
         wrong += change_entries(again, [key for key in differ if key not in before])
-        sys.exit("Exports put back as they were: " + "; ".join(wrong))
+        sys.exit("Exports restored: " + "; ".join(wrong))
 
 
 def refuse_changed(
-    etab: str, before: dict[Key, str], request: dict[str, Any], names: dict[str, str], own: set[Key]
+    etab: str, before: dict[Key, str], request: ExportChange, names: dict[str, str], own: set[Key]
 ) -> list[str]:
-    """What is wrong with the table in force after the change."""
-    wrong = [f"{entry} is not in force" for entry in missing(request["wanted"], entries(etab, names))]
+    """Return what is wrong with the table in force after the change."""
+    wrong = [f"{entry} is not in force" for entry in missing(request.desired, entries(etab, names))]
     after = raw_entries(etab, names)
-    wrong += [f"{shown_key((path, it))} is still in force" for path, it in request["unset"] if (path, it) in after]
+    wrong += [f"{shown_key((path, it))} is still in force" for path, it in request.removed if (path, it) in after]
     for key, text in before.items():
         if key not in own and set(after.get(key, "").split(",")) != set(text.split(",")):
             wrong.append(f"an export of others changed: bring it back with exportfs -i -o {text} '{shown_key(key)}'")

@@ -17,7 +17,7 @@ ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def canonical_client(text: str) -> str:
-    """A client in one spelling: an address, ADDRESS/LENGTH, a name in small letters, @NETGROUP or *."""
+    """Return a client in one spelling: an address, ADDRESS/LENGTH, a name in small letters, @NETGROUP or *."""
     name = re.sub(r"[\[\]]", "", text) if ":" in text else text
     if name in ("", "*", "<world>"):
         return "*"
@@ -31,7 +31,7 @@ def canonical_client(text: str) -> str:
 
 
 def canonical_address(text: str) -> str:
-    """An address in one spelling; an IPv4 address that a socket of IPv6 shows is that of IPv4."""
+    """Return an address in one spelling; an IPv4 address that a socket of IPv6 shows is that of IPv4."""
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
@@ -39,70 +39,71 @@ def canonical_address(text: str) -> str:
 
 def unescape(text: str) -> str:
     """Decode octal escapes."""
-    return ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)
+    return ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def stated_options(text: str) -> list[str]:
     """Return the options of an etab entry that the role states, in the order of EXPORT_OPTIONS in plan_fleet.py."""
-    got: dict[str, str] = {}
+    values: dict[str, str] = {}
     for option in text.split(","):
         name, _, value = option.partition("=")
-        got[name.removeprefix("no_")] = value or name
-    squash = "all_squash" if got.get("all_squash") == "all_squash" else got.get("root_squash", "root_squash")
+        values[name.removeprefix("no_")] = value or name
+    squash = "all_squash" if values.get("all_squash") == "all_squash" else values.get("root_squash", "root_squash")
     sync = "async" if "async" in text.split(",") else "sync"
     mode = "rw" if "rw" in text.split(",") else "ro"
     secure = "insecure" if "insecure" in text.split(",") else "secure"
-    found = [mode, sync, got.get("subtree_check", "no_subtree_check"), "sec=" + got.get("sec", "sys"), secure, squash]
-    anonymous = (got.get("anonuid", "65534"), got.get("anongid", "65534"))
+    subtree_check, sec = values.get("subtree_check", "no_subtree_check"), values.get("sec", "sys")
+    stated = [mode, sync, subtree_check, f"sec={sec}", secure, squash]
+    anonymous = (values.get("anonuid", "65534"), values.get("anongid", "65534"))
     if squash != "no_root_squash" and anonymous != ("65534", "65534"):
-        found += ["anonuid=" + anonymous[0], "anongid=" + anonymous[1]]
-    return found
+        stated += ["anonuid=" + anonymous[0], "anongid=" + anonymous[1]]
+    return stated
 
 
 def raw_entries(etab: str, names: dict[str, str]) -> dict[Key, str]:
-    """The options of each entry of an export table, as they stand there.
+    """Return the options of each entry of an export table, as they stand there.
 
     + names: for a directory, the path by which the role knows it
     """
-    found = {}
+    options = {}
     for line in etab.splitlines():
         path, _, rest = line.partition("\t")
         client, _, text = rest.strip().partition("(")
         path = os.path.normpath(unescape(path))
         if client:
-            found[names.get(path, path), canonical_client(client)] = text.rstrip(")")
-    return found
+            options[names.get(path, path), canonical_client(client)] = text.rstrip(")")
+    return options
 
 
 def entries(etab: str, names: dict[str, str]) -> list[list[str]]:
-    """Every entry of an export table as [path, client, option…], sorted."""
+    """Return every entry of an export table as [path, client, option…], sorted."""
     return sorted([*key, *stated_options(text)] for key, text in raw_entries(etab, names).items())
 
 
 def roots(etab: str, names: dict[str, str]) -> list[list[str]]:
-    """Every [path, client] that is NFSv4's root (fsid=0, exports(5))."""
-    found = raw_entries(etab, names).items()
-    return sorted(list(key) for key, text in found if {"fsid=0", "fsid=root"} & set(text.split(",")))
+    """Return every [path, client] that is NFSv4's root (fsid=0, exports(5))."""
+    options = raw_entries(etab, names).items()
+    return sorted(list(key) for key, text in options if {"fsid=0", "fsid=root"} & set(text.split(",")))
 
 
 def logical_lines(text: str) -> Iterator[list[str]]:
-    """The words of each line of exports(5), without quotes, escapes and comments."""
+    """Yield the fields of each line of exports(5), without quotes, escapes and comments."""
     for line in text.replace("\\\n", " ").splitlines():
-        words = []
+        fields = []
         for match in re.finditer(r'(?:"[^"]*"?|[^\s"])+', line):
             if match[0].startswith("#"):
                 break
-            words.append(unescape(match[0].replace('"', "")))
-        if words:
-            yield words
+            fields.append(unescape(match[0].replace('"', "")))
+        if fields:
+            yield fields
 
 
 def defined(text: str) -> Iterator[Key]:
-    """Every (path, client) that a file of exports(5) defines; links in the path are left as they are."""
+    """Yield every (path, client) that a file of exports(5) defines; links in the path are left as they are."""
     for path, *clients in logical_lines(text):
-        named = [word for word in clients if not word.startswith("-")]
-        for word in named or ["*"]:
-            yield os.path.normpath(path), canonical_client(word.partition("(")[0])
+        named = [client for client in clients if not client.startswith("-")]
+        for client in named or ["*"]:
+            yield os.path.normpath(path), canonical_client(client.partition("(")[0])
 
 
 def known_path(path: str, names: dict[str, str]) -> str:
@@ -112,5 +113,5 @@ def known_path(path: str, names: dict[str, str]) -> str:
 
 
 def real_names(paths: Iterable[str]) -> dict[str, str]:
-    """For the directory that each path leads to, the path."""
+    """Return the path by the directory that it leads to."""
     return {os.path.realpath(path): path for path in paths}

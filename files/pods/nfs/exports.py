@@ -1,9 +1,7 @@
 """The export table of an NFS server: looks at it, or puts a new drop-in in force.
 
-Argument of a look: {"dropin", "conf", "tried", "directories": [path…]}. It changes nothing.
-Argument of a change: {"change": DROPIN}, and by standard input {"text", "before": its SHA-256 or null,
-"wanted": [[path, client, option…]…], "unset": [[path, client]…]}. The drop-in takes effect only if exportfs(8) accepts
-it beside every other file, and what is in force becomes what was meant; if not, everything is as before.
+A drop-in takes effect only if exportfs(8) accepts it beside every other file, and the table in force becomes what the
+change states. If not, everything is as before.
 """
 
 from __future__ import annotations
@@ -14,11 +12,11 @@ import os
 import sys
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_change import change, state_directory, text_if_there
 from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
-from files.pods.nfs.protocol import ExportChangeRequest, ExportsRequest
+from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
 
 
@@ -61,6 +59,6 @@ def look(request: ExportsRequest) -> dict[str, Any]:
 if __name__ == "__main__":
     request = read_request(ExportsRequest, ExportChangeRequest)
     if isinstance(request, ExportChangeRequest):
-        change(request.change, json.load(sys.stdin))
+        change(request.change, decode(ExportChange, json.load(sys.stdin), request.entry))
     elif isinstance(request, ExportsRequest):
         print(json.dumps(look(request)))

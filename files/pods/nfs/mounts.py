@@ -1,10 +1,10 @@
-"""What is mounted where the pods belong, what lies beneath, and what systemd and fstab say of it.
+"""State of the pods' mounts: live, in units and in fstab; and of the directories beneath them. Changes nothing.
 
-Answer: tasks.model.nfs.mount_state.MountState as JSON. Needs root for what lies beneath a mount.
+Reply: tasks.model.nfs.mount_state.MountState as JSON. Directories beneath a mount need root.
 
-A dead server hangs whoever looks at its mount: /proc is read first, and paths on mounts are asked by a child that is
-abandoned when it does not answer. What lies beneath a mount is seen through a detached copy of the mount below it
-(open_tree(2)), which changes nothing.
+A dead server hangs each process that looks at its mount. So /proc is read first, and a child calls stat(2) on mounts;
+it is abandoned if it blocks. A directory beneath a mount is read through a detached copy of the mount below
+(open_tree(2)).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.protocol import MountsRequest
 
 
-def seen(mount: Mount) -> dict[str, Any]:
+def described(mount: Mount) -> dict[str, Any]:
     """Return a mount as the reply describes it."""
     options = [*mount.options, *(option for option in mount.more if option != "rw")]
     remote = is_remote(mount.type)
@@ -71,8 +71,8 @@ answers = {}
 for path in json.loads(sys.argv[1]):
     try:
         os.statvfs(path)
-        seen = os.stat(path)
-        answers[path] = {"answer": "ok", "identity": f"{seen.st_dev}:{seen.st_ino}"}
+        info = os.stat(path)
+        answers[path] = {"answer": "ok", "identity": f"{info.st_dev}:{info.st_ino}"}
     except OSError as error:
         kind = {errno.ESTALE: "stale", errno.ENOENT: "absent"}.get(error.errno, "error")
         answers[path] = {"answer": kind, "detail": error.strerror}
@@ -121,7 +121,7 @@ def addresses(source: str) -> list[str]:
 
 
 def fstab(paths: list[str]) -> list[dict[str, Any]]:
-    """The lines for these mount points, as mount(8) reads them; none where there is no file (findmnt(8))."""
+    """Return the lines for these mount points, as mount(8) reads them; none where there is no file (findmnt(8))."""
     listed = bounded(["findmnt", "--fstab", "--list", "--json", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS"], 30)
     if listed is None:
         raise TimeoutError("findmnt --fstab did not answer")
@@ -147,7 +147,7 @@ def look(request: MountsRequest) -> dict[str, Any]:
     answers = ask(list(dict.fromkeys([*mounted, *sources])))
     points = {}
     for path in paths:
-        here = [seen(mount) for mount in table if mount.point == path]
+        here = [described(mount) for mount in table if mount.point == path]
         details = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
         state = answers.get(path, {}).get("answer", "ok")
         points[path] = {"mounts": here, "answer": state, **details, "beneath": beneath(path, table)}
@@ -159,7 +159,7 @@ def look(request: MountsRequest) -> dict[str, Any]:
         "fstab": fstab(paths),
         "stamp": read_text_or_none(request.stamp),
         "tried": read_text_or_none(request.tried),
-        "base": seen(base) if base else None,
+        "base": described(base) if base else None,
         "base_root": (base.root.rstrip("/") + inside) if base else inside,
         "sources": {source: answers[source].get("identity") for source in sources},
     }

@@ -1,10 +1,9 @@
-"""How an NFS server treats the host process, the agent and root: what each makes there is looked at, and removed.
+"""How an NFS server treats the host process, the agent and root: each creates a directory, which is then removed.
 
-The export is mounted softly in mounts of this program's own: nothing on the machine sees it, and a dead server costs
+The export is mounted softly in a private mount namespace: no other process uses that mount, and a dead server costs
 `seconds`. No symbolic link of the export is followed.
 
-Prints {"state": "seen" or why not, "text", "made": {actor: [uid, gid] or errno}, "chown": errno or null, "mount_point":
-errno or null, "left": [names]}.
+Reply: tasks.model.access.observed_squash.ServerObservation as JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ STALE = 3600
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 END = time.monotonic() + request.seconds
 LOOKED = END - request.seconds / 4
-"""When the looks are to be over: the rest of the time is for removing what they made."""
+"""When the looks must be over: the rest of the time is for the removal of their directories."""
 
 Scratch = tuple[str, str]
 """A place of the export, and the name of a directory in it."""
@@ -65,7 +64,7 @@ def mount_softly() -> None:
 
 
 def as_ids(ids: Ids, end: float, work: Any) -> Any:
-    """What `work` returns in a child of these ids, or the errno's name; ETIMEDOUT at `end` (monotonic)."""
+    """Return what `work` returns in a child with these ids, or the errno's name; ETIMEDOUT at `end` (monotonic)."""
     left = end - time.monotonic()
     if left <= 0:
         return "ETIMEDOUT"
@@ -74,7 +73,7 @@ def as_ids(ids: Ids, end: float, work: Any) -> Any:
 
 
 def open_directory_of_export(root: str, path: str) -> int:
-    """A directory of the export, reached through directories alone: a server's links lead where it likes."""
+    """Open a directory of the export, through directories alone: a server's links lead where it likes."""
     fd = os.open(root, DIRECTORY)
     for name in path.split("/"):
         if name != ".":
@@ -85,7 +84,7 @@ def open_directory_of_export(root: str, path: str) -> int:
 
 
 def make(root: str, actor: str) -> list[Any]:
-    """A directory where this actor may make one: [place, name, uid, gid]."""
+    """Create a directory where this actor may: [place, name, uid, gid]."""
     last: OSError | None = None
     name = f"{NAME}-{actor}"
     for path in request.places:
@@ -126,10 +125,10 @@ def look_at(root: str) -> dict[str, Any]:
     point = chown = given = None
     try:
         for actor in ids:
-            found = as_ids(ids[actor], LOOKED, lambda actor=actor: make(root, actor))
-            if isinstance(found, list):
-                scratch[actor] = (found[0], found[1])
-            made[actor] = found[2:] if isinstance(found, list) else found
+            created = as_ids(ids[actor], LOOKED, lambda actor=actor: make(root, actor))
+            if isinstance(created, list):
+                scratch[actor] = (created[0], created[1])
+            made[actor] = created[2:] if isinstance(created, list) else created
         if "agent" in scratch:
             point = as_ids((0, 0), LOOKED, lambda: mount_point(root, scratch["agent"]))
         given = scratch.get("host", scratch.get("root"))
@@ -141,7 +140,7 @@ def look_at(root: str) -> dict[str, Any]:
 
 
 def clean(root: str, ids: dict[str, Ids], scratch: dict[str, Scratch]) -> list[str]:
-    """Removes what was made, and what an earlier observation was killed over; what is left of the former."""
+    """Remove the scratch, and that of killed observations; return what remains of the former."""
     old = as_ids((0, 0), END, lambda: stale(root))
     both = [*scratch.values(), *(old if isinstance(old, list) else [])]
     for actor in (*scratch, "root", "host", "agent"):
@@ -151,7 +150,7 @@ def clean(root: str, ids: dict[str, Ids], scratch: dict[str, Scratch]) -> list[s
 
 
 def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
-    """Whether its maker, who reaches the place as root may not, finds it no more."""
+    """Return whether it is gone for its creator, who reaches the place where root may not."""
     place, name = scratch
 
     def missing() -> bool:
@@ -165,18 +164,18 @@ def gone(root: str, ids: Ids, scratch: Scratch) -> bool:
 
 
 def stale(root: str) -> list[Scratch]:
-    """Scratch that an earlier observation was killed over, and this one's own."""
-    found = []
+    """Return the scratch of killed observations, and this one's own."""
+    scratch = []
     for path in request.places:
         with contextlib.suppress(OSError):
             fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=open_directory_of_export(root, path))
             for name in os.listdir(fd):
                 if not name.startswith(PREFIX):
                     continue
-                own = name.startswith(NAME)  # Made by a look that did not come to say so.
+                own = name.startswith(NAME)  # Created by a look that did not come to report it.
                 if own or time.time() - os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime > STALE:
-                    found.append((path, name))
-    return found
+                    scratch.append((path, name))
+    return scratch
 
 
 def remove(root: str, scratch: Scratch) -> None:

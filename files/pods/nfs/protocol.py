@@ -39,11 +39,24 @@ class ExportsRequest(Request):
 
 @dataclass(frozen=True)
 class ExportChangeRequest(Request):
-    """A drop-in that changes. Standard input has the change (files/pods/nfs/export_change.py)."""
+    """A drop-in that changes. Standard input has the ExportChange."""
 
     entry: ClassVar[str] = "nfs.exports"
     change: str
     """The path of the drop-in."""
+
+
+@dataclass(frozen=True)
+class ExportChange:
+    """What a drop-in and the export table must become."""
+
+    text: str
+    before: Optional[str]
+    """The SHA-256 of the present drop-in; None where there is none."""
+    desired: list[list[str]]
+    """Entries in force: path, client and options."""
+    removed: list[tuple[str, str]]
+    """Path and client of entries that go."""
 
 
 @dataclass(frozen=True)

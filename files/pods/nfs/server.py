@@ -20,7 +20,7 @@ NFS_PORT = 2049
 TRUE, FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no", "off")  # as nfs-utils reads them
 
 
-def said_by(argv: list[str]) -> str | None:
+def output_of(argv: list[str]) -> str | None:
     """Return the output of a command, or None if it fails or is missing."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, errors="replace")
@@ -30,11 +30,11 @@ def said_by(argv: list[str]) -> str | None:
 
 
 def service() -> dict[str, Any]:
-    """What systemd and the kernel say of the server."""
-    shown = said_by(["systemctl", "show", UNIT, "--property=ActiveState,UnitFileState,ExecStart"]) or ""
+    """Return the state of the server in systemd and in the kernel."""
+    shown = output_of(["systemctl", "show", UNIT, "--property=ActiveState,UnitFileState,ExecStart"]) or ""
     state = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     start = "".join(re.findall(r"argv\[\]=([^;]*)", state.get("ExecStart", "")))
-    basis = f"{start}\n{said_by(['nfsconf', '--dump'])}"
+    basis = f"{start}\n{output_of(['nfsconf', '--dump'])}"
     return {
         "active": state.get("ActiveState") == "active",
         "enabled": state.get("UnitFileState") == "enabled",
@@ -56,49 +56,49 @@ def yes(text: str | None) -> bool | None:
 
 
 def v3_settings(own: str) -> dict[str, Any]:
-    """Who decides whether NFSv3 is served (nfs.conf(5), nfsd, vers3): `nfsconf` says it, of all files and of each.
+    """Return what decides whether NFSv3 is served (nfs.conf(5), nfsd, vers3), by `nfsconf`: all files, and each.
 
     + own: the role's file, which has its place among the others whether it is there or not
     """
     names = {name for name in glob.glob("/etc/nfs.conf.d/*.conf") if os.path.isfile(name)} | {own}
-    values = [(name, yes(said_by(["nfsconf", "--file", name, "--get", "nfsd", "vers3"]))) for name in names]
-    values.sort(key=lambda found: version_order(found[0]))
+    values = [(name, yes(output_of(["nfsconf", "--file", name, "--get", "nfsd", "vers3"]))) for name in names]
+    values.sort(key=lambda value: version_order(value[0]))
     return {
-        "v3": yes(said_by(["nfsconf", "--get", "nfsd", "vers3"])),
+        "v3": yes(output_of(["nfsconf", "--get", "nfsd", "vers3"])),
         "v3_files": [[name, value] for name, value in values if value is not None or name == own],
     }
 
 
 def connected() -> list[str] | None:
-    """The addresses of clients that hold state or a connection; None where the kernel does not tell."""
+    """Return the addresses of clients that hold state or a connection; None where the kernel has no list."""
     if not os.path.exists(NFSD + "/threads"):
         return []  # no server runs
     if not os.path.isdir(NFSD + "/clients"):
         return None
-    found = set()
+    addresses = set()
     for name in glob.glob(NFSD + "/clients/*/info"):
-        seen = re.search(r'^address: "(.*):[0-9]+"$', read_text_or_none(name) or "", re.MULTILINE)
-        if seen:
-            found.add(canonical_address(seen[1].strip("[]")))
+        match = re.search(r'^address: "(.*):[0-9]+"$', read_text_or_none(name) or "", re.MULTILINE)
+        if match:
+            addresses.add(canonical_address(match[1].strip("[]")))
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in (read_text_or_none(name) or "").splitlines()[1:]:
             _number, local, remote, state = line.split()[:4]
             if state == "01" and int(local.rpartition(":")[2], 16) == NFS_PORT:
-                found.add(socket_address(remote.partition(":")[0]))
-    return sorted(found)
+                addresses.add(socket_address(remote.partition(":")[0]))
+    return sorted(addresses)
 
 
 def socket_address(text: str) -> str:
-    """An address of /proc/net/tcp: 32-bit words in the byte order of the machine."""
-    words = [int(text[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(text), 8)]
-    return canonical_address(str(ipaddress.ip_address(b"".join(words))))
+    """Return an address of /proc/net/tcp: groups of 32 bits in the byte order of the machine."""
+    groups = [int(text[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(text), 8)]
+    return canonical_address(str(ipaddress.ip_address(b"".join(groups))))
 
 
 def mounted_by(rmtab: str) -> list[list[str]]:
-    """Every [path, client] that mountd has on its list (rpc.mountd(8), rmtab): NFSv3 alone."""
-    found = set()
+    """Return every [path, client] that mountd has on its list (rpc.mountd(8), rmtab): NFSv3 alone."""
+    mounts = set()
     for line in rmtab.splitlines():
         client, separator, path = line.rpartition(":")[0].partition(":/")
         if separator:
-            found.add(("/" + path, canonical_client(client)))
-    return sorted(list(entry) for entry in found)
+            mounts.add(("/" + path, canonical_client(client)))
+    return sorted(list(entry) for entry in mounts)

@@ -97,7 +97,7 @@ class Probe:
         """Return the owners of the session, its outbox, its database, the agent's home and the group directory."""
         paths = (self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group)
         viewed = [VIEW + path for path in paths]
-        reply = self.run_in_view(ROOT, lambda: [[found.st_uid, found.st_gid] for found in map(os.lstat, viewed)])
+        reply = self.run_in_view(ROOT, lambda: [[info.st_uid, info.st_gid] for info in map(os.lstat, viewed)])
         owners: list[list[int]] = reply.get("value", [])
         return owners
 

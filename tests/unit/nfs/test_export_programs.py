@@ -8,10 +8,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
@@ -19,9 +17,10 @@ from pydantic import TypeAdapter
 from files.pods.common import read_text as reading
 from files.pods.nfs import export_change, export_entries
 from files.pods.nfs import server as nfs_service
+from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
 from tasks.model.nfs.export_state import ExportState
 from tests.builders import one_host
-from tests.programs import shell_command
+from tests.programs import request_argv
 from tests.unit.nfs.nfs_tools import EXPORTFS, NFSCONF
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
@@ -82,20 +81,20 @@ class Server:
         return subprocess.CompletedProcess(words, done.returncode, output, done.stderr)
 
     def look(self, *directories: str) -> ExportState:
-        request = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": list(directories)}
-        done = self.run(shell_command("nfs.exports", request))
+        request = ExportsRequest(DROPIN, CONF, "/mnt/tried", list(directories))
+        done = self.run(shlex.join(request_argv(request)))
         assert done.returncode == 0, done.stderr
         return TypeAdapter(ExportState).validate_json(done.stdout.splitlines()[0])
 
     def change(self, text: str, *desired: list[str], unset: list[list[str]] | None = None) -> str:
         """Changes the exports; what it says, or nothing where it went well."""
         before = None if self.dropin is None else hashlib.sha256(self.dropin.encode()).hexdigest()
-        request = {"text": text, "before": before, "wanted": list(desired), "unset": unset or []}
-        return self.send(request)
+        removed = [(path, client) for path, client in unset or []]
+        return self.send(ExportChange(text, before, list(desired), removed))
 
-    def send(self, request: Mapping[str, Any]) -> str:
-        command = shell_command("nfs.exports", {"change": DROPIN})
-        done = self.run(f"printf %s {shlex.quote(json.dumps(request))} | {command}")
+    def send(self, change: ExportChange) -> str:
+        command = shlex.join(request_argv(ExportChangeRequest(DROPIN)))
+        done = self.run(f"printf %s {shlex.quote(json.dumps(asdict(change)))} | {command}")
         assert (done.returncode == 0) == (done.stderr == ""), (done.returncode, done.stderr)
         return done.stderr
 
@@ -219,7 +218,7 @@ def test_a_change_that_does_not_take_is_undone_and_named(fault: str) -> None:
     etab = f"/srv/pods/oslo\t10.0.0.2({','.join(OPTIONS[:5])},root_squash)\n"
     server = Server(etab=THEIRS + etab, dropin=line(*old), faults=fault)
     output = server.change(line(*OSLO), OSLO)
-    assert output.startswith("Exports put back as they were: ") and FAULTS[fault] in output
+    assert output.startswith("Exports restored: ") and FAULTS[fault] in output
     assert server.dropin == line(*old)
     assert old in server.table
 
@@ -254,15 +253,15 @@ def test_a_drop_in_that_another_run_wrote_meanwhile_is_not_overwritten() -> None
     theirs = line("/srv/pods/bergen", "10.0.0.3", *OPTIONS)
     server = Server(dropin=theirs)
     for before in (None, "0" * 64):
-        output = server.send({"text": line(*OSLO), "before": before, "wanted": [OSLO], "unset": []})
+        output = server.send(ExportChange(line(*OSLO), before, [OSLO], []))
         assert "another run wrote" in output and (server.dropin, server.calls) == (theirs, [])
 
 
 @NEEDS_ROOT
 def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     server = Server(setup=f"mkdir {DROPIN}")
-    request = {"dropin": DROPIN, "conf": CONF, "tried": "/mnt/tried", "directories": []}
-    assert "IsADirectoryError" in server.run(shell_command("nfs.exports", request)).stderr
+    look = shlex.join(request_argv(ExportsRequest(DROPIN, CONF, "/mnt/tried", [])))
+    assert "IsADirectoryError" in server.run(look).stderr
 
 
 @NEEDS_ROOT

@@ -34,10 +34,6 @@ PROSE = {
 NAMES_PENDING = frozenset(
     (
         "tasks/model/migration",
-        "files/pods/common",
-        "files/pods/machine",
-        "files/pods/nfs",
-        "files/pods/probe",
         "tests/bench",
         "tests/unit/guard",
         "tests/unit/migration",
@@ -51,8 +47,6 @@ NAMES_PENDING = frozenset(
 """Rooms that still have such names: each entry is a debt, and an entry without debt is a failure."""
 PROSE_PENDING = frozenset(
     (
-        "files/pods/common",
-        "files/pods/nfs",
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
