@@ -13,21 +13,8 @@ ENTRIES = ("dist/index.js", "src/index.ts", "dist/index", "src/index", "dist")
 NAMES = tuple(entry.rpartition("/")[2] for entry in ENTRIES)
 NODES = re.compile(r"(node|nodejs|bun|deno|tsx)[0-9.]*$")
 READERS = {
-    "vi",
-    "vim",
-    "nvim",
-    "nano",
-    "emacs",
-    "less",
-    "more",
-    "tail",
-    "head",
-    "cat",
-    "grep",
-    "rg",
-    "sed",
-    "git",
-    "ls",
+    *("vi", "vim", "nvim", "nano", "emacs", "less", "more", "tail", "head", "cat"),
+    *("grep", "rg", "sed", "git", "ls"),
 }
 PROC_BYTES = 1 << 17
 

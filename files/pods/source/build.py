@@ -15,6 +15,7 @@ import sys
 import time
 
 from files.pods.common import run_lock
+from files.pods.common.atomic_write import replace
 from files.pods.common.failure_text import find_cause
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
@@ -91,15 +92,6 @@ def installed_node(root: str) -> str | None:
     return None
 
 
-def write_note(path: str, content: dict[str, object]) -> None:
-    """Write JSON atomically."""
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(path + ".new", path)
-
-
 def loads(root: str) -> bool:
     """Whether Node can use the native module, if there is one."""
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
@@ -120,7 +112,7 @@ def install_modules(root: str, node: str | None) -> None:
     run(root, "pnpm", "install", "--frozen-lockfile")
     if before not in (None, node) or not loads(root):
         run(root, "pnpm", "rebuild")
-    write_note(os.path.join(root, MODULES), {"node": node})
+    replace(os.path.join(root, MODULES), json.dumps({"node": node}).encode())
 
 
 def main(root: str, source: dict[str, str | None]) -> None:
@@ -135,7 +127,7 @@ def main(root: str, source: dict[str, str | None]) -> None:
     if not os.path.exists(os.path.join(root, "dist/index.js")):
         sys.exit(f"pnpm run build ended well, but there is no {root}/dist/index.js")
     sync_file_system(root)
-    write_note(os.path.join(root, STAMP), {**source, "finished": time.time()})
+    replace(os.path.join(root, STAMP), json.dumps({**source, "finished": time.time()}).encode())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import stat
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.atomic_write import replace
 from files.pods.source.git_worktree import AGENT_PATHS, STAMP, Tree
 
 CHANNEL = "nanoclaw-pods-channel"
@@ -48,12 +49,8 @@ def begin_channel(tree: Tree, channel: str) -> None:
     before = {path: kept(tree, path) for path in files - left}
     with suppress(FileNotFoundError):
         os.rename(f"{tree.root}/{STAMP}", f"{tree.git_dir}/{BUILD}")
-    note = f"{tree.git_dir}/{CHANNEL}"
-    with open(f"{note}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump({"channel": channel, "before": before, "left": sorted(left)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{note}.new", note)
+    note = {"channel": channel, "before": before, "left": sorted(left)}
+    replace(f"{tree.git_dir}/{CHANNEL}", json.dumps(note).encode())
 
 
 def is_large(path: str) -> bool:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from files.pods.common import run_lock
+from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.source.git_worktree import Tree
@@ -38,12 +39,7 @@ def main(root: str) -> None:
         sys.exit(f"{MARKER_SCRIPT} of {root} cannot be run: {error}")
     if done.returncode != 0:
         sys.exit(f"{' '.join(SET[:5])} in {root} failed:\n{done.stdout[-4000:]}")
-    marked = os.path.join(root, MARKED)
-    with open(marked + ".new", "w", encoding="utf-8") as file:
-        file.write(head + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(marked + ".new", marked)
+    replace(os.path.join(root, MARKED), f"{head}\n".encode())
     if why := unmarked(tree, needs["version"]):
         sys.exit(f"{MARKER_SCRIPT} ended well, and NanoClaw would still not start: {why}")
 
