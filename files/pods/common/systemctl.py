@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import select
-import signal
-import subprocess
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Optional
+
+from files.pods.common.bounded_output import bounded_output
 
 Manager = Optional[int]  # noqa: UP045  the machine's Python may be 3.9
 BOOTED = "/run/systemd/system"
@@ -49,43 +47,16 @@ def run_systemctl(manager: Manager, *args: str) -> str:
     """Return the output of systemctl. Raises ManagerError if it fails without output, is endless or late."""
     argv = ["systemctl", *(["--user"] if manager is not None else []), "--no-pager", *args]
     try:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-            **child_options(manager),
-        )
+        status, data = bounded_output(argv, REPLY_TIMEOUT, MAX_REPLY, cwd="/", **child_options(manager))
+    except TimeoutError as error:
+        raise ManagerError("it does not answer in time") from error
+    except OverflowError as error:
+        raise ManagerError("its reply has no end") from error
     except OSError as error:
         raise ManagerError(f"systemctl: {error.strerror}") from error
-    try:
-        data = read_output(child, child.stdout, time.monotonic() + REPLY_TIMEOUT)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-    if child.returncode != 0 and not data:
-        raise ManagerError(f"systemctl {args[0]} ended with status {child.returncode}")
+    if status != 0 and not data:
+        raise ManagerError(f"systemctl {args[0]} ended with status {status}")
     return data.decode("utf-8", "replace")
-
-
-def read_output(child: subprocess.Popen[bytes], output: Any, deadline: float) -> bytes:
-    """Return the output of a child until it exits."""
-    data = b""
-    while select.select([output], [], [], max(0, deadline - time.monotonic()))[0]:
-        chunk = os.read(output.fileno(), 1 << 16)
-        data += chunk
-        if len(data) > MAX_REPLY:
-            raise ManagerError("its reply has no end")
-        if not chunk:
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                break
-            return data
-    raise ManagerError("it does not answer in time")
 
 
 def running_users() -> list[int]:

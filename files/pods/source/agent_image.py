@@ -11,15 +11,12 @@ import hashlib
 import io
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 import tarfile
-import time
-from contextlib import suppress
 from typing import Any
 
+from files.pods.common.bounded_output import bounded_output
 from files.pods.common.docker import docker_argv, run_docker
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
@@ -80,30 +77,13 @@ def read_entries(container: str, path: str) -> list[list[str]]:
 
 def copy_file(container: str, path: str) -> bytes | None:
     """Return the tar archive that `docker cp` makes of a file; None without one. Follows no link."""
-    reader, writer = os.pipe()
-    child = subprocess.Popen(
-        docker_argv("cp", f"{container}:{path}", "-"),
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    os.close(writer)
-    data, end, more = b"", time.monotonic() + COPY_SECONDS, None
     try:
-        while more != b"" and select.select([reader], [], [], max(0, end - time.monotonic()))[0]:
-            more = os.read(reader, 1 << 16)
-            data += more
-            if len(data) > MAX_COPIED:
-                sys.exit(f"{path} of the image is longer than {MAX_COPIED >> 20} MiB. {IN_NUMBERS}")
-        return data if child.wait(max(0, end - time.monotonic())) == 0 else None
-    except subprocess.TimeoutExpired:
+        status, data = bounded_output(docker_argv("cp", f"{container}:{path}", "-"), COPY_SECONDS, MAX_COPIED)
+    except OverflowError:
+        sys.exit(f"{path} of the image is longer than {MAX_COPIED >> 20} MiB. {IN_NUMBERS}")
+    except TimeoutError:
         sys.exit(f"docker cp of {path} of the image took more than {COPY_SECONDS} s. Run again, or: {IN_NUMBERS}")
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        os.close(reader)
+    return data if status == 0 else None
 
 
 def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[str, int] | None:
