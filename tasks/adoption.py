@@ -21,11 +21,10 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
     for member, reply in at_once(hosts, lambda one: _look(one, fleet.hosts[one.name])):
         if reply is None:
             text = "this machine did not report which NanoClaw runs on it: correct its error above, then run again"
-            problems.append(Problem(member.name, _KEY, text))
+            problems.append(Problem(member.name, _KEY, text, "no-reply-about-v2"))
         else:
-            problems += [
-                Problem(member.name, _KEY, text) for text in adoption_problems(reply, fleet.hosts[member.name])
-            ]
+            texts = adoption_problems(reply, fleet.hosts[member.name])
+            problems += [Problem(member.name, _KEY, text, "v2-in-the-way") for text in texts]
     return problems
 
 

@@ -66,17 +66,19 @@ def plan_migrations(
                     member.name,
                     KEY,
                     "this machine did not report how far its migration is: correct its error above, then run again",
+                    "no-progress",
                 )
             )
         elif progress.decided and not plan.settings.nanoclaw_v1_rollback:
             continue
         elif (refusal := plan_refusal(v1, plan)) or v1 is None or v1.install is None:
-            problems.append(Problem(member.name, KEY, str(refusal)))
+            problems.append(Problem(member.name, KEY, str(refusal), "v1-unfit"))
         else:
             installs[member.name] = v1.install
             if plan.settings.nanoclaw_v1_rollback:
                 if progress.needs_rollback:
-                    problems += [Problem(member.name, KEY, str(one)) for one in rollback_refusals(v1.install, plan)]
+                    against = rollback_refusals(v1.install, plan)
+                    problems += [Problem(member.name, KEY, str(one), "rollback-refused") for one in against]
             else:
                 planned = plan_migration(v1.install, v1.spaces, plan, staged=progress.is_staged(v1.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
@@ -113,7 +115,7 @@ def _report_plan(plan: HostPlan, state: V1State, install: Install, planned: Migr
 def _refusals(plan: HostPlan, progress: Progress, install: Install, planned: MigrationPlan) -> list[Problem]:
     """Return why a host cannot be migrated."""
     against = [*refusals(install, planned, plan), *progress_refusal(progress, plan)]
-    return [Problem(plan.name, KEY, str(refusal)) for refusal in against]
+    return [Problem(plan.name, KEY, str(refusal), "migration-refused") for refusal in against]
 
 
 def _migrating(fleet: FleetPlan, members: Iterable[Host]) -> dict[str, Host]:

@@ -38,7 +38,7 @@ def observe(fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool) -> t
     problems: list[Problem] = []
     for member, observed in at_once(observers, look):
         plan = plans[member.name]
-        problems += [Problem(plan.name, key, text) for key, text in refusals(_wish(plan), observed)]
+        problems += [Problem(plan.name, key, text, "server-observed") for key, text in refusals(_wish(plan), observed)]
         if observed is None:
             continue
         logger.info("    %s: %s: %s", member.name, plan.source, printable(description(observed)))

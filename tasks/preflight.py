@@ -135,13 +135,17 @@ def _export_problems(
     """What an NFS server is refused for; says who else uses it."""
     if others := other_clients(server, exports):
         logger.info("    %s: others use this NFS server: %s", server.name, some(others))
-    yield from (Problem(server.name, "exports", text) for text in export_refusals(server, exports))
-    yield from (Problem(server.name, "nfs_v3", text) for text in version_refusals(server, exports))
+    yield from (
+        Problem(server.name, "exports", text, "exports-in-the-way") for text in export_refusals(server, exports)
+    )
+    yield from (
+        Problem(server.name, "nfs_v3", text, "nfs-versions-in-the-way") for text in version_refusals(server, exports)
+    )
     yield from unguarded(fleet, server, exports.table, running)
     for export in server.exports if lacks_v3(server, exports) else ():
         if fleet.hosts[export.host].settings.pods_nfs_version == "3":
             text = f"{server.name} serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"
-            yield Problem(export.host, "pods_nfs_version", text)
+            yield Problem(export.host, "pods_nfs_version", text, "server-speaks-no-v3")
 
 
 def _strategies(fleet: FleetPlan, members: Iterable[Host]) -> dict[tuple[str, str], list[str]]:

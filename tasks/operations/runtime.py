@@ -44,8 +44,8 @@ def runtime(plan: HostPlan) -> Commands:
     so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
     """
     current = _look(plan)
-    if problem := account_problem(current.account, plan):
-        raise OperationError(problem)
+    if refusal := account_problem(current.account, plan):
+        raise OperationError(refusal.text)
     packages, major = _missing(current, plan), nodesource_major(current, plan.settings)
     if not packages and major is None and current.docker_runs and not account_drift(current.account, plan):
         host.noop("Docker, git, Node and the host user are there")

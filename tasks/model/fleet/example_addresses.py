@@ -18,6 +18,7 @@ def example_problems(machines: Iterable[Machine]) -> list[Problem]:
             "ssh_hostname",
             f"{address} is an address for examples: write your own machines into the inventory (README.md, A fleet in "
             "ten lines)",
+            "example-address",
         )
         for machine in machines
         if _is_example(address := str(machine.data.get("ssh_hostname") or machine.name))

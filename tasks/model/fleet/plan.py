@@ -36,8 +36,8 @@ class Problem:
     machine: str
     key: str
     text: str
-    reason: str = field(default="", compare=False)
-    """A code that no other refusal of host data has; empty for what machines answer."""
+    reason: str = field(compare=False)
+    """A code of the check that refuses; no other check has it."""
 
     def __str__(self) -> str:
         return f"{self.machine}: {self.key}: {self.text}"

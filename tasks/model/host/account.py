@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.problem import SettingProblem
 
 
 @dataclass(frozen=True)
@@ -27,25 +28,28 @@ class AccountState:
     """Whether somebody can log in to it."""
 
 
-def account_problem(account: AccountState, plan: HostPlan) -> str | None:
+def account_problem(account: AccountState, plan: HostPlan) -> SettingProblem | None:
     """Return why the host user cannot be as planned, and the way out. An existing account is never changed."""
     name, ids = plan.settings.nanoclaw_user, plan.host_ids
     if account.ids is not None and account.ids != (ids.uid, ids.gid):
         uid, gid = account.ids
-        return (
+        text = (
             f"user {name} is {uid}:{gid} on this machine, not {ids}: set nanoclaw_uid to {uid} and "
             f"nanoclaw_gid to {gid}, or nanoclaw_user to another name"
         )
+        return SettingProblem("nanoclaw_user", "user-has-other-ids", text)
     if account.ids is not None:
         return None
     if account.uid_user is not None:
         way = "leave nanoclaw_uid out, or set it to a free number"
-        return f"uid {ids.uid} belongs to user {account.uid_user} on this machine, not to {name}: {way}"
+        text = f"uid {ids.uid} belongs to user {account.uid_user} on this machine, not to {name}: {way}"
+        return SettingProblem("nanoclaw_user", "uid-of-other-user", text)
     if account.gid_group is None and account.name_gid is not None:
-        return (
+        text = (
             f"group {name} has gid {account.name_gid} on this machine, not {ids.gid}: set nanoclaw_gid to "
             f"{account.name_gid}, or nanoclaw_user to another name"
         )
+        return SettingProblem("nanoclaw_user", "group-has-other-gid", text)
     return None
 
 

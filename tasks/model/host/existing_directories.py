@@ -64,7 +64,7 @@ def host_problems(plan: HostPlan, places: Places, barred: Mapping[str, str]) -> 
             f"{plan.settings.nanoclaw_user} cannot enter {above}, and NanoClaw needs what lies below it: let that user "
             f"in (chmod o+x {above}), or set {keys.get(path, 'pods_path')} to another directory"
         )
-        yield Problem(plan.name, keys.get(path, "pods_path"), text)
+        yield Problem(plan.name, keys.get(path, "pods_path"), text, "path-barred")
     if {_SESSIONS, _GROUPS} <= set(_names(places, plan.settings.pods_path)):
         return  # NanoClaw's own directories, from before this machine's system
     for source, target in plan.binds if plan.source is None else ():
@@ -98,7 +98,7 @@ def one_machine(identities: Mapping[str, str]) -> Iterator[Problem]:
         for name in group if len(group) > 1 else ():
             others = ", ".join(other for other in group if other != name)
             text = f"is the same machine as {others}: one machine has one name and one role; keep one of them"
-            yield Problem(name, "machine", text)
+            yield Problem(name, "machine", text, "one-machine-twice")
 
 
 def own_addresses(fleet: FleetPlan, addresses: Mapping[str, Iterable[str]]) -> Iterator[Problem]:
@@ -112,11 +112,11 @@ def own_addresses(fleet: FleetPlan, addresses: Mapping[str, Iterable[str]]) -> I
         holder = name if address in set(its) else holders.get(address)
         if holder == name or (plan.server is None and holder in fleet.hosts):
             holder_text = "this machine's own address" if holder == name else f"an address of {holder}, a host"
-            yield Problem(
-                name, "pods_server", f'{address} is {holder_text}; name the NFS server, or "local" for a local disk'
-            )
+            text = f'{address} is {holder_text}; name the NFS server, or "local" for a local disk'
+            yield Problem(name, "pods_server", text, "address-of-host")
         elif plan.server is None and holder in fleet.servers:
-            yield Problem(name, "pods_server", f"{address} is an address of {holder}; set it to {holder}")
+            text = f"{address} is an address of {holder}; set it to {holder}"
+            yield Problem(name, "pods_server", text, "address-of-server")
 
 
 def _trees(plan: HostPlan) -> list[str]:
@@ -146,7 +146,7 @@ def _real(machine: str, key: str, path: str, places: Places) -> Iterator[Problem
     place = places.paths.get(path)
     if place and place.real != path and (in_system(place.real) or is_shared(place.real)):
         text = f"{path} is really {place.real}, which belongs to the system or to others; use another directory"
-        yield Problem(machine, key, text)
+        yield Problem(machine, key, text, "link-to-system")
 
 
 def _others(machine: str, key: str, path: str, names: list[str], what: str) -> Problem:
@@ -156,4 +156,4 @@ def _others(machine: str, key: str, path: str, names: list[str], what: str) -> P
         f"{path} {what}, but it holds {shown} and no earlier run made it: use another directory, or add {bare} to "
         "pods_adopt to allow that"
     )
-    return Problem(machine, key, text)
+    return Problem(machine, key, text, "directory-of-others")

@@ -97,7 +97,7 @@ def unserved(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> I
                 f"its user gets uid {plan.host_ids.uid} here, and {plan.server} must export for that uid: add it to "
                 f"the run (--limit {plan.server}), or set nanoclaw_uid"
             )
-            yield Problem(name, "nanoclaw_uid", text)
+            yield Problem(name, "nanoclaw_uid", text, "server-left-out")
 
 
 def _is_left_out(server: str | None, machines: Mapping[str, MachineState | None]) -> bool:

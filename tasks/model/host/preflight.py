@@ -23,9 +23,9 @@ def machine_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | Non
     for name, state in machines.items():
         if state is None:
             text = "did not answer, or has no python3: install it (apt-get install python3), or leave the machine out"
-            problems.append(Problem(name, "machine", f"{text} with --exclude {name}"))
+            problems.append(Problem(name, "machine", f"{text} with --exclude {name}", "no-reply"))
             continue
-        problems += [Problem(name, "machine", text) for text in _system(state)]
+        problems += _system(name, state)
         if name in fleet.hosts:
             problems += _host(fleet.hosts[name], state)
     known = {name: state for name, state in machines.items() if state is not None}
@@ -63,29 +63,34 @@ def unguarded(
                 f"this run would make {server.name} stop squashing this host's sessions, and the guard must run here "
                 f"before that: add this host to the run (--limit {export.host}), or leave {server.name} out"
             )
-            yield Problem(export.host, "pods_access", text)
+            yield Problem(export.host, "pods_access", text, "guard-left-out")
 
 
-def _system(state: MachineState) -> Iterable[str]:
+def _system(name: str, state: MachineState) -> Iterable[Problem]:
     if state.uid != 0:
-        yield f"commands run as uid {state.uid} and need root: set _sudo = True for this machine, or ssh_user to root"
+        text = f"commands run as uid {state.uid} and need root: set _sudo = True for this machine, or ssh_user to root"
+        yield Problem(name, "machine", text, "not-root")
     if state.python < (3, 9):
-        yield f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
+        text = f"python3 is {state.python[0]}.{state.python[1]}; 3.9 or newer is needed"
+        yield Problem(name, "machine", text, "python-too-old")
     if not state.systemd:
-        yield "systemd is not its init"
+        yield Problem(name, "machine", "systemd is not its init", "no-systemd")
     if state.protected_hardlinks != 1:
         current = "unknown" if state.protected_hardlinks is None else state.protected_hardlinks
-        yield (
+        text = (
             f"fs.protected_hardlinks is {current} and must be 1: else a user can link another's file into a tree, and "
             "root would chown it to the tree's owner. Set it now and for each boot: echo fs.protected_hardlinks=1 "
             ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
         )
+        yield Problem(name, "machine", text, "hard-links-unprotected")
     if not _is_supported(state.distribution, state.version):
         current = f"{state.distribution or 'an unknown system'} {state.version}".strip()
-        yield f"is {current}; Debian 12 and Ubuntu 22.04 or newer are supported"
+        text = f"is {current}; Debian 12 and Ubuntu 22.04 or newer are supported"
+        yield Problem(name, "machine", text, "system-not-supported")
     for path, free in state.free.items():
         if free is not None and free < _NEEDED_BYTES:
-            yield f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
+            text = f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
+            yield Problem(name, "machine", text, "too-little-space")
 
 
 def _is_supported(distribution: str, version: str) -> bool:
@@ -98,9 +103,8 @@ def _is_supported(distribution: str, version: str) -> bool:
 
 
 def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
-    problem = account_problem(state.account, plan) if state.account else None
-    if problem:
-        yield Problem(plan.name, "nanoclaw_user", problem)
+    if state.account and (problem := account_problem(state.account, plan)):
+        yield Problem(plan.name, problem.key, problem.text, problem.reason)
     yield from host_problems(plan, state.places, state.barred)
     yield from _mount_point(plan, state)
 
@@ -119,14 +123,14 @@ def _person(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
             f"somebody can log in to {user} on this machine, and would be the host process: set nanoclaw_user to a "
             f"name that nobody has, or nanoclaw_agent_account to {user} if that is right"
         )
-        yield Problem(plan.name, "nanoclaw_user", text)
+        yield Problem(plan.name, "nanoclaw_user", text, "host-user-is-person")
     if state.person not in (None, user, accepted):
         text = (
             f"the agent's uid {plan.stored_agent.uid} is {state.person}'s on this machine, who can log in and could "
             f"read and write every session: give that account another uid, or set nanoclaw_agent_account to "
             f"{state.person} if that is right"
         )
-        yield Problem(plan.name, "nanoclaw_agent_account", text)
+        yield Problem(plan.name, "nanoclaw_agent_account", text, "agent-is-person")
 
 
 def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
@@ -142,7 +146,7 @@ def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
             f"{current} is mounted there, not {plan.source}: unmount it, or set pods_server and pods_export to it, "
             "or pods_path to another directory"
         )
-        yield Problem(plan.name, "pods_path", text)
+        yield Problem(plan.name, "pods_path", text, "other-mount")
     for target in (path, *(bind for _source, bind in plan.binds)):
         names = state.beneath.get(target)
         if names:
@@ -150,7 +154,7 @@ def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
                 f"{target} is not mounted and holds {', '.join(names)}, which a mount would hide: move them away, "
                 "and into the mounted directory after the run if they are NanoClaw's"
             )
-            yield Problem(plan.name, "pods_path", text)
+            yield Problem(plan.name, "pods_path", text, "mount-would-hide")
 
 
 def _hostnames(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> Iterable[Problem]:
@@ -166,4 +170,4 @@ def _hostnames(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) ->
                 f"has the host name {hostname} like {others.than(name)}: NFSv4.1 clients of one name take each other's "
                 "locks; give each its own (hostnamectl set-hostname)"
             )
-            yield Problem(name, "hostname", text)
+            yield Problem(name, "hostname", text, "hostname-twice")

@@ -7,10 +7,8 @@ message has it in one case. A case without `problems` is accepted.
 
 from __future__ import annotations
 
-import ast
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ import yaml
 
 from tasks.model.fleet.plan import FleetError, Machine, Problem
 from tasks.model.fleet.plan_fleet import plan_fleet
+from tests.reasons import OF_HOST_DATA, OF_MACHINES, OF_RUNS, reason_sites
 
 CASES = Path(__file__).parents[2] / "settings_cases"
-MODEL = Path(__file__).parents[3] / "tasks" / "model"
 FLEET: dict[str, dict[str, Any]] = {
     "nfs1": {"groups": ["nfs_servers"], "ssh_hostname": "10.0.0.10"},
     "a": {"groups": ["nanoclaw_hosts"], "ssh_hostname": "10.0.0.11"},
@@ -34,46 +32,6 @@ def read_cases() -> list[Any]:
         for path in sorted(CASES.glob("*.yaml"))
         for case in yaml.safe_load(path.read_text(encoding="utf-8"))
     ]
-
-
-REFUSING = {
-    **{"SettingProblem": 1, "Problem": 3, "RefusedError": 2, "WrongValueError": 0},
-    **{"Refusal": 0, "_refused": 1, "_wrong_v1": 0, "_text": 0, "_accepts": 0, "_list": 0, "_mapping": 0},
-}
-"""Functions that take a reason, and which of their arguments it is."""
-
-
-def reason_sites() -> dict[str, set[tuple[str, str]]]:
-    """Every reason in the source, and the functions or definitions that refuse for it."""
-    sites: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for path in [*sorted((MODEL / "fleet").glob("*.py")), MODEL / "access" / "choose_strategy.py", MODEL / "text.py"]:
-        for top in ast.parse(path.read_text(encoding="utf-8")).body:
-            for place in top.body if isinstance(top, ast.ClassDef) else [top]:
-                name = getattr(place, "name", ast.dump(place))
-                for reason in _reasons(place):
-                    sites[reason].add((path.name, name))
-    return dict(sites)
-
-
-def _reasons(place: ast.AST) -> Iterator[str]:
-    """The reasons that a definition hands to a function of REFUSING, or assigns to a name for one."""
-    for node in ast.walk(place):
-        values: list[ast.expr] = []
-        if isinstance(node, ast.Call):
-            called = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            position = REFUSING.get(called)
-            values = node.args[position : position + 1] if position is not None else []
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
-            names = getattr(node.targets[0], "elts", [])
-            pairs = zip(names, node.value.elts, strict=False)
-            values = [value for name, value in pairs if getattr(name, "id", "") == "reason"]
-        elif isinstance(node, ast.Assign):
-            values = [node.value] if getattr(node.targets[0], "id", "") == "code" else []
-        for value in values:
-            constants = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
-            yield from (
-                each.value for each in constants if isinstance(each, ast.Constant) and isinstance(each.value, str)
-            )
 
 
 def machines(case: dict[str, Any]) -> list[Machine]:
@@ -168,7 +126,7 @@ def test_data_that_is_too_long_or_no_text_is_refused(reason: str) -> None:
 def test_each_reason_has_a_case_and_each_message_is_asserted_once() -> None:
     problems = [problem for case in read_cases() for problem in case.values[0].get("problems", [])]
     texts = Counter((problem["reason"], problem["text"]) for problem in problems if "text" in problem)
-    reasons = set(reason_sites()) - set(BESIDE_YAML) - OF_NO_HOST_DATA
+    reasons = set(reason_sites(OF_HOST_DATA)) - set(BESIDE_YAML) - OF_NO_HOST_DATA
     assert {problem["reason"] for problem in problems} == reasons
     assert {reason for reason, _text in texts} == reasons
     assert [text for text, times in texts.items() if times > 1] == []
@@ -176,7 +134,7 @@ def test_each_reason_has_a_case_and_each_message_is_asserted_once() -> None:
 
 def test_each_reason_is_a_word_of_its_own() -> None:
     """Two functions that refuse for one reason would be one check that is written twice."""
-    sites = reason_sites()
+    sites = reason_sites([*OF_HOST_DATA, *OF_MACHINES, *OF_RUNS])
     assert [reason for reason in sites if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", reason)] == []
     assert {reason: places for reason, places in sites.items() if len(places) > 1} == {}
 

@@ -89,7 +89,7 @@ class Steps:
     def step(self, name: str) -> list[Problem]:
         """Notes a step; its problem, if it is to have one."""
         self.done.append(name)
-        return [Problem("oslo", name, "is in the way")] if name == self.refuses else []
+        return [Problem("oslo", name, "is in the way", "in-the-way")] if name == self.refuses else []
 
 
 ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "say", "ask"]
@@ -168,11 +168,16 @@ def test_a_host_that_wants_nfsv3_of_a_server_without_is_refused(lines: list[str]
     exports = replace(EXPORTS, versions=["-3", "+4", "+4.2"], v3=False)
     problems = list(preflight._export_problems(fleet, fleet.servers["nfs1"], exports, ["nfs1", "oslo"]))
     text = "nfs1 serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"
-    assert problems == [Problem("oslo", "pods_nfs_version", text)]
+    assert problems == [Problem("oslo", "pods_nfs_version", text, "server-speaks-no-v3")]
+    assert problems[0].reason == "server-speaks-no-v3"
 
 
 def test_problems_are_named_once_in_order_and_in_printable_text() -> None:
-    problems: list[Problem | str] = [Problem("b", "key", "x\x1b[2J"), Problem("a", "key", "y"), "a: key: y"]
+    problems: list[Problem | str] = [
+        Problem("b", "key", "x\x1b[2J", "r-b"),
+        Problem("a", "key", "y", "r-a"),
+        "a: key: y",
+    ]
     assert str(PreflightError(problems)) == "nothing was changed, because:\n  a: key: y\n  b: key: x\\x1b[2J"
 
 
