@@ -10,4 +10,10 @@ def drop_inodes(seconds: int) -> None:
 
     The client keeps a refused permission until the inode's ctime changes, whatever the server would answer now.
     """
-    subprocess.run(["sysctl", "-q", "-w", "vm.drop_caches=2"], check=True, capture_output=True, timeout=seconds)
+    subprocess.run(
+        ["sysctl", "-q", "-w", "vm.drop_caches=2"],
+        stdin=subprocess.DEVNULL,
+        check=True,
+        capture_output=True,
+        timeout=seconds,
+    )

@@ -31,7 +31,7 @@ def on_network(path: str) -> bool:
 
 def sync_file_system(path: str) -> None:
     """Write a file system's cached data to disk, so that later writes reach the disk later (syncfs(2))."""
-    subprocess.run(["sync", "--file-system", path], check=True, timeout=600)
+    subprocess.run(["sync", "--file-system", path], stdin=subprocess.DEVNULL, check=True, timeout=600)
 
 
 def discard_write_errors(path: str) -> None:
@@ -39,7 +39,9 @@ def discard_write_errors(path: str) -> None:
 
     The next sync would report them: a service leaves some when its server has just begun to squash.
     """
-    subprocess.run(["sync", "--file-system", path], stderr=subprocess.DEVNULL, timeout=600, check=False)
+    subprocess.run(
+        ["sync", "--file-system", path], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600, check=False
+    )
 
 
 def run_with_deadline(seconds: int, path: str) -> None:

@@ -36,8 +36,10 @@ def older(program: str) -> list[str]:
 properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
 result = subprocess.run(
     ["systemctl", "show", f"--property={','.join(properties)}", request.unit],
+    stdin=subprocess.DEVNULL,
     capture_output=True,
-    text=True,
+    encoding="utf-8",
+    errors="replace",
     timeout=60,
 )
 shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)

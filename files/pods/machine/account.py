@@ -117,7 +117,14 @@ def ran(*args: str, **who: Any) -> tuple[int | None, str]:
     """Exit status and output of a command; no status where it cannot be run, or does not end in time."""
     try:
         done = subprocess.run(
-            args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOGIN_SECONDS, cwd="/", **who
+            args,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=LOGIN_SECONDS,
+            cwd="/",
+            **who,
         )
     except (OSError, subprocess.SubprocessError):
         return None, ""

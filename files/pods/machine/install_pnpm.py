@@ -21,7 +21,13 @@ INSTALL = ("install", "--global", "--ignore-scripts", "--no-audit", "--no-fund")
 def run_npm(*args: str) -> None:
     """Run npm; exit with its output if it fails."""
     done = subprocess.run(
-        ["npm", *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, cwd="/"
+        ["npm", *args],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=600,
+        cwd="/",
     )
     if done.returncode != 0:
         sys.exit(f"npm {' '.join(args)} failed:\n{(done.stdout + done.stderr)[-4000:]}")

@@ -10,8 +10,10 @@ from files.pods.machine.protocol import PackagesReply, PackagesRequest
 names = read_request(PackagesRequest).packages
 listed = subprocess.run(
     ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package} ${Version}\\n", *names],
+    stdin=subprocess.DEVNULL,
     capture_output=True,
-    text=True,
+    encoding="utf-8",
+    errors="replace",
     timeout=60,
 )
 rows = [line.split() for line in listed.stdout.splitlines()]

@@ -100,7 +100,12 @@ def machine_addresses() -> list[str]:
     """The addresses of this machine that others can reach, as ip(8) says."""
     try:
         result = subprocess.run(
-            ["ip", "-json", "address", "show", "up", "scope", "global"], capture_output=True, text=True, timeout=20
+            ["ip", "-json", "address", "show", "up", "scope", "global"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=20,
         )
         links = json.loads(result.stdout)  # an empty answer is a ValueError
     except (OSError, ValueError, subprocess.TimeoutExpired):

@@ -33,7 +33,8 @@ def output(*args: str) -> str:
         result = subprocess.run(
             args,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=60,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -20,7 +20,9 @@ def write(request: WriteFileRequest, content: bytes) -> None:
 
     def check(new: str) -> None:
         argv = [new if arg == "{}" else arg for arg in request.validate]
-        checked = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        checked = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=60
+        )
         if checked.returncode != 0:
             sys.exit(f"{request.path} was not changed: {argv[0]} says\n{checked.stdout}{checked.stderr}")
 

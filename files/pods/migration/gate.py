@@ -21,7 +21,9 @@ from files.pods.service.serving import wait_until_serving
 
 def run_probe(probe: Run) -> float:
     """Run the probe; return its seconds, or exit with what it found wrong."""
-    done = subprocess.run(probe.argv, input=probe.input, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(
+        probe.argv, input=probe.input, capture_output=True, encoding="utf-8", errors="replace", timeout=900
+    )
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:

@@ -32,7 +32,12 @@ def journal(directory: str) -> dict[str, Any]:
 def refuse_if_under_way(service: str, directory: str) -> None:
     """Exit if a migration runs on this machine, and name its step."""
     shown = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", service], capture_output=True, text=True, timeout=60
+        ["systemctl", "show", "--property=ActiveState", "--value", service],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=60,
     )
     if shown.stdout.strip() not in ("inactive", "failed"):
         running = [step["name"] for step in journal(directory)["steps"] if step["state"] == "running"]
@@ -99,7 +104,8 @@ def main(request: StartRequest, payload: StartPayload) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     follow(child, directory, request.seconds)
     output = child.stderr.read().strip() if child.stderr else ""

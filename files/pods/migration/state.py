@@ -32,7 +32,9 @@ def read(path: str) -> Any:
 def is_under_way(service: str) -> bool:
     """Return whether the transient unit runs; exit if systemd does not answer."""
     argv = ["systemctl", "show", "--property=ActiveState", "--value", service]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+    )
     state = done.stdout.strip()
     if done.returncode != 0 or not state:
         sys.exit(f"systemd does not say whether {service} runs: {done.stderr.strip() or 'no answer'}")

@@ -18,7 +18,7 @@ from files.pods.nfs.protocol import FirewallRequest
 
 def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
     """Run a command; return exit status and output."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", timeout=60)
     return done.returncode, done.stdout
 
 

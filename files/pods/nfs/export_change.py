@@ -52,7 +52,12 @@ def state_directory() -> str:
     for section in ("mountd", "exportd"):
         try:
             result = subprocess.run(
-                ["nfsconf", "--get", section, "state-directory-path"], capture_output=True, text=True, timeout=30
+                ["nfsconf", "--get", section, "state-directory-path"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=30,
             )
         except (OSError, subprocess.TimeoutExpired):
             break
@@ -89,7 +94,14 @@ def rehearse(dropin: str, text: str | None) -> Rehearsal:
             file.write("hosts: files\n")  # a name server that is dead costs a minute for each name
         os.makedirs("/etc/exports.d", exist_ok=True)
         argv = ["unshare", "--mount", "sh", "-c", PRIVATE, "_", folder, state_directory()]
-        tried = subprocess.run(argv, capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace")
+        tried = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=EXPORTFS_SECONDS,
+            errors="replace",
+        )
     except subprocess.TimeoutExpired:
         sys.exit(f"Exports not changed: exportfs did not end within {EXPORTFS_SECONDS} s in a rehearsal.")
     finally:
@@ -143,7 +155,12 @@ def exportfs(*args: str) -> str:
     """Run exportfs; return its message if it fails."""
     try:
         done = subprocess.run(
-            ["exportfs", *args], capture_output=True, text=True, timeout=EXPORTFS_SECONDS, errors="replace"
+            ["exportfs", *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=EXPORTFS_SECONDS,
+            errors="replace",
         )
     except subprocess.TimeoutExpired:
         return f"exportfs {args[0]} did not end within {EXPORTFS_SECONDS} s"

@@ -23,7 +23,9 @@ TRUE, FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no
 def output_of(argv: list[str]) -> str | None:
     """Return the output of a command, or None if it fails or is missing."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, errors="replace")
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=30, errors="replace"
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -57,4 +57,6 @@ def drop_permissions(timeout: int) -> bool:
 def unit_property(unit: str, name: str) -> str:
     """Return a property of a unit (systemctl(1), show), or an empty string."""
     argv = ["systemctl", "show", f"--property={name}", "--value", unit]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=40, check=False).stdout.strip()
+    return subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=40, check=False
+    ).stdout.strip()

@@ -24,7 +24,15 @@ from files.pods.source.tmp_leftovers import remove_leftovers
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     """Run a command with a deadline."""
-    return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90)
+    return subprocess.run(
+        args,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=90,
+    )
 
 
 def complaints(texts: dict[str, str], unit: str) -> list[str]:

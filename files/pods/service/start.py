@@ -25,7 +25,13 @@ UNLINK = "import os, sys; os.unlink(sys.argv[1])"
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
     """Run systemctl."""
     return subprocess.run(
-        ["systemctl", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+        ["systemctl", *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
     )
 
 

@@ -37,7 +37,15 @@ UNITS = "/etc/systemd/system"
 
 def systemctl(*args: str) -> str:
     """Return the output of systemctl."""
-    return subprocess.run(["systemctl", *args], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        ["systemctl", *args],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=60,
+    ).stdout
 
 
 def systemd_version() -> int:

@@ -135,7 +135,9 @@ def tree_of(root: str, uid: int, gid: int) -> str:
         command = ["git", *NO_PROGRAMS, *repository, *args]
         plain = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
         environment = {**plain, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
-        return subprocess.run(command, cwd=root, env=environment, capture_output=True, timeout=60, **us)  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, **us
+        )
 
     if not os.path.isdir(f"{root}/.git"):
         return ""

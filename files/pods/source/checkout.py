@@ -93,7 +93,9 @@ def digest(path: str) -> str | None:
 def version(*args: str) -> str | None:
     """Return the version that a program prints, or None."""
     try:
-        done = subprocess.run(args, capture_output=True, text=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            args, capture_output=True, encoding="utf-8", errors="replace", timeout=60, cwd="/", stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", done.stdout)

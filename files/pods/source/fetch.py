@@ -63,7 +63,14 @@ def owner(path: str) -> tuple[int, int]:
 
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
     """Run systemctl."""
-    return subprocess.run(["systemctl", *args], capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        ["systemctl", *args],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
+    )
 
 
 def check_repository(repository: str, user: str, uid: int, gid: int) -> None:

@@ -50,7 +50,14 @@ def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run git in the bundle's repository."""
     command = ["git", "--git-dir", path, *args]
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FETCH_SECONDS)
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=FETCH_SECONDS,
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"no answer within {FETCH_SECONDS} s")
 

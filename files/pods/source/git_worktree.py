@@ -61,8 +61,8 @@ class Tree:
         """Run git in the repository, without the work tree; return its result as bytes."""
         self.refuse_of_another()
         path = [*NO_PROGRAMS, "-c", "safe.directory=" + self.root, "--git-dir", self.git_dir]
-        where: dict[str, Any] = {"stdin": subprocess.DEVNULL} if feed is None else {"input": feed}
-        return subprocess.run(["git", *path, *args], capture_output=True, timeout=60, **where, **self.runs_as())
+        command = ["git", *path, *args]
+        return subprocess.run(command, input=feed or b"", capture_output=True, timeout=60, **self.runs_as())
 
     def runs_as(self) -> dict[str, Any]:
         """Return the arguments with which subprocess.run runs git as the owner, if root does not own the checkout."""
@@ -201,7 +201,9 @@ def become_owner(ids: Ids) -> None:
 def git_outside(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
     """Run git outside of a repository."""
     try:
-        return subprocess.run(["git", *args], cwd="/", input="", capture_output=True, text=True, timeout=seconds)
+        return subprocess.run(
+            ["git", *args], cwd="/", input="", capture_output=True, encoding="utf-8", errors="replace", timeout=seconds
+        )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(args, 124, "", f"no answer within {seconds} s")
 

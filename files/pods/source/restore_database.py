@@ -48,7 +48,14 @@ if __name__ == "__main__":
     request = read_request(RestoreRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(600, request.root)
-    stopped = subprocess.run(["systemctl", "stop", request.unit], capture_output=True, text=True, timeout=300)
+    stopped = subprocess.run(
+        ["systemctl", "stop", request.unit],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
+    )
     if stopped.returncode != 0:
         sys.exit(f"{request.unit} does not stop, and its database stays: {stopped.stderr}")
     become_user(request.user, request.uid, request.gid)

@@ -33,7 +33,13 @@ def main(root: str) -> None:
         return
     try:
         done = subprocess.run(
-            SET, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            SET,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         )
     except OSError as error:
         sys.exit(f"{MARKER_SCRIPT} of {root} cannot be run: {error}")

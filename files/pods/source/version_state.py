@@ -49,7 +49,12 @@ def git_aside(path: str, *args: str) -> str | None:
     """Return the output of git in a repository of ours, or None if it fails."""
     try:
         done = subprocess.run(
-            ["git", "--git-dir", path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            ["git", "--git-dir", path, *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
         )
     except subprocess.TimeoutExpired:
         return None

@@ -85,7 +85,9 @@ class FindProcess:
     def __init__(self, argv: list[str]) -> None:
         self.errors = os.memfd_create("errors")
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-        self.process: Any = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.errors, env=environment)
+        self.process: Any = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, env=environment
+        )
         self.rest = b""
 
     def parse(self, chunk: bytes, rule: Rule) -> Iterator[Entries]:

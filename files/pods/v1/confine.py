@@ -34,7 +34,15 @@ class AbsentError(Exception):
 
 def needs_of(program: str) -> list[str]:
     """Return the paths of a program and of the libraries that its loader loads (ldd(1))."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=20, check=True).stdout
+    listed = subprocess.run(
+        ["ldd", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=20,
+        check=True,
+    ).stdout
     return [program, *re.findall(r"(?:=>|^)\s*(/\S+) \(0x", listed, re.MULTILINE)]
 
 

@@ -148,6 +148,14 @@ def last_of(file: IO[bytes]) -> str:
 @functools.lru_cache(maxsize=1)
 def takes_secluded() -> bool:
     """Return whether rsync has the newer name of the option (3.2.7 and later)."""
-    output = subprocess.run(["rsync", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    output = subprocess.run(
+        ["rsync", "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=20,
+        check=True,
+    ).stdout
     version = re.search(r"version (\d+)\.(\d+)\.(\d+)", output)
     return bool(version) and tuple(map(int, version.groups())) >= (3, 2, 7) if version else False

@@ -60,6 +60,10 @@ def test_a_command_that_ends_says_how_and_what() -> None:
     assert account.ran("sh", "-c", "pwd; cat; exit 3") == (3, "/\n")
 
 
+def test_a_command_may_print_what_is_no_utf_8() -> None:
+    assert account.ran("printf", "caf\\351") == (0, "caf\ufffd")
+
+
 def test_a_command_that_cannot_run_or_does_not_end_has_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
     assert account.ran("/nonexistent/getent") == (None, "")
     monkeypatch.setattr(account, "LOGIN_SECONDS", 0.1)
