@@ -1,15 +1,18 @@
-"""The model consists of immutable values."""
+"""The model consists of immutable values, as do requests, replies and what tasks hand on."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 from dataclasses import is_dataclass
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import tasks.model
+from tests.unit.project.test_conformance import CAPABILITIES, PROGRAMS, named, tree
 
 WALKS = {"tasks.model.access.session_lifecycle._Life"}  # collects the answers of one life, and is not handed out
 CLASSES = sorted(
@@ -30,3 +33,29 @@ CLASSES = sorted(
 )
 def test_model_dataclass_is_frozen(dataclass_type: type) -> None:
     assert dataclass_type.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+COLLECTS = {"tasks/host_ids.py", "tasks/run_context.py"}
+"""What a run finds out while it lasts."""
+
+
+def thawed(module: ast.Module) -> list[str]:
+    """The data classes of a module that can be changed once they are made."""
+    decorated = [
+        (node.name, ast.unparse(mark))
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef)
+        for mark in node.decorator_list
+    ]
+    return [name for name, mark in decorated if mark.startswith("dataclass") and "frozen=True" not in mark]
+
+
+@pytest.mark.parametrize("path", [*PROGRAMS, *CAPABILITIES], ids=named)
+def test_data_class_of_a_program_or_a_task_is_frozen(path: Path) -> None:
+    """Write `@dataclass(frozen=True)`; or name the file in COLLECTS, with what it collects."""
+    assert bool(thawed(tree(path))) == (named(path) in COLLECTS)
+
+
+def test_rule_finds_data_classes_that_can_be_changed() -> None:
+    assert thawed(ast.parse("@dataclass\nclass A: pass\n@dataclass(eq=False)\nclass B: pass")) == ["A", "B"]
+    assert thawed(ast.parse("@dataclass(frozen=True)\nclass A: pass\nclass B: pass")) == []
