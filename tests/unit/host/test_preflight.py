@@ -339,6 +339,35 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
     assert answer["protected_hardlinks"] == int(Path("/proc/sys/fs/protected_hardlinks").read_text())
 
 
+LOCAL, VENDOR = 'ID=debian\nVERSION_ID="13"\n# of = nobody\n', "ID='ubuntu'\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"/etc/os-release": LOCAL, "/usr/lib/os-release": VENDOR}, ("debian", "13")),
+        ({"/usr/lib/os-release": VENDOR}, ("ubuntu", "")),
+        ({}, ("", "")),
+    ],
+)
+def test_a_distribution_is_what_os_release_says(
+    files: dict[str, str],
+    expected: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def read(path: str) -> str | None:
+        return files.get(path, "" if path.endswith("os-release") else None)
+
+    monkeypatch.setattr("files.pods.common.read_text.read_text_or_none", read)
+    places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
+    request: dict[str, Any] = {"paths": [], "account": None, "agent": None, "space": [], "places": places}
+    monkeypatch.setattr(sys, "argv", ["machine", json.dumps(request)])
+    runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
+    reply = json.loads(capsys.readouterr().out)
+    assert (reply["distribution"], reply["version"]) == expected
+
+
 @pytest.mark.parametrize(
     ("distribution", "version", "refused"),
     [

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -73,6 +74,27 @@ def test_another_key_or_extra_data_is_not_trusted(tmp_path: Path, data: bytes) -
     done = trust(tmp_path, data)
     assert done.returncode != 0 and f"{FINGERPRINT} is expected" in done.stderr
     assert (tmp_path / "key").read_bytes() == b"the one before" and not (tmp_path / "key.new").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is not one block of ASCII armour"),
+        (armoured(WHOLE) + b"-----", "it is not one block of ASCII armour"),
+        (b"-----" + armoured(WHOLE), "it is not one block of ASCII armour"),
+        (KEY + b"\x00", "it is no OpenPGP data"),
+        (bytes([0x80 | 6 << 2 | 3]) + b"x", "a packet has no length"),
+        (bytes([0xC6]), "a packet has no length"),
+        (bytes([0xC6, 254]), "a packet has no length"),
+        (KEY[:-1], "it is cut off"),
+        (KEY + packet(11, b"x"), "it holds a packet of type 11"),
+        (KEY + KEY, "it holds 2 keys, and one of version 4 is expected"),
+        (packet(6, b"\x05"), "it holds 1 keys, and one of version 4 is expected"),
+    ],
+)
+def test_download_that_is_no_key_has_its_reason(data: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
+        fingerprint_of(data)
 
 
 @given(st.binary(max_size=60))

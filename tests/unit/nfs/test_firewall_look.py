@@ -92,3 +92,9 @@ exit 0"""
     found = look(programs)
     ours = of == "x.service"
     assert (found["active"], found["enabled"], found["needs_reload"]) == (ours, ours, True)
+
+
+def test_units_that_need_no_reload_are_not_reloaded(programs: Path) -> None:
+    program(programs, "systemctl", "printf 'ActiveState=failed\\nUnitFileState=disabled\\nNeedDaemonReload=no\\n'")
+    found = look(programs)
+    assert (found["active"], found["enabled"], found["needs_reload"]) == (False, False, False)

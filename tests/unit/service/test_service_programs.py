@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
+import pwd
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +46,49 @@ def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
     for unit in (UNIT, "nanoclaw-v2-11111111.service", "nanoclaw-v2-33333333.service"):
         (wants / unit).symlink_to(tmp_path / unit)
     assert earlier_units(UNIT, str(tmp_path)) == [{"kind": "earlier unit", "name": "nanoclaw-v2-11111111.service"}]
+
+
+@pytest.mark.parametrize(("gid", "group"), [(1001, "claw"), (7, "7")])
+def test_the_host_user_is_who_nss_says(monkeypatch: pytest.MonkeyPatch, gid: int, group: str) -> None:
+    entry = pwd.struct_passwd(("nanoclaw", "x", 1000, gid, "", "/home/nanoclaw", "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwnam", {"nanoclaw": entry}.__getitem__)
+    monkeypatch.setattr(grp, "getgrgid", {1001: grp.struct_group(("claw", "x", 1001, []))}.__getitem__)
+    expected = {"uid": 1000, "gid": gid, "home": "/home/nanoclaw", "group": group}
+    assert host_service.account("nanoclaw", gid) == expected
+    assert host_service.account("nobody-here", gid) is None
+
+
+def service(name: str, manager: str, active: str, file_state: str = "enabled") -> dict[str, Any]:
+    uid = 0 if manager == "system" else 1000
+    return {"name": name, "manager": manager, "uid": uid, "file": f"/of/{name}", "active": active} | {
+        "file_state": file_state
+    }
+
+
+def test_what_else_runs_a_root_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind is one that the model has a way out of: see test_what_is_refused_names_the_way_out."""
+    services = [
+        service(UNIT, "system", "active"),
+        service("other.service", "system", "active"),
+        service("idle.service", "system", "inactive", "disabled"),
+        service("hers.service", "user", "active"),
+        service("asleep.service", "user", "no manager"),
+    ]
+    processes = [
+        {"manager": "system", "unit": UNIT, "pid": 7, "uid": 0},
+        {"manager": "user", "unit": "hers.service", "pid": 8, "uid": 1000},
+        {"manager": None, "unit": None, "pid": 9, "uid": 1001},
+    ]
+    monkeypatch.setattr(host_service, "every_home", lambda: ([], False))
+    monkeypatch.setattr(host_service, "homes_with_units", lambda homes: homes)
+    monkeypatch.setattr(host_service, "units", lambda _root, _homes: {"units": services})
+    monkeypatch.setattr(host_service, "root_processes", lambda *_args: processes)
+    assert host_service.rivals(UNIT, "/opt/nanoclaw") == [
+        {"kind": "unit", "name": "/of/other.service", "detail": ""},
+        {"kind": "user unit", "name": "/of/hers.service", "detail": "1000"},
+        {"kind": "sleeping user unit", "name": "/of/asleep.service", "detail": "1000"},
+        {"kind": "process", "name": "9", "detail": "uid 1001, no service"},
+    ]
 
 
 @pytest.mark.parametrize("name", ["link/file", "link", "loose"])

@@ -164,6 +164,7 @@ def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
         ({"rivals": [Rival("process", "42", "/user.slice")]}, ["process 42", "/user.slice", "stop it"]),
         ({"rivals": [Rival("unit", "/etc/systemd/system/x.service")]}, ["systemctl disable --now x.service"]),
         ({"rivals": [Rival("user unit", "/h/x.service")]}, ["--user --machine=nanoclaw@", "x.service"]),
+        ({"rivals": [Rival("sleeping user unit", "/h/x.service", "1000")]}, ["/h/x.service", "enable-linger 1000"]),
         (
             {"rivals": [Rival("earlier unit", "a.service")]},
             ["another project root", "systemctl disable --now a.service"],

@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.source.agent_image import PODMAN, numbers
+from files.pods.source.agent_image import PODMAN, daemon, numbers
 from files.pods.source.protocol import BuildImageRequest, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
@@ -36,6 +36,31 @@ PULL = {"nanoclaw_image": "pull", "nanoclaw_image_name": "registry.invalid/agent
 LOAD = {"nanoclaw_image": "load", "nanoclaw_image_name": "agent:1", "nanoclaw_image_archive": "/srv/agent.tar"}
 USER = {"gid": 1000, "lock": local_plan().lock, "root": "/opt/nanoclaw", "uid": 1000, "user": "nanoclaw"}
 BUILD = f"source.build_image {json.dumps(USER)}"
+
+
+@pytest.mark.parametrize(
+    ("docker", "answer"),
+    [
+        (None, ("docker is not installed", False)),
+        ("exit 1", ("no reason given", False)),
+        ("echo ' Cannot connect. ' >&2; exit 1", ("Cannot connect.", False)),
+        ("""echo '{"store": {}, "host": {}}'""", ("docker is Podman, which has no docker.service", False)),
+        ("""echo '{"ServerErrors": ["a", "b"]}'""", ("a; b", False)),
+        ("""echo '{"SecurityOptions": ["name=seccomp,profile=x"]}'""", ("", False)),
+        ("""echo '{"SecurityOptions": ["name=seccomp", "name=userns"]}'""", ("", True)),
+        ("""echo '{"SecurityOptions": ["name=rootless,x=y"]}'""", ("", True)),
+    ],
+)
+def test_the_daemon_answers_or_says_why_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker: str | None, answer: tuple[str, bool]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if docker:
+        (tmp_path / "docker").write_text(
+            f"#!/bin/sh\ntest \"$*\" = 'info --format {{{{json .}}}}' || exit 9\n{docker}\n"
+        )
+        (tmp_path / "docker").chmod(0o755)
+    assert daemon() == answer
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,13 @@ def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users
     assert {verb for _uid, where, verb in ran if where == "nowhere"} == {"ls-remote"}
 
 
+@pytest.mark.parametrize("ref", [OLD, NEW])
+def test_a_look_at_another_users_checkout_says_what_its_own_would(ref: str, host: Host) -> None:
+    before = host.look(ref)
+    chown(host.root, 0)
+    assert before.version == host.look(ref).version and before.commit == host.look(ref).commit
+
+
 def test_git_and_the_network_run_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:
     chown(host.repository, AFTER)
     ran = logged(host, FetchRequest, NEW)

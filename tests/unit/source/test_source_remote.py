@@ -53,6 +53,27 @@ def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
     assert host.look(OLD).remote == "https://git.invalid/nanoclaw.git"
 
 
+@pytest.mark.parametrize(
+    ("git", "ref", "answer"),
+    [
+        ("exit 1", "v1", (None, "git ls-remote failed")),
+        ("echo 'fatal:  no\n way' >&2; exit 1", "v1", (None, "fatal: no way")),
+        ("exit 0", "v1", (None, "it has no tag and no branch of that name")),
+        ("exit 0", "abcdef0", (None, None)),
+        ("printf 'a\\trefs/heads/v1\\nb\\trefs/tags/v1\\nc\\trefs/tags/v1^{}\\n'", "v1", ("c", None)),
+        ("printf 'a\\trefs/heads/v1\\nb\\trefs/tags/v1\\n'", "v1", ("b", None)),
+        ("printf 'a\\trefs/heads/v1\\n'", "v1", ("a", None)),
+    ],
+)
+def test_a_remote_says_which_commit_a_name_is_or_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str, ref: str, answer: tuple[str | None, str | None]
+) -> None:
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{git}\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert desired_commit.remote_commit(None, "https://git.invalid/claw", ref) == answer
+
+
 @pytest.mark.parametrize("within", [False, True])
 def test_a_remote_that_is_silent_costs_its_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool

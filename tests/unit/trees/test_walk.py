@@ -93,6 +93,30 @@ def test_chown_without_effect_is_a_failure(tree: Path, monkeypatch: pytest.Monke
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("EPERM", "the server or the file forbids it"),
+        ("EINVAL", "ids are not mapped over NFSv4"),
+        ("ELOOP", "a link took its place"),
+        ("ENOTDIR", "a link or a file took its place"),
+        ("EXDEV", "another file system is mounted there"),
+        ("EIO", "see dmesg"),
+    ],
+)
+def test_what_cannot_be_chowned_has_its_cause(error: str, why: str) -> None:
+    failed, done = Verdict("failed", error=error), Tally(CHOWN, 3)
+    quiet = Tally(Verdict("failed", error="EACCES"), 1)
+    report = TreeReport("/pods", "there", 5, [done, Tally(failed, 2), quiet])
+    assert failure_messages(report) == [f"/pods: 2 entries, {error} ({why}): the tree itself"]
+    unfinished = TreeReport("/pods", "unfinished", 5, [done, Tally(failed, 2, ["ag", "b"]), quiet])
+    assert failure_messages(unfinished) == [
+        "/pods: not finished after 5 entries, 3 chowned: something keeps adding or moving entries. Run again to "
+        "continue; if this repeats, stop the agents first",
+        f"/pods: 2 entries, {error} ({why}): ag, b",
+    ]
+
+
 @needs_root
 @pytest.mark.parametrize(("kept", "ends"), [(19, False), (20, True)])
 def test_twenty_chowns_without_effect_end_the_walk(tree: Path, kept: int, ends: bool) -> None:

@@ -97,6 +97,15 @@ def test_an_install_is_described_and_left_as_it_is(root: Path, version: Version)
     assert found["env"] == ["ANTHROPIC_API_KEY", "TELEGRAM_BOT_TOKEN", "TZ"]
 
 
+def test_a_directory_may_be_named_anything(tmp_path: Path) -> None:
+    root = tmp_path / "claw\x1b[31m"
+    make_tree(root)
+    answer = ask(root)
+    shown = f"{tmp_path}/claw\\x1b[31m"
+    assert [candidate["path"] for candidate in answer["candidates"]] == [shown]
+    assert answer["install"]["path"] == shown
+
+
 def test_what_a_tree_holds_is_counted_and_links_are_not_followed(root: Path, tmp_path: Path) -> None:
     make_tree(root, traits=["git", "link"])
     elsewhere = tmp_path / "elsewhere"

@@ -332,6 +332,19 @@ def test_a_failed_health_request_is_reported_without_its_secret(tmp_path: Path, 
     assert state and state["status"] is None and state["error"]
 
 
+@pytest.mark.parametrize(
+    ("url", "place", "error"),
+    [
+        ("file:///etc/passwd", "ONECLI_URL", "it is no URL of http or https"),
+        ("https:///v1", "ONECLI_URL", "it is no URL of http or https"),
+        ("http://[::1", "ONECLI_URL", "it is no URL"),
+        ("http://127.0.0.1:1/x", "http://127.0.0.1:1", "[Errno 111] Connection refused"),
+    ],
+)
+def test_unknown_health_has_its_reason(tmp_path: Path, url: str, place: str, error: str) -> None:
+    assert onecli_health(str(tmp_path), url) == {"place": place, "status": None, "error": error}
+
+
 def test_without_a_url_no_health_is_requested(tmp_path: Path) -> None:
     assert onecli_health(str(tmp_path), None) is None
 
