@@ -1,4 +1,4 @@
-"""`python -m tests.hostile --attempts N --seed S`: attacks guard and own_trees in mounts of its own."""
+"""`python -m tests.hostile --attempts N --seed S`: attack guard and own_trees in a mount namespace of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAMS = ("both", "naive", *targets.BROKEN)
 
 
 def in_own_mounts() -> bool:
-    """Leaves the mounts of the machine (unshare(2)); False where that is not allowed."""
+    """Enter a new mount namespace (unshare(2)); return False where that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEW_MOUNTS) != 0:
         return False
@@ -31,7 +31,7 @@ def in_own_mounts() -> bool:
 
 
 def attack(program: str, delay: float, order: Order) -> Outcome:
-    """Run one scenario in a new directory; against a fault, with the moves that it needs."""
+    """Run one scenario in a new directory. For a program with a fault, use the moves that reveal it."""
     known = targets.BROKEN.get(program)
     if known:
         order = replace(order, moves=list(known.moves), fair=False)
@@ -57,7 +57,7 @@ def attack(program: str, delay: float, order: Order) -> Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status is 0 only if the invariants held, no program failed and nothing was left."""
+    """Attack, and print the outcome. The exit status is 0 only if it passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
     parser.add_argument("--attempts", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=int(time.time() // 86400))

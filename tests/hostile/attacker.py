@@ -1,7 +1,6 @@
-"""The attacker: an agent's process, which makes hostile moves in its session until it has made enough.
+"""The attacker: an agent's process, which makes hostile moves in its session until enough of them succeeded.
 
-A move that the kernel refused did not land and is no attempt. What it decides follows from the seed; how it meets the
-programs does not.
+A move that the kernel refused does not count. The seed decides which moves it makes; the timing differs in each run.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tests.hostile.attacker_process import DIRECTORIES, FILES, NAMES, SPECIALS, 
 
 
 class Attacker(AttackerProcess):
-    """Each method but `run` is a move; it raises an OSError where it did not land."""
+    """Each method but `run` is a move, and raises an OSError if it failed."""
 
     def directory_to_link(self) -> None:
         name = self.chance.choice(DIRECTORIES)
@@ -32,7 +31,7 @@ class Attacker(AttackerProcess):
         self.swap_with_link(self.chance.choice(self.places), name, f"{self.victims}/{name}")
 
     def slow_link(self) -> None:
-        """Without an exchange: for a while there is nothing of that name."""
+        """Replace a directory with a link in several steps, so that for a moment no entry has its name."""
         here, name = self.chance.choice(self.places), self.chance.choice(DIRECTORIES)
         os.rename(name, f"{self.own}-away", src_dir_fd=here, dst_dir_fd=here)
         os.symlink(self.victims, name, dir_fd=here)
@@ -47,7 +46,7 @@ class Attacker(AttackerProcess):
         self.swap_with_link(self.above, self.name, self.victims)
 
     def kinds(self) -> None:
-        """A plain file becomes a set-id file, a device, a victim's second name, and is one again."""
+        """Swap a plain file with a set-id file, a device, or a second name of a victim, and back."""
         here, there = self.chance.choice(self.places), self.session
         self.swap(here, self.chance.choice(FILES), there, self.chance.choice(SPECIALS))
 
@@ -56,11 +55,11 @@ class Attacker(AttackerProcess):
         self.swap(here, self.chance.choice(DIRECTORIES), here, self.chance.choice(FILES))
 
     def mounts(self) -> None:
-        """A directory becomes one in which a victim is mounted."""
+        """Swap a directory with one in which a victim is mounted."""
         self.swap(self.session, self.chance.choice(DIRECTORIES), self.session, "holder")
 
     def own_entry(self) -> None:
-        """A pipe or a socket where something else is expected."""
+        """Put a pipe or a socket where something else is expected."""
         here, name = self.chance.choice(self.places), f"{self.own}-entry"
         if self.chance.random() < 0.5:
             os.mkfifo(name, dir_fd=here)
@@ -73,7 +72,9 @@ class Attacker(AttackerProcess):
             self.throw_out(here, name)
 
     def out_and_in(self) -> None:
-        """A directory leaves the tree while it is walked, for one in which root has things of the same names."""
+        """Move a directory out of the tree during the walk, into one in which root has entries of the same names, and
+        back.
+        """
         here, name = self.chance.choice(self.places), self.chance.choice(DIRECTORIES)
         aside = f"{self.own}-{self.chance.randrange(10**9)}"
         os.rename(name, aside, src_dir_fd=here, dst_dir_fd=self.common)
@@ -81,8 +82,8 @@ class Attacker(AttackerProcess):
         os.rename(aside, name, src_dir_fd=self.common, dst_dir_fd=here)
 
     def chain_game(self) -> None:
-        """A chain comes where events tell of it, and while it is walked a part of it is moved up, out of the tree, or
-        swapped with a link: the walker comes back by `..`.
+        """Move a chain of directories to where events report it, and parts of it up, out of the tree, or behind a link
+        during the walk: the walker returns by `..`.
         """
         head = f"chain-{self.order['seed']}"
         os.rename(head, head, src_dir_fd=self.session, dst_dir_fd=self.boxes[1])
@@ -101,7 +102,7 @@ class Attacker(AttackerProcess):
             os.rename(head, head, src_dir_fd=self.boxes[1], dst_dir_fd=self.session)
 
     def hammer(self) -> None:
-        """An entry that the host makes often, and a link, as fast as can be: for what comes between look and call."""
+        """Swap an entry that the host often creates with a link, fast enough to hit a gap between check and call."""
         here, link = self.boxes[0], f"{self.own}-hammer"
         name = self.chance.choice((DIRECTORIES[0], FILES[0], FILES[0]))
         for _ in range(20):
@@ -122,7 +123,7 @@ class Attacker(AttackerProcess):
         os.rename(other, name, src_dir_fd=here, dst_dir_fd=here)
 
     def hard_link(self) -> None:
-        """A victim's second name, which the kernel refuses where fs.protected_hardlinks is on; else one's own."""
+        """Add a second name to a victim, which the kernel refuses with fs.protected_hardlinks, or to an own file."""
         here = self.chance.choice(self.places)
         with contextlib.suppress(OSError):
             os.link(f"{self.victims}/secret", f"{self.own}-secret", dst_dir_fd=here)
@@ -141,7 +142,7 @@ class Attacker(AttackerProcess):
             os.close(handle)
 
     def flood(self) -> None:
-        """Events in one's own outbox, as fast as one can."""
+        """Cause events in the agent's own outbox, as fast as possible."""
         for number in range(100):
             os.close(os.open(f"{self.own}-{number % 10}", os.O_CREAT | os.O_WRONLY, dir_fd=self.boxes[1]))
             os.unlink(f"{self.own}-{number % 10}", dir_fd=self.boxes[1])
@@ -153,7 +154,7 @@ class Attacker(AttackerProcess):
         os.rename(name, name, src_dir_fd=self.boxes[1], dst_dir_fd=self.common)
 
     def discard(self) -> None:
-        """Makes room for what the host makes: an entry that was given goes."""
+        """Delete an entry that was chowned, so that the host can create it again."""
         here, name = self.chance.choice(self.places), self.chance.choice(DIRECTORIES + FILES)
         if name in FILES:
             os.unlink(name, dir_fd=here)
@@ -166,7 +167,7 @@ class Attacker(AttackerProcess):
         os.rmdir(name, dir_fd=here)
 
     def run(self) -> dict[str, Any]:
-        """Makes moves until enough have landed: {"tried", "landed": {move: number}}."""
+        """Make moves until enough succeeded. Return {"tried", "landed": {move: number}}."""
         often: list[Callable[[], None]] = [self.directory_to_link, self.file_to_link, self.kinds, self.box_to_link]
         often += [self.slow_link, self.session_to_link, self.directory_to_file, self.mounts, self.names]
         more = [self.own_entry, self.out_and_in, self.hard_link, self.modes, self.discard, self.chain_game]

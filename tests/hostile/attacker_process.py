@@ -1,8 +1,8 @@
 """The process of an attacker: an agent with its session, and the ways in which it can swap entries.
 
-It is told {"seed", "attempts", "session", "group", "common" (a directory outside that anybody writes in), "victims",
-"huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file to count
-in)}. Paths but `victims` are relative to the working directory.
+Its order: {"seed", "attempts", "session", "group", "common" (a directory outside that everybody may write to),
+"victims", "huge" (entries), "depth" (levels), "seconds" (at most), "moves" (the only ones, or none), "counter" (a file
+to count in)}. Paths but `victims` are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def exchange(here: int, one: str, there: int, other: str) -> None:
-    """Swaps two entries at once: there is no moment without either (renameat2(2)). Over NFS it takes three steps."""
+    """Swap two entries atomically (renameat2(2)). Over NFS it takes three steps."""
     if LIBC.renameat2(here, os.fsencode(one), there, os.fsencode(other), EXCHANGE) == 0:
         return
     if ctypes.get_errno() != errno.EINVAL:
@@ -41,7 +41,7 @@ def exchange(here: int, one: str, there: int, other: str) -> None:
 
 
 class AttackerProcess:
-    """Its directories are held open, so that it finds them wherever they were moved to."""
+    """Keeps its directories open, so that it reaches them wherever they were moved."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.order, self.chance = order, random.Random(order["seed"])
@@ -59,7 +59,7 @@ class AttackerProcess:
             self.prepare()
 
     def prepare(self) -> None:
-        """What takes long to make: a chain to play with, a nest that is deeper than a path can be, a huge directory."""
+        """Create what takes long: a chain of directories, a nest deeper than a path can be, a huge directory."""
         for levels, name in ((LEVELS, "chain"), (self.order["depth"], "nest")):
             above = self.session
             name = f"{name}-{self.order['seed']}"
@@ -79,13 +79,15 @@ class AttackerProcess:
         os.close(huge)
 
     def wait(self) -> None:
-        """Nothing, a chance for others, or about as long as a giver takes from a look to the next call."""
+        """Wait not at all, for one turn of the scheduler, or about as long as a program needs from a check to its
+        chown.
+        """
         pause = self.chance.choice((0.0, 0.0, 0.0, 0.00005, 0.0002, 0.001))
         if pause:
             time.sleep(pause)
 
     def swap(self, here: int, name: str, there: int, other: str) -> None:
-        """Swaps two entries, and mostly back."""
+        """Swap two entries, and usually swap them back."""
         exchange(here, name, there, other)
         self.wait()
         if self.chance.random() < 0.8:
@@ -93,7 +95,7 @@ class AttackerProcess:
                 exchange(here, name, there, other)
 
     def swap_with_link(self, here: int, name: str, target: str) -> None:
-        """Swaps an entry with a link for a moment."""
+        """Swap an entry with a link for a moment."""
         link = f"{self.own}-link"
         os.symlink(target, link, dir_fd=here)
         try:
@@ -107,7 +109,7 @@ class AttackerProcess:
                 os.rename(link, name, src_dir_fd=here, dst_dir_fd=here)
 
     def put_away(self, here: int, name: str) -> bool:
-        """Removes an entry that was one's own, or stands in its place by now; False where it is a directory."""
+        """Remove an entry of the agent, or what has replaced it; return False if it is a directory."""
         try:
             os.unlink(name, dir_fd=here)
         except FileNotFoundError:
@@ -117,7 +119,7 @@ class AttackerProcess:
         return True
 
     def throw_out(self, here: int, name: str) -> None:
-        """The same, whatever it is: a directory lands outside of the tree."""
+        """Remove an entry; move a directory out of the tree."""
         if not self.put_away(here, name):
             with contextlib.suppress(OSError):
                 os.rename(name, f"{self.own}-{self.chance.randrange(10**9)}", src_dir_fd=here, dst_dir_fd=self.common)

@@ -1,4 +1,4 @@
-"""Invariants: what no program may change, whatever an agent does. Each entry is held open, so moves do not hide it."""
+"""Invariants: what no program may change, whatever an agent does. Each entry is kept open, so moves do not hide it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Invariants:
         self.held.append((label, handle, still, entry_state(handle, still)))
 
     def keep_all(self, label: str, directory: int, *, still: bool) -> None:
-        """The same for all that is below an open directory, and for itself."""
+        """Protect an open directory and everything below it."""
         for above, folders, files, handle in os.fwalk(".", dir_fd=directory):
             for name in folders + files:
                 self.keep(os.path.normpath(f"{label}/{above}/{name}"), handle, name, still=still)
         self.keep(label, directory, ".", still=still)
 
     def broken(self) -> list[str]:
-        """What differs, in words."""
+        """Return each difference as a text."""
         violations = []
         for label, handle, still, before in self.held:
             if (now := entry_state(handle, still)) != before:
@@ -54,7 +54,7 @@ def _shown(of: EntryState) -> str:
 
 
 def left_over(tree: str) -> list[str]:
-    """What is root's or nobody's in a tree without mounts and should have been given: plain entries with one name."""
+    """Return what a walk should have chowned but did not: plain entries of root or nobody with one name."""
     plain = ["(", "-type", "d", "-o", "-type", "l", "-o", "-type", "f", "-links", "1", "!", "-perm", "/6000", ")"]
     argv = ["find", tree, "-xdev", "(", "-uid", "0", "-o", "-uid", "65534", ")", *plain, "-print0"]
     listing = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout

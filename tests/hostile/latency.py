@@ -1,4 +1,4 @@
-"""How long new sessions of other groups wait for their owner during an attack."""
+"""How long new sessions of other groups wait until the agent owns them, during an attack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GIVE_UP = 60.0
 
 
 def make_session(sessions: Path, group: str, name: str) -> list[Path]:
-    """What NanoClaw v2 makes for a new session, in its order."""
+    """Create what NanoClaw v2 creates for a new session, in its order."""
     session = sessions / group / name
     shared = session.parent / ".claude-shared"
     session.mkdir(parents=True)
@@ -30,7 +30,7 @@ def make_session(sessions: Path, group: str, name: str) -> list[Path]:
 
 
 def wait_for_owner(made: Sequence[Path], agent: int, begun: float) -> float:
-    """Seconds from `begun` until all entries are the agent's; GIVE_UP where they are not by then."""
+    """Return the seconds from `begun` until the agent owns all entries, or GIVE_UP."""
     left = list(made)
     while left and time.monotonic() - begun < GIVE_UP:
         left = [path for path in left if os.lstat(path).st_uid != agent]
@@ -40,7 +40,7 @@ def wait_for_owner(made: Sequence[Path], agent: int, begun: float) -> float:
 
 
 def run(sessions: Path, agent: int, stop: Callable[[], bool], answers: SimpleQueue[float]) -> None:
-    """One new session after the other until `stop`; each one's seconds go to `answers`."""
+    """Create one session after the other until `stop`, and put the seconds of each into `answers`."""
     number = 0
     while not stop():
         begun = time.monotonic()
@@ -51,7 +51,7 @@ def run(sessions: Path, agent: int, stop: Callable[[], bool], answers: SimpleQue
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:
-    """Milliseconds: the median, what 99 of 100 keep, the worst."""
+    """Return milliseconds: median, 99th percentile, maximum."""
     if not seconds:
         return {"sessions": 0}
     ordered = sorted(seconds)

@@ -1,4 +1,4 @@
-"""The place of a scenario: trees with hostile sessions in them, victims beside them, and what is mounted."""
+"""The directories of a scenario: trees with hostile sessions, victims beside them, and mounts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def unmount(target: str) -> None:
 
 
 def lookalike(place: Path) -> None:
-    """A victim: root's, with all the names that a session has, so that whoever is led astray finds what it asks for."""
+    """Create a victim of root with all the names of a session, so that a misled program finds what it looks for."""
     place.mkdir(parents=True, exist_ok=True)
     for box in (place, place / "inbox", place / "outbox"):
         for name in (*DIRECTORIES, "inner", "c", "c/c", "c/c/c", "c/inner"):
@@ -42,7 +42,7 @@ def lookalike(place: Path) -> None:
 
 
 class Place:
-    """`sessions` and `groups` are the trees; whatever is in `outside` is none of theirs."""
+    """`sessions` and `groups` are the trees; `outside` lies outside of both."""
 
     def __init__(self, sessions: Path, groups: Path, outside: Path, hostile: int) -> None:
         self.sessions, self.groups, self.outside = sessions, groups, outside
@@ -53,7 +53,7 @@ class Place:
         self.why_not_mounted = ""
 
     def build(self, mounts: bool) -> None:
-        """Makes all of it. The sessions are the agent's, as if they had been given before."""
+        """Create everything. The sessions belong to the agent already."""
         for path in (self.victims, self.common, self.bound):
             lookalike(path)
         (self.outside / "other").write_text("another user's")
@@ -79,7 +79,7 @@ class Place:
         os.close(outside)
 
     def _mount(self) -> None:
-        """A file system of memory in one session, a victim in each, once as a directory and once as a file."""
+        """Mount a tmpfs in one session, and a victim in each session, as a directory and as a file."""
         try:
             for session, _group in self.ways:
                 for name in ("holder/bound", "memory"):
@@ -102,7 +102,7 @@ class Place:
         self.mounted.append(str(target))
 
     def _specials(self, session: Path, number: int) -> None:
-        """What root made in a session and no program may give: the attacker may move it, not more."""
+        """Create entries of root in a session that no program may chown. The attacker may only move them."""
         for name in ("linked-0", "linked-1"):  # as whoever forges NFS requests can link a file that is not theirs
             (self.outside / f"{name}-{number}").write_text("root's")
         os.link(self.outside / f"linked-0-{number}", session / "s0")
@@ -123,7 +123,7 @@ class Place:
         os.close(handle)
 
     def unmount_all(self) -> None:
-        """Takes away what is mounted, wherever the attacker has moved it."""
+        """Unmount everything, wherever the attacker has moved it."""
         with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape") as table:
             points = [line.split()[4] for line in table]
         for point in reversed(points):

@@ -1,5 +1,7 @@
-"""The host process as root: makes entries in hostile sessions for as long as it runs, so that there is always
-something to give. It goes by open directories and follows no link, so that it harms no victim itself.
+"""The host process as root: creates entries in hostile sessions all the time, so that there is always something to
+chown.
+
+It uses open directories and follows no link, so that it harms no victim itself.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from tests.hostile.attacker_process import DIRECTORIES, DIRECTORY, FILES
 from tests.hostile.place import BIND, Place, mount, unmount
 
 MOUNTS = 40
-"""Of so many entries one is a victim that is mounted where a directory was made a moment ago."""
+"""One of so many entries is a victim that is mounted on a directory created a moment ago."""
 
 
 def make_directory(here: int, name: str) -> int:
-    """A directory of root's with something in it, as an inbox gets one for each message."""
+    """Create a directory of root with something in it, as an inbox gets one for each message."""
     os.mkdir(name, dir_fd=here)
     made = os.open(name, DIRECTORY, dir_fd=here)
     os.mkdir("inner", dir_fd=made)
@@ -30,14 +32,14 @@ def make_directory(here: int, name: str) -> int:
 
 
 def make_file(here: int, name: str) -> None:
-    """A file of root's that takes the place of the one before, as a write by way of a temporary one."""
+    """Create a file of root that replaces the former one, by a temporary file."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(f"{name}.tmp", os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=here))
     os.rename(f"{name}.tmp", name, src_dir_fd=here, dst_dir_fd=here)
 
 
 def mount_there(place: Place, here: int, name: str, chance: random.Random) -> None:
-    """An operator mounts a victim on a new directory, while the agent swaps what is around it."""
+    """Mount a victim on a new directory, as an operator would, while the agent swaps what is around it."""
     os.mkdir(name, dir_fd=here)
     handle = os.open(name, DIRECTORY, dir_fd=here)
     try:
@@ -54,7 +56,7 @@ def mount_there(place: Place, here: int, name: str, chance: random.Random) -> No
 
 
 def run(place: Place, seed: int, mounting: bool, stop: Callable[[], bool], made: Synchronized[int]) -> None:
-    """Makes entries until `stop`; `made` counts them."""
+    """Create entries until `stop`; `made` counts them."""
     chance = random.Random(seed)
     handles, inboxes = [], []
     for session, group in place.ways:

@@ -1,4 +1,4 @@
-"""The programs under attack: services, which are started again when they end, and runs that follow each other."""
+"""The programs under attack: services, which are restarted when they end, and runs that follow each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUN_TIMEOUT = 300
 
 
 class Service:
-    """A program that is to run all the time."""
+    """A program that must run all the time."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.argv, self.ended, self.failures = argv, threading.Event(), list[str]()
@@ -33,7 +33,7 @@ class Service:
                 self.process = self._start()
 
     def end(self) -> list[str]:
-        """Ends it; what made it end before, if anything did."""
+        """End it; return why it ended earlier, if it did."""
         self.ended.set()
         self.thread.join()
         self.process.kill()
@@ -43,7 +43,7 @@ class Service:
 
 
 class Repeated:
-    """Programs that run one after the other, over and over."""
+    """Programs that run one after the other, again and again."""
 
     def __init__(self, commands: Sequence[Sequence[str]]) -> None:
         self.commands, self.ended, self.runs, self.failures = commands, threading.Event(), 0, list[str]()
@@ -66,7 +66,7 @@ class Repeated:
                 self.failures.append(f"a run ended with {done.returncode}: {(done.stdout + done.stderr)[-600:]}")
 
     def end(self) -> list[str]:
-        """Runs each once more, undisturbed, and says what failed in all the time."""
+        """Run each program once more without attack; return all failures."""
         self.ended.set()
         self.thread.join()
         self._all()

@@ -1,6 +1,6 @@
 """One scenario: the programs that chown, an agent that attacks them, and the invariants that must hold.
 
-Run as a program it takes an `Order` and the paths as JSON and answers with the outcome as JSON: the lab does so.
+As a program it takes an `Order` and the paths as JSON, and prints the outcome as JSON. The lab uses it so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORK = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Order:
-    """The work of one run. `services` run all the time, `repeated` again and again; both are command lines."""
+    """The work of one run. `services` run all the time, `repeated` again and again; both are argument lists."""
 
     attempts: int
     seed: int
@@ -53,7 +53,7 @@ class Order:
 
 @dataclass
 class Outcome:
-    """What came of it. Nothing but `violations` is about safety."""
+    """The result of a scenario. Only `violations` is about safety."""
 
     seed: int
     attempts: int = 0
@@ -61,17 +61,17 @@ class Outcome:
     seconds: float = 0
     violations: list[str] = field(default_factory=list)
     made: int = 0
-    """Entries that the host process made in hostile places."""
+    """Entries that the host process created in hostile directories."""
     runs: int = 0
-    """Of the repeated programs, the last one after the attack included."""
+    """Runs of the repeated programs, the last one after the attack included."""
     failures: list[str] = field(default_factory=list)
-    """Programs that ended as they should not: what an agent could do to an operator's run."""
+    """Programs that failed: what an agent could do to an operator's run."""
     left: list[str] = field(default_factory=list)
-    """What was not given though nobody attacked any more."""
+    """Entries that were not chowned although the attack had ended."""
     latency: dict[str, float] = field(default_factory=dict)
     moves: dict[str, int] = field(default_factory=dict)
     not_mounted: str = ""
-    """Why nothing could be mounted, so that this part was not tried."""
+    """Why nothing could be mounted, so that mounts were not tested."""
 
     @property
     def passed(self) -> bool:
@@ -79,7 +79,7 @@ class Outcome:
 
 
 class Attackers:
-    """The attackers' processes, and how far they are."""
+    """The attackers' processes and their progress."""
 
     def __init__(self, place: Place, order: Order, base: Path) -> None:
         self.counters: list[Path] = []
@@ -101,7 +101,7 @@ class Attackers:
             self.processes[-1].start()
 
     def _attack(self, base: Path, order: dict[str, Any]) -> None:
-        """In a process of its own, which becomes the agent's for good."""
+        """Attack in a process that takes the ids of the agent for good."""
         os.chdir(base)  # while it still may: what is above may be closed to others
         os.setgroups([])
         os.setresgid(AGENT, AGENT, AGENT)
@@ -117,7 +117,7 @@ class Attackers:
         return any(process.is_alive() for process in self.processes)
 
     def end(self, outcome: Outcome) -> None:
-        """Waits for them, or ends them where there is a violation, and adds up what they did."""
+        """Wait for the attackers, or kill them after a violation, and add up their moves."""
         moves: Counter[str] = Counter()
         for process in self.processes:
             if outcome.violations:
@@ -133,7 +133,7 @@ class Attackers:
 
 
 def run_scenario(place: Place, order: Order, base: Path) -> Outcome:
-    """Attacks until all attempts were made, or something is broken. `base` is a directory above everything."""
+    """Attack until all attempts were made or an invariant is broken. `base` is a directory above everything."""
     outcome = Outcome(order.seed)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

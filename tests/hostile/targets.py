@@ -1,4 +1,4 @@
-"""The attacked programs as command lines: as they are, with a fault, and a naive one."""
+"""The attacked programs as argument lists: as they are, with a fault, and a naive one."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ for tree in sys.argv[1:]:
             except OSError:
                 pass
 """
-"""What one would write at first: it never follows a link on purpose, looks before it gives, and goes by paths."""
+"""What one would write first: it follows no link on purpose, checks before it chowns, and uses paths."""
 
 
 class Broken(NamedTuple):
-    """A text of the walk that is replaced by another one: a fault that somebody could bring in."""
+    """A fault: a text of the walk, and what replaces it."""
 
     old: str
     new: str
@@ -57,7 +57,7 @@ BROKEN = {
 
 
 PLACE = "def mount_of_fd("
-"""Stands in one source that all programs here import."""
+"""A text in a module that all attacked programs import."""
 SLOWLY = """
 import os, time
 def _slowed(call):
@@ -71,12 +71,12 @@ for _name in ("open", "stat", "fstat", "chown", "fchown", "scandir"):
 
 
 def slowly(seconds: float) -> Change:
-    """The change that makes system calls take as long as over NFS, where each is a round trip: wider gaps to aim at."""
+    """Return a change that makes system calls as slow as over NFS, where each is a round trip: wider gaps to hit."""
     return lambda text: text.replace(PLACE, SLOWLY.format(seconds=seconds) + PLACE, 1) if seconds else text
 
 
 def broken(fault: Broken) -> Change:
-    """The change that brings a fault in; `entry_argv` raises ValueError where the text is not there any more."""
+    """Return the change for a fault; `entry_argv` raises ValueError if the old text is missing."""
     return replaced(fault.old, fault.new)
 
 
@@ -98,11 +98,11 @@ reports = json.loads(looked.stdout.splitlines()[-1])["trees"]
 told = [{**tree, "names": report.get("names")} for tree, report in zip(trees, reports)]
 sys.exit(subprocess.run([*words, json.dumps({"apply": True, "trees": told})]).returncode)
 """
-"""As the operation does: scan, then chown the entries that the scan named."""
+"""Works as the operation does: scan, then chown the entries that the scan named."""
 
 
 def own_trees(sessions: Path, groups: Path, change: Change | None = None) -> list[list[str]]:
-    """Return both ways: with the names of a scan, and without."""
+    """Return argument lists for both ways: with the names of a scan, and without."""
     trees: list[dict[str, object]] = [
         {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
     ]

@@ -22,7 +22,7 @@ MACHINE_ACTIONS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m tests.lab", description="Real machines to try the role on.")
     top.add_argument("--lab", default="default", metavar="NAME", help="which lab; several can run at once")
     actions = top.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def status(lab: Lab) -> int:
-    """One line a machine; the exit status says whether all run."""
+    """Print a line for each machine; return 0 if all run."""
     for machine in lab.machines.values():
         pid = machine.guest.pid()
         print(f"{machine.name:12} {machine.address:14} {f'runs as process {pid}' if pid else 'is off'}")
@@ -50,7 +50,7 @@ def status(lab: Lab) -> int:
 
 
 def act_on_machine(lab: Lab, action: str, name: str) -> None:
-    """The actions that concern one machine."""
+    """Run an action on one machine."""
     machine = lab[name]
     if action == "reboot":
         machine.reboot()
@@ -68,7 +68,7 @@ def act_on_machine(lab: Lab, action: str, name: str) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does what the command line says and returns the exit status."""
+    """Run the command line and return the exit status."""
     if arguments.action == "install":
         install_missing()
         return 0
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Entry point: an error that the person can act on is one message, not a trace."""
+    """Entry point: print an error that the user can act on as one message, without a traceback."""
     try:
         return run(parser().parse_args())
     except LabError as error:

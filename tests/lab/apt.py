@@ -1,4 +1,4 @@
-"""The controller's own package mirror, as sources for a Debian of another suite."""
+"""The controller's package mirror, as apt sources for another Debian release."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MIRROR_VARIABLE = "NANOCLAW_PODS_MIRROR"
 
 @dataclass(frozen=True)
 class Source:
-    """One archive and one suite of it."""
+    """One suite of one archive."""
 
     uri: str
     suite: str
 
 
 def one_line_sources(text: str) -> Iterator[Source]:
-    """The binary archives of a `sources.list`."""
+    """Yield the binary archives of a `sources.list`."""
     for line in text.splitlines():
         fields = line.split("#")[0].split()
         if not fields or fields[0] != "deb":
@@ -35,7 +35,7 @@ def one_line_sources(text: str) -> Iterator[Source]:
 
 
 def deb822_sources(text: str) -> Iterator[Source]:
-    """The binary archives of a `*.sources` file."""
+    """Yield the binary archives of a `*.sources` file."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in "\n".join(lines).split("\n\n"):
         fields: dict[str, str] = {}
@@ -55,7 +55,7 @@ def deb822_sources(text: str) -> Iterator[Source]:
 
 
 def controller_sources(etc_apt: Path = Path("/etc/apt")) -> list[Source]:
-    """Every binary archive that the controller's apt reads."""
+    """Return every binary archive of the controller's apt."""
     sources: list[Source] = []
     lists = [etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*.list"))]
     for path in lists:
@@ -67,7 +67,7 @@ def controller_sources(etc_apt: Path = Path("/etc/apt")) -> list[Source]:
 
 
 def os_codename(os_release: str) -> str:
-    """The suite's name in the text of /etc/os-release, or an empty string."""
+    """Return the codename in the text of /etc/os-release, or an empty string."""
     for line in os_release.splitlines():
         if line.startswith("VERSION_CODENAME="):
             return line.split("=", 1)[1].strip('"')
@@ -75,9 +75,9 @@ def os_codename(os_release: str) -> str:
 
 
 def lab_sources(sources: Iterable[Source], codename: str, suite: str) -> list[str]:
-    """Lines of a `sources.list` for `suite`, from where the controller gets the same parts of its own suite.
+    """Return lines of a `sources.list` for `suite`, from the mirrors of the controller's own suite.
 
-    Only a Debian mirror will do. On another system the variable NANOCLAW_PODS_MIRROR names one.
+    Only a Debian mirror works. On another system the variable NANOCLAW_PODS_MIRROR names one.
     """
     if mirror := os.environ.get(MIRROR_VARIABLE):
         return [f"deb {mirror} {suite} main"]

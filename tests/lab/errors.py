@@ -1,14 +1,14 @@
-"""What goes wrong in the lab, said so that the reader knows the way out."""
+"""Errors of the lab, each with the way out in its text."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something the person at the terminal can act on: the message says how."""
+    """An error that the user can act on; its text says how."""
 
 
 class CommandFailedError(LabError):
-    """A command in a machine ended with a status that the caller did not accept."""
+    """A command on a machine ended with an unexpected status."""
 
     def __init__(self, machine: str, command: str, returncode: int, stdout: str, stderr: str) -> None:
         super().__init__(f"{machine}: `{command}` ended with {returncode}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
@@ -18,4 +18,4 @@ class CommandFailedError(LabError):
 
 
 class CommandTimeoutError(LabError):
-    """A command, or a wait, took longer than the caller allowed."""
+    """A command or a wait took too long."""

@@ -1,7 +1,7 @@
-"""Puts the NanoClaw stand-in's repository on the machine that serves it over git://.
+"""Put the repository of the stand-in NanoClaw on the machine that serves it over git://.
 
-It is sent to the running machine instead of being part of the image, so that a change to the stand-in costs a second
-and no rebuilt image.
+It is sent to the running machine and is not part of the image: a change of the stand-in costs a second, not a new
+image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ mv {REPOSITORY}.new {REPOSITORY}
 
 
 def serve_standin(machine: Machine) -> None:
-    """Brings the machine's repository to the stand-in of this checkout; does nothing when it is that already."""
+    """Update the machine's repository to the stand-in of this checkout, if it differs."""
     digest = standin.digest()
     if machine.run(f"cat {DIGEST}", check=False).stdout.strip() == digest:
         return

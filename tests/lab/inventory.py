@@ -1,4 +1,4 @@
-"""The machines of the lab that is called default, as a fleet: `make demo` runs the role over them."""
+"""The machines of the default lab as an inventory: `make demo` runs the role over them."""
 
 _lab = {
     "ssh_user": "root",

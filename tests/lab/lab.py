@@ -1,4 +1,4 @@
-"""A whole lab: its machines, started and stopped together."""
+"""A lab: machines that start and stop together."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tests.lab.watchdog import watched
 
 
 class Lab:
-    """A named set of machines on one network. Its state folder is all that another process needs to find it again."""
+    """A named set of machines on one network. Other processes find it by its state folder."""
 
     def __init__(self, name: str = "default", topology: Sequence[MachineSpec] | None = None) -> None:
-        """Names a lab; nothing happens yet. Without a topology it has the machines it had, or the usual four."""
+        """Name a lab; nothing starts yet. Without a topology it has its former machines, or the default four."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
             raise LabError(f"{name!r} is no lab name: use up to 31 small letters, digits and dashes")
         self.name = name
@@ -83,9 +83,9 @@ class Lab:
     # Starting and stopping
 
     def up(self, *names: str) -> None:
-        """Starts those of the named machines, or of all, that do not run, side by side; waits until they have booted.
+        """Start the named machines, or all, in parallel, and wait until they have booted.
 
-        A unit that failed is an error.
+        Raises an error if a unit failed.
         """
         if reason := unsupported_reason():
             raise LabError(reason)
@@ -102,7 +102,7 @@ class Lab:
             say(f"lab {self.name}: {len(chosen)} machines are up on {Subnet(self._index or 0).cidr}")
 
     def down(self) -> None:
-        """Ends all machines at once and takes the network away. Disks stay until the next reset or new image."""
+        """End all machines at once and remove the network. Disks stay until the next reset or new image."""
         if self._index is None:
             return
         with self._alone():
@@ -113,7 +113,7 @@ class Lab:
         say(f"lab {self.name} is down")
 
     def reset(self, *names: str) -> None:
-        """Gives the named machines, or all, a fresh disk, and boots them."""
+        """Give the named machines, or all, a fresh disk, and boot them."""
         with self._alone():
             image = ensure_image()
             chosen = [self[name] for name in names or self.machines]
@@ -124,14 +124,14 @@ class Lab:
             self._each(self._report_boot, chosen)
 
     def destroy(self) -> None:
-        """Takes the lab down and forgets it, disks and keys included."""
+        """End the lab and delete its disks and keys."""
         self.down()
         shutil.rmtree(self.state, ignore_errors=True)
         self._index = None
 
     @contextmanager
     def running(self, *, fresh: bool = False) -> Iterator[Lab]:
-        """The lab, up. If it was not, it is taken down at the end, even if this process is killed before that."""
+        """Start the lab, and end it afterwards if it was not running, even if this process is killed."""
         was_up = self.is_up
         if was_up and not fresh:
             yield self
@@ -172,7 +172,7 @@ class Lab:
         return bool(known.get(str(self._index)) == str(self.state))
 
     def _prepare(self, machine: Machine, image: Path) -> None:
-        """Lets a machine start from its own disk, unless the image has changed since."""
+        """Keep a machine's disk, unless the image has changed since."""
         if machine.guest.pid() is None and machine.guest.image() != image:
             self._fresh_disk(machine, image)
 
@@ -193,7 +193,7 @@ class Lab:
         say(f"  {machine.name} ({machine.address}) has booted")
 
     def _each(self, action: Callable[[Machine], None], machines: Sequence[Machine] | None = None) -> None:
-        """Does something to machines in parallel; the first failure is raised after all have ended."""
+        """Run an action on machines in parallel; raise the first failure once all have ended."""
         chosen = list(self.machines.values()) if machines is None else machines
         with ThreadPoolExecutor(max_workers=max(len(chosen), 1)) as pool:
             for result in [pool.submit(action, machine) for machine in chosen]:
@@ -201,6 +201,6 @@ class Lab:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One process at a time changes a lab."""
+        """Lock the lab: one process at a time changes it."""
         with locked(self.state / "lock"):
             yield

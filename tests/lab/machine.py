@@ -1,4 +1,4 @@
-"""One machine of a lab, as a test sees it."""
+"""One machine of a lab, as tests use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOOT_TIMEOUT = 240.0
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine: give it commands, files and accidents."""
+    """A machine: run commands, write files, cut its power or its network."""
 
     spec: MachineSpec
     number: int
@@ -50,7 +50,7 @@ class Machine:
         input: str | None = None,
         user: str | int | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a shell command as root, or as `user`: an account's name, or a bare uid that needs no account."""
+        """Run a shell command as root, or as `user`: a name, or a uid that needs no account."""
         login = user if isinstance(user, str) and user in LOGINS else "root"
         done = self.connection.run(str(login), as_user(command, user), stdin=input, timeout=timeout)
         if check and done.returncode != 0:
@@ -58,11 +58,11 @@ class Machine:
         return done
 
     def succeed(self, command: str, *, timeout: float = 120, user: str | int | None = None) -> str:
-        """Runs a command that must end with 0 and returns what it printed."""
+        """Run a command that must end with 0 and return its output."""
         return self.run(command, timeout=timeout, user=user).stdout
 
     def fail(self, command: str, *, timeout: float = 120, user: str | int | None = None) -> str:
-        """Runs a command that must not end with 0 and returns what it printed, errors included."""
+        """Run a command that must not end with 0 and return its output, errors included."""
         done = self.run(command, check=False, timeout=timeout, user=user)
         if done.returncode in (0, CONNECTION_FAILED):
             expected = "a failure of the command itself was expected"
@@ -70,7 +70,7 @@ class Machine:
         return done.stdout + done.stderr
 
     def put(self, path: str, content: str, mode: int = 0o644) -> None:
-        """Writes a file, as root; missing folders are made."""
+        """Write a file as root; create missing directories."""
         quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
         write = f"mkdir -p -- {folder} && (umask 077 && cat > {quoted}) && chmod {mode:o} {quoted}"
         self.run(write, input=content)
@@ -78,7 +78,7 @@ class Machine:
     # Waiting
 
     def wait_until_succeeds(self, command: str, timeout: float = 60, *, user: str | int | None = None) -> str:
-        """Repeats a command until it ends with 0."""
+        """Repeat a command until it ends with 0."""
         deadline = time.monotonic() + timeout
         while True:
             left = max(deadline - time.monotonic(), 1)
@@ -93,7 +93,7 @@ class Machine:
             time.sleep(0.5)
 
     def wait_for_unit(self, unit: str, timeout: float = 60) -> None:
-        """Waits until a unit is active. Ends early, with its journal, when it cannot become so by itself any more."""
+        """Wait until a unit is active. If it has failed for good, raise an error with its journal."""
         quoted = shlex.quote(unit)
         deadline = time.monotonic() + timeout
         while True:
@@ -109,7 +109,7 @@ class Machine:
             time.sleep(0.5)
 
     def wait_for_ssh(self, timeout: float = BOOT_TIMEOUT) -> None:
-        """Waits until the machine takes commands."""
+        """Wait until the machine accepts commands."""
         deadline = time.monotonic() + timeout
         while True:
             if self.guest.pid() is None:
@@ -129,7 +129,7 @@ class Machine:
             time.sleep(0.3)
 
     def wait_for_boot(self, timeout: float = BOOT_TIMEOUT) -> None:
-        """Waits until the machine has started all its units, and fails if one of them failed."""
+        """Wait until the machine has started all its units; raise an error if one of them failed."""
         self.wait_for_ssh(timeout)
         state = self.run("systemctl is-system-running --wait", check=False, timeout=timeout).stdout.strip()
         if state != "running":
@@ -139,17 +139,17 @@ class Machine:
     # Accidents and power
 
     def start(self) -> None:
-        """Switches the machine on, with the disk it had."""
+        """Switch the machine on, with its old disk."""
         plug_in(self.subnet, self.number)
         self.guest.start(self.spec.memory, self._kernel_args())
 
     def crash(self) -> None:
-        """Cuts the power: nothing is synced, no connection is closed."""
+        """Cut the power: nothing is synced, no connection is closed."""
         self.guest.kill()
         self.connection.close()
 
     def shutdown(self, timeout: float = 120) -> None:
-        """Switches the machine off in good order."""
+        """Shut the machine down cleanly."""
         if self.guest.pid() is None:
             return
         self.run("systemctl poweroff --no-block", check=False, timeout=30)
@@ -157,25 +157,25 @@ class Machine:
         self.guest.wait_gone(timeout)
 
     def reboot(self, timeout: float = BOOT_TIMEOUT) -> None:
-        """Restarts the machine in good order and waits until it is up again."""
+        """Reboot the machine cleanly and wait until it is up again."""
         self.shutdown(timeout)
         self.start()
         self.wait_for_boot(timeout)
 
     def cut_network(self) -> None:
-        """Takes the machine off the network; it goes on running."""
+        """Disconnect the machine from the network; it keeps running."""
         unplug(self.subnet, self.number)
 
     def restore_network(self) -> None:
-        """Puts the machine back on the network."""
+        """Connect the machine to the network again."""
         plug_in(self.subnet, self.number)
 
     def console_log(self) -> str:
-        """What the machine's console showed, over all its boots."""
+        """Return the output of the console, over all boots."""
         return self.guest.console.read_text(errors="replace") if self.guest.console.exists() else ""
 
     def console_tail(self, lines: int = 25) -> str:
-        """The end of the console's text."""
+        """Return the last lines of the console."""
         return "\n".join(self.console_log().splitlines()[-lines:])
 
     def _kernel_args(self) -> list[str]:
@@ -195,7 +195,7 @@ class Machine:
 
 
 def as_user(command: str, user: str | int | None) -> str:
-    """The command line for root's shell that runs `command` as another user."""
+    """Return a command line for root's shell that runs `command` as another user."""
     if user is None or user in LOGINS:
         return command
     quoted = shlex.quote(command)

@@ -1,4 +1,4 @@
-"""A lab's network: a bridge with the gateway's address, a tap for each machine, and translation to the outside."""
+"""A lab's network: a bridge with the gateway's address, a tap for each machine, and NAT to the outside."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Subnet:
         return f"10.99.{self.index}.{number}"
 
     def tap(self, number: int) -> str:
-        """The controller's end of a machine's cable."""
+        """The name of the controller's end of a machine's cable."""
         return f"{self.bridge}m{number}"
 
     def hardware_address(self, number: int) -> str:
-        """A machine's own address on the wire: constant, so that its peers find it again after a crash."""
+        """A machine's MAC address: constant, so that its peers reach it again after a crash."""
         return f"52:54:00:63:{self.index:02x}:{number:02x}"
 
 
 def choose(preferred: int | None, owner: str, taken: dict[int, str], lowest: int = 0) -> int:
-    """The number of a lab's network: its own if nobody else has it now, else the first free one from `lowest`."""
+    """Return the number of a lab's network: its own if it is free, else the first free one from `lowest`."""
     for index, other in taken.items():
         if other == owner:
             return index
@@ -63,7 +63,7 @@ def choose(preferred: int | None, owner: str, taken: dict[int, str], lowest: int
 
 
 def abandoned(taken: dict[int, str]) -> list[int]:
-    """The networks of labs that were up when their checkout was removed: nobody else can take them down."""
+    """Return the networks of running labs whose checkout was removed, since nobody else can end them."""
     return [index for index, owner in taken.items() if owner and not Path(owner).exists()]
 
 
@@ -90,7 +90,7 @@ def claim(owner: str, preferred: int | None) -> Subnet:
 
 
 def raise_network(subnet: Subnet) -> None:
-    """Gives the bridge its address and lets machines reach the outside. Running it again changes nothing."""
+    """Set the address of the bridge and let machines reach the outside. A second call changes nothing."""
     call(["ip", "address", "replace", f"{subnet.gateway}/24", "dev", subnet.bridge])
     call(["ip", "link", "set", subnet.bridge, "up"])
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
@@ -115,7 +115,7 @@ def raise_network(subnet: Subnet) -> None:
 
 
 def lower_network(subnet: Subnet) -> None:
-    """Takes the lab's network away, with all its taps."""
+    """Remove the network of the lab, with all its taps."""
     for path in NET.glob(f"{subnet.bridge}m*"):
         call(["ip", "link", "delete", path.name], check=False)
     call(["nft", "delete", "table", "ip", subnet.bridge], check=False)
@@ -123,7 +123,7 @@ def lower_network(subnet: Subnet) -> None:
 
 
 def plug_in(subnet: Subnet, number: int) -> None:
-    """Makes a machine's tap if needed and connects it to the bridge."""
+    """Create a machine's tap if needed and connect it to the bridge."""
     tap = subnet.tap(number)
     if not (NET / tap).exists():
         call(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
@@ -131,12 +131,12 @@ def plug_in(subnet: Subnet, number: int) -> None:
 
 
 def unplug(subnet: Subnet, number: int) -> None:
-    """Takes a machine off the bridge. Its own link stays up: it hears nothing, as behind a broken switch."""
+    """Take a machine off the bridge. Its link stays up, but no packet arrives, as behind a broken switch."""
     call(["ip", "link", "set", subnet.tap(number), "nomaster"])
 
 
 def name_servers() -> list[str]:
-    """The name servers that machines may use: the controller's, unless those answer the controller alone."""
+    """Return the name servers for machines: the controller's, unless only the controller can reach these."""
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         if not path.is_file():
             continue

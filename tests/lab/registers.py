@@ -1,4 +1,4 @@
-"""Guests on processors with AMX: a library between their kernel and ptrace(2), built where it is needed."""
+"""Support for processors with AMX: a library between the guest kernel and ptrace(2), built when it is needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SOURCE = Path(__file__).with_suffix(".c")
 
 
 def preloaded() -> dict[str, str]:
-    """What the environment of a guest kernel needs on this processor."""
+    """Return the environment that a guest kernel needs on this processor."""
     return {"LD_PRELOAD": str(library())} if has_amx() else {}
 
 
 def library() -> Path:
-    """The library's path; compiles it first if its source changed or nobody compiled it yet."""
+    """Return the path of the library; compile it first if its source changed or it is missing."""
     path = cache() / f"registers-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the lab needs of the machine it runs on, and how to say that it is missing."""
+"""What the lab needs on its machine, and how it reports what is missing."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def has_amx() -> bool:
-    """Whether this machine's registers are longer than a guest kernel knows."""
+    """Whether this machine has registers that a guest kernel does not know."""
     return " amx_tile" in Path("/proc/cpuinfo").read_text()
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that this machine lacks, judged by their programs."""
+    """Return the Debian packages that this machine lacks, by their programs."""
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
     programs = PROGRAMS | (AMX_PROGRAMS if has_amx() else {})
     return sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
 
 
 def unsupported_reason() -> str | None:
-    """Why the lab cannot run here, in one line, or None when it can."""
+    """Return why the lab cannot run here, in one line, or None."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"the lab needs Linux on x86-64, and this is {platform.system()} on {platform.machine()}"
     if os.geteuid() != 0:
@@ -77,7 +77,7 @@ def unsupported_reason() -> str | None:
 
 
 def install_missing() -> None:
-    """Installs the packages that the lab lacks, where that is possible; else leaves it to `unsupported_reason`."""
+    """Install missing packages where that is possible; `unsupported_reason` reports the rest."""
     tools = [package for program, package in TEST_PROGRAMS.items() if shutil.which(program) is None]
     packages = " ".join([*missing_packages(), *tools]).split()
     if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None or platform.machine() != "x86_64":

@@ -1,4 +1,4 @@
-"""Calling programs of the controller."""
+"""Run programs on the controller."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ STARTED = time.monotonic()
 
 
 def say(text: str) -> None:
-    """One progress line. It goes to standard error, so that what a command prints stays clean."""
+    """Print a line of progress to standard error, which keeps standard output clean."""
     with suppress(BrokenPipeError):
         print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The caller's environment, with the system's own programs on the path."""
+    """Return the caller's environment, with the system's programs in PATH."""
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SBIN}", "LC_ALL": "C.UTF-8", **extra}
 
 
 def call(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, check: bool = True) -> str:
-    """Runs a program and returns what it printed; a failure shows its last lines."""
+    """Run a program and return its output; an error shows its last lines."""
     try:
         done = subprocess.run(
             argv, input=stdin, capture_output=True, text=True, timeout=timeout, env=environment(), check=False

@@ -1,4 +1,4 @@
-"""Commands in a machine, over OpenSSH with one shared connection for each machine and user."""
+"""Commands on a machine over OpenSSH, with one shared connection for each machine and user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONNECTION_FAILED = 255
 
 @dataclass(frozen=True)
 class Keys:
-    """A lab's key pair and the host keys it has seen."""
+    """The key pair of a lab, and the host keys of its machines."""
 
     folder: Path
 
@@ -25,23 +25,23 @@ class Keys:
 
     @property
     def known_hosts(self) -> Path:
-        """The machines' own keys, as first seen."""
+        """The machines' host keys, from the first connection."""
         return self.folder / "known_hosts"
 
     def ensure(self) -> None:
-        """Makes the key pair once for each lab."""
+        """Create the key pair, once for each lab."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.private.exists():
             call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(self.private)])
         self.known_hosts.touch()
 
     def public_word(self) -> str:
-        """The public key as one word for the kernel command line."""
+        """The public key without spaces, for the kernel command line."""
         kind, key = self.private.with_suffix(".pub").read_text().split()[:2]
         return f"lab.key={kind}:{key}"
 
     def forget(self, address: str) -> None:
-        """Drops a machine's host key: a fresh disk makes a new one."""
+        """Remove the host key of a machine: a fresh disk makes a new one."""
         lines = self.known_hosts.read_text().splitlines() if self.known_hosts.exists() else []
         kept = [line for line in lines if line.split()[:1] != [address]]
         self.known_hosts.write_text("".join(f"{line}\n" for line in kept))
@@ -49,14 +49,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach one machine."""
+    """The way to reach one machine."""
 
     address: str
     keys: Keys
     sockets: Path
 
     def argv(self, user: str, *, shared: bool = True, connect_timeout: int = 10) -> list[str]:
-        """The ssh command line up to the machine's name."""
+        """Return the ssh command line, up to the machine's name."""
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(connect_timeout),
@@ -78,7 +78,7 @@ class Connection:
     def run(
         self, user: str, command: str, *, stdin: str | None, timeout: float, connect_timeout: int = 10
     ) -> subprocess.CompletedProcess[str]:
-        """Runs one command line in the machine's shell; status 255 means that ssh itself failed."""
+        """Run one command line in the machine's shell; status 255 means that ssh itself failed."""
         self.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
         argv = [*self.argv(user, connect_timeout=connect_timeout), "--", command]
         try:
@@ -97,7 +97,7 @@ class Connection:
             raise CommandTimeoutError(f"{user}@{self.address}: `{command}` took longer than {timeout:.0f} s") from error
 
     def close(self) -> None:
-        """Ends the shared connections: after a crash they would wait for an answer that never comes."""
+        """Close the shared connections: after a crash they would wait for a reply that never comes."""
         for path in self.sockets.glob(f"*@{self.address}"):
             call(
                 ["ssh", "-F", "none", "-O", "exit", "-o", f"ControlPath={path}", self.address], check=False, timeout=10

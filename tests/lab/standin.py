@@ -1,4 +1,4 @@
-"""The stand-in NanoClaw as a git repository with its releases, the same to the byte wherever it is made."""
+"""The stand-in NanoClaw as a git repository with releases, byte for byte the same on each machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.lab.standin_later import edit as _edit
 SOURCES = Path(__file__).parent / "nanoclaw"
 RELEASES = ("v2.0.64", "v2.0.65", *LATER)
 CHANNELS = ("telegram", "whatsapp")
-"""Those of the branch channels, which setup/install-*.sh takes them from."""
+"""The channels of the branch `channels`, from which setup/install-*.sh takes them."""
 
 _MADE_HERE = {"node_modules", "dist", "data", "logs", "store", ".env"}
 _WHO = "NanoClaw stand-in <standin@lab.invalid>"
@@ -23,7 +23,7 @@ _MONTH = 2_600_000
 
 
 def digest() -> str:
-    """Changes whenever the repository would: a key for what is built from it."""
+    """Return a digest that changes with the repository: a key for what is built from it."""
     return hashlib.sha256(_history()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Later versions of the stand-in NanoClaw: what each needs of its machine, and how it ends without that.
+"""Later versions of the stand-in NanoClaw: what each needs of its machine, and how it fails without that.
 
-Each is the one before with the files of `nanoclaw_later/TAG` and some edits.
+Each is the version before it with the files of `nanoclaw_later/TAG` and some edits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
 
 
 def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
-    """The versions after a tree, each whole, in their order."""
+    """Return the versions after a tree, in their order."""
     releases = []
     for tag, change in _CHANGES.items():
         tree = {**tree, **_files_of(tag)}
@@ -25,7 +25,7 @@ def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
 
 
 def edit(tree: Tree, path: str, old: str, new: str) -> None:
-    """Replaces text that stands in a file once."""
+    """Replace a text that a file has exactly once."""
     content, executable = tree[path]
     text = content.decode()
     if text.count(old) != 1:
@@ -45,7 +45,7 @@ def _package(tree: Tree, **changes: object) -> None:
 
 
 def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
-    """A dependency of a version that stands in this tree: no registry is asked for it."""
+    """Add a dependency with a version from this tree, so that no registry is needed."""
     manifest = json.loads(tree["package.json"][0])
     link = f"link:packages/{package}"
     overrides = {**manifest.get("pnpm", {}).get("overrides", {}), name: link}
@@ -59,7 +59,7 @@ def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
 
 
 def _marker(tree: Tree) -> None:
-    """From here on the host ends where data/upgrade-state.json is not of its version."""
+    """From this version on the host exits unless data/upgrade-state.json has its version."""
     index = "src/index.js"
     edit(
         tree,
@@ -71,7 +71,7 @@ def _marker(tree: Tree) -> None:
 
 
 def _instance(tree: Tree) -> None:
-    """A OneCLI has to serve /v1; the database is migrated, and an earlier version can make no session with it."""
+    """OneCLI must serve /v1. The database is migrated, and earlier versions cannot create sessions in it."""
     _dependency(tree, "@onecli-sh/sdk", "2.2.1", "onecli-sdk")
     store = "src/store.js"
     edit(
@@ -89,7 +89,7 @@ def _instance(tree: Tree) -> None:
 
 
 def _adoption(tree: Tree) -> None:
-    """Node 22.14; agents of the last start are taken over; the marker is bound to the commit."""
+    """Needs Node 22.14, adopts agents of the last start, and binds the marker to the commit."""
     _dependency(tree, "better-sqlite3", "13.0.3", "better-sqlite3")
     _package(tree, engines={"node": ">=22"})
     edit(tree, "src/index.js", "  await containers.stopOrphans();\n", "")
@@ -109,7 +109,7 @@ def _adoption(tree: Tree) -> None:
 
 
 def _gateway(tree: Tree) -> None:
-    """A gateway is a skill, and none is applied: the host ends at its start."""
+    """A gateway is a skill, and none is applied: the host exits at its start."""
     edit(
         tree,
         "src/index.js",

@@ -1,4 +1,4 @@
-"""Which machines a lab has."""
+"""The machines of a lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FIRST_ADDRESS = 10
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """One machine of a lab, before it has an address."""
+    """A machine of a lab, before it has an address."""
 
     name: str
     memory: int
@@ -19,17 +19,17 @@ class MachineSpec:
     """GB of a second disk, /dev/ubdb, which is empty at first; 0 for none."""
 
     def kernel_args(self) -> list[str]:
-        """Kernel command line words that switch on what this machine runs."""
+        """Kernel arguments that switch on the services of this machine."""
         return [word for word, on in (("lab.docker", self.docker), ("lab.git", self.git)) if on]
 
 
 def server(name: str = "server", memory: int = 512) -> MachineSpec:
-    """A machine to become an NFS server. It also serves the NanoClaw stand-in over git://."""
+    """Return a machine for the NFS server, which also serves the stand-in NanoClaw over git://."""
     return MachineSpec(name, memory, git=True)
 
 
 def host(name: str, memory: int = 1536, disk: int = 0) -> MachineSpec:
-    """A machine with Docker, to become a NanoClaw host."""
+    """Return a machine with Docker, for a NanoClaw host."""
     return MachineSpec(name, memory, docker=True, disk=disk)
 
 

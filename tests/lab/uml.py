@@ -1,4 +1,4 @@
-"""A User-Mode Linux guest as a process of the controller: starting it, finding it again, ending it."""
+"""A User-Mode Linux guest as a process of the controller: start it, find it again, end it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAUNCHER = Path(__file__).parent / "uml-exec"
 
 
 def _begun(pid: int) -> int | None:
-    """When a process began, in clock ticks since the boot (proc_pid_stat(5)), or None if it has ended."""
+    """Return when a process began, in clock ticks since the boot (proc_pid_stat(5)), or None if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -29,14 +29,14 @@ def _begun(pid: int) -> int | None:
 
 @dataclass(frozen=True)
 class Guest:
-    """The files and the name by which a machine's process is known, from whichever process asks."""
+    """The files and the name by which any process finds the process of a machine."""
 
     umid: str
     folder: Path
 
     @property
     def disk(self) -> Path:
-        """What this machine wrote; everything else is in the shared image."""
+        """The changes of this machine; everything else is in the shared image."""
         return self.folder / "disk.cow"
 
     @property
@@ -46,21 +46,21 @@ class Guest:
 
     @property
     def console(self) -> Path:
-        """What the machine printed, over all its boots."""
+        """The output of the console, over all boots."""
         return self.folder / "console.log"
 
     @property
     def record(self) -> Path:
-        """The process id of the last start, and when it began: the command line changes while it starts."""
+        """The process id of the last start and its start time: the command line changes while it starts."""
         return self.folder / "pid"
 
     @property
     def base(self) -> Path:
-        """Holds the path of the image that this machine's disk is a copy of."""
+        """A file with the path of the image that the disk of this machine was copied from."""
         return self.folder / "image"
 
     def start(self, memory: int, kernel_args: list[str]) -> None:
-        """Starts the guest in the background, in a session of its own: it outlives whoever started it."""
+        """Start the guest in the background, in a session of its own, so that it outlives its starter."""
         if self.pid() is not None:
             return
         image = self.image()
@@ -97,16 +97,16 @@ class Guest:
         self.record.write_text(f"{process.pid} {_begun(process.pid) or 0}\n")
 
     def image(self) -> Path | None:
-        """The image that this machine's disk is a copy of, if there is still such a thing."""
+        """Return the image that the disk was copied from, if it still exists."""
         if not self.base.exists():
             return None
         image = Path(self.base.read_text().strip())
         return image if image.exists() else None
 
     def start_afresh_from(self, image: Path, second_disk: int = 0) -> None:
-        """Throws away what the machine wrote: its next start is its first, from this image.
+        """Delete the disk of the machine: its next start is its first, from this image.
 
-        + second_disk: GB of an empty second disk, which takes no more room than is written to it
+        + second_disk: GB of an empty second disk; a sparse file
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for disk in (self.disk, self.second_disk):
@@ -117,14 +117,14 @@ class Guest:
         self.base.write_text(f"{image}\n")
 
     def pid(self) -> int | None:
-        """The guest's process id while it runs. A number that was given to another program since does not count."""
+        """Return the guest's process id while it runs; a reused number does not count."""
         if not self.record.exists():
             return None
         pid, begun = map(int, self.record.read_text().split())
         return pid if _begun(pid) == begun else None
 
     def kill(self, timeout: float = 20) -> None:
-        """Ends the guest at once, as a power cut does: nothing is synced."""
+        """End the guest at once, as a power cut does: nothing is synced."""
         pid = self.pid()
         if pid is None:
             return
@@ -152,7 +152,7 @@ class Guest:
         return members
 
     def wait_gone(self, timeout: float) -> None:
-        """Waits until the guest's process has ended."""
+        """Wait until the guest's process has ended."""
         deadline = time.monotonic() + timeout
         while (pid := self.pid()) is not None:
             if time.monotonic() > deadline:

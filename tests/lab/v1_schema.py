@@ -1,4 +1,4 @@
-"""The database of a NanoClaw v1: tables and columns as its src/db.ts names them in 1.1.6, 1.2.0 and 1.2.53."""
+"""The database of NanoClaw v1: tables and columns of src/db.ts in 1.1.6, 1.2.0 and 1.2.53."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LATER: dict[Version, tuple[tuple[str, str], ...]] = {
 
 
 def create_tables(database: sqlite3.Connection, version: Version) -> None:
-    """Makes the tables of a version, empty."""
+    """Create the tables of a version, empty."""
     for table, columns in _TABLES.items():
         database.execute(f"CREATE TABLE {table} ({columns})")
     for later, added in _LATER.items():

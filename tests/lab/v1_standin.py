@@ -1,4 +1,4 @@
-"""The stand-in NanoClaw v1 on a lab machine: installed as v1's own setup would, and asked as a chat would ask it."""
+"""The stand-in NanoClaw v1 on a lab machine: installed as by v1's own setup, and used as by a chat."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SHARED = {
     "container/Dockerfile": "container/Dockerfile",
     "src/sqlite.js": "src/sqlite.js",
 }
-"""What it has of the later stand-in: by its own path, that one's."""
+"""Files that it shares with the stand-in of v2: its own path, and the path there."""
 
 
 def files(version: Version) -> dict[str, tuple[bytes, int]]:
-    """Each file of the stand-in's code, by its path below the project root: content and mode."""
+    """Return the files of the stand-in's code: content and mode by path below the project root."""
     own = {path.relative_to(SOURCES).as_posix(): path for path in SOURCES.rglob("*") if path.is_file()}
     shared = {path: standin.SOURCES / source for path, source in _SHARED.items()}
     tree = {
@@ -40,11 +40,11 @@ def files(version: Version) -> dict[str, tuple[bytes, int]]:
 
 
 def install(machine: Machine, root: str, version: Version, how: How, account: str = "root") -> None:
-    """Puts the stand-in into `root`, has its setup.sh install it and start it.
+    """Copy the stand-in into `root`, and let its setup.sh install and start it.
 
-    An account that the machine does not have is made, in the group docker, and owns the files; for a user unit it
-    lingers. What is in `root` already (database, groups, sessions, .env) stays, and so do the owners of it; only the
-    directory itself is given to the account. Code of the stand-in is replaced.
+    Creates a missing account in the group docker, which owns the files; for a user unit it gets linger. Existing data
+    in `root` (database, groups, sessions, .env) and its owners stay; only the directory itself is chowned to the
+    account. Code of the stand-in is replaced.
     """
     if (how == "system") != (account == "root") and how != "nohup":
         raise ValueError(f"a {how} unit is not installed by {account}")
@@ -63,7 +63,7 @@ def install(machine: Machine, root: str, version: Version, how: How, account: st
 
 
 def put_tree(machine: Machine, root: str, tree: Path, account: str = "root") -> None:
-    """Puts a tree that tests.lab.v1_tree has made to `root` on a machine, with its links and times, as an account's."""
+    """Copy a tree of tests.lab.v1_tree to `root` on a machine, with its links and times, owned by an account."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         tar.add(tree, ".")
@@ -73,9 +73,11 @@ def put_tree(machine: Machine, root: str, tree: Path, account: str = "root") -> 
 
 
 def ask(machine: Machine, root: str, text: str, *, folder: str = "main", timeout: int = 180) -> str:
-    """Says `text` to the agent of a group, as the owner of the install; its answer, or an error of the lab.
+    """Send `text` to the agent of a group, as the owner of the install, and return the answer.
 
-    `timeout` is in seconds, until the answer is there.
+    + timeout: seconds until the answer
+
+    Raises an error of the lab without an answer.
     """
     argv = ["node", "dist/chat.js", "--folder", folder, "--timeout", str(timeout), "--", text]
     owner = machine.succeed(f"stat -c %U {shlex.quote(root)}").strip()
@@ -83,7 +85,7 @@ def ask(machine: Machine, root: str, text: str, *, folder: str = "main", timeout
 
 
 def as_account(machine: Machine, command: str, account: str, *, input: str | None = None, timeout: float = 300) -> str:
-    """What a command prints that runs with an account's home and, where it has one, its user manager."""
+    """Run a command with an account's home and, if there is one, its user manager; return the output."""
     inner = f'export HOME=$(getent passwd "$(id -u)" | cut -d: -f6) XDG_RUNTIME_DIR=/run/user/$(id -u); {command}'
     user = None if account == "root" else account
     return machine.run(inner, user=user, input=input, timeout=timeout).stdout

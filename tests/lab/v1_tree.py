@@ -1,6 +1,6 @@
-"""A NanoClaw v1 on a disk, made by code: what an install of a version leaves there, and the traits that make one hard.
+"""A NanoClaw v1 on a disk: what an install of a version leaves there, and the traits that make one hard to migrate.
 
-Nothing here runs. What is secret in a tree holds SECRET, so that a test can look for it.
+Nothing here runs. Secrets in a tree hold SECRET, so that a test can search for it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _MTIME = 1_772_000_000
 
 
 class Tree(NamedTuple):
-    """An install while it is made: its project root, the home of who runs it, and its open database."""
+    """An install while it is created: its project root, the home of its user, and its open database."""
 
     root: Path
     home: Path
     database: sqlite3.Connection
 
     def group(self, folder: str, jid: str, *, direct: bool = False, config: object = None) -> None:
-        """Registers a chat, with its memory and one conversation."""
+        """Register a chat, with its memory and one conversation."""
         self.register(folder, jid, direct=direct, config=config)
         self.conversation(folder, f"{folder}-1")
         self.database.execute("INSERT INTO sessions VALUES (?, ?)", (folder, f"{folder}-1"))
@@ -47,12 +47,12 @@ class Tree(NamedTuple):
         self.write(f"groups/{folder}/CLAUDE.md", f"memory of {folder}\n")
 
     def conversation(self, folder: str, session: str) -> None:
-        """What an agent and a chat have said to each other."""
+        """Add the messages of an agent and a chat."""
         place = f"data/sessions/{folder}/.claude/projects/-workspace-group/{session}.jsonl"
         self.write(place, json.dumps({"sessionId": session, "text": SECRET}) + "\n")
 
     def task(self, name: str, kind: str, value: str, folder: str = "main", status: str = "active") -> None:
-        """A scheduled task of a group that is registered."""
+        """Add a scheduled task of a registered group."""
         (jid,) = self.database.execute("SELECT jid FROM registered_groups WHERE folder = ?", (folder,)).fetchone()
         self.database.execute(
             "INSERT INTO scheduled_tasks (id, group_folder, chat_jid, prompt, schedule_type, schedule_value, next_run,"
@@ -61,7 +61,7 @@ class Tree(NamedTuple):
         )
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """A file of the tree."""
+        """Write a file of the tree."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -138,7 +138,7 @@ def _skill(tree: Tree) -> None:
 
 
 def _nothing(_tree: Tree) -> None:
-    """What is left beside the database is done when it is put in its place."""
+    """Do nothing: what lies beside the database is created when the tree is complete."""
 
 
 TRAITS: dict[str, Callable[[Tree], None]] = {
@@ -158,17 +158,17 @@ TRAITS: dict[str, Callable[[Tree], None]] = {
     "wal": _nothing,
     "journal": _nothing,
 }
-"""What a tree can have: beside a main group on Telegram with one conversation, a daily task and a .env.
+"""Traits that a tree can have, beside a main group on Telegram with one conversation, a daily task and a .env.
 
-`wal`: its last group, "late", is in an uncheckpointed write-ahead log alone. `journal`: v1 was killed while it wrote,
-so that the database holds groups that were never committed, and a hot journal lies beside it.
+`wal`: its last group, "late", is only in a write-ahead log without a checkpoint. `journal`: v1 was killed while it
+wrote, so the database holds groups that were never committed, and a hot journal lies beside it.
 """
 
 
 def make_tree(root: Path, version: Version = "1.2.53", traits: Iterable[str] = (), home: Path | None = None) -> None:
-    """Makes an install of a version in a directory that is not there yet.
+    """Create an install of a version in a directory that does not exist yet.
 
-    + home: of who runs it, for its allow-lists; beside the tree without one
+    + home: the home of its user, for allow-lists; without one it lies beside the tree
     """
     chosen = list(traits)
     root.mkdir(parents=True)
@@ -210,7 +210,7 @@ def _base(tree: Tree, version: Version) -> None:
 
 
 def _begin_what_is_never_committed(database: sqlite3.Connection) -> None:
-    """Fills more pages than are kept in memory, so that they are written before any commit."""
+    """Fill more pages than memory keeps, so that they are written before any commit."""
     database.execute("PRAGMA cache_size = 5")
     database.execute("BEGIN IMMEDIATE")
     for number in range(200):
@@ -227,7 +227,7 @@ def _of_home(tree: Tree, name: str, content: object) -> None:
 
 
 def unit_text(root: Path, home: Path) -> str:
-    """The unit nanoclaw.service, as far as it says what runs where."""
+    """Return the lines of nanoclaw.service that say what runs where."""
     return (
         f"[Service]\nExecStart=/usr/bin/node {root}/dist/index.js\nWorkingDirectory={root}\nRestart=always\n"
         f"Environment=HOME={home}\n\n[Install]\nWantedBy=default.target\n"

@@ -1,6 +1,6 @@
-"""Takes a lab down when the process that started it is gone, however it went.
+"""End a lab when the process that started it is gone, however it ended.
 
-A `finally` does not run after SIGKILL. So a second process waits at the other end of a pipe: the kernel closes the pipe
+A `finally` does not run after SIGKILL. So a second process waits at the other end of a pipe, which the kernel closes
 when the first one ends.
 """
 
@@ -18,7 +18,7 @@ from tests.lab.paths import PROJECT
 
 @contextmanager
 def watched(lab: str) -> Iterator[None]:
-    """While this is open, the death of this process takes the lab down."""
+    """End the lab if this process dies inside the context."""
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "tests.lab.watchdog", lab]
     process = subprocess.Popen(command, stdin=reader, cwd=PROJECT, start_new_session=True)
@@ -33,7 +33,7 @@ def watched(lab: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Waits for the other end of standard input."""
+    """Wait until the other end of standard input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if sys.stdin.buffer.read() != b"done":

@@ -1,6 +1,6 @@
-"""`python -m tests.matrix`: every cell, or each N-th, in labs of its own; writes build/matrix.json.
+"""`python -m tests.matrix`: run every cell, or each N-th, in labs of its own; write build/matrix.json.
 
-A lab's client is one process and has one processor to itself: as many labs share the cells as there are processors for.
+The client of a lab is one process on one processor. So several labs share the cells, one for each processor.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tests.matrix.run import Outcome, run
 RESULT = PROJECT / "build" / "matrix.json"
 TOPOLOGY = (server(), host("client"))
 CONTAINED = 72
-"""Cells that are carried out in containers too."""
+"""Cells that also run in real containers."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status is 0 only if no prediction was wrong."""
+    """Run the matrix and print what disagrees. The exit status is 0 only if every prediction was right."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th cell, for a quick look")
     parser.add_argument("--labs", type=int, default=2, metavar="N", help="how many labs share the cells")
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _share(lab: Lab, number: int, labs: int, every: int) -> Outcome:
-    """What one of several labs carries out: of each N-th cell every so many."""
+    """Run the cells of one of several labs."""
 
     def choose(cells: list[Cell]) -> list[Cell]:
         return cells[::every][number::labs]

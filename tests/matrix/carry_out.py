@@ -1,7 +1,7 @@
-"""Runs on a machine: carries out the actions of many cells, as processes of their ids, and prints the results.
+"""Runs on a machine: does the actions of many cells, as processes with their ids, and prints the results.
 
-Standard library alone. Reads {"work": NAME, "cells": [...]} from standard input; prints {cell: {action: errno or
-null}}. One cell's actor is one child process that has taken its ids for good (setresuid(2), as setpriv does).
+Standard library only. Reads {"work": NAME, "cells": [...]} from standard input; prints {cell: {action: errno or null}}.
+A child process for each actor takes its ids for good (setresuid(2), as setpriv does).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Results = dict[str, str | None]
 LIBC = ctypes.CDLL(None, use_errno=True)
 NEW_MOUNTS, RECURSIVE_PRIVATE, BIND = 0x20000, 0x44000, 0x1000
 MOUNTED = ("session", "group", ".claude-shared")
-"""What the host makes and the container has; what is "like" a session is only ever chowned."""
+"""Directories that the host creates and the container mounts. Those "like" a session are only chowned."""
 MADE = (*MOUNTED, "like-host", "like-guard", "like-server")
 
 
 def attempt(work: Callable[[], object]) -> str | None:
-    """The errno's name, or None if all went well."""
+    """Return the name of the errno, or None on success."""
     try:
         work()
     except OSError as error:
@@ -39,7 +39,7 @@ def first(*results: str | None) -> str | None:
 
 
 def transaction(path: str, sql: str, flags: int = os.O_RDWR) -> str | None:
-    """Runs SQL in a transaction. An error of SQLite is traced to the system call that it comes from."""
+    """Run SQL in a transaction. Trace an error of SQLite to the system call that caused it."""
     mode = {os.O_RDONLY: "ro", os.O_RDWR: "rw"}.get(flags, "rwc")
     try:
         connection = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, timeout=5)
@@ -54,7 +54,7 @@ def transaction(path: str, sql: str, flags: int = os.O_RDWR) -> str | None:
 
 
 def cause(path: str, flags: int) -> str | None:
-    """The errno of the calls that SQLite makes: the database is opened, a journal made beside it and removed."""
+    """Return the errno of the calls that SQLite makes: open the database, create a journal beside it, remove it."""
 
     def journal() -> None:
         os.close(os.open(f"{path}-probe", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
@@ -71,7 +71,7 @@ def nothing() -> None:
 def child(
     ids: list[int], groups: list[int], work: Callable[[], Results], before: Callable[[], None] = nothing
 ) -> Results:
-    """What `work` returns in a process of these ids; `before` runs in it while it is still root."""
+    """Run `work` in a process with these ids and return its results; `before` runs first, still as root."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         try:
@@ -93,7 +93,7 @@ def child(
 
 
 def prepare(cell: Cell) -> Results:
-    """On the disk that the tree is stored on: makes it, with its owner and mode."""
+    """Create the tree on the disk that stores it, with its owner and mode."""
     os.makedirs(cell["stored"])
     os.chown(cell["stored"], *cell["owner"])
     os.chmod(cell["stored"], cell["mode"])
@@ -111,7 +111,7 @@ def chown_tree(cell: Cell, chown_by: str, at: str, ids: list[int]) -> str | None
 
 
 def create(cell: Cell) -> Results:
-    """The host creates a session and chowns it, or its like, to the agent; then the guard does."""
+    """Create a session as the host and chown it, or its like, to the agent; then do so as the guard."""
     at = cell["mounted"]
 
     def as_host() -> Results:
@@ -131,12 +131,12 @@ def create(cell: Cell) -> Results:
 
 
 def chown_on_server(cell: Cell) -> Results:
-    """The role's own chown, where the tree is stored."""
+    """Chown the tree where it is stored, as the role does on the server."""
     return {"server chowns the tree to the agent": chown_tree(cell, "server", cell["stored"], cell["stored_agent"])}
 
 
 def container_view(cell: Cell) -> None:
-    """Mounts of its own in which the session is /tmp/session: the rights of what is above it do not count."""
+    """Enter a mount namespace in which the session is /tmp/session, so that modes of its parents do not count."""
     LIBC.unshare(NEW_MOUNTS)
     LIBC.mount(b"none", b"/", None, RECURSIVE_PRIVATE, None)
     os.setgroups(cell["groups"])
@@ -168,7 +168,7 @@ def note(path: str) -> str | None:
 
 
 def life(cell: Cell) -> Results:
-    """dockerd makes the mount points, the agent works, the host cleans up."""
+    """Create mount points as dockerd, work as the agent, clean up as the host."""
     at = cell["mounted"]
 
     def as_dockerd() -> Results:
@@ -189,7 +189,7 @@ def life(cell: Cell) -> Results:
 
 
 def aftermath(cell: Cell) -> Results:
-    """What the host does in a session that its agent has used."""
+    """Do what the host does in a session that its agent has used."""
     at = cell["mounted"]
 
     def as_host() -> Results:
@@ -212,7 +212,7 @@ WORK: dict[str, Callable[[Cell], Results]] = {
 
 
 def main() -> None:
-    """One line of progress a hundred cells, on standard error."""
+    """Run the request. Print a line of progress for each hundred cells on standard error."""
     request = json.load(sys.stdin)
     work = WORK[request["work"]]
     answers = {}

@@ -1,4 +1,4 @@
-"""The cells: every combination of what the model knows, placed on exports of a lab."""
+"""The cells: every combination that the model knows, on the exports of a lab."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tasks.model.access.session_lifecycle import Case, Chowner
 from tasks.model.access.storage import FileSystem, Node, Storage
 
 NAMED_USER = Ids(1000, 1000)
-"""What `USER node` is in the agent image of the lab."""
+"""The ids of `USER node` in the lab's agent image."""
 SHARED_GROUP = 3000
-"""A group that the host process has on its machine; the server knows it of uid 1500 alone."""
+"""A group of the host process on its machine. On the server only uid 1500 is a member."""
 
 Round = Literal["as installed", "broken id mapping", "manage-gids=n"]
-"""What is set for a whole server or client; in the order that costs the least time."""
+"""A setting of the whole server or client, in the order that takes the least time."""
 ROUNDS: tuple[Round, ...] = get_args(Round)
-"""What the whole server, or the whole client, is set to meanwhile."""
+"""All rounds, in their order."""
 
 _HOSTS = (ROOT, Ids(0, 1000), Ids(1000, 1000), Ids(1000, 100), Ids(1500, 1500), Ids(1500, 1000))
 _IMAGES = {"1000:1000": Ids(1000, 1000), "1001:1001": Ids(1001, 1001), "0": ROOT, "node": NAMED_USER}
 _OTHER, _NOBODY = Ids(2000, 2000), Ids(NOBODY, NOBODY)
 USED = frozenset({ids.uid for ids in (*_HOSTS, *_IMAGES.values(), _OTHER, _NOBODY)})
-"""The uids that cells' processes have, on their machine or on the server."""
+"""The uids of the processes in cells, on their machine or on the server."""
 
 _MODES = (0o755, 0o775, 0o700, 0o2775)
 _FILE_SYSTEMS: tuple[FileSystem, ...] = get_args(FileSystem)
@@ -35,7 +35,7 @@ _CHOWNERS: tuple[Chowner, ...] = get_args(Chowner)
 
 @dataclass(frozen=True)
 class Cell:
-    """A case with a name, the image's USER as it is written, and the round in which it is carried out."""
+    """A case with a name, the image's USER as it is written, and its round."""
 
     name: str
     user: str
@@ -44,21 +44,21 @@ class Cell:
 
     @property
     def agent(self) -> Ids:
-        """The agent's ids; each cell's USER is known."""
+        """The agent's ids, which are known in each cell."""
         if self.case.agent is None:
             raise ValueError(f"{self.name}: the image's USER is not known")
         return self.case.agent
 
     @property
     def variant(self) -> str:
-        """The export that it is on, as a path: a squash; "local" where there is none."""
+        """The path of its export, named after the squash options; "local" without an export."""
         squash = self.case.storage.squash
         return "local" if squash is None else "_".join(squash.options()).replace("=", "-")
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Combinations that no cell stands for, how many those are, and why."""
+    """Combinations without a cell: how many, and why."""
 
     cells: int
     case: str
@@ -70,7 +70,10 @@ SAME = "the agent has the ids that it has with another image, of which each as m
 
 
 def cells(server_groups: Mapping[int, frozenset[int]]) -> list[Cell]:
-    """All cells. `server_groups`: the groups of each uid that the server knows, which count as installed."""
+    """Return all cells.
+
+    + server_groups: the groups of each uid that the server knows
+    """
     cells_of_hosts = [
         *_ordinary(server_groups),
         *_with_groups("as installed", server_groups),
@@ -81,7 +84,7 @@ def cells(server_groups: Mapping[int, frozenset[int]]) -> list[Cell]:
 
 
 def squashes(agent: Ids) -> tuple[Squash, ...]:
-    """What an export may do, for an agent."""
+    """Return the squash options of exports for an agent."""
     return (
         Squash("none"),
         Squash("root"),
@@ -93,7 +96,7 @@ def squashes(agent: Ids) -> tuple[Squash, ...]:
 
 
 def left_out(server_groups: Mapping[int, frozenset[int]]) -> list[LeftOut]:
-    """What has no cell."""
+    """Return the combinations without a cell."""
     made = len(cells(server_groups))
     return [
         *(LeftOut(made, f"docker={mode}", NOT_PLAIN) for mode in get_args(Docker) if mode != "plain"),
@@ -106,7 +109,7 @@ def _ordinary(server_groups: Mapping[int, frozenset[int]]) -> Iterator[Cell]:
 
 
 def _combinations(server_groups: Mapping[int, frozenset[int]]) -> Iterator[tuple[bool, Cell]]:
-    """Whether a combination is carried out itself, or as another that is the same to a kernel."""
+    """Yield whether a combination has a cell of its own, or is the same as another one to the kernel."""
     for host, (user, image), kind in product(_HOSTS, _IMAGES.items(), _FILE_SYSTEMS):
         agent = agent_of(host, image)
         owners = dict.fromkeys((ROOT, agent, _NOBODY))

@@ -1,4 +1,4 @@
-"""Cells with a real container: dockerd makes its mount points, and the image's USER is who acts in it."""
+"""Cells with a real container: dockerd creates its mount points, and a process of the image's USER acts in it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _NO_MOUNT_POINT = re.compile(
     rf"(/workspace/(agent|global|extra)\b|\bl?stat ({machines.MOUNTED}|{machines.LOCAL})/\S+).*: permission denied",
     re.IGNORECASE,
 )
-"""Docker's complaint where root may not make a mount point in the session, or not stat a bind mount's source."""
+"""Docker's error where root may not create a mount point in the session, or not stat the source of a bind mount."""
 
 _INSIDE = (Path(__file__).parent / "inside.sh").read_text(encoding="utf-8")
 
 
 def pick(cells: Sequence[Cell], number: int) -> list[Cell]:
-    """A spread over all cells in which the host can make a session: a container needs one to be bound."""
+    """Return cells spread over all those in which the host can create a session, which a container needs."""
     able = [cell for cell in cells if live(cell.case)["host creates the session directory"].outcome == "allowed"]
     step = max(len(able) // number, 1)
     return [replace(cell, name=f"c{cell.name}") for cell in able[::step][:number]]
 
 
 def images(client: Machine, server: Machine, cells: Sequence[Cell]) -> Images:
-    """Builds the agent image of the lab, and one from it for each USER."""
+    """Build the lab's agent image, and one from it for each USER."""
     client.succeed(
         f"rm -rf {_CHECKOUT} /srv/extra && git clone -q git://{server.address}/nanoclaw.git {_CHECKOUT} && "
         f"mkdir -p /srv/extra && CONTAINER_IMAGE=agent bash {_CHECKOUT}/container/build.sh",
@@ -49,7 +49,9 @@ def images(client: Machine, server: Machine, cells: Sequence[Cell]) -> Images:
 
 
 def _command(cell: Cell, images: Images) -> str:
-    """The container as NanoClaw starts it: --user for hosts of other uids than 0 and 1000, nested mounts."""
+    """Return the command of a container as NanoClaw starts it: --user for host uids other than 0 and 1000, nested
+    mounts.
+    """
     at = machines.arguments(cell)["mounted"]
     host = cell.case.host
     user = [] if host.uid in (0, 1000) else ["--user", str(host)]
@@ -66,7 +68,7 @@ def _command(cell: Cell, images: Images) -> str:
 
 
 def _script(cells: Sequence[Cell], images: Images) -> str:
-    """One command for many cells: a line of JSON or, after a `!`, the last of what Docker complained of."""
+    """Return one command for many cells. For each it prints JSON or, after a `!`, the end of Docker's error."""
     lines = [
         f'if said=$({_command(cell, images)} 2>/tmp/complaint); then echo {cell.name} "$said"; '
         f"else echo {cell.name} \"!$(tr '\\n' ' ' < /tmp/complaint)\"; fi"
@@ -76,9 +78,10 @@ def _script(cells: Sequence[Cell], images: Images) -> str:
 
 
 def results(output: str) -> dict[str, dict[str, str | None]]:
-    """What a command of `_script` printed. A container that did not start tells only of its mount points.
+    """Parse the output of `_script`. A container that did not start shows only that dockerd could not create mount
+    points.
 
-    RuntimeError for one that did not start for another reason: that says nothing of the cell.
+    Raises RuntimeError for one that did not start for another reason, which says nothing about the cell.
     """
     by_cell: dict[str, dict[str, str | None]] = {}
     for line in output.splitlines():
@@ -93,5 +96,5 @@ def results(output: str) -> dict[str, dict[str, str | None]]:
 
 
 def carry_out(client: Machine, images: Images, cells: Sequence[Cell]) -> dict[str, dict[str, str | None]]:
-    """What came of the container of each cell."""
+    """Run the container of each cell and return the results."""
     return results(client.run("sh", input=_script(cells, images), timeout=900).stdout)

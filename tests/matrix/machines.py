@@ -1,4 +1,4 @@
-"""A server that exports in every way, and a client that mounts all of it, as each round of the matrix wants them."""
+"""A server with all kinds of exports, and a client that mounts them, as each round of the matrix needs them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ done
 grep -q Y $grace
 """
 _CHANNEL_CLOSES = 31
-"""Seconds. For 30 s after mountd stopped to answer for groups the kernel believes that it will come back, and drops
-requests, which clients send again after 60 s (timeo of nfs(5))."""
+"""Seconds. For 30 s after mountd stops answering for groups, the kernel waits for it and drops requests. Clients send
+them again after 60 s (timeo of nfs(5)).
+"""
 
 _KNOWN_GROUPS = """
 import json, os, pwd
@@ -43,7 +44,7 @@ print(json.dumps({p.pw_uid: sorted(os.getgrouplist(p.pw_name, p.pw_gid)) for p i
 
 
 def make_accounts(server: Machine) -> Mapping[int, frozenset[int]]:
-    """Lets the server know uid 1500 with the shared group, and returns the groups of each uid that cells use."""
+    """Create uid 1500 with the shared group on the server; return the groups of each uid that cells use."""
     server.succeed(
         f"groupadd -f -g {SHARED_GROUP} shared && groupadd -f -g 1500 somebody && "
         "{ id -u 1500 || useradd -M -u 1500 -g 1500 -G shared somebody; }"
@@ -53,7 +54,7 @@ def make_accounts(server: Machine) -> Mapping[int, frozenset[int]]:
 
 
 def export(server: Machine, client: Machine, cells: Iterable[Cell]) -> None:
-    """One export for each squash."""
+    """Export one directory for each squash."""
     squashes = {cell.variant: cell.case.storage.squash for cell in cells if cell.variant != "local"}
     lines = [
         f"{STORED}/{variant} {client.address}(rw,sync,no_subtree_check,{','.join(squash.options())})\n"
@@ -68,9 +69,9 @@ def export(server: Machine, client: Machine, cells: Iterable[Cell]) -> None:
 
 
 def set_up(server: Machine, client: Machine, cells: Iterable[Cell], round: Round) -> None:
-    """What is set for the whole server or client, and mounts that were made after that.
+    """Configure the server and the client for a round, and mount the exports.
 
-    None shares its superblock with another mount of the machine: one that was refused a name keeps mapping ids by name.
+    Each mount has a superblock of its own: one that was refused a name would keep mapping ids by name.
     """
     unmount(client)
     manage = "n" if round == "manage-gids=n" else "y"
@@ -93,7 +94,7 @@ def set_up(server: Machine, client: Machine, cells: Iterable[Cell], round: Round
 
 
 def tear_down(server: Machine, client: Machine) -> None:
-    """Takes the matrix off both machines; their settings are again as installed."""
+    """Remove the matrix from both machines and restore their settings."""
     server.succeed(f"rm -f {_EXPORTS}")
     set_up(server, client, [], "as installed")
     for machine in (server, client):
@@ -103,7 +104,7 @@ def tear_down(server: Machine, client: Machine) -> None:
 
 
 def unmount(client: Machine) -> None:
-    """Takes all mounts of the matrix away."""
+    """Unmount everything of the matrix."""
     client.succeed(f"grep -o ' {MOUNTED}[^ ]*' /proc/self/mounts | xargs -r umount", timeout=300)
 
 

@@ -1,4 +1,4 @@
-"""Carries cells out on two machines of a lab and compares each outcome with the prediction."""
+"""Run cells on two machines of a lab and compare each result with the prediction."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Results = dict[str, dict[str, str | None]]
 
 NOT_STARTED = "dockerd did not start its container, as predicted"
 REASONS = frozenset({NOT_STARTED, NOT_PLAIN, SAME})
-"""All for which something is not run."""
+"""All reasons why something is not run."""
 
 
 @dataclass
 class Outcome:
-    """What became of the cells."""
+    """The results of all cells."""
 
     cells: int = 0
-    """Each once, also where it was carried out in a container besides."""
+    """Cells, each counted once even if it also ran in a container."""
     actions: int = 0
-    """Those of the cells, and those that were carried out once more with a container."""
+    """Actions of the cells, and those that ran once more with a container."""
     in_containers: int = 0
-    """The cells in which a real container did the actions of dockerd and the agent too."""
+    """Cells in which a real container did the actions of dockerd and of the agent too."""
     disagreements: list[dict[str, Any]] = field(default_factory=list)
     not_run: list[dict[str, Any]] = field(default_factory=list)
     """Actions of a cell (`action`), or combinations without a cell (`cells`, how many), with the reason (`why`)."""
     seconds: float = 0
 
     def add(self, other: Outcome) -> None:
-        """Takes in what became of other cells of the same machines' accounts; what has no cell stands there once."""
+        """Add the results of other cells on equal machines. Combinations without a cell are the same in both."""
         self.cells += other.cells
         self.actions += other.actions
         self.in_containers += other.in_containers
@@ -60,9 +60,9 @@ def run(
     say: Callable[[str], None],
     contained: int = 72,
 ) -> Outcome:
-    """Runs the cells that `choose` picks of all, round after round; `contained` of them in containers too.
+    """Run the cells that `choose` picks, round after round, and `contained` of them also in containers.
 
-    Both machines are left without exports, mounts and settings of the matrix.
+    Removes the exports, mounts and settings of the matrix from both machines afterwards.
     """
     begun = time.monotonic()
     groups = machines.make_accounts(server)

@@ -1,1 +1,1 @@
-"""What CI runs a sample of, whole: for hours, on labs of its own."""
+"""Whole runs of what CI runs only a sample of: for hours, on labs of their own."""

@@ -1,7 +1,7 @@
-"""`make soak`: what CI runs a sample of, whole. Prints a summary and writes it to build/soak.json.
+"""`make soak`: run whole what CI runs a sample of. Prints a summary and writes it to build/soak.json.
 
-`python -m tests.soak PART…` runs some parts alone; the summary keeps what the others came to before. `--step STEP`,
-which may be repeated, takes accidents in that step of a migration only, and the summary says in how many.
+`python -m tests.soak PART…` runs only these parts; the summary keeps the earlier results of the others. `--step STEP`,
+which may be repeated, limits the accidents to that step of a migration; the summary says how many steps ran.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, sessions, 
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status is 0 only if every part passed."""
+    """Run the parts; the exit status is 0 only if every part passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
     parser.add_argument("--step", action="append", choices=STEPS, default=[], metavar="STEP")

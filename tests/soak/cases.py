@@ -1,4 +1,4 @@
-"""Cases that are tried one after the other, whatever becomes of those before."""
+"""Cases that run one after the other, even if earlier ones fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.lab.shell import say
 
 
 def failing(cases: Mapping[str, Callable[[], object]]) -> list[str]:
-    """The names of those that failed; each is said with how it went."""
+    """Run each case, print how it went, and return the names of those that failed."""
     failed = []
     for what, case in cases.items():
         try:

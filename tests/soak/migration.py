@@ -1,4 +1,4 @@
-"""Migrations from NanoClaw v1, with all that can be wrong with a v1 and all that can happen on the way."""
+"""Migrations from NanoClaw v1: installs that are refused, waves, and an accident in each step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SIX_HOSTS = (server(), *(host(f"{name}{more}") for more in ("", "-2") for name i
 
 
 def waves(_steps: Sequence[str]) -> dict[str, Any]:
-    """Six hosts, among them a v1 on NFS: a canary, then two a wave, the third of which fails its gate at first."""
+    """Six hosts, one of them with v1 on NFS: a canary, then two hosts a wave. The third host first fails its gate."""
     begun = time.monotonic()
     with Lab("soak-six", SIX_HOSTS).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
         fleet = Fleet.of(lab, *(spec.name for spec in SIX_HOSTS if spec.docker))
@@ -43,7 +43,7 @@ def waves(_steps: Sequence[str]) -> dict[str, Any]:
 
 
 def refusals(_steps: Sequence[str]) -> dict[str, Any]:
-    """Each v1 that cannot be migrated as it is, and a second run while one migrates."""
+    """Check the refusal of each v1 that cannot be migrated, and of a second run during a migration."""
     begun = time.monotonic()
     with Lab("soak", ONE_HOST).running(fresh=True) as lab, tempfile.TemporaryDirectory() as folder:
         fleet = Fleet.of(lab, HOST)
@@ -60,9 +60,9 @@ def refusals(_steps: Sequence[str]) -> dict[str, Any]:
 
 
 def accidents(chosen: Sequence[str]) -> dict[str, Any]:
-    """A migration with each accident in each step: a v1 or a v2 serves, the next run ends in v2, nothing is lost.
+    """Interrupt a migration in each step by each accident: v1 or v2 serves, the next run ends in v2, nothing is lost.
 
-    Two labs share the steps: what a machine of theirs does is done by one processor.
+    Two labs share the steps, since one processor does all work of a machine.
     """
     begun, steps = time.monotonic(), [step for step in STEPS if step in chosen or not chosen]
     with ExitStack() as stack:
@@ -76,7 +76,7 @@ def accidents(chosen: Sequence[str]) -> dict[str, Any]:
 
 
 def _accidents(lab: Lab, steps: Sequence[str]) -> list[str]:
-    """The steps in which something went wrong, of those that one lab tries."""
+    """Return the steps of one lab that went wrong."""
     fleet = Fleet.of(lab, HOST)
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Ownership of sessions: many that are root's, agents that attack, and every change of strategy on living hosts."""
+"""Ownership of sessions: many that belong to root, agents that attack, and every change of strategy."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ROUNDS: tuple[tuple[str, int, list[str]], ...] = (
     ("with calls as slow as over NFS", 30_000, ["--latency", "0.3"]),
     ("with a directory of a million entries", 10_000, ["--huge", "1000000", "--depth", "5000"]),
 )
-"""Of the attack: what is tried, how often, with which options."""
+"""Rounds of the attack: name, attempts, options."""
 
 
 def hostile(_steps: Sequence[str]) -> dict[str, Any]:
-    """An agent attacks the programs that give owners, 100,000 times."""
+    """An agent attacks the programs that chown, 100,000 times."""
     begun, number, counts = time.monotonic(), seed(), {}
     for what, attempts, options in ROUNDS:
         argv = ["--attempts", str(attempts), "--seed", str(number), *options]
@@ -56,7 +56,7 @@ def hostile(_steps: Sequence[str]) -> dict[str, Any]:
 
 
 def sessions(_steps: Sequence[str]) -> dict[str, Any]:
-    """An ordinary run over a host on which 10,000 sessions are root's, while an agent runs in one that is right."""
+    """A run over a host with 10,000 sessions of root, while an agent runs in a session of its own."""
     with Lab("soak", (server(), host(HOST))).running(fresh=True) as lab:
         fleet = Fleet.of(lab, HOST)
         fleet.data[HOST]["nanoclaw_environment"] |= {"IDLE_TIMEOUT": "3600000"}
@@ -80,7 +80,7 @@ def sessions(_steps: Sequence[str]) -> dict[str, Any]:
 
 
 def strategies(_steps: Sequence[str]) -> dict[str, Any]:
-    """Each change from one strategy to another on a living host, all that happens to a guard, and agents that forge.
+    """Each change of strategy on a running host, each failure of a guard, and agents that forge requests.
 
     Two labs, one for each kind of project root: local, and on the pods.
     """
@@ -98,7 +98,7 @@ def strategies(_steps: Sequence[str]) -> dict[str, Any]:
 
 
 def _strategies(lab: Lab, name: str) -> tuple[int, list[str]]:
-    """How many things were tried on a host, and which of them failed."""
+    """Return how many cases ran on a host, and the names of those that failed."""
     fleet, start = Fleet.of(lab, name), SQUASH if name == HOST else SQUASH_ROOT
     fleet.deploy()
     cases: list[tuple[str, Callable[[], object]]] = []

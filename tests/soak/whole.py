@@ -1,4 +1,4 @@
-"""What is run elsewhere in part, run whole: every scenario, and every cell of the matrix."""
+"""Every scenario, and every cell of the matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.matrix.__main__ import main as run_matrix
 
 
 def scenarios(_steps: Sequence[str]) -> dict[str, Any]:
-    """Every scenario of tests/e2e, those of other samples too."""
+    """Every scenario of tests/e2e, not only a sample."""
     begun = time.monotonic()
     argv = [sys.executable, "-m", "pytest", "-q", "tests/e2e"]
     done = subprocess.run(argv, cwd=PROJECT, env={**os.environ, ALL: "all"}, check=False)
