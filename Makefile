@@ -51,10 +51,8 @@ soak: setup ## what CI runs a sample of, whole
 bench: setup ## measures and writes build/bench.json
 	@$(BIN)/python -m tests.bench
 
-docs: .venv/.ready ## writes the generated tables of docs/ and tests/fixtures/, and group_data/all.py
+docs: .venv/.ready ## writes the generated tables of docs/, and group_data/all.py
 	$(BIN)/python -m tests.docs
-	$(BIN)/python -m tests.commands
-	$(BIN)/python -m tests.constants
 
 lock: ## writes requirements.lock anew from requirements.in
 	$(BIN)/pip install -q pip-tools
