@@ -3,23 +3,18 @@
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.probe.protocol import ProbeRequest
+import files.pods.probe.timeouts as timeouts
+from files.pods.probe.protocol import Observations, ProbeRequest
 from tasks.model.access.identity import runs_as_image_user
 from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.serving import ServingState, serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit
-from tasks.model.ownership.probe_report import Observations
 from tasks.model.ownership.trees import host_trees
 from tasks.operations.base import Commands, look, pods_operation
 from tasks.replies import ask_together
 from tasks.report import log
-
-GUARD_SECONDS = 10
-"""How long the guard may take to chown a new session."""
-HEAL_SECONDS = 150
-"""How long a hot journal may last: NanoClaw opens its sessions once a minute."""
 
 
 @pods_operation
@@ -56,8 +51,8 @@ def probe_request(plan: HostPlan) -> ProbeRequest:
         agent=plan.agent.pair,
         user=None if runs_as_image_user(plan.host_ids) else str(plan.host_ids),
         image=plan.image,
-        wait=GUARD_SECONDS if plan.strategy.needs_guard else 0,
+        wait=timeouts.GUARD if plan.strategy.needs_guard else 0,
         guard=guard_unit(plan),
-        heal=HEAL_SECONDS,
+        heal=timeouts.HOT_JOURNAL,
         slug=plan.slug,
     )

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from files.pods.machine.runtime import PROGRAMS
+from files.pods.probe.protocol import Container, Observations, ProbedMount, Space, Step, Surveyed
 from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.bundle import bundle
 from tasks.model.access.observed_squash import ServerObservation
@@ -29,7 +30,6 @@ from tasks.model.nfs.mount_unit import docker_dropin, mount_points
 from tasks.model.ownership.guard import GuardState, command_line
 from tasks.model.ownership.guard import unit_text as guard_text
 from tasks.model.ownership.owners import Place
-from tasks.model.ownership.probe_report import Container, Observations, ProbedMount, Space, Step, Surveyed
 from tasks.model.ownership.trees import host_trees
 from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Any
 
 from files.pods.common.drop_caches import drop_inodes
 from files.pods.common.mountinfo import find_mount, mount_table
+from files.pods.probe import timeouts
+from files.pods.probe.protocol import ProbedMount
 
 
 def fingerprint(path: str) -> list[float] | None:
@@ -27,13 +28,12 @@ def space_of(path: str) -> dict[str, int]:
     return {"bytes": info.f_bavail * info.f_frsize, "inodes": info.f_favail if info.f_files else 1}
 
 
-def mount_of(path: str) -> dict[str, Any]:
+def mount_of(path: str) -> ProbedMount:
     """Return the mount that holds a path, from mountinfo alone."""
     mount = find_mount(path, mount_table())
     if mount is None:
-        return {"point": "", "type": "", "source": "", "options": []}
-    options = sorted({*mount.options, *mount.more})
-    return {"point": mount.point, "type": mount.type, "source": mount.source, "options": options}
+        return ProbedMount("", "", "", [])
+    return ProbedMount(mount.point, mount.type, mount.source, sorted({*mount.options, *mount.more}))
 
 
 def id_mapping() -> bool | None:
@@ -45,10 +45,10 @@ def id_mapping() -> bool | None:
         return None
 
 
-def drop_permissions(timeout: int) -> bool:
+def drop_permissions() -> bool:
     """Drop the permissions that the kernel has cached; return whether that succeeded in time."""
     try:
-        drop_inodes(timeout)
+        drop_inodes(timeouts.STEP)
     except (OSError, subprocess.SubprocessError):
         return False
     return True
@@ -58,5 +58,11 @@ def unit_property(unit: str, name: str) -> str:
     """Return a property of a unit (systemctl(1), show), or an empty string."""
     argv = ["systemctl", "show", f"--property={name}", "--value", unit]
     return subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=40, check=False
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=timeouts.STEP,
+        check=False,
     ).stdout.strip()

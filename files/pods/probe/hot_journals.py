@@ -7,9 +7,8 @@ import time
 
 from files.pods.common.docker import docker_output
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.probe import timeouts
 from files.pods.probe.environment import fingerprint
-
-JOURNAL_TIMEOUT, PAUSE_SECONDS = 40, 2  # seconds
 
 
 def hot_journals(journals: list[str], patience: float) -> list[str]:
@@ -20,9 +19,9 @@ def hot_journals(journals: list[str], patience: float) -> list[str]:
     """
     end = time.monotonic() + patience
     while journals:
-        before = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
-        time.sleep(PAUSE_SECONDS)
-        after = run_as(ROOT, JOURNAL_TIMEOUT, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
+        before = run_as(ROOT, timeouts.STEP, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
+        time.sleep(timeouts.JOURNAL_PAUSE)
+        after = run_as(ROOT, timeouts.STEP, lambda: [fingerprint(path) for path in journals]).get("value", [])  # noqa: B023
         mounted = mounted_in_containers()
         journals = [
             path
@@ -36,6 +35,6 @@ def hot_journals(journals: list[str], patience: float) -> list[str]:
 
 def mounted_in_containers() -> list[str]:
     """Return the host paths mounted in running containers."""
-    ids = docker_output(["ps", "-q"], JOURNAL_TIMEOUT)[1].split()
+    ids = docker_output(["ps", "-q"], timeouts.STEP)[1].split()
     shape = "{{range .Mounts}}{{println .Source}}{{end}}"
-    return docker_output(["inspect", "--format", shape, *ids], JOURNAL_TIMEOUT)[1].splitlines() if ids else []
+    return docker_output(["inspect", "--format", shape, *ids], timeouts.STEP)[1].splitlines() if ids else []

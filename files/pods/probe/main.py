@@ -1,34 +1,34 @@
 """Acts as the host and as the agent in a scratch session, as NanoClaw does, and reports how each step went.
 
-Reply: tasks.model.ownership.probe_report.Observations as JSON. The scratch is always removed; the next probe removes
-what a killed one left. Every step has a deadline. Only the scratch is written. A refusal on NFS counts only if it
-repeats after the kernel's cached permissions were dropped.
+The scratch is always removed; the next probe removes what a killed one left. Every step has a timeout
+(probe/timeouts.py). Only the scratch is written. A refusal on NFS counts only if it repeats after the kernel's cached
+permissions were dropped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import signal
 import sys
 import time
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
+from files.pods.probe import timeouts
 from files.pods.probe.environment import drop_permissions, id_mapping
 from files.pods.probe.protocol import ProbeRequest
-from files.pods.probe.steps import STEP_TIMEOUT, Probe
+from files.pods.probe.steps import Probe
 
 
 def run_probe(request: ProbeRequest) -> Probe:
     """Run one probe, and remove its scratch."""
     probe = Probe(request)
     try:
-        probe.run()
+        probe.run_steps()
         if probe.anchors and not probe.is_silent():
-            probe.survey()
+            probe.survey_existing_sessions()
     finally:
-        if probe.report.get("space"):
+        if probe.report.space:
             probe.remove_scratch()
     return probe
 
@@ -39,7 +39,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit("stopped"))
     with open("/run/nanoclaw-pods-probe.lock", "w", encoding="ascii") as lock:
-        for _ in range(6):
+        for _ in range(2 * timeouts.LOCK):
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -48,11 +48,12 @@ def main() -> None:
             sys.exit("another run is probing this machine; run again when it has ended")
         start = time.monotonic()
         probe = run_probe(request)
-        flushed = probe.was_refused() and drop_permissions(STEP_TIMEOUT)
+        flushed = probe.was_refused() and drop_permissions()
         if flushed:
             probe = run_probe(request)
-    probe.report.update(seconds=round(time.monotonic() - start, 1), id_mapping=id_mapping(), flushed=flushed)
-    print(json.dumps(probe.report))
+    report = probe.report
+    report.seconds, report.id_mapping, report.flushed = round(time.monotonic() - start, 1), id_mapping(), flushed
+    print_reply(report)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,18 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
 from files.pods.common.docker import docker_output
+from files.pods.common.protocol import decode
 from files.pods.common.run_as_ids import ROOT, Ids, bind_in_private_namespace, run_as, set_ids
+from files.pods.probe import timeouts
 from files.pods.probe.container_script import SCRIPT
 from files.pods.probe.environment import mount_of, space_of, unit_property
 from files.pods.probe.hot_journals import hot_journals
 from files.pods.probe.nosymfollow_view import VIEW, deepest_directory, enter_view
-from files.pods.probe.protocol import ProbeRequest
+from files.pods.probe.protocol import Container, Observations, ProbeRequest, Space, Step, Surveyed
 from files.pods.probe.scratch_session import (
     PREFIX,
     clean_claims,
@@ -27,8 +30,6 @@ from files.pods.probe.scratch_session import (
 )
 from files.pods.probe.survey import Survey
 from files.pods.trees.entry import open_directory
-
-STEP_TIMEOUT, CONTAINER_TIMEOUT, SURVEY_TIMEOUT = 40, 180, 150  # seconds
 
 
 class Probe:
@@ -43,13 +44,13 @@ class Probe:
         self.session = f"{request.sessions}/{self.name}/sess-probe"
         self.group = f"{request.groups}/{self.name}"
         self.paths = (VIEW + self.session, VIEW + self.shared, VIEW + self.group)
-        self.report: dict[str, Any] = {"steps": [], "relied": []}
         self.trees = (request.sessions, request.groups)
+        self.report = Observations(mounts={path: mount_of(path) for path in self.trees}, missing=[])
         self.created: list[str] = []
         self.anchors: list[str] = []
 
-    def run_in_view(self, ids: Ids, work: Callable[[], Any], timeout: int = STEP_TIMEOUT) -> dict[str, Any]:
-        """Call `work` with these ids in a view of the trees that follows no symbolic link (VIEW)."""
+    def call_in_view(self, ids: Ids, work: Callable[[], Any], timeout: int = timeouts.STEP) -> dict[str, Any]:
+        """Call `work` with these ids in a child process, in a view of the trees without symbolic links (VIEW)."""
 
         def enter() -> Any:
             enter_view(self.anchors)
@@ -60,66 +61,64 @@ class Probe:
 
     def record_step(self, who: str, what: str, reply: dict[str, Any]) -> bool:
         """Add a step to the report; return whether it succeeded."""
-        self.report["steps"].append({"who": who, "what": what, "error": None, "text": "", **without_value(reply)})
+        self.report.steps.append(Step(who, what, reply.get("error"), reply.get("text", "")))
         return "error" not in reply
 
-    def run(self) -> None:
+    def run_steps(self) -> None:
         """Run the steps until one fails."""
         request = self.request
-        self.report["mounts"] = {path: mount_of(path) for path in self.trees}
-        points = [mount["point"] for mount in self.report["mounts"].values()]
-        self.report["missing"] = [path for path in request.mounts if path not in points]
-        if self.report["missing"]:
+        points = [mount.point for mount in self.report.mounts.values()]
+        self.report.missing = [path for path in request.mounts if path not in points]
+        if self.report.missing:
             return
-        reached = run_as(ROOT, STEP_TIMEOUT, lambda: [deepest_directory(path) for path in self.trees])
+        reached = run_as(ROOT, timeouts.STEP, lambda: [deepest_directory(path) for path in self.trees])
         self.anchors = reached.get("value", [])
-        space = self.run_in_view(ROOT, lambda: space_of(VIEW + request.sessions)) if self.anchors else reached
+        space = self.call_in_view(ROOT, lambda: space_of(VIEW + request.sessions)) if self.anchors else reached
         if not self.record_step("root", "look at the file system", space):
             return
-        self.report["space"] = space["value"]
-        created = self.run_in_view(
+        self.report.space = Space(**space["value"])
+        created = self.call_in_view(
             ROOT, lambda: [each for path in self.trees for each in missing_directories(VIEW + path)]
         )
         self.created = created.get("value", [])
-        may_pass = run_as(self.host, STEP_TIMEOUT, lambda: [os.stat(path).st_ino for path in self.anchors])
-        created = may_pass if "error" in may_pass else self.run_in_view(self.host, lambda: make_session(*self.paths))
+        may_pass = run_as(self.host, timeouts.STEP, lambda: [os.stat(path).st_ino for path in self.anchors])
+        created = may_pass if "error" in may_pass else self.call_in_view(self.host, lambda: make_session(*self.paths))
         if not self.record_step("host", "make a session", created):
             return
-        self.report["created"] = self.owners()
+        self.report.created = self.session_owners()
         if request.wait:
             self.wait_for_guard()
-        if self.try_as_agent():
-            self.try_in_container()
-            cleaned = self.run_in_view(self.host, lambda: clean_claims(VIEW + self.session))
+        if self.run_agent_steps_in_process():
+            self.run_agent_steps_in_container()
+            cleaned = self.call_in_view(self.host, lambda: clean_claims(VIEW + self.session))
             self.record_step("host", "clean up after the agent", cleaned)
 
-    def owners(self) -> list[list[int]]:
+    def session_owners(self) -> list[tuple[int, int]]:
         """Return the owners of the session, its outbox, its database, the agent's home and the group directory."""
         paths = (self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group)
         viewed = [VIEW + path for path in paths]
-        reply = self.run_in_view(ROOT, lambda: [[info.st_uid, info.st_gid] for info in map(os.lstat, viewed)])
-        owners: list[list[int]] = reply.get("value", [])
-        return owners
+        reply = self.call_in_view(ROOT, lambda: [[info.st_uid, info.st_gid] for info in map(os.lstat, viewed)])
+        return [(uid, gid) for uid, gid in reply.get("value", [])]
 
     def wait_for_guard(self) -> None:
         """Wait until the guard has chowned the session; else report its state and whether root may chown."""
         start = time.monotonic()
-        while any(owner[0] != self.agent[0] for owner in self.owners()):
+        while any(uid != self.agent[0] for uid, _gid in self.session_owners()):
             if time.monotonic() - start > self.request.wait:
-                self.report["guard"] = unit_property(self.request.guard, "ActiveState")
+                self.report.guard = unit_property(self.request.guard, "ActiveState")
                 break
             time.sleep(0.05)
-        self.report["settled"] = self.owners()
-        self.report["waited"] = round(time.monotonic() - start, 2)
-        self.report["guard_says"] = unit_property(self.request.guard, "StatusText")
-        if "guard" in self.report:
+        self.report.settled = self.session_owners()
+        self.report.waited = round(time.monotonic() - start, 2)
+        self.report.guard_says = unit_property(self.request.guard, "StatusText")
+        if self.report.guard is not None:
             session = VIEW + self.session
-            reply = self.run_in_view(ROOT, lambda: os.chown(session, *self.agent, follow_symlinks=False))
-            self.report["chown"] = reply.get("error")
+            reply = self.call_in_view(ROOT, lambda: os.chown(session, *self.agent, follow_symlinks=False))
+            self.report.chown = reply.get("error")
 
-    def try_as_agent(self) -> bool:
-        """Run the agent's steps in a child process."""
-        reply = self.run_in_view(ROOT, lambda: os.mkdir(f"{VIEW}{self.session}/agent"))
+    def run_agent_steps_in_process(self) -> bool:
+        """Run the agent's steps in child processes with its ids; return whether all succeeded."""
+        reply = self.call_in_view(ROOT, lambda: os.mkdir(f"{VIEW}{self.session}/agent"))
         if not self.record_step("dockerd", "make the mount point of the group directory in the session", reply):
             return False
         for what, work in (
@@ -130,13 +129,13 @@ class Probe:
             ("write in the group directory", lambda: touch("workspace/agent/notes/file")),
             ("write in its home", lambda: touch("home/debug/file")),
         ):
-            if not self.record_step("agent", what, self.run_as_agent(work)):
+            if not self.record_step("agent", what, self.call_as_agent(work)):
                 return False
-        self.run_in_view(ROOT, lambda: os.rmdir(f"{VIEW}{self.session}/agent"))
-        self.report["relied"].append("process")
+        self.call_in_view(ROOT, lambda: os.rmdir(f"{VIEW}{self.session}/agent"))
+        self.report.relied.append("process")
         return True
 
-    def run_as_agent(self, work: Any) -> dict[str, Any]:
+    def call_as_agent(self, work: Callable[[], Any]) -> dict[str, Any]:
         """Call `work` as the agent, with the directories bound as in its container."""
         sources = ((self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home"))
 
@@ -145,34 +144,30 @@ class Probe:
             set_ids(self.agent)
             return work()
 
-        return self.run_in_view(ROOT, enter)
+        return self.call_in_view(ROOT, enter)
 
-    def try_in_container(self) -> None:
+    def run_agent_steps_in_container(self) -> None:
         """Run the agent's steps in a container of its image."""
         image = self.request.image
-        code, text = docker_output(["image", "inspect", "--format", "{{.Id}}", image], STEP_TIMEOUT)
+        code, text = docker_output(["image", "inspect", "--format", "{{.Id}}", image], timeouts.STEP)
         if code != 0:
             missing = code == 1 and "no such image" in text.lower()
-            self.report["container"] = {"state": "no image" if missing else "no docker", "text": text}
+            self.report.container = Container("no image" if missing else "no docker", text)
             return
         user = ["--user", self.request.user, "-e", "HOME=/home/node"] if self.request.user else []
         binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
         # dockerd follows links. If one is swapped in after this check, only the agent's own ids reach it.
-        real = run_as(ROOT, STEP_TIMEOUT, lambda: [open_directory(source) for source, _target in binds])
+        real = run_as(ROOT, timeouts.STEP, lambda: [open_directory(source) for source, _target in binds])
         if not self.record_step("root", "find the session where it was made", real):
             return
         volumes = [word for source, target in binds for word in ("-v", f"{source}:{target}")]
         name = f"pods-probe-{self.request.slug}-{secrets.token_hex(4)}"
         options = ["--rm", "--pull", "never", "--network", "none", "--name", name, "--entrypoint", "sh"]
-        code, text = docker_output(["run", *options, *user, *volumes, image, "-c", SCRIPT], CONTAINER_TIMEOUT)
+        code, text = docker_output(["run", *options, *user, *volumes, image, "-c", SCRIPT], timeouts.CONTAINER)
         lines = text.splitlines()
         ids = next((line.split()[1:] for line in lines if line.startswith("id ")), None)
-        self.report["container"] = {
-            "state": "ran" if ids else "failed",
-            "text": "" if ids else text[-600:],
-            "code": code,
-        }
-        self.report["container"]["ids"] = [int(number) for number in ids] if ids else None
+        failed = Container("failed", text[-600:], code)
+        self.report.container = Container("ran", code=code, ids=(int(ids[0]), int(ids[1]))) if ids else failed
         for line in lines:
             verdict, _, rest = line.partition(" ")
             what, _, output = rest.partition(": ")
@@ -181,37 +176,31 @@ class Probe:
                     "container", what, {} if verdict == "ok" else {"error": "EXIT", "text": output.strip()}
                 )
         if ids:
-            self.report["relied"].append("container")
+            self.report.relied.append("container")
         if code is None:
-            docker_output(["rm", "-f", name], STEP_TIMEOUT)
+            docker_output(["rm", "-f", name], timeouts.STEP)
 
-    def survey(self) -> None:
-        """Check the existing sessions and groups."""
-        request = self.request
-        reply = self.run_in_view(ROOT, lambda: Survey(self.agent, VIEW).look(*self.trees), SURVEY_TIMEOUT)
+    def survey_existing_sessions(self) -> None:
+        """Check what the agent may write of the existing sessions and groups."""
+        reply = self.call_in_view(ROOT, lambda: asdict(Survey(self.agent, VIEW).look(*self.trees)), timeouts.SURVEY)
         if self.record_step("agent", "look at what exists", reply):
-            self.report["survey"] = reply["value"]
-            self.report["survey"]["journals"] = hot_journals(self.report["survey"]["journals"], request.heal)
+            survey = decode(Surveyed, reply["value"], "survey")
+            self.report.survey = replace(survey, journals=hot_journals(survey.journals, self.request.heal))
 
     def is_silent(self) -> bool:
         """Return whether the server stopped answering: then no further request is made."""
-        return any(step["error"] == "ETIMEDOUT" for step in self.report["steps"])
+        return any(step.error == "ETIMEDOUT" for step in self.report.steps)
 
     def was_refused(self) -> bool:
         """Return whether NFS refused a permission: the kernel may have cached an old reply."""
-        refused = any(step["error"] in ("EACCES", "SQLITE", "EXIT") for step in self.report["steps"])
-        survey = self.report.get("survey", {}).get("refused", 0) > 0
-        return (refused or survey) and any(mount["type"].startswith("nfs") for mount in self.report["mounts"].values())
+        refused = any(step.error in ("EACCES", "SQLITE", "EXIT") for step in self.report.steps)
+        refused |= self.report.survey is not None and self.report.survey.refused > 0
+        return refused and any(mount.type.startswith("nfs") for mount in self.report.mounts.values())
 
     def remove_scratch(self) -> None:
         """Remove this scratch and what killed probes left, with any ids that may."""
         for identity in (ROOT, self.host, self.agent):
-            left = self.run_in_view(identity, lambda: remove([VIEW + path for path in self.trees], self.created))
-            self.report["left"] = [path.replace(VIEW, "", 1) for path in left.get("value", [left.get("text", "")])]
-            if not self.report["left"] or left.get("error") == "ETIMEDOUT":
+            left = self.call_in_view(identity, lambda: remove([VIEW + path for path in self.trees], self.created))
+            self.report.left = [path.replace(VIEW, "", 1) for path in left.get("value", [left.get("text", "")])]
+            if not self.report.left or left.get("error") == "ETIMEDOUT":
                 break
-
-
-def without_value(reply: dict[str, Any]) -> dict[str, Any]:
-    """Return a reply without its value."""
-    return {key: value for key, value in reply.items() if key != "value"}

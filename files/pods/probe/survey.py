@@ -11,7 +11,9 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+
+from files.pods.probe import timeouts
+from files.pods.probe.protocol import Refused, Surveyed
 
 MAX_SAMPLES = 5
 MAX_JOURNALS = 1000  # that are kept
@@ -51,18 +53,18 @@ def ignore_vanished() -> Iterator[None]:
 class Survey:
     """Counts what an agent cannot write. Run it in a process of its own: it changes the ids of the process."""
 
-    def __init__(self, agent: tuple[int, int], view: str = "", seconds: float = 100) -> None:
+    def __init__(self, agent: tuple[int, int], view: str = "", seconds: float = timeouts.SURVEY_END) -> None:
         self.view = view  # where the trees are seen
-        self.end = time.monotonic() + seconds  # agents can add sessions as fast as they are looked at
+        self.end = time.monotonic() + seconds
         self.complete = True
         self.uid, gid = agent
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         self.sessions = self.groups = self.refused = 0
-        self.samples: list[dict[str, Any]] = []
+        self.samples: list[Refused] = []
         self.journals: list[str] = []
 
-    def look(self, sessions: str, groups: str) -> dict[str, Any]:
+    def look(self, sessions: str, groups: str) -> Surveyed:
         """Check all sessions and groups; return the counts."""
         for name, fd in self.below(sessions):
             with ignore_vanished():
@@ -77,14 +79,7 @@ class Survey:
             with ignore_vanished():
                 self.check(f"{groups}/{name}", fd, [])
                 self.groups += 1
-        return {
-            "sessions": self.sessions,
-            "groups": self.groups,
-            "refused": self.refused,
-            "samples": self.samples,
-            "journals": self.journals,
-            "complete": self.complete,
-        }
+        return Surveyed(self.sessions, self.groups, self.refused, self.samples, self.journals, self.complete)
 
     def is_over(self) -> bool:
         """Return whether the deadline has passed."""
@@ -136,9 +131,9 @@ class Survey:
         os.setresuid(self.uid, self.uid, 0)
         self.refused += 1
         if len(self.samples) < MAX_SAMPLES:
-            owner = [info.st_uid, info.st_gid]
             refused_path = path if name == "." else f"{path}/{name}"
-            self.samples.append({"path": refused_path, "error": errno.errorcode.get(number, "?"), "owner": owner})
+            owner = (info.st_uid, info.st_gid)
+            self.samples.append(Refused(refused_path, errno.errorcode.get(number, "?"), owner))
 
     def find_journals(self, path: str, directory: int) -> None:
         """Note the journals of a session that are not empty."""

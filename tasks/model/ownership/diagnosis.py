@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from files.pods.probe.protocol import Observations, Step, Surveyed
 from tasks.model.access.identity import NOBODY, Ids, Squash
 from tasks.model.access.observed_squash import BROKEN_MAPPING
 from tasks.model.access.session_lifecycle import Action, Case, live
 from tasks.model.access.storage import Node, Storage
 from tasks.model.access.strategy import CANNOT, obstacle
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.ownership.probe_report import Observations, Step, Surveyed
 
 
 @dataclass(frozen=True)

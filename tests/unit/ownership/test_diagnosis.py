@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from files.pods.probe.protocol import Container, Observations, ProbedMount, Refused, Space, Step, Surveyed
 from tasks.model.access.observed_squash import BROKEN_MAPPING
 from tasks.model.ownership.diagnosis import diagnose, summary
-from tasks.model.ownership.probe_report import Container, Observations, ProbedMount, Refused, Space, Step, Surveyed
 from tests.builders import host_plan
 
 A, ROOT, NOBODY = (1000, 1000), (0, 0), (65534, 65534)

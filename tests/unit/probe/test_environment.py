@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from files.pods.probe import environment
+from files.pods.probe import environment, timeouts
+from files.pods.probe.protocol import ProbedMount
 
 
 def program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +40,7 @@ def test_ids_are_mapped_where_the_kernel_says_so(
     ("fails", "dropped"),
     [(None, True), (PermissionError(), False), (subprocess.TimeoutExpired("sysctl", 1), False)],
 )
-def test_a_cache_that_was_not_dropped_is_said(
+def test_failure_to_drop_the_cache_is_reported(
     fails: Exception | None, dropped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request: list[int] = []
@@ -50,10 +51,10 @@ def test_a_cache_that_was_not_dropped_is_said(
             raise fails
 
     monkeypatch.setattr(environment, "drop_inodes", drop)
-    assert environment.drop_permissions(7) is dropped and request == [7]
+    assert environment.drop_permissions() is dropped and request == [timeouts.STEP]
 
 
-def test_a_unit_is_asked_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_property_comes_from_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(
         tmp_path, "systemctl", 'test "$*" = "show --property=ActiveState --value x.service" && echo active', monkeypatch
     )
@@ -93,6 +94,5 @@ def test_the_mount_of_a_path_is_read_from_the_table_alone(monkeypatch: pytest.Mo
     table: list[Any] = [mount]
     monkeypatch.setattr(environment, "mount_table", lambda: table)
     monkeypatch.setattr(environment, "find_mount", lambda path, table: table[0] if path == "/pods/x" else None)
-    found = {"point": "/pods", "type": "nfs4", "source": "nfs1:/srv", "options": ["rw", "vers=4.2"]}
-    assert environment.mount_of("/pods/x") == found
-    assert environment.mount_of("/other") == {"point": "", "type": "", "source": "", "options": []}
+    assert environment.mount_of("/pods/x") == ProbedMount("/pods", "nfs4", "nfs1:/srv", ["rw", "vers=4.2"])
+    assert environment.mount_of("/other") == ProbedMount("", "", "", [])

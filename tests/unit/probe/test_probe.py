@@ -1,11 +1,10 @@
-"""The probe, run for real on a local file system: what it sees, and that nothing of it stays.
+"""The probe, run for real on a local file system: what it observes, and that it leaves nothing.
 
 A fake `docker` binds what a container would bind, and runs the container's script as the agent.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -22,8 +21,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.model.ownership.probe_report import Container, Observations
-from tests.programs import entry_argv
+from files.pods.probe.protocol import Container, Observations, ProbeRequest
+from tests.programs import request_argv
 
 A = 1000
 
@@ -55,8 +54,8 @@ OWN_RUN = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount 
 
 
 def can_mount() -> bool:
-    words = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return os.geteuid() == 0 and subprocess.run(words, capture_output=True).returncode == 0
+    argv = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return os.geteuid() == 0 and subprocess.run(argv, capture_output=True).returncode == 0
 
 
 pytestmark = pytest.mark.skipif(not can_mount(), reason="acts as others in mounts of its own, which needs root")
@@ -77,28 +76,27 @@ class Machine:
     def groups(self) -> Path:
         return self.place / "groups"
 
-    def words(self, host: int = A, **more: Any) -> list[str]:
-        request = {
-            "sessions": str(self.sessions),
-            "groups": str(self.groups),
-            "mounts": [],
-            "host": [host, host],
-            "agent": [A, A],
-            "user": None,
-            "image": "x",
-            "wait": 0,
-            "guard": "pods-guard-none.service",
-            "heal": 0,
-            "slug": "test",
-            **more,
-        }
-        return [*OWN_RUN, *entry_argv("probe.main"), json.dumps(request)]
+    def argv(self, host: int = A, **changes: Any) -> list[str]:
+        request = ProbeRequest(
+            sessions=str(self.sessions),
+            groups=str(self.groups),
+            mounts=[],
+            host=(host, host),
+            agent=(A, A),
+            user=None,
+            image="x",
+            wait=0,
+            guard="pods-guard-none.service",
+            heal=0,
+            slug="test",
+        )
+        return [*OWN_RUN, *request_argv(replace(request, **changes))]
 
     def environ(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}", **self.environment}
 
     def probe(self, **more: Any) -> Observations:
-        done = subprocess.run(self.words(**more), capture_output=True, text=True, env=self.environ(), check=True)
+        done = subprocess.run(self.argv(**more), capture_output=True, text=True, env=self.environ(), check=True)
         return TypeAdapter(Observations).validate_json(done.stdout.splitlines()[-1])
 
     def session(self, name: str) -> Path:
@@ -106,14 +104,14 @@ class Machine:
         made.mkdir(parents=True)
         for database in ("inbound.db", "outbound.db"):
             (made / database).write_bytes(b"")
-        give(self.place)
+        chown_to_agent(self.place)
         return made
 
     def scratch(self) -> list[Path]:
         return list(self.place.rglob(".nanoclaw-pods-probe-*"))
 
 
-def give(tree: Path) -> None:
+def chown_to_agent(tree: Path) -> None:
     subprocess.run(["chown", "-hR", f"{A}:{A}", tree / "data", tree / "groups"], check=True)
 
 
@@ -127,7 +125,7 @@ def machine(tmp_path: Path) -> Machine:
     (path / "bin" / "docker").chmod(0o755)
     made.sessions.mkdir(parents=True)
     (made.groups / "main").mkdir(parents=True)
-    give(path)
+    chown_to_agent(path)
     # What pytest and its workers made for the user of the tests alone has to let the agent through.
     for parent in (tmp_path, *tmp_path.parents):
         if parent.name.startswith((tmp_path.name, "pytest-", "popen-")):
@@ -135,20 +133,20 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-def errors(seen: Observations) -> list[tuple[str, str, str | None]]:
-    return [(step.who, step.what, step.error) for step in seen.steps if step.error]
+def errors(observed: Observations) -> list[tuple[str, str, str | None]]:
+    return [(step.who, step.what, step.error) for step in observed.steps if step.error]
 
 
 def test_a_host_that_is_right(machine: Machine) -> None:
     machine.session("s1")
-    seen = machine.probe()
-    assert errors(seen) == []
-    assert seen.relied == ["process", "container"]
-    assert seen.container is not None and seen.container.ids == (A, A)
-    assert {step.who for step in seen.steps} == {"root", "host", "dockerd", "agent", "container"}
-    assert seen.survey is not None
-    assert (seen.survey.sessions, seen.survey.groups, seen.survey.refused) == (1, 1, 0)
-    assert (machine.scratch(), seen.left) == ([], [])
+    observed = machine.probe()
+    assert errors(observed) == []
+    assert observed.relied == ["process", "container"]
+    assert observed.container is not None and observed.container.ids == (A, A)
+    assert {step.who for step in observed.steps} == {"root", "host", "dockerd", "agent", "container"}
+    assert observed.survey is not None
+    assert (observed.survey.sessions, observed.survey.groups, observed.survey.refused) == (1, 1, 0)
+    assert (machine.scratch(), observed.left) == ([], [])
 
 
 WROTE = ["write in the group directory", "write in its home"]
@@ -168,9 +166,11 @@ STEPS = [
 
 def test_everything_that_nanoclaw_does_in_a_session_is_tried_in_its_order(machine: Machine) -> None:
     """In the container, too; the script's own end is none of a failure."""
-    seen = machine.probe()
-    assert [(step.who, step.what) for step in seen.steps] == [(who, what) for who, all_of in STEPS for what in all_of]
-    assert seen.container == Container("ran", code=0, ids=(A, A))
+    observed = machine.probe()
+    assert [(step.who, step.what) for step in observed.steps] == [
+        (who, what) for who, all_of in STEPS for what in all_of
+    ]
+    assert observed.container == Container("ran", code=0, ids=(A, A))
 
 
 @pytest.mark.parametrize(("user", "more"), [(None, ""), ("1000:1000", "--user 1000:1000 -e HOME=/home/node ")])
@@ -203,40 +203,40 @@ def test_a_guard_that_does_not_do_its_work_is_looked_at(machine: Machine) -> Non
     systemctl = machine.place / "bin" / "systemctl"
     systemctl.write_text(FAKE_SYSTEMCTL)
     systemctl.chmod(0o755)
-    seen = machine.probe(host=0, wait=0.2, guard=guard)
-    assert (seen.guard, seen.guard_says, seen.chown) == ("failed", "watching 3 directories", None)
-    assert seen.waited is not None and 0.2 <= seen.waited < 10
+    observed = machine.probe(host=0, wait=0.2, guard=guard)
+    assert (observed.guard, observed.guard_says, observed.chown) == ("failed", "watching 3 directories", None)
+    assert observed.waited is not None and 0.2 <= observed.waited < 10
 
 
-def test_that_root_itself_may_not_chown_is_seen_beside_a_guard_that_does_nothing(machine: Machine) -> None:
-    words = ["setpriv", "--bounding-set", "-chown", *machine.words(host=0, wait=0.2)]
-    done = subprocess.run(words, capture_output=True, text=True, env=machine.environ(), check=True)
+def test_root_that_may_not_chown_is_reported_beside_an_idle_guard(machine: Machine) -> None:
+    argv = ["setpriv", "--bounding-set", "-chown", *machine.argv(host=0, wait=0.2)]
+    done = subprocess.run(argv, capture_output=True, text=True, env=machine.environ(), check=True)
     assert TypeAdapter(Observations).validate_json(done.stdout.splitlines()[-1]).chown == "EPERM"
 
 
-def test_a_guard_that_gives_the_session_in_time_is_waited_for_no_longer(machine: Machine) -> None:
-    words = machine.words(host=0, wait=60)
-    with subprocess.Popen(words, env=machine.environ(), stdout=-1, text=True) as probe:
+def test_wait_ends_when_the_guard_has_chowned_the_session(machine: Machine) -> None:
+    argv = machine.argv(host=0, wait=60)
+    with subprocess.Popen(argv, env=machine.environ(), stdout=-1, text=True) as probe:
         until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
         time.sleep(0.3)
-        give(machine.place)
-        seen = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
-    assert (seen.created, seen.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
-    assert (seen.guard, errors(seen)) == (None, [])
-    assert seen.waited is not None and seen.waited < 30
+        chown_to_agent(machine.place)
+        observed = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
+    assert (observed.created, observed.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
+    assert (observed.guard, errors(observed)) == (None, [])
+    assert observed.waited is not None and observed.waited < 30
 
 
 def test_directories_above_do_not_count(machine: Machine) -> None:
     machine.session("s1")
     machine.place.chmod(0o700)
-    seen = machine.probe(host=0, agent=[A, A], wait=0)
-    assert seen.survey is not None and seen.survey.refused == 0
+    observed = machine.probe(host=0, agent=(A, A), wait=0)
+    assert observed.survey is not None and observed.survey.refused == 0
 
 
 def test_a_root_host_without_a_guard(machine: Machine) -> None:
-    seen = machine.probe(host=0, wait=0.2)
-    assert (seen.created, seen.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
-    assert errors(seen) == [("agent", "write outbound.db with SQLite", "SQLITE")]
+    observed = machine.probe(host=0, wait=0.2)
+    assert (observed.created, observed.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
+    assert errors(observed) == [("agent", "write outbound.db with SQLite", "SQLITE")]
     assert machine.scratch() == []
 
 
@@ -260,8 +260,8 @@ def test_what_exists_and_cannot_be_written(machine: Machine) -> None:
     os.chown(machine.groups / "main", 33, 33)
     survey = machine.probe().survey
     assert survey is not None and survey.refused == 4
-    found = {(Path(refused.path).relative_to(machine.place).as_posix(), refused.owner) for refused in survey.samples}
-    assert found == {
+    refused = {(Path(it.path).relative_to(machine.place).as_posix(), it.owner) for it in survey.samples}
+    assert refused == {
         ("data/v2-sessions/ag/s1/outbound.db", (0, 0)),
         ("data/v2-sessions/ag/s2", (A, A)),
         ("data/v2-sessions/ag/.claude-shared", (0, 0)),
@@ -279,7 +279,7 @@ def test_links_are_no_sessions(machine: Machine, tmp_path: Path) -> None:
     assert survey is not None and (survey.sessions, survey.groups, survey.refused) == (1, 1, 0)
 
 
-def test_a_hot_journal_is_found(machine: Machine) -> None:
+def test_a_hot_journal_is_reported(machine: Machine) -> None:
     session = machine.session("s1")
     (session / "outbound.db-journal").write_text("left by a writer that was killed")
     (session / "inbound.db-journal").write_text("")
@@ -300,22 +300,22 @@ def test_a_hot_journal_that_nanoclaw_heals_in_time_is_none(machine: Machine) -> 
 @pytest.mark.parametrize(("variable", "state"), [("NO_IMAGE", "no image"), ("BROKEN", "failed")])
 def test_a_container_that_does_not_start(machine: Machine, variable: str, state: str) -> None:
     machine.environment[variable] = "1"
-    seen = machine.probe()
-    assert seen.container is not None and seen.container.state == state
-    assert seen.relied == ["process"]
+    observed = machine.probe()
+    assert observed.container is not None and observed.container.state == state
+    assert observed.relied == ["process"]
 
 
 def test_an_image_with_another_user(machine: Machine) -> None:
     machine.environment["AGENT"] = "1001"
-    seen = machine.probe()
-    assert seen.container is not None and seen.container.ids == (1001, 1001)
-    assert ("container", "open outbound.db for writing", "EXIT") in errors(seen)
+    observed = machine.probe()
+    assert observed.container is not None and observed.container.ids == (1001, 1001)
+    assert ("container", "open outbound.db for writing", "EXIT") in errors(observed)
     assert machine.scratch() == []
 
 
 def test_nothing_is_done_where_a_mount_is_missing(machine: Machine) -> None:
-    seen = machine.probe(mounts=["/pods-that-are-not-there"])
-    assert (seen.missing, seen.steps, seen.survey) == (["/pods-that-are-not-there"], [], None)
+    observed = machine.probe(mounts=["/pods-that-are-not-there"])
+    assert (observed.missing, observed.steps, observed.survey) == (["/pods-that-are-not-there"], [], None)
 
 
 def until(there: Callable[[], object], seconds: float = 20) -> None:
@@ -328,9 +328,7 @@ def until(there: Callable[[], object], seconds: float = 20) -> None:
 def test_what_a_killed_probe_left_is_removed_by_the_next(machine: Machine) -> None:
     """Killed while it waits for a guard that does not come; a signal that can be caught leaves nothing."""
     for number, left in ((signal.SIGTERM, False), (signal.SIGKILL, True)):
-        with subprocess.Popen(
-            machine.words(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL
-        ) as probe:
+        with subprocess.Popen(machine.argv(host=0, wait=60), env=machine.environ(), stderr=subprocess.DEVNULL) as probe:
             until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
             probe.send_signal(number)
         assert bool(machine.scratch()) == left
@@ -344,11 +342,11 @@ def test_two_probes_do_not_disturb_each_other(machine: Machine, tmp_path: Path) 
     one_run = [word.replace("-t tmpfs none", f"--bind {tmp_path}/run") for word in OWN_RUN]
     own = len(OWN_RUN)
     with subprocess.Popen(
-        [*one_run, *machine.words(host=0, wait=60)[own:]], env=machine.environ(), stderr=subprocess.DEVNULL
+        [*one_run, *machine.argv(host=0, wait=60)[own:]], env=machine.environ(), stderr=subprocess.DEVNULL
     ) as first:
         until(machine.scratch)
         second = subprocess.run(
-            [*one_run, *machine.words()[own:]], capture_output=True, text=True, env=machine.environ()
+            [*one_run, *machine.argv()[own:]], capture_output=True, text=True, env=machine.environ()
         )
         assert second.returncode != 0 and "another run" in second.stderr
         assert machine.scratch()
@@ -375,9 +373,9 @@ def secret(tmp_path: Path) -> Path:
 def picture(place: Path) -> dict[str, Any]:
     """All of a tree: owners, modes, contents."""
     return {
-        str(path): (found.st_uid, found.st_gid, found.st_mode, path.read_bytes() if path.is_file() else None)
+        str(path): (info.st_uid, info.st_gid, info.st_mode, path.read_bytes() if path.is_file() else None)
         for path in [place, *sorted(place.rglob("*"))]
-        for found in [path.lstat()]
+        for info in [path.lstat()]
     }
 
 
@@ -409,10 +407,10 @@ def test_the_probe_follows_no_link_as_root(machine: Machine, secret: Path, attac
         (machine.place / "bin" / "docker").write_text(
             FAKE_DOCKER.replace("image) ", f"image) (\n{script}) >/dev/null 2>&1; ", 1)
         )
-        machine.probe(host=0, agent=[0, 0])
+        machine.probe(host=0, agent=(0, 0))
     else:
-        words = machine.words(host=0, wait=2)
-        with subprocess.Popen(words, env=machine.environ(), stdout=-1, stderr=-1) as probe:
+        argv = machine.argv(host=0, wait=2)
+        with subprocess.Popen(argv, env=machine.environ(), stdout=-1, stderr=-1) as probe:
             until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
             time.sleep(0.3)
             subprocess.run(["bash", "-c", script], check=True, capture_output=True)

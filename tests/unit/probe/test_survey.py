@@ -6,12 +6,14 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.probe import timeouts
 from files.pods.probe.survey import Survey
 from tests.unit.trees.trees import A, needs_root
 
@@ -39,7 +41,7 @@ def survey(tree: Path, name: str = "", instead: Callable[[Real], Real] | None = 
     def look() -> dict[str, Any]:
         if instead:
             setattr(os, name, instead(getattr(os, name)))
-        return Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups"))
+        return asdict(Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))
 
     return run_as(ROOT, 20, look)
 
@@ -98,9 +100,9 @@ def test_another_error_is_no_vanishing(tree: Path) -> None:
 @needs_root
 def test_sessions_without_end_are_looked_at_for_a_time(tree: Path) -> None:
     """Else an agent that adds sessions has the server called silent."""
-    whole = run_as(ROOT, 20, lambda: Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))["value"]
-    assert whole["complete"] is True
-    ended = run_as(ROOT, 20, lambda: Survey((A, A), seconds=0).look(str(tree / "sessions"), str(tree / "groups")))
+    assert survey(tree)["value"]["complete"] is True
+    trees = str(tree / "sessions"), str(tree / "groups")
+    ended = run_as(ROOT, 20, lambda: asdict(Survey((A, A), seconds=0).look(*trees)))
     assert (ended["value"]["complete"], ended["value"]["sessions"], ended["value"]["groups"]) == (False, 0, 0)
 
 
@@ -112,3 +114,7 @@ def test_journals_without_end_are_a_short_answer(tree: Path) -> None:
         for name in ("outbound.db", "outbound.db-journal"):
             (session / name).write_text("x")
     assert len(survey(tree)["value"]["journals"]) == 1000
+
+
+def test_survey_reports_before_its_timeout() -> None:
+    assert timeouts.SURVEY_END + timeouts.STEP <= timeouts.SURVEY

@@ -38,7 +38,6 @@ NAMES_PENDING = frozenset(
         "tests/unit/guard",
         "tests/unit/migration",
         "tests/unit/nfs",
-        "tests/unit/probe",
         "tests/unit/service",
         "tests/unit/source",
         "tests/unit/v1",
