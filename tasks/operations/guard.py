@@ -2,14 +2,13 @@
 
 from pyinfra import host
 
-from files.pods.guard.protocol import GuardStateRequest
+from files.pods.guard.protocol import GuardState, GuardStateRequest
 from tasks.bundle import bundle
 from tasks.command import argv, write_file
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import (
     UNIT_PREFIX,
-    GuardState,
     guard_unit,
     program_file,
     steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.model.fleet.plan import HostPlan
@@ -21,7 +22,6 @@ from tasks.model.migration.paths import Progress
 from tasks.model.nfs.container_firewall import FirewallState
 from tasks.model.nfs.mount_plan import binds_of, pods_of
 from tasks.model.nfs.mount_state import Beneath, MountState, Point, Unit
-from tasks.model.ownership.guard import GuardState
 from tasks.model.ownership.owners import Place
 from tasks.model.ownership.trees import host_trees
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.probe.protocol import Container, Observations, ProbedMount, Space, Step, Surveyed
 from files.pods.trees.protocol import TreeReport, TreesReply
@@ -27,7 +28,7 @@ from tasks.model.nfs.container_firewall import unit_text as firewall_unit
 from tasks.model.nfs.mount_plan import bind_flags, binds_of, options_of, pods_of, stamp_of
 from tasks.model.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
 from tasks.model.nfs.mount_unit import docker_dropin, mount_points
-from tasks.model.ownership.guard import GuardState, command_line
+from tasks.model.ownership.guard import command_line
 from tasks.model.ownership.guard import unit_text as guard_text
 from tasks.model.ownership.owners import Place
 from tasks.model.ownership.trees import host_trees

@@ -1,11 +1,11 @@
-"""What the entries of this room are asked."""
+"""What the entries of this room are asked, and their replies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Optional
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Reply, Request
 
 
 @dataclass(frozen=True)
@@ -51,3 +51,25 @@ class GuardStateRequest(Request):
     """The path of the program."""
     prefix: str
     """How the names of all guards' units begin."""
+
+
+@dataclass(frozen=True)
+class GuardState(Reply):
+    """The current state of the guard on a machine."""
+
+    request = GuardStateRequest
+
+    program: Optional[str]
+    """SHA-256 of the program."""
+    older: list[str]
+    """Paths of other versions of the program."""
+    unit: Optional[str]
+    """The text of the unit."""
+    enabled: bool
+    active: bool
+    needs_reload: bool
+    """Whether the unit changed after systemd read it (NeedDaemonReload)."""
+    running: list[str]
+    """The command line of the main process."""
+    others: list[str]
+    """Guards' units of other project roots."""

@@ -1,17 +1,13 @@
-"""State of the guard's program, unit and process on a machine.
-
-Reply: tasks.model.ownership.guard.GuardState as JSON.
-"""
+"""State of the guard's program, unit and process on a machine."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 
-from files.pods.common.protocol import read_request
-from files.pods.guard.protocol import GuardStateRequest
+from files.pods.common.protocol import print_reply, read_request
+from files.pods.guard.protocol import GuardState, GuardStateRequest
 
 request = read_request(GuardStateRequest)
 
@@ -49,17 +45,15 @@ line = (read(f"/proc/{pid}/cmdline") or b"") if pid != "0" else b""
 folder = os.path.dirname(request.unit_file)
 names = os.listdir(folder) if os.path.isdir(folder) else []
 others = [name for name in names if name.startswith(request.prefix) and name.endswith(".service")]
-print(
-    json.dumps(
-        {
-            "program": hashlib.sha256(program).hexdigest() if program is not None else None,
-            "unit": unit.decode("utf-8", "replace") if unit is not None else None,
-            "enabled": shown.get("UnitFileState") == "enabled",
-            "active": shown.get("ActiveState") in ("active", "activating", "reloading"),
-            "needs_reload": shown.get("NeedDaemonReload") == "yes",
-            "running": line.decode("utf-8", "replace").split("\0")[:-1],
-            "others": sorted(set(others) - {request.unit}),
-            "older": older(request.program),
-        }
+print_reply(
+    GuardState(
+        program=hashlib.sha256(program).hexdigest() if program is not None else None,
+        unit=unit.decode("utf-8", "replace") if unit is not None else None,
+        enabled=shown.get("UnitFileState") == "enabled",
+        active=shown.get("ActiveState") in ("active", "activating", "reloading"),
+        needs_reload=shown.get("NeedDaemonReload") == "yes",
+        running=line.decode("utf-8", "replace").split("\0")[:-1],
+        others=sorted(set(others) - {request.unit}),
+        older=older(request.program),
     )
 )

@@ -3,10 +3,8 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 
-from files.pods.common.protocol import Reply
-from files.pods.guard.protocol import GuardRequest, GuardStateRequest, WatchedTreeRequest
+from files.pods.guard.protocol import GuardRequest, GuardState, WatchedTreeRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.trees import host_trees
@@ -27,28 +25,6 @@ WATCHED: tuple[tuple[list[str], list[str]], ...] = (
 )
 """For sessions and for groups: the directories below the root that the host process writes in, alone and with agents.
 Message directories are too many to watch: the guard rescans each shortly after its creation."""
-
-
-@dataclass(frozen=True)
-class GuardState(Reply):
-    """The current state of the guard on a machine."""
-
-    request = GuardStateRequest
-
-    program: str | None
-    """SHA-256 of the program."""
-    older: list[str]
-    """Paths of other versions of the program."""
-    unit: str | None
-    """The text of the unit."""
-    enabled: bool
-    active: bool
-    needs_reload: bool
-    """Whether the unit changed after systemd read it (NeedDaemonReload)."""
-    running: list[str]
-    """The command line of the main process."""
-    others: list[str]
-    """Guards' units of other project roots."""
 
 
 def guard_unit(plan: HostPlan) -> str:

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from files.pods.guard.protocol import GuardRequest, WatchedTreeRequest
+from files.pods.guard.protocol import GuardRequest, GuardState, WatchedTreeRequest
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.ownership.guard import GuardState, command_line, guard_unit, steps, unit_text
+from tasks.model.ownership.guard import command_line, guard_unit, steps, unit_text
 from tests.builders import host_plan
 from tests.programs import request_argv
 

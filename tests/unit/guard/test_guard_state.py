@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from tasks.model.ownership.guard import GuardState
-from tests.programs import entry_argv
+from files.pods.common.protocol import decode
+from files.pods.guard.protocol import GuardState, GuardStateRequest
+from tests.programs import request_argv
 
 NOTHING = GuardState(
     program=None, older=[], unit=None, enabled=False, active=False, needs_reload=False, running=[], others=[]
@@ -34,20 +34,16 @@ class Machine:
         (self.place / "shown").write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
     def look(self) -> GuardState:
-        request = {
-            "unit": "pods-guard-x.service",
-            "unit_file": str(self.units / "pods-guard-x.service"),
-            "program": str(self.program),
-            "prefix": "pods-guard-",
-        }
+        unit = "pods-guard-x.service"
+        request = GuardStateRequest(unit, str(self.units / unit), str(self.program), "pods-guard-")
         done = subprocess.run(
-            [*entry_argv("guard.state"), json.dumps(request)],
+            request_argv(request),
             env={**os.environ, "PATH": f"{self.place}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=True,
         )
-        return TypeAdapter(GuardState).validate_json(done.stdout.splitlines()[-1])
+        return decode(GuardState, json.loads(done.stdout.splitlines()[-1]), "guard.state")
 
 
 @pytest.fixture
