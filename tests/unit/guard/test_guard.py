@@ -100,7 +100,7 @@ def test_the_unit_lives_with_the_mounts() -> None:
     assert "ReadWritePaths=/pods\n" in unit_text(plan(nanoclaw_root="/pods/nc"), PROGRAM)
 
 
-def test_the_guard_runs_where_nobody_links_files_that_are_not_his() -> None:
+def test_unit_sets_protected_hardlinks() -> None:
     text = unit_text(plan(), PROGRAM)
     line = next(line for line in text.splitlines() if "protected_hardlinks" in line)
     assert line.startswith("ExecStartPre=-+/bin/sh -c ") and "|| echo 1 > /proc/sys/fs/protected_hardlinks" in line
@@ -245,7 +245,7 @@ def test_file_in_an_unwatched_directory_is_chowned(sessions: Path) -> None:
     assert wait_for(lambda: is_chowned(message / "file"))
 
 
-def test_file_in_a_directory_found_by_a_walk_is_chowned(sessions: Path, tmp_path: Path) -> None:
+def test_file_in_a_directory_of_a_walk_is_chowned(sessions: Path, tmp_path: Path) -> None:
     """No event tells of a message's directory that was there before its session was watched."""
     message = Path("sess", "outbox", "message")
     (tmp_path / "ag" / message).mkdir(parents=True)

@@ -51,7 +51,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_a_machine_without_a_guard(machine: Machine) -> None:
+def test_machine_without_a_guard(machine: Machine) -> None:
     assert machine.look() == NOTHING
     machine.shows(ActiveState="inactive", UnitFileState="", NeedDaemonReload="no", MainPID="0")
     machine.units.mkdir()
@@ -66,7 +66,7 @@ def test_a_machine_without_a_guard(machine: Machine) -> None:
     }
 
 
-def test_files_are_what_they_hold(machine: Machine) -> None:
+def test_reply_has_unit_text_and_program_digest(machine: Machine) -> None:
     machine.units.mkdir()
     (machine.units / "pods-guard-x.service").write_bytes(b"[Unit]\n\xff")
     machine.program.parent.mkdir()
@@ -97,7 +97,7 @@ def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
         ({"NeedDaemonReload": "no"}, {}),
     ],
 )
-def test_systemds_words_are_read(machine: Machine, shown: dict[str, str], state: dict[str, bool]) -> None:
+def test_properties_of_systemd_are_read(machine: Machine, shown: dict[str, str], state: dict[str, bool]) -> None:
     machine.shows(**shown)
     seen = machine.look()
     assert (seen.active, seen.enabled, seen.needs_reload) == tuple(
@@ -105,7 +105,7 @@ def test_systemds_words_are_read(machine: Machine, shown: dict[str, str], state:
     )
 
 
-def test_the_main_process_is_known_by_its_command_line(machine: Machine) -> None:
+def test_reply_has_argv_of_the_main_process(machine: Machine) -> None:
     words = ["sleep", "60", "a b", '{"x": "\u00fc=1"}']
     with subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 60 & echo $!; wait', *words], stdout=-1, text=True) as it:
         assert it.stdout
@@ -119,7 +119,7 @@ def test_the_main_process_is_known_by_its_command_line(machine: Machine) -> None
     assert machine.look().running == [], "it has ended"
 
 
-def test_guards_of_other_roots_are_listed_and_nothing_else(machine: Machine) -> None:
+def test_only_guards_of_other_roots_are_listed(machine: Machine) -> None:
     machine.units.mkdir()
     for name in ("pods-guard-x.service", "pods-guard-y.service", "pods-guard-a.service", "pods-guard-z.timer"):
         (machine.units / name).write_text("")

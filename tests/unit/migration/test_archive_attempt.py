@@ -56,7 +56,7 @@ def v2(tmp_path: Path) -> V2:
     return V2(tmp_path)
 
 
-def test_all_but_what_others_wrote_into_env_is_put_aside(v2: V2) -> None:
+def test_second_attempt_archives_v2_and_keeps_entries_of_others_in_env(v2: V2) -> None:
     aside = "nanoclaw-pods-aside-1"
     moved = {f"data/{aside}/v2-sessions", f"{aside}/groups", f"data/{aside}"}
     assert set(v2.aside()) == moved
@@ -66,19 +66,19 @@ def test_all_but_what_others_wrote_into_env_is_put_aside(v2: V2) -> None:
     assert v2.aside() == []
 
 
-def test_nothing_is_without_an_earlier_attempt(v2: V2) -> None:
+def test_first_attempt_archives_nothing(v2: V2) -> None:
     assert v2.aside(attempt=1) == []
     assert (v2.folder / "v2/.env").read_text() == ENV and (v2.folder / "v2/data/v2.db").exists()
 
 
-def test_what_was_made_ready_is_gone_on_with_but_for_what_v1_may_have_otherwise_by_now(v2: V2) -> None:
+def test_resume_keeps_staging_but_drops_entries_of_v1_from_env(v2: V2) -> None:
     assert v2.aside(aside=False) == []
     assert (v2.folder / "v2/data/v2.db").exists() and (v2.folder / "v2/groups/main").exists()
     assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
 
 
 @needs_root
-def test_a_disk_of_the_machine_whose_directories_are_roots_will_do(v2: V2) -> None:
+def test_archive_works_below_local_directories_of_root(v2: V2) -> None:
     for place in (v2.folder, *v2.folder.parents):  # another user has to get here
         place.chmod(place.stat().st_mode | 0o011)
     pods = v2.folder / "pods"
@@ -91,9 +91,7 @@ def test_a_disk_of_the_machine_whose_directories_are_roots_will_do(v2: V2) -> No
 
 
 @needs_root
-def test_a_link_that_takes_the_place_of_the_new_directory_is_not_chowned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_link_that_replaces_the_new_archive_is_not_chowned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parent, victim = tmp_path / "data", tmp_path / "victim"
     parent.mkdir()
     victim.mkdir()
@@ -111,7 +109,7 @@ def test_a_link_that_takes_the_place_of_the_new_directory_is_not_chowned(
 
 
 @needs_root
-def test_a_directory_that_takes_the_place_of_the_new_one_is_not_chowned(
+def test_directory_that_replaces_the_new_archive_is_not_chowned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent, victim = tmp_path / "data", tmp_path / "victim"
@@ -131,7 +129,7 @@ def test_a_directory_that_takes_the_place_of_the_new_one_is_not_chowned(
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "large"])
-def test_an_env_that_is_no_small_file_is_not_rewritten(v2: V2, kind: str) -> None:
+def test_env_that_is_no_small_file_is_not_rewritten(v2: V2, kind: str) -> None:
     place = v2.folder / "v2/.env"
     place.unlink()
     if kind == "link":

@@ -25,7 +25,7 @@ def only(refused: list[Refusal]) -> str:
     return str(one)
 
 
-def test_homes_with_different_lists_are_a_doubt_that_names_each_and_what_led_to_it() -> None:
+def test_doubt_names_homes_with_different_lists_and_their_sources() -> None:
     text = only(list(home_doubts(replace(INSTALL, homes=[HOME, ELSEWHERE]))))
     assert "/home/andy (by process 7, none there)" in text
     assert "/srv/h (by /etc/systemd/system/nanoclaw.service, sender-allowlist.json and mount-allowlist.json)" in text
@@ -33,12 +33,12 @@ def test_homes_with_different_lists_are_a_doubt_that_names_each_and_what_led_to_
     assert "run it as nanoclaw.service" in only(list(home_doubts(replace(INSTALL, homes=[HOME, ELSEWHERE], units=[]))))
 
 
-def test_homes_with_the_same_lists_are_none() -> None:
+def test_homes_with_equal_lists_raise_no_doubt() -> None:
     same = replace(ELSEWHERE, alike=HOME.alike)
     assert list(home_doubts(replace(INSTALL, homes=[HOME, same]))) == []
 
 
-def test_a_sender_list_in_any_candidate_home_never_goes_unseen() -> None:
+def test_sender_list_of_each_candidate_home_counts() -> None:
     """The order of the homes does not decide whether every chat becomes public."""
     for homes in ([HOME, ELSEWHERE], [ELSEWHERE, HOME], [ELSEWHERE]):
         install = replace(INSTALL, homes=homes)
@@ -46,7 +46,7 @@ def test_a_sender_list_in_any_candidate_home_never_goes_unseen() -> None:
 
 
 @given(installs)
-def test_what_is_in_doubt_is_refused(install: Install) -> None:
+def test_doubt_is_refused(install: Install) -> None:
     refused = list(refusals(install, plan_migration(install, SPACES, host()), host()))
     if len({home.alike for home in install.homes}) > 1 or install.unasked or install.containers is None:
         assert refused
@@ -54,7 +54,7 @@ def test_what_is_in_doubt_is_refused(install: Install) -> None:
         assert refused
 
 
-def test_a_home_that_a_file_may_set_is_known_while_v1_runs_alone() -> None:
+def test_home_that_a_file_may_set_is_known_only_while_v1_runs() -> None:
     install = replace(INSTALL, units=[replace(UNIT, doubt="EnvironmentFile=/srv/env may set HOME")])
     assert list(home_doubts(install)) == []
     text = only(list(home_doubts(replace(install, processes=[]))))
@@ -71,24 +71,24 @@ def test_a_home_that_a_file_may_set_is_known_while_v1_runs_alone() -> None:
         (Unasked(1001, "it does not run"), "of uid 1001 does not say whether it runs v1", "start user@1001.service"),
     ],
 )
-def test_a_manager_that_does_not_answer_is_named(unasked: Unasked, why: str, way_out: str) -> None:
+def test_refusal_names_a_silent_manager(unasked: Unasked, why: str, way_out: str) -> None:
     (refusal,) = manager_doubts(replace(INSTALL, unasked=[unasked]))
     assert why in refusal.why and way_out in refusal.way_out
 
 
-def test_a_unit_that_systemd_has_not_read_again_is_refused() -> None:
+def test_unit_that_needs_a_reload_is_refused() -> None:
     text = only(list(manager_doubts(replace(INSTALL, units=[replace(UNIT, reload=True)]))))
     assert "has changed since systemd read it" in text and "daemon-reload" in text
 
 
-def test_agents_that_are_not_known_or_not_dockers_are_refused() -> None:
+def test_agents_that_are_unknown_or_not_of_docker_are_refused() -> None:
     assert list(agent_doubts(INSTALL)) == []
     assert "Docker does not say" in only(list(agent_doubts(replace(INSTALL, containers=None))))
     assert "podman stop x" in only(list(agent_doubts(replace(INSTALL, containers=["podman:x", "nanoclaw-main-1"]))))
 
 
 @given(st.lists(st.sampled_from(["v1", "v2", "absent"]), max_size=3), st.integers(0, 2))
-def test_what_another_user_planted_is_listed_and_changes_nothing_else(kinds: list[str], trusted: int) -> None:
+def test_install_of_another_user_is_only_listed(kinds: list[str], trusted: int) -> None:
     ours = [Candidate(f"/opt/{number}", ["beside /opt/nanoclaw"], "v1") for number in range(trusted)]
     planted = [Candidate(f"/home/eve/{number}", ["by eve"], kind, False) for number, kind in enumerate(kinds)]  # type: ignore[arg-type]
     auto = host(nanoclaw_v1_dir="auto")
@@ -105,7 +105,7 @@ def test_what_another_user_planted_is_listed_and_changes_nothing_else(kinds: lis
         assert refused[1] and planted[0].path in str(refused[1]) and "neither root nor the host user" in str(refused[1])
 
 
-def test_a_strangers_unit_that_names_v1_is_listed_and_blocks_nothing() -> None:
+def test_unit_of_another_user_is_listed_and_blocks_nothing() -> None:
     install = replace(INSTALL, strangers=["/home/eve/.config/systemd/user/x.service of uid 1002"])
     plan = plan_migration(install, SPACES, host())
     assert list(refusals(install, plan, host())) == []

@@ -122,7 +122,7 @@ TEXTS = st.lists(LINES, max_size=8).map("\n".join)
 
 @given(TEXTS, TEXTS, st.none() | TEXTS)
 @example("", "A_TOKEN=1", "A_TOKEN=\nlower=1")
-def test_nothing_is_lost_of_what_the_plan_says_is_carried(text: str, later: str, v2s: str | None) -> None:
+def test_entries_that_the_plan_carries_are_not_lost(text: str, later: str, v2s: str | None) -> None:
     """Also where v1 changes its .env between staging and the switch, and v2 has entries of its own."""
     with tempfile.TemporaryDirectory() as folder:
         case = Case(Path(folder), v2s)
@@ -139,27 +139,27 @@ def test_nothing_is_lost_of_what_the_plan_says_is_carried(text: str, later: str,
 
 
 @given(TEXTS)
-def test_what_is_neither_a_comment_nor_has_a_name_is_unread(text: str) -> None:
+def test_line_without_a_name_is_unread_unless_it_is_a_comment(text: str) -> None:
     lines = text.split("\n")
     odd = ("export ", "=====", "-----", "x-y", '  "a"', "}", "no equals")
     assert unread_lines(text) == [number for number, line in enumerate(lines, 1) if line.startswith(odd)]
 
 
-def test_an_entry_that_the_role_sets_may_say_something_else(tmp_path: Path) -> None:
+def test_entry_that_the_role_sets_may_have_another_value(tmp_path: Path) -> None:
     case = Case(tmp_path, "TZ=Europe/Rome\n")
     case.migrate("TZ=Europe/Oslo\nA_TOKEN=1\n", kept=["TZ"])
     assert case.account(kept=["TZ"])["lost"] == [] and case.account(kept=["TZ"])["left"] == []
     assert effective_entries((case.root / ".env").read_text()) == {"TZ": "Europe/Rome", "A_TOKEN": "1"}
 
 
-def test_an_entry_of_v2s_own_stays_and_is_named(tmp_path: Path) -> None:
+def test_entry_of_v2_stays_and_is_reported(tmp_path: Path) -> None:
     case = Case(tmp_path, "A_TOKEN=of-v2\n")
     case.migrate("A_TOKEN=of-v1\n")
     answer = case.account()
     assert answer["lost"] == [] and [one["what"] for one in answer["left"]] == ["env A_TOKEN"]
 
 
-def test_a_value_that_v2_lacks_or_has_otherwise_is_lost_and_not_shown(tmp_path: Path) -> None:
+def test_missing_or_different_value_is_lost_and_not_shown(tmp_path: Path) -> None:
     case = Case(tmp_path)
     case.migrate(f"A_TOKEN={SECRET}\nB_TOKEN={SECRET}\n")
     (case.root / ".env").write_text(f"{V1_HEADING}\nA_TOKEN=other\n")
@@ -194,7 +194,7 @@ def test_no_part_of_a_value_is_shown_as_a_name(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "large", "directory"])
-def test_an_env_that_is_no_small_file_is_refused_while_v1_serves(tmp_path: Path, kind: str) -> None:
+def test_env_that_is_no_small_file_is_refused_before_staging(tmp_path: Path, kind: str) -> None:
     case = Case(tmp_path)
     place = case.v1 / ".env"
     if kind == "link":
@@ -215,13 +215,13 @@ def test_an_env_that_is_no_small_file_is_refused_while_v1_serves(tmp_path: Path,
     assert any("/.env is a link, no file" in one.why for one in against)
 
 
-def test_the_plan_names_the_lines_that_nanoclaw_does_not_read() -> None:
+def test_plan_names_lines_that_nanoclaw_does_not_read() -> None:
     install, plan = replace(INSTALL, env_unread=[2, 7]), host()
     (item,) = [item for item in plan_migration(install, SPACES, plan).items if item.of == ("env lines",)]
     assert (item.disposition, item.what) == ("skipped", "2 lines of .env (2, 7)")
 
 
-def test_a_label_is_a_conventional_name_or_a_number() -> None:
+def test_label_is_a_conventional_name_or_a_number() -> None:
     text = "ANTHROPIC_API_KEY=1\nTZ=2\nlower=3\nABCDEF=4\nWITH_QUOTE='a\nNOT_A_NAME=x\n'\nEMPTY_ONE=\n"
     assert safe_labels(text) == {
         "ANTHROPIC_API_KEY": "ANTHROPIC_API_KEY",
@@ -234,13 +234,13 @@ def test_a_label_is_a_conventional_name_or_a_number() -> None:
 
 
 @pytest.mark.parametrize("value", ['"x"  # of Discord', "'x' #", '""', "'", '{"a": 1}'])
-def test_a_value_that_ends_in_its_line_hides_no_name_after_it(value: str) -> None:
+def test_name_after_a_value_of_one_line_is_shown(value: str) -> None:
     text = f"A_KEY={value}\nDISCORD_BOT_TOKEN=1\n"
     assert safe_labels(text)["DISCORD_BOT_TOKEN"] == ("line 2" if value == "'" else "DISCORD_BOT_TOKEN")
 
 
 @pytest.mark.parametrize(("start", "end"), [('"""', '"""'), ("'''", "'''"), ("`", "`"), ('"x" y', '"'), ("[", "]")])
-def test_a_name_within_a_value_of_several_lines_is_not_shown(start: str, end: str) -> None:
+def test_name_within_a_value_of_several_lines_is_not_shown(start: str, end: str) -> None:
     assert safe_labels(f"A_KEY={start}\nNOT_A_NAME=x\n{end}\nB_KEY=1") == {
         "A_KEY": "A_KEY",
         "NOT_A_NAME": "line 2",

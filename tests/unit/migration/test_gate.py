@@ -50,7 +50,7 @@ def ask(
     return main(replace(request, **more))
 
 
-def test_a_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]) -> None:
     assert ask(tmp_path) == {"probe": 3.5, "command": None}
     assert serves["asked"][:3] == ("n.service", str(tmp_path), (os.getuid(), os.getgid()))
 
@@ -64,7 +64,7 @@ def test_a_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, An
         ({"relied": []}, "no container has written: None"),
     ],
 )
-def test_a_probe_that_saw_something_wrong_fails(
+def test_probe_with_a_finding_fails(
     tmp_path: Path, serves: dict[str, Any], differs: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(SystemExit) as failure:
@@ -72,18 +72,18 @@ def test_a_probe_that_saw_something_wrong_fails(
     assert words in str(failure.value.code) and "asked" not in serves
 
 
-def test_a_probe_that_ends_badly_fails_with_its_words(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_failed_probe_fails_with_its_output(tmp_path: Path, serves: dict[str, Any]) -> None:
     with pytest.raises(SystemExit, match="the probe of v2 failed: why it failed"):
         ask(tmp_path, status=3)
 
 
 @pytest.mark.parametrize("said", ["", "no document", '{"steps": []}', "[]"])
-def test_a_probe_that_says_nothing_fails(tmp_path: Path, serves: dict[str, Any], said: str) -> None:
+def test_probe_without_a_report_fails(tmp_path: Path, serves: dict[str, Any], said: str) -> None:
     with pytest.raises(SystemExit, match="the probe of v2 printed no report"):
         ask(tmp_path, said)
 
 
-def test_the_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path: Path, serves: dict[str, Any]) -> None:
     command = ["sh", "-c", "pwd; echo first; printf 'echo: \\033hello\\n' >&2"]
     assert ask(tmp_path, command=command) == {"probe": 3.5, "command": "echo: \\x1bhello"}
     assert ask(tmp_path, command=["sh", "-c", "pwd"])["command"] == str(tmp_path)
@@ -91,7 +91,7 @@ def test_the_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path
 
 
 @needs_root
-def test_the_command_is_the_host_users(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_command_runs_as_the_host_user(tmp_path: Path, serves: dict[str, Any]) -> None:
     for path in (tmp_path, *tmp_path.parents):
         if path.stat().st_uid == os.getuid() and path != Path("/"):
             path.chmod(path.stat().st_mode | 0o055)
@@ -102,13 +102,13 @@ def test_the_command_is_the_host_users(tmp_path: Path, serves: dict[str, Any]) -
     assert serves["asked"][2] == (65534, 65534)
 
 
-def test_a_command_with_another_status_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_command_with_another_status_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
     with pytest.raises(SystemExit, match=r"no answer \(status 7\) from sh -c .*: nobody there"):
         ask(tmp_path, command=["sh", "-c", "echo nobody there; exit 7"])
     assert "asked" not in serves
 
 
-def test_a_command_without_an_end_is_ended_with_all_that_it_started(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_command_that_times_out_is_killed_with_its_children(tmp_path: Path, serves: dict[str, Any]) -> None:
     command = ["sh", "-c", "sleep 100 & echo $! > child; wait"]
     with pytest.raises(SystemExit, match="no answer within 1 s: sh -c"):
         ask(tmp_path, command=command, seconds=1)
@@ -117,12 +117,12 @@ def test_a_command_without_an_end_is_ended_with_all_that_it_started(tmp_path: Pa
     wait_for(lambda: not state.exists() or state.read_text().split()[2] in "ZX")
 
 
-def test_a_command_that_is_not_there_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_missing_command_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
     with pytest.raises(SystemExit, match=r"no answer from no-such-program: .*No such file"):
         ask(tmp_path, command=["no-such-program"])
 
 
-def test_a_service_that_does_not_answer_afterwards_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
+def test_service_that_does_not_answer_afterwards_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
     serves["answer"] = {"answers": False, "why": "n.service is failed (exit-code)"}
     with pytest.raises(SystemExit, match=r"n\.service is failed \(exit-code\)"):
         ask(tmp_path, command=["true"])

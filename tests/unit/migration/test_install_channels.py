@@ -88,14 +88,14 @@ def test_channels_are_installed_once(built: Host) -> None:
     assert (built.root / STAMP).read_text() == "{}"
 
 
-def test_a_version_without_the_channel_is_named_and_nothing_changes(built: Host) -> None:
+def test_version_without_the_channel_is_refused_and_nothing_changes(built: Host) -> None:
     before = files(built)
     with pytest.raises(SystemExit, match=r"no setup/install-slack\.sh: set nanoclaw_ref to one that has it"):
         install(built, "slack")
     assert files(built) == before and (built.root / STAMP).exists()
 
 
-def test_a_failure_is_undone_and_its_cause_is_what_is_shown(built: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_is_undone_and_its_cause_is_shown(built: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(built)
     monkeypatch.setenv("PNPM_FAILS", "1")
     with pytest.raises(SystemExit) as failure:
@@ -108,7 +108,7 @@ def test_a_failure_is_undone_and_its_cause_is_what_is_shown(built: Host, monkeyp
     assert not (built.root / ".git" / CHANNEL).exists()
 
 
-def test_an_earlier_channel_stays_where_a_later_one_fails(built: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_channel_stays_if_a_later_one_fails(built: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     (built.root / "src/breaker.js").write_text(built.git("show", "HEAD:src/breaker.js") + "\n")
     install(built, "telegram")
     before = files(built)
@@ -119,7 +119,7 @@ def test_an_earlier_channel_stays_where_a_later_one_fails(built: Host, monkeypat
     subprocess.run(["node", "scripts/build.mjs"], cwd=built.root, check=True)  # it builds
 
 
-def test_a_script_that_says_nothing_has_failed(built: Host) -> None:
+def test_script_without_a_status_line_fails(built: Host) -> None:
     script = built.root / "setup/install-telegram.sh"
     script.write_text("exit 0\n")
     with pytest.raises(SystemExit, match=r"did not install telegram \(status 0\): it printed nothing"):
@@ -130,7 +130,7 @@ def test_a_script_that_says_nothing_has_failed(built: Host) -> None:
     assert script.read_text().startswith("echo")
 
 
-def test_the_last_status_counts(built: Host) -> None:
+def test_last_status_line_counts(built: Host) -> None:
     (built.root / "setup/install-telegram.sh").write_text("echo STATUS: failed; echo STATUS: installed\n")
     assert install(built, "telegram") == {"installed": ["telegram"], "there": []}
 
@@ -147,7 +147,7 @@ def _killed_in_the_middle(built: Host) -> None:
     assert (built.root / "src/channels/telegram.js").exists()
 
 
-def test_what_a_killed_install_left_is_undone_by_the_next_one(built: Host) -> None:
+def test_next_install_undoes_a_killed_one(built: Host) -> None:
     before = files(built)
     _killed_in_the_middle(built)
     with pytest.raises(SystemExit, match="no setup/install-slack"):
@@ -155,7 +155,7 @@ def test_what_a_killed_install_left_is_undone_by_the_next_one(built: Host) -> No
     assert files(built) == before and built.status == MINE
 
 
-def test_what_a_killed_install_left_does_not_stand_in_the_way_of_a_new_ref(built: Host) -> None:
+def test_new_ref_undoes_a_killed_install(built: Host) -> None:
     _killed_in_the_middle(built)
     (built.root / "package.json").write_text("half written")
     assert built.look(NEW).changed == []
@@ -163,9 +163,7 @@ def test_what_a_killed_install_left_does_not_stand_in_the_way_of_a_new_ref(built
     assert built.head == NEW and built.status == MINE
 
 
-def test_large_files_links_and_repositories_of_others_are_left_as_they_are(
-    built: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_undo_leaves_large_files_links_and_repositories_alone(built: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel_undo, "LARGEST_KEPT", 10)
     (built.root / "large").write_text("x" * 11)
     (built.root / "link").symlink_to("nowhere")
@@ -181,7 +179,7 @@ def test_large_files_links_and_repositories_of_others_are_left_as_they_are(
 
 
 @needs_root
-def test_a_checkout_of_another_owner_is_no_dubious_one(pnpm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_trusts_a_checkout_of_another_owner(pnpm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On pods that squash root's checkout belongs to the agent."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # the agent goes its way to its checkout

@@ -12,7 +12,7 @@ from tests.e2e.interruptions import AGAIN, STEPS, has_begun
 from tests.unit.v1.v1_found import INSTALL, host
 
 
-def test_accidents_happen_in_each_step_of_a_migration_in_its_order() -> None:
+def test_interruptions_cover_each_step_in_order() -> None:
     ids = [step.id.value for part in ("staging", "switching") for step in steps(part, host(), INSTALL, Run([], ""))]
     assert list(STEPS) == [identity + AGAIN * (identity in ids[:at]) for at, identity in enumerate(ids)]
 
@@ -20,6 +20,6 @@ def test_accidents_happen_in_each_step_of_a_migration_in_its_order() -> None:
 @pytest.mark.parametrize(
     ("ids", "first", "again"), [([], False, False), (["db"], True, False), (["db", "copy", "db"], True, True)]
 )
-def test_a_step_that_runs_twice_begins_twice(ids: list[str], first: bool, again: bool) -> None:
+def test_step_that_runs_twice_begins_twice(ids: list[str], first: bool, again: bool) -> None:
     noted: list[dict[str, Any]] = [{"id": identity} for identity in ids]
     assert has_begun(noted, "db") is first and has_begun(noted, f"db{AGAIN}") is again

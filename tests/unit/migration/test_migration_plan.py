@@ -48,7 +48,7 @@ def said(install: Any = INSTALL) -> str:
 
 
 @given(installs)
-def test_every_part_has_one_fate(install: Any) -> None:
+def test_each_part_has_one_disposition(install: Any) -> None:
     items = planned(install).items
     assert [part for part, times in Counter(part for item in items for part in item.of).items() if times > 1] == []
     every = set().union(*(parts_with(items, disposition) for disposition in DISPOSITIONS))
@@ -58,14 +58,14 @@ def test_every_part_has_one_fate(install: Any) -> None:
 
 
 @given(installs)
-def test_what_is_not_carried_says_why_and_lines_are_single(install: Any) -> None:
+def test_part_that_is_not_carried_has_a_reason_of_one_line(install: Any) -> None:
     plan = planned(install)
     assert all(bool(item.why) == (item.disposition != "migrated") and item.of for item in plan.items)
     assert all(line.isprintable() and line for line in render(found(install), install, plan))
 
 
 @given(installs)
-def test_no_task_and_no_conversation_is_carried_whose_chat_is_not(install: Any) -> None:
+def test_task_and_conversation_are_carried_only_with_their_chat(install: Any) -> None:
     migrated = parts_with(planned(install).items, "migrated")
     folders = {group.folder for group in install.database.groups if f"group {group.jid}" in migrated}
     for number, task in enumerate(install.database.tasks):
@@ -74,7 +74,7 @@ def test_no_task_and_no_conversation_is_carried_whose_chat_is_not(install: Any) 
 
 
 @given(installs)
-def test_a_group_that_never_had_a_conversation_is_named(install: Any) -> None:
+def test_group_without_a_conversation_is_reported(install: Any) -> None:
     items = planned(install).items
     named = {part.removeprefix("first conversation ") for item in items for part in item.of if "first conv" in part}
     going = {
@@ -91,7 +91,7 @@ _amounts = st.none() | st.integers(0, 10**14)
     st.sampled_from([HOST, ON_PODS, LOCAL]),
     st.lists(st.builds(Space, st.just(""), st.none() | st.integers(1, 2), _amounts, _amounts), min_size=2, max_size=2),
 )
-def test_what_is_needed_is_never_less_than_what_there_is(install: Any, plan: Any, spaces: list[Space]) -> None:
+def test_needed_space_is_at_least_the_size_of_v1(install: Any, plan: Any, spaces: list[Space]) -> None:
     places = [replace(spaces[0], path=plan.root), replace(spaces[1], path=plan.settings.pods_path)]
     needed = plan_migration(install, places, plan).needs
     assert sum(need.bytes for need in needed) >= sum(tree.bytes for tree in install.trees.values())
@@ -101,7 +101,7 @@ def test_what_is_needed_is_never_less_than_what_there_is(install: Any, plan: Any
         assert need.fits == (known and (need.free_entries is None or need.free_entries >= need.entries))
 
 
-def test_places_on_one_file_system_need_their_sum() -> None:
+def test_paths_on_one_file_system_need_their_sum() -> None:
     state = Space(STATE_DIRECTORY, 3, 10**12, 10**9)
     apart = plan_migration(INSTALL, [*SPACES, state], LOCAL).needs
     together = plan_migration(
@@ -112,7 +112,7 @@ def test_places_on_one_file_system_need_their_sum() -> None:
     assert together[0].bytes < sum(need.bytes for need in apart) <= together[0].bytes + (128 << 20)
 
 
-def test_what_is_staged_needs_no_room_a_second_time() -> None:
+def test_staged_files_need_no_space_again() -> None:
     needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
     assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
     mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_digest(INSTALL))
@@ -129,7 +129,7 @@ def test_what_is_staged_needs_no_room_a_second_time() -> None:
     assert [change for change, staged in is_staged.items() if staged] == [""]
 
 
-def test_all_goes_to_the_pods_where_the_root_is_there() -> None:
+def test_pods_need_all_space_if_they_hold_the_root() -> None:
     need, _backup = plan_migration(INSTALL, [Space("/pods/nanoclaw-v2", None, None, None)], ON_PODS).needs
     assert (need.paths, need.free, need.fits) == (("/pods/nanoclaw-v2",), None, True)
 
@@ -150,7 +150,7 @@ def test_all_goes_to_the_pods_where_the_root_is_there() -> None:
         (":1", None),
     ],
 )
-def test_the_shape_of_a_chats_name_tells_its_channel(jid: str, channel: str | None) -> None:
+def test_channel_follows_from_the_name_of_a_chat(jid: str, channel: str | None) -> None:
     assert channel_of(jid) == channel
 
 
@@ -179,13 +179,13 @@ def test_the_shape_of_a_chats_name_tells_its_channel(jid: str, channel: str | No
         (Task("mail", "gmail:a", "cron", "0 7 * * *", "active", False), "skipped", "v2 has no channel gmail"),
     ],
 )
-def test_what_becomes_of_a_task(task: Task, disposition: Disposition, why: str) -> None:
+def test_disposition_of_a_task(task: Task, disposition: Disposition, why: str) -> None:
     more = [Group("dm", "dc:1", False, task.direct, []), Group("mail", "gmail:a", False, True, [])]
     database = replace(DATABASE, groups=[*DATABASE.groups, *more])
     assert task_disposition(task, database)[0] == disposition and why in task_disposition(task, database)[1]
 
 
-def test_an_old_schema_carries_no_group_by_itself() -> None:
+def test_old_schema_carries_no_group_by_itself() -> None:
     plan = planned(with_database(is_main=False))
     assert {"group tg:1", "group 1@g.us", "task 0", "conversations main"} <= parts_with(plan.items, "needs_fix")
 
@@ -225,7 +225,7 @@ CLUB = [*DATABASE.groups, Group("dm", "dc:1", False, True, []), Group("papers", 
         (with_database(journal=512), "needs_fix", "journal"),
     ],
 )
-def test_what_becomes_of_a_part(install: Any, disposition: Disposition, part: str) -> None:
+def test_disposition_of_a_part(install: Any, disposition: Disposition, part: str) -> None:
     assert part in parts_with(planned(install).items, disposition)
 
 
@@ -233,7 +233,7 @@ def test_what_becomes_of_a_part(install: Any, disposition: Disposition, part: st
     ("kind", "disposition"),
     [("link", "needs_fix"), (".git", "needs_fix"), ("memory", "needs_fix"), ("node_modules", "skipped")],
 )
-def test_what_nanoclaws_own_copy_passes_over(kind: str, disposition: Disposition) -> None:
+def test_plan_names_what_nanoclaws_copy_skips(kind: str, disposition: Disposition) -> None:
     groups = Tree("there", 1, 1, {kind: 2}, {kind: ["main/a", "main/b"]})
     assert f"{kind} in groups" in parts_with(
         planned(replace(INSTALL, trees={**INSTALL.trees, "groups": groups})).items, disposition
@@ -241,7 +241,7 @@ def test_what_nanoclaws_own_copy_passes_over(kind: str, disposition: Disposition
     assert f"{kind} in groups" not in str(planned().items)
 
 
-def test_a_plan_in_words() -> None:
+def test_plan_as_text() -> None:
     text = said(replace(INSTALL, containers=["nanoclaw-main-1"]))
     for line in (
         "plan of its migration to v2:",
@@ -258,7 +258,7 @@ def test_a_plan_in_words() -> None:
         assert line in text.split("\n"), text
 
 
-def test_what_is_not_known_is_said() -> None:
+def test_plan_says_what_is_unknown() -> None:
     install = replace(with_database(checked=False), containers=None, units=[], processes=[], version=None)
     text = "\n".join(render(found(install, unseen=["/home"]), install, planned(install)))
     assert "NanoClaw v1 of unknown version in" in text and "not running, no unit" in text
@@ -268,11 +268,11 @@ def test_what_is_not_known_is_said() -> None:
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1 << 20, "1.0 MiB"), (5 * GIB, "5.0 GiB")]
 )
-def test_sizes_are_said_as_a_person_says_them(number: int, text: str) -> None:
+def test_sizes_are_readable(number: int, text: str) -> None:
     assert size(number) == text
 
 
-def test_the_time_grows_with_what_there_is_to_copy() -> None:
+def test_time_grows_with_the_size_of_the_copies() -> None:
     large = replace(INSTALL, trees=dict.fromkeys(INSTALL.trees, replace(TREE, bytes=5 * GIB, entries=100_000)))
     assert planned(large).seconds > plan_migration(large, SPACES, LOCAL).seconds > planned().seconds
     assert [duration(seconds) for seconds in (0, 59, 60, 300)] == [

@@ -45,7 +45,7 @@ AUDIT = AuditReport(
 RECORD = Record(JOURNAL, AUDIT, "/var/backups/nanoclaw-v1.tar")
 
 
-def test_a_page_says_what_was_done_and_how_to_roll_back() -> None:
+def test_page_reports_steps_and_the_rollback() -> None:
     assert page(RECORD) == (
         "# Migration of oslo from NanoClaw v1 to v2\n\n"
         "It is finished, and NanoClaw v2 serves (attempt 2).\n\n"
@@ -93,13 +93,13 @@ def test_a_page_says_what_was_done_and_how_to_roll_back() -> None:
         ),
     ],
 )
-def test_a_page_says_what_is_missing_or_wrong(differs: dict[str, Any], texts: list[str]) -> None:
+def test_page_reports_what_is_missing_or_wrong(differs: dict[str, Any], texts: list[str]) -> None:
     text = page(replace(RECORD, **differs))
     assert [part for part in texts if part not in text] == []
 
 
 @given(st.text())
-def test_a_name_in_a_page_is_escaped(text: str) -> None:
+def test_name_in_a_page_is_escaped(text: str) -> None:
     shown = code(text)
     assert "\n" not in shown
     fence = re.match("`*", shown)
@@ -111,7 +111,7 @@ def test_a_name_in_a_page_is_escaped(text: str) -> None:
     assert "\n" not in said and not re.findall(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|&~#]", said)
 
 
-def test_a_cell_cannot_end_its_table() -> None:
+def test_cell_cannot_end_its_table() -> None:
     assert table(("a",), [(plain("x | y\n\n# z"),)]) == ["| a |", "| --- |", r"| x \| y \# z |"]
 
 
@@ -121,6 +121,6 @@ def test_json_round_trip() -> None:
 
 
 @pytest.mark.parametrize("differs", [{"state": "elsewhere"}, {"versions": {"v3": "3"}}, {"steps": [{}]}, {"v1": None}])
-def test_a_journal_of_another_shape_is_refused(differs: dict[str, Any]) -> None:
+def test_journal_of_another_shape_is_refused(differs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(differs))):
         Journal.from_json(json.dumps({**asdict(JOURNAL), **differs}))

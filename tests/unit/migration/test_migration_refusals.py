@@ -26,7 +26,7 @@ def candidate(path: str, kind: Any = "v1") -> Candidate:
     return Candidate(path, [f"by {path}/x.service"], kind)
 
 
-def test_an_install_that_is_right_is_not_refused() -> None:
+def test_sound_install_is_not_refused() -> None:
     assert plan_refusal(found(), HOST) is None and in_the_way(INSTALL) == []
     stopped = replace(INSTALL, units=[replace(UNIT, active="inactive")], processes=[])
     of_root = replace(INSTALL, units=[ROOT_UNIT], processes=[Process(7, 0, PATH, "system", "nanoclaw.service")])
@@ -34,14 +34,14 @@ def test_an_install_that_is_right_is_not_refused() -> None:
 
 
 @given(installs)
-def test_every_refusal_names_why_and_a_way_out(install: Any) -> None:
+def test_each_refusal_has_a_reason_and_a_way_out(install: Any) -> None:
     for refusal in in_the_way(install):
         assert refusal.why and refusal.way_out and str(refusal) == f"{refusal.why}: {refusal.way_out}"
         assert str(refusal).isprintable()
 
 
 @given(installs)
-def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
+def test_refusals_depend_only_on_the_reply(install: Any) -> None:
     text = "\n".join(map(str, in_the_way(install)))
     assert ("services run it" in text) == (len(install.units) > 1)
     loose = [one for one in install.processes if not any(one.is_of(unit) for unit in install.units)]
@@ -91,7 +91,7 @@ def test_what_is_refused_follows_from_what_there_is(install: Any) -> None:
         (found(with_database(state="unread", text="too large")), HOST, "cannot be read (too large)", "start and stop"),
     ],
 )
-def test_why_there_is_no_plan(state: Any, plan: Any, why: str, way_out: str) -> None:
+def test_reply_without_a_usable_install_is_refused(state: Any, plan: Any, why: str, way_out: str) -> None:
     refusal = plan_refusal(state, plan)
     assert refusal is not None
     assert why in refusal.why and way_out in refusal.way_out, refusal
@@ -145,26 +145,26 @@ FULL = [Space("/opt/nanoclaw", 1, 1 << 20, 10**6), Space("/pods", 2, 1 << 40, 5)
         (replace(INSTALL, elsewhere=[f"{PATH}/groups/disk"]), "other file systems are mounted in it", "unmount them"),
     ],
 )
-def test_what_stands_in_the_way_of_a_plan(install: Any, why: str, way_out: str) -> None:
+def test_unsuitable_install_is_refused(install: Any, why: str, way_out: str) -> None:
     (refusal,) = in_the_way(install)
     assert why in refusal.why and way_out in refusal.way_out, refusal
 
 
-def test_a_lack_of_space_or_of_inodes_is_told_apart() -> None:
+def test_refusal_distinguishes_space_from_inodes() -> None:
     small, few = in_the_way(INSTALL, FULL)
     assert small.why == "/opt/nanoclaw would need 64.1 MiB, and has 1.0 MiB free"
     assert few.why == "/pods would need 22 inodes, and has 5 inodes free"
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
-def test_more_space_never_makes_a_refusal(one: int, more: int) -> None:
+def test_more_space_never_causes_a_refusal(one: int, more: int) -> None:
     def refused(free: int) -> bool:
         return bool(in_the_way(INSTALL, [replace(SPACES[0], bytes=free), SPACES[1]]))
 
     assert refused(one + more) <= refused(one)
 
 
-def test_a_sender_allow_list_is_never_opened_silently() -> None:
+def test_sender_allow_list_that_v2_would_open_is_refused() -> None:
     """v2 does not read it: the operator says whom v2 answers, or there is no migration."""
     listed = with_lists(senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, True, False, 0))
     (refusal,) = in_the_way(listed)
@@ -177,7 +177,7 @@ def test_a_sender_allow_list_is_never_opened_silently() -> None:
     assert "root may not read /home/andy/x.json" in refusal.why
 
 
-def test_what_every_account_would_miss_is_refused_while_v1_serves() -> None:
+def test_files_that_every_audit_would_miss_are_refused_before_staging() -> None:
     blocked = Tree("there", 0, 3, {"in the way": 2}, {"in the way": ["main/container.json", "also"]})
     (refusal,) = in_the_way(replace(INSTALL, trees={**INSTALL.trees, "groups": blocked}))
     assert refusal.why.startswith(f"2 entries of {INSTALL.path}/groups cannot be migrated")
@@ -186,7 +186,7 @@ def test_what_every_account_would_miss_is_refused_while_v1_serves() -> None:
     assert refusal.why.startswith("/home/andy/m.json is a link")
 
 
-def test_a_user_without_a_manager_is_refused() -> None:
+def test_user_without_a_manager_is_refused() -> None:
     (refusal,) = in_the_way(replace(INSTALL, units=[replace(INSTALL.units[0], active="no manager")]))
     assert "enable-linger" in refusal.way_out
 
@@ -202,6 +202,6 @@ def test_a_user_without_a_manager_is_refused() -> None:
         ([replace(INSTALL.units[0], active="inactive")], ""),
     ],
 )
-def test_v2_is_not_stopped_for_a_v1_that_nothing_starts(units: list[Unit], why: str) -> None:
+def test_rollback_to_a_v1_without_a_service_is_refused(units: list[Unit], why: str) -> None:
     found = [refusal.why for refusal in rollback_refusals(replace(INSTALL, units=units), host())]
     assert len(found) == bool(why) and all(why in text for text in found)

@@ -70,7 +70,7 @@ def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subproc
     )
 
 
-def test_it_follows_the_steps_and_answers_with_the_journal(tmp_path: Path, bin: Path) -> None:
+def test_start_follows_the_steps_and_replies_with_the_journal(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     done = start(folder, bin, "staging", "staged")
     assert done.returncode == 0, done.stderr
@@ -90,12 +90,12 @@ def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> N
     assert (folder / "record.json").exists()
 
 
-def test_a_part_that_did_not_come_to_its_end_fails(tmp_path: Path, bin: Path) -> None:
+def test_part_that_was_rolled_back_fails(tmp_path: Path, bin: Path) -> None:
     done = start(tmp_path / "state", bin, "switching", "rolled back")
     assert done.returncode != 0 and "Rolled back: v1 is as it was" in done.stderr
 
 
-def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Path, bin: Path) -> None:
+def test_earlier_staging_does_not_count_if_nothing_starts(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
@@ -104,13 +104,13 @@ def test_what_was_staged_before_does_not_count_when_nothing_begins(tmp_path: Pat
     assert done.returncode != 0 and "the migration did not start: no bus" in done.stderr
 
 
-def test_a_v1_that_may_be_stopped_is_said_to_be_so_with_the_way_out(tmp_path: Path, bin: Path) -> None:
+def test_failed_switch_reports_a_stopped_v1_and_a_way_out(tmp_path: Path, bin: Path) -> None:
     done = start(tmp_path / "state", bin, "switching", "switching")
     assert done.returncode != 0 and "v1 was not changed" not in done.stderr
     assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
 
 
-def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, bin: Path) -> None:
+def test_second_run_at_the_same_time_is_refused(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     done = start(folder, bin, "staging", "staged", STATE="active")
     assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
@@ -118,7 +118,7 @@ def test_a_second_run_meanwhile_is_refused_and_changes_nothing(tmp_path: Path, b
 
 
 @pytest.mark.parametrize(("part", "state"), [("staging", "new"), ("staging", "staging"), ("switching", "staged")])
-def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
+def test_failure_before_the_switch_reports_that_v1_did_not_change(
     tmp_path: Path, bin: Path, part: Part, state: str
 ) -> None:
     done = start(tmp_path / "state", bin, part, state)
@@ -126,7 +126,7 @@ def test_a_part_that_failed_before_it_touched_v1_fails_and_says_so(
 
 
 @pytest.mark.parametrize("state", ["failed", "running"])
-def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
+def test_failure_names_the_step_with_its_output(state: str) -> None:
     steps = [
         {"id": "copy", "name": "copy", "state": "done", "said": "x"},
         {"id": "snapshot", "name": "snapshot v1", "state": state, "said": ""},
@@ -139,11 +139,11 @@ def test_the_step_that_failed_is_named_with_its_words(state: str) -> None:
     )
 
 
-def test_where_nothing_failed_it_did_not_start() -> None:
+def test_journal_without_a_failed_step_means_no_start() -> None:
     assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not changed."
 
 
-def test_a_v1_that_was_not_put_back_is_told_with_the_cause() -> None:
+def test_failed_rollback_is_reported_with_its_cause() -> None:
     steps = [
         {"id": "stop-v1", "name": "stop v1", "state": "failed", "said": "busy"},
         {"id": "roll-back", "name": "roll back to v1", "state": "failed", "said": "no unit"},

@@ -48,7 +48,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 NOTHING = {"journal": None, "under_way": False, "decided": False, "recorded": False, "v2_has_state": False}
 
 
-def test_a_machine_without_a_migration_says_so(machine: Machine) -> None:
+def test_machine_without_a_migration(machine: Machine) -> None:
     assert machine.look() == NOTHING
     assert (machine.bin / "asked").read_text() == "show --property=ActiveState --value x.service\n"
     machine.directory.rmdir()
@@ -59,26 +59,26 @@ def test_a_machine_without_a_migration_says_so(machine: Machine) -> None:
     ("state", "under_way"),
     [("inactive", False), ("failed", False), ("active", True), ("activating", True), ("deactivating", True)],
 )
-def test_a_unit_that_has_not_ended_is_under_way(machine: Machine, state: str, under_way: bool) -> None:
+def test_unit_that_has_not_ended_is_under_way(machine: Machine, state: str, under_way: bool) -> None:
     machine.systemctl(f"echo {state}")
     assert machine.look() == {**NOTHING, "under_way": under_way}
 
 
 @pytest.mark.parametrize("script", ["exit 1", "true", "echo inactive; exit 1"])
-def test_a_systemd_that_does_not_answer_is_no_end(machine: Machine, script: str) -> None:
+def test_silent_systemd_is_an_error(machine: Machine, script: str) -> None:
     machine.systemctl(script)
     with pytest.raises(SystemExit, match=r"systemd does not say whether x\.service runs"):
         machine.look()
 
 
-def test_the_marker_decides_and_v2s_database_is_its_state(machine: Machine) -> None:
+def test_marker_decides_and_a_database_is_state_of_v2(machine: Machine) -> None:
     machine.marker.touch()
     assert machine.look() == {**NOTHING, "decided": True}
     (machine.root / "data/v2.db").symlink_to("nowhere")
     assert machine.look() == {**NOTHING, "decided": True, "v2_has_state": True}
 
 
-def test_a_record_is_one_only_if_it_is_of_the_journal_and_has_its_page(machine: Machine) -> None:
+def test_record_counts_only_with_its_page_and_the_same_journal(machine: Machine) -> None:
     machine.write("journal.json", JOURNAL)
     assert machine.look() == {**NOTHING, "journal": JOURNAL}
     machine.write("record.json", JOURNAL)
@@ -91,7 +91,7 @@ def test_a_record_is_one_only_if_it_is_of_the_journal_and_has_its_page(machine: 
     assert machine.look()["recorded"] is False
 
 
-def test_a_journal_of_an_earlier_version_is_filled_up(machine: Machine) -> None:
+def test_journal_of_an_earlier_version_is_completed(machine: Machine) -> None:
     step = {"name": "account for all that v1 had", "state": "done", "started": 1.0, "ended": 2.0, "said": ""}
     old = {**{key: value for key, value in JOURNAL.items() if key not in NEWER}, "steps": [step]}
     machine.write("journal.json", old)
@@ -105,28 +105,28 @@ def test_a_journal_of_an_earlier_version_is_filled_up(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])
-def test_a_journal_that_cannot_be_read_is_not_none(machine: Machine, text: str) -> None:
+def test_unreadable_journal_is_an_error(machine: Machine, text: str) -> None:
     """Else a migration that is not finished would begin again."""
     (machine.directory / "journal.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(SystemExit, match=r"journal\.json cannot be read, .*: restore it, or move it"):
         machine.look()
 
 
-def test_a_v2_that_was_decided_for_needs_no_journal(machine: Machine) -> None:
+def test_committed_v2_needs_no_journal(machine: Machine) -> None:
     machine.marker.touch()
     machine.write("journal.json", "{")
     machine.write("record.md", "")
     assert machine.look() == {**NOTHING, "decided": True}
 
 
-def test_a_record_that_cannot_be_read_is_written_again(machine: Machine) -> None:
+def test_unreadable_record_is_written_again(machine: Machine) -> None:
     machine.write("journal.json", JOURNAL)
     machine.write("record.md", "")
     machine.write("record.json", "{")
     assert machine.look()["recorded"] is False
 
 
-def test_the_whole_program_answers_what_the_fact_reads(machine: Machine) -> None:
+def test_program_prints_the_reply_of_its_fact(machine: Machine) -> None:
     told = {
         "directory": str(machine.directory),
         "service": "x",
@@ -146,7 +146,7 @@ def finish(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_decision_is_the_marker_and_takes_what_stood_for_the_attempt(tmp_path: Path) -> None:
+def test_commit_creates_the_marker_and_removes_the_files_of_the_attempt(tmp_path: Path) -> None:
     for name in ("trying", "ran"):
         (tmp_path / name).touch()
     done = finish(tmp_path)
@@ -157,7 +157,7 @@ def test_the_decision_is_the_marker_and_takes_what_stood_for_the_attempt(tmp_pat
     assert finish(tmp_path).returncode == 0  # repeats safely
 
 
-def test_without_the_marker_the_attempt_stays_one(tmp_path: Path) -> None:
+def test_failed_commit_keeps_the_files_of_the_attempt(tmp_path: Path) -> None:
     """v1 may start again then: nothing has been decided."""
     for name in ("trying", "ran"):
         (tmp_path / name).touch()

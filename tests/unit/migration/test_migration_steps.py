@@ -95,7 +95,7 @@ def texts(thing: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 @every_host
-def test_staging_is_in_order(plan: HostPlan) -> None:
+def test_order_of_staging(plan: HostPlan) -> None:
     """The backup before v1's own files are read for v2; the units before anything of v2 could be started; the marker
     without which v2 does not start while v1 serves."""
     own = ["trees.main"] if chown_by(plan) == "host" else []
@@ -104,7 +104,7 @@ def test_staging_is_in_order(plan: HostPlan) -> None:
 
 
 @every_host
-def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan) -> None:
+def test_space_that_was_unknown_is_checked_first(plan: HostPlan) -> None:
     need = Need(("/pods",), 5000, 7, None, None)
     listed = steps("staging", plan, INSTALL, PROBE, [need])
     request = CheckSpaceRequest([SpaceNeed(("/pods",), 5000, 7)])
@@ -116,7 +116,7 @@ def test_room_that_could_not_be_judged_before_is_looked_for_first(plan: HostPlan
     ("size", "entries", "says"),
     [(1, 1, ""), (1 << 60, 1, "would need 1152921504606 MB and 1 inodes"), (1, 1 << 60, f"and {1 << 60} inodes, and")],
 )
-def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, entries: int, says: str) -> None:
+def test_file_system_with_too_little_space_is_an_error(tmp_path: Path, size: int, entries: int, says: str) -> None:
     need = SpaceNeed((str(tmp_path / "not" / "there"), "/other"), size, entries)
     words = request_argv(CheckSpaceRequest([need]))
     done = subprocess.run(words, capture_output=True, text=True)
@@ -124,7 +124,7 @@ def test_a_file_system_with_too_little_room_ends_it(tmp_path: Path, size: int, e
 
 
 @every_host
-def test_switching_is_in_order(plan: HostPlan) -> None:
+def test_order_of_switching(plan: HostPlan) -> None:
     own = ["trees.main"] if chown_by(plan) == "host" else []
     convert = ["v1.extract", "env", "db", "groups", "sessions", "tasks", "channel-auth", "v1.copy", "v1.fix_up", *own]
     prove = ["v1.audit.main", "service.start", "migration.gate", "migration.commit"]
@@ -132,12 +132,12 @@ def test_switching_is_in_order(plan: HostPlan) -> None:
 
 
 @every_host
-def test_v1_is_not_stopped_and_v2_not_started_while_v1_serves(plan: HostPlan) -> None:
+def test_staging_neither_stops_v1_nor_starts_v2(plan: HostPlan) -> None:
     assert not {"v1.stop", "service.start", "migration.commit"} & set(programs(staging(plan)))
 
 
 @every_host
-def test_each_mark_is_on_one_step_of_its_part(plan: HostPlan) -> None:
+def test_each_mark_is_on_one_step(plan: HostPlan) -> None:
     """files/pods/migration/runner.py goes by them, and by nothing else of a step."""
     marks = {step.request.entry: set(step.marks) for step in every(plan) if step.marks}
     assert marks == {
@@ -157,7 +157,7 @@ def test_each_mark_is_on_one_step_of_its_part(plan: HostPlan) -> None:
 
 
 @every_host
-def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> None:
+def test_each_step_has_a_program_a_unique_name_and_a_deadline(plan: HostPlan) -> None:
     for part in (staging(plan), switching(plan)):
         names = [step.name for step in part]
         assert len(set(names)) == len(names) and all(names)
@@ -172,7 +172,7 @@ def test_each_step_has_a_program_a_name_of_its_own_and_time(plan: HostPlan) -> N
 
 
 @every_host
-def test_no_secret_is_in_the_arguments(plan: HostPlan) -> None:
+def test_requests_hold_no_secret(plan: HostPlan) -> None:
     """They stand in the command line of a process, and in a file of the machine."""
     assert plan.settings.nanoclaw_env["DISCORD_BOT_TOKEN"] == SECRET
     assert SECRET not in json.dumps([step.request.document() for step in every(plan)])
@@ -185,7 +185,7 @@ READ = {("v1",), ("v1.stop", "root")}
 
 
 @every_host
-def test_no_path_of_v1_is_given_as_one_to_write(plan: HostPlan) -> None:
+def test_no_step_writes_to_a_path_of_v1(plan: HostPlan) -> None:
     found = set()
     for step in every(plan):
         for keys, text in texts(step.request.document()):
@@ -195,19 +195,19 @@ def test_no_path_of_v1_is_given_as_one_to_write(plan: HostPlan) -> None:
 
 
 @every_host
-def test_v1s_tree_and_v2s_own_are_told_apart(plan: HostPlan) -> None:
+def test_root_of_each_request_is_v2s(plan: HostPlan) -> None:
     for step in every(plan):
         if not isinstance(step.request, StopRequest):
             assert getattr(step.request, "root", plan.root) == plan.root
 
 
 @pytest.mark.parametrize("plan", [host(), *HOSTS.values()])
-def test_whom_v2_answers_is_said_for_each_chat_where_it_is_set(plan: HostPlan) -> None:
+def test_policy_of_chats_stays_unless_it_is_set(plan: HostPlan) -> None:
     assert one(switching(plan), FixUpRequest).unknown_senders is None
 
 
 @pytest.mark.parametrize("policy", ["public", "strict", "request_approval"])
-def test_a_policy_holds_for_all_chats(policy: str) -> None:
+def test_policy_is_sent_if_it_is_set(policy: str) -> None:
     fix_up = one(switching(host(nanoclaw_v1_unknown_senders=policy)), FixUpRequest)
     assert fix_up.unknown_senders == policy
 
@@ -216,7 +216,7 @@ def channel_args(some: list[Step]) -> list[list[str]]:
     return [request.args for request in requests(some, UpstreamStepRequest) if request.step == "channel-auth"]
 
 
-def test_the_channels_step_is_there_where_v1_has_channels() -> None:
+def test_channel_step_runs_only_with_channels() -> None:
     assert channel_args(switching(host())) == [["telegram", "whatsapp"]]
     assert [step.id for step in switching(host())][7] == StepId.CHANNEL_AUTH
     for groups in ([], [Group("x", "nothing", False, None, [])], [Group("x", "gmail:a", False, None, [])]):
@@ -224,20 +224,20 @@ def test_the_channels_step_is_there_where_v1_has_channels() -> None:
 
 
 @given(installs)
-def test_channels_are_named_once_and_in_order(install: Install) -> None:
+def test_channels_are_sorted_and_unique(install: Install) -> None:
     names = channels(install)
     assert names == sorted(set(names)) and set(names) <= CHANNELS
     assert channel_args(switching(HOSTS["uid 1000"], install)) == ([names] if names else [])
 
 
 @every_host
-def test_secrets_are_made_for_their_owner_alone(plan: HostPlan) -> None:
+def test_steps_with_secrets_have_a_strict_umask(plan: HostPlan) -> None:
     masks = {request.step: request.mask for request in requests(every(plan), UpstreamStepRequest)}
     assert {name for name, mask in masks.items() if mask == "077"} == {"env", "channel-auth"}
 
 
 @every_host
-def test_sessions_and_groups_are_given_to_the_agent_where_that_is_the_hosts_part(plan: HostPlan) -> None:
+def test_host_chowns_sessions_and_groups_if_that_is_its_part(plan: HostPlan) -> None:
     for part in (staging(plan), switching(plan)):
         chowns = requests(part, TreesRequest)
         assert bool(chowns) == (chown_by(plan) == "host")
@@ -246,7 +246,7 @@ def test_sessions_and_groups_are_given_to_the_agent_where_that_is_the_hosts_part
             assert request.apply is True
 
 
-def test_hosts_that_chown_and_others_are_both_here() -> None:
+def test_cases_have_hosts_that_chown_and_others() -> None:
     assert {name: chown_by(plan) == "host" for name, plan in HOSTS.items()} == {
         "root, with its root on the pods": False,
         "uid 1000": False,
@@ -265,14 +265,14 @@ def test_hosts_that_chown_and_others_are_both_here() -> None:
         ("root, local pods", 1000, 0),
     ],
 )
-def test_the_account_expects_the_owners_that_the_server_shows(name: str, agent: int, owner: int) -> None:
+def test_audit_expects_the_owners_that_the_server_shows(name: str, agent: int, owner: int) -> None:
     request = one(switching(HOSTS[name]), AuditRequest)
     assert (request.agent[0], request.host[0]) == (agent, owner)
     assert request.must is True and request.lists == Homes("/home/andy", HOSTS[name].settings.nanoclaw_user)
 
 
 @every_host
-def test_what_an_earlier_attempt_left_is_where_sessions_and_groups_really_lie(plan: HostPlan) -> None:
+def test_archive_uses_the_sources_of_bind_mounts(plan: HostPlan) -> None:
     """A bind mount shows a directory of the pods, and nothing is renamed out of a mount."""
     trees = one(staging(plan), ArchiveRequest).trees
     home = plan.root if plan.root_on_pods else plan.settings.pods_path
@@ -281,20 +281,20 @@ def test_what_an_earlier_attempt_left_is_where_sessions_and_groups_really_lie(pl
 
 
 @every_host
-def test_the_same_two_files_decide_everywhere(plan: HostPlan) -> None:
+def test_all_steps_use_the_same_marker_files(plan: HostPlan) -> None:
     for key, several in (("marker", 3), ("trying", 4)):
         values = [getattr(step.request, key) for step in every(plan) if hasattr(step.request, key)]
         assert len(values) == several and len(set(values)) == 1
 
 
-def test_the_gate_asks_what_the_operator_says() -> None:
+def test_gate_runs_the_operators_command() -> None:
     request = one(switching(host(nanoclaw_v1_gate=["node", "ask.mjs"])), GateRequest)
     assert request.command == ["node", "ask.mjs"] and request.probe == PROBE
     assert one(switching(host()), GateRequest).command is None
 
 
 @pytest.mark.parametrize("state", ["active", "inactive", "failed", "unknown"])
-def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: str) -> None:
+def test_stop_rollback_and_commit_share_the_file_that_v1_ran(state: str) -> None:
     install = replace(INSTALL, units=[replace(INSTALL.units[0], active=state)])
     assert undo(host(), install).v1 == Service("nanoclaw.service", 1001)
     assert undo(host(), install).start is False
@@ -303,13 +303,13 @@ def test_how_a_v1_ran_is_noted_when_it_is_stopped_whatever_it_did_before(state: 
     assert undo(host(), replace(install, units=[])).v1 is None
 
 
-def test_a_service_of_the_systems_manager_has_no_users_manager() -> None:
+def test_service_of_the_systems_manager_has_no_uid() -> None:
     install = replace(INSTALL, units=[replace(INSTALL.units[0], manager="system")])
     assert undo(host(), install).v1 == Service("nanoclaw.service")
 
 
 @pytest.mark.parametrize("part", ["staging", "switching"])
-def test_a_v1_without_a_home_has_no_lists(part: Any) -> None:
+def test_v1_without_a_home_has_no_lists(part: Any) -> None:
     listed = steps(part, host(), replace(INSTALL, homes=[]), PROBE)
     assert one(listed, CopyRequest).v1_home is None
     if part == "switching":

@@ -23,7 +23,7 @@ def named(kinds: list[tuple[bool, int, HostPlan]]) -> list[HostPlan]:
 
 
 @given(st.lists(st.sampled_from(_SOME), max_size=20))
-def test_every_host_is_in_one_wave_canaries_first_and_in_order(kinds: list[tuple[bool, int, HostPlan]]) -> None:
+def test_each_host_is_in_one_wave_and_canaries_are_first(kinds: list[tuple[bool, int, HostPlan]]) -> None:
     hosts = named(kinds)
     found = waves(hosts)
     flat = [name for wave in found for name in wave]

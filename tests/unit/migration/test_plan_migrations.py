@@ -59,9 +59,7 @@ def look(
     return migrations, [(problem.machine, problem.text) for problem in problems], asked
 
 
-def test_the_list_of_hosts_that_are_left_lies_beside_the_inventory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_list_of_hosts_left_is_beside_the_inventory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NANOCLAW_PODS_LEFT", raising=False)
     monkeypatch.setattr(migration, "fleet_directory", lambda: tmp_path)
     assert migration._left_file() == tmp_path / "migration-left.txt"
@@ -111,19 +109,19 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
         ({"pods_server": "local"}, [None, None, None]),
     ],
 )
-def test_space_is_looked_for_behind_the_mount_that_is_to_be(
+def test_space_is_checked_behind_the_planned_mount(
     data: dict[str, Any], mounts: list[str | None], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, (_name, _reply, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, found())})[2]
     assert [space["mount"] for space in request["space"]] == mounts
 
 
-def test_a_dry_run_writes_no_list(lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dry_run_writes_no_list(lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     migrations, _problems, _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, found())}, only_reads=True)
     assert set(migrations) == {"oslo"} and not (tmp_path / "left.txt").exists()
 
 
-def test_a_run_without_migrations_leaves_the_list_alone(
+def test_run_without_migrations_leaves_the_list_alone(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "left.txt").write_text("oslo")
@@ -141,7 +139,7 @@ def test_a_run_without_migrations_leaves_the_list_alone(
         ((replace(NEW, v2_has_state=True), found()), "has been used already"),
     ],
 )
-def test_a_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
+def test_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
     answer: Answer | None, text: str, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _migrations, ((name, why),), _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": answer})
@@ -150,7 +148,7 @@ def test_a_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
 
 
 @pytest.mark.parametrize("progress", [DECIDED, NEW])
-def test_a_host_that_goes_back_is_in_no_wave(
+def test_host_that_rolls_back_is_in_no_wave(
     progress: Progress, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plans = with_v1(oslo={"nanoclaw_v1_rollback": True})
@@ -159,15 +157,13 @@ def test_a_host_that_goes_back_is_in_no_wave(
     assert lines == []
 
 
-def test_a_v1_that_nothing_starts_is_no_way_back(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_v1_without_a_service_cannot_be_rolled_back_to(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     plans, broken = with_v1(oslo={"nanoclaw_v1_rollback": True}), found(replace(INSTALL, units=[]))
     assert look(monkeypatch, plans, {"oslo": (NEW, broken)})[1] == []
     assert [name for name, _why in look(monkeypatch, plans, {"oslo": (DECIDED, broken)})[1]] == ["oslo"]
 
 
-def test_space_that_is_not_seen_yet_is_looked_at_when_v2_is_staged(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_space_is_checked_when_v2_is_staged(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     here = (1, 1 << 40, 1 << 20)
     spaces = [Space("/opt/nanoclaw", *here), Space("/pods", None, None, None), Space("/var/lib/nanoclaw-pods", *here)]
     state = replace(found(), spaces=spaces)
@@ -176,7 +172,7 @@ def test_space_that_is_not_seen_yet_is_looked_at_when_v2_is_staged(
 
 
 @pytest.mark.parametrize("state", ["staged", "failed"])
-def test_a_host_that_is_staged_needs_no_more_space_for_its_copies(
+def test_staged_host_needs_no_more_space_for_its_copies(
     state: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
@@ -204,7 +200,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("name", "wave", "earlier"), [("bergen", 1, ()), ("oslo", 2, ("bergen",))])
-def test_a_host_switches_in_its_wave_once_it_is_staged(
+def test_host_switches_in_its_wave_once_it_is_staged(
     name: str, wave: int, earlier: tuple[str, ...], ran: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = with_v1(oslo={}, bergen={}).hosts[name]
@@ -220,7 +216,7 @@ def test_a_host_switches_in_its_wave_once_it_is_staged(
     assert all(arguments["_timeout"] > 600 for _operation, arguments in ran)
 
 
-def test_rollback_and_record_use_the_hosts_plan(ran: Any) -> None:
+def test_rollback_and_record_use_the_plan_of_the_host(ran: Any) -> None:
     plan = with_v1(oslo={}).hosts["oslo"]
     back, record = (getattr(migration, name) for name in ("roll_back_to_v1", "record_migration"))
     back._inner(plan=plan, migration=migration.Migration(INSTALL))

@@ -121,7 +121,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_the_plan_reads_as_it_is_written_down(name: str) -> None:
+def test_plan_text_equals_its_file(name: str) -> None:
     state: V1State = STATES[name]
     install = state.install
     assert install is not None
@@ -130,7 +130,7 @@ def test_the_plan_reads_as_it_is_written_down(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "install"), [("full", FULL), ("bare", BARE), ("old", OLD)])
-def test_each_line_covers_the_parts_that_it_speaks_of(name: str, install: Install) -> None:
+def test_each_line_covers_its_parts(name: str, install: Install) -> None:
     items = plan_migration(install, [], host()).items
     text = "".join(f"{item.what}: {', '.join(item.of)}\n" for item in items)
     assert text == (PLANS / f"{name}.parts.txt").read_text(encoding="utf-8")
@@ -140,16 +140,16 @@ def test_each_line_covers_the_parts_that_it_speaks_of(name: str, install: Instal
     ("number", "text"),
     [(1024, "1.0 KiB"), (1536, "1.5 KiB"), ((1 << 30) - 1, "1024.0 MiB"), (3 * GIB // 2, "1.5 GiB")],
 )
-def test_a_size_is_said_in_the_largest_unit_that_fits(number: int, text: str) -> None:
+def test_size_has_the_largest_unit_that_fits(number: int, text: str) -> None:
     assert size(number) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(61, "about 1 minute"), (90, "about 2 minutes"), (89, "about 1 minute")])
-def test_a_time_is_said_in_whole_minutes(seconds: int, text: str) -> None:
+def test_time_is_in_whole_minutes(seconds: int, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_names_are_listed_in_order_and_the_rest_is_counted() -> None:
+def test_names_are_sorted_and_the_rest_is_counted() -> None:
     assert listed(["b", "a"]) == "(a, b)"
     assert listed(list("fedcba")) == "(a, b, c, d, e and 1 more)"
     assert listed(list("cba"), 2) == "(a, b and 1 more)"

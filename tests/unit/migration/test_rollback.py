@@ -51,21 +51,21 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_v2_is_stopped_and_v1_runs_if_it_ran(host: Host) -> None:
+def test_rollback_stops_v2_and_starts_a_v1_that_ran(host: Host) -> None:
     done = host.back()
     assert done.returncode == 0, done.stderr
     assert host.calls.index("stop v2.service") < host.calls.index("start nanoclaw.service")
     assert not [name for name in ("etc/marker", "trying", "ran") if (host.folder / name).exists()]
 
 
-def test_a_v1_that_did_not_run_is_not_started_unless_it_is_asked_for(host: Host) -> None:
+def test_v1_that_did_not_run_starts_only_on_request(host: Host) -> None:
     (host.folder / "ran").unlink()
     assert host.back().returncode == 0 and "start nanoclaw.service" not in host.calls
     assert host.back(start=True).returncode == 0 and "start nanoclaw.service" in host.calls
 
 
 @pytest.mark.parametrize("docker", ["exit 1", '[ "$1" = ps ] && echo abc && exit 0; exit 1'])
-def test_what_docker_does_is_noted_and_v1_is_started(host: Host, docker: str) -> None:
+def test_failure_of_docker_is_noted_and_v1_starts(host: Host, docker: str) -> None:
     host.says("docker", docker)
     done = host.back()
     assert done.returncode == 0, done.stderr
@@ -73,20 +73,20 @@ def test_what_docker_does_is_noted_and_v1_is_started(host: Host, docker: str) ->
     assert "start nanoclaw.service" in host.calls
 
 
-def test_a_v2_that_does_not_stop_is_killed(host: Host) -> None:
+def test_v2_that_does_not_stop_is_killed(host: Host) -> None:
     host.says("systemctl", 'echo "$@" >> calls; [ "$1" != stop ] || exit 1; echo ActiveState=active; echo MainPID=7')
     assert host.back().returncode == 0
     assert "kill --signal=KILL v2.service" in host.calls and "start nanoclaw.service" in host.calls
 
 
-def test_a_v1_that_does_not_start_is_an_error_and_stays_noted(host: Host) -> None:
+def test_v1_that_does_not_start_is_an_error_and_its_file_stays(host: Host) -> None:
     host.says("systemctl", 'echo "$@" >> calls; [ "$1" != start ] || { echo no such unit; exit 5; }')
     done = host.back()
     assert done.returncode != 0 and "no such unit" in done.stderr
     assert (host.folder / "ran").exists()
 
 
-def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host) -> None:
+def test_committed_v2_continues_to_serve_if_v1_does_not_start(host: Host) -> None:
     host.says(
         "systemctl",
         'echo "$@" >> calls; [ "$*" != "start nanoclaw.service" ] || exit 5; echo ActiveState=active; echo MainPID=7',
@@ -96,7 +96,7 @@ def test_a_v2_that_was_decided_for_serves_on_where_v1_does_not_start(host: Host)
     assert (host.folder / "etc/marker").exists() and "start v2.service" in host.calls[-20:]
 
 
-def test_a_journal_is_told(host: Host) -> None:
+def test_journal_says_rolled_back(host: Host) -> None:
     journal = host.folder / "journal.json"
     journal.write_text(json.dumps({"state": "finished", "steps": []}))
     assert host.back(journal=str(journal)).returncode == 0

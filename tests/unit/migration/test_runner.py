@@ -100,7 +100,7 @@ def test_long_output_of_a_failed_step_does_not_block_the_end(runner: Runner) -> 
     assert len(runner.journal.steps[-1].said) == 150_000
 
 
-def test_a_failed_step_ends_the_switch_and_rolls_back(runner: Runner) -> None:
+def test_failed_step_ends_the_switch_and_rolls_back(runner: Runner) -> None:
     runner.run("staging", (StepId.SNAPSHOT, "true"))
     done = runner.run(
         "switching", (StepId.STOP_V1, "true"), (StepId.COPY, "echo disk full >&2; exit 3"), (StepId.FIX_UP, "true")
@@ -130,13 +130,13 @@ def test_resume_reuses_staging_unless_it_was_interrupted_or_switched_to(runner: 
     assert runner.journal.steps[0].said == '"aside": true'
 
 
-def test_a_failure_while_v1_serves_rolls_nothing_back(runner: Runner) -> None:
+def test_failure_of_staging_rolls_nothing_back(runner: Runner) -> None:
     assert runner.run("staging", (StepId.SNAPSHOT, "false"), back="touch /never; false").returncode == 1
     assert runner.states() == {StepId.SNAPSHOT: "failed"} and runner.state == "staging"
 
 
 @pytest.mark.parametrize("moment", [StepId.STOP_V1, StepId.COPY])
-def test_a_killed_runner_is_rolled_back(runner: Runner, moment: StepId) -> None:
+def test_killed_runner_is_rolled_back(runner: Runner, moment: StepId) -> None:
     argv = runner.prepare(
         "switching", *((step, "sleep 20" if step == moment else "true") for step in (StepId.STOP_V1, StepId.COPY))
     )
@@ -149,7 +149,7 @@ def test_a_killed_runner_is_rolled_back(runner: Runner, moment: StepId) -> None:
     assert runner.state == "rolled back" and runner.states()[StepId.ROLL_BACK] == "done"
 
 
-def test_the_next_call_ends_a_switch_that_a_crash_interrupted(runner: Runner) -> None:
+def test_next_call_ends_a_switch_that_a_crash_interrupted(runner: Runner) -> None:
     """No ExecStopPost= ran: v1 has started by itself, and the journal says that a switch is under way."""
     argv = runner.prepare("switching", (StepId.STOP_V1, "exit 1"))
     subprocess.run(argv, timeout=60, check=False)
@@ -165,13 +165,15 @@ def test_nothing_is_rolled_back_after_the_commit(runner: Runner) -> None:
     assert runner.state == "finished"
 
 
-def test_a_step_without_an_end_is_killed_with_its_children(runner: Runner) -> None:
+def test_step_that_times_out_is_killed_with_its_children(runner: Runner) -> None:
     argv = runner.prepare("staging", (StepId.COPY, "sleep 300 & sleep 300"), seconds=1)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert "no end within 1 s" in done.stderr
 
 
-def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_does_not_prevent_the_rollback(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subprocess.run(runner.prepare("switching", (StepId.STOP_V1, "exit 1")), timeout=60, check=False)
     journal = migration_journal.JournalFile(str(runner.folder))
 
@@ -184,13 +186,13 @@ def test_a_full_disk_does_not_keep_v1_down(runner: Runner, tmp_path: Path, monke
     assert (tmp_path / "v1-runs").exists()
 
 
-def test_the_rollback_is_tried_twice(runner: Runner, tmp_path: Path) -> None:
+def test_rollback_is_tried_twice(runner: Runner, tmp_path: Path) -> None:
     once = f"mkdir {tmp_path}/tried || exit 0; echo Docker is silent >&2; exit 1"
     runner.run("switching", (StepId.STOP_V1, "exit 1"), back=once)
     assert runner.state == "rolled back"
 
 
-def test_a_failed_rollback_ends_the_next_run_before_its_first_step(runner: Runner) -> None:
+def test_failed_rollback_ends_the_next_run_before_its_first_step(runner: Runner) -> None:
     argv = runner.prepare("switching", (StepId.STOP_V1, "exit 1"))
     subprocess.run(argv, timeout=60, check=False)
     argv = runner.prepare("staging", (StepId.SNAPSHOT, "true"), back="echo no bus >&2; exit 1")
@@ -199,7 +201,7 @@ def test_a_failed_rollback_ends_the_next_run_before_its_first_step(runner: Runne
     assert runner.state == "switching" and StepId.SNAPSHOT not in runner.states()
 
 
-def test_resumes_a_switch_that_a_version_without_ids_left_half_done(runner: Runner) -> None:
+def test_resume_of_a_switch_by_a_version_without_ids(runner: Runner) -> None:
     """The role was upgraded while the machine was down: its journal knows steps by their texts alone."""
     texts = ("stop v1", "copy what has changed", "a step of no version")
     steps = [{"name": name, "state": "done", "started": 1.0, "ended": 2.0, "said": ""} for name in texts]
@@ -213,10 +215,10 @@ def test_resumes_a_switch_that_a_version_without_ids_left_half_done(runner: Runn
     assert runner.state == "staged" and runner.journal.attempt == 2 and runner.journal.aside
 
 
-def test_every_step_of_a_version_without_ids_has_its_id() -> None:
+def test_each_step_of_a_version_without_ids_has_an_id() -> None:
     assert set(STEP_TEXTS_BEFORE_IDS.values()) == set(StepId)
 
 
-def test_a_step_of_a_newer_version_has_no_id() -> None:
+def test_step_of_a_newer_version_has_no_id() -> None:
     step = {"id": "warp", "name": "stop v1"}
     assert migration_journal.with_ids({"steps": [step]})["steps"] == [{**step, "id": None}]

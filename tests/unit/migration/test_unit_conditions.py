@@ -62,7 +62,7 @@ def tie(folder: Path, v1: Service | None, *first: str, **links: str) -> dict[str
 
 
 @pytest.mark.parametrize("v1", [SYSTEM, USER], ids=["system", "user"])
-def test_v1_starts_while_neither_file_is_there_and_v2_while_one_is(tmp_path: Path, v1: Service) -> None:
+def test_v1_starts_without_the_files_and_v2_with_one(tmp_path: Path, v1: Service) -> None:
     answer = tie(tmp_path, v1)
     assert answer["starts"] == {
         "neither": ["active", "inactive"],
@@ -76,12 +76,12 @@ def test_v1_starts_while_neither_file_is_there_and_v2_while_one_is(tmp_path: Pat
     assert second == []
 
 
-def test_without_a_service_of_v1_v2_alone_is_tied(tmp_path: Path) -> None:
+def test_only_v2_has_conditions_if_v1_has_no_service(tmp_path: Path) -> None:
     answer = tie(tmp_path, None)
     assert answer["starts"]["neither"][1] == "inactive" and answer["starts"]["marker"][1] == "active"
 
 
-def test_a_link_in_a_home_leads_root_nowhere(tmp_path: Path) -> None:
+def test_root_follows_no_link_in_a_home(tmp_path: Path) -> None:
     place = f"/home/andy/.config/systemd/user/{DROPIN.partition('/')[0]}"
     answer = tie(tmp_path, USER, **{place: "/etc/systemd/system"})
     assert answer["done"][0][0] == 1 and "user andy could not write" in answer["done"][0][2], answer
@@ -95,6 +95,6 @@ def test_a_link_in_a_home_leads_root_nowhere(tmp_path: Path) -> None:
         (SYSTEM, "rm /etc/systemd/system/v2.service; systemctl daemon-reload", "systemctl enable v2.service (system)"),
     ],
 )
-def test_a_manager_that_does_not_do_it_is_an_error(tmp_path: Path, v1: Service | None, first: str, why: str) -> None:
+def test_manager_that_fails_is_an_error(tmp_path: Path, v1: Service | None, first: str, why: str) -> None:
     status, _, text = tie(tmp_path, v1, first)["done"][0]
     assert status == 1 and why in text and "Traceback" not in text

@@ -75,7 +75,7 @@ def project() -> Iterator[Project]:
         yield Project(Path(folder))
 
 
-def test_the_step_gets_the_view_in_the_project_root(project: Project) -> None:
+def test_step_gets_the_snapshot_and_runs_in_the_project_root(project: Project) -> None:
     answer = project.step("echo OK:copied=1", step="channel-auth", args=["telegram", "whatsapp"], mask="077")
     assert answer == {"ok": "OK:copied=1", "errors": [], "missing": []}
     arguments = "exec tsx setup/migrate-v2/channel-auth.ts /view telegram whatsapp"
@@ -83,7 +83,7 @@ def test_the_step_gets_the_view_in_the_project_root(project: Project) -> None:
 
 
 @needs_root
-def test_the_step_runs_as_the_host_user_in_a_checkout_of_another(project: Project) -> None:
+def test_step_runs_as_the_host_user_in_a_checkout_of_another(project: Project) -> None:
     project.root.chmod(0o777)
     project.step("echo OK:", user="nobody", uid=65534, gid=65534)
     assert project.seen()[2:] == ["0022", pwd.getpwnam("nobody").pw_dir, "65534:65534"]
@@ -92,11 +92,11 @@ def test_the_step_runs_as_the_host_user_in_a_checkout_of_another(project: Projec
 
 @pytest.mark.parametrize("line", ["OK:created=1", "SKIPPED:no v1 .env"])
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_line_that_says_so_is_a_good_end_whatever_the_status(project: Project, line: str, status: int) -> None:
+def test_success_line_counts_whatever_the_status(project: Project, line: str, status: int) -> None:
     assert project.step(f"echo one; echo {line}; exit {status}")["ok"] == line
 
 
-def test_what_is_about_single_chats_and_tasks_is_passed_on(project: Project) -> None:
+def test_lines_about_single_chats_and_tasks_are_returned(project: Project) -> None:
     says = "echo OK:active=2; echo MISSING:slack:TOKEN; echo ERROR:dc:1; echo TASK_ERROR:t1 >&2; echo ' ERROR:two'"
     answer = project.step(says)
     assert answer == {
@@ -106,7 +106,7 @@ def test_what_is_about_single_chats_and_tasks_is_passed_on(project: Project) -> 
     }
 
 
-def test_what_is_printed_is_printable(project: Project) -> None:
+def test_lines_are_printable(project: Project) -> None:
     assert project.step("printf 'OK:\\033[31mred\\n'")["ok"] == "OK:\\x1b[31mred"
     assert project.step("printf 'OK:\\377\\n'")["ok"].startswith("OK:")
 
@@ -125,7 +125,7 @@ def test_what_is_printed_is_printable(project: Project) -> None:
         ("echo one; echo two", "(status 0): one; two"),
     ],
 )
-def test_a_step_without_a_good_end_has_failed_and_its_cause_is_shown(project: Project, says: str, words: str) -> None:
+def test_failed_step_shows_its_cause(project: Project, says: str, words: str) -> None:
     done = project.try_step(says)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("NanoClaw's step db failed (status ")

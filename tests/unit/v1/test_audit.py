@@ -26,7 +26,7 @@ ORPHAN = {"what": "conversations forgotten", "why": "no group that is migrated h
 
 @needs_root
 @pytest.mark.parametrize("deep", [False, True])
-def test_nothing_is_lost_of_all_that_was_carried_over(it: Migrated, deep: bool) -> None:
+def test_complete_migration_loses_nothing(it: Migrated, deep: bool) -> None:
     with left_as_it_is(it.v1):
         answer = ask(it, deep=deep)
     assert asdict(decode(AuditReport, answer, "the audit")) == answer
@@ -48,9 +48,7 @@ def test_nothing_is_lost_of_all_that_was_carried_over(it: Migrated, deep: bool) 
 @needs_root
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("trait", ["wal", "journal", "telegram"])
-def test_nothing_is_lost_of_any_version_whatever_lies_beside_its_database(
-    tmp_path: Path, version: Version, trait: str
-) -> None:
+def test_no_version_loses_anything(tmp_path: Path, version: Version, trait: str) -> None:
     it = migrate(tmp_path, version, [trait])
     with left_as_it_is(it.v1):
         answer = ask(it)
@@ -68,14 +66,14 @@ def test_nothing_is_lost_of_any_version_whatever_lies_beside_its_database(
         ),
     ],
 )
-def test_content_counts_where_it_is_to_be_looked_at(it: Migrated, place: str, what: str) -> None:
+def test_deep_audit_compares_contents(it: Migrated, place: str, what: str) -> None:
     rewrite(it.root / place, "other")
     assert lost(it) == {}
     assert lost(it, deep=True) == {what: "has other content"}
 
 
 @needs_root
-def test_values_that_the_role_sets_may_differ_and_none_is_told(it: Migrated) -> None:
+def test_values_that_the_role_sets_may_differ_and_are_not_shown(it: Migrated) -> None:
     rewrite(it.root / ".env", (it.root / ".env").read_text().replace("Oslo", "Rome"))
     assert lost(it, env_set=["TZ"]) == {}
     done = run(it)
@@ -83,7 +81,7 @@ def test_values_that_the_role_sets_may_differ_and_none_is_told(it: Migrated) -> 
 
 
 @needs_root
-def test_without_its_agent_group_a_group_is_lost_with_its_conversations(it: Migrated) -> None:
+def test_group_without_an_agent_group_is_lost_with_its_conversations(it: Migrated) -> None:
     change(it.root / "data/v2.db", "DELETE FROM agent_groups WHERE folder = 'papers'")
     assert lost(it) == {
         "group tg:2002": "v2 has no agent group with its folder",
@@ -93,7 +91,7 @@ def test_without_its_agent_group_a_group_is_lost_with_its_conversations(it: Migr
 
 
 @needs_root
-def test_with_a_group_that_is_known_to_be_left_go_its_tasks_and_conversations(it: Migrated) -> None:
+def test_tasks_and_conversations_of_a_skipped_group_are_skipped(it: Migrated) -> None:
     change(it.root / "data/v2.db", "DELETE FROM agent_groups WHERE folder = 'club'")
     (it.root / "groups/club/CLAUDE.global.md").unlink()
     known = Finding("group tg:-1001234567890", "v2 has no such channel")
@@ -109,7 +107,7 @@ def test_with_a_group_that_is_known_to_be_left_go_its_tasks_and_conversations(it
 
 
 @needs_root
-def test_what_no_chat_leads_to_is_left(it: Migrated) -> None:
+def test_folder_without_a_chat_is_skipped(it: Migrated) -> None:
     store = it.v1 / "store/messages.db"
     change(store, "UPDATE scheduled_tasks SET chat_jid = 'tg:404' WHERE id = 'reminder'")
     change(store, "UPDATE sessions SET session_id = '../main-1' WHERE group_folder = 'main'")
@@ -125,13 +123,13 @@ def test_what_no_chat_leads_to_is_left(it: Migrated) -> None:
 
 
 @needs_root
-def test_a_group_without_a_session_is_lost_whether_or_not_it_ever_had_a_conversation(it: Migrated) -> None:
+def test_group_without_a_session_is_lost(it: Migrated) -> None:
     change(it.root / "data/v2.db", "DELETE FROM sessions WHERE agent_group_id = 'ag-silent'")
     assert lost(it) == {"group tg:2222": "it has no session"}
 
 
 @needs_root
-def test_v1s_own_database_says_what_there_is_and_not_the_view_of_it(it: Migrated) -> None:
+def test_audit_counts_by_v1s_database_and_not_by_the_snapshot(it: Migrated) -> None:
     view = it.view / "store/messages.db"
     with database(view) as connection:
         for table in ("registered_groups", "sessions", "scheduled_tasks"):
@@ -140,7 +138,7 @@ def test_v1s_own_database_says_what_there_is_and_not_the_view_of_it(it: Migrated
 
 
 @needs_root
-def test_no_link_in_v2_is_followed(it: Migrated) -> None:
+def test_audit_follows_no_link_in_v2(it: Migrated) -> None:
     (it.root / "groups").rename(it.root / "away")
     (it.root / "groups").symlink_to("away")
     folders = {path.name for path in (it.v1 / "groups").iterdir()}
@@ -150,14 +148,14 @@ def test_no_link_in_v2_is_followed(it: Migrated) -> None:
 
 
 @needs_root
-def test_a_tree_of_v1_that_is_a_link_is_lost(it: Migrated) -> None:
+def test_tree_of_v1_that_is_a_link_is_lost(it: Migrated) -> None:
     (it.v1 / "groups").rename(it.v1 / "away")
     (it.v1 / "groups").symlink_to("away")
     assert lost(it) == {"file groups": "is a link, which is not read"}
 
 
 @needs_root
-def test_the_mount_allow_list_is_asked_for(it: Migrated, tmp_path: Path) -> None:
+def test_audit_compares_the_mount_allow_list(it: Migrated, tmp_path: Path) -> None:
     homes = Homes(str(it.home), "nobody", str(tmp_path / "host"))
     assert lost(it, lists=homes) == {"mount allow-list": "not there"}
     shutil.copytree(it.home, tmp_path / "host")
@@ -174,14 +172,14 @@ def test_the_mount_allow_list_is_asked_for(it: Migrated, tmp_path: Path) -> None
 
 
 @needs_root
-def test_what_lies_beside_the_groups_is_left(it: Migrated) -> None:
+def test_file_beside_the_groups_is_skipped(it: Migrated) -> None:
     (it.v1 / "groups/notes.txt").write_text("")
     assert lost(it) == {}
     assert "no agent sees it" in {one["what"]: one["why"] for one in ask(it)["left"]}["file groups/notes.txt"]
 
 
 @needs_root
-def test_names_are_printable_and_many_are_counted(it: Migrated) -> None:
+def test_names_are_printable_and_the_rest_is_counted(it: Migrated) -> None:
     for number in range(300):
         (it.v1 / f"groups/main/\x1b[31m{number:03}").write_text("")
     answer = ask(it)
@@ -191,7 +189,7 @@ def test_names_are_printable_and_many_are_counted(it: Migrated) -> None:
 
 
 @needs_root
-def test_databases_that_cannot_be_read_end_it(it: Migrated) -> None:
+def test_unreadable_database_is_an_error(it: Migrated) -> None:
     (it.root / "data/v2.db").rename(it.root / "data/away.db")
     (it.root / "data/v2.db").symlink_to("away.db")
     done = run(it)
@@ -199,7 +197,7 @@ def test_databases_that_cannot_be_read_end_it(it: Migrated) -> None:
 
 
 @needs_root
-def test_a_database_that_never_ends_is_ended(it: Migrated) -> None:
+def test_endless_database_hits_the_deadline(it: Migrated) -> None:
     with database(it.v1 / "store/messages.db") as connection:
         connection.execute("DROP TABLE registered_groups")
         endless = "WITH RECURSIVE n(jid) AS (SELECT 1 UNION ALL SELECT jid + 1 FROM n) SELECT max(jid) FROM n"
@@ -223,7 +221,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
 
 @needs_root
 @pytest.mark.parametrize(("do", "deep"), CHANGES.values(), ids=CHANGES)
-def test_two_calls_tell_whether_v1_was_changed(it: Migrated, do: Callable[[Path], object], deep: bool) -> None:
+def test_digest_changes_with_v1(it: Migrated, do: Callable[[Path], object], deep: bool) -> None:
     before = ask(it, deep=deep)["digest"]
     assert ask(it, deep=deep)["digest"] == before and len(before) == 64
     do(it.v1)
@@ -245,11 +243,11 @@ def test_two_calls_tell_whether_v1_was_changed(it: Migrated, do: Callable[[Path]
         (":1", None),
     ],
 )
-def test_a_chat_has_the_name_that_v2_gives_it(jid: str, platform: tuple[str, str] | None) -> None:
+def test_platform_id_is_that_of_v2(jid: str, platform: tuple[str, str] | None) -> None:
     assert platform_of(jid) == platform
 
 
-def test_times_are_the_same_as_far_as_they_are_kept() -> None:
+def test_times_are_compared_at_the_resolution_of_the_copy() -> None:
     time = 1_772_000_000_123_456_789
     assert all(same_time(time, copied) for copied in (time, time - 89, time - 789, time - 123_456_789))
     assert not any(same_time(time, copied) for copied in (time + 1, time - 1, 0))
@@ -257,7 +255,7 @@ def test_times_are_the_same_as_far_as_they_are_kept() -> None:
     assert not same_instant("2026-03-01T09:00:00.000Z", None) and not same_instant("now", "then")
 
 
-def test_names_lead_down_one_step_each(tmp_path: Path) -> None:
+def test_path_is_walked_one_name_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/b/file").write_text("x")
     (tmp_path / "a/link").symlink_to("b")

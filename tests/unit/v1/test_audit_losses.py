@@ -307,7 +307,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("do", "what", "why"), CASES)
-def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], object], what: str, why: str) -> None:
+def test_only_the_lost_thing_is_reported(it: Migrated, do: Callable[[Migrated], object], what: str, why: str) -> None:
     do(it)
     with left_as_it_is(it.v1):
         assert lost(it) == {what: why}
@@ -320,9 +320,7 @@ def test_it_is_named_and_that_alone(it: Migrated, do: Callable[[Migrated], objec
     ("where", "lost"),
     [("groups/main/mnt", [("file groups/main/mnt", "is on another file system, or lies too deep")]), ("groups", [])],
 )
-def test_what_another_file_system_holds_inside_of_a_tree_is_named(
-    it: Migrated, where: str, lost: list[tuple[str, str]]
-) -> None:
+def test_file_system_inside_a_tree_is_reported(it: Migrated, where: str, lost: list[tuple[str, str]]) -> None:
     """A subvolume of Btrfs, of which the mount table says nothing; a mount of its own stands for it here."""
     (it.v1 / where).mkdir(exist_ok=True)
     told: list[tuple[str, str]] = []

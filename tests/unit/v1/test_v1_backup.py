@@ -42,7 +42,9 @@ def everything(root: Path) -> dict[str, tuple[int, bytes]]:
     [((), {"main"}, set()), (("wal",), {"main", "late"}, set()), (("journal",), {"main"}, {"phantom-0"})],
     ids=["plain", "wal", "journal"],
 )
-def test_it_is_whole_and_v1_is_as_before(tmp_path: Path, traits: Any, there: set[str], not_there: set[str]) -> None:
+def test_backup_is_complete_and_v1_does_not_change(
+    tmp_path: Path, traits: Any, there: set[str], not_there: set[str]
+) -> None:
     v1, to = tmp_path / "claw", tmp_path / "backup"
     make_tree(v1, "1.2.53", traits)
     before = everything(v1)
@@ -58,7 +60,7 @@ def test_it_is_whole_and_v1_is_as_before(tmp_path: Path, traits: Any, there: set
         assert sorted(path.name for path in to.parent.iterdir() if path.name.startswith("backup")) == ["backup"]
 
 
-def test_a_corrupt_database_is_no_backup(tmp_path: Path) -> None:
+def test_corrupt_database_is_not_backed_up(tmp_path: Path) -> None:
     v1, to = tmp_path / "claw", tmp_path / "backup"
     make_tree(v1)
     with (v1 / "store" / "messages.db").open("r+b") as file:
@@ -70,7 +72,7 @@ def test_a_corrupt_database_is_no_backup(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "directory"])
-def test_what_an_end_left_beside_the_backup_blocks_no_later_run(tmp_path: Path, kind: str) -> None:
+def test_next_run_replaces_what_an_interrupted_run_left(tmp_path: Path, kind: str) -> None:
     v1, to, new = tmp_path / "claw", tmp_path / "backup", tmp_path / "backup.new"
     make_tree(v1)
     (tmp_path / "kept").mkdir()
@@ -88,7 +90,7 @@ def test_what_an_end_left_beside_the_backup_blocks_no_later_run(tmp_path: Path, 
     assert (tmp_path / "kept/file").exists()
 
 
-def test_a_failed_backup_leaves_nothing_beside_and_the_next_one_works(tmp_path: Path) -> None:
+def test_failed_backup_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
     v1, to = tmp_path / "claw", tmp_path / "backup"
     make_tree(v1)
     (v1 / "store/messages.db").rename(v1 / "away.db")

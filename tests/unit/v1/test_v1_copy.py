@@ -84,7 +84,7 @@ def made_in(folder: Path) -> Case:
     return made
 
 
-def test_all_is_copied_and_belongs_to_the_host_user(case: Case) -> None:
+def test_copies_are_complete_and_belong_to_the_host_user(case: Case) -> None:
     (case.group / "notes").mkdir()
     (case.group / "notes/today.md").write_text("today")
     (case.group / "latest").symlink_to("notes")
@@ -154,7 +154,7 @@ def _linked_group(case: Case) -> None:
     "plant",
     [_linked_conversation, _linked_projects, _linked_home, _linked_auth, _linked_store, _linked_skill, _linked_group],
 )
-def test_no_link_of_an_agent_is_followed(case: Case, plant: Callable[[Case], None]) -> None:
+def test_copy_follows_no_link_of_an_agent(case: Case, plant: Callable[[Case], None]) -> None:
     plant(case)
     done = case.copy()
     assert done.returncode == 0, done.stderr
@@ -164,7 +164,7 @@ def test_no_link_of_an_agent_is_followed(case: Case, plant: Callable[[Case], Non
     assert (case.home / "keys").read_text() == "kept"
 
 
-def test_hard_links_are_kept_only_where_each_name_can_be_given(case: Case) -> None:
+def test_hard_links_are_kept_only_on_request(case: Case) -> None:
     (case.group / "one").write_text("1")
     (case.group / "two").hardlink_to(case.group / "one")
     assert case.copy().returncode == 0
@@ -179,7 +179,7 @@ def no_secret(case: Case) -> bool:
     return not [path for path in copied if b"secret" in path.read_bytes() or path.name == "shadow"]
 
 
-def test_an_agent_that_swaps_a_directory_for_a_link_reads_nothing_and_stops_nothing(case: Case) -> None:
+def test_directory_that_is_swapped_for_a_link_leaks_and_stops_nothing(case: Case) -> None:
     for number in range(30):
         (case.group / f"notes/deep/{number}").mkdir(parents=True)
         (case.group / f"notes/deep/{number}/shadow-of-mine").write_text("mine")
@@ -222,7 +222,7 @@ def error_of(work: Callable[[], Any]) -> int | None:
     return None
 
 
-def test_a_link_into_another_group_leads_nowhere_for_the_reader(case: Case) -> None:
+def test_reader_cannot_follow_a_link_into_another_group(case: Case) -> None:
     (case.v1 / "groups/family").mkdir()
     (case.v1 / "groups/family/diary").write_text("secret of the family")
     (case.group / "up").symlink_to("../family")
@@ -235,17 +235,17 @@ def test_a_link_into_another_group_leads_nowhere_for_the_reader(case: Case) -> N
     assert confined(case.v1, ("groups", "main"), [], reached) == "[['own'], ['source']]"
 
 
-def test_a_group_that_is_a_link_is_none(case: Case) -> None:
+def test_group_that_is_a_link_is_not_copied(case: Case) -> None:
     (case.v1 / "groups/other").symlink_to(case.secret)
     assert confined(case.v1, ("groups", "other"), [], lambda: list(Path("/").iterdir())).startswith("AbsentError")
 
 
-def test_a_library_that_is_missing_is_not_taken_for_a_group_that_is_gone(case: Case) -> None:
+def test_missing_library_is_not_taken_for_a_missing_group(case: Case) -> None:
     said = confined(case.v1, ("groups", "main"), ["/nowhere/lib.so"], lambda: "confined")
     assert said.startswith("FileNotFoundError")
 
 
-def test_the_reader_writes_nothing_and_keeps_no_way_out(case: Case) -> None:
+def test_reader_cannot_write_or_escape(case: Case) -> None:
     outside = os.open("/", os.O_RDONLY)
 
     def tried() -> list[int | None]:
@@ -256,7 +256,7 @@ def test_the_reader_writes_nothing_and_keeps_no_way_out(case: Case) -> None:
     os.close(outside)
 
 
-def test_a_program_that_is_confined_has_the_right_to_read_alone(case: Case) -> None:
+def test_confined_program_has_only_capabilities_to_read(case: Case) -> None:
     setpriv = shutil.which("setpriv") or ""
     files = needs_of(setpriv)
     said = confined(case.v1, ("groups", "main"), files, lambda: os.execv(setpriv, [setpriv, "--dump"]))
@@ -274,19 +274,19 @@ def test_a_program_that_is_confined_has_the_right_to_read_alone(case: Case) -> N
         ("rsync error: some files could not be transferred\n", False),
     ],
 )
-def test_only_errors_of_what_was_removed_or_replaced_are_tried_again(said: str, vanished: bool) -> None:
+def test_only_errors_of_vanished_entries_are_tried_again(said: str, vanished: bool) -> None:
     assert only_vanished(said) is vanished
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (10, 10), (1 << 20, 1 << 20), ((1 << 20) + 5, 1 << 20)])
-def test_of_what_rsync_prints_the_end_counts(size: int, kept: int) -> None:
+def test_end_of_a_long_output_is_read(size: int, kept: int) -> None:
     with tempfile.TemporaryFile() as file:
         said = "".join(str(number % 10) for number in range(size))
         file.write(said.encode())
         assert last_of(file) == said[size - kept :]
 
 
-def test_the_bytes_that_were_sent_are_counted(case: Case) -> None:
+def test_sent_bytes_are_counted(case: Case) -> None:
     """Of all that is copied; what is there already is not sent again."""
     (case.group / "a").write_bytes(b"a" * 1_234_567)
     (case.claude / "b").write_bytes(b"b" * 1000)
@@ -294,14 +294,14 @@ def test_the_bytes_that_were_sent_are_counted(case: Case) -> None:
     assert sent == [1_235_567, 0]
 
 
-def test_a_group_that_cannot_be_written_fails_at_once_with_the_cause(case: Case) -> None:
+def test_group_that_cannot_be_written_fails_at_once_with_the_cause(case: Case) -> None:
     (case.group / "a").write_text("a")
     (case.v2 / "groups").write_text("no directory")
     done = case.copy(final=False)
     assert done.returncode != 0 and "rsync to" in done.stderr and "groups/main" in done.stderr
 
 
-def test_git_in_a_checkout_of_the_host_user_runs_as_that_user(case: Case) -> None:
+def test_git_runs_as_the_host_user(case: Case) -> None:
     """A promisor remote has git start a program for each object that is missing."""
     told = case.v2.parent / "told"
     told.mkdir()
@@ -326,7 +326,7 @@ def test_git_in_a_checkout_of_the_host_user_runs_as_that_user(case: Case) -> Non
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "device", "directory"])
-def test_an_allow_list_that_is_no_file_of_v1s_home_is_not_read(case: Case, kind: str) -> None:
+def test_allow_list_that_is_no_file_is_not_read(case: Case, kind: str) -> None:
     v1_home = case.home / "v1"
     place = v1_home / ".config/nanoclaw/mount-allowlist.json"
     place.parent.mkdir(parents=True)
@@ -339,7 +339,7 @@ def test_an_allow_list_that_is_no_file_of_v1s_home_is_not_read(case: Case, kind:
     assert case.copy(v1_home=str(v1_home)).returncode == 0
 
 
-def test_an_allow_list_that_only_root_may_read_is_not_read_for_its_owner(case: Case) -> None:
+def test_allow_list_of_root_is_not_read_for_its_owner(case: Case) -> None:
     v1_home = case.home / "v1"
     (v1_home / ".config").mkdir(parents=True)
     (v1_home / ".config/nanoclaw").symlink_to(case.secret)
@@ -348,9 +348,7 @@ def test_an_allow_list_that_only_root_may_read_is_not_read_for_its_owner(case: C
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE])
-def test_an_error_that_is_no_absence_is_not_taken_for_one(
-    case: Case, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_other_errors_are_not_taken_for_absence(case: Case, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """A group whose directory cannot be opened would be left out without a word."""
     really = os.open
 
@@ -365,7 +363,7 @@ def test_an_error_that_is_no_absence_is_not_taken_for_one(
     assert directory_below(str(case.v1), "groups", "other") is None
 
 
-def test_an_allow_list_is_for_its_user_alone(tmp_path: Path) -> None:
+def test_allow_list_has_mode_0600(tmp_path: Path) -> None:
     """It says which directories of the machine agents may see."""
     path = tmp_path / "mount-allowlist.json"
     write(str(path), "{}")

@@ -56,7 +56,7 @@ def change(root: Path, *statements: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Path, version: Version) -> None:
+def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to: Path, version: Version) -> None:
     make_tree(root, version, EVERYTHING)
     with left_as_it_is(root):
         answer = extract(root, to)
@@ -103,7 +103,7 @@ def test_a_view_has_what_the_steps_read_and_v1_stays_as_it_is(root: Path, to: Pa
     assert sessions == {path.name for path in (root / "data/sessions").iterdir()} | {"silent"}
 
 
-def test_old_messages_are_not_copied(root: Path, to: Path) -> None:
+def test_snapshot_has_no_old_messages(root: Path, to: Path) -> None:
     make_tree(root)
     change(root, "INSERT INTO messages (id, chat_jid, content) VALUES ('1', 'tg:1001', zeroblob(1000000))")
     assert extract(root, to)["bytes"] < 100_000
@@ -111,7 +111,7 @@ def test_old_messages_are_not_copied(root: Path, to: Path) -> None:
     assert tables == {"chats", "registered_groups", "scheduled_tasks", "sessions", "paused"}
 
 
-def test_intervals_are_told_where_they_become_others(root: Path, to: Path) -> None:
+def test_approximated_intervals_are_reported(root: Path, to: Path) -> None:
     make_tree(root)
     add = (
         "INSERT INTO scheduled_tasks (id, group_folder, chat_jid, prompt, schedule_type, schedule_value, status,"
@@ -138,9 +138,7 @@ def test_intervals_are_told_where_they_become_others(root: Path, to: Path) -> No
 
 
 @pytest.mark.parametrize(("trait", "folders"), [("wal", {"main", "late"}), ("journal", {"main"})])
-def test_a_log_or_a_hot_journal_is_worked_into_a_copy_alone(
-    root: Path, to: Path, trait: str, folders: set[str]
-) -> None:
+def test_log_or_hot_journal_is_applied_to_a_copy(root: Path, to: Path, trait: str, folders: set[str]) -> None:
     make_tree(root, traits=[trait])
     with left_as_it_is(root):
         extract(root, to)
@@ -149,7 +147,7 @@ def test_a_log_or_a_hot_journal_is_worked_into_a_copy_alone(
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-def test_a_v1_that_serves_is_read_as_it_last_committed(root: Path, to: Path, mode: str) -> None:
+def test_serving_v1_is_read_at_its_last_commit(root: Path, to: Path, mode: str) -> None:
     make_tree(root)
     database = sqlite3.connect(root / "store/messages.db", isolation_level=None)
     database.execute(f"PRAGMA journal_mode = {mode}")
@@ -166,7 +164,7 @@ def test_a_v1_that_serves_is_read_as_it_last_committed(root: Path, to: Path, mod
     assert len(rows(to / "store/messages.db", "sessions")) == 3
 
 
-def test_made_again_it_is_the_same_and_what_has_changed_is_in_it(root: Path, to: Path) -> None:
+def test_second_snapshot_differs_only_in_what_changed(root: Path, to: Path) -> None:
     make_tree(root, "1.2.0", EVERYTHING)
     first = extract(root, to), held(to)
     assert (extract(root, to), held(to)) == first
@@ -178,7 +176,7 @@ def test_made_again_it_is_the_same_and_what_has_changed_is_in_it(root: Path, to:
     assert sorted(path.name for path in to.parent.iterdir()) == [".view.lock", "view"]
 
 
-def test_what_an_end_has_left_is_removed(root: Path, to: Path) -> None:
+def test_leftovers_of_an_interrupted_run_are_removed(root: Path, to: Path) -> None:
     make_tree(root)
     extract(root, to)
     unfinished = to.parent / ".view.new"
@@ -198,7 +196,7 @@ def test_what_an_end_has_left_is_removed(root: Path, to: Path) -> None:
         (lambda root: (root / "groups").rename(root / "x") and (root / "groups").symlink_to("x"), "groups: link"),
     ],
 )
-def test_where_v1_cannot_be_read_the_old_view_stays(root: Path, to: Path, spoil: Any, why: str) -> None:
+def test_old_snapshot_stays_if_v1_cannot_be_read(root: Path, to: Path, spoil: Any, why: str) -> None:
     make_tree(root)
     extract(root, to)
     before = held(to)
@@ -209,7 +207,7 @@ def test_where_v1_cannot_be_read_the_old_view_stays(root: Path, to: Path, spoil:
     assert sorted(path.name for path in to.parent.iterdir()) == [".view.lock", "view"]
 
 
-def test_what_is_no_view_is_not_replaced(root: Path, to: Path) -> None:
+def test_path_that_is_no_snapshot_is_not_replaced(root: Path, to: Path) -> None:
     make_tree(root)
     to.parent.mkdir()
     to.symlink_to(root)
@@ -217,7 +215,7 @@ def test_what_is_no_view_is_not_replaced(root: Path, to: Path) -> None:
         assert "something else is there (link)" in try_extract(root, to).stderr
 
 
-def test_links_and_what_is_no_file_are_passed_over(root: Path, to: Path, tmp_path: Path) -> None:
+def test_links_and_special_files_are_skipped(root: Path, to: Path, tmp_path: Path) -> None:
     """An agent can put them where it writes its memory, and the view is given away."""
     make_tree(root, traits=["telegram", "discord dm"])
     (tmp_path / "secret").write_text("root's\n")
@@ -238,7 +236,7 @@ def test_links_and_what_is_no_file_are_passed_over(root: Path, to: Path, tmp_pat
     assert not (to / "data/sessions/away").exists() and not (to / "groups/away").exists()
 
 
-def test_credentials_are_taken_from_where_the_step_looks_for_them(root: Path, to: Path) -> None:
+def test_credentials_come_from_where_the_step_reads_them(root: Path, to: Path) -> None:
     make_tree(root, traits=["whatsapp"])
     for name in ("auth_info_baileys/creds.json", "store/matrix/deep/keys", "data/sessions/telegram/session"):
         (root / name).parent.mkdir(parents=True)
@@ -250,7 +248,7 @@ def test_credentials_are_taken_from_where_the_step_looks_for_them(root: Path, to
     assert (to / "store/gchat-sa.json").exists() and not (to / "store/auth").exists()
 
 
-def test_conversations_of_a_group_that_is_called_as_a_channel_are_no_credentials(root: Path, to: Path) -> None:
+def test_conversations_of_a_group_named_like_a_channel_are_no_credentials(root: Path, to: Path) -> None:
     make_tree(root)
     (root / "data/sessions/telegram/.claude").mkdir(parents=True)
     (root / "data/sessions/telegram/.claude/history.jsonl").write_text("said\n")
@@ -258,7 +256,7 @@ def test_conversations_of_a_group_that_is_called_as_a_channel_are_no_credentials
     assert list((to / "data/sessions/telegram").iterdir()) == []
 
 
-def test_a_group_with_a_task_has_a_session_even_without_a_conversation(root: Path, to: Path) -> None:
+def test_group_with_a_task_gets_a_session(root: Path, to: Path) -> None:
     make_tree(root)
     change(
         root,
@@ -270,7 +268,7 @@ def test_a_group_with_a_task_has_a_session_even_without_a_conversation(root: Pat
     assert (to / "data/sessions/new").is_dir()
 
 
-def test_folders_that_are_paths_are_left_out(root: Path, to: Path, tmp_path: Path) -> None:
+def test_folders_that_are_paths_are_skipped(root: Path, to: Path, tmp_path: Path) -> None:
     """An agent of the main group can write the database."""
     make_tree(root)
     add = (
@@ -285,7 +283,7 @@ def test_folders_that_are_paths_are_left_out(root: Path, to: Path, tmp_path: Pat
     assert [row["group_folder"] for row in rows(to / "store/messages.db", "sessions")] == ["main"]
 
 
-def test_a_v1_without_groups_and_data_has_a_view(root: Path, to: Path) -> None:
+def test_v1_without_groups_and_data_has_a_snapshot(root: Path, to: Path) -> None:
     make_tree(root)
     for name in ("groups", "data", ".env"):
         (root / name).rename(root / f"{name}.away")
@@ -293,14 +291,14 @@ def test_a_v1_without_groups_and_data_has_a_view(root: Path, to: Path) -> None:
     assert list((to / "groups").iterdir()) == []
 
 
-def test_a_missing_table_is_an_empty_one(root: Path, to: Path) -> None:
+def test_missing_table_counts_as_empty(root: Path, to: Path) -> None:
     make_tree(root)
     change(root, "DROP TABLE scheduled_tasks", "DROP TABLE sessions")
     assert extract(root, to)["tasks"] == 0
     assert rows(to / "store/messages.db", "sessions") == []
 
 
-def test_what_is_read_without_a_lock_counts_only_if_nothing_changed_meanwhile(root: Path) -> None:
+def test_read_without_a_lock_counts_only_if_nothing_changed(root: Path) -> None:
     make_tree(root)
     path, tries = root / "store/messages.db", iter("123")
 
@@ -315,7 +313,7 @@ def test_what_is_read_without_a_lock_counts_only_if_nothing_changed_meanwhile(ro
         unchanged(str(root / "store"), lambda: path.write_bytes(path.read_bytes()))
 
 
-def test_an_end_in_the_middle_leaves_the_old_view(root: Path, to: Path) -> None:
+def test_interrupted_run_leaves_the_old_snapshot(root: Path, to: Path) -> None:
     """The program is killed while it waits for a file system: here, for the lock of a database that is in use."""
     make_tree(root)
     extract(root, to)

@@ -64,7 +64,7 @@ def move(tmp_path: Path) -> Move:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_the_steps_have_lost_is_put_right_and_stays_so(tmp_path: Path, version: Version) -> None:
+def test_fix_up_adds_what_the_steps_lost_and_repeats_safely(tmp_path: Path, version: Version) -> None:
     move = Move(tmp_path, version)
     move.steps()
     answer = move.correct("request_approval")
@@ -99,7 +99,7 @@ def test_what_the_steps_have_lost_is_put_right_and_stays_so(tmp_path: Path, vers
     assert move.correct()["continuations"] == 6 and move.v2.goes_on("main") == "main-1"
 
 
-def test_a_task_is_inserted_as_the_step_would(move: Move) -> None:
+def test_task_is_inserted_as_by_the_step(move: Move) -> None:
     move.steps()
     place = "data/v2-sessions/ag-discord/sess-discord/inbound.db"
     move.v2.say(place, "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES ('a', 7, 'chat', '', 'x')")
@@ -125,7 +125,7 @@ def test_a_task_is_inserted_as_the_step_would(move: Move) -> None:
     }
 
 
-def test_a_conversation_is_noted_with_a_time_as_nanoclaw_writes_it(move: Move) -> None:
+def test_continuation_has_a_time_as_nanoclaw_writes_it(move: Move) -> None:
     """Date.toISOString()."""
     move.steps()
     move.correct()
@@ -134,7 +134,7 @@ def test_a_conversation_is_noted_with_a_time_as_nanoclaw_writes_it(move: Move) -
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", noted["continuation:claude"])
 
 
-def test_what_a_task_says_is_written_as_nanoclaw_writes_it(move: Move) -> None:
+def test_prompt_is_written_as_nanoclaw_writes_it(move: Move) -> None:
     """JSON.stringify(): without spaces, and with every character as it is but quotes, \\ and controls."""
     said = 'Grüße, 東京 \U0001f980 "x" \\ \n\t\x01\x7f\u2028'
     move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'discord-weekly'", said)
@@ -149,7 +149,7 @@ def test_what_a_task_says_is_written_as_nanoclaw_writes_it(move: Move) -> None:
     assert move.v2.tasks("main")["heartbeat"]["content"] == held, "what says the same stays as it was written"
 
 
-def test_a_task_is_inserted_into_the_columns_that_are_there(move: Move) -> None:
+def test_task_is_inserted_into_existing_columns(move: Move) -> None:
     move.steps()
     place = "data/v2-sessions/ag-discord/sess-discord/inbound.db"
     (move.root / place).unlink()
@@ -158,14 +158,14 @@ def test_a_task_is_inserted_into_the_columns_that_are_there(move: Move) -> None:
     assert move.v2.tasks("discord")["discord-weekly"]["seq"] == 2
 
 
-def test_a_chat_of_discord_is_found_behind_its_server(move: Move) -> None:
+def test_discord_chat_matches_behind_its_server(move: Move) -> None:
     move.steps()
     move.v2.say("data/v2.db", "UPDATE messaging_groups SET platform_id = replace(platform_id, '@me', '77')")
     assert move.correct("strict")["tasks_inserted"] == ["discord-weekly"]
     assert move.v2.policies()["discord:77:1190000000000000001"] == "strict"
 
 
-def test_what_v1_did_with_tasks_after_the_steps_counts(move: Move) -> None:
+def test_later_changes_of_tasks_in_v1_count(move: Move) -> None:
     """The steps add a task once; a reminder that v1 has given must not be given again."""
     move.steps()
     move.correct()
@@ -195,7 +195,7 @@ def test_what_v1_did_with_tasks_after_the_steps_counts(move: Move) -> None:
     assert move.v2.tasks("club") == {}
 
 
-def test_a_task_that_v2_has_done_is_not_done_again(move: Move) -> None:
+def test_completed_task_of_v2_is_not_inserted_again(move: Move) -> None:
     move.steps()
     place = "data/v2-sessions/ag-main/sess-main/inbound.db"
     move.v2.say(place, "UPDATE messages_in SET status = 'completed' WHERE id = 'reminder'")
@@ -203,7 +203,7 @@ def test_a_task_that_v2_has_done_is_not_done_again(move: Move) -> None:
     assert move.v2.tasks("main")["reminder"]["status"] == "completed"
 
 
-def test_the_next_run_of_a_series_is_the_one_that_counts(move: Move) -> None:
+def test_only_the_next_run_of_a_series_is_updated(move: Move) -> None:
     move.steps()
     place = "data/v2-sessions/ag-main/sess-main/inbound.db"
     move.v2.say(place, "UPDATE messages_in SET status = 'completed', recurrence = NULL WHERE id = 'asleep'")
@@ -217,7 +217,7 @@ def test_the_next_run_of_a_series_is_the_one_that_counts(move: Move) -> None:
     assert (tasks["asleep"]["status"], tasks["next"]["status"]) == ("completed", "paused")
 
 
-def test_tasks_that_nanoclaws_own_step_does_not_take(move: Move) -> None:
+def test_tasks_that_nanoclaws_step_skips(move: Move) -> None:
     move.change(ADD, "words", "main", "tg:1001", "cron", "@daily", None, "active")
     move.change(ADD, "often", "main", "tg:1001", "interval", "60m", WHEN, "paused")
     move.steps()
@@ -230,7 +230,7 @@ def test_tasks_that_nanoclaws_own_step_does_not_take(move: Move) -> None:
     assert sorted(row["seq"] for row in tasks.values()) == [2 * number for number in range(1, len(tasks) + 1)]
 
 
-def test_what_cannot_be_put_right_is_left_with_why(move: Move) -> None:
+def test_what_cannot_be_fixed_is_skipped_with_a_reason(move: Move) -> None:
     move.change(ADD, "lost\x1b", "nobody", "tg:1001", "cron", "0 7 * * *", None, "active")
     move.change(ADD, "silent", "main", "tg:9", "cron", "0 7 * * *", None, "active")
     move.change(ADD, "never", "main", "tg:1001", "interval", "soon", None, "active")
@@ -249,7 +249,7 @@ def test_what_cannot_be_put_right_is_left_with_why(move: Move) -> None:
     assert place.exists()
 
 
-def test_where_v1_noted_no_conversation_a_new_one_begins(move: Move) -> None:
+def test_session_without_a_conversation_in_v1_starts_a_new_one(move: Move) -> None:
     move.change("DELETE FROM sessions WHERE group_folder IN ('main', 'club')")
     move.steps()
     move.v2.session("sess-thread", "ag-papers", "mg-papers", "any", thread="5")
@@ -262,7 +262,7 @@ def test_where_v1_noted_no_conversation_a_new_one_begins(move: Move) -> None:
 
 
 @pytest.mark.parametrize("name", ["inbound.db", "outbound.db", "", ".."])
-def test_a_link_below_the_sessions_is_not_followed(move: Move, tmp_path: Path, name: str) -> None:
+def test_link_below_the_sessions_is_not_followed(move: Move, tmp_path: Path, name: str) -> None:
     """The place may be an agent's."""
     move.steps()
     place = Path(os.path.normpath(move.root / "data/v2-sessions/ag-discord/sess-discord" / name))
@@ -279,7 +279,7 @@ def test_a_link_below_the_sessions_is_not_followed(move: Move, tmp_path: Path, n
     assert {path: before[path] for path in kept} == {path: move.v2.held()[path] for path in kept}
 
 
-def test_no_database_is_made(move: Move) -> None:
+def test_fix_up_creates_no_database(move: Move) -> None:
     move.steps()
     place = move.root / "data/v2-sessions/ag-discord/sess-discord"
     for name in ("inbound.db", "outbound.db"):
@@ -292,7 +292,7 @@ def test_no_database_is_made(move: Move) -> None:
     assert not (move.root / "data/v2.db").exists()
 
 
-def test_a_policy_that_v2_does_not_know_changes_nothing(move: Move) -> None:
+def test_unknown_policy_changes_nothing(move: Move) -> None:
     move.steps()
     before = move.v2.held()
     done = move.try_correct("everybody")
@@ -300,7 +300,7 @@ def test_a_policy_that_v2_does_not_know_changes_nothing(move: Move) -> None:
     assert move.v2.held() == before
 
 
-def test_memory_that_v1_has_written_after_the_steps_is_carried(move: Move) -> None:
+def test_later_memory_of_v1_is_carried(move: Move) -> None:
     move.steps()
     move.correct()
     (move.v1 / "groups/club/CLAUDE.md").write_text("newer\n")
@@ -317,7 +317,7 @@ def test_memory_that_v1_has_written_after_the_steps_is_carried(move: Move) -> No
     assert move.correct()["memories"] == 0
 
 
-def test_without_a_global_memory_there_is_none_and_without_an_own_one_there_is_the_line(tmp_path: Path) -> None:
+def test_group_without_own_memory_imports_the_global_one(tmp_path: Path) -> None:
     move = Move(tmp_path, traits=["telegram"])
     (move.v1 / "groups/club/CLAUDE.md").unlink()
     move.steps()
@@ -332,7 +332,7 @@ def test_without_a_global_memory_there_is_none_and_without_an_own_one_there_is_t
     assert other.text("groups/club/CLAUDE.local.md") == "memory of club\n"
 
 
-def test_the_main_group_is_the_one_that_v1_calls_so(move: Move) -> None:
+def test_main_group_is_that_of_v1(move: Move) -> None:
     move.change("UPDATE registered_groups SET is_main = (folder = 'club')")
     move.steps()
     move.correct()
@@ -343,7 +343,7 @@ def test_the_main_group_is_the_one_that_v1_calls_so(move: Move) -> None:
 
 @pytest.mark.parametrize("name", ["club", "club/CLAUDE.local.md", "club/CLAUDE.global.md"])
 @pytest.mark.parametrize("dangling", [True, False])
-def test_no_link_in_groups_is_followed(move: Move, tmp_path: Path, name: str, dangling: bool) -> None:
+def test_fix_up_follows_no_link_in_groups(move: Move, tmp_path: Path, name: str, dangling: bool) -> None:
     move.steps()
     place, elsewhere = move.root / "groups" / name, tmp_path / "elsewhere"
     if not dangling:

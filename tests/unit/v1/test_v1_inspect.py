@@ -73,7 +73,7 @@ def left_as_it_is(where: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_install_is_described_and_left_as_it_is(root: Path, version: Version) -> None:
+def test_install_is_described_and_does_not_change(root: Path, version: Version) -> None:
     make_tree(root, version, EVERYTHING)
     with left_as_it_is(root):
         found = install(root)
@@ -106,7 +106,7 @@ def test_a_directory_may_be_named_anything(tmp_path: Path) -> None:
     assert answer["install"]["path"] == shown
 
 
-def test_what_a_tree_holds_is_counted_and_links_are_not_followed(root: Path, tmp_path: Path) -> None:
+def test_entries_of_a_tree_are_counted_without_following_links(root: Path, tmp_path: Path) -> None:
     make_tree(root, traits=["git", "link"])
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -126,7 +126,7 @@ def test_what_a_tree_holds_is_counted_and_links_are_not_followed(root: Path, tmp
     assert trees["groups"]["entries"] > len(inside)
 
 
-def test_other_file_systems_are_not_entered_and_are_named(root: Path) -> None:
+def test_other_file_systems_are_reported_and_not_entered(root: Path) -> None:
     make_tree(root)
     (root / "groups/main/disk").mkdir()
     size = install(root)["trees"]["groups"]
@@ -137,7 +137,7 @@ def test_other_file_systems_are_not_entered_and_are_named(root: Path) -> None:
     assert found["trees"]["groups"] == size
 
 
-def test_a_tree_that_is_a_file_system_of_its_own_is_looked_into(root: Path) -> None:
+def test_tree_that_is_a_mount_point_is_inspected(root: Path) -> None:
     make_tree(root)
     copied = f"cp -a {root}/groups {root}/copy && mount -t tmpfs t {root}/groups && cp -a {root}/copy/. {root}/groups"
     wrapped = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{copied} && exec "$@"', "sh")
@@ -145,7 +145,7 @@ def test_a_tree_that_is_a_file_system_of_its_own_is_looked_into(root: Path) -> N
     assert found["elsewhere"] == [] and found["trees"]["groups"]["entries"] == 6
 
 
-def test_a_log_that_was_never_checkpointed_is_read_and_left(root: Path) -> None:
+def test_log_without_a_checkpoint_is_read_and_left(root: Path) -> None:
     make_tree(root, traits=["wal"])
     with left_as_it_is(root):
         database = install(root)["database"]
@@ -153,7 +153,7 @@ def test_a_log_that_was_never_checkpointed_is_read_and_left(root: Path) -> None:
     assert [group["folder"] for group in database["groups"]] == ["main", "late"]
 
 
-def test_a_log_without_content_needs_no_files_beside_it(root: Path) -> None:
+def test_empty_log_needs_no_other_files(root: Path) -> None:
     make_tree(root)
     with sqlite3.connect(root / "store/messages.db") as database:
         database.execute("PRAGMA journal_mode = WAL")
@@ -164,7 +164,7 @@ def test_a_log_without_content_needs_no_files_beside_it(root: Path) -> None:
     assert (found["state"], found["wal"], len(found["groups"])) == ("read", 0, 1)
 
 
-def test_a_database_in_use_is_read_whatever_its_mode(root: Path) -> None:
+def test_database_in_use_is_read_in_each_journal_mode(root: Path) -> None:
     make_tree(root)
     database = sqlite3.connect(root / "store/messages.db", isolation_level=None)
     add = "INSERT INTO sessions VALUES (?, 'x')"
@@ -180,7 +180,7 @@ def test_a_database_in_use_is_read_whatever_its_mode(root: Path) -> None:
     database.close()
 
 
-def test_a_hot_journal_is_worked_into_a_copy_alone(root: Path) -> None:
+def test_hot_journal_is_applied_to_a_copy(root: Path) -> None:
     make_tree(root, traits=["journal"])
     with left_as_it_is(root):
         database = install(root)["database"]
@@ -207,7 +207,7 @@ def damage(path: Path) -> None:
     ],
     ids=["text", "cut", "damaged", "empty", "directory", "link", "log"],
 )
-def test_a_database_that_cannot_be_used_is_told_apart(root: Path, change: Any, state: str, text: str) -> None:
+def test_state_of_an_unusable_database(root: Path, change: Any, state: str, text: str) -> None:
     make_tree(root)
     change(root / "store/messages.db")
     database = install(root)["database"]
@@ -215,7 +215,7 @@ def test_a_database_that_cannot_be_used_is_told_apart(root: Path, change: Any, s
     assert database["groups"] == [] or state == "corrupt"
 
 
-def test_trees_that_are_links_are_not_followed(root: Path, tmp_path: Path) -> None:
+def test_inspection_follows_no_tree_that_is_a_link(root: Path, tmp_path: Path) -> None:
     make_tree(root)
     for name in ("store", "groups"):
         (root / name).rename(tmp_path / name)
@@ -227,7 +227,7 @@ def test_trees_that_are_links_are_not_followed(root: Path, tmp_path: Path) -> No
     assert (found["database"]["state"], found["env"]) == ("missing", None)
 
 
-def test_names_that_agents_chose_can_be_shown(root: Path) -> None:
+def test_names_by_agents_are_escaped(root: Path) -> None:
     make_tree(root)
     (root / "groups/main/\x1b[2J\n").symlink_to("/")
     (root / "groups/\x1b]0;\udcff").mkdir()
@@ -240,7 +240,7 @@ def test_names_that_agents_chose_can_be_shown(root: Path) -> None:
     assert found["database"]["groups"][0]["mounts"] == ["(it cannot be read)"]
 
 
-def test_space_is_told_for_where_v2_is_to_be_and_not_for_a_mount_that_is_missing(root: Path) -> None:
+def test_space_is_reported_except_behind_a_missing_mount(root: Path) -> None:
     make_tree(root)
     here, pods = ask(root)["spaces"]
     assert here["bytes"] > 0 and here["device"] == root.parent.stat().st_dev
@@ -256,7 +256,7 @@ def test_space_is_told_for_where_v2_is_to_be_and_not_for_a_mount_that_is_missing
         (lambda root: (root / "package.json").unlink(), "v1"),
     ],
 )
-def test_a_directory_that_is_named_is_judged(root: Path, change: Any, kind: str) -> None:
+def test_directory_of_the_setting_is_classified(root: Path, change: Any, kind: str) -> None:
     make_tree(root)
     change(root)
     answer = ask(root)
@@ -264,7 +264,7 @@ def test_a_directory_that_is_named_is_judged(root: Path, change: Any, kind: str)
     assert (answer["install"] is not None) == (kind == "v1")
 
 
-def test_what_an_account_would_miss_every_time_is_counted(root: Path) -> None:
+def test_entries_that_every_audit_would_miss_are_counted(root: Path) -> None:
     make_tree(root, "1.2.53", ["whatsapp", "conversations"])
     (root / "store/auth").rename(root / "elsewhere")
     (root / "store/auth").symlink_to(root / "elsewhere")
@@ -281,7 +281,7 @@ def test_what_an_account_would_miss_every_time_is_counted(root: Path) -> None:
     assert found == {"store": ["auth"], "groups": ["also", "main/container.json"], "data": ["sessions/main/.claude"]}
 
 
-def test_allow_lists_are_found_as_v1_finds_them(root: Path, tmp_path: Path) -> None:
+def test_allow_lists_are_read_as_v1_reads_them(root: Path, tmp_path: Path) -> None:
     """v1 follows a link; what root cannot read is not taken for nothing."""
     make_tree(root, home=tmp_path)
     place = tmp_path / ".config/nanoclaw"

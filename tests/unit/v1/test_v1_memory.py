@@ -8,7 +8,7 @@ from typing import Any
 from files.pods.v1.memory import settle_memory
 
 
-def test_no_directory_stays_open_also_of_a_group_that_is_refused(tmp_path: Path) -> None:
+def test_no_directory_stays_open_even_after_a_refusal(tmp_path: Path) -> None:
     """A process has 1,024 fds at most by default; a v1 may have more groups than that."""
     for top in ("v1", "v2"):
         (tmp_path / top / "groups").mkdir(parents=True)

@@ -34,7 +34,7 @@ def process(root: Path, word: str, *wrapped: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("word", ["{root}/dist/index.js", "dist/index.js", "src/index.ts"])
-def test_a_process_is_found_by_what_it_runs(tmp_path: Path, word: str) -> None:
+def test_process_is_identified_by_its_program(tmp_path: Path, word: str) -> None:
     root = tmp_path / "claw"
     make_tree(root)
     with process(root, word.format(root=root)) as pid:
@@ -45,7 +45,7 @@ def test_a_process_is_found_by_what_it_runs(tmp_path: Path, word: str) -> None:
 
 
 @needs_root
-def test_a_process_that_sees_other_files_is_a_containers_unless_a_service_has_it(
+def test_process_in_a_container_counts_only_if_a_service_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hardened service has mounts of its own (systemd.exec(5), PrivateTmp=)."""
@@ -68,7 +68,7 @@ def test_a_process_that_sees_other_files_is_a_containers_unless_a_service_has_it
 
 
 @pytest.mark.parametrize(("text", "pid"), [("123\n", 123), ("", None), ("12 34", None), ("-1", None)])
-def test_a_pid_file_is_read(tmp_path: Path, text: str, pid: int | None) -> None:
+def test_pid_file_is_read(tmp_path: Path, text: str, pid: int | None) -> None:
     assert v1_running.pid_file(str(tmp_path)) is None
     (tmp_path / "nanoclaw.pid").write_text(text)
     assert v1_running.pid_file(str(tmp_path)) == {"file": f"{tmp_path}/nanoclaw.pid", "pid": pid}
@@ -98,7 +98,7 @@ def claw(path: str, version: str = "1.2.53") -> dict[str, str]:
 
 
 @needs_managers
-def test_auto_takes_what_root_or_the_host_user_leads_to_and_lists_what_others_planted(tmp_path: Path) -> None:
+def test_auto_trusts_root_and_the_host_user_and_lists_others(tmp_path: Path) -> None:
     roots = (
         "/opt/v1",
         "/opt/eves",
@@ -146,7 +146,7 @@ answer = [one["path"] for one in others_installs(1000, every_home()[0], [])]
 
 @needs_managers
 @pytest.mark.parametrize("way", ["pid file", "unit", "process"])
-def test_what_root_or_the_host_user_runs_is_no_install_of_others(tmp_path: Path, way: str) -> None:
+def test_install_of_root_or_the_host_user_is_not_of_others(tmp_path: Path, way: str) -> None:
     """Not even where nothing else has led to it yet: to list it as somebody's would refuse the operator's own."""
     homes = {"/root": 0, "/home/host": 1000, "/home/eve": 2002}
     files = {path: text for home in homes for path, text in claw(f"{home}/claw").items()}
@@ -165,7 +165,7 @@ def test_what_root_or_the_host_user_runs_is_no_install_of_others(tmp_path: Path,
 
 
 @needs_managers
-def test_an_install_that_is_found_twice_is_one_and_one_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_install_is_listed_once_and_a_missing_one_is_reported(tmp_path: Path) -> None:
     files = claw("/opt/claw")
     files["/etc/systemd/system/nanoclaw.service"] = unit("WorkingDirectory=/opt/link", RUN)
     files[f"/root/{USER}/nanoclaw.service"] = unit("WorkingDirectory=/opt/gone", RUN)
@@ -183,7 +183,7 @@ answer = {one["home"]: one["by"] for one in running("/srv/claw", homes_with_unit
 
 
 @needs_managers
-def test_where_nothing_runs_v1_the_lists_of_all_who_may_have_run_it_count(tmp_path: Path) -> None:
+def test_without_a_service_the_lists_of_each_possible_user_count(tmp_path: Path) -> None:
     """Whose lists v1 went by is not known then: a sender list that nobody looked at makes every chat public."""
     lists = {f"/home/{name}/.config/nanoclaw/sender-allowlist.json": "{}" for name in ("andy", "eve")}
     users = {"andy": (2001, "/home/andy"), "eve": (2002, "/home/eve"), "bob": (2003, "/home/bob")}
@@ -197,7 +197,7 @@ def test_where_nothing_runs_v1_the_lists_of_all_who_may_have_run_it_count(tmp_pa
     assert list(machine.ask(HOMES, tmp_path)) == ["/home/bob"], "a service that is known leaves no doubt"
 
 
-def test_a_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tree(tmp_path / "claw", traits=["journal"])
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(v1_database, "COPY_AT_MOST", 10_000)

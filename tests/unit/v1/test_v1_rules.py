@@ -54,7 +54,7 @@ periods = st.one_of(
 
 
 @given(periods)
-def test_a_period_becomes_five_fields_and_is_called_exact_only_if_it_is_that(period: int) -> None:
+def test_interval_becomes_cron_and_is_exact_only_if_equal(period: int) -> None:
     cron, exact = cron_of(period)
     fields = cron.split()
     assert len(fields) == 5
@@ -84,12 +84,12 @@ def test_a_period_becomes_five_fields_and_is_called_exact_only_if_it_is_that(per
         (365 * DAY, "0 0 1 * *", False),
     ],
 )
-def test_the_nearest_expression(period: int, cron: str, exact: bool) -> None:
+def test_nearest_cron_expression(period: int, cron: str, exact: bool) -> None:
     assert cron_of(period) == (cron, exact)
 
 
 @given(st.sampled_from([("m", 60), ("h", 24), ("d", 28)]), st.integers(1, 27))
-def test_what_nanoclaws_own_step_understands_means_the_same_here(unit: tuple[str, int], number: int) -> None:
+def test_schedules_agree_with_nanoclaws_step(unit: tuple[str, int], number: int) -> None:
     value = f"{number}{unit[0]}"
     assert understood(value) == (number < unit[1])
     form = {"m": "*/{} * * * *", "h": "0 */{} * * *", "d": "0 0 */{} * *"}[unit[0]]
@@ -107,7 +107,7 @@ kinds = st.sampled_from(["cron", "interval", "once", "at", "never", ""])
 
 
 @given(kinds, values, st.none() | st.just("2026-03-01T09:00:00.000Z"))
-def test_a_schedule_is_told_or_left_as_the_plan_says(kind: str, value: str, next_run: str | None) -> None:
+def test_schedules_agree_with_the_plan(kind: str, value: str, next_run: str | None) -> None:
     disposition, why = task_disposition(Task("main", "tg:1", kind, value, "paused", True), DATABASE)
     said = schedule(kind, value, next_run)
     assert (said is None) == (disposition == "skipped"), why
@@ -118,7 +118,7 @@ def test_a_schedule_is_told_or_left_as_the_plan_says(kind: str, value: str, next
         assert (active == "migrated") == understood(value)
 
 
-def test_when_a_task_is_due() -> None:
+def test_due_time_of_a_task() -> None:
     assert schedule("cron", " 0 7 * * * ", None) == (None, "0 7 * * *")
     assert schedule("once", "2027-01-01T09:00:00", "2027-01-01T08:00:00Z") == ("2027-01-01T08:00:00Z", None)
     assert schedule("once", "2027-01-01T09:00:00", None) == ("2027-01-01T09:00:00", None)
@@ -138,13 +138,13 @@ jids = st.one_of(
 
 
 @given(jids)
-def test_chats_have_the_channel_that_the_plan_says(jid: str) -> None:
+def test_channels_agree_with_the_plan(jid: str) -> None:
     address = address_of(jid)
     assert (address[0] if address else None) == channel_of(jid)
 
 
 @given(st.one_of(st.text(max_size=5), st.sampled_from(["", ".", "..", "a/b", "/", "main"])))
-def test_folders_are_names_where_the_plan_says_so(folder: str) -> None:
+def test_folder_names_agree_with_the_plan(folder: str) -> None:
     said = group_disposition(Group(folder, "tg:1", False, True, []), replace(DATABASE, is_main=True))
     assert is_folder(folder) == (said[0] == "migrated") or "\0" in folder
 
@@ -180,6 +180,6 @@ CHATS = [
         ("C1", None),
     ],
 )
-def test_a_chat_of_v1_is_found_in_v2(jid: str, found: str | None) -> None:
+def test_chat_of_v1_matches_one_of_v2(jid: str, found: str | None) -> None:
     chat = chat_among(jid, CHATS)
     assert (chat[0] if chat else None) == found

@@ -55,21 +55,21 @@ def stop(folder: Path, *first: str, v1: Service | None = V1, docker: str = "") -
     return answer
 
 
-def test_a_v1_that_runs_is_stopped_and_cannot_start_before_it_is_said_so(tmp_path: Path) -> None:
+def test_running_v1_is_stopped_and_cannot_start(tmp_path: Path) -> None:
     done = stop(tmp_path, "systemctl start nanoclaw")
     assert (done["status"], json.loads(done["out"])) == (0, {"dead": True}), done
     assert (done["state"], done["trying"], done["ran"]) == ("inactive", True, True)
     assert done["asked"] == [], "no daemon runs, and none is started by asking"
 
 
-def test_a_v1_that_did_not_run_is_not_noted_to_have(tmp_path: Path) -> None:
+def test_v1_that_did_not_run_leaves_no_file(tmp_path: Path) -> None:
     done = stop(tmp_path)
     assert (done["status"], done["trying"], done["ran"]) == (0, True, False)
     done = stop(tmp_path, v1=None)
     assert (done["status"], done["trying"], done["ran"]) == (0, True, False)
 
 
-def test_a_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
+def test_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
     done = stop(tmp_path, v1=Service("none.service"))
     assert done["status"] == 1 and "systemctl stop none.service (system)" in done["err"]
 
@@ -83,7 +83,7 @@ def test_a_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
         f'bash -c \'exec -a claw {NODE} -c "import time; f = open(\\"store/messages.db\\", \\"a\\"); time.sleep(99)"\'',
     ],
 )
-def test_v1_is_not_dead_while_anything_of_it_runs(tmp_path: Path, words: str) -> None:
+def test_v1_is_not_dead_while_a_process_of_it_runs(tmp_path: Path, words: str) -> None:
     """Whatever options Node has, by whatever path, and under whatever name: it has its database open."""
     done = stop(tmp_path, LOOSE.replace("UID", str(ANDY)).replace("WORDS", words))
     assert done["status"] == 1 and "v1 is not dead: process" in done["err"], done
@@ -97,14 +97,14 @@ def test_v1_is_not_dead_while_anything_of_it_runs(tmp_path: Path, words: str) ->
         (EVE, f"{NODE} -c 'f = open(\"store/messages.db\"); import time; time.sleep(99)'"),
     ],
 )
-def test_who_reads_v1_or_may_not_write_it_does_not_keep_it_alive(tmp_path: Path, user: int, words: str) -> None:
+def test_readers_of_v1_do_not_keep_it_alive(tmp_path: Path, user: int, words: str) -> None:
     command = LOOSE.replace("UID", str(user)).replace("WORDS", words)
     if words.startswith("vim"):
         command = f"ln -s {NODE} /opt/bin/vim; " + command.replace("vim dist", "vim -I dist")
     assert stop(tmp_path, command)["status"] == 0
 
 
-def test_agents_are_stopped_that_have_a_directory_of_this_v1(tmp_path: Path) -> None:
+def test_agents_that_mount_a_directory_of_v1_are_stopped(tmp_path: Path) -> None:
     done = stop(tmp_path, named("dockerd", ""), docker=DOCKER.replace("MOUNT", f"{ROOT}/groups/main"))
     assert done["status"] == 0, done
     assert "stop --time=10 nanoclaw-main-1" in done["asked"]
@@ -115,7 +115,7 @@ def test_containers_of_others_are_left_alone(tmp_path: Path) -> None:
     assert done["status"] == 0 and not [line for line in done["asked"] if "stop" in line]
 
 
-def test_agents_of_a_users_own_docker_are_stopped_there(tmp_path: Path) -> None:
+def test_agents_of_a_rootless_docker_are_stopped(tmp_path: Path) -> None:
     """Rootless Docker has no /run/docker.pid."""
     done = stop(tmp_path, named("dockerd", "", ANDY), docker=DOCKER.replace("MOUNT", f"{ROOT}/groups/main"))
     where = f"--host unix:///run/user/{ANDY}/docker.sock"
@@ -147,7 +147,7 @@ def test_agents_that_are_unknown_or_do_not_stop_are_an_error(tmp_path: Path, fir
 
 
 @pytest.mark.parametrize("slow", ["ps", "inspect", "stop"])
-def test_a_docker_that_is_slow_at_first_ends_no_switch(tmp_path: Path, slow: str) -> None:
+def test_slow_docker_ends_no_switch(tmp_path: Path, slow: str) -> None:
     """Its first answer fails as one does that takes too long; then it answers, and the agents are stopped."""
     once = f'case "$*" in *{slow}*) [ -e /run/was-slow ] || {{ touch /run/was-slow; exit 1; }} ;; esac\n'
     docker = DOCKER.replace("MOUNT", f"{ROOT}/groups/main").replace('case "$*" in\n', f'{once}case "$*" in\n', 1)
@@ -156,13 +156,13 @@ def test_a_docker_that_is_slow_at_first_ends_no_switch(tmp_path: Path, slow: str
     assert "stop --time=10 nanoclaw-main-1" in done["asked"]
 
 
-def test_a_strangers_docker_is_nobodys_trouble(tmp_path: Path) -> None:
+def test_docker_of_another_user_is_ignored(tmp_path: Path) -> None:
     done = stop(tmp_path, named("dockerd", "", EVE), docker="#!/bin/sh\nexit 1\n")
     assert done["status"] == 0, done
 
 
 @pytest.mark.parametrize("program", ["dockerd", "containerd-shim"])
-def test_a_docker_inside_a_container_is_not_asked(tmp_path: Path, program: str) -> None:
+def test_docker_inside_a_container_is_ignored(tmp_path: Path, program: str) -> None:
     """Docker in Docker: the daemon runs in a PID namespace of its own, and its socket is not the machine's."""
     inside = named(program, "-namespace moby -id x").replace("setsid", "setsid unshare --pid --fork")
     inside = inside.replace("import time;", "import signal, sys, time; signal.signal(15, lambda *_: sys.exit());")

@@ -58,7 +58,7 @@ def look(root: Path, version: Version, *traits: str) -> V1State:
         ("journal", "needs_fix", "journal"),
     ],
 )
-def test_a_trait_has_its_fate(tmp_path: Path, trait: str, disposition: Disposition, part: str) -> None:
+def test_disposition_of_each_trait(tmp_path: Path, trait: str, disposition: Disposition, part: str) -> None:
     state = look(tmp_path / "claw", "1.2.53", trait)
     assert plan_refusal(state, host()) is None and state.install
     plan = plan_migration(state.install, state.spaces, host())
@@ -66,7 +66,7 @@ def test_a_trait_has_its_fate(tmp_path: Path, trait: str, disposition: Dispositi
     assert list(refusals(state.install, plan, host(nanoclaw_v1_unknown_senders="strict"))) == []
 
 
-def test_a_version_before_1_2_0_has_nothing_that_is_carried_by_itself_but_files(tmp_path: Path) -> None:
+def test_version_before_1_2_0_carries_only_files_by_itself(tmp_path: Path) -> None:
     state = look(tmp_path / "claw", "1.1.6", "telegram")
     assert state.install
     plan = plan_migration(state.install, state.spaces, host())
@@ -75,7 +75,7 @@ def test_a_version_before_1_2_0_has_nothing_that_is_carried_by_itself_but_files(
 
 
 @pytest.mark.parametrize(("trait", "part"), [("senders", "senders"), ("mounts", "mount allow-list")])
-def test_allow_lists_are_those_of_the_home_that_the_unit_names(tmp_path: Path, trait: str, part: str) -> None:
+def test_allow_lists_come_from_the_home_of_the_unit(tmp_path: Path, trait: str, part: str) -> None:
     """The unit lies where a machine's are, in mounts of the program's own."""
     root, home, unit = tmp_path / "claw", tmp_path / "home", tmp_path / "nanoclaw.service"
     make_tree(root, traits=[trait], home=home)
@@ -89,14 +89,14 @@ def test_allow_lists_are_those_of_the_home_that_the_unit_names(tmp_path: Path, t
     assert {part, "system unit"} <= parts_with(plan.items, "needs_fix")
 
 
-def test_there_is_a_fate_for_every_trait() -> None:
+def test_each_trait_has_a_disposition() -> None:
     """Else a trait would be made by the lab and be lost unseen."""
-    marks = [mark for test in (test_a_trait_has_its_fate,) for mark in getattr(test, "pytestmark", [])]
+    marks = [mark for test in (test_disposition_of_each_trait,) for mark in getattr(test, "pytestmark", [])]
     tried = {case[0] for mark in marks if mark.name == "parametrize" for case in mark.args[1]}
     assert tried | {"senders"} == set(TRAITS)
 
 
-def test_a_home_without_lists_has_none(tmp_path: Path) -> None:
+def test_home_without_lists_has_none(tmp_path: Path) -> None:
     state = look(tmp_path / "claw", "1.2.53")
     assert state.install
     bare = replace(state.install, homes=[replace(HOME, path=str(tmp_path))])

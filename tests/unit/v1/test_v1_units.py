@@ -48,12 +48,12 @@ def put_back(folder: Path, *lines: str, user: bool = False, **more: Any) -> list
 
 
 @pytest.mark.parametrize("user", [False, True])
-def test_a_v1_that_stays_up_serves(tmp_path: Path, user: bool) -> None:
+def test_v1_that_stays_up_serves(tmp_path: Path, user: bool) -> None:
     status, out, text, journal, left = put_back(tmp_path, "ExecStart=/bin/sleep 1000", user=user)
     assert (status, json.loads(out)["v1"], journal, left) == (0, "active", "rolled back", []), text
 
 
-def test_one_whose_service_leaves_its_process_behind_serves(tmp_path: Path) -> None:
+def test_oneshot_service_with_a_process_serves(tmp_path: Path) -> None:
     lines = ("Type=oneshot", "RemainAfterExit=yes", "ExecStart=/bin/sh -c '/bin/sleep 1000 &'")
     assert put_back(tmp_path, *lines)[0] == 0
 
@@ -69,13 +69,13 @@ def test_one_whose_service_leaves_its_process_behind_serves(tmp_path: Path) -> N
         ("Type=oneshot", "RemainAfterExit=yes", "ExecStart=/bin/true"),
     ],
 )
-def test_one_that_dies_does_not_count_as_serving(tmp_path: Path, lines: tuple[str, ...]) -> None:
+def test_v1_that_ends_does_not_serve(tmp_path: Path, lines: tuple[str, ...]) -> None:
     status, _, text, journal, left = put_back(tmp_path, *lines)
     assert status == 1 and "nanoclaw.service" in text and "Traceback" not in text
     assert (journal, left) == ("switching", ["ran"]), "the next try puts it back again"
 
 
-def test_where_v1_dies_and_v2_served_v2_serves_on(tmp_path: Path) -> None:
+def test_v2_continues_to_serve_if_v1_ends(tmp_path: Path) -> None:
     status, _, text, _, left = put_back(tmp_path, "ExecStart=/bin/false", serves=True)
     assert status == 1 and "v1 does not start, so v2 continues to serve" in text
     assert "etc/marker" in left
