@@ -10,7 +10,7 @@ import pytest
 
 from tasks.model.migration.v1_state import Candidate
 from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, deploy, fleet, replies
-from tests.unit.v1.v1_found import INSTALL, PATH, UNIT, found
+from tests.unit.v1.v1_states import INSTALL, PATH, UNIT, v1_state
 
 V1, BARE = "@fake/v1", "@fake/bare"
 DATA = fleet(v1={"nanoclaw_v1_dir": PATH}, bare={})
@@ -38,7 +38,7 @@ def run(
     failing: tuple[str, ...] = (),
     start: Start = FROM_THE_ROLE,
 ) -> Outcome:
-    current = {"v1.inspect": asdict(state or found()), "migration.state": progress or NEW}
+    current = {"v1.inspect": asdict(state or v1_state()), "migration.state": progress or NEW}
     hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
     before = {name: current for name in hosts}
     ended = {**DONE, "recorded": True}
@@ -84,7 +84,7 @@ def test_v2_is_built_again_after_its_channels_and_before_staging(tmp_path: Path)
         DATA,
         "finished",
         "-y",
-        instead={V1: {"v1.inspect": asdict(found()), "migration.state": NEW, "source.checkout": checkout}},
+        instead={V1: {"v1.inspect": asdict(v1_state()), "migration.state": NEW, "source.checkout": checkout}},
         then={V1: {"migration.state": DONE, "source.checkout": replies(DATA, "finished")[V1]["source.checkout"]}},
     )
     assert real.exit == 0, real.log
@@ -143,7 +143,7 @@ def test_host_rolls_back_if_its_data_says_so(tmp_path: Path) -> None:
 
 def test_rollback_is_refused_without_a_service_for_v1(tmp_path: Path) -> None:
     data = fleet(v1={"nanoclaw_v1_dir": PATH, "nanoclaw_v1_rollback": True}, bare={})
-    gone = found(replace(INSTALL, units=[], processes=[]))
+    gone = v1_state(replace(INSTALL, units=[], processes=[]))
     refused = run(tmp_path, "-y", data=data, progress=DONE, state=gone)
     assert refused.exit != 0 and "a rollback needs one service that runs v1" in refused.log
     assert refused.commands(V1) == []
@@ -172,7 +172,7 @@ def test_run_limited_to_other_hosts_succeeds(tmp_path: Path) -> None:
 
 def test_refusal_ends_a_dry_run_after_the_plans(tmp_path: Path) -> None:
     both = replace(INSTALL, units=[UNIT, replace(UNIT, manager="system", uid=0, file="/etc/systemd/system/n.service")])
-    refused = run(tmp_path, "--dry", state=found(both))
+    refused = run(tmp_path, "--dry", state=v1_state(both))
     assert refused.exit != 0
     assert f"{V1}: migrated by NanoClaw's own steps: 2 groups" in refused.log
     assert f"{V1}: nanoclaw_v1_dir: 2 services run it" in refused.log
@@ -181,7 +181,7 @@ def test_refusal_ends_a_dry_run_after_the_plans(tmp_path: Path) -> None:
 def test_several_v1_installs_are_refused_with_a_list(tmp_path: Path) -> None:
     candidates = [Candidate(f"/opt/{name}", ["beside /opt/nanoclaw"], "v1") for name in ("a", "b")]
     data = fleet(v1={"nanoclaw_v1_dir": "auto"}, bare={})
-    refused = run(tmp_path, "--dry", data=data, state=found(None, candidates=candidates))
+    refused = run(tmp_path, "--dry", data=data, state=v1_state(None, candidates=candidates))
     assert refused.exit != 0
     assert "several installs of NanoClaw v1 were found, /opt/a (beside /opt/nanoclaw), /opt/b" in refused.log
 

@@ -1,4 +1,4 @@
-"""The guard: what its unit says, when something is to be done, and what the program does with real files."""
+"""The guard: its unit, the steps that a host needs, and the program with real files."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_systemd_starts_exactly_the_command_line(tmp_path: Path) -> None:
     """The unit's ExecStart, taken apart as systemd does it: single quotes around words without a quote in them."""
     text = unit_text(plan(), PROGRAM)
     line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    words, _, quoted = line.removeprefix("ExecStart=").partition(" '")
-    assert [*words.split(), quoted.removesuffix("'")] == command_line(plan(), PROGRAM)
+    argv, _, quoted = line.removeprefix("ExecStart=").partition(" '")
+    assert [*argv.split(), quoted.removesuffix("'")] == command_line(plan(), PROGRAM)
     assert not set("'%$\\") & set(quoted.removesuffix("'"))
 
 
@@ -160,9 +160,9 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
 def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[subprocess.Popen[str]]:
     """A guard of one tree at work."""
     tree = WatchedTreeRequest(str(root), str(inside), A, A, [0], [0, A], ["*"], ["*/*", "*/*/outbox"])
-    words = request_argv(GuardRequest(sweep, 100, [tree]))
+    argv = request_argv(GuardRequest(sweep, 100, [tree]))
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert manager.receives("READY=1")
             yield process

@@ -1,4 +1,4 @@
-"""What the program that looks at the guard says of files, of the unit and of the process that runs."""
+"""The reply of guard.state: files, the unit and the running process."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_reply_has_unit_text_and_program_digest(machine: Machine) -> None:
     (machine.units / "pods-guard-x.service").write_bytes(b"[Unit]\n\xff")
     machine.program.parent.mkdir()
     machine.program.write_bytes(b"print()\n")
-    seen = machine.look()
-    assert (seen.unit, seen.program) == ("[Unit]\n\ufffd", hashlib.sha256(b"print()\n").hexdigest())
+    state = machine.look()
+    assert (state.unit, state.program) == ("[Unit]\n\ufffd", hashlib.sha256(b"print()\n").hexdigest())
 
 
 def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
@@ -99,22 +99,22 @@ def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
 )
 def test_properties_of_systemd_are_read(machine: Machine, shown: dict[str, str], state: dict[str, bool]) -> None:
     machine.shows(**shown)
-    seen = machine.look()
-    assert (seen.active, seen.enabled, seen.needs_reload) == tuple(
+    reply = machine.look()
+    assert (reply.active, reply.enabled, reply.needs_reload) == tuple(
         state.get(name, False) for name in ("active", "enabled", "needs_reload")
     )
 
 
 def test_reply_has_argv_of_the_main_process(machine: Machine) -> None:
-    words = ["sleep", "60", "a b", '{"x": "\u00fc=1"}']
-    with subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 60 & echo $!; wait', *words], stdout=-1, text=True) as it:
+    argv = ["sleep", "60", "a b", '{"x": "\u00fc=1"}']
+    with subprocess.Popen(["bash", "-c", 'exec -a "$0" sleep 60 & echo $!; wait', *argv], stdout=-1, text=True) as it:
         assert it.stdout
         it.stdout.readline()
         machine.shows(ActiveState="active", MainPID=it.pid)
         running = machine.look().running
         subprocess.run(["pkill", "-P", str(it.pid)], check=True)
         it.kill()
-    assert running[-4:] == words
+    assert running[-4:] == argv
     machine.shows(ActiveState="active", MainPID=it.pid)
     assert machine.look().running == [], "it has ended"
 

@@ -1,4 +1,4 @@
-"""What an earlier attempt has left of v2 is put aside, and only that."""
+"""The archive of an earlier attempt takes v2's files, and no others."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class V2:
             view=str(self.folder / "view"),
             env_set=["SET"],
         )
-        words = request_argv(request)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        argv = request_argv(request)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
         moved: list[str] = json.loads(done.stdout)["moved"]
         return [os.path.relpath(path, root) for path in moved]
 

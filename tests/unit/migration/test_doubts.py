@@ -1,4 +1,4 @@
-"""What is not known of how v1 runs is refused by name: its users' privacy rests on it."""
+"""Doubts about how v1 runs are refused by name: its users' privacy depends on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_text import render
 from tasks.model.migration.refusals import Refusal, plan_refusal, refusals
 from tasks.model.migration.v1_state import Candidate, Home, Install, Mounts, Process, Senders, Unasked
-from tests.unit.v1.v1_found import HOME, INSTALL, PATH, SPACES, UNIT, found, host, installs
+from tests.unit.v1.v1_states import HOME, INSTALL, PATH, SPACES, UNIT, host, installs, v1_state
 
 ONLY_ANDY = Senders("/srv/h/.config/nanoclaw/sender-allowlist.json", True, True, False, 0)
 PAPERS = Mounts("/srv/h/.config/nanoclaw/mount-allowlist.json", True, True, 1)
@@ -93,12 +93,12 @@ def test_install_of_another_user_is_only_listed(kinds: list[str], trusted: int) 
     planted = [Candidate(f"/home/eve/{number}", ["by eve"], kind, False) for number, kind in enumerate(kinds)]  # type: ignore[arg-type]
     auto = host(nanoclaw_v1_dir="auto")
     install = replace(INSTALL, path="/opt/0") if trusted == 1 else None
-    refused = [plan_refusal(found(install, candidates=[*ours, *some]), auto) for some in ([], planted)]
+    refused = [plan_refusal(v1_state(install, candidates=[*ours, *some]), auto) for some in ([], planted)]
     assert [one and one.why.split(",")[0].split(";")[0] for one in refused[:1]] == [
         one and one.why.split(",")[0].split(";")[0] for one in refused[1:]
     ]
     if install:
-        state = found(install, candidates=[*ours, *planted])
+        state = v1_state(install, candidates=[*ours, *planted])
         text = "\n".join(render(state, install, plan_migration(install, SPACES, auto)))
         assert all(one.path in text for one in planted)
     elif planted and not trusted:
@@ -109,4 +109,4 @@ def test_unit_of_another_user_is_listed_and_blocks_nothing() -> None:
     install = replace(INSTALL, strangers=["/home/eve/.config/systemd/user/x.service of uid 1002"])
     plan = plan_migration(install, SPACES, host())
     assert list(refusals(install, plan, host())) == []
-    assert "/home/eve/.config/systemd/user/x.service" in "\n".join(render(found(install), install, plan))
+    assert "/home/eve/.config/systemd/user/x.service" in "\n".join(render(v1_state(install), install, plan))

@@ -1,4 +1,4 @@
-"""The plan of a migration and its account judge .env by one rule: that of NanoClaw, which reads it."""
+"""Plan and audit of a migration read .env as NanoClaw does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from files.pods.v1.fix_up import settle_env
 from files.pods.v1.queries import UnreadError
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import refusals
-from tests.unit.v1.v1_found import INSTALL, SPACES, host
+from tests.unit.v1.v1_states import INSTALL, SPACES, host
 
 SECRET = "wK3rT9zQ"
 BASE64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + SECRET
@@ -36,14 +36,14 @@ def nanoclaws_step(view: Path, root: Path) -> None:
     """setup/migrate-v2/env.ts of NanoClaw 2.0.64."""
 
     def parsed(text: str) -> dict[str, str]:
-        found = {}
+        entries = {}
         for raw in text.split("\n"):
             line = raw.rstrip()
             name, equals, _value = line.partition("=")
             known = re.fullmatch("[A-Z_][A-Z0-9_]*", name.strip(), re.IGNORECASE | re.ASCII)
             if not line.startswith("#") and equals and known:
-                found[name.strip()] = line
-        return found
+                entries[name.strip()] = line
+        return entries
 
     if not (view / ".env").exists():
         return
@@ -57,7 +57,7 @@ def nanoclaws_step(view: Path, root: Path) -> None:
 
 
 class Case:
-    """A v1, its view and its v2."""
+    """A v1, its snapshot and its v2."""
 
     def __init__(self, folder: Path, v2s: str | None = None) -> None:
         self.v1, self.view, self.root = folder / "v1", folder / "view", folder / "v2"
@@ -186,10 +186,10 @@ def test_missing_or_different_value_is_lost_and_not_shown(tmp_path: Path) -> Non
 def test_no_part_of_a_value_is_shown_as_a_name(tmp_path: Path, text: str) -> None:
     case = Case(tmp_path)
     case.migrate(text)
-    seen = json.dumps([env_of(str(case.v1)), case.account()])
+    shown = json.dumps([env_of(str(case.v1)), case.account()])
     (case.root / ".env").write_text("")
-    seen += json.dumps(case.account())
-    assert SECRET.upper() not in seen.upper() and BASE64[:20] not in seen
+    shown += json.dumps(case.account())
+    assert SECRET.upper() not in shown.upper() and BASE64[:20] not in shown
     assert case.account()["counts"]["env"]["v1"] == len(effective_entries(text))
 
 

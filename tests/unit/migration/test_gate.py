@@ -1,4 +1,4 @@
-"""The gate: v2 counts only if a container has written, the operator's command ends well, and the service answers."""
+"""The gate passes if a container wrote, the command succeeded, and the service answers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ BAD_STEP = {"who": "agent", "what": "write outbound.db", "error": "EACCES", "tex
 
 @pytest.fixture
 def serves(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the service is asked for, and what it says."""
-    seen: dict[str, Any] = {"answer": {"answers": True, "why": ""}}
+    """The arguments of the wait for the service, and its reply."""
+    service: dict[str, Any] = {"answer": {"answers": True, "why": ""}}
 
     def wait(unit: str, root: str, user: tuple[int, int], seconds: float) -> dict[str, Any]:
-        seen["asked"] = (unit, root, user, seconds)
-        answer: dict[str, Any] = seen["answer"]
+        service["asked"] = (unit, root, user, seconds)
+        answer: dict[str, Any] = service["answer"]
         return answer
 
     monkeypatch.setattr(migration_gate, "wait_until_serving", wait)
-    return seen
+    return service
 
 
 def ask(
@@ -56,7 +56,7 @@ def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("differs", "words"),
+    ("differs", "text"),
     [
         ({"steps": [BAD_STEP]}, "the probe of v2: agent: write outbound.db: Permission denied"),
         ({"missing": ["/pods"]}, "the probe of v2: nothing is mounted at /pods"),
@@ -64,12 +64,10 @@ def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]
         ({"relied": []}, "no container has written: None"),
     ],
 )
-def test_probe_with_a_finding_fails(
-    tmp_path: Path, serves: dict[str, Any], differs: dict[str, Any], words: str
-) -> None:
+def test_probe_with_a_finding_fails(tmp_path: Path, serves: dict[str, Any], differs: dict[str, Any], text: str) -> None:
     with pytest.raises(SystemExit) as failure:
         ask(tmp_path, {**GOOD, **differs})
-    assert words in str(failure.value.code) and "asked" not in serves
+    assert text in str(failure.value.code) and "asked" not in serves
 
 
 def test_failed_probe_fails_with_its_output(tmp_path: Path, serves: dict[str, Any]) -> None:
@@ -77,10 +75,10 @@ def test_failed_probe_fails_with_its_output(tmp_path: Path, serves: dict[str, An
         ask(tmp_path, status=3)
 
 
-@pytest.mark.parametrize("said", ["", "no document", '{"steps": []}', "[]"])
-def test_probe_without_a_report_fails(tmp_path: Path, serves: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize("output", ["", "no document", '{"steps": []}', "[]"])
+def test_probe_without_a_report_fails(tmp_path: Path, serves: dict[str, Any], output: str) -> None:
     with pytest.raises(SystemExit, match="the probe of v2 printed no report"):
-        ask(tmp_path, said)
+        ask(tmp_path, output)
 
 
 def test_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path: Path, serves: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Channels are put into the checkout by NanoClaw's own scripts; what a script leaves half done is undone."""
+"""NanoClaw's scripts install channels into the checkout; a failed script is undone."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def test_failure_is_undone_and_its_cause_is_shown(built: Host, monkeypatch: pyte
     monkeypatch.setenv("PNPM_FAILS", "1")
     with pytest.raises(SystemExit) as failure:
         install(built, "telegram")
-    said = str(failure.value.code)
-    assert "setup/install-telegram.sh did not install telegram (status 1): ERR_PNPM_FETCH_404 GET https://" in said
-    assert "Not Found - 404. Its changes are undone." in said and "    at fetch" not in said and "Progress" not in said
+    text = str(failure.value.code)
+    assert "setup/install-telegram.sh did not install telegram (status 1): ERR_PNPM_FETCH_404 GET https://" in text
+    assert "Not Found - 404. Its changes are undone." in text and "    at fetch" not in text and "Progress" not in text
     assert files(built) == before and built.status == MINE
     assert not (built.root / STAMP).exists()  # the script may have built as well
     assert not (built.root / ".git" / CHANNEL).exists()
@@ -140,8 +140,8 @@ def _killed_in_the_middle(built: Host) -> None:
     pnpm = Path(os.environ["PATH"].split(":")[0]) / "pnpm"
     text = pnpm.read_text()
     pnpm.write_text("#!/bin/bash\nkill -9 $(ps -o ppid= $PPID)\nkill -9 $PPID\n")
-    words = [sys.executable, "-c", script, str(built.root)]
-    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, timeout=60)
+    argv = [sys.executable, "-c", script, str(built.root)]
+    done = subprocess.run(argv, cwd=Path(__file__).parents[3], capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL
     pnpm.write_text(text)
     assert (built.root / "src/channels/telegram.js").exists()

@@ -1,4 +1,4 @@
-"""Accidents happen in each step that a host whose sessions the server squashes goes through, and nowhere else."""
+"""The interruptions of the end-to-end tests cover each step of a migration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from files.pods.migration.protocol import Run
 from tasks.model.migration.steps import steps
 from tests.e2e.interruptions import AGAIN, STEPS, has_begun
-from tests.unit.v1.v1_found import INSTALL, host
+from tests.unit.v1.v1_states import INSTALL, host
 
 
 def test_interruptions_cover_each_step_in_order() -> None:

@@ -1,4 +1,4 @@
-"""What becomes of each part of a NanoClaw v1, what that needs, and how it is said."""
+"""The disposition of each part of a NanoClaw v1, the space that it needs, and its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.plan_text import duration, render, size
 from tasks.model.migration.v1_state import Group, Mounts, Senders, Space, Task, Tree
-from tests.unit.v1.v1_found import (
+from tests.unit.v1.v1_states import (
     DATABASE,
     GIB,
     INSTALL,
@@ -27,9 +27,9 @@ from tests.unit.v1.v1_found import (
     SPACES,
     TREE,
     UNIT,
-    found,
     host,
     installs,
+    v1_state,
     with_database,
     with_lists,
 )
@@ -43,8 +43,8 @@ def planned(install: Any = INSTALL) -> MigrationPlan:
     return plan_migration(install, SPACES, HOST)
 
 
-def said(install: Any = INSTALL) -> str:
-    return "\n".join(render(found(install), install, planned(install)))
+def plan_lines(install: Any = INSTALL) -> str:
+    return "\n".join(render(v1_state(install), install, planned(install)))
 
 
 @given(installs)
@@ -61,7 +61,7 @@ def test_each_part_has_one_disposition(install: Any) -> None:
 def test_part_that_is_not_carried_has_a_reason_of_one_line(install: Any) -> None:
     plan = planned(install)
     assert all(bool(item.why) == (item.disposition != "migrated") and item.of for item in plan.items)
-    assert all(line.isprintable() and line for line in render(found(install), install, plan))
+    assert all(line.isprintable() and line for line in render(v1_state(install), install, plan))
 
 
 @given(installs)
@@ -242,7 +242,7 @@ def test_plan_names_what_nanoclaws_copy_skips(kind: str, disposition: Dispositio
 
 
 def test_plan_as_text() -> None:
-    text = said(replace(INSTALL, containers=["nanoclaw-main-1"]))
+    text = plan_lines(replace(INSTALL, containers=["nanoclaw-main-1"]))
     for line in (
         "plan of its migration to v2:",
         "NanoClaw v1 1.2.53 in /home/andy/nanoclaw, of andy (1001:1001), user unit nanoclaw.service (active, enabled), "
@@ -260,7 +260,7 @@ def test_plan_as_text() -> None:
 
 def test_plan_says_what_is_unknown() -> None:
     install = replace(with_database(checked=False), containers=None, units=[], processes=[], version=None)
-    text = "\n".join(render(found(install, unseen=["/home"]), install, planned(install)))
+    text = "\n".join(render(v1_state(install, unseen=["/home"]), install, planned(install)))
     assert "NanoClaw v1 of unknown version in" in text and "not running, no unit" in text
     assert text.count("unknown: ") == 3
 

@@ -1,4 +1,4 @@
-"""The journal of a migration and the page that is made of it."""
+"""The journal of a migration, and its page."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def test_name_in_a_page_is_escaped(text: str) -> None:
     if fence[0]:
         inner = shown[len(fence[0]) : -len(fence[0])]
         assert inner.split() == printable(" ".join(text.split())).split() and fence[0] not in re.findall("`+", inner)
-    said = plain(text)
-    assert "\n" not in said and not re.findall(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|&~#]", said)
+    escaped = plain(text)
+    assert "\n" not in escaped and not re.findall(r"(?<!\\)(?:\\\\)*[`*_\[\]<>|&~#]", escaped)
 
 
 def test_cell_cannot_end_its_table() -> None:

@@ -1,4 +1,4 @@
-"""What stands in the way of a migration: each with its way out, and nothing where there is nothing."""
+"""Refusals of a migration: each has a way out, and a sound install has none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import Refusal, plan_refusal, refusals, rollback_refusals
 from tasks.model.migration.v1_state import Candidate, Mounts, Owner, PidFile, Process, Senders, Space, Tree, Unit
-from tests.unit.v1.v1_found import INSTALL, PATH, SPACES, TREE, UNIT, found, host, installs, with_database, with_lists
+from tests.unit.v1.v1_states import (
+    INSTALL,
+    PATH,
+    SPACES,
+    TREE,
+    UNIT,
+    host,
+    installs,
+    v1_state,
+    with_database,
+    with_lists,
+)
 
 HOST, AUTO = host(), host(nanoclaw_v1_dir="auto")
 ROOT_UNIT = replace(UNIT, manager="system", uid=0, file="/etc/systemd/system/nanoclaw.service")
@@ -27,7 +38,7 @@ def candidate(path: str, kind: Any = "v1") -> Candidate:
 
 
 def test_sound_install_is_not_refused() -> None:
-    assert plan_refusal(found(), HOST) is None and in_the_way(INSTALL) == []
+    assert plan_refusal(v1_state(), HOST) is None and in_the_way(INSTALL) == []
     stopped = replace(INSTALL, units=[replace(UNIT, active="inactive")], processes=[])
     of_root = replace(INSTALL, units=[ROOT_UNIT], processes=[Process(7, 0, PATH, "system", "nanoclaw.service")])
     assert in_the_way(stopped) == in_the_way(of_root) == in_the_way(replace(INSTALL, units=[], processes=[])) == []
@@ -54,41 +65,46 @@ def test_refusals_depend_only_on_the_reply(install: Any) -> None:
     ("state", "plan", "why", "way_out"),
     [
         (None, HOST, "inspection of NanoClaw v1 failed", "run again"),
-        (found(error="no end within 240 s"), HOST, "did not finish: no end within 240 s", "check the server"),
-        (found(replace(INSTALL, path="/pods/groups/v1")), AUTO, "lies in /pods/groups, which v2 owns", "move v1"),
+        (v1_state(error="no end within 240 s"), HOST, "did not finish: no end within 240 s", "check the server"),
+        (v1_state(replace(INSTALL, path="/pods/groups/v1")), AUTO, "lies in /pods/groups, which v2 owns", "move v1"),
         (
-            found(replace(INSTALL, path="/proc/7/root/v1")),
+            v1_state(replace(INSTALL, path="/proc/7/root/v1")),
             AUTO,
             "lies on a virtual or temporary file system",
             "name the directory",
         ),
-        (found(None), AUTO, "no NanoClaw v1 was found", "set nanoclaw_v1_dir to the directory"),
-        (found(None, unseen=["/home"]), AUTO, "not inspected /home", "remove the setting"),
+        (v1_state(None), AUTO, "no NanoClaw v1 was found", "set nanoclaw_v1_dir to the directory"),
+        (v1_state(None, unseen=["/home"]), AUTO, "not inspected /home", "remove the setting"),
         (
-            found(None, candidates=[candidate("/opt/gone", "absent"), candidate("/opt/two", "v2")]),
+            v1_state(None, candidates=[candidate("/opt/gone", "absent"), candidate("/opt/two", "v2")]),
             AUTO,
             "inspected /opt/gone (by /opt/gone/x.service, no directory), /opt/two (by /opt/two/x.service, a v2)",
             "remove the setting",
         ),
         (
-            found(None, candidates=[candidate("/opt/a"), candidate("/opt/b"), candidate("/opt/c", "v2")]),
+            v1_state(None, candidates=[candidate("/opt/a"), candidate("/opt/b"), candidate("/opt/c", "v2")]),
             AUTO,
             "several installs of NanoClaw v1 were found, /opt/a (by /opt/a/x.service), /opt/b (by /opt/b/x.service)",
             "set nanoclaw_v1_dir to the directory of the v1",
         ),
-        (found(None, candidates=[candidate(PATH, "v2")]), HOST, f"{PATH} is a NanoClaw v2", "remove the setting"),
-        (found(None, candidates=[candidate(PATH, "absent")]), HOST, "is no directory", "remove the setting"),
-        (found(None, candidates=[candidate(PATH, "no database")]), HOST, "has no database", "restore it"),
+        (v1_state(None, candidates=[candidate(PATH, "v2")]), HOST, f"{PATH} is a NanoClaw v2", "remove the setting"),
+        (v1_state(None, candidates=[candidate(PATH, "absent")]), HOST, "is no directory", "remove the setting"),
+        (v1_state(None, candidates=[candidate(PATH, "no database")]), HOST, "has no database", "restore it"),
         (
-            found(replace(INSTALL, path="/opt/nanoclaw")),
+            v1_state(replace(INSTALL, path="/opt/nanoclaw")),
             AUTO,
             "lies inside the project root",
             "set nanoclaw_root to another",
         ),
-        (found(with_database(state="missing")), HOST, "has no database, store/messages.db", "restore it"),
-        (found(with_database(state="corrupt", text="malformed")), HOST, "is corrupt (malformed)", "restore it"),
-        (found(with_database(state="foreign", text="none")), HOST, "is no database of NanoClaw v1", "start v1 once"),
-        (found(with_database(state="unread", text="too large")), HOST, "cannot be read (too large)", "start and stop"),
+        (v1_state(with_database(state="missing")), HOST, "has no database, store/messages.db", "restore it"),
+        (v1_state(with_database(state="corrupt", text="malformed")), HOST, "is corrupt (malformed)", "restore it"),
+        (v1_state(with_database(state="foreign", text="none")), HOST, "is no database of NanoClaw v1", "start v1 once"),
+        (
+            v1_state(with_database(state="unread", text="too large")),
+            HOST,
+            "cannot be read (too large)",
+            "start and stop",
+        ),
     ],
 )
 def test_reply_without_a_usable_install_is_refused(state: Any, plan: Any, why: str, way_out: str) -> None:
@@ -165,7 +181,7 @@ def test_more_space_never_causes_a_refusal(one: int, more: int) -> None:
 
 
 def test_sender_allow_list_that_v2_would_open_is_refused() -> None:
-    """v2 does not read it: the operator says whom v2 answers, or there is no migration."""
+    """v2 does not read it, so the operator must set whom v2 answers."""
     listed = with_lists(senders=Senders("/home/andy/.config/nanoclaw/sender-allowlist.json", True, True, False, 0))
     (refusal,) = in_the_way(listed)
     assert "v2 does not read it" in refusal.why and "nanoclaw_v1_unknown_senders" in refusal.way_out
@@ -203,5 +219,5 @@ def test_user_without_a_manager_is_refused() -> None:
     ],
 )
 def test_rollback_to_a_v1_without_a_service_is_refused(units: list[Unit], why: str) -> None:
-    found = [refusal.why for refusal in rollback_refusals(replace(INSTALL, units=units), host())]
-    assert len(found) == bool(why) and all(why in text for text in found)
+    reasons = [refusal.why for refusal in rollback_refusals(replace(INSTALL, units=units), host())]
+    assert len(reasons) == bool(why) and all(why in text for text in reasons)

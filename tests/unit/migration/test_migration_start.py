@@ -1,4 +1,4 @@
-"""What starts a part of a migration: it says what came of it, and how to get out."""
+"""The program that starts a part of a migration: it reports the result and the way out."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def bin(tmp_path: Path) -> Path:
 
 
 def archive_of(text: str) -> bytes:
-    """An archive whose migration.runner is this text."""
+    """An archive with this text as its migration.runner."""
     return archive({"files/pods/migration/runner.py": text})
 
 
 def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Start a part of a migration; the runner's journal has the state `end`."""
-    words = request_argv(StartRequest(str(folder), "x.service", 30))
+    argv = request_argv(StartRequest(str(folder), "x.service", 30))
     path = f"{bin}:{os.environ['PATH']}"
     archive = base64.b64encode(archive_of(RUNNER)).decode()
     head, back = Head(end, "/v1", "/v2", "v1.service", "", {}), PlannedStep([], "", StepId.ROLL_BACK, "", 9)
     work = Work(part, head, [], back, "/etc/marker", "/run/x.trying")
     fed = json.dumps(asdict(StartPayload(archive, f"{folder}/programs-1.pyz", work)))
     return subprocess.run(
-        words,
+        argv,
         input=fed,
         capture_output=True,
         text=True,
@@ -131,8 +131,8 @@ def test_failure_names_the_step_with_its_output(state: str) -> None:
         {"id": "copy", "name": "copy", "state": "done", "said": "x"},
         {"id": "snapshot", "name": "snapshot v1", "state": state, "said": ""},
     ]
-    said = failure({"state": "staging", "steps": steps}, "/run/x.trying")
-    assert said == "snapshot v1: it was killed\nv1 was not changed."
+    text = failure({"state": "staging", "steps": steps}, "/run/x.trying")
+    assert text == "snapshot v1: it was killed\nv1 was not changed."
     steps[1]["said"] = "no space"
     assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith(
         "snapshot v1: no space\nRolled back: v1 is"
@@ -148,5 +148,5 @@ def test_failed_rollback_is_reported_with_its_cause() -> None:
         {"id": "stop-v1", "name": "stop v1", "state": "failed", "said": "busy"},
         {"id": "roll-back", "name": "roll back to v1", "state": "failed", "said": "no unit"},
     ]
-    said = failure({"state": "switching", "steps": steps}, "/x.trying")
-    assert "stop v1: busy" in said and "the rollback failed (no unit)" in said and "remove /x.trying" in said
+    text = failure({"state": "switching", "steps": steps}, "/x.trying")
+    assert "stop v1: busy" in text and "the rollback failed (no unit)" in text and "remove /x.trying" in text

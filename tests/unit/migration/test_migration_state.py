@@ -1,4 +1,4 @@
-"""How far a migration has come, and the decision for v2: what is not known is no "no"."""
+"""The progress of a migration and its commit: an unknown state is an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JOURNAL = {"state": "finished", "steps": [], "attempt": 1, "chats": "ab", "aside
 
 
 class Machine:
-    """A migration's directory, and a systemctl that says what a test wants."""
+    """A migration's directory, and a systemctl with the output that a test needs."""
 
     def __init__(self, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory, self.root, self.marker = base / "migration", base / "v2", base / "etc/u.migrated"
@@ -106,7 +106,7 @@ def test_journal_of_an_earlier_version_is_completed(machine: Machine) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])
 def test_unreadable_journal_is_an_error(machine: Machine, text: str) -> None:
-    """Else a migration that is not finished would begin again."""
+    """Otherwise an unfinished migration would start again."""
     (machine.directory / "journal.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(SystemExit, match=r"journal\.json cannot be read, .*: restore it, or move it"):
         machine.look()
@@ -127,23 +127,23 @@ def test_unreadable_record_is_written_again(machine: Machine) -> None:
 
 
 def test_program_prints_the_reply_of_its_fact(machine: Machine) -> None:
-    told = {
+    request = {
         "directory": str(machine.directory),
         "service": "x",
         "root": str(machine.root),
         "marker": str(machine.marker),
     }
-    words = [*entry_argv("migration.state"), json.dumps(told)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
-    found = fact_of(Progress)().process(done.stdout.splitlines())
-    assert isinstance(found, Progress) and asdict(found) == NOTHING
+    argv = [*entry_argv("migration.state"), json.dumps(request)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    progress = fact_of(Progress)().process(done.stdout.splitlines())
+    assert isinstance(progress, Progress) and asdict(progress) == NOTHING
 
 
 def finish(folder: Path) -> subprocess.CompletedProcess[str]:
     names = {name: str(folder / name) for name in ("trying", "ran")}
-    told = {**names, "marker": str(folder / "etc/u.migrated"), "text": "v2 has taken over\n"}
-    words = [*entry_argv("migration.commit"), json.dumps(told)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    request = {**names, "marker": str(folder / "etc/u.migrated"), "text": "v2 has taken over\n"}
+    argv = [*entry_argv("migration.commit"), json.dumps(request)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_commit_creates_the_marker_and_removes_the_files_of_the_attempt(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_commit_creates_the_marker_and_removes_the_files_of_the_attempt(tmp_path
 
 
 def test_failed_commit_keeps_the_files_of_the_attempt(tmp_path: Path) -> None:
-    """v1 may start again then: nothing has been decided."""
+    """v1 may start again then: v2 was not committed."""
     for name in ("trying", "ran"):
         (tmp_path / name).touch()
     (tmp_path / "etc").touch()  # no directory

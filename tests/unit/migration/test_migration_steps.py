@@ -1,4 +1,4 @@
-"""The steps of a migration: in which order, with what, and that v1 is none of the places that they write."""
+"""The steps of a migration: their order, their requests, and that none writes to v1."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tasks.model.migration.v1_state import Group, Install
 from tasks.model.ownership.trees import chown_by
 from tests.fake.kinds import SECRET
 from tests.programs import request_argv
-from tests.unit.v1.v1_found import INSTALL, PATH, host, installs, with_database
+from tests.unit.v1.v1_states import INSTALL, PATH, host, installs, with_database
 
 PROBE = Run(["python3", "-I", "/programs.pyz", "probe.main"], "{}")
 ENTRIES = {"nanoclaw_env": {"DISCORD_BOT_TOKEN": SECRET}}
@@ -68,7 +68,7 @@ def requests(some: list[Step], kind: type[Sent]) -> list[Sent]:
 
 
 def programs(some: list[Step]) -> list[str]:
-    """The programs of steps; of NanoClaw's own steps their names."""
+    """The entries of steps; for NanoClaw's own steps, their names."""
     every = [step.request for step in some]
     return [request.step if isinstance(request, UpstreamStepRequest) else request.entry for request in every]
 
@@ -118,8 +118,8 @@ def test_space_that_was_unknown_is_checked_first(plan: HostPlan) -> None:
 )
 def test_file_system_with_too_little_space_is_an_error(tmp_path: Path, size: int, entries: int, says: str) -> None:
     need = SpaceNeed((str(tmp_path / "not" / "there"), "/other"), size, entries)
-    words = request_argv(CheckSpaceRequest([need]))
-    done = subprocess.run(words, capture_output=True, text=True)
+    argv = request_argv(CheckSpaceRequest([need]))
+    done = subprocess.run(argv, capture_output=True, text=True)
     assert (done.returncode, says in done.stderr) == (1 if says else 0, True), done.stderr
 
 
@@ -138,7 +138,7 @@ def test_staging_neither_stops_v1_nor_starts_v2(plan: HostPlan) -> None:
 
 @every_host
 def test_each_mark_is_on_one_step(plan: HostPlan) -> None:
-    """files/pods/migration/runner.py goes by them, and by nothing else of a step."""
+    """files/pods/migration/runner.py uses nothing else of a step."""
     marks = {step.request.entry: set(step.marks) for step in every(plan) if step.marks}
     assert marks == {
         "migration.archive_attempt": {Mark.ARCHIVES_ATTEMPT},
@@ -173,7 +173,7 @@ def test_each_step_has_a_program_a_unique_name_and_a_deadline(plan: HostPlan) ->
 
 @every_host
 def test_requests_hold_no_secret(plan: HostPlan) -> None:
-    """They stand in the command line of a process, and in a file of the machine."""
+    """A file on the machine has them."""
     assert plan.settings.nanoclaw_env["DISCORD_BOT_TOKEN"] == SECRET
     assert SECRET not in json.dumps([step.request.document() for step in every(plan)])
     names = [step.request.entry for step in every(plan) if hasattr(step.request, "env_set")]
@@ -181,17 +181,17 @@ def test_requests_hold_no_secret(plan: HostPlan) -> None:
 
 
 READ = {("v1",), ("v1.stop", "root")}
-"""Where a path of v1 is given: as what is read, and to see whose processes run from it."""
+"""Where a request has a path of v1: to read it, and to find the processes that run from it."""
 
 
 @every_host
 def test_no_step_writes_to_a_path_of_v1(plan: HostPlan) -> None:
-    found = set()
+    places = set()
     for step in every(plan):
         for keys, text in texts(step.request.document()):
             if text == PATH or text.startswith(f"{PATH}/"):
-                found.add(keys if keys == ("v1",) else (step.request.entry, *keys))
-    assert found == READ
+                places.add(keys if keys == ("v1",) else (step.request.entry, *keys))
+    assert places == READ
 
 
 @every_host

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.waves import waves
-from tests.unit.v1.v1_found import host
+from tests.unit.v1.v1_states import host
 
 _SOME = [
     (canary, batch, host(nanoclaw_v1_canary=canary, nanoclaw_v1_batch=batch))
@@ -25,13 +25,13 @@ def named(kinds: list[tuple[bool, int, HostPlan]]) -> list[HostPlan]:
 @given(st.lists(st.sampled_from(_SOME), max_size=20))
 def test_each_host_is_in_one_wave_and_canaries_are_first(kinds: list[tuple[bool, int, HostPlan]]) -> None:
     hosts = named(kinds)
-    found = waves(hosts)
-    flat = [name for wave in found for name in wave]
+    ordered = waves(hosts)
+    flat = [name for wave in ordered for name in wave]
     canaries = [plan.name for plan, (canary, _batch, _plan) in zip(hosts, kinds, strict=True) if canary]
     others = [plan.name for plan in hosts if plan.name not in canaries]
-    assert flat == canaries + others and all(found)
+    assert flat == canaries + others and all(ordered)
     if canaries:
-        assert found[0] == canaries
+        assert ordered[0] == canaries
     batch = {plan.name: size for plan, (_canary, size, _plan) in zip(hosts, kinds, strict=True)}
-    for wave in found[1 if canaries else 0 :]:
+    for wave in ordered[1 if canaries else 0 :]:
         assert len(wave) <= batch[wave[0]]

@@ -1,4 +1,4 @@
-"""What a run makes of the NanoClaw v1 of its hosts: plans, waves, the list of hosts that are left."""
+"""A run plans the migrations of its hosts: plans, waves, and the list of hosts left."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tasks.model.migration.paths import Progress, chats_digest
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.v1_state import Space, V1State
 from tests.builders import fleet
-from tests.unit.v1.v1_found import INSTALL, PATH, found
+from tests.unit.v1.v1_states import INSTALL, PATH, v1_state
 
 NEW = Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False)
 DECIDED = replace(NEW, decided=True)
 Answer = tuple[Progress | None, V1State | None]
-Asked = list[tuple[str, Any, dict[str, Any]]]
+Looks = list[tuple[str, Any, dict[str, Any]]]
 
 
 def with_v1(**hosts: dict[str, Any]) -> FleetPlan:
@@ -32,21 +32,21 @@ def with_v1(**hosts: dict[str, Any]) -> FleetPlan:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What is logged; the list of hosts that are left lies in a directory of its own."""
+    """The logged lines; the list of hosts left is in a directory of its own."""
     logged: list[str] = []
-    monkeypatch.setattr(logger, "info", lambda line, *words: logged.append(line % words))
+    monkeypatch.setattr(logger, "info", lambda line, *args: logged.append(line % args))
     monkeypatch.setenv("NANOCLAW_PODS_LEFT", str(tmp_path / "left.txt"))
     return logged
 
 
 def look(
     monkeypatch: pytest.MonkeyPatch, fleet: FleetPlan, answers: Mapping[str, Answer | None], *, only_reads: bool = False
-) -> tuple[dict[str, migration.Migration], list[tuple[str, str]], Asked]:
-    """The migrations, the problems by host, and what each host was asked; None is one that is not connected."""
-    asked: Asked = []
+) -> tuple[dict[str, migration.Migration], list[tuple[str, str]], Looks]:
+    """The migrations, the problems by host, and the requests; a host without an answer is not connected."""
+    looks: Looks = []
 
     def ask(member: Any, reply: Any, request: Request, timeout: int) -> Any:
-        asked.append((member.name, reply, {**request.document(), "timeout": timeout}))
+        looks.append((member.name, reply, {**request.document(), "timeout": timeout}))
         progress, state = answers[member.name] or (None, None)
         return progress if reply is Progress else state
 
@@ -56,7 +56,7 @@ def look(
     )
     members: Any = [SimpleNamespace(name=name) for name in ("nfs1", *answers)]
     migrations, problems = migration.plan_migrations(fleet, members, only_reads=only_reads)
-    return migrations, [(problem.machine, problem.text) for problem in problems], asked
+    return migrations, [(problem.machine, problem.text) for problem in problems], looks
 
 
 def test_list_of_hosts_left_is_beside_the_inventory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
 ) -> None:
     (tmp_path / "left.txt").write_text("gone\noslo\nmoved\n")
     plans = with_v1(oslo={}, bergen={"nanoclaw_v1_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
-    ready = (NEW, found())
+    ready = (NEW, v1_state())
     answers: dict[str, Answer | None] = {"oslo": ready, "bergen": ready, "moved": (DECIDED, None), "fresh": ready}
-    migrations, problems, asked = look(monkeypatch, plans, answers)
+    migrations, problems, looks = look(monkeypatch, plans, answers)
     assert problems == []
     order = [["bergen"], ["oslo"]]
     assert {name: ([list(wave) for wave in one.waves], one.install) for name, one in migrations.items()} == {
@@ -84,7 +84,7 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
     assert lines[-2:] == ["    wave 1 of the migration: bergen", "    wave 2 of the migration: oslo"]
     assert [line for line in lines if line.startswith("    oslo: ")], "the plan of each host is printed"
     assert (tmp_path / "left.txt").read_text() == "bergen\noslo\ngone\n"
-    progress, v1 = [request for name, _reply, request in asked if name == "oslo"]
+    progress, v1 = [request for name, _reply, request in looks if name == "oslo"]
     assert progress["timeout"] == 60 and progress["root"] == "/opt/nanoclaw"
     assert v1 == {
         "dir": PATH,
@@ -98,8 +98,8 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
         "seconds": 240,
         "timeout": 480,
     }
-    assert {name for name, _reply, _request in asked} == {"oslo", "bergen", "moved"}
-    assert [reply for name, reply, _request in asked if name == "moved"] == [Progress]
+    assert {name for name, _reply, _request in looks} == {"oslo", "bergen", "moved"}
+    assert [reply for name, reply, _request in looks if name == "moved"] == [Progress]
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
 def test_space_is_checked_behind_the_planned_mount(
     data: dict[str, Any], mounts: list[str | None], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *_, (_name, _reply, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, found())})[2]
+    *_, (_name, _reply, request) = look(monkeypatch, with_v1(oslo=data), {"oslo": (NEW, v1_state())})[2]
     assert [space["mount"] for space in request["space"]] == mounts
 
 
 def test_dry_run_writes_no_list(lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    migrations, _problems, _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, found())}, only_reads=True)
+    migrations, _problems, _looks = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, v1_state())}, only_reads=True)
     assert set(migrations) == {"oslo"} and not (tmp_path / "left.txt").exists()
 
 
@@ -125,7 +125,7 @@ def test_run_without_migrations_leaves_the_list_alone(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "left.txt").write_text("oslo")
-    assert look(monkeypatch, with_v1(oslo={"nanoclaw_v1_dir": None}), {"oslo": (NEW, found())}) == ({}, [], [])
+    assert look(monkeypatch, with_v1(oslo={"nanoclaw_v1_dir": None}), {"oslo": (NEW, v1_state())}) == ({}, [], [])
     assert (tmp_path / "left.txt").read_text() == "oslo" and lines == []
 
 
@@ -135,14 +135,14 @@ def test_run_without_migrations_leaves_the_list_alone(
         (None, "this machine did not report how far its migration is: correct its error above, then run again"),
         ((None, None), "this machine did not report how far its migration is: correct its error above, then run again"),
         ((NEW, None), "the inspection of NanoClaw v1 failed"),
-        ((NEW, found(None)), "is no directory of this machine"),
-        ((replace(NEW, v2_has_state=True), found()), "has been used already"),
+        ((NEW, v1_state(None)), "is no directory of this machine"),
+        ((replace(NEW, v2_has_state=True), v1_state()), "has been used already"),
     ],
 )
 def test_host_that_cannot_be_migrated_is_a_problem_and_no_list_is_written(
     answer: Answer | None, text: str, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    _migrations, ((name, why),), _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": answer})
+    _migrations, ((name, why),), _looks = look(monkeypatch, with_v1(oslo={}), {"oslo": answer})
     assert name == "oslo" and text in why
     assert not (tmp_path / "left.txt").exists()
 
@@ -152,13 +152,13 @@ def test_host_that_rolls_back_is_in_no_wave(
     progress: Progress, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plans = with_v1(oslo={"nanoclaw_v1_rollback": True})
-    migrations, problems, _asked = look(monkeypatch, plans, {"oslo": (progress, found())})
+    migrations, problems, _looks = look(monkeypatch, plans, {"oslo": (progress, v1_state())})
     assert problems == [] and migrations == {"oslo": migration.Migration(INSTALL, [], ())}
     assert lines == []
 
 
 def test_v1_without_a_service_cannot_be_rolled_back_to(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    plans, broken = with_v1(oslo={"nanoclaw_v1_rollback": True}), found(replace(INSTALL, units=[]))
+    plans, broken = with_v1(oslo={"nanoclaw_v1_rollback": True}), v1_state(replace(INSTALL, units=[]))
     assert look(monkeypatch, plans, {"oslo": (NEW, broken)})[1] == []
     assert [name for name, _why in look(monkeypatch, plans, {"oslo": (DECIDED, broken)})[1]] == ["oslo"]
 
@@ -166,8 +166,8 @@ def test_v1_without_a_service_cannot_be_rolled_back_to(lines: list[str], monkeyp
 def test_unknown_space_is_checked_when_v2_is_staged(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     here = (1, 1 << 40, 1 << 20)
     spaces = [Space("/opt/nanoclaw", *here), Space("/pods", None, None, None), Space("/var/lib/nanoclaw-pods", *here)]
-    state = replace(found(), spaces=spaces)
-    migrations, problems, _asked = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, state)})
+    state = replace(v1_state(), spaces=spaces)
+    migrations, problems, _looks = look(monkeypatch, with_v1(oslo={}), {"oslo": (NEW, state)})
     assert problems == [] and migrations["oslo"].unseen and {need.free for need in migrations["oslo"].unseen} == {None}
 
 
@@ -175,16 +175,16 @@ def test_unknown_space_is_checked_when_v2_is_staged(lines: list[str], monkeypatc
 def test_staged_host_needs_no_more_space_for_its_copies(
     state: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bool] = []
+    passed: list[bool] = []
 
-    def planned(*words: Any, staged: bool = False) -> Any:
-        seen.append(staged)
-        return plan_migration(*words, staged=staged)
+    def planned(*args: Any, staged: bool = False) -> Any:
+        passed.append(staged)
+        return plan_migration(*args, staged=staged)
 
     monkeypatch.setattr(migration, "plan_migration", planned)
     journal: Any = SimpleNamespace(v1=PATH, chats=chats_digest(INSTALL), state=state, aside=False)
-    look(monkeypatch, with_v1(oslo={}), {"oslo": (replace(NEW, journal=journal), found())})
-    assert seen == [state == "staged"]
+    look(monkeypatch, with_v1(oslo={}), {"oslo": (replace(NEW, journal=journal), v1_state())})
+    assert passed == [state == "staged"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What an operator reads of the plan for a NanoClaw v1, to the letter: tests/fixtures/plans/*.txt."""
+"""The text of a plan for an operator equals tests/fixtures/plans/*.txt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.model.migration.v1_state import (
     Tree,
     V1State,
 )
-from tests.unit.v1.v1_found import DATABASE, GIB, HOME, INSTALL, PATH, TREE, UNIT, found, host, with_database
+from tests.unit.v1.v1_states import DATABASE, GIB, HOME, INSTALL, PATH, TREE, UNIT, host, v1_state, with_database
 
 PLANS = Path(__file__).parents[2] / "fixtures/plans"
 DISK, DISCORD = Group("disk", "dc:1", False, True, ["/srv/papers"]), Group("club", "dc:2", False, False, [])
@@ -110,13 +110,13 @@ OLD = replace(
     },
 )
 STATES = {
-    "full": found(
+    "full": v1_state(
         FULL,
         unseen=["/home"],
         candidates=[Candidate(PATH, ["nanoclaw_v1_dir"], "v1"), Candidate("/home/eve/n", ["x"], "v1", trusted=False)],
     ),
-    "bare": found(BARE, spaces=[Space("/opt/nanoclaw", 1, 5000, 9)]),
-    "old": found(OLD),
+    "bare": v1_state(BARE, spaces=[Space("/opt/nanoclaw", 1, 5000, 9)]),
+    "old": v1_state(OLD),
 }
 
 
@@ -156,8 +156,8 @@ def test_names_are_sorted_and_the_rest_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words", "text"),
+    ("number", "forms", "text"),
     [(0, ("task",), "0 tasks"), (1, ("task",), "1 task"), (1, ("entry", "entries"), "1 entry"), (2, ("a", "b"), "2 b")],
 )
-def test_things_are_counted_in_singular_and_plural(number: int, words: tuple[str, ...], text: str) -> None:
-    assert counted(number, *words) == text
+def test_things_are_counted_in_singular_and_plural(number: int, forms: tuple[str, ...], text: str) -> None:
+    assert counted(number, *forms) == text

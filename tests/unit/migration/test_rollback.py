@@ -1,4 +1,4 @@
-"""The way back to v1, with stand-ins for systemd and Docker: v1 comes first, whatever these do."""
+"""The rollback to v1, with stand-ins for systemd and Docker: v1 comes first."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Host:
         places = {"marker": "etc/marker", "trying": "trying", "ran": "ran"}
         files: dict[str, Any] = {key: str(self.folder / place) for key, place in places.items()}
         request = RollbackRequest(V1, "v2.service", "x", **files, **more)
-        words = request_argv(request, replaced("since > 5", "since > 0.4"))
+        argv = request_argv(request, replaced("since > 5", "since > 0.4"))
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
-        return subprocess.run(words, capture_output=True, text=True, timeout=120, env=env, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=120, env=env, check=False)
 
     @property
     def calls(self) -> list[str]:

@@ -86,9 +86,9 @@ def test_runs_both_parts_to_their_end(runner: Runner) -> None:
     assert runner.journal.steps[0].said == '{"a": 1}'
     switch = ((StepId.STOP_V1, "true"), (StepId.GATE, "sleep 0.2"), (StepId.COMMIT, f"touch {runner.marker}"))
     assert runner.run("switching", *switch).returncode == 0
-    found = runner.journal
-    assert found.state == "finished" and set(runner.states().values()) == {"done"}
-    assert found.seconds_without_service is not None and found.seconds_without_service >= 0.2
+    journal = runner.journal
+    assert journal.state == "finished" and set(runner.states().values()) == {"done"}
+    assert journal.seconds_without_service is not None and journal.seconds_without_service >= 0.2
 
 
 def test_long_output_of_a_failed_step_does_not_block_the_end(runner: Runner) -> None:

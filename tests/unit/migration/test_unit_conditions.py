@@ -1,4 +1,4 @@
-"""Which of v1 and v2 may start is decided by files, in systemd's own managers."""
+"""Files select which of v1 and v2 may start, in systemd's own managers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One of NanoClaw's own steps: its lines decide, not its exit status; it runs as the host user."""
+"""NanoClaw's own step is judged by its output, and runs as the host user."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(json.dumps(nanoclaw_step.main(read_request(UpstreamStepRequest))))
 
 
 class Project:
-    """A project root with a pnpm that says what a test wants."""
+    """A project root with a pnpm that prints what a test needs."""
 
     def __init__(self, base: Path) -> None:
         self.root = base / "root"
@@ -53,9 +53,9 @@ class Project:
         me = pwd.getpwuid(os.getuid())
         user = (me.pw_name, me.pw_uid, me.pw_gid)
         request = replace(UpstreamStepRequest(*user, str(self.root), "/view", "db", [], "022"), **more)
-        words = [sys.executable, "-c", DRIVER, json.dumps(request.document()), self.path]
+        argv = [sys.executable, "-c", DRIVER, json.dumps(request.document()), self.path]
         return subprocess.run(
-            words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False
         )
 
     def step(self, says: str, **more: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Project:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    def seen(self) -> list[str]:
+    def lines(self) -> list[str]:
         return (self.root / "seen").read_text().splitlines()
 
 
@@ -79,14 +79,14 @@ def test_step_gets_the_snapshot_and_runs_in_the_project_root(project: Project) -
     answer = project.step("echo OK:copied=1", step="channel-auth", args=["telegram", "whatsapp"], mask="077")
     assert answer == {"ok": "OK:copied=1", "errors": [], "missing": []}
     arguments = "exec tsx setup/migrate-v2/channel-auth.ts /view telegram whatsapp"
-    assert project.seen()[:3] == [str(project.root), arguments, "0077"]
+    assert project.lines()[:3] == [str(project.root), arguments, "0077"]
 
 
 @needs_root
 def test_step_runs_as_the_host_user_in_a_checkout_of_another(project: Project) -> None:
     project.root.chmod(0o777)
     project.step("echo OK:", user="nobody", uid=65534, gid=65534)
-    assert project.seen()[2:] == ["0022", pwd.getpwnam("nobody").pw_dir, "65534:65534"]
+    assert project.lines()[2:] == ["0022", pwd.getpwnam("nobody").pw_dir, "65534:65534"]
     assert "dubious" not in (project.root / "git").read_text()
 
 
@@ -112,7 +112,7 @@ def test_lines_are_printable(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "words"),
+    ("says", "text"),
     [
         ("echo OK:groups=1; echo FAIL:groups=1; exit 0", "(status 0): FAIL:groups=1"),
         ("echo FAIL:groups=1; echo ERROR:why; exit 1", "(status 1): FAIL:groups=1; ERROR:why"),
@@ -125,8 +125,8 @@ def test_lines_are_printable(project: Project) -> None:
         ("echo one; echo two", "(status 0): one; two"),
     ],
 )
-def test_failed_step_shows_its_cause(project: Project, says: str, words: str) -> None:
+def test_failed_step_shows_its_cause(project: Project, says: str, text: str) -> None:
     done = project.try_step(says)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("NanoClaw's step db failed (status ")
-    assert words in done.stderr and "node:internal" not in done.stderr
+    assert text in done.stderr and "node:internal" not in done.stderr

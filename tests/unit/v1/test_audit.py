@@ -1,4 +1,4 @@
-"""The account of a migration: nothing is lost where all was carried over, and v1 is only read."""
+"""The audit of a complete migration finds no loss, and only reads v1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a migration lost is named in its account, and that alone."""
+"""The audit reports each loss of a migration, and nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state(it: Migrated, statement: str) -> None:
 
 
 def link_instead(path: Path) -> None:
-    """A link to where it is now."""
+    """Replace a path by a link to its content."""
     away = path.with_name("moved")
     path.rename(away)
     path.symlink_to("moved")
@@ -109,7 +109,7 @@ CASES = [
         lambda it: inbound(it, "UPDATE messages_in SET content = '[]' WHERE id = 'morning'"),
         "task morning",
         "its content cannot be read",
-        id="a task whose content is no object",
+        id="a task with content that is no object",
     ),
     pytest.param(
         lambda it: inbound(it, "UPDATE messages_in SET recurrence = '0 8 * * *' WHERE id = 'morning'"),
@@ -323,14 +323,14 @@ def test_only_the_lost_thing_is_reported(it: Migrated, do: Callable[[Migrated], 
 def test_file_system_inside_a_tree_is_reported(it: Migrated, where: str, lost: list[tuple[str, str]]) -> None:
     """A subvolume of Btrfs, of which the mount table says nothing; a mount of its own stands for it here."""
     (it.v1 / where).mkdir(exist_ok=True)
-    told: list[tuple[str, str]] = []
-    ledger: Any = SimpleNamespace(lose=lambda *words: told.append(words))
+    losses: list[tuple[str, str]] = []
+    ledger: Any = SimpleNamespace(lose=lambda *finding: losses.append(finding))
 
     def looked() -> list[tuple[str, str]]:
         unshare_mounts()
         check(LIBC.mount(b"none", str(it.v1 / where).encode(), b"tmpfs", 0, None))
-        walk_v1(str(it.v1), False, ledger, lambda _seen: None)
-        return told
+        walk_v1(str(it.v1), False, ledger, lambda _entry: None)
+        return losses
 
     answer = run_as(ROOT, 20, looked)
     assert {tuple(one) for one in answer["value"]} == set(lost)

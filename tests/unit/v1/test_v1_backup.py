@@ -1,4 +1,4 @@
-"""The backup of a v1's database: whole, checked, and nothing of v1 is written."""
+"""The backup of v1's database is complete and checked, and v1 does not change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for mount
 
 
 def backup(v1: Path, to: Path) -> subprocess.CompletedProcess[str]:
-    words = request_argv(BackupRequest(str(v1), str(to)))
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    argv = request_argv(BackupRequest(str(v1), str(to)))
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
 
 
 def groups(database: Path) -> set[str]:
@@ -54,8 +54,8 @@ def test_backup_is_complete_and_v1_does_not_change(
         answer = json.loads(done.stdout.splitlines()[-1])
         assert answer["bytes"] == (to / "messages.db").stat().st_size
         assert (to / "messages.db").stat().st_mode & 0o777 == 0o600
-        found = groups(to / "messages.db")
-        assert there <= found and not not_there & found
+        copied = groups(to / "messages.db")
+        assert there <= copied and not not_there & copied
         assert everything(v1) == before
         assert sorted(path.name for path in to.parent.iterdir() if path.name.startswith("backup")) == ["backup"]
 

@@ -1,4 +1,4 @@
-"""What is copied from a v1 whose agents have left links where root reads and the host user writes."""
+"""The copy of a v1 in which agents left links: root reads, and the host user writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UID = 1234
 
 
 class Case(NamedTuple):
-    """A small v1 and v2, and beside them what nobody may get at."""
+    """A small v1 and v2, and secrets beside them."""
 
     v1: Path
     v2: Path
@@ -54,8 +54,8 @@ class Case(NamedTuple):
         for place in (self.v1, self.v2, self.home):
             subprocess.run(["chown", "-hR", f"{UID}:{UID}", str(place)], check=True)
         request = CopyRequest("x", UID, UID, str(self.v1), str(self.v2), None, links, final, 60)
-        words = request_argv(replace(request, **more))
-        return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
+        argv = request_argv(replace(request, **more))
+        return subprocess.run(argv, capture_output=True, text=True, timeout=90, check=False)
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def made_in(folder: Path) -> Case:
         database.execute("INSERT INTO agent_groups VALUES ('ag-1', 'main')")
     database.close()
     git = ["git", "-C", str(made.v2), "-c", "user.name=x", "-c", "user.email=x@localhost"]
-    for words in (["init", "-q"], ["add", "container"], ["commit", "-q", "-m", "x"]):
-        subprocess.run([*git, *words], check=True)
+    for args in (["init", "-q"], ["add", "container"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *args], check=True)
     return made
 
 
@@ -195,7 +195,7 @@ def test_directory_that_is_swapped_for_a_link_leaks_and_stops_nothing(case: Case
 
 
 def confined(top: Path, path: tuple[str, ...], files: list[str], work: Callable[[], Any]) -> str:
-    """What a child prints that is confined."""
+    """Return what a confined child prints."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -209,9 +209,9 @@ def confined(top: Path, path: tuple[str, ...], files: list[str], work: Callable[
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as answer:
-        said = answer.read()
+        output = answer.read()
     os.waitpid(child, 0)
-    return said
+    return output
 
 
 def error_of(work: Callable[[], Any]) -> int | None:
@@ -241,8 +241,8 @@ def test_group_that_is_a_link_is_not_copied(case: Case) -> None:
 
 
 def test_missing_library_is_not_taken_for_a_missing_group(case: Case) -> None:
-    said = confined(case.v1, ("groups", "main"), ["/nowhere/lib.so"], lambda: "confined")
-    assert said.startswith("FileNotFoundError")
+    output = confined(case.v1, ("groups", "main"), ["/nowhere/lib.so"], lambda: "confined")
+    assert output.startswith("FileNotFoundError")
 
 
 def test_reader_cannot_write_or_escape(case: Case) -> None:
@@ -259,12 +259,12 @@ def test_reader_cannot_write_or_escape(case: Case) -> None:
 def test_confined_program_has_only_capabilities_to_read(case: Case) -> None:
     setpriv = shutil.which("setpriv") or ""
     files = needs_of(setpriv)
-    said = confined(case.v1, ("groups", "main"), files, lambda: os.execv(setpriv, [setpriv, "--dump"]))
-    assert "Capability bounding set: dac_read_search\n" in said and "no_new_privs: 1\n" in said, said
+    output = confined(case.v1, ("groups", "main"), files, lambda: os.execv(setpriv, [setpriv, "--dump"]))
+    assert "Capability bounding set: dac_read_search\n" in output and "no_new_privs: 1\n" in output, output
 
 
 @pytest.mark.parametrize(
-    ("said", "vanished"),
+    ("output", "vanished"),
     [
         ('rsync: [sender] link_stat "/a" failed: No such file or directory (2)\n', True),
         ('rsync: [sender] change_dir "/a" failed: Not a directory (20)\nrsync error: code 23 at main.c(1)\n', True),
@@ -274,20 +274,20 @@ def test_confined_program_has_only_capabilities_to_read(case: Case) -> None:
         ("rsync error: some files could not be transferred\n", False),
     ],
 )
-def test_only_errors_of_vanished_entries_are_tried_again(said: str, vanished: bool) -> None:
-    assert only_vanished(said) is vanished
+def test_only_errors_of_vanished_entries_are_tried_again(output: str, vanished: bool) -> None:
+    assert only_vanished(output) is vanished
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (10, 10), (1 << 20, 1 << 20), ((1 << 20) + 5, 1 << 20)])
 def test_end_of_a_long_output_is_read(size: int, kept: int) -> None:
     with tempfile.TemporaryFile() as file:
-        said = "".join(str(number % 10) for number in range(size))
-        file.write(said.encode())
-        assert last_of(file) == said[size - kept :]
+        output = "".join(str(number % 10) for number in range(size))
+        file.write(output.encode())
+        assert last_of(file) == output[size - kept :]
 
 
 def test_sent_bytes_are_counted(case: Case) -> None:
-    """Of all that is copied; what is there already is not sent again."""
+    """Files that exist already are not sent again."""
     (case.group / "a").write_bytes(b"a" * 1_234_567)
     (case.claude / "b").write_bytes(b"b" * 1000)
     sent = [json.loads(case.copy(final=False).stdout.splitlines()[-1])["bytes"] for _ in range(2)]
@@ -302,12 +302,12 @@ def test_group_that_cannot_be_written_fails_at_once_with_the_cause(case: Case) -
 
 
 def test_git_runs_as_the_host_user(case: Case) -> None:
-    """A promisor remote has git start a program for each object that is missing."""
-    told = case.v2.parent / "told"
-    told.mkdir()
-    told.chmod(0o777)
+    """With a promisor remote git starts a program for each missing object."""
+    log = case.v2.parent / "told"
+    log.mkdir()
+    log.chmod(0o777)
     evil = case.v2.parent / "evil"
-    evil.write_text(f"#!/bin/sh\nid -u >> {told}/uid\nexit 1\n")
+    evil.write_text(f"#!/bin/sh\nid -u >> {log}/uid\nexit 1\n")
     evil.chmod(0o755)
     git = ["git", "-C", str(case.v2)]
     lists = subprocess.run([*git, "ls-tree", "-rt", "HEAD"], capture_output=True, text=True, check=True).stdout
@@ -322,7 +322,7 @@ def test_git_runs_as_the_host_user(case: Case) -> None:
     }.items():
         subprocess.run([*git, "config", name, value], check=True)
     case.copy()
-    assert set((told / "uid").read_text().split()) == {str(UID)}
+    assert set((log / "uid").read_text().split()) == {str(UID)}
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "device", "directory"])
@@ -349,7 +349,7 @@ def test_allow_list_of_root_is_not_read_for_its_owner(case: Case) -> None:
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.EMFILE])
 def test_other_errors_are_not_taken_for_absence(case: Case, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """A group whose directory cannot be opened would be left out without a word."""
+    """Otherwise a group would be skipped in silence if its directory cannot be opened."""
     really = os.open
 
     def failing(path: Any, flags: int, *more: Any, **named: Any) -> int:

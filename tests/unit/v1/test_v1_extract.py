@@ -1,4 +1,4 @@
-"""The view of a NanoClaw v1: what is in it, whose it is, and that v1 stays as it is."""
+"""The snapshot of a NanoClaw v1: its content and owner; v1 does not change."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def to(tmp_path: Path) -> Path:
 
 
 def held(view: Path) -> dict[str, Any]:
-    """What is in a view: rights, owners, and content."""
-    found = {}
+    """Return mode, owner and content of each entry of a snapshot."""
+    entries = {}
     for path in sorted([view, *view.rglob("*")]):
         info = path.lstat()
         content = path.read_bytes() if path.is_file() else None
-        found[str(path.relative_to(view))] = (info.st_mode, info.st_uid, info.st_gid, content)
-    return found
+        entries[str(path.relative_to(view))] = (info.st_mode, info.st_uid, info.st_gid, content)
+    return entries
 
 
 def change(root: Path, *statements: str) -> None:
@@ -60,8 +60,8 @@ def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to:
     make_tree(root, version, EVERYTHING)
     with left_as_it_is(root):
         answer = extract(root, to)
-    found = held(to)
-    size = sum(len(content) for *_rights, content in found.values() if content is not None)
+    entries = held(to)
+    size = sum(len(content) for *_rights, content in entries.values() if content is not None)
     # heartbeat (hourly), club, discord, morning, reminder; and asleep, which is presented as active
     assert answer == {
         "groups": 7,
@@ -71,7 +71,7 @@ def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to:
         "left": [],
         "bytes": size,
     }
-    assert {rights[:3] for rights in found.values()} == {(0o40700, A, A), (0o100600, A, A)}
+    assert {rights[:3] for rights in entries.values()} == {(0o40700, A, A), (0o100600, A, A)}
     groups = rows(to / "store/messages.db", "registered_groups")
     assert {group["folder"]: group["is_main"] for group in groups} == {
         **dict.fromkeys(("family", "mother", "club", "discord", "papers", "silent"), 0),
@@ -79,8 +79,8 @@ def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to:
     }
     assert json.loads(next(one for one in groups if one["folder"] == "papers")["container_config"])["additionalMounts"]
     tasks = {task["id"]: task for task in rows(to / "store/messages.db", "scheduled_tasks")}
-    said = {name: (task["schedule_type"], task["schedule_value"], task["status"]) for name, task in tasks.items()}
-    assert said == {
+    schedules = {name: (task["schedule_type"], task["schedule_value"], task["status"]) for name, task in tasks.items()}
+    assert schedules == {
         "morning": ("cron", "0 7 * * *", "active"),
         "club-daily": ("cron", "0 9 * * *", "active"),
         "discord-weekly": ("cron", "0 9 * * 1", "active"),
@@ -94,7 +94,7 @@ def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to:
     assert rows(to / "store/messages.db", "paused") == [{"id": "asleep"}]
     noted = {row["group_folder"]: row["session_id"] for row in rows(to / "store/messages.db", "sessions")}
     assert noted["main"] == "main-1" and len(noted) == 6
-    files = {name for name, rights in found.items() if rights[3] is not None}
+    files = {name for name, rights in entries.items() if rights[3] is not None}
     folders = ("main", "global", "family", "mother", "club", "discord", "papers", "silent", "forgotten")
     assert files == {"store/messages.db", ".env", "package.json", *(f"groups/{name}/CLAUDE.md" for name in folders)}
     assert (to / "groups/main/CLAUDE.md").read_text() == "memory of main\n"
@@ -127,8 +127,8 @@ def test_approximated_intervals_are_reported(root: Path, to: Path) -> None:
         {"id": "p", "from": "every 1 ms", "to": "*/1 * * * *"},
     ]
     tasks = {task["id"]: task for task in rows(to / "store/messages.db", "scheduled_tasks")}
-    said = {name: (tasks[name]["schedule_type"], tasks[name]["schedule_value"]) for name in "bcef"}
-    assert said == {
+    schedules = {name: (tasks[name]["schedule_type"], tasks[name]["schedule_value"]) for name in "bcef"}
+    assert schedules == {
         "b": ("cron", "*/5 * * * *"),
         "c": ("interval", "45m"),
         "e": ("interval", "nonsense"),
@@ -216,7 +216,7 @@ def test_path_that_is_no_snapshot_is_not_replaced(root: Path, to: Path) -> None:
 
 
 def test_links_and_special_files_are_skipped(root: Path, to: Path, tmp_path: Path) -> None:
-    """An agent can put them where it writes its memory, and the view is given away."""
+    """An agent can put them where it writes its memory, and the host user owns the snapshot."""
     make_tree(root, traits=["telegram", "discord dm"])
     (tmp_path / "secret").write_text("root's\n")
     (root / "groups/main/CLAUDE.md").unlink()
@@ -320,8 +320,8 @@ def test_interrupted_run_leaves_the_old_snapshot(root: Path, to: Path) -> None:
     before = held(to)
     database = sqlite3.connect(root / "store/messages.db", isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
-    words = request_argv(ExtractRequest("andy", A, A, str(root), str(to)))
-    with subprocess.Popen(words, start_new_session=True) as program:
+    argv = request_argv(ExtractRequest("andy", A, A, str(root), str(to)))
+    with subprocess.Popen(argv, start_new_session=True) as program:
         end = time.monotonic() + 20
         while not (to.parent / ".view.new/store/scratch").exists():
             assert time.monotonic() < end and program.poll() is None

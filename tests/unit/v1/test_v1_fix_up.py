@@ -1,4 +1,4 @@
-"""What the corrections put right in a small v2 that NanoClaw's own steps have made of a view."""
+"""The fix-up of a small v2 that NanoClaw's own steps made of a snapshot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINE = "@./CLAUDE.global.md\n"
 
 
 class Move:
-    """A v1, its view, and the v2 that it becomes."""
+    """A v1, its snapshot, and its v2."""
 
     def __init__(self, place: Path, version: Version = "1.2.53", traits: list[str] | None = None) -> None:
         self.v1, self.view, self.root = place / "claw", place / "place/view", place / "v2"
@@ -136,9 +136,9 @@ def test_continuation_has_a_time_as_nanoclaw_writes_it(move: Move) -> None:
 
 def test_prompt_is_written_as_nanoclaw_writes_it(move: Move) -> None:
     """JSON.stringify(): without spaces, and with every character as it is but quotes, \\ and controls."""
-    said = 'Grüße, 東京 \U0001f980 "x" \\ \n\t\x01\x7f\u2028'
-    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'discord-weekly'", said)
-    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'heartbeat'", said)
+    prompt = 'Grüße, 東京 \U0001f980 "x" \\ \n\t\x01\x7f\u2028'
+    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'discord-weekly'", prompt)
+    move.change("UPDATE scheduled_tasks SET prompt = ? WHERE id = 'heartbeat'", prompt)
     move.steps()
     held = move.v2.tasks("main")["heartbeat"]["content"]
     move.correct()
@@ -166,7 +166,7 @@ def test_discord_chat_matches_behind_its_server(move: Move) -> None:
 
 
 def test_later_changes_of_tasks_in_v1_count(move: Move) -> None:
-    """The steps add a task once; a reminder that v1 has given must not be given again."""
+    """The steps add a task once; v2 must not send a reminder again that v1 sent."""
     move.steps()
     move.correct()
     move.change("UPDATE scheduled_tasks SET status = 'completed' WHERE id = 'reminder'")
@@ -263,16 +263,16 @@ def test_session_without_a_conversation_in_v1_starts_a_new_one(move: Move) -> No
 
 @pytest.mark.parametrize("name", ["inbound.db", "outbound.db", "", ".."])
 def test_link_below_the_sessions_is_not_followed(move: Move, tmp_path: Path, name: str) -> None:
-    """The place may be an agent's."""
+    """An agent may own the directory."""
     move.steps()
     place = Path(os.path.normpath(move.root / "data/v2-sessions/ag-discord/sess-discord" / name))
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     before = move.v2.held()
     left = {entry["what"]: entry["why"] for entry in move.correct()["left"]}
-    wanted = {"conversation of discord in sess-discord", "task discord-weekly"}
+    skipped = {"conversation of discord in sess-discord", "task discord-weekly"}
     alone = {"inbound.db": "task discord-weekly", "outbound.db": "conversation of discord in sess-discord"}
-    assert set(left) == ({alone[name]} if name in alone else wanted)
+    assert set(left) == ({alone[name]} if name in alone else skipped)
     assert all("is a link" in why for why in left.values())
     kept = [path for path in before if str(place) in path]
     assert kept or name in ("", "..")

@@ -1,4 +1,4 @@
-"""The program that describes a NanoClaw v1, run as a machine runs it, on trees made by code."""
+"""The inspection of a NanoClaw v1, as a machine runs it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()
     root = v2 or Path(where).parent / "v2"
     places = [SpaceRequest(str(root), None), SpaceRequest("/no/such/pods", "/no/such/pods")]
     request = InspectRequest(str(where), str(root), 1000, places, 60)
-    words = [*alone, *wrapped, *request_argv(request)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    argv = [*alone, *wrapped, *request_argv(request)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     assert SECRET not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert answer["error"] is None
@@ -49,17 +49,17 @@ def ask(where: Path | str, v2: Path | None = None, wrapped: tuple[str, ...] = ()
 
 
 def install(where: Path) -> dict[str, Any]:
-    found: dict[str, Any] = ask(where)["install"]
-    return found
+    reply: dict[str, Any] = ask(where)["install"]
+    return reply
 
 
 def state_of(where: Path) -> dict[str, Any]:
-    """All that could change of a tree: what is there, with every mark of it, and what it holds."""
+    """Return all of a tree that could change: its entries, their metadata, and their content."""
     every = (where, *sorted(where.rglob("*")))
     files = [path for path in every if path.is_file() and not path.is_symlink()]
     held = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    said = {str(path): str(path.readlink()) for path in every if path.is_symlink()}
-    return {**held, **said, **{f"{path} is": tuple(path.lstat()) for path in every}}
+    links = {str(path): str(path.readlink()) for path in every if path.is_symlink()}
+    return {**held, **links, **{f"{path} is": tuple(path.lstat()) for path in every}}
 
 
 @contextmanager
@@ -76,10 +76,10 @@ def left_as_it_is(where: Path) -> Iterator[None]:
 def test_install_is_described_and_does_not_change(root: Path, version: Version) -> None:
     make_tree(root, version, EVERYTHING)
     with left_as_it_is(root):
-        found = install(root)
-    assert (found["path"], found["version"]) == (str(root), version)
-    assert found["owner"] == {"uid": 0, "gid": 0, "user": "root"}
-    database = found["database"]
+        reply = install(root)
+    assert (reply["path"], reply["version"]) == (str(root), version)
+    assert reply["owner"] == {"uid": 0, "gid": 0, "user": "root"}
+    database = reply["database"]
     assert (database["state"], database["checked"], database["is_main"]) == ("read", True, version != "1.1.6")
     groups = {group["folder"]: group for group in database["groups"]}
     assert set(groups) == {"main", "family", "mother", "club", "discord", "papers", "silent"}
@@ -91,13 +91,13 @@ def test_install_is_described_and_does_not_change(root: Path, version: Version) 
     assert kinds[0] == ("club", "cron", "0 9 * * *", "active") and len(kinds) == 7
     assert ("main", "interval", "3600000", "active") in kinds
     assert database["sessions"] == sorted(set(groups) - {"silent"})
-    assert {"forgotten", "global", "main"} <= set(found["folders"])
-    assert (found["conversations"]["main"], found["conversations"]["forgotten"]) == (2, 1)
-    assert (found["auth"], found["skills"]) == (3, ["agent-browser", "weather"])
-    assert found["env"] == ["ANTHROPIC_API_KEY", "TELEGRAM_BOT_TOKEN", "TZ"]
+    assert {"forgotten", "global", "main"} <= set(reply["folders"])
+    assert (reply["conversations"]["main"], reply["conversations"]["forgotten"]) == (2, 1)
+    assert (reply["auth"], reply["skills"]) == (3, ["agent-browser", "weather"])
+    assert reply["env"] == ["ANTHROPIC_API_KEY", "TELEGRAM_BOT_TOKEN", "TZ"]
 
 
-def test_a_directory_may_be_named_anything(tmp_path: Path) -> None:
+def test_directory_may_have_any_name(tmp_path: Path) -> None:
     root = tmp_path / "claw\x1b[31m"
     make_tree(root)
     answer = ask(root)
@@ -132,17 +132,17 @@ def test_other_file_systems_are_reported_and_not_entered(root: Path) -> None:
     size = install(root)["trees"]["groups"]
     script = f'mount -t tmpfs t {root}/groups/main/disk && echo more > {root}/groups/main/disk/file && exec "$@"'
     wrapped = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", script, "sh")
-    found = ask(root, wrapped=wrapped)["install"]
-    assert found["elsewhere"] == [f"{root}/groups/main/disk"]
-    assert found["trees"]["groups"] == size
+    reply = ask(root, wrapped=wrapped)["install"]
+    assert reply["elsewhere"] == [f"{root}/groups/main/disk"]
+    assert reply["trees"]["groups"] == size
 
 
 def test_tree_that_is_a_mount_point_is_inspected(root: Path) -> None:
     make_tree(root)
     copied = f"cp -a {root}/groups {root}/copy && mount -t tmpfs t {root}/groups && cp -a {root}/copy/. {root}/groups"
     wrapped = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{copied} && exec "$@"', "sh")
-    found = ask(root, wrapped=wrapped)["install"]
-    assert found["elsewhere"] == [] and found["trees"]["groups"]["entries"] == 6
+    reply = ask(root, wrapped=wrapped)["install"]
+    assert reply["elsewhere"] == [] and reply["trees"]["groups"]["entries"] == 6
 
 
 def test_log_without_a_checkpoint_is_read_and_left(root: Path) -> None:
@@ -160,8 +160,8 @@ def test_empty_log_needs_no_other_files(root: Path) -> None:
     database.close()
     assert [path.name for path in (root / "store").iterdir()] == ["messages.db"]
     with left_as_it_is(root):
-        found = install(root)["database"]
-    assert (found["state"], found["wal"], len(found["groups"])) == ("read", 0, 1)
+        reply = install(root)["database"]
+    assert (reply["state"], reply["wal"], len(reply["groups"])) == ("read", 0, 1)
 
 
 def test_database_in_use_is_read_in_each_journal_mode(root: Path) -> None:
@@ -222,9 +222,9 @@ def test_inspection_follows_no_tree_that_is_a_link(root: Path, tmp_path: Path) -
         (root / name).symlink_to(tmp_path / name)
     (root / ".env").unlink()
     (root / ".env").symlink_to("/etc/passwd")
-    found = install(root)
-    assert [found["trees"][name]["state"] for name in ("store", "groups", "data")] == ["link", "link", "there"]
-    assert (found["database"]["state"], found["env"]) == ("missing", None)
+    reply = install(root)
+    assert [reply["trees"][name]["state"] for name in ("store", "groups", "data")] == ["link", "link", "there"]
+    assert (reply["database"]["state"], reply["env"]) == ("missing", None)
 
 
 def test_names_by_agents_are_escaped(root: Path) -> None:
@@ -234,10 +234,10 @@ def test_names_by_agents_are_escaped(root: Path) -> None:
     with sqlite3.connect(root / "store/messages.db") as database:
         database.execute("UPDATE registered_groups SET jid = ?, container_config = ?", ("tg:\x1b[31m", "[" * 100_000))
     database.close()
-    found = install(root)
-    text = json.dumps(found, ensure_ascii=False)
+    reply = install(root)
+    text = json.dumps(reply, ensure_ascii=False)
     assert text.isprintable()
-    assert found["database"]["groups"][0]["mounts"] == ["(it cannot be read)"]
+    assert reply["database"]["groups"][0]["mounts"] == ["(it cannot be read)"]
 
 
 def test_space_is_reported_except_behind_a_missing_mount(root: Path) -> None:
@@ -277,12 +277,12 @@ def test_entries_that_every_audit_would_miss_are_counted(root: Path) -> None:
     claude.rename(root / "claude")
     claude.symlink_to(root / "claude")
     trees = install(root)["trees"]
-    found = {name: sorted(tree["samples"].get("in the way", [])) for name, tree in trees.items()}
-    assert found == {"store": ["auth"], "groups": ["also", "main/container.json"], "data": ["sessions/main/.claude"]}
+    names = {name: sorted(tree["samples"].get("in the way", [])) for name, tree in trees.items()}
+    assert names == {"store": ["auth"], "groups": ["also", "main/container.json"], "data": ["sessions/main/.claude"]}
 
 
 def test_allow_lists_are_read_as_v1_reads_them(root: Path, tmp_path: Path) -> None:
-    """v1 follows a link; what root cannot read is not taken for nothing."""
+    """v1 follows a link; a file that root cannot read does not count as missing."""
     make_tree(root, home=tmp_path)
     place = tmp_path / ".config/nanoclaw"
     place.mkdir(parents=True, exist_ok=True)
@@ -291,17 +291,17 @@ def test_allow_lists_are_read_as_v1_reads_them(root: Path, tmp_path: Path) -> No
     assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
     (tmp_path / "dotfile").write_text('{"default": {"allow": []}, "chats": {"a": {}}}')
     own.symlink_to(tmp_path / "dotfile")
-    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
+    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
     says = {"path": str(own), "read": True, "valid": True}
-    assert found == {**says, "everybody": False, "chats": 1}
+    assert senders == {**says, "everybody": False, "chats": 1}
     (tmp_path / "dotfile").write_text('{"default": {"allow": "*"}}')
     assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] == {**says, "everybody": True, "chats": 0}
     (tmp_path / "dotfile").write_text('{"default": []}')
-    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    assert found == {**says, "valid": False, "everybody": True, "chats": 0}, "v1 lets everybody in then"
+    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
+    assert senders == {**says, "valid": False, "everybody": True, "chats": 0}, "v1 lets everybody in then"
     (tmp_path / "dotfile").write_text(" " * (2 << 20))
-    found = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    assert (found["read"], found["everybody"]) == (False, False)
+    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
+    assert (senders["read"], senders["everybody"]) == (False, False)
     (tmp_path / "dotfile").unlink()
     assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
     (place / "mount-allowlist.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The memory of groups: what a v1 with many of them costs."""
+"""The memory of groups in a v1 with many of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a NanoClaw v1 is found, and what runs it: units in both managers, processes, pid files."""
+"""Where a NanoClaw v1 is, and what runs it: units of both managers, processes, pid files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.unit.trees.trees import needs_root
 
 @contextmanager
 def process(root: Path, word: str, *wrapped: str) -> Iterator[int]:
-    words = [*wrapped, sys.executable, "-c", "print(flush=True); input()", word]
+    argv = [*wrapped, sys.executable, "-c", "print(flush=True); input()", word]
     with subprocess.Popen(
-        words, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        argv, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as started:
         try:
             assert started.stdout and started.stdout.readline()  # before, it may have no command line yet
@@ -38,8 +38,8 @@ def test_process_is_identified_by_its_program(tmp_path: Path, word: str) -> None
     root = tmp_path / "claw"
     make_tree(root)
     with process(root, word.format(root=root)) as pid:
-        (found,) = v1_running.processes(str(root))
-        assert (found["pid"], found["uid"], found["directory"]) == (pid, os.getuid(), str(root))
+        (only,) = v1_running.processes(str(root))
+        assert (only["pid"], only["uid"], only["directory"]) == (pid, os.getuid(), str(root))
         assert v1_running.processes(str(tmp_path / "another")) == []
     assert v1_running.processes(str(root)) == []
 
@@ -59,10 +59,10 @@ def test_process_in_a_container_counts_only_if_a_service_has_it(
     }
     with process(root, "dist/index.js", "unshare", "--mount") as pid:
         for group, is_a_services in groups.items():
-            said = {(str(pid), "cgroup"): group.encode()}
-            monkeypatch.setattr(root_processes, "file_of", lambda *what, said=said: said.get(what) or real(*what))
-            found = v1_running.processes(str(root))
-            assert [(one["pid"], one["manager"], one["unit"]) for one in found] == [
+            texts = {(str(pid), "cgroup"): group.encode()}
+            monkeypatch.setattr(root_processes, "file_of", lambda *what, texts=texts: texts.get(what) or real(*what))
+            listed = v1_running.processes(str(root))
+            assert [(one["pid"], one["manager"], one["unit"]) for one in listed] == [
                 (pid, "system", "nanoclaw.service")
             ][: int(is_a_services)]
 
@@ -74,8 +74,8 @@ def test_pid_file_is_read(tmp_path: Path, text: str, pid: int | None) -> None:
     assert v1_running.pid_file(str(tmp_path)) == {"file": f"{tmp_path}/nanoclaw.pid", "pid": pid}
 
 
-def unit(*words: str) -> str:
-    return "\n".join(["[Service]", *words, ""])
+def unit(*lines: str) -> str:
+    return "\n".join(["[Service]", *lines, ""])
 
 
 WHERE = """
@@ -127,15 +127,15 @@ def test_auto_trusts_root_and_the_host_user_and_lists_others(tmp_path: Path) -> 
         "chmod 777 /opt/open",
         *(start.replace("PLACE", place).replace("UID", str(uid)) for place, uid in places),
     )
-    found = machine.ask(WHERE, tmp_path)
-    assert {path: tuple(said[:2]) for path, said in found.items()} == {
+    reply = machine.ask(WHERE, tmp_path)
+    assert {path: tuple(candidate[:2]) for path, candidate in reply.items()} == {
         **{root: ("v1", True) for root in roots if root not in ("/opt/eves", "/opt/open")},
         "/opt/eves": ("v1", False),
         "/opt/open": ("v1", False),
         **{root: ("v1", False) for root in planted},
     }
-    assert found["/srv/claw"][2:] == ["by /etc/systemd/system/nanoclaw.service"]
-    assert found["/home/eve/claw"][2:] == [f"by /home/eve/{USER}/nanoclaw.service"]
+    assert reply["/srv/claw"][2:] == ["by /etc/systemd/system/nanoclaw.service"]
+    assert reply["/home/eve/claw"][2:] == [f"by /home/eve/{USER}/nanoclaw.service"]
 
 
 OTHERS = """
@@ -147,7 +147,7 @@ answer = [one["path"] for one in others_installs(1000, every_home()[0], [])]
 @needs_managers
 @pytest.mark.parametrize("way", ["pid file", "unit", "process"])
 def test_install_of_root_or_the_host_user_is_not_of_others(tmp_path: Path, way: str) -> None:
-    """Not even where nothing else has led to it yet: to list it as somebody's would refuse the operator's own."""
+    """Even if nothing else names it yet: otherwise the operator's own install would be refused."""
     homes = {"/root": 0, "/home/host": 1000, "/home/eve": 2002}
     files = {path: text for home in homes for path, text in claw(f"{home}/claw").items()}
     users = {"host": (1000, "/home/host"), "eve": (2002, "/home/eve")}
@@ -169,9 +169,9 @@ def test_install_is_listed_once_and_a_missing_one_is_reported(tmp_path: Path) ->
     files = claw("/opt/claw")
     files["/etc/systemd/system/nanoclaw.service"] = unit("WorkingDirectory=/opt/link", RUN)
     files[f"/root/{USER}/nanoclaw.service"] = unit("WorkingDirectory=/opt/gone", RUN)
-    found = Managed(files, links={"/opt/link": "claw"}).ask(WHERE, tmp_path)
-    assert found["/opt/claw"][:2] == ["v1", True] and len(found["/opt/claw"]) == 4
-    assert found["/opt/gone"] == ["absent", True, f"by /root/{USER}/nanoclaw.service"]
+    reply = Managed(files, links={"/opt/link": "claw"}).ask(WHERE, tmp_path)
+    assert reply["/opt/claw"][:2] == ["v1", True] and len(reply["/opt/claw"]) == 4
+    assert reply["/opt/gone"] == ["absent", True, f"by /root/{USER}/nanoclaw.service"]
 
 
 HOMES = """
@@ -184,7 +184,7 @@ answer = {one["home"]: one["by"] for one in running("/srv/claw", homes_with_unit
 
 @needs_managers
 def test_without_a_service_the_lists_of_each_possible_user_count(tmp_path: Path) -> None:
-    """Whose lists v1 went by is not known then: a sender list that nobody looked at makes every chat public."""
+    """The user of v1 is unknown then, and a sender list that nobody reads makes every chat public."""
     lists = {f"/home/{name}/.config/nanoclaw/sender-allowlist.json": "{}" for name in ("andy", "eve")}
     users = {"andy": (2001, "/home/andy"), "eve": (2002, "/home/eve"), "bob": (2003, "/home/bob")}
     machine = Managed({**claw("/srv/claw"), **lists, "/home/bob/x": ""}, users=users)
@@ -201,8 +201,8 @@ def test_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest
     make_tree(tmp_path / "claw", traits=["journal"])
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(v1_database, "COPY_AT_MOST", 10_000)
-    found = v1_database.database(str(tmp_path / "claw/store"), str(tmp_path / "scratch"))
-    assert found["state"] == "unread" and "too large for a copy in memory" in found["text"]
+    reply = v1_database.database(str(tmp_path / "claw/store"), str(tmp_path / "scratch"))
+    assert reply["state"] == "unread" and "too large for a copy in memory" in reply["text"]
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

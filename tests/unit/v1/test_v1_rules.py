@@ -1,4 +1,4 @@
-"""What v1's words become in v2, and that the plan of a migration tells the same."""
+"""Schedules, chats and folders of v1 become the same in v2 as in the plan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from files.pods.v1.rules import (
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_disposition, task_disposition
 from tasks.model.migration.v1_state import Group, Task
-from tests.unit.v1.v1_found import DATABASE
+from tests.unit.v1.v1_states import DATABASE
 
 LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
@@ -109,11 +109,11 @@ kinds = st.sampled_from(["cron", "interval", "once", "at", "never", ""])
 @given(kinds, values, st.none() | st.just("2026-03-01T09:00:00.000Z"))
 def test_schedules_agree_with_the_plan(kind: str, value: str, next_run: str | None) -> None:
     disposition, why = task_disposition(Task("main", "tg:1", kind, value, "paused", True), DATABASE)
-    said = schedule(kind, value, next_run)
-    assert (said is None) == (disposition == "skipped"), why
-    if said and next_run:
-        assert said[0] == next_run
-    if said and kind == "interval":
+    converted = schedule(kind, value, next_run)
+    assert (converted is None) == (disposition == "skipped"), why
+    if converted and next_run:
+        assert converted[0] == next_run
+    if converted and kind == "interval":
         active = task_disposition(Task("main", "tg:1", kind, value, "active", True), DATABASE)[0]
         assert (active == "migrated") == understood(value)
 
@@ -145,8 +145,8 @@ def test_channels_agree_with_the_plan(jid: str) -> None:
 
 @given(st.one_of(st.text(max_size=5), st.sampled_from(["", ".", "..", "a/b", "/", "main"])))
 def test_folder_names_agree_with_the_plan(folder: str) -> None:
-    said = group_disposition(Group(folder, "tg:1", False, True, []), replace(DATABASE, is_main=True))
-    assert is_folder(folder) == (said[0] == "migrated") or "\0" in folder
+    disposition = group_disposition(Group(folder, "tg:1", False, True, []), replace(DATABASE, is_main=True))
+    assert is_folder(folder) == (disposition[0] == "migrated") or "\0" in folder
 
 
 CHATS = [
@@ -162,7 +162,7 @@ CHATS = [
 
 
 @pytest.mark.parametrize(
-    ("jid", "found"),
+    ("jid", "match"),
     [
         ("tg:-100", "mg-1"),
         ("TG:-100", "mg-1"),
@@ -180,6 +180,6 @@ CHATS = [
         ("C1", None),
     ],
 )
-def test_chat_of_v1_matches_one_of_v2(jid: str, found: str | None) -> None:
+def test_chat_of_v1_matches_one_of_v2(jid: str, match: str | None) -> None:
     chat = chat_among(jid, CHATS)
-    assert (chat[0] if chat else None) == found
+    assert (chat[0] if chat else None) == match

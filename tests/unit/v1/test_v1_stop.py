@@ -1,4 +1,4 @@
-"""v1 is stopped, and dead: with systemd's own managers, and stand-ins for Docker's daemons."""
+"""The stop of v1, with systemd's own managers and stand-ins for Docker's daemons."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ answer.update(files)
 """
 
 
-def named(program: str, words: str, user: int = 0) -> str:
-    """A shell command that has a process of a name run, with these words."""
+def named(program: str, args: str, user: int = 0) -> str:
+    """A shell command that runs a process of this name with these arguments."""
     run = f"cp /usr/bin/python3 /opt/bin/{program} && setsid setpriv --reuid={user} /opt/bin/{program}"
-    return f"{run} -c 'import time; time.sleep(1000)' {words} </dev/null >/dev/null 2>&1 & sleep 0.5"
+    return f"{run} -c 'import time; time.sleep(1000)' {args} </dev/null >/dev/null 2>&1 & sleep 0.5"
 
 
 def stop(folder: Path, *first: str, v1: Service | None = V1, docker: str = "") -> dict[str, Any]:
@@ -75,7 +75,7 @@ def test_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         f"{NODE} -I -B -E dist/index.js",
         f"{NODE} -I {ROOT}/dist/index.js",
@@ -83,23 +83,23 @@ def test_service_that_does_not_stop_is_an_error(tmp_path: Path) -> None:
         f'bash -c \'exec -a claw {NODE} -c "import time; f = open(\\"store/messages.db\\", \\"a\\"); time.sleep(99)"\'',
     ],
 )
-def test_v1_is_not_dead_while_a_process_of_it_runs(tmp_path: Path, words: str) -> None:
-    """Whatever options Node has, by whatever path, and under whatever name: it has its database open."""
-    done = stop(tmp_path, LOOSE.replace("UID", str(ANDY)).replace("WORDS", words))
+def test_v1_is_not_dead_while_a_process_of_it_runs(tmp_path: Path, args: str) -> None:
+    """Options, path and name of Node do not matter: it has the database open."""
+    done = stop(tmp_path, LOOSE.replace("UID", str(ANDY)).replace("WORDS", args))
     assert done["status"] == 1 and "v1 is not dead: process" in done["err"], done
 
 
 @pytest.mark.parametrize(
-    ("user", "words"),
+    ("user", "args"),
     [
         (ANDY, "vim dist/index.js"),
         (EVE, f"{NODE} -I -B -E dist/index.js"),
         (EVE, f"{NODE} -c 'f = open(\"store/messages.db\"); import time; time.sleep(99)'"),
     ],
 )
-def test_readers_of_v1_do_not_keep_it_alive(tmp_path: Path, user: int, words: str) -> None:
-    command = LOOSE.replace("UID", str(user)).replace("WORDS", words)
-    if words.startswith("vim"):
+def test_readers_of_v1_do_not_keep_it_alive(tmp_path: Path, user: int, args: str) -> None:
+    command = LOOSE.replace("UID", str(user)).replace("WORDS", args)
+    if args.startswith("vim"):
         command = f"ln -s {NODE} /opt/bin/vim; " + command.replace("vim dist", "vim -I dist")
     assert stop(tmp_path, command)["status"] == 0
 
@@ -148,7 +148,7 @@ def test_agents_that_are_unknown_or_do_not_stop_are_an_error(tmp_path: Path, fir
 
 @pytest.mark.parametrize("slow", ["ps", "inspect", "stop"])
 def test_slow_docker_ends_no_switch(tmp_path: Path, slow: str) -> None:
-    """Its first answer fails as one does that takes too long; then it answers, and the agents are stopped."""
+    """Its first answer times out; then it answers, and the agents are stopped."""
     once = f'case "$*" in *{slow}*) [ -e /run/was-slow ] || {{ touch /run/was-slow; exit 1; }} ;; esac\n'
     docker = DOCKER.replace("MOUNT", f"{ROOT}/groups/main").replace('case "$*" in\n', f'{once}case "$*" in\n', 1)
     done = stop(tmp_path, named("dockerd", ""), docker=docker)

@@ -1,4 +1,4 @@
-"""From a tree on a disk to the plan: each trait of a NanoClaw v1 is found, and has the disposition that it should."""
+"""Each trait of a NanoClaw v1 on a disk has its disposition in the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import TRAITS, make_tree, unit_text
 from tests.unit.trees.trees import needs_root
 from tests.unit.v1.test_v1_inspect import ask
-from tests.unit.v1.v1_found import HOME, host
+from tests.unit.v1.v1_states import HOME, host
 
 pytestmark = needs_root
 
@@ -76,7 +76,7 @@ def test_version_before_1_2_0_carries_only_files_by_itself(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("trait", "part"), [("senders", "senders"), ("mounts", "mount allow-list")])
 def test_allow_lists_come_from_the_home_of_the_unit(tmp_path: Path, trait: str, part: str) -> None:
-    """The unit lies where a machine's are, in mounts of the program's own."""
+    """The unit is where machines have theirs, in private mounts of the program."""
     root, home, unit = tmp_path / "claw", tmp_path / "home", tmp_path / "nanoclaw.service"
     make_tree(root, traits=[trait], home=home)
     unit.write_text(unit_text(root, home))
@@ -90,7 +90,7 @@ def test_allow_lists_come_from_the_home_of_the_unit(tmp_path: Path, trait: str, 
 
 
 def test_each_trait_has_a_disposition() -> None:
-    """Else a trait would be made by the lab and be lost unseen."""
+    """Otherwise the lab could create a trait that no test checks."""
     marks = [mark for test in (test_disposition_of_each_trait,) for mark in getattr(test, "pytestmark", [])]
     tried = {case[0] for mark in marks if mark.name == "parametrize" for case in mark.args[1]}
     assert tried | {"senders"} == set(TRAITS)

@@ -1,4 +1,4 @@
-"""A v1 that was put back serves only if it stays up: in systemd's own managers."""
+"""A v1 after a rollback serves only if it stays up, in systemd's own managers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ answer = [done.returncode, done.stdout, done.stderr, journal, left]
 
 
 def sooner(program: str) -> str:
-    """The program, where a service is up once it has run for 3 of 5 seconds."""
+    """Change the program: a service is up once it has run for 3 of 5 seconds."""
     return program.replace("start_and_stay(v1, 60)", "start_and_stay(v1, 5)").replace("since > 5", "since > 3")
 
 

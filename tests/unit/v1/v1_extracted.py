@@ -1,4 +1,4 @@
-"""The program that makes the view of a NanoClaw v1, run as a machine runs it."""
+"""The snapshot program, run as a machine runs it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def extract(root: Path, to: Path, owner: int = A) -> dict[str, Any]:
 
 
 def rows(path: Path, table: str) -> list[dict[str, Any]]:
-    """What a table of a database says."""
+    """Return the rows of a table."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     database.row_factory = sqlite3.Row
     try:

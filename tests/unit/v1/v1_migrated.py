@@ -1,4 +1,4 @@
-"""A NanoClaw v1 that was migrated as it should be, by plain copying: what the account of a migration is tried on."""
+"""A NanoClaw v1 that plain copying migrated: the audit runs on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.lab.v1_tree import SECRET, TRAITS, make_tree
 from tests.programs import request_argv
 
 AGENT, HOST = 1000, 1001
-"""Whose v2 is: uid and gid of the agent and of the host process."""
+"""The uid and gid of the agent and of the host process."""
 
 EVERYTHING = [trait for trait in TRAITS if trait not in ("wal", "journal")]
 
@@ -41,7 +41,7 @@ _CRONS = {"3600000": "0 */1 * * *"}
 
 
 class Migrated(NamedTuple):
-    """A v1, the v2 that was made of it, and the view of v1's database."""
+    """A v1, its v2, and the snapshot of its database."""
 
     v1: Path
     root: Path
@@ -58,7 +58,7 @@ class Migrated(NamedTuple):
 
 @contextlib.contextmanager
 def database(path: Path, *tables: str) -> Iterator[sqlite3.Connection]:
-    """A database of SQLite, made with tables where these are given."""
+    """Open a SQLite database; create it with these tables, if any."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
         for table in tables:
@@ -67,25 +67,25 @@ def database(path: Path, *tables: str) -> Iterator[sqlite3.Connection]:
 
 
 def change(path: Path, statement: str, *values: object) -> None:
-    """Has one statement change at least one row."""
+    """Run a statement that must change at least one row."""
     with database(path) as connection:
         assert connection.execute(statement, values).rowcount > 0
 
 
 def rewrite(path: Path, text: str) -> None:
-    """Other content of the same length and time."""
-    seen = path.stat()
-    path.write_text(text[: seen.st_size].ljust(seen.st_size, "."))
-    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    """Write other content of the same length and time."""
+    before = path.stat()
+    path.write_text(text[: before.st_size].ljust(before.st_size, "."))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def at(place: Path) -> Migrated:
-    """What is, or is to be, in a directory."""
+    """The paths in a directory."""
     return Migrated(place / "claw", place / "v2", place / "view", place / "home")
 
 
 def whole(place: Path) -> Migrated:
-    """One with all that a tree can have, and with what is not migrated on both sides."""
+    """A migrated v1 with all traits, and with files on both sides that are not migrated."""
     it = migrate(place, traits=EVERYTHING)
     for root in (it.v1, it.root):
         (root / "groups/main/node_modules/x").mkdir(parents=True)
@@ -94,7 +94,7 @@ def whole(place: Path) -> Migrated:
 
 
 def migrate(place: Path, version: Version = "1.2.53", traits: Iterable[str] = ()) -> Migrated:
-    """Makes all of it in a directory."""
+    """Create all of it in a directory."""
     it = at(place)
     make_tree(it.v1, version, traits, it.home)
     shutil.copytree(it.v1 / "store", it.view / "store")
@@ -193,7 +193,7 @@ def run(it: Migrated, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def ask(it: Migrated, **more: Any) -> dict[str, Any]:
-    """What the program answers, run as a machine runs it."""
+    """Return the program's reply, run as a machine runs it."""
     done = run(it, **more)
     assert (done.returncode, done.stderr) == (0, "")
     assert SECRET not in done.stdout

@@ -28,7 +28,7 @@ CREATE TABLE messages_in (id TEXT PRIMARY KEY, seq INTEGER UNIQUE, kind TEXT NOT
 """
 _OUTBOUND = "CREATE TABLE session_state (key TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL);"
 _ANY = "any-2"
-"""The conversation that NanoClaw's own step goes on with."""
+"""The conversation that NanoClaw's own step resumes."""
 PLATFORMS = {
     "tg:1001": "telegram:1001",
     "tg:2002": "telegram:2002",
@@ -41,7 +41,7 @@ PLATFORMS = {
 
 
 class V2:
-    """A project root that the steps have filled from a view."""
+    """A project root that the steps filled from a snapshot."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -81,8 +81,8 @@ class V2:
                 self.task(task)
 
     def session(self, name: str, agent: str, chat: str | None, goes_on: str = "", thread: str | None = None) -> None:
-        words = "INSERT OR IGNORE INTO sessions (id, agent_group_id, messaging_group_id, thread_id, created_at)"
-        self.say("data/v2.db", f"{words} VALUES (?, ?, ?, ?, '')", name, agent, chat, thread)
+        statement = "INSERT OR IGNORE INTO sessions (id, agent_group_id, messaging_group_id, thread_id, created_at)"
+        self.say("data/v2.db", f"{statement} VALUES (?, ?, ?, ?, '')", name, agent, chat, thread)
         place = f"data/v2-sessions/{agent}/{name}"
         if not (self.root / place).exists():
             (self.root / place / "outbox").mkdir(parents=True)
@@ -110,14 +110,14 @@ class V2:
 
     def goes_on(self, folder: str, session: str = "") -> str | None:
         place = self.root / f"data/v2-sessions/ag-{folder}/{session or f'sess-{folder}'}/outbound.db"
-        found = {row["key"]: row["value"] for row in rows(place, "session_state")}
-        return found.get("continuation:claude")
+        state = {row["key"]: row["value"] for row in rows(place, "session_state")}
+        return state.get("continuation:claude")
 
     def policies(self) -> dict[str, str]:
-        found = rows(self.root / "data/v2.db", "messaging_groups")
-        return {row["platform_id"]: row["unknown_sender_policy"] for row in found}
+        rows_of_chats = rows(self.root / "data/v2.db", "messaging_groups")
+        return {row["platform_id"]: row["unknown_sender_policy"] for row in rows_of_chats}
 
     def held(self) -> dict[str, Any]:
-        """All that corrections could change."""
+        """Return all that a fix-up could change."""
         every = sorted(path for path in self.root.rglob("*") if path.is_file())
         return {str(path): path.read_bytes() for path in every if not path.name.endswith(("-shm", "-wal"))}

@@ -1,4 +1,4 @@
-"""NanoClaw v1 installs as they are found: one that can be migrated, and many of all kinds."""
+"""Replies about NanoClaw v1 installs: one that can be migrated, and many of all kinds."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ INSTALL = Install(
 SPACES = [Space("/opt/nanoclaw", 1, 50 * GIB, 10**6), Space("/pods", 2, 50 * GIB, 10**6)]
 
 
-def found(install: Install | None = INSTALL, **differs: Any) -> V1State:
-    """What a machine says that has this install."""
+def v1_state(install: Install | None = INSTALL, **differs: Any) -> V1State:
+    """The reply of a machine with this install."""
     candidates = [Candidate(PATH, ["nanoclaw_v1_dir"], "v1")] if install else []
     return replace(V1State(candidates, [], None, install, SPACES), **differs)
 
@@ -84,7 +84,7 @@ def with_database(**differs: Any) -> Install:
 
 
 host = partial(host_plan, nanoclaw_v1_dir=PATH)
-"""The plan of a host whose data asks for a migration."""
+"""The plan of a host with a migration in its data."""
 
 
 _folders = st.sampled_from(["main", "family", "work", "global", "old", "x"])
