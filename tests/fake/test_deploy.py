@@ -40,7 +40,7 @@ def test_finished_fleet_is_verified_and_only_read(second: Outcome) -> None:
         assert second.changed(machine) == []
         assert second.commands(machine) == []
     assert second.log.count("verified |") == len(KINDS)
-    assert "pods_access native for @fake/native: pods_access says native" in second.log
+    assert "    pods_access native for @fake/native: pods_access says native\n" in second.log
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -263,7 +263,7 @@ def test_server_alone_does_not_end_the_squash_of_a_root_host(tmp_path: Path) -> 
     mine[2:] = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "root_squash", "all_squash", "anonuid=1000"]
     instead = {"@fake/server": {"nfs.exports": exports}}
     alone = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/server", instead=instead)
-    assert alone.exit != 0 and "take it into the run (--limit @fake/chown)" in alone.log
+    assert alone.exit != 0 and "add this host to the run (--limit @fake/chown)" in alone.log
     assert alone.commands("@fake/server") == []
     both = deploy(
         tmp_path, DATA, "finished", "--dry", "--limit", "@fake/server", "--limit", "@fake/chown", instead=instead
@@ -326,7 +326,7 @@ def test_plan_lists_other_clients_of_the_server(tmp_path: Path) -> None:
     table = [*replies(DATA, "finished")["@fake/server"]["nfs.exports"]["table"], ["/home", "10.0.0.0/24", "rw"]]
     run = deploy(tmp_path, DATA, "finished", "--dry", instead=_server(clients=["10.0.1.1", "10.0.7.7"], table=table))
     assert run.exit == 0, run.log
-    assert "@fake/server: others use this NFS server: 10.0.7.7, 10.0.0.0/24:/home" in run.log
+    assert "    @fake/server: others use this NFS server: 10.0.7.7, 10.0.0.0/24:/home\n" in run.log
     alone = deploy(tmp_path, DATA, "finished", "--dry")
     assert "others use" not in alone.log
 

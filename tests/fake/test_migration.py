@@ -52,7 +52,7 @@ def test_dry_run_prints_the_plan_of_each_host_with_a_v1(tmp_path: Path) -> None:
     dry = run(tmp_path, "--dry")
     assert dry.exit == 0, dry.log
     assert f"{V1}: NanoClaw v1 1.2.53 in {PATH}, of andy (1001:1001), user unit nanoclaw.service" in dry.log
-    assert dry.log.count(f"{V1}: plan of its migration to v2:") == 1
+    assert dry.log.count(f"    {V1}: plan of its migration to v2:\n") == 1
     assert f"{V1}: migrated by NanoClaw's own steps: 2 groups" in dry.log
     assert f"{V1}: fixed up by this role: times, owners and modes of all copied files" in dry.log
     assert f"{V1}: skipped: old messages" in dry.log
@@ -107,7 +107,8 @@ def test_hosts_switch_in_waves_until_one_fails(tmp_path: Path) -> None:
     data = fleet(**{name: {"nanoclaw_v1_dir": PATH, "nanoclaw_v1_batch": 2} for name in "abcdef"})
     data["@fake/d"]["nanoclaw_v1_canary"] = True
     real = run(tmp_path, "-y", data=data, failing=("@fake/b",))
-    assert "wave 1 of the migration: @fake/d" in real.log and "wave 2 of the migration: @fake/a, @fake/b" in real.log
+    assert "    wave 1 of the migration: @fake/d\n" in real.log
+    assert "    wave 2 of the migration: @fake/a, @fake/b\n" in real.log
     switched = {name: [op for op in real.changed(name) if "Switch" in op] for name in names}
     assert switched["@fake/d"] == ["Migration | Switch to v2, wave 1"]
     assert switched["@fake/a"] == ["Migration | Switch to v2, wave 2"]

@@ -77,5 +77,5 @@ def test_settings_that_contradict_the_observation_are_refused(tmp_path: Path) ->
 @pytest.mark.parametrize("option", ["--dry", "--debug-operations", "--debug-facts"])
 def test_read_only_run_says_that_it_does_not_observe(tmp_path: Path, option: str) -> None:
     done = run(tmp_path, option)
-    assert f"{NAS}: a dry run does not observe how the server maps ids" in done.log
+    assert f"    {NAS}: a dry run does not observe how the server maps ids\n" in done.log
     assert "observed: what" not in done.log

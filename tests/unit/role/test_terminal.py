@@ -225,8 +225,16 @@ def test_the_spinner_turns_and_nothing_else_goes_back_in_a_line(text: str, out: 
     assert terminal.shown(text, coloured=True) == out
 
 
+class Screen(io.TextIOWrapper):
+    """A stream that shows colours."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_stream_is_filtered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    written = io.BytesIO()
+    raw = Screen(written, encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", raw)
     monkeypatch.setattr(sys, "stderr", raw)
     for module, name in ((click, "style"), (click.termui, "style")):
@@ -234,8 +242,8 @@ def test_a_stream_is_filtered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "set_formatter", lambda _style: None)
     terminal.protect_terminal()
     terminal.protect_terminal()
-    print("a\x07", flush=True)
-    assert raw.buffer.getvalue() == b"a\\x07\n"
+    print("a\x07", click.style("red", fg="red"), flush=True)
+    assert written.getvalue() == b"a\\x07 \x1b[31mred\x1b[0m\n"
 
 
 @given(st.text())
