@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import ServerPlan
+from tasks.model.platform.platform import DEBIAN_13
 from tasks.operations.exports import export_directories, export_table, nfs_server
 from tasks.operations.packages import debian_packages
 
@@ -15,7 +16,7 @@ def serve_exports(plan: ServerPlan, guarded: Sequence[str]) -> None:
 
     + guarded: hosts that need a running guard before the exports change
     """
-    debian_packages(name="Install the NFS server", packages=["nfs-kernel-server"], _timeout=900)
+    debian_packages(name="Install the NFS server", packages=[DEBIAN_13.nfs_server], _timeout=900)
     export_directories(name="Make the export directories", plan=plan, _timeout=120)
     nfs_server(name="Run the NFS server", plan=plan, _timeout=180)
     export_table(name="Export the pods", plan=plan, guarded=guarded, _timeout=180)

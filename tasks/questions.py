@@ -13,6 +13,7 @@ from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host.checkout import CheckoutState, checkout_request
 from tasks.model.host.env_files import EnvState, env_request
 from tasks.model.ownership.trees import chown_by, host_trees, server_trees, trees_request
+from tasks.model.platform.platform import DEBIAN_13
 from tasks.operations.env_files import KEY
 from tasks.ownership import WALK
 from tasks.replies import ask_together
@@ -23,7 +24,7 @@ TIMEOUT = 300
 
 def of_server(plan: ServerPlan) -> list[Question]:
     """What the operations of tasks/exports.py and tasks/ownership.py ask of an NFS server."""
-    questions = [Question(PackagesReply, PackagesRequest(["nfs-kernel-server"])), *server_questions(plan)]
+    questions = [Question(PackagesReply, PackagesRequest([DEBIAN_13.nfs_server])), *server_questions(plan)]
     if trees := server_trees(plan):
         questions.append(Question(TreesReply, trees_request(trees)))
     return questions

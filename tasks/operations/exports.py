@@ -27,6 +27,7 @@ from tasks.model.nfs.exports import (
 from tasks.model.nfs.nfs_versions import (
     CONF,
     TRIED,
+    UNIT,
     exports_request,
     needs_restart,
     nfs_conf_text,
@@ -82,22 +83,22 @@ def nfs_server(plan: ServerPlan) -> Commands:
     conf_differs = text is not None and current.conf != text
     restart = needs_restart(plan, current)
     if current.active and current.enabled and not conf_differs and not restart:
-        host.noop("nfs-server.service runs with the right versions")
+        host.noop(f"{UNIT} runs with the right versions")
         return
     if restart and (others := other_clients(plan, current)):
-        say(f"nfs-server.service restarts, and others that use it wait for its grace period: {some(others)}")
+        say(f"{UNIT} restarts, and others that use it wait for its grace period: {some(others)}")
     if text is not None and conf_differs:
         show_diff(CONF, current.conf, text)
         yield write_file(CONF, text)
     if not current.enabled:
-        yield argv("systemctl", "enable", "nfs-server.service")
+        yield argv("systemctl", "enable", UNIT)
     if restart:
-        yield argv("systemctl", "restart", "nfs-server.service")
+        yield argv("systemctl", "restart", UNIT)
     elif not current.active:
-        yield argv("systemctl", "start", "nfs-server.service")
+        yield argv("systemctl", "start", UNIT)
     if restart and pyinfra_state.is_executing and needs_restart(plan, after := _look(plan)):
         yield write_file(TRIED, f"{after.basis}\n")
-        raise OperationError(f"nfs-server.service was restarted, but still serves {' '.join(after.versions)}")
+        raise OperationError(f"{UNIT} was restarted, but still serves {' '.join(after.versions)}")
 
 
 @lasting_operation

@@ -16,6 +16,7 @@ from tasks.model.host.runtime import (
     nodesource_major,
     runtime_request,
 )
+from tasks.model.platform.platform import DEBIAN_13
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.packages import apt_install, apt_update
 
@@ -66,7 +67,7 @@ def runtime(plan: HostPlan) -> Commands:
                 "removes it (PATH, dpkg-divert(1), /etc/dpkg/dpkg.cfg.d). Remove that, then run again."
             )
     if not current.docker_runs:
-        yield argv("systemctl", "enable", "--now", "docker.service")
+        yield argv("systemctl", "enable", "--now", DEBIAN_13.docker_unit)
     if account_drift(current.account, plan):
         yield from _account(current.account, plan)
 
@@ -82,7 +83,7 @@ def _nodesource(major: int, current: RuntimeState) -> Commands:
     lines = ("Types: deb", f"URIs: {NODESOURCE}/node_{major}.x", "Suites: nodistro", "Components: main")
     yield write_file(_SOURCE, "\n".join((*lines, f"Signed-By: {_KEY}", "")))
     yield apt_update()
-    yield apt_install("nodejs", *(["npm-"] if current.npm_package else []))
+    yield apt_install(DEBIAN_13.node, *([f"{DEBIAN_13.npm}-"] if current.npm_package else []))
 
 
 def _account(current: AccountState, plan: HostPlan) -> Commands:

@@ -30,6 +30,7 @@ from tasks.model.fleet.values import (
     User,
     V1Dir,
 )
+from tasks.model.platform.platform import DEBIAN_13
 
 LOCAL = "local"
 """The value of `pods_server` for a pods directory that is a local file system."""
@@ -72,7 +73,7 @@ class ServerSettings(_Settings):
         None, description="NFSv3 on (needs rpcbind and statd) or off, for all exports; default: as the server has it"
     )
     nfs_restart_shared: Flag = Field(
-        False, description="restart nfs-server.service for nfs_v3 although other machines use it"
+        False, description=f"restart {DEBIAN_13.nfs_server_unit} for nfs_v3 although other machines use it"
     )
     nfs_remove_exports: Paths = Field(
         [],

@@ -9,6 +9,7 @@ from tasks.model.access.identity import Ids, agent_of
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
+from tasks.model.platform.platform import DEBIAN_13
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def refusals(current: ImageState) -> list[str]:
     if current.docker.startswith("docker is Podman"):
         return [f"{current.docker}, and NanoClaw needs Docker itself: run apt-get remove podman-docker, then run again"]
     if current.docker:
-        return [f"Docker does not answer ({current.docker}): start docker.service and run again"]
+        return [f"Docker does not answer ({current.docker}): start {DEBIAN_13.docker_unit} and run again"]
     if current.shifts:
         how = "rootless or with userns-remap"
         return [f"Docker runs {how}, so that no agent has the ids of the plan: use a daemon that does neither"]

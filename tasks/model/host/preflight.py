@@ -1,6 +1,5 @@
 """What a machine is refused for: judged from what it is, before anything is done to it."""
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -11,8 +10,8 @@ from tasks.model.host.existing_directories import host_problems, one_machine, ow
 from tasks.model.host.machine import MachineState
 from tasks.model.nfs.mount_refusals import is_source
 from tasks.model.nfs.mount_unit import mount_points
+from tasks.model.platform.platform import platform_of
 
-_RELEASES = {"debian": (12, 0), "ubuntu": (22, 4)}
 _NEEDED_BYTES = 1 << 30
 NETWORK_TYPES = frozenset({"nfs", "nfs4"})
 
@@ -83,7 +82,7 @@ def _system(name: str, state: MachineState) -> Iterable[Problem]:
             ">/etc/sysctl.d/60-nanoclaw-pods.conf && sysctl --system"
         )
         yield Problem(name, "machine", text, "hard-links-unprotected")
-    if not _is_supported(state.distribution, state.version):
+    if platform_of(state.distribution, state.version) is None:
         current = f"{state.distribution or 'an unknown system'} {state.version}".strip()
         text = f"is {current}; Debian 12 and Ubuntu 22.04 or newer are supported"
         yield Problem(name, "machine", text, "system-not-supported")
@@ -91,15 +90,6 @@ def _system(name: str, state: MachineState) -> Iterable[Problem]:
         if free is not None and free < _NEEDED_BYTES:
             text = f"has {free >> 20} MiB free for {path}; {_NEEDED_BYTES >> 20} MiB are needed: free some space"
             yield Problem(name, "machine", text, "too-little-space")
-
-
-def _is_supported(distribution: str, version: str) -> bool:
-    """Debian's testing and unstable have no VERSION_ID (os-release(5)); they come after every release."""
-    lowest = _RELEASES.get(distribution)
-    if lowest is None or (not version and distribution == "debian"):
-        return lowest is not None
-    release = re.match(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?![0-9])", version)
-    return release is not None and (int(release[1]), int(release[2] or 0)) >= lowest
 
 
 def _host(plan: HostPlan, state: MachineState) -> Iterable[Problem]:

@@ -9,6 +9,7 @@ from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 from tasks.model.host.account import AccountState
+from tasks.model.platform.platform import DEBIAN_13
 from tasks.model.problem import UnfitError
 
 NODESOURCE = "https://deb.nodesource.com"
@@ -16,8 +17,6 @@ NODESOURCE = "https://deb.nodesource.com"
 
 NODESOURCE_KEY = "6F71F525282841EEDAF851B42F59B5F99B1BE0B4"
 """The fingerprint of the key that NodeSource signs its packages with."""
-
-DISTRIBUTIONS_NODE = "/usr/bin/node"
 
 _PREFERRED_NODE = 22
 """What NanoClaw's own .nvmrc names."""
@@ -60,9 +59,6 @@ _NO_CLIENT = (
     "this machine has a Docker engine, but the host user finds no docker command in its PATH (snap's is in /snap/bin, "
     "where NanoClaw's service does not look): install Docker's packages, or link /usr/local/bin/docker to it"
 )
-_PACKAGES = {"git": "git", "logrotate": "logrotate"}
-_MIGRATION_PACKAGES = {"rsync": "rsync"}
-_NFS_PACKAGES = {"mount.nfs": "nfs-common", "nft": "nftables", "chattr": "e2fsprogs"}
 
 
 def missing_packages(current: RuntimeState, settings: HostSettings, *, nfs: bool) -> tuple[str, ...]:
@@ -79,18 +75,19 @@ def missing_packages(current: RuntimeState, settings: HostSettings, *, nfs: bool
             f"its place that other users than root can run (runuser -u {settings.nanoclaw_user} -- "
             f"{current.unusable[0]} --version)"
         )
-    needed = {**_PACKAGES, **(_NFS_PACKAGES if nfs else {})}
-    needed |= _MIGRATION_PACKAGES if settings.nanoclaw_v1_dir else {}
+    needed = {**DEBIAN_13.tools, **(DEBIAN_13.nfs_tools if nfs else {})}
+    needed |= DEBIAN_13.migration_tools if settings.nanoclaw_v1_dir else {}
     packages = [package for program, package in needed.items() if not current.programs[program]]
-    packages += [] if current.certificates else ["ca-certificates"]
+    packages += [] if current.certificates else [DEBIAN_13.certificates]
     if not current.engine:
-        packages.append("docker.io")
+        packages.append(DEBIAN_13.engine)
     if not current.programs["docker"]:
-        packages += _known(current, "docker-cli")
-        if current.engine and not current.docker_io and current.candidates and "docker-cli" not in current.candidates:
+        client = _known(current, DEBIAN_13.docker_client)
+        packages += client
+        if current.engine and not current.docker_io and current.candidates and not client:
             raise UnfitError(_NO_CLIENT)
     if settings.nanoclaw_image == "build" and not current.buildx and (current.docker_io or not current.engine):
-        packages += _known(current, "docker-buildx")
+        packages += _known(current, DEBIAN_13.docker_buildx)
     packages += _node_packages(current, settings)
     if packages and not current.programs["apt-get"]:
         raise UnfitError(f"this machine has no apt-get; install {', '.join(packages)} on it, then run again")
@@ -127,27 +124,27 @@ def _node_packages(current: RuntimeState, settings: HostSettings) -> list[str]:
     low, high = settings.nanoclaw_node_versions
     node = current.node
     if settings.nanoclaw_node != "machine":
-        replaceable = node is None or (node.path == DISTRIBUTIONS_NODE and node.major < low)
+        replaceable = node is None or (node.path == DEBIAN_13.node_path and node.major < low)
         if nodesource_major(current, settings) is not None and replaceable:
             return []
         if node is None:
             return _distributions_node(current, low, high)
-        if low <= node.major <= high and node.path == DISTRIBUTIONS_NODE and not current.programs["npm"]:
-            return ["npm"]
+        if low <= node.major <= high and node.path == DEBIAN_13.node_path and not current.programs["npm"]:
+            return [DEBIAN_13.npm]
     if problem := node_problem(current, settings):
         raise UnfitError(problem)
     return []
 
 
 def _distributions_node(current: RuntimeState, low: int, high: int) -> list[str]:
-    candidate = current.candidates.get("nodejs", "")
+    candidate = current.candidates.get(DEBIAN_13.node, "")
     major = re.match(r"(?:[0-9]+:)?([0-9]+)\.", candidate)
     if major and not low <= int(major[1]) <= high:
         raise UnfitError(
             f"the distribution's Node is {candidate}, and nanoclaw_node_versions accepts {low} to {high}; set "
             'nanoclaw_node to "nodesource", or install another and set it to "machine"'
         )
-    return ["nodejs"] if "nodesource" in candidate else ["nodejs", "npm"]
+    return [DEBIAN_13.node] if "nodesource" in candidate else [DEBIAN_13.node, DEBIAN_13.npm]
 
 
 def _known(current: RuntimeState, package: str) -> list[str]:

@@ -9,8 +9,9 @@ from tasks.model.host.service_state import ServiceState, adoptable
 from tasks.model.host.service_unit import Runtime, expected_account
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.ownership.owners import Place, expected_owner
+from tasks.model.platform.platform import DEBIAN_13
 
-NODE = "/usr/bin/node"
+NODE = DEBIAN_13.node_path
 """Where Node is going to be on a machine that has none yet."""
 
 

@@ -4,10 +4,11 @@ import ipaddress
 from collections.abc import Sequence
 
 from tasks.model.fleet.plan import HostPlan, Source
+from tasks.model.platform.platform import DEBIAN_13
 from tasks.model.systemd_names import UNITS, unit_name
 from tasks.model.templates import render
 
-DOCKER_DROPIN = f"{UNITS}/docker.service.d/nanoclaw-pods.conf"
+DOCKER_DROPIN = f"{UNITS}/{DEBIAN_13.docker_unit}.d/nanoclaw-pods.conf"
 
 
 def unit_path(path: str) -> str:

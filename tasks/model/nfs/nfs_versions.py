@@ -8,7 +8,9 @@ from tasks.model.fleet.plan import ServerPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import DROPIN, HEADER, some, target
+from tasks.model.platform.platform import DEBIAN_13
 
+UNIT = DEBIAN_13.nfs_server_unit
 CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"
 TRIED = f"{STATE_DIRECTORY}/nfs-versions-tried"
 """Holds what nfs.conf(5) and the unit said when a restart did not bring the versions that were wanted."""
@@ -44,8 +46,8 @@ def version_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
     """Why the server cannot be brought to its versions, each with the way out."""
     if state.threads and not state.active:
         yield (
-            "the kernel serves NFS, but nfs-server.service is not active: another program started it. A start of the "
-            "unit would drop its exports: run systemctl start nfs-server.service when that is right, then run again"
+            f"the kernel serves NFS, but {UNIT} is not active: another program started it. A start of the "
+            f"unit would drop its exports: run systemctl start {UNIT} when that is right, then run again"
         )
     desired = plan.settings.nfs_v3
     if desired is None:
@@ -75,12 +77,12 @@ def _restart_refusals(plan: ServerPlan, state: ExportState) -> Iterable[str]:
         yield f"{version}: the kernel does not list its NFS versions. Mount nfsd on /proc/fs/nfsd, then run again"
     elif state.tried == f"{state.basis}\n":
         yield (
-            f"{version}: a restart of nfs-server.service had no effect. Its command line may overrule {CONF}: check "
-            "systemctl cat nfs-server.service, correct it, restart the unit, then run again"
+            f"{version}: a restart of {UNIT} had no effect. Its command line may overrule {CONF}: check "
+            f"systemctl cat {UNIT}, correct it, restart the unit, then run again"
         )
     elif (others := other_clients(plan, state)) and not plan.settings.nfs_restart_shared:
         yield (
-            f"{version} needs a restart of nfs-server.service, which others use: {some(others)}. Set "
+            f"{version} needs a restart of {UNIT}, which others use: {some(others)}. Set "
             "nfs_restart_shared to True to restart it, or nfs_v3 to None to leave the versions as they are"
         )
 
