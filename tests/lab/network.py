@@ -63,7 +63,7 @@ def choose(preferred: int | None, owner: str, taken: dict[int, str], lowest: int
 
 
 def abandoned(taken: dict[int, str]) -> list[int]:
-    """Return the networks of running labs whose checkout was removed, since nobody else can end them."""
+    """Return the networks of running labs with a deleted checkout, since nobody else can end them."""
     return [index for index, owner in taken.items() if owner and not Path(owner).exists()]
 
 
