@@ -60,7 +60,9 @@ def run_with_deadline(seconds: int, path: str) -> None:
             os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
         time.sleep(0.01)
     os.killpg(child, signal.SIGKILL)
-    print(f"{path}: nothing was ready after {seconds} s; is its server there?", file=sys.stderr, flush=True)
+    print(
+        f"{path} did not answer within {seconds} s: check its file server, then run again", file=sys.stderr, flush=True
+    )
     os._exit(1)
 
 

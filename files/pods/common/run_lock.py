@@ -50,7 +50,7 @@ def acquire(lock: str) -> None:
         except BlockingIOError:
             pass
         if time.monotonic() - start >= WAIT_SECONDS:
-            processes = ", ".join(lock_holders(lock)) or "nobody who can be seen"
+            processes = ", ".join(lock_holders(lock)) or "(unknown)"
             sys.exit(
                 f"another run's work is not done after {WAIT_SECONDS} s: process {processes} has {lock}; "
                 "end it, then run again"

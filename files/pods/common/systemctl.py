@@ -51,7 +51,7 @@ def run_systemctl(manager: Manager, *args: str) -> str:
     except TimeoutError as error:
         raise ManagerError("it does not answer in time") from error
     except OverflowError as error:
-        raise ManagerError("its reply has no end") from error
+        raise ManagerError("its reply is too large") from error
     except OSError as error:
         raise ManagerError(f"systemctl: {error.strerror}") from error
     if status != 0 and not data:

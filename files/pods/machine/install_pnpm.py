@@ -43,7 +43,7 @@ def check_digest(file: str, digest: str) -> None:
     if actual != expected.lower():
         sys.exit(
             f"the pnpm that the registry gave has {name} {actual}, and packageManager names {expected}; nothing was "
-            "installed. See to the registry that npm's configuration names"
+            "installed. Check the registry (npm config get registry), then run again"
         )
 
 

@@ -35,7 +35,9 @@ def make(path: str, owner: Ids | None, creator: Ids | None) -> bool:
     except OSError as error:
         if error.errno not in SWAPPED:
             raise
-        sys.exit(f"{path} was not made: something else changes {above} ({error.strerror}). Look at it, then run again.")
+        sys.exit(
+            f"{path} was not made: something else changes {above} ({error.strerror}). Find out what, then run again."
+        )
     finally:
         os.close(parent)
 

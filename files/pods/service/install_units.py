@@ -106,7 +106,7 @@ def main() -> None:
         else:
             replace(path, content)
     load(unit)
-    sys.exit(f"{unit} is as it was: systemd did not take the change: {refused}")
+    sys.exit(f"{unit} was restored, because systemd refused the change: {refused}")
 
 
 if __name__ == "__main__":

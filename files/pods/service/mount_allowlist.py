@@ -27,7 +27,7 @@ def copy_allowlist(before: int, user: str, uid: int, gid: int) -> None:
         return
     write = 'umask 077; set -C; mkdir -p "${1%/*}" && cat > "$1"'
     wrote = _as(uid, gid, "sh", "-c", write, "sh", f"{new.pw_dir}/{LIST}", feed=read.stdout)
-    done = "was handed over from" if wrote.returncode == 0 else "is not that of"
+    done = "was copied from" if wrote.returncode == 0 else "exists already and differs from"
     print(f"{new.pw_dir}/{LIST} {done} {old.pw_dir}/{LIST}")
 
 

@@ -95,7 +95,7 @@ def main() -> None:
     now = wait_until_serving(unit, root, user, START_SECONDS)
     if not now["answers"]:
         ended = now["active"] != "active" or now["invocation"] != invocation
-        what = f"{unit} starts and ends again" if ended else now["why"]
+        what = f"{unit} starts, then exits" if ended else now["why"]
         sys.exit(f"{what}\n{start_output(unit, since, invocation)}")
 
 

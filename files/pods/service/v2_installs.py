@@ -92,7 +92,7 @@ def within(seconds: int, work: Any) -> Any:
     """Return the value of `work` from a child: a dead server cannot hang this program."""
     reply = run_as(ROOT, seconds, work)
     if "value" not in reply:
-        sys.exit(f"the look at NanoClaw's services: {reply['text'] or reply['error']}")
+        sys.exit(f"could not inspect NanoClaw's services: {reply['text'] or reply['error']}")
     return reply["value"]
 
 

@@ -131,7 +131,7 @@ def main(root: str, source: dict[str, str | None]) -> None:
         check_sqlite(root)
         run(root, "pnpm", "run", "build")
     if not os.path.exists(os.path.join(root, "dist/index.js")):
-        sys.exit(f"pnpm run build ended well, but there is no {root}/dist/index.js")
+        sys.exit(f"pnpm run build succeeded, but there is no {root}/dist/index.js")
     sync_file_system(root)
     replace(os.path.join(root, STAMP), json.dumps({**source, "finished": time.time()}).encode())
 

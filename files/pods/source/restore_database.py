@@ -57,9 +57,9 @@ if __name__ == "__main__":
         timeout=300,
     )
     if stopped.returncode != 0:
-        sys.exit(f"{request.unit} does not stop, and its database stays: {stopped.stderr}")
+        sys.exit(f"{request.unit} does not stop, so its database was not changed: {stopped.stderr}")
     become_user(request.user, request.uid, request.gid)
     try:
         main(request.root, request.file)
     except (OSError, sqlite3.Error) as failure:
-        sys.exit(f"the database of {request.root} stays as it is: {failure}")
+        sys.exit(f"the database of {request.root} was not changed: {failure}")

@@ -47,7 +47,7 @@ def main(root: str) -> None:
         sys.exit(f"{' '.join(SET[:5])} in {root} failed:\n{done.stdout[-4000:]}")
     replace(os.path.join(root, MARKED), f"{head}\n".encode())
     if why := unmarked(tree, needs["version"]):
-        sys.exit(f"{MARKER_SCRIPT} ended well, and NanoClaw would still not start: {why}")
+        sys.exit(f"{MARKER_SCRIPT} succeeded, but NanoClaw would still not start: {why}")
 
 
 if __name__ == "__main__":

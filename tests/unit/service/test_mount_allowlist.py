@@ -55,7 +55,7 @@ def test_its_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.Capt
     write(new, "[2]", NEW)
     copy_allowlist(OLD, str(NEW), NEW, NEW)
     assert (new / LIST).read_text() == "[2]"
-    assert f"{new / LIST} is not that of {old / LIST}" in capfd.readouterr().out
+    assert f"{new / LIST} exists already and differs from {old / LIST}" in capfd.readouterr().out
 
 
 def test_a_link_to_what_the_old_user_may_not_read_hands_nothing_over(homes: tuple[Path, Path]) -> None:

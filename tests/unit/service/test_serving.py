@@ -216,7 +216,7 @@ BANNER = "\\n".join(
 )
 
 
-@pytest.mark.parametrize(("active", "words"), [("failed", "starts and ends again"), ("activating", "starts and ends")])
+@pytest.mark.parametrize(("active", "words"), [("failed", "starts, then exits"), ("activating", "starts, then exits")])
 def test_the_cause_of_a_start_that_fails_is_shown_from_its_title_on(machine: Machine, active: str, words: str) -> None:
     errors = machine.root / "nanoclaw.error.log"
     errors.write_text("of an earlier start\n" * 50)
