@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from pyinfra.api.host import Host
 
+from files.pods.service.protocol import Installs
 from tasks.concurrent_facts import at_once
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
-from tasks.model.host.adoption import Installs, adoption_problems, installs_request
+from tasks.model.host.adoption import adoption_problems, installs_request
 from tasks.replies import ask_machine
 
 _TIMEOUT = 240

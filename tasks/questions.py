@@ -6,12 +6,14 @@ from pyinfra import state
 from pyinfra.api.host import Host
 
 from files.pods.machine.protocol import PackagesReply, PackagesRequest
+from files.pods.service.protocol import EnvState
+from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreesReply
 from tasks.concurrent_facts import at_once
 from tasks.model.fleet.first_look import Question, host_questions, server_questions
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
-from tasks.model.host.checkout import CheckoutState, checkout_request
-from tasks.model.host.env_files import EnvState, env_request
+from tasks.model.host.checkout import checkout_request
+from tasks.model.host.env_files import env_request
 from tasks.model.ownership.trees import chown_by, host_trees, server_trees, trees_request
 from tasks.model.platform.platform import DEBIAN_13
 from tasks.operations.env_files import KEY

@@ -7,11 +7,17 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.machine.protocol import InstallPnpmRequest
-from files.pods.source.protocol import BuildRequest, FetchRequest, MarkerRequest, RestoreRequest, SwitchRequest
+from files.pods.source.protocol import (
+    BuildRequest,
+    CheckoutState,
+    FetchRequest,
+    MarkerRequest,
+    RestoreRequest,
+    SwitchRequest,
+)
 from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.checkout import (
-    CheckoutState,
     build_drift,
     checkout_drift,
     checkout_problem,

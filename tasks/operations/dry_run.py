@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from pyinfra import host, state
 
+from files.pods.common.protocol import Place
 from tasks.model.access.identity import Ids
-from tasks.model.ownership.owners import Place
 from tasks.run_context import Pending, run_context
 
 

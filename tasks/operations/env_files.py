@@ -7,10 +7,10 @@ from dataclasses import replace
 from pyinfra import host
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.service.protocol import SetEnvRequest
+from files.pods.service.protocol import EnvState, SetEnvRequest
 from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.env_files import EnvState, differing, env_request, open_places, refusals
+from tasks.model.host.env_files import differing, env_request, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.operations.dry_run import mark_pending, with_pending_owners

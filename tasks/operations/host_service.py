@@ -6,11 +6,11 @@ from dataclasses import replace
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.service.protocol import AdoptUnitsRequest, InstallUnitsRequest, MakeLogsRequest
+from files.pods.service.protocol import AdoptUnitsRequest, InstallUnitsRequest, MakeLogsRequest, ServiceState
 from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import ServiceState, adoptable, refusals, service_request, start_request
+from tasks.model.host.service_state import adoptable, refusals, service_request, start_request
 from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, look

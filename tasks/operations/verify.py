@@ -5,10 +5,11 @@ from pyinfra.api.exceptions import OperationError
 
 import files.pods.probe.timeouts as timeouts
 from files.pods.probe.protocol import Observations, ProbeRequest
+from files.pods.service.protocol import ServingState
 from tasks.model.access.identity import runs_as_image_user
 from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.serving import ServingState, serving_problem, serving_request
+from tasks.model.host.serving import serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
+from files.pods.service.protocol import EnvState, Installs, ServiceState, Serving, UnitState
+from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.account import AccountState
-from tasks.model.host.adoption import Installs
-from tasks.model.host.checkout import CheckoutState
-from tasks.model.host.env_files import EnvState, places
+from tasks.model.host.env_files import places
 from tasks.model.host.host_ids import CANDIDATES
 from tasks.model.host.machine import IdState, MachineState
 from tasks.model.host.runtime import RuntimeState
-from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.migration.paths import Progress
 from tasks.model.nfs.container_firewall import FirewallState
 from tasks.model.nfs.mount_plan import binds_of, pods_of
 from tasks.model.nfs.mount_state import Beneath, MountState, Point, Unit
-from tasks.model.ownership.owners import Place
 from tasks.model.ownership.trees import host_trees
 
 Documents = Mapping[str, Any]

@@ -5,23 +5,31 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.probe.protocol import Container, Observations, ProbedMount, Space, Step, Surveyed
+from files.pods.service.protocol import (
+    EnvState,
+    Installed,
+    Installs,
+    Service,
+    ServiceState,
+    Serving,
+    ServingState,
+    UnitState,
+)
+from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.bundle import bundle
 from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.account import AccountState
-from tasks.model.host.adoption import Installed, Installs, Service
-from tasks.model.host.checkout import CheckoutState
-from tasks.model.host.env_files import EnvState, digest, places
+from tasks.model.host.env_files import digest, places
 from tasks.model.host.machine import MountPoint
 from tasks.model.host.runtime import Node, RuntimeState
-from tasks.model.host.service_state import ServiceState, Serving, UnitState
 from tasks.model.host.service_steps import unit_files
-from tasks.model.host.serving import ServingState
 from tasks.model.migration.paths import Progress
 from tasks.model.nfs.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
 from tasks.model.nfs.container_firewall import unit_text as firewall_unit
@@ -30,7 +38,6 @@ from tasks.model.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
 from tasks.model.nfs.mount_unit import docker_dropin, mount_points
 from tasks.model.ownership.guard import command_line
 from tasks.model.ownership.guard import unit_text as guard_text
-from tasks.model.ownership.owners import Place
 from tasks.model.ownership.trees import host_trees
 from tasks.model.systemd_names import unit_name
 from tests.fake.bare_host import GIB, KEY, PNPM, Documents, logs_of, machine

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
 
-KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+from files.pods.common.protocol import Kind, Place
+
+KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 """Kinds of directory entries that a reply names."""
 
 
-def lstat_below(path: str, root: str) -> dict[str, Any]:
+def lstat_below(path: str, root: str) -> Place:
     """Return kind, owner and mode of a path; report a symbolic link anywhere below `root` as a link at the path."""
     directory = os.path.dirname(path)
     while len(directory) > len(root):
         if os.path.islink(directory):
-            return {"kind": "link"}
+            return Place("link")
         directory = os.path.dirname(directory)
     try:
         info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return {"kind": "absent"}
+        return Place("absent")
     kind = KINDS.get(stat.S_IFMT(info.st_mode), "special file")
-    return {"kind": kind, "uid": info.st_uid, "gid": info.st_gid, "mode": f"{stat.S_IMODE(info.st_mode):04o}"}
+    return Place(kind, info.st_uid, info.st_gid, f"{stat.S_IMODE(info.st_mode):04o}")

@@ -54,6 +54,19 @@ class HostUser:
     gid: int
 
 
+Kind = Literal["absent", "file", "directory", "link", "special file"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What lstat(2) reports of a path; a link on the way to it counts as one at the path."""
+
+    kind: Kind
+    uid: int = 0
+    gid: int = 0
+    mode: str = ""
+
+
 def _document(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))

@@ -75,8 +75,8 @@ def main(request: GateRequest) -> dict[str, Any]:
     seconds = run_probe(request.probe)
     answer = run_command(request, request.command) if request.command else None
     serving = wait_until_serving(request.unit, request.root, (request.uid, request.gid), 20)
-    if not serving["answers"]:
-        sys.exit(serving["why"])
+    if not serving.answers:
+        sys.exit(serving.why)
     return {"probe": seconds, "command": answer}
 
 

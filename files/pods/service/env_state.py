@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import sys
 
 from files.pods.common.dotenv import parse
 from files.pods.common.lstat_below import lstat_below
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_bytes
 from files.pods.common.run_as_host_user import run_with_deadline
-from files.pods.service.protocol import EnvStateRequest
+from files.pods.service.protocol import EnvState, EnvStateRequest
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
     root, env = request.root, request.root + "/.env"
     run_with_deadline(30, root)
     values = {}
-    if lstat_below(env, root)["kind"] == "file":
+    if lstat_below(env, root).kind == "file":
         try:
             values = parse(read_untrusted_bytes(env).decode("utf-8", "replace"))
         except OSError as error:
@@ -38,8 +37,7 @@ def main() -> None:
         for name in request.names
         if name in values
     }
-    paths = {path: lstat_below(path, root) for path in request.places}
-    print(json.dumps({"places": paths, "digests": digests}))
+    print_reply(EnvState({path: lstat_below(path, root) for path in request.places}, digests))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 from files.pods.common.dotenv import parse
 from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.service.protocol import Health
 
 ANSWER_SECONDS = 10
 
@@ -22,10 +23,10 @@ class NoRedirect(HTTPRedirectHandler):
         return
 
 
-def onecli_health(root: str, configured: str | None) -> dict[str, Any] | None:
-    """{"place": scheme, host and port, "status": of GET /v1/health or null, "error"}; None where no URL is set.
+def onecli_health(root: str, configured: str | None) -> Health | None:
+    """Return the reply to GET /v1/health; None if no URL is set.
 
-    + configured: ONECLI_URL of the service's environment, which counts before the one of .env
+    + configured: ONECLI_URL of the service's environment, which overrides .env
     """
     url = configured or parse(read_untrusted_text(os.path.join(root, ".env")) or "").get("ONECLI_URL")
     if not url:
@@ -34,16 +35,15 @@ def onecli_health(root: str, configured: str | None) -> dict[str, Any] | None:
         parts = urlsplit(url)
         place = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     except ValueError:
-        return {"place": "ONECLI_URL", "status": None, "error": "it is no URL"}
+        return Health("ONECLI_URL", None, "it is no URL")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return {"place": "ONECLI_URL", "status": None, "error": "it is no URL of http or https"}
+        return Health("ONECLI_URL", None, "it is no URL of http or https")
     opener = build_opener(ProxyHandler({}), NoRedirect)
     path = parts.path.rstrip("/") + "/v1/health"
     try:
         with opener.open(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}", timeout=ANSWER_SECONDS) as reply:
-            return {"place": place, "status": reply.status, "error": ""}
+            return Health(place, reply.status, "")
     except HTTPError as error:
-        return {"place": place, "status": error.code, "error": ""}
+        return Health(place, error.code, "")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return {"place": place, "status": None, "error": str(reason)[:200]}
+        return Health(place, None, str(getattr(error, "reason", error))[:200])

@@ -10,7 +10,11 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from files.pods.common.protocol import decode
+from files.pods.service.protocol import Serving
 
 ANSWER_SECONDS = 10
 """Seconds for one answer: a process that listens but does not read has stopped."""
@@ -52,8 +56,33 @@ PAUSES = (0, 0, 10, 30, 120, 300, 900)
 """Seconds by which NanoClaw's circuit breaker delays the first, second, … start after crashes."""
 
 
-def serving(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
-    """{"active", "sub", "answers", "why", "seconds" since its start or null, "pause": seconds left, "invocation"}."""
+@dataclass(frozen=True)
+class UnitServing(Serving):
+    """The same, and the unit's last start."""
+
+    active: str = ""
+    sub: str = ""
+    invocation: str = ""
+    seconds: float | None = None
+    """Since the start of an active unit."""
+    pause: int = 0
+    """Seconds that the circuit breaker still waits."""
+
+
+@dataclass(frozen=True)
+class SocketReply:
+    """What the host user got at the socket."""
+
+    socket: Optional[str] = None  # noqa: UP045  the machine's Python may be 3.9
+    pid: int = 0
+    answers: bool = False
+    error: str = ""
+    breaker: Optional[tuple[float, float]] = None  # noqa: UP045
+    """Attempt and time that the circuit breaker wrote."""
+
+
+def serving(unit: str, root: str, user: tuple[int, int]) -> UnitServing:
+    """Ask systemd for the last start, and try to connect."""
     names = "ActiveState,SubState,MainPID,InvocationID,ExecMainStartTimestampMonotonic"
     shown = subprocess.run(
         ["systemctl", "show", f"--property={names}", unit],
@@ -65,37 +94,29 @@ def serving(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
         check=False,
     ).stdout
     now = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    reply: dict[str, Any] = {
-        "active": now.get("ActiveState", ""),
-        "sub": now.get("SubState", ""),
-        "invocation": now.get("InvocationID", ""),
-        "seconds": None,
-        "pause": 0,
-        "answers": False,
-    }
-    if reply["active"] != "active":
-        return {**reply, "why": f"{unit} is {reply['active'] or 'unknown to systemd'} ({reply['sub']})"}
+    active, sub, invocation = (now.get(name, "") for name in ("ActiveState", "SubState", "InvocationID"))
+    if active != "active":
+        return UnitServing(False, f"{unit} is {active or 'unknown to systemd'} ({sub})", active, sub, invocation)
     start = int(now.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
-    reply["seconds"] = round(time.clock_gettime(time.CLOCK_MONOTONIC) - start, 1)
-    reply_of = connect(root, user)
-    if reply_of["answers"] and is_of_start(reply_of["pid"], now.get("MainPID", ""), reply["invocation"]):
-        return {**reply, "answers": True, "why": ""}
-    where = f"{root}/data/{reply_of['socket'] or ''}"
-    if reply_of["answers"]:
-        why = f"process {reply_of['pid']} answers at {where}, but {unit} did not start it: end it, then run again"
-        return {**reply, "why": why}
-    reply["pause"] = pause_left(reply_of["breaker"], reply["seconds"])
-    if reply["pause"]:
-        until = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + reply["pause"]))
-        attempt = reply_of["breaker"][0]
-        why = f"{unit} serves nothing: after {attempt - 1} crashes its circuit breaker delays the start until {until}"
-        return {**reply, "why": why}
-    return {**reply, "why": f"{unit} is active and serves nothing: {where}: {reply_of['error']}"}
+    seconds = round(time.clock_gettime(time.CLOCK_MONOTONIC) - start, 1)
+    reply = connect(root, user)
+    where = f"{root}/data/{reply.socket or ''}"
+    answers, pause = False, 0
+    if reply.answers and is_of_start(reply.pid, now.get("MainPID", ""), invocation):
+        answers, why = True, ""
+    elif reply.answers:
+        why = f"process {reply.pid} answers at {where}, but {unit} did not start it: end it, then run again"
+    elif reply.breaker and (pause := pause_left(*reply.breaker, seconds)):
+        until = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + pause))
+        crashes = int(reply.breaker[0]) - 1
+        why = f"{unit} serves nothing: after {crashes} crashes its circuit breaker delays the start until {until}"
+    else:
+        why = f"{unit} is active and serves nothing: {where}: {reply.error}"
+    return UnitServing(answers, why, active, sub, invocation, seconds, pause)
 
 
-def connect(root: str, user: tuple[int, int]) -> dict[str, Any]:
+def connect(root: str, user: tuple[int, int]) -> SocketReply:
     """Connect to the socket as the host user."""
-    nothing = {"socket": None, "pid": 0, "answers": False, "breaker": None}
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", CONNECT, root, str(ANSWER_SECONDS)],
@@ -108,12 +129,11 @@ def connect(root: str, user: tuple[int, int]) -> dict[str, Any]:
             check=False,
             **as_user(user),
         )
-        output: dict[str, Any] = json.loads(done.stdout)
+        return decode(SocketReply, json.loads(done.stdout), "socket")
     except subprocess.TimeoutExpired:
-        return {**nothing, "error": f"no answer within {2 * ANSWER_SECONDS} s"}
+        return SocketReply(error=f"no answer within {2 * ANSWER_SECONDS} s")
     except (OSError, ValueError) as error:
-        return {**nothing, "error": str(error)}
-    return output
+        return SocketReply(error=str(error))
 
 
 def as_user(user: tuple[int, int]) -> dict[str, Any]:
@@ -134,24 +154,24 @@ def is_of_start(pid: int, main: str, invocation: str) -> bool:
         return False
 
 
-def pause_left(breaker: list[float] | None, seconds: float) -> int:
+def pause_left(attempt: float, begun: float, seconds: float) -> int:
     """Return the seconds that the circuit breaker still waits; 0 if its file is of an earlier start."""
-    if breaker is None or not 1 <= breaker[0] < 10_000:
+    if not 1 <= attempt < 10_000:
         return 0
-    since = time.time() - breaker[1]
+    since = time.time() - begun
     if since > seconds + 5:
         return 0
-    return max(0, round(PAUSES[min(int(breaker[0]), len(PAUSES)) - 1] - since))
+    return max(0, round(PAUSES[min(int(attempt), len(PAUSES)) - 1] - since))
 
 
-def wait_until_serving(unit: str, root: str, user: tuple[int, int], seconds: float) -> dict[str, Any]:
+def wait_until_serving(unit: str, root: str, user: tuple[int, int], seconds: float) -> UnitServing:
     """The same, once it answers, or has ended, or begun a longer pause, or that took too long."""
     end = time.monotonic() + seconds
     first = serving(unit, root, user)
     now = first
-    while not now["answers"] and time.monotonic() < end:
-        gone = (now["active"], now["invocation"]) != ("active", first["invocation"])
-        if gone or now["pause"] > end - time.monotonic():
+    while not now.answers and time.monotonic() < end:
+        gone = (now.active, now.invocation) != ("active", first.invocation)
+        if gone or now.pause > end - time.monotonic():
             break
         time.sleep(1)
         now = serving(unit, root, user)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.service.last_start import outdated
 from files.pods.service.log import LOG_BYTES, logged, shortened, size_of
 from files.pods.service.onecli_health import onecli_health
-from files.pods.service.protocol import ServingStateRequest
+from files.pods.service.protocol import ServingState, ServingStateRequest
 from files.pods.service.serving import wait_until_serving
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.version_files import VersionFiles, read_needs
@@ -35,17 +35,11 @@ if __name__ == "__main__":
     root, errors = request.root, request.errors
     run_with_deadline(120, root)
     now = wait_until_serving(request.unit, root, (request.uid, request.gid), WAIT_SECONDS)
-    lines = [] if now["answers"] else shortened(logged(errors, max(0, size_of(errors) - min(TAIL_BYTES, LOG_BYTES))))
-    reply = {
-        "answers": now["answers"],
-        "why": now["why"],
-        "output": lines,
-        "outdated": outdated(request.inputs, request.started),
-    }
+    lines = [] if now.answers else shortened(logged(errors, max(0, size_of(errors) - min(TAIL_BYTES, LOG_BYTES))))
+    changed = outdated(request.inputs, request.started)
     become_user(request.user, request.uid, request.gid)
     tree = Tree(root)
     head = tree.commit("HEAD")
     needs = read_needs(VersionFiles(tree, head, head)) if head else None
-    health = onecli_health(root, request.onecli) if needs and needs["api"] else None
-    reply.update(commit=head, built=built_from(root), health=health)
-    print(json.dumps(reply))
+    health = onecli_health(root, request.onecli) if needs and needs.api else None
+    print_reply(ServingState(now.answers, now.why, lines, changed, head, built_from(root), health))

@@ -93,9 +93,9 @@ def main() -> None:
         sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
     invocation = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
     now = wait_until_serving(unit, root, user, START_SECONDS)
-    if not now["answers"]:
-        ended = now["active"] != "active" or now["invocation"] != invocation
-        what = f"{unit} starts, then exits" if ended else now["why"]
+    if not now.answers:
+        ended = now.active != "active" or now.invocation != invocation
+        what = f"{unit} starts, then exits" if ended else now.why
         sys.exit(f"{what}\n{start_output(unit, since, invocation)}")
 
 

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import glob
 import grp
-import json
 import os
 import pwd
 import re
 import shutil
 import subprocess
-from typing import Any
 
 from files.pods.common.lstat_below import lstat_below
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.users import may_write
 from files.pods.service.last_start import outdated
-from files.pods.service.protocol import StateRequest
+from files.pods.service.protocol import Account, Rival, ServiceState, Serving, StateRequest, UnitState
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units, would_start
 from files.pods.service.serving import wait_until_serving
@@ -33,6 +31,7 @@ STARTING = 30
 
 NODE_PATH = "/usr/local/bin:/usr/bin:/bin"
 UNITS = "/etc/systemd/system"
+UNIT_PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 
 def systemctl(*args: str) -> str:
@@ -54,30 +53,25 @@ def systemd_version() -> int:
     return int(match[0]) if match else 0
 
 
-def unit_state(unit: str, texts: list[str]) -> dict[str, Any]:
+def unit_state(unit: str, texts: list[str]) -> UnitState:
     """Return load, active and enabled state of the unit."""
-    shown = systemctl("show", "--property=LoadState,ActiveState,SubState,UnitFileState", unit)
+    shown = systemctl("show", f"--property={','.join(UNIT_PROPERTIES)}", unit)
     units = [os.path.basename(path) for path in texts if path.endswith(".service")]
     reloads = systemctl("show", "--value", "--property=NeedDaemonReload", *units)
     properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    return {
-        "load": properties["LoadState"],
-        "active": properties["ActiveState"],
-        "sub": properties["SubState"],
-        "enabled": properties["UnitFileState"],
-        "reload": "yes" in reloads.split(),
-    }
+    load, active, sub, enabled = (properties[name] for name in UNIT_PROPERTIES)
+    return UnitState(load, active, sub, enabled, reload="yes" in reloads.split())
 
 
-def answering(unit: str, root: str, user: tuple[int, int]) -> dict[str, Any]:
+def answering(unit: str, root: str, user: tuple[int, int]) -> Serving:
     """Whether the service answers. Waits for one that a boot or a mount has just started."""
     now = wait_until_serving(unit, root, user, 0)
-    if not now["answers"] and now["seconds"] is not None and now["seconds"] < STARTING:
-        now = wait_until_serving(unit, root, user, STARTING - now["seconds"])
-    return {"answers": now["answers"], "why": now["why"]}
+    if not now.answers and now.seconds is not None and now.seconds < STARTING:
+        now = wait_until_serving(unit, root, user, STARTING - now.seconds)
+    return Serving(now.answers, now.why)
 
 
-def account(name: str, gid: int) -> dict[str, Any] | None:
+def account(name: str, gid: int) -> Account | None:
     """Return ids, home and group of the host user, or None."""
     try:
         entry = pwd.getpwnam(name)
@@ -87,10 +81,10 @@ def account(name: str, gid: int) -> dict[str, Any] | None:
         group = grp.getgrgid(gid).gr_name
     except KeyError:
         group = str(gid)
-    return {"uid": entry.pw_uid, "gid": entry.pw_gid, "home": entry.pw_dir, "group": group}
+    return Account(entry.pw_uid, entry.pw_gid, entry.pw_dir, group)
 
 
-def rivals(unit: str, root: str) -> list[dict[str, str]]:
+def rivals(unit: str, root: str) -> list[Rival]:
     """Return what else runs this project root, or would: services of every manager, and processes outside the unit."""
     homes, _unseen = every_home()
     others, known = [], {("system", unit)}
@@ -99,21 +93,21 @@ def rivals(unit: str, root: str) -> list[dict[str, str]]:
         if not ours and would_start(one):
             kind = "unit" if one["manager"] == "system" else "user unit"
             kind = "sleeping user unit" if one["active"] == "no manager" else kind
-            others.append({"kind": kind, "name": one["file"], "detail": "" if kind == "unit" else str(one["uid"])})
+            others.append(Rival(kind, one["file"], "" if kind == "unit" else str(one["uid"])))
             known.add((one["manager"], one["name"]))
     for process in root_processes(root, lambda uid: may_write(uid, root), None):
         if (process["manager"], process["unit"]) not in known:
             detail = f"uid {process['uid']}, {process['unit'] or 'no service'}"
-            others.append({"kind": "process", "name": str(process["pid"]), "detail": detail})
+            others.append(Rival("process", str(process["pid"]), detail))
     return others
 
 
-def earlier_units(unit: str, units: str) -> list[dict[str, str]]:
+def earlier_units(unit: str, units: str) -> list[Rival]:
     """Return the role's own enabled units of other project roots: a change of the root left them."""
     dropins = glob.glob(f"{units}/nanoclaw-v2-*.service.d/50-nanoclaw-pods.conf")
     names = sorted(os.path.basename(os.path.dirname(path))[: -len(".d")] for path in dropins)
     enabled = [name for name in names if os.path.lexists(f"{units}/multi-user.target.wants/{name}")]
-    return [{"kind": "earlier unit", "name": name} for name in enabled if name != unit]
+    return [Rival("earlier unit", name) for name in enabled if name != unit]
 
 
 def node_of(user: str, uid: int, gid: int) -> str | None:
@@ -132,19 +126,18 @@ def main() -> None:
     request = read_request(StateRequest)
     unit, root = request.unit, request.root
     run_with_deadline(100, root)
-    who = account(request.user, request.gid)
-    reply = {
-        "systemd": systemd_version(),
-        "unit": unit_state(unit, request.texts),
-        "files": {path: read_text_or_none(path) for path in request.texts},
-        "account": who,
-        "node": node_of(request.user, request.uid, request.gid),
-        "logs": {path: lstat_below(path, root) for path in request.logs},
-        "outdated": outdated(request.inputs, request.started),
-        "serving": answering(unit, root, (request.uid, request.gid)),
-        "rivals": [*rivals(unit, root), *earlier_units(unit, UNITS)],
-    }
-    print(json.dumps(reply))
+    reply = ServiceState(
+        systemd=systemd_version(),
+        unit=unit_state(unit, request.texts),
+        files={path: read_text_or_none(path) for path in request.texts},
+        account=account(request.user, request.gid),
+        node=node_of(request.user, request.uid, request.gid),
+        logs={path: lstat_below(path, root) for path in request.logs},
+        outdated=outdated(request.inputs, request.started),
+        serving=answering(unit, root, (request.uid, request.gid)),
+        rivals=[*rivals(unit, root), *earlier_units(unit, UNITS)],
+    )
+    print_reply(reply)
 
 
 if __name__ == "__main__":

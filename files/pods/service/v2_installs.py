@@ -6,19 +6,19 @@ Only users that can start containers count: an agent of NanoClaw is one.
 from __future__ import annotations
 
 import grp
-import json
 import os
 import re
 import sys
+from dataclasses import asdict
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.common.systemctl import running_users
 from files.pods.common.users import may_write, passwd_entry
-from files.pods.service.protocol import InstallsRequest
+from files.pods.service.protocol import Installed, Installs, InstallsRequest, Service
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
@@ -64,28 +64,29 @@ def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
     return sorted({path for path, _ in paths})
 
 
-def install(root: str, homes: list[tuple[int, str]]) -> dict[str, Any]:
+def install(root: str, homes: list[tuple[int, str]]) -> Installed:
     """Return the services and processes of a project root, and its owner."""
     services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
     uid = os.stat(root).st_uid
     entry = passwd_entry(uid)
-    return {
-        "root": escape_control(root),
-        "uid": uid,
-        "user": entry.pw_name if entry else None,
-        "ours": is_ours(services),
-        "units": [{key: unit[key] for key in ("manager", "name", "file", "uid", "active")} for unit in services],
-        "loose": [one["pid"] for one in running if (one["manager"], one["unit"]) not in known],
-    }
+    return Installed(
+        root=escape_control(root),
+        uid=uid,
+        user=entry.pw_name if entry else None,
+        ours=is_ours(services),
+        units=[Service(*(unit[name] for name in ("manager", "name", "file", "uid", "active"))) for unit in services],
+        loose=[one["pid"] for one in running if (one["manager"], one["unit"]) not in known],
+    )
 
 
-def look(request: InstallsRequest) -> dict[str, Any]:
+def look(request: InstallsRequest) -> Installs:
     """Return all installs of this machine."""
     homes, _unseen = every_home()
     roots = within(60, lambda: project_roots(request.uid, homes))
-    return {"installs": [within(60, lambda path=root: install(path, homes)) for root in roots]}
+    installs = [within(60, lambda path=root: asdict(install(path, homes))) for root in roots]
+    return decode(Installs, {"installs": installs}, request.entry)
 
 
 def within(seconds: int, work: Any) -> Any:
@@ -97,4 +98,4 @@ def within(seconds: int, work: Any) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(read_request(InstallsRequest))))
+    print_reply(look(read_request(InstallsRequest)))

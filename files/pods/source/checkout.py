@@ -14,32 +14,32 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
-from files.pods.source.desired_commit import remote_commit, repository_state
+from files.pods.source.desired_commit import NO_REPOSITORY, remote_commit, repository_state
 from files.pods.source.git_worktree import STAMP, Tree
-from files.pods.source.protocol import CheckoutRequest
+from files.pods.source.protocol import BuildState, CheckoutRequest, CheckoutState, RepositoryState, VersionState
 from files.pods.source.tmp_leftovers import leftovers
-from files.pods.source.version_state import UNKNOWN, fetch_aside, version_state
+from files.pods.source.version_state import fetch_aside, version_state
 
 MOST = 64 << 20
 
 
-def owner(path: str) -> list[int] | None:
+def owner(path: str) -> tuple[int, int] | None:
     """Return the owner of a path, or None."""
     try:
         info = os.lstat(path)
     except OSError:
         return None
-    return [info.st_uid, info.st_gid]
+    return info.st_uid, info.st_gid
 
 
-def look_as_owner(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> dict[str, Any]:
+def look_as_owner(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) -> tuple[RepositoryState, VersionState]:
     """Look at another user's checkout with its owner's git, and at the remote with the host user's."""
 
     def as_user(user: str, ids: tuple[int, int], work: Callable[[], Any]) -> dict[str, Any]:
@@ -57,29 +57,28 @@ def look_as_owner(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) 
     except KeyError:
         user = str(owner[0])
 
-    def look() -> dict[str, Any]:
-        reply = repository_state(tree, request.ref, lambda: known)
+    def look() -> list[dict[str, Any]]:
+        current = repository_state(tree, request.ref, lambda: known)
         # Only the host user can fetch, and it may not read this repository.
         here = replace(request, peek=False)
-        return {**reply, "version": version_reply(tree, here, reply.get("commit"), reply.get("desired"))}
+        return [asdict(current), asdict(version_reply(tree, here, current.commit, current.desired))]
 
     state = as_user(user, owner, look)
     if "value" not in state:
         sys.exit(f"{tree.root}: {state['text']}")
-    reply: dict[str, Any] = state["value"]
-    return reply
+    return decode(tuple[RepositoryState, VersionState], state["value"], request.entry)
 
 
-def version_reply(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> dict[str, Any]:
+def version_reply(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> VersionState:
     """Return what the desired version needs, if its files are available."""
     if head is None and os.path.isdir(tree.git_dir):
         desired = tree.resolve(request.ref)
     if desired and os.path.isdir(tree.git_dir) and tree.commit(desired):
         return version_state(tree, head, desired, request.onecli)
     if not request.peek:
-        return UNKNOWN
+        return VersionState()
     with fetch_aside(request.repository, request.ref, desired) as fetched:
-        return version_state(tree, head, fetched[1], request.onecli, fetched[0]) if fetched else UNKNOWN
+        return version_state(tree, head, fetched[1], request.onecli, fetched[0]) if fetched else VersionState()
 
 
 def digest(path: str) -> str | None:
@@ -170,62 +169,68 @@ def stamp(root: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def build_state(root: str, commit: str | None) -> dict[str, Any]:
+def build_state(root: str, commit: str | None, node: str | None) -> BuildState:
     """Return what the next build would use, and what the last one used."""
-    node, (pin, pin_digest) = version("node", "--version"), pinned(root)
-    return {
-        "pnpm_pin": pin,
-        "pnpm_digest": pin_digest,
-        "pnpm": pnpm_version(),
-        "tools_missing": compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
-        "built": stamp(root),
-        "source": {
+    pin, pin_digest = pinned(root)
+    return BuildState(
+        pnpm_pin=pin,
+        pnpm_digest=pin_digest,
+        pnpm=pnpm_version(),
+        tools_missing=compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
+        built=stamp(root),
+        source={
             "commit": commit,
             "lock": digest(os.path.join(root, "pnpm-lock.yaml")),
             "package": digest(os.path.join(root, "package.json")),
             "node": node.split(".")[0] if node else None,
         },
-        "node": node,
-        "outputs": all(os.path.exists(os.path.join(root, name)) for name in ("dist/index.js", "node_modules")),
-    }
+        outputs=all(os.path.exists(os.path.join(root, name)) for name in ("dist/index.js", "node_modules")),
+    )
+
+
+def main(request: CheckoutRequest) -> CheckoutState:
+    """Look as the owner of the checkout, then as the host user."""
+    root, tree = request.root, Tree(request.root)
+    owned = (".", "data", ".git") if request.gives or not on_network(root) else ()
+    owners = {path: owner(os.path.join(root, path)) for path in owned}
+    before = owners.get(".git")
+    if before and (before[0] == request.uid or not os.path.isdir(tree.git_dir)):
+        before = None
+    theirs = look_as_owner(request, tree, before) if before and shutil.which("git") else None
+    roots = tools()
+    become_user(request.user, request.uid, request.gid)
+    git = shutil.which("git") is not None
+    if theirs:
+        repository, needs = theirs
+    else:
+        repository = host_repository(request, tree, git)
+        needs = version_reply(tree, request, repository.commit, repository.desired) if git else VersionState()
+    node = version("node", "--version")
+    return CheckoutState(
+        **vars(repository),
+        **vars(build_state(root, repository.commit, node)),
+        git=git,
+        link=os.path.islink(root),
+        owners=owners,
+        pnpm_in_the_way=pnpm_in_the_way(),
+        npm_path=npm_path(roots, tools()),
+        node=node,
+        leftovers=tuple(leftovers(before[0])) if before else (),
+        version=needs,
+    )
+
+
+def host_repository(request: CheckoutRequest, tree: Tree, git: bool) -> RepositoryState:
+    """Return the state of the host user's repository; without git, that of none."""
+    if not os.path.isdir(tree.git_dir):
+        other = [".git"] if os.path.lexists(tree.git_dir) else []
+        return replace(NO_REPOSITORY, foreign=[*tree.foreign(), *other])
+    if not git:
+        return NO_REPOSITORY
+    return repository_state(tree, request.ref, lambda: remote_commit(tree, request.repository, request.ref))
 
 
 if __name__ == "__main__":
     request = read_request(CheckoutRequest)
-    root = request.root
-    run_with_deadline(240, root)
-    owned = (".", "data", ".git") if request.gives or not on_network(root) else ()
-    owners = {path: owner(os.path.join(root, path)) for path in owned}
-    tree = Tree(root)
-    before = owners.get(".git")
-    other = before is not None and before[0] != request.uid and os.path.isdir(tree.git_dir)
-    theirs = look_as_owner(request, tree, (before[0], before[1])) if before and other and shutil.which("git") else None
-    roots = tools()
-    become_user(request.user, request.uid, request.gid)
-    reply: dict[str, Any] = {
-        "git": shutil.which("git") is not None,
-        "link": os.path.islink(root),
-        "owners": owners,
-        "leftovers": leftovers(before[0]) if before and other else [],
-        "foreign": [],
-        "remote": None,
-        "commit": None,
-        "desired": None,
-        "unresolved": None,
-        "changed": [],
-    }
-    if theirs is not None:
-        reply.update(theirs)
-    elif os.path.isdir(tree.git_dir):
-        if reply["git"]:
-            repository, ref = request.repository, request.ref
-            reply.update(repository_state(tree, ref, lambda: remote_commit(tree, repository, ref)))
-    else:
-        reply["foreign"] = tree.foreign()
-        if os.path.lexists(tree.git_dir):
-            reply["foreign"].append(".git")
-    reply.update(build_state(root, reply["commit"]))
-    reply.update({"pnpm_in_the_way": pnpm_in_the_way(), "npm_path": npm_path(roots, tools())})
-    if theirs is None:
-        reply["version"] = version_reply(tree, request, reply["commit"], reply["desired"]) if reply["git"] else UNKNOWN
-    print(json.dumps(reply))
+    run_with_deadline(240, request.root)
+    print_reply(main(request))

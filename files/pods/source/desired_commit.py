@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 from files.pods.source.channel_undo import half_written
 from files.pods.source.git_worktree import Tree, git_outside, is_commit, shown_url
+from files.pods.source.protocol import RepositoryState
 
+NO_REPOSITORY = RepositoryState([], None, None, None, None, [])
 REMOTE_SECONDS = 30
 """A silent remote costs as much, at each look."""
 
@@ -44,11 +46,11 @@ def resolve(
     return (commit or here), (None if commit or here else why)
 
 
-def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None, str | None]]) -> dict[str, Any]:
+def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None, str | None]]) -> RepositoryState:
     """Return remote, current and desired commit, and files changed in both."""
     head = tree.commit("HEAD")
     if head is None:
-        return {"foreign": tree.foreign()}
+        return replace(NO_REPOSITORY, foreign=tree.foreign())
     desired, why = resolve(tree, ref, head, remote)
     here = desired is not None and desired != head and tree.commit(desired) is not None
     try:
@@ -56,10 +58,5 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None
         changed = [path for path in changed if path not in half_written(tree)]
     except RuntimeError:  # a power cut corrupted the index; source.fetch repairs it
         changed = []
-    return {
-        "remote": shown_url(tree.ask("config", "--get", "remote.origin.url")),
-        "commit": head,
-        "desired": desired,
-        "unresolved": why,
-        "changed": changed,
-    }
+    remote_url = shown_url(tree.ask("config", "--get", "remote.origin.url"))
+    return RepositoryState([], remote_url, head, desired, why, changed)

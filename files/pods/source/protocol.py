@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Optional
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Optional
 
-from files.pods.common.protocol import HostUser, Request
+from files.pods.common.protocol import HostUser, Reply, Request
+from files.pods.service.protocol import Health
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,124 @@ class CheckoutRequest(HostUser, Request):
     """ONECLI_URL of the service's environment."""
     peek: bool
     """Whether a commit that is not here is fetched aside to see what it needs."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What its files say that it needs."""
+
+    version: str
+    """The version that package.json names."""
+    node: Optional[str]
+    """The range of Node's versions in package.json's engines."""
+    sqlite: Optional[int]
+    """The major version of better-sqlite3."""
+    api: bool
+    """Whether its OneCLI has to serve /v1."""
+    gateway: bool
+    """Whether it has the contract of a gateway, and no gateway."""
+    marker: bool
+    """Whether it starts only with a marker of the upgrade (scripts/upgrade-state.ts)."""
+
+
+@dataclass(frozen=True)
+class DatabaseCopy:
+    """A copy of data/v2.db that was made before a move."""
+
+    file: str
+    version: str
+    made: float
+
+
+@dataclass(frozen=True)
+class DatabaseState:
+    """The central database, data/v2.db, as this version sees it."""
+
+    there: bool
+    error: str
+    newer: list[str]
+    """Migrations that were applied and that this version does not know."""
+    copy: Optional[DatabaseCopy]
+    """The newest copy of which it knows all migrations."""
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """What `files/pods/source/version_state.py` says."""
+
+    needs: Optional[Needs] = None
+    """None where its files are not on this machine yet."""
+    unmarked: str = ""
+    """Why its marker must be set, once it is checked out."""
+    lock_changed: Optional[bool] = None
+    """Whether the agents' dependencies (container/agent-runner/bun.lock) are others than before."""
+    container_changed: Optional[bool] = None
+    """Whether container/, from which the agent image is built, is another than before."""
+    health: Optional[Health] = None
+    """None where it was not asked: no /v1 is needed, ONECLI_URL is not set, or nothing moves."""
+    database: Optional[DatabaseState] = None
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """The repository of a project root, by git."""
+
+    foreign: list[str]
+    """What a project root without a checkout holds that would be mixed up with one (the first of it)."""
+    remote: Optional[str]
+    """The URL of the remote named origin, without what may be a password."""
+    commit: Optional[str]
+    """What is checked out."""
+    desired: Optional[str]
+    """The commit to check out; None where it is not known, or only after a fetch."""
+    unresolved: Optional[str]
+    """Why that commit is not known."""
+    changed: list[str]
+    """Files that are changed here and differ in the desired commit, as far as it was fetched."""
+
+
+@dataclass(frozen=True)
+class BuildState:
+    """The source of the next build, and of the last one."""
+
+    pnpm_pin: Optional[str]
+    """The version of pnpm that the project asks for."""
+    pnpm_digest: Optional[str]
+    """The digest of that pnpm, where the project names one: sha512.HEX."""
+    pnpm: Optional[str]
+    """The version of pnpm that the machine has."""
+    tools_missing: bool
+    """Whether a dependency may have to be compiled and there is no compiler."""
+    built: Optional[dict[str, Any]]
+    """What was built last, as the build wrote it down; `finished` in it is when, by this machine's clock."""
+    source: dict[str, Optional[str]]
+    """What would be built now: commit, lock, package, node."""
+    outputs: bool
+    """Whether dist/index.js and node_modules are there."""
+
+
+@dataclass(frozen=True)
+class CheckoutState(BuildState, RepositoryState, Reply):
+    """The checkout of a project root."""
+
+    request = CheckoutRequest
+
+    git: bool
+    """Whether the machine has git; without it a repository cannot be looked into."""
+    link: bool
+    """Whether the project root is a symbolic link."""
+    owners: dict[str, Optional[tuple[int, int]]]
+    """Who owns ".", "data" and ".git" in the project root; empty on NFS where the server decides that."""
+    pnpm_in_the_way: bool = False
+    """Whether something has pnpm's name that npm did not install, such as corepack's."""
+    npm_path: Optional[str] = None
+    """The PATH with which root's npm is the host user's, where root finds another Node or npm."""
+    node: Optional[str] = None
+    """The version of Node that builds it."""
+    leftovers: tuple[str, ...] = ()
+    """Files of fixed names in /tmp that the owner of the checkout has, where that is another user than the host's."""
+    version: VersionState = field(default_factory=VersionState)
+    """What the version that is to run needs of the machine."""
 
 
 @dataclass(frozen=True)

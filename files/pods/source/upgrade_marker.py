@@ -29,7 +29,7 @@ def main(root: str) -> None:
     needs = read_needs(VersionFiles(tree, head, head)) if head else None
     if head is None or needs is None:
         sys.exit(f"{root}: git or package.json does not say which version is checked out")
-    if not needs["marker"]:
+    if not needs.marker:
         return
     try:
         done = subprocess.run(
@@ -46,7 +46,7 @@ def main(root: str) -> None:
     if done.returncode != 0:
         sys.exit(f"{' '.join(SET[:5])} in {root} failed:\n{done.stdout[-4000:]}")
     replace(os.path.join(root, MARKED), f"{head}\n".encode())
-    if why := unmarked(tree, needs["version"]):
+    if why := unmarked(tree, needs.version):
         sys.exit(f"{MARKER_SCRIPT} succeeded, but NanoClaw would still not start: {why}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.source.git_worktree import NO_PROGRAMS, Tree
+from files.pods.source.protocol import Needs
 
 MARKER_SCRIPT = "scripts/upgrade-state.ts"
 GATEWAYS = "src/gateway-providers"
@@ -80,7 +81,7 @@ class VersionFiles:
         return "".join(read_untrusted_text(os.path.join(self.tree.root, path)) or "" for path in paths)
 
 
-def read_needs(files: VersionFiles) -> dict[str, Any] | None:
+def read_needs(files: VersionFiles) -> Needs | None:
     """Return what the version needs; None if package.json cannot be read."""
     try:
         package = json.loads(files.text("package.json") or "")
@@ -89,14 +90,14 @@ def read_needs(files: VersionFiles) -> dict[str, Any] | None:
         sdk, sqlite = desired.get("@onecli-sh/sdk"), desired.get("better-sqlite3")
     except (ValueError, AttributeError):
         return None
-    return {
-        "version": version[:60],
-        "node": str(node)[:200] if node else None,
-        "sqlite": first_number(sqlite),
-        "api": (first_number(sdk) or 0) >= 1,
-        "gateway": lacks_gateway(files),
-        "marker": files.text(MARKER_SCRIPT) is not None,
-    }
+    return Needs(
+        version=version[:60],
+        node=str(node)[:200] if node else None,
+        sqlite=first_number(sqlite),
+        api=(first_number(sdk) or 0) >= 1,
+        gateway=lacks_gateway(files),
+        marker=files.text(MARKER_SCRIPT) is not None,
+    )
 
 
 def first_number(spec: Any) -> int | None:

@@ -10,18 +10,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import Tree
+from files.pods.source.protocol import DatabaseCopy, DatabaseState, VersionState
 from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
 
 MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
 """NanoClaw's own record of an upgrade, and the commit for which the role has set it."""
-UNKNOWN: dict[str, Any] = {"needs": None, "unmarked": "", "lock_changed": None, "container_changed": None}
-UNKNOWN.update(health=None, database=None)
 
 
 @contextmanager
@@ -77,25 +75,25 @@ def unmarked(tree: Tree, version: str) -> str:
     return "" if marked == head else f"{MARKER} was not set since HEAD moved"
 
 
-def database_state(files: VersionFiles) -> dict[str, Any]:
+def database_state(files: VersionFiles) -> DatabaseState:
     """Return the migrations that the version does not know, and the newest copy with only known ones."""
     root = files.tree.root
     try:
         path = database(root)
         applied = migrations(path) if path else []
     except (OSError, sqlite3.Error) as error:
-        return {"error": str(error)[:200], "newer": [], "copy": None, "there": True}
+        return DatabaseState(there=True, error=str(error)[:200], newer=[], copy=None)
     kept = copies(root)
     known = files.knows(sorted({name for one in [applied, *(it["migrations"] for it in kept)] for name in one}))
     fits = next((it for it in kept if set(it["migrations"]) <= known), None)
     newer = [name for name in applied if name not in known]
-    copy = {key: fits[key] for key in ("file", "version", "made")} if fits else None
-    return {"error": "", "newer": newer, "copy": copy, "there": path is not None}
+    copy = DatabaseCopy(fits["file"], fits["version"], fits["made"]) if fits else None
+    return DatabaseState(path is not None, "", newer, copy)
 
 
 def version_state(
     tree: Tree, head: str | None, desired: str, onecli: str | None, git_dir: str | None = None
-) -> dict[str, Any]:
+) -> VersionState:
     """Return the state of a version on this machine.
 
     + git_dir: the repository that has the desired commit, if not the checkout's
@@ -103,14 +101,13 @@ def version_state(
     files = VersionFiles(tree, head, desired, git_dir)
     needs = read_needs(files)
     if needs is None:
-        return UNKNOWN
+        return VersionState()
     moves = head != desired
-    ask = needs["api"] and moves
-    return {
-        "needs": needs,
-        "unmarked": "" if moves or not needs["marker"] else unmarked(tree, needs["version"]),
-        "lock_changed": files.differs(AGENT_LOCK) if head else None,
-        "container_changed": files.differs("container") if head else None,
-        "health": onecli_health(tree.root, onecli) if ask else None,
-        "database": database_state(files),
-    }
+    return VersionState(
+        needs=needs,
+        unmarked="" if moves or not needs.marker else unmarked(tree, needs.version),
+        lock_changed=files.differs(AGENT_LOCK) if head else None,
+        container_changed=files.differs("container") if head else None,
+        health=onecli_health(tree.root, onecli) if needs.api and moves else None,
+        database=database_state(files),
+    )

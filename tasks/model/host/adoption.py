@@ -1,49 +1,10 @@
 """A NanoClaw v2 that runs on a machine already: whether the role can take it over, and how if not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from files.pods.common.protocol import Reply
-from files.pods.service.protocol import InstallsRequest
+from files.pods.service.protocol import Installed, Installs, InstallsRequest
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service that runs a project root, or would."""
-
-    manager: Literal["system", "user"]
-    name: str
-    file: str
-    uid: int | None
-    """The user that it runs as; None for one that this machine does not know."""
-    active: str
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A NanoClaw v2."""
-
-    root: str
-    uid: int
-    """The owner of its project root."""
-    user: str | None
-    ours: bool
-    """Whether the role runs it."""
-    units: list[Service]
-    loose: list[int]
-    """Processes of it outside of these services."""
-
-
-@dataclass(frozen=True)
-class Installs(Reply):
-    """What a machine has of NanoClaw v2."""
-
-    request = InstallsRequest
-
-    installs: list[Installed]
 
 
 def adoption_problems(reply: Installs, plan: HostPlan) -> Iterator[str]:

@@ -1,65 +1,11 @@
 """The checkout of NanoClaw and its build: the current state, and how it differs from the plan."""
 
-from dataclasses import dataclass, field
-from typing import Any
-
-from files.pods.common.protocol import Reply
-from files.pods.source.protocol import CheckoutRequest
+from files.pods.source.protocol import CheckoutRequest, CheckoutState
 from tasks.model.access.identity import NOBODY
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
-from tasks.model.versions.version_needs import VersionState, version_problems
-
-
-@dataclass(frozen=True)
-class CheckoutState(Reply):
-    """What `files/pods/source/checkout.py` says of a project root."""
-
-    request = CheckoutRequest
-
-    git: bool
-    """Whether the machine has git; without it a repository cannot be looked into."""
-    link: bool
-    """Whether the project root is a symbolic link."""
-    owners: dict[str, tuple[int, int] | None]
-    """Who owns ".", "data" and ".git" in the project root; empty on NFS where the server decides that."""
-    foreign: list[str]
-    """What a project root without a checkout holds that would be mixed up with one (the first of it)."""
-    remote: str | None
-    """The URL of the remote named origin, without what may be a password."""
-    commit: str | None
-    """What is checked out."""
-    desired: str | None
-    """The commit to check out; None where it is not known, or only after a fetch."""
-    unresolved: str | None
-    """Why that commit is not known."""
-    changed: list[str]
-    """Files that are changed here and differ in the desired commit, as far as it was fetched."""
-    pnpm_pin: str | None
-    """The version of pnpm that the project asks for."""
-    pnpm_digest: str | None
-    """The digest of that pnpm, where the project names one: sha512.HEX."""
-    pnpm: str | None
-    """The version of pnpm that the machine has."""
-    tools_missing: bool
-    """Whether a dependency may have to be compiled and there is no compiler."""
-    built: dict[str, Any] | None
-    """What was built last, as the build wrote it down; `finished` in it is when, by this machine's clock."""
-    source: dict[str, str | None]
-    """What would be built now: commit, lock, package, node."""
-    outputs: bool
-    """Whether dist/index.js and node_modules are there."""
-    pnpm_in_the_way: bool = False
-    """Whether something has pnpm's name that npm did not install, such as corepack's."""
-    npm_path: str | None = None
-    """The PATH with which root's npm is the host user's, where root finds another Node or npm."""
-    node: str | None = None
-    """The version of Node that builds it."""
-    leftovers: tuple[str, ...] = ()
-    """Files of fixed names in /tmp that the owner of the checkout has, where that is another user than the host's."""
-    version: VersionState = field(default_factory=VersionState)
-    """What the version that is to run needs of the machine."""
+from tasks.model.versions.version_needs import version_problems
 
 
 def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:

@@ -7,26 +7,10 @@ machine by standard input alone.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from files.pods.common.protocol import Reply
-from files.pods.service.protocol import EnvStateRequest
+from files.pods.service.protocol import EnvState, EnvStateRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.ownership.owners import Place
-
-
-@dataclass(frozen=True)
-class EnvState(Reply):
-    """What a machine says of its .env and of NanoClaw's copy of it.
-
-    `digests`: of each entry asked for that .env has, with the key that this run sent by standard input.
-    """
-
-    request = EnvStateRequest
-
-    places: dict[str, Place]
-    digests: dict[str, str]
 
 
 def places(root: str) -> dict[str, str]:

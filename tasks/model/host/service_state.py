@@ -1,61 +1,9 @@
 """What a machine's NanoClaw service is, and why it cannot be brought to its plan."""
 
-from dataclasses import dataclass
-
-from files.pods.common.protocol import Reply
-from files.pods.service.protocol import StartRequest, StateRequest
+from files.pods.service.protocol import Rival, ServiceState, StartRequest, StateRequest
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_unit import Account
-from tasks.model.ownership.owners import Place
-
-
-@dataclass(frozen=True)
-class UnitState:
-    """What systemd says of the unit; `reload`: a file of it or of its retry unit changed since systemd read it."""
-
-    load: str
-    active: str
-    sub: str
-    enabled: str
-    reload: bool
-
-
-@dataclass(frozen=True)
-class Rival:
-    """Something else that runs, or would run, this project root."""
-
-    kind: str
-    name: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Serving:
-    """Whether the service answers on its socket, as `files/pods/service/serving.py` says."""
-
-    answers: bool
-    why: str
-    """Why it does not; empty where it does."""
-
-
-@dataclass(frozen=True)
-class ServiceState(Reply):
-    """What a machine says of its NanoClaw service."""
-
-    request = StateRequest
-
-    systemd: int
-    unit: UnitState
-    files: dict[str, str | None]
-    account: Account | None
-    node: str | None
-    logs: dict[str, Place]
-    outdated: list[str] | None
-    """The inputs that changed since the service started; None where no start has noted them."""
-    rivals: list[Rival]
-    serving: Serving
 
 
 def start_request(plan: HostPlan, *, restart: bool) -> StartRequest:

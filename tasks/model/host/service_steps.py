@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from files.pods.service.protocol import LogStep
+from files.pods.common.protocol import Place
+from files.pods.service.protocol import LogStep, ServiceState
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import ServiceState, adoptable
+from tasks.model.host.service_state import adoptable
 from tasks.model.host.service_unit import Runtime, expected_account
 from tasks.model.nfs.mount_unit import mount_points
-from tasks.model.ownership.owners import Place, expected_owner
+from tasks.model.ownership.owners import expected_owner
 from tasks.model.platform.platform import DEBIAN_13
 
 NODE = DEBIAN_13.node_path

@@ -8,6 +8,7 @@ systemd.syntax(7) for quoting, logrotate(8), open(2).
 import re
 from dataclasses import dataclass
 
+from files.pods.service.protocol import Account
 from tasks.model.access.identity import ROOT
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
@@ -32,16 +33,6 @@ LOGGED = (
 as root, and follows links (systemd.exec(5)); whoever can write in logs/ would choose what root writes to."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@=+,-]+")
-
-
-@dataclass(frozen=True)
-class Account:
-    """The account of the host process, as the machine knows it."""
-
-    uid: int
-    gid: int
-    home: str
-    group: str
 
 
 @dataclass(frozen=True)

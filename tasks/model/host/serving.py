@@ -1,33 +1,9 @@
 """Whether a NanoClaw that was installed serves, with the code that is checked out."""
 
-from dataclasses import dataclass
-
-from files.pods.common.protocol import Reply
-from files.pods.service.protocol import ServingStateRequest
+from files.pods.service.protocol import ServingState, ServingStateRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import inputs, log_files, started_record
-from tasks.model.versions.version_needs import Health, health_problem
-
-
-@dataclass(frozen=True)
-class ServingState(Reply):
-    """What `files/pods/service/serving_state.py` says of a service."""
-
-    request = ServingStateRequest
-
-    answers: bool
-    why: str
-    """Why it does not answer."""
-    output: list[str]
-    """The end of its error log, where it does not."""
-    outdated: list[str] | None
-    """The inputs that changed since the service started; None where no start has noted them."""
-    commit: str | None
-    """What is checked out."""
-    built: str | None
-    """The commit that was built last."""
-    health: Health | None
-    """What OneCLI answered, where the checkout needs its /v1 and ONECLI_URL is set."""
+from tasks.model.versions.version_needs import health_problem
 
 
 def serving_problem(current: ServingState, plan: HostPlan) -> str | None:

@@ -1,6 +1,5 @@
 """The owner of new entries on a machine, by the rules of kernel and server; and what lstat(2) reports of a path."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from tasks.model.access.identity import ROOT, Ids
@@ -11,16 +10,6 @@ Creator = Literal["host", "agent", "root"]
 
 Where = Literal["pods", "project root"]
 """Where: a project root is on the pods, or on a local disk."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What lstat(2) reports of a path; a link on the way to it counts as one at the path."""
-
-    kind: Literal["absent", "file", "directory", "link", "special file"]
-    uid: int = 0
-    gid: int = 0
-    mode: str = ""
 
 
 def created_by(plan: HostPlan, process: Creator, where: Where = "pods") -> Ids | None:

@@ -3,76 +3,10 @@
 All of it is read from the files of the version, never from its tag.
 """
 
-from dataclasses import dataclass
-
+from files.pods.service.protocol import Health
+from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, VersionState
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.versions.node_range import accepts
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What its files say that it needs."""
-
-    version: str
-    """The version that package.json names."""
-    node: str | None
-    """The range of Node's versions in package.json's engines."""
-    sqlite: int | None
-    """The major version of better-sqlite3."""
-    api: bool
-    """Whether its OneCLI has to serve /v1."""
-    gateway: bool
-    """Whether it has the contract of a gateway, and no gateway."""
-    marker: bool
-    """Whether it starts only with a marker of the upgrade (scripts/upgrade-state.ts)."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """What OneCLI answered to GET /v1/health."""
-
-    place: str
-    status: int | None
-    error: str
-
-
-@dataclass(frozen=True)
-class DatabaseCopy:
-    """A copy of data/v2.db that was made before a move."""
-
-    file: str
-    version: str
-    made: float
-
-
-@dataclass(frozen=True)
-class DatabaseState:
-    """The central database, data/v2.db, as this version sees it."""
-
-    there: bool
-    error: str
-    newer: list[str]
-    """Migrations that were applied and that this version does not know."""
-    copy: DatabaseCopy | None
-    """The newest copy of which it knows all migrations."""
-
-
-@dataclass(frozen=True)
-class VersionState:
-    """What `files/pods/source/version_state.py` says."""
-
-    needs: Needs | None = None
-    """None where its files are not on this machine yet."""
-    unmarked: str = ""
-    """Why its marker must be set, once it is checked out."""
-    lock_changed: bool | None = None
-    """Whether the agents' dependencies (container/agent-runner/bun.lock) are others than before."""
-    container_changed: bool | None = None
-    """Whether container/, from which the agent image is built, is another than before."""
-    health: Health | None = None
-    """None where it was not asked: no /v1 is needed, ONECLI_URL is not set, or nothing moves."""
-    database: DatabaseState | None = None
-
 
 SQLITE_13_NODE = ">=22.14.0"
 """better-sqlite3 13 is built for Node-API 10: an older Node ends with a segmentation fault at the first database."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from files.pods.service import v2_installs
-from files.pods.service.protocol import AdoptUnitsRequest, InstallsRequest
-from tasks.model.host.adoption import Installed, Installs, Service, adoption_problems
+from files.pods.service.protocol import AdoptUnitsRequest, Installed, Installs, InstallsRequest, Service
+from tasks.model.host.adoption import adoption_problems
 from tasks.model.host.service_unit import dropin_path, image_record, name_of
 from tests.builders import local_plan
 from tests.programs import machine_argv
@@ -152,7 +152,7 @@ import json, subprocess
 from files.pods.service.state import rivals
 def run(argv):
     return subprocess.run(argv, capture_output=True, text=True, timeout=50)
-before = rivals("nanoclaw-v2-x.service", ROOT)
+before = list(map(vars, rivals("nanoclaw-v2-x.service", ROOT)))
 done = run(ARGV)
 answer = [before, done.returncode, done.stderr, rivals("nanoclaw-v2-x.service", ROOT)]
 """

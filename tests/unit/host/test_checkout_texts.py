@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from files.pods.source.protocol import CheckoutState
 from tasks.model.access.identity import NOBODY
 from tasks.model.host.checkout import (
-    CheckoutState,
     build_drift,
     checkout_drift,
     checkout_problem,

@@ -15,6 +15,7 @@ import pytest
 from files.pods.migration import gate as migration_gate
 from files.pods.migration.gate import main
 from files.pods.migration.protocol import GateRequest, Run
+from files.pods.service.serving import UnitServing
 from tests.unit.lab.standin_install import wait_for
 from tests.unit.trees.trees import needs_root
 
@@ -26,11 +27,11 @@ BAD_STEP = {"who": "agent", "what": "write outbound.db", "error": "EACCES", "tex
 @pytest.fixture
 def serves(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The arguments of the wait for the service, and its reply."""
-    service: dict[str, Any] = {"answer": {"answers": True, "why": ""}}
+    service: dict[str, Any] = {"answer": UnitServing(True, "")}
 
-    def wait(unit: str, root: str, user: tuple[int, int], seconds: float) -> dict[str, Any]:
+    def wait(unit: str, root: str, user: tuple[int, int], seconds: float) -> UnitServing:
         service["asked"] = (unit, root, user, seconds)
-        answer: dict[str, Any] = service["answer"]
+        answer: UnitServing = service["answer"]
         return answer
 
     monkeypatch.setattr(migration_gate, "wait_until_serving", wait)
@@ -121,6 +122,6 @@ def test_missing_command_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
 
 
 def test_service_that_does_not_answer_afterwards_fails(tmp_path: Path, serves: dict[str, Any]) -> None:
-    serves["answer"] = {"answers": False, "why": "n.service is failed (exit-code)"}
+    serves["answer"] = UnitServing(False, "n.service is failed (exit-code)")
     with pytest.raises(SystemExit, match=r"n\.service is failed \(exit-code\)"):
         ask(tmp_path, command=["true"])

@@ -14,9 +14,9 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host, ctx_inventory, ctx_state
 
+from files.pods.common.protocol import Place
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import SERVERS
-from tasks.model.ownership.owners import Place
 from tasks.operation_order import servers_first
 from tasks.operations.dry_run import is_pending, mark_pending, mark_pending_owner, with_pending_owners
 from tasks.replies import replies

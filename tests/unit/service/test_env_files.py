@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from files.pods.common.dotenv import merge_entries, parse
-from files.pods.common.protocol import Request
-from files.pods.service.protocol import EnvStateRequest, SetEnvRequest
+from files.pods.common.protocol import Request, decode
+from files.pods.service.protocol import EnvState, EnvStateRequest, SetEnvRequest
 from tasks.model.access.identity import Ids
-from tasks.model.host.env_files import EnvState, differing, digest, open_places, places, refusals
+from tasks.model.host.env_files import differing, digest, open_places, places, refusals
 from tests.programs import request_argv
 
 ME = Ids(os.getuid(), os.getgid())
@@ -123,7 +122,7 @@ class Root:
         result = self.run(EnvStateRequest(str(self.path), sorted(desired), list(places(str(self.path)))), KEY)
         assert result.returncode == 0, result.stderr
         assert not [value for value in (*desired.values(), KEY) if value and value in result.stdout + result.stderr]
-        return TypeAdapter(EnvState).validate_python(json.loads(result.stdout))
+        return decode(EnvState, json.loads(result.stdout), EnvStateRequest.entry)
 
     def set(self, desired: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         return self.run(SetEnvRequest(str(self.path), (ME.uid, ME.gid)), json.dumps(desired))

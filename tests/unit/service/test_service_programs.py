@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from files.pods.common.lstat_below import lstat_below
+from files.pods.common.protocol import Place
 from files.pods.service import state as host_service
 from files.pods.service.last_start import outdated
 from files.pods.service.log import logged, plain, shortened, size_of
+from files.pods.service.protocol import Account, Rival, Serving, UnitState
+from files.pods.service.serving import UnitServing
 from files.pods.service.state import earlier_units
 
 UNIT = "nanoclaw-v2-00000000.service"
@@ -45,7 +48,7 @@ def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
     wants.mkdir()
     for unit in (UNIT, "nanoclaw-v2-11111111.service", "nanoclaw-v2-33333333.service"):
         (wants / unit).symlink_to(tmp_path / unit)
-    assert earlier_units(UNIT, str(tmp_path)) == [{"kind": "earlier unit", "name": "nanoclaw-v2-11111111.service"}]
+    assert earlier_units(UNIT, str(tmp_path)) == [Rival("earlier unit", "nanoclaw-v2-11111111.service")]
 
 
 @pytest.mark.parametrize(("gid", "group"), [(1001, "claw"), (7, "7")])
@@ -53,8 +56,7 @@ def test_the_host_user_is_who_nss_says(monkeypatch: pytest.MonkeyPatch, gid: int
     entry = pwd.struct_passwd(("nanoclaw", "x", 1000, gid, "", "/home/nanoclaw", "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwnam", {"nanoclaw": entry}.__getitem__)
     monkeypatch.setattr(grp, "getgrgid", {1001: grp.struct_group(("claw", "x", 1001, []))}.__getitem__)
-    expected = {"uid": 1000, "gid": gid, "home": "/home/nanoclaw", "group": group}
-    assert host_service.account("nanoclaw", gid) == expected
+    assert host_service.account("nanoclaw", gid) == Account(1000, gid, "/home/nanoclaw", group)
     assert host_service.account("nobody-here", gid) is None
 
 
@@ -84,10 +86,10 @@ def test_what_else_runs_a_root_is_named_by_its_kind(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(host_service, "units", lambda _root, _homes: {"units": services})
     monkeypatch.setattr(host_service, "root_processes", lambda *_args: processes)
     assert host_service.rivals(UNIT, "/opt/nanoclaw") == [
-        {"kind": "unit", "name": "/of/other.service", "detail": ""},
-        {"kind": "user unit", "name": "/of/hers.service", "detail": "1000"},
-        {"kind": "sleeping user unit", "name": "/of/asleep.service", "detail": "1000"},
-        {"kind": "process", "name": "9", "detail": "uid 1001, no service"},
+        Rival("unit", "/of/other.service"),
+        Rival("user unit", "/of/hers.service", "1000"),
+        Rival("sleeping user unit", "/of/asleep.service", "1000"),
+        Rival("process", "9", "uid 1001, no service"),
     ]
 
 
@@ -97,9 +99,9 @@ def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "real" / "file").write_text("")
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "loose").symlink_to("nowhere")
-    assert lstat_below(str(tmp_path / name), str(tmp_path))["kind"] == "link"
-    assert lstat_below(str(tmp_path / "real" / "file"), str(tmp_path))["kind"] == "file"
-    assert lstat_below(str(tmp_path / "none" / "file"), str(tmp_path)) == {"kind": "absent"}
+    assert lstat_below(str(tmp_path / name), str(tmp_path)).kind == "link"
+    assert lstat_below(str(tmp_path / "real" / "file"), str(tmp_path)).kind == "file"
+    assert lstat_below(str(tmp_path / "none" / "file"), str(tmp_path)) == Place("absent")
 
 
 def test_what_agents_have_logged_is_no_command_for_a_terminal() -> None:
@@ -149,13 +151,7 @@ def test_a_unit_is_what_systemd_says_and_a_reload_is_due_where_any_unit_of_ours_
     units = {UNIT: {**STATE, "NeedDaemonReload": main}, timer: {"NeedDaemonReload": other}}
     monkeypatch.setattr(host_service, "systemctl", systemctl_of(units))
     texts = [f"/etc/systemd/system/{UNIT}", f"/etc/systemd/system/{UNIT}.d/x.conf", f"/etc/systemd/system/{timer}"]
-    assert host_service.unit_state(UNIT, texts) == {
-        "load": "loaded",
-        "active": "active",
-        "sub": "running",
-        "enabled": "enabled",
-        "reload": due,
-    }
+    assert host_service.unit_state(UNIT, texts) == UnitState("loaded", "active", "running", "enabled", due)
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(None, []), (1.5, [0, 28.5]), (29, [0, 1]), (30, [0]), (4000, [0])])
@@ -164,14 +160,14 @@ def test_a_service_that_has_just_started_has_a_moment_to_answer(
 ) -> None:
     request: list[float] = []
 
-    def serving(_unit: str, _root: str, _user: tuple[int, int], wait: float) -> dict[str, object]:
+    def serving(_unit: str, _root: str, _user: tuple[int, int], wait: float) -> UnitServing:
         request.append(wait)
-        return {"answers": wait > 0, "why": "" if wait else "not yet", "seconds": seconds, "pause": 0}
+        return UnitServing(wait > 0, "" if wait else "not yet", seconds=seconds)
 
     monkeypatch.setattr(host_service, "wait_until_serving", serving)
     reply = host_service.answering(UNIT, "/srv/claw", (1000, 1000))
     assert request == (waits or [0])
-    assert reply == ({"answers": True, "why": ""} if len(waits) == 2 else {"answers": False, "why": "not yet"})
+    assert reply == (Serving(True, "") if len(waits) == 2 else Serving(False, "not yet"))
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.common.protocol import Place
+from files.pods.service.protocol import Account, Rival, ServiceState, Serving, UnitState
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
-from tasks.model.host.service_state import Rival, ServiceState, Serving, UnitState, refusals
+from tasks.model.host.service_state import refusals
 from tasks.model.host.service_steps import restart_reasons, runtime, service_steps, unit_files
-from tasks.model.ownership.owners import Place
 from tasks.operations import host_service as operations
 from tests.builders import local_plan
 from tests.unit.conftest import Execute
@@ -160,7 +161,7 @@ def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
     ("changes", "words"),
     [
         ({"unit": replace(UP, enabled="masked")}, ["masked", "systemctl unmask"]),
-        ({"account": texts.Account(7, 7, "/home/nanoclaw", "nanoclaw")}, ["7:7", "nanoclaw_uid"]),
+        ({"account": Account(7, 7, "/home/nanoclaw", "nanoclaw")}, ["7:7", "nanoclaw_uid"]),
         ({"rivals": [Rival("process", "42", "/user.slice")]}, ["process 42", "/user.slice", "stop it"]),
         ({"rivals": [Rival("unit", "/etc/systemd/system/x.service")]}, ["systemctl disable --now x.service"]),
         ({"rivals": [Rival("user unit", "/h/x.service")]}, ["--user --machine=nanoclaw@", "x.service"]),

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.service.protocol import Account
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import (
-    Account,
     Runtime,
     dropin_text,
     expected_account,

@@ -10,15 +10,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from files.pods.common.docker import agent_ids
+from files.pods.common.protocol import decode
 from files.pods.service import serving as programs
-from files.pods.service.protocol import ServingStateRequest, StartRequest
-from files.pods.service.serving import serving
+from files.pods.service.protocol import ServingState, ServingStateRequest, StartRequest
+from files.pods.service.serving import UnitServing, serving
 from tests.programs import request_argv
 
 ME = (os.getuid(), os.getgid())
@@ -84,7 +85,7 @@ class Machine:
         text = json.dumps({"attempt": attempt, "timestamp": at})
         (self.root / "data/circuit-breaker.json").write_text(text)
 
-    def look(self) -> dict[str, Any]:
+    def look(self) -> UnitServing:
         return serving(UNIT, str(self.root), ME)
 
     def start(self) -> subprocess.CompletedProcess[str]:
@@ -108,21 +109,21 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 def test_a_service_whose_main_process_answers_is_up(machine: Machine) -> None:
     machine.says(machine.listens())
     now = machine.look()
-    assert (now["answers"], now["why"], now["pause"]) == (True, "", 0)
+    assert (now.answers, now.why, now.pause) == (True, "", 0)
 
 
 def test_a_child_of_this_start_may_answer_for_it(machine: Machine) -> None:
     machine.listens(invocation="a1")
     machine.says(1)
-    assert machine.look()["answers"]
+    assert machine.look().answers
 
 
 def test_a_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
     pid = machine.listens(invocation="of-yesterday")
     machine.says(1)
     now = machine.look()
-    assert not now["answers"]
-    assert f"process {pid} answers" in now["why"] and "did not start it" in now["why"]
+    assert not now.answers
+    assert f"process {pid} answers" in now.why and "did not start it" in now.why
 
 
 def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> None:
@@ -130,14 +131,14 @@ def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> No
     machine.says(pid)
     os.kill(pid, signal.SIGSTOP)
     now = machine.look()
-    assert not now["answers"] and "no answer within" in now["why"]
+    assert not now.answers and "no answer within" in now.why
 
 
 def test_active_alone_is_not_up(machine: Machine) -> None:
     machine.says(os.getpid())
     now = machine.look()
-    assert not now["answers"]
-    assert "is active and serves nothing" in now["why"] and "cli.sock: [Errno 2]" in now["why"]
+    assert not now.answers
+    assert "is active and serves nothing" in now.why and "cli.sock: [Errno 2]" in now.why
 
 
 @pytest.mark.parametrize(("attempt", "ago", "left"), [(3, 1, 9), (5, 20, 100), (6, 0, 300), (40, 100, 800)])
@@ -147,15 +148,15 @@ def test_the_pause_of_the_circuit_breaker_is_told_as_what_it_is(
     machine.says(os.getpid())
     machine.crashed(attempt, ago)
     now = machine.look()
-    assert now["pause"] == pytest.approx(left, abs=3)
-    assert f"after {attempt - 1} crashes its circuit breaker delays the start until" in now["why"]
+    assert now.pause == pytest.approx(left, abs=3)
+    assert f"after {attempt - 1} crashes its circuit breaker delays the start until" in now.why
 
 
 @pytest.mark.parametrize(("attempt", "ago"), [(2, 1), (3, 30), (5, 4000), (0, 0), (-3, 0)])
 def test_a_pause_that_is_over_or_of_an_earlier_start_is_none(machine: Machine, attempt: int, ago: float) -> None:
     machine.says(os.getpid(), seconds=ago if ago < 1000 else 10)
     machine.crashed(attempt, ago)
-    assert machine.look()["pause"] == 0
+    assert machine.look().pause == 0
 
 
 def test_what_the_breaker_wrote_may_be_anything(machine: Machine, tmp_path: Path) -> None:
@@ -165,17 +166,17 @@ def test_what_the_breaker_wrote_may_be_anything(machine: Machine, tmp_path: Path
     odd = ["", "[]", '{"attempt": "x", "timestamp": "y"}', '{"attempt": 1e999, "timestamp": 1}', "\0"]
     for text in (good % "1e999", good % ("9" * 4000), *odd):
         path.write_text(text)
-        assert machine.look()["pause"] == 0
+        assert machine.look().pause == 0
     path.unlink()
     os.mkfifo(path)
-    assert machine.look()["pause"] == 0
+    assert machine.look().pause == 0
 
 
 def test_the_socket_that_opens_last_is_asked_where_the_checkout_has_it(machine: Machine) -> None:
     machine.says(machine.listens("cli.sock"))
     (machine.root / "src/cli").mkdir(parents=True)
     (machine.root / "src/cli/socket-server.ts").write_text("")
-    assert "ncl.sock" in machine.look()["why"]
+    assert "ncl.sock" in machine.look().why
 
 
 def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
@@ -183,7 +184,7 @@ def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
     (deep / "data").mkdir(parents=True)
     machine.root = deep
     machine.says(machine.listens())
-    assert machine.look()["answers"]
+    assert machine.look().answers
 
 
 def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,14 +202,14 @@ def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, mon
         monkeypatch.setattr(sys, "executable", python)
         monkeypatch.setattr(programs, "ANSWER_SECONDS", patience)
         now = machine.look()
-        assert (now["active"], now["answers"], now["pause"]) == ("active", False, 0)
-        assert why in now["why"] and now["why"].startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
+        assert (now.active, now.answers, now.pause) == ("active", False, 0)
+        assert why in now.why and now.why.startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
 
 
 def test_a_unit_that_systemd_does_not_know_is_said_to_be_so(machine: Machine) -> None:
     (machine.fake / "shown").write_text("Warning: nothing is known\n")
     now = machine.look()
-    assert (now["answers"], now["why"]) == (False, f"{UNIT} is unknown to systemd ()")
+    assert (now.answers, now.why) == (False, f"{UNIT} is unknown to systemd ()")
 
 
 BANNER = "\\n".join(
@@ -274,28 +275,27 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
         onecli="http://127.0.0.1:1",
     )
 
-    def look() -> dict[str, Any]:
+    def look() -> ServingState:
         done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60, check=True)
-        content: dict[str, Any] = json.loads(done.stdout)
-        return content
+        return decode(ServingState, json.loads(done.stdout), request.entry)
 
-    good = {"answers": True, "why": "", "output": [], "outdated": [], "commit": head, "built": head, "health": None}
+    good = ServingState(True, "", [], [], head, head, None)
     assert look() == good
     stamp.write_text(json.dumps({"commit": "another"}))
-    assert look() == {**good, "outdated": [str(stamp)], "built": "another"}
+    assert look() == replace(good, outdated=[str(stamp)], built="another")
     stamp.write_text(json.dumps({"commit": head}))
     (machine.root / "package.json").write_text('{"version": "2.1.17", "dependencies": {"@onecli-sh/sdk": "^2.2.1"}}')
-    found = look()
-    assert (found["answers"], found["health"]["status"]) == (True, None), "it needs a OneCLI, and none is there"
+    state = look()
+    assert state.answers and state.health and state.health.status is None, "it needs a OneCLI, and none is there"
 
 
 @pytest.mark.parametrize(("pause", "waits"), [(300, False), (5, True)])
 def test_a_pause_that_outlasts_the_wait_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, pause: int, waits: bool
 ) -> None:
-    answers = [{"active": "active", "invocation": "1", "answers": False, "pause": pause}]
-    answers += [{**answers[0], "answers": True, "pause": 0}]
-    monkeypatch.setattr(programs, "serving", lambda *_asked: answers[0] if len(answers) > 1 else answers[-1])
+    answers = [UnitServing(False, "not yet", "active", invocation="1", pause=pause)]
+    answers += [UnitServing(True, "", "active", invocation="1")]
+    monkeypatch.setattr(programs, "serving", lambda *_args: answers[0] if len(answers) > 1 else answers[-1])
     monkeypatch.setattr(time, "sleep", lambda _seconds: answers.pop(0))
     now = programs.wait_until_serving("n.service", "/opt/nanoclaw", (1000, 1000), 20)
-    assert now["answers"] == waits and len(answers) == 2 - waits
+    assert now.answers == waits and len(answers) == 2 - waits

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from files.pods.common.protocol import Request, Sent
-from files.pods.source.protocol import CheckoutRequest, FetchRequest, SwitchRequest
-from tasks.model.host.checkout import CheckoutState
+from files.pods.common.protocol import Request, Sent, decode
+from files.pods.source.protocol import CheckoutRequest, CheckoutState, FetchRequest, SwitchRequest
 from tests.programs import request_argv, request_of
 
 OLD, NEW = "v2.0.64", "v2.0.65"
@@ -46,7 +43,7 @@ class Host:
     def look(self, ref: str, **more: Any) -> CheckoutState:
         result = self.run(CheckoutRequest, ref=ref, **more)
         assert result.returncode == 0, result.stderr
-        return TypeAdapter(CheckoutState).validate_python(json.loads(result.stdout.splitlines()[-1]))
+        return decode(CheckoutState, json.loads(result.stdout.splitlines()[-1]), CheckoutRequest.entry)
 
     def fetch(self, ref: str) -> subprocess.CompletedProcess[str]:
         return self.run(FetchRequest, ref=ref)

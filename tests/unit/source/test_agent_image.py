@@ -162,7 +162,7 @@ def test_the_first_run_gets_the_image_and_records_it(run: Run, data: dict[str, A
 def test_what_was_got_is_judged(run: Run) -> None:
     with pytest.raises(OperationError, match="nanoclaw_image_uid to 7"):
         run([NONE, replace(DONE, ids=Ids(7, 7))], local_plan())
-    with pytest.raises(OperationError, match=r"no image agent:1 after its load: /srv/agent\.tar"):
+    with pytest.raises(OperationError, match=r"no image is named agent:1 after the load: /srv/agent\.tar"):
         run([NONE, NONE], local_plan(**LOAD))
 
 

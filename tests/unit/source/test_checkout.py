@@ -13,14 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra.api.exceptions import OperationError
 
-from tasks.model.host.checkout import (
-    CheckoutState,
-    build_drift,
-    checkout_drift,
-    checkout_problem,
-    same_repository,
-    without_password,
-)
+from files.pods.source.protocol import CheckoutState
+from tasks.model.host.checkout import build_drift, checkout_drift, checkout_problem, same_repository, without_password
 from tasks.operations import checkout as operations
 from tests.builders import local_plan
 from tests.unit.conftest import Execute

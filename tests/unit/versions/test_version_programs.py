@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from files.pods.service.onecli_health import onecli_health
+from files.pods.service.protocol import Health
 from files.pods.source import tmp_leftovers as tmp_files
 from files.pods.source.build import check_sqlite
 from files.pods.source.central_database import copies, make_copy, migrations
-from files.pods.source.protocol import MarkerRequest, RestoreRequest
+from files.pods.source.protocol import MarkerRequest, Needs, RestoreRequest, VersionState
 from files.pods.source.tmp_leftovers import leftovers, remove_leftovers
-from tasks.model.versions.version_needs import Needs, VersionState
 from tests.lab.standin_later import LATER
 from tests.unit.source.source_host import OLD, Host
 
@@ -323,13 +323,13 @@ def onecli() -> Iterator[str]:
 @pytest.mark.parametrize(("path", "status"), [("", 200), ("/", 200), ("/old", 404), ("/moved/", 302), ("/odd", 500)])
 def test_the_health_of_onecli_is_requested(tmp_path: Path, onecli: str, path: str, status: int) -> None:
     (tmp_path / ".env").write_text(f"ONECLI_URL=http://user:secret@{onecli}{path}\n")
-    assert onecli_health(str(tmp_path), None) == {"place": f"http://{onecli}", "status": status, "error": ""}
+    assert onecli_health(str(tmp_path), None) == Health(f"http://{onecli}", status, "")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "file:///etc/passwd", "http://[::1", "http://h:99999999", "x"])
 def test_a_failed_health_request_is_reported_without_its_secret(tmp_path: Path, url: str) -> None:
     state = onecli_health(str(tmp_path), url)
-    assert state and state["status"] is None and state["error"]
+    assert state and state.status is None and state.error
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_failed_health_request_is_reported_without_its_secret(tmp_path: Path, 
     ],
 )
 def test_unknown_health_has_its_reason(tmp_path: Path, url: str, place: str, error: str) -> None:
-    assert onecli_health(str(tmp_path), url) == {"place": place, "status": None, "error": error}
+    assert onecli_health(str(tmp_path), url) == Health(place, None, error)
 
 
 def test_without_a_url_no_health_is_requested(tmp_path: Path) -> None:

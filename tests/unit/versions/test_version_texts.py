@@ -7,17 +7,10 @@ from typing import Any
 
 import pytest
 
+from files.pods.service.protocol import Health
+from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, VersionState
 from tasks.model.host.checkout import checkout_problem
-from tasks.model.versions.version_needs import (
-    DatabaseCopy,
-    DatabaseState,
-    Health,
-    Needs,
-    VersionState,
-    restores,
-    version_notes,
-    version_problems,
-)
+from tasks.model.versions.version_needs import restores, version_notes, version_problems
 from tests.unit.source.test_checkout import DONE, plan
 
 NEEDS = Needs(version="2.3.1", node=">=20", sqlite=12, api=False, gateway=False, marker=False)
