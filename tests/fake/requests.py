@@ -129,7 +129,14 @@ def _of(plan: HostPlan) -> Requests:
                 **({"ids": FREE_IDS, "user": settings.nanoclaw_user} if _states_no_uid(plan) else {}),
             }
         ],
-        "machine.runtime": [whom],
+        "machine.runtime": [
+            {
+                **whom,
+                "engine": "docker.io",
+                "npm": "npm",
+                "candidates": ["docker.io", "docker-cli", "docker-buildx", "nodejs"],
+            }
+        ],
         "nfs.mounts": [
             {
                 "binds": [list(bind) for bind in binds.items()],

@@ -58,8 +58,9 @@ def test_request_without_an_argument_gets_no_reply(key: str) -> None:
 
 @pytest.mark.parametrize("whom", [("root", 0, 0), ("nanoclaw", 1500, 1000), ("nanoclaw", 15000, 1500)])
 def test_request_about_another_user_gets_no_reply(whom: tuple[str, int, int]) -> None:
-    right = {"user": "nanoclaw", "uid": 1500, "gid": 1500}
-    other = dict(zip(right, whom, strict=True))
+    right = requests(planned(DATA))["@fake/own"]["machine.runtime"][0]
+    assert (right["user"], right["uid"], right["gid"]) == ("nanoclaw", 1500, 1500)
+    other = {**right, **dict(zip(("user", "uid", "gid"), whom, strict=True))}
     assert reply_of("@fake/own", as_sent(command(RuntimeState, other))) is None
     assert reply_of("@fake/own", as_sent(command(RuntimeState, right))) is not None
 

@@ -82,9 +82,14 @@ class PreflightRequest(Request):
 
 @dataclass(frozen=True)
 class RuntimeRequest(HostUser, Request):
-    """The host user, who runs the programs."""
+    """The host user, who runs the programs, and names of packages."""
 
     entry: ClassVar[str] = "machine.runtime"
+    engine: str
+    """The distribution's Docker engine."""
+    npm: str
+    candidates: list[str]
+    """Packages. The reply has the version of each that apt would install."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
 THEIRS = ("git", "docker", "npm", "node")
 """Those of them that the host user runs, and Node."""
-CANDIDATES = ("docker.io", "docker-cli", "docker-buildx", "nodejs")
 
 
 def output(*args: str) -> str:
@@ -67,10 +66,10 @@ def node(path: str | None, printed: str) -> dict[str, Any] | None:
     return {"path": path, "major": int(version[1])} if path and version else None
 
 
-def candidates() -> dict[str, str]:
+def apt_versions(packages: list[str]) -> dict[str, str]:
     """The versions that apt would install, of the packages that it knows."""
     versions, name = {}, ""
-    for line in output("apt-cache", "policy", *CANDIDATES).splitlines():
+    for line in output("apt-cache", "policy", *packages).splitlines():
         if not line.startswith(" "):
             name = line.rstrip(":")
         elif line.startswith("  Candidate: ") and "(none)" not in line:
@@ -78,9 +77,9 @@ def candidates() -> dict[str, str]:
     return versions
 
 
-def docker_io() -> bool:
-    """Return whether Debian's docker.io is installed."""
-    return output("dpkg-query", "--show", "--showformat=${db:Status-Status}", "docker.io") == "installed"
+def is_installed(package: str) -> bool:
+    """Return whether dpkg has a package."""
+    return output("dpkg-query", "--show", "--showformat=${db:Status-Status}", package) == "installed"
 
 
 def docker_runs() -> bool:
@@ -89,12 +88,12 @@ def docker_runs() -> bool:
     return "LoadState=loaded" not in shown or "ActiveState=active" in shown
 
 
-def engine() -> bool:
+def has_engine() -> bool:
     """Return whether a Docker engine is installed."""
     return shutil.which("dockerd", path=HOST_PATH) is not None or os.path.exists("/snap/bin/docker")
 
 
-def look(user: str, uid: int, gid: int) -> dict[str, Any]:
+def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[str]) -> dict[str, Any]:
     """Return what NanoClaw needs of this machine and what is installed."""
     programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
@@ -107,12 +106,12 @@ def look(user: str, uid: int, gid: int) -> dict[str, Any]:
         "certificates": os.path.exists("/etc/ssl/certs/ca-certificates.crt"),
         "node": its_node,
         "unusable": sorted(path for path, version in tried.items() if not version),
-        "engine": engine(),
-        "docker_io": not buildx and docker_io(),
+        "engine": has_engine(),
+        "docker_io": not buildx and is_installed(engine),
         "docker_runs": docker_runs(),
         "buildx": buildx,
-        "npm_package": output("dpkg-query", "--show", "--showformat=${db:Status-Status}", "npm") == "installed",
-        "candidates": {} if its_node and buildx and programs["docker"] else candidates(),
+        "npm_package": is_installed(npm),
+        "candidates": {} if its_node and buildx and programs["docker"] else apt_versions(candidates),
         "account": account(user, uid, gid),
     }
 

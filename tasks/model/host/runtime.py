@@ -154,4 +154,5 @@ def _known(current: RuntimeState, package: str) -> list[str]:
 @ask_hosts(RuntimeState)
 def runtime_request(plan: HostPlan) -> RuntimeRequest:
     """What a host is asked about programs."""
-    return RuntimeRequest(**plan.host_user)
+    candidates = [DEBIAN_13.engine, DEBIAN_13.docker_client, DEBIAN_13.docker_buildx, DEBIAN_13.node]
+    return RuntimeRequest(**plan.host_user, engine=DEBIAN_13.engine, npm=DEBIAN_13.npm, candidates=candidates)

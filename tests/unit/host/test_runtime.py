@@ -146,7 +146,9 @@ def test_accounts_that_are_made_or_left() -> None:
 
 
 def test_the_program_says_all_of_it() -> None:
-    request = json.dumps({"user": "no-such-user", "uid": 54321, "gid": 54321})
+    request = json.dumps(
+        {"user": "no-such-user", "uid": 54321, "gid": 54321, "engine": "e", "npm": "n", "candidates": []}
+    )
     argv = [*entry_argv("machine.runtime"), request]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     current = TypeAdapter(RuntimeState).validate_python(json.loads(done.stdout))

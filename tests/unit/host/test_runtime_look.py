@@ -11,6 +11,9 @@ import pytest
 from files.pods.machine import runtime
 from files.pods.source import checkout
 
+CANDIDATES = ["docker.io", "docker-cli", "docker-buildx", "nodejs"]
+NAMES: tuple[str, str, list[str]] = ("docker.io", "npm", CANDIDATES)
+
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -47,7 +50,7 @@ def test_what_apt_would_install_is_what_its_policy_says(programs: Path) -> None:
     policy += "docker-cli:\\n  Installed: (none)\\n  Candidate: (none)\\nnodejs:\\n  Candidate: 20.19.2+dfsg-1\\n"
     check = 'test "$*" = "policy docker.io docker-cli docker-buildx nodejs" || exit 1'
     program(programs, "apt-cache", f"{check}; printf '{policy}'")
-    assert runtime.candidates() == {"docker.io": "26.1.5", "nodejs": "20.19.2+dfsg-1"}
+    assert runtime.apt_versions(CANDIDATES) == {"docker.io": "26.1.5", "nodejs": "20.19.2+dfsg-1"}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +78,11 @@ def test_packages_are_there_where_dpkg_says_installed(
     monkeypatch.setattr(runtime, "BUILDX", (str(programs / "nowhere"),))
     check = 'test "$1 $2" = "--show --showformat=\\${db:Status-Status}" || exit 1'
     program(programs, "dpkg-query", f'{check}; case "$3" in npm|docker.io) printf {status};; esac')
-    current = runtime.look("root", 0, 0)
+    current = runtime.look("root", 0, 0, *NAMES)
     assert (current["npm_package"], current["docker_io"]) == (status == "installed", status == "installed")
     (programs / "nowhere/docker/cli-plugins").mkdir(parents=True)
     (programs / "nowhere/docker/cli-plugins/docker-buildx").touch()
-    current = runtime.look("root", 0, 0)
+    current = runtime.look("root", 0, 0, *NAMES)
     assert (current["buildx"], current["docker_io"]) == (True, False), "nobody asks where nothing follows from it"
     assert (current["node"], current["unusable"], current["programs"]["git"]) == (None, [], False)
 
