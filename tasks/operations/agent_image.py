@@ -49,7 +49,7 @@ def agent_image(plan: HostPlan) -> Commands:
     if refused or problem:
         raise OperationError("; ".join([*refused, *([problem] if problem else [])]))
     if step is None and record_of(plan, current) in (None, current.record):
-        host.noop(f"{plan.image} is there and runs as {current.ids}")
+        host.noop(f"{plan.image} exists and runs as {current.ids}")
         return
     mark_pending("image")
     if step == "build":

@@ -59,7 +59,7 @@ def export_directories(plan: ServerPlan) -> Commands:
         if entry is None or (entry.uid, entry.gid, entry.mode) != (owner.uid, owner.gid, "0755"):
             wrong.append((path, owner))
     if not wrong:
-        host.noop(f"{len(owners)} export directories are there")
+        host.noop(f"{len(owners)} export directories exist")
         return
     for path, owner in wrong:
         yield argv("install", "-d", "-m", "0755", "-o", str(owner.uid), "-g", str(owner.gid), path)

@@ -60,7 +60,7 @@ def pods_directory(plan: HostPlan) -> Commands:
     if point.beneath.kind in ("link", "other"):
         raise OperationError(f"{point.beneath.detail} is a link or no directory: give the real path as pods_path")
     if point.mounts or point.beneath.kind != "absent":
-        host.noop(f"{path} is there")
+        host.noop(f"{path} exists")
         return
     yield argv("install", "-d", "-m", "0755", path)
 
@@ -233,4 +233,4 @@ def _server_failed(plan: HostPlan) -> bool:
     return bool(state.is_executing and plan.server and inventory.get_host(plan.server) in state.failed_hosts)
 
 
-_ACTIONS = {"ask": "asks the server", "mount": "mounts it", "remount": "remounts it", "cycle": "mounts it anew"}
+_ACTIONS = {"ask": "asks the server", "mount": "mounts it", "remount": "remounts it", "cycle": "mounts it again"}

@@ -49,7 +49,7 @@ def runtime(plan: HostPlan) -> Commands:
         raise OperationError(refusal.text)
     packages, major = _missing(current, plan), nodesource_major(current, plan.settings)
     if not packages and major is None and current.docker_runs and not account_drift(current.account, plan):
-        host.noop("Docker, git, Node and the host user are there")
+        host.noop("Docker, git, Node and the host user exist")
         return
     if packages or major is not None:
         yield apt_update()

@@ -58,7 +58,7 @@ def test_two_inventories_of_one_server_keep_each_others_exports(fleet: Fleet) ->
         assert {line.split("\t")[0] for line in _etab(fleet)} >= {"/srv/pods/bergen", "/srv/pods/host-1000"}
         run = fleet.deploy("--limit", "server")
         assert run.changed == set() == second.deploy("--limit", "server").changed
-        assert "left so: /srv/pods/bergen to " in run.log
+        assert "left alone: /srv/pods/bergen to " in run.log
         assert server.succeed(f"cat {DROPIN}") == both
     finally:
         fleet.data["server"]["nfs_remove_exports"] = ["/srv/pods/bergen"]
@@ -81,7 +81,7 @@ def test_removed_host_keeps_its_mounted_export(fleet: Fleet, setting: str | None
     if setting:
         assert run.exit != 0 and f"{address} may have it mounted and would lose it" in run.log
     else:
-        assert run.exit == 0 and f"left so: /srv/pods/host-1500 to {address} (host-1500)" in run.log
+        assert run.exit == 0 and f"left alone: /srv/pods/host-1500 to {address} (host-1500)" in run.log
         assert run.changed == set()
     assert fleet.send_message("host-1500", "still there") == "echo: still there"
 

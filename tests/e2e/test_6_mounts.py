@@ -70,5 +70,5 @@ def test_option_that_needs_a_new_mount_is_applied(fleet: Fleet) -> None:
     assert {(MOUNT, "host-1000"), (MOUNT, "host-1500")} <= fleet.deploy().changed
     assert fleet.lab["host-1000"].succeed("findmnt -no OPTIONS /pods").count("lookupcache=pos") == 1
     assert "vers=3" in fleet.lab["host-1500"].succeed("findmnt -no OPTIONS /pods")
-    assert set(fleet.send_to_all("mounted anew").values()) == {"echo: mounted anew"}
+    assert set(fleet.send_to_all("mounted again").values()) == {"echo: mounted again"}
     assert fleet.deploy().changed == set()

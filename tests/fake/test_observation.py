@@ -66,7 +66,7 @@ def test_failed_observation_is_refused(tmp_path: Path) -> None:
         instead={NAS: {"nfs.observe_export": {**_OBSERVED, "state": "EACCES", "made": {}}}},
     )
     assert done.exit != 0
-    assert "not observed: EACCES (EACCES): let it export /vol/pods to this host's address" in done.log
+    assert "not observed: EACCES (EACCES): let the server export /vol/pods to this host's address" in done.log
 
 
 def test_settings_that_contradict_the_observation_are_refused(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ SILENT = ("ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EHOSTDOWN
 
 _NOT_MOUNTED = {
     **dict.fromkeys(SILENT, "start the server, or let this host reach it"),
-    **dict.fromkeys(REFUSED, "let it export {export} to this host's address"),
-    "ENOENT": "let it export {export}, or set pods_export to what it exports",
+    **dict.fromkeys(REFUSED, "let the server export {export} to this host's address"),
+    "ENOENT": "let the server export {export}, or set pods_export to a directory that it exports",
     "ENODEV": "this machine's kernel has no NFS: install the kernel's modules",
     **dict.fromkeys(("EPROTONOSUPPORT", "EPROTO"), "set pods_nfs_version to one that the server speaks"),
 }

@@ -106,7 +106,7 @@ class _Life:
     def judge(self, action: Action) -> Answer:
         try:
             if self.case.storage.kind != "local" and self.case.storage.squash is None:
-                raise unknown("what the server makes of ids is not known: let pods_export_options say it")
+                raise unknown("how the server maps ids is not known: state it in pods_export_options")
             return Answer("allowed", None, "; ".join(self._carry_out(action)))
         except NotAllowedError as error:
             return error.answer
@@ -155,7 +155,7 @@ class _Life:
 
     def _agent(self) -> Process:
         if self.case.agent is None:
-            raise unknown("the image's USER is a name: its ids are known where the image is there")
+            raise unknown("the image's USER is a name: only a machine with the image knows its ids")
         return Process("the agent", self.case.agent)
 
     def _access(self, who: Process, name: str, permission: int) -> str:

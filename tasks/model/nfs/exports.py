@@ -110,7 +110,7 @@ def export_notes(plan: ServerPlan, state: ExportState) -> list[str]:
     force = {(path, client) for path, client, *_ in state.table}
     kept, notes = kept_exports(plan, state), []
     if kept:
-        text = "exported to hosts that are not in this inventory, and left so"
+        text = "exported to hosts that are not in this inventory, and left alone"
         notes.append(f"{text}: {some(list(map(str, kept)))}; nfs_remove_exports removes them")
     known = _keys(plan) | {it.key for it in _in_dropin(state)} | {(path, client) for _, path, client in state.elsewhere}
     known |= {(path, client) for path, client in state.own}
@@ -121,7 +121,7 @@ def export_notes(plan: ServerPlan, state: ExportState) -> list[str]:
         if key[0] in paths or (lies_in(key[0], root) and ip_address(key[1]))
     ]
     if undefined:
-        notes.append(f"in force, but defined by no file, and left so: {some(undefined)}; exportfs -u ends them")
+        notes.append(f"in force, but defined by no file, and left alone: {some(undefined)}; exportfs -u ends them")
     return [*notes, *_moved_roots(plan, state)]
 
 

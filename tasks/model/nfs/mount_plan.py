@@ -122,12 +122,12 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
         refuse_other(desired.path, source, live)
         differing = differences(options_of(plan), live.options)
         if point.answer == "stale":
-            action, reasons, lazy = "cycle", ["its file handle is stale: the server made the directory anew"], True
+            action, reasons, lazy = "cycle", ["its file handle is stale: the server replaced the directory"], True
         elif point.answer != "ok" and (point.answer == "silent" or not differing):
             action, reasons = "ask", [_no_answer(point)]
         elif differing and state.tried == f"{sentence(differing)}\n":
             raise UnfitError(
-                f"{desired.path}: {sentence(differing)}, which mounting anew did not change: /etc/nfsmount.conf or "
+                f"{desired.path}: {sentence(differing)}, which a new mount did not change: /etc/nfsmount.conf or "
                 "another mount of the same server decides it (a process that holds an unmounted one keeps it alive). "
                 f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
             )

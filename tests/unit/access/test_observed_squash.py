@@ -162,7 +162,7 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
         (
             observation(state="EACCES", text="denied"),
             "pods_server",
-            "(EACCES): let it export /vol/pods to this host's address",
+            "(EACCES): let the server export /vol/pods to this host's address",
         ),
         (
             observation(state="ETIMEDOUT", text=""),

@@ -77,7 +77,7 @@ def test_what_others_put_in_force_is_theirs_and_is_named_where_it_is_below_the_e
     assert table_drift(OSLO, state) == [] == removed_exports(OSLO, state)
     (note,) = export_notes(OSLO, state)
     assert note == (
-        "in force, but defined by no file, and left so: 10.0.0.3:/srv/pods/films, 10.0.0.9:/srv/pods/oslo; "
+        "in force, but defined by no file, and left alone: 10.0.0.3:/srv/pods/films, 10.0.0.9:/srv/pods/oslo; "
         "exportfs -u ends them"
     )
 
@@ -88,7 +88,7 @@ def test_a_host_that_left_the_inventory_keeps_its_export_and_is_named() -> None:
     assert exports_text(OSLO.exports, kept_exports(OSLO, state)) == state.dropin
     assert removed_exports(OSLO, state) == []
     assert export_notes(OSLO, state) == [
-        "exported to hosts that are not in this inventory, and left so: /srv/pods/bergen to 10.0.0.3 (bergen); "
+        "exported to hosts that are not in this inventory, and left alone: /srv/pods/bergen to 10.0.0.3 (bergen); "
         "nfs_remove_exports removes them"
     ]
 
@@ -226,7 +226,7 @@ def test_two_directories_that_lead_to_one_on_the_server_are_refused() -> None:
     ours = plan(oslo="10.0.0.2", bergen="10.0.0.3")
     state = finished(ours, real={"/srv/pods/oslo": "/data/oslo", "/srv/pods/bergen": "/data/oslo/b"})
     (refusal,) = export_refusals(ours, state)
-    assert "/srv/pods/bergen of bergen (/data/oslo/b) and /srv/pods/oslo of oslo (/data/oslo) lie in one" in refusal
+    assert "/srv/pods/bergen of bergen (/data/oslo/b) and /srv/pods/oslo of oslo (/data/oslo) lie one inside" in refusal
     apart = replace(state, real={"/srv/pods/oslo": "/data/oslo", "/srv/pods/bergen": "/data/b"})
     assert export_refusals(ours, apart) == []
 

@@ -39,7 +39,7 @@ def test_everything_else_is_mounted_anew(option: str) -> None:
 
 def test_what_mounting_anew_did_not_change_interrupts_no_agent_again() -> None:
     tried = replace(SEEN, tried=sentence({"nconnect": ("4", "1")}) + "\n")
-    with pytest.raises(UnfitError, match=r"nconnect is 4 and should be 1, which mounting anew did not change"):
+    with pytest.raises(UnfitError, match=r"nconnect is 4 and should be 1, which a new mount did not change"):
         pods(PLAN, tried, mounts=[live(PLAN, "nconnect=4")])
     assert pods(PLAN, tried, mounts=[live(PLAN, "nconnect=5")]).action == "cycle"
     assert pods(PLAN, tried).forget
@@ -111,7 +111,9 @@ def test_files_beneath_are_refused_with_the_way_out() -> None:
         groups(PLAN, SEEN, mounts=[], beneath=hidden)
 
 
-@pytest.mark.parametrize(("kind", "said"), [("link", "symbolic link"), ("other", "no directory"), ("unknown", "seen")])
+@pytest.mark.parametrize(
+    ("kind", "said"), [("link", "symbolic link"), ("other", "no directory"), ("unknown", "cannot be read")]
+)
 def test_a_mount_point_that_is_none_is_refused(kind: Any, said: str) -> None:
     with pytest.raises(UnfitError, match=said):
         pods(PLAN, SEEN, mounts=[], beneath=Beneath(kind, "/pods"))

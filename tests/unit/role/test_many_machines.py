@@ -140,7 +140,7 @@ def test_a_server_without_an_observation_is_refused_with_the_way_out(
     members: Any = [OSLO]
     observed, (problem,) = observe_servers.observe(planned(oslo={}), members, only_reads=False)
     assert observed == {} and (problem.machine, problem.key) == ("oslo", "pods_server")
-    assert problem.text.endswith("let it export /vol/oslo to this host's address")
+    assert problem.text.endswith("let the server export /vol/oslo to this host's address")
 
 
 def test_stated_export_options_are_compared_with_the_observation(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
