@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import subprocess
@@ -80,6 +81,8 @@ def test_equal_sources_make_equal_bytes() -> None:
     files = sources("nfs.mounts")
     assert archive(files) == archive(dict(files)) == bundle("nfs.mounts")
     assert archive({**files, "files/pods/nfs/mounts.py": "# other"}) != archive(files)
+    with zipfile.ZipFile(io.BytesIO(archive(files))) as file:
+        assert {(info.date_time, info.compress_type) for info in file.infolist()} == {((1980, 1, 1, 0, 0, 0), 0)}
 
 
 def test_an_imported_module_is_bundled_however_it_is_imported(child: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.service.mount_allowlist import LIST, copy_allowlist
+from files.pods.service.mount_allowlist import copy_allowlist
 
 OLD, NEW = 4242, 4243
+LIST = ".config/nanoclaw/mount-allowlist.json"
+"""Where NanoClaw reads it (its src/config.ts)."""
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="acts as other users")
 
