@@ -81,14 +81,14 @@ def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.M
     [
         ("10.0.0.1:/srv", ["10.0.0.1"]),
         ("[fd00::1]:/srv", ["fd00::1"]),
-        ("nfs1.lan:/srv", ["10.0.0.7", "10.0.0.8"]),
+        ("xen.box:/srv", ["10.0.0.7", "10.0.0.8"]),
         ("gone.lan:/srv", []),
         ("/dev/vda1", []),
     ],
 )
 def test_the_addresses_of_a_source_are_those_that_nss_knows(source: str, found: list[str], folder: Path) -> None:
-    lines = "10.0.0.8 STREAM nfs1\\n10.0.0.8 DGRAM\\n10.0.0.7 STREAM\\n"
-    program(folder, "getent", f'test "$*" = "ahosts nfs1.lan" || exit 2; printf "{lines}"')
+    lines = "10.0.0.8 STREAM xen\\n10.0.0.8 DGRAM\\n10.0.0.7 STREAM\\n"
+    program(folder, "getent", f'test "$*" = "ahosts xen.box" || exit 2; printf "{lines}"')
     assert mounts.addresses(source) == found
 
 
