@@ -39,7 +39,7 @@ def install_v1_on(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
 
 def v1_answers(fleet: Fleet, name: str, text: str) -> bool:
     """Whether v1 on a host answers a message."""
-    return v1_standin.ask(fleet.lab[name], v1_of(name).root, text) == f"echo: {text}"
+    return v1_standin.send_message(fleet.lab[name], v1_of(name).root, text) == f"echo: {text}"
 
 
 def v1_is_down(fleet: Fleet, name: str) -> bool:

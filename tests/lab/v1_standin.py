@@ -72,7 +72,7 @@ def put_tree(machine: Machine, root: str, tree: Path, account: str = "root") -> 
     machine.run(unpack, input=base64.b64encode(packed.getvalue()).decode(), timeout=300)
 
 
-def ask(machine: Machine, root: str, text: str, *, folder: str = "main", timeout: int = 180) -> str:
+def send_message(machine: Machine, root: str, text: str, *, folder: str = "main", timeout: int = 180) -> str:
     """Send `text` to the agent of a group, as the owner of the install, and return the answer.
 
     + timeout: seconds until the answer
