@@ -119,7 +119,9 @@ def test_services_are_those_with_a_file_and_those_that_are_loaded(monkeypatch: p
 @pytest.mark.parametrize(
     ("manager", "expected"), [(None, "systemctl --no-pager a"), (1, "systemctl --user --no-pager a")]
 )
-def test_manager_is_asked_in_its_own_words(monkeypatch: pytest.MonkeyPatch, manager: int | None, expected: str) -> None:
+def test_manager_is_queried_without_colours_or_pages(
+    monkeypatch: pytest.MonkeyPatch, manager: int | None, expected: str
+) -> None:
     requests = []
 
     def bounded_output(argv: list[str], seconds: float, most: int, **more: Any) -> tuple[int, bytes]:
