@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from files.pods.common.run_command import run_command
 
 
 def drop_inodes(seconds: int) -> None:
@@ -10,10 +10,4 @@ def drop_inodes(seconds: int) -> None:
 
     The client keeps a refused permission until the inode's ctime changes, whatever the server would answer now.
     """
-    subprocess.run(
-        ["sysctl", "-q", "-w", "vm.drop_caches=2"],
-        stdin=subprocess.DEVNULL,
-        check=True,
-        capture_output=True,
-        timeout=seconds,
-    )
+    run_command(["sysctl", "-q", "-w", "vm.drop_caches=2"], timeout=seconds, check=True)

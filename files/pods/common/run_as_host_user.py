@@ -10,6 +10,7 @@ import sys
 import time
 
 from files.pods.common.mountinfo import find_mount, mount_table
+from files.pods.common.run_command import run_command
 
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of programs that run as the host user."""
@@ -39,9 +40,7 @@ def discard_write_errors(path: str) -> None:
 
     The next sync would report them: a service leaves some when its server has just begun to squash.
     """
-    subprocess.run(
-        ["sync", "--file-system", path], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600, check=False
-    )
+    run_command(["sync", "--file-system", path], timeout=600)
 
 
 def run_with_deadline(seconds: int, path: str) -> None:

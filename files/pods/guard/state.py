@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 
 from files.pods.common.protocol import print_reply, read_request
+from files.pods.common.run_command import run_command
 from files.pods.guard.protocol import GuardState, GuardStateRequest
 
 request = read_request(GuardStateRequest)
@@ -30,14 +30,7 @@ def older(program: str) -> list[str]:
 
 
 properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
-result = subprocess.run(
-    ["systemctl", "show", f"--property={','.join(properties)}", request.unit],
-    stdin=subprocess.DEVNULL,
-    capture_output=True,
-    encoding="utf-8",
-    errors="replace",
-    timeout=60,
-)
+result = run_command(["systemctl", "show", f"--property={','.join(properties)}", request.unit], timeout=60)
 shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
 unit, program = read(request.unit_file), read(request.program)
 pid = shown.get("MainPID", "0")

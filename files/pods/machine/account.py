@@ -11,6 +11,7 @@ from typing import Any
 
 from files.pods.common.mountinfo import may_hang, mount_table
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_command import run_command
 
 KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 LONGEST_KEYS = 1 << 20
@@ -116,16 +117,7 @@ def may_hold_a_key(entry: Any, path: str) -> bool:
 def ran(*args: str, **who: Any) -> tuple[int | None, str]:
     """Exit status and output of a command; no status where it cannot be run, or does not end in time."""
     try:
-        done = subprocess.run(
-            args,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=LOGIN_SECONDS,
-            cwd="/",
-            **who,
-        )
+        done = run_command(args, timeout=LOGIN_SECONDS, cwd="/", **who)
     except (OSError, subprocess.SubprocessError):
         return None, ""
     return done.returncode, done.stdout

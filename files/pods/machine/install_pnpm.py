@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 
 from files.pods.common.protocol import read_request
+from files.pods.common.run_command import run_command
 from files.pods.machine.protocol import InstallPnpmRequest
 
 DIGESTS = ("sha224", "sha256", "sha384", "sha512")
@@ -20,15 +20,7 @@ INSTALL = ("install", "--global", "--ignore-scripts", "--no-audit", "--no-fund")
 
 def run_npm(*args: str) -> None:
     """Run npm; exit with its output if it fails."""
-    done = subprocess.run(
-        ["npm", *args],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=600,
-        cwd="/",
-    )
+    done = run_command(["npm", *args], timeout=600, cwd="/")
     if done.returncode != 0:
         sys.exit(f"npm {' '.join(args)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 

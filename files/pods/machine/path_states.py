@@ -11,6 +11,7 @@ from typing import Any
 from files.pods.common.mountinfo import Mount, may_hang
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_as_ids import run_as
+from files.pods.common.run_command import run_command
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
 """Of a directory: those that are read, and of them, in order, those that the reply has. Hidden ones come first."""
@@ -99,14 +100,7 @@ def machine_identity() -> str:
 def machine_addresses() -> list[str]:
     """The addresses of this machine that others can reach, as ip(8) says."""
     try:
-        result = subprocess.run(
-            ["ip", "-json", "address", "show", "up", "scope", "global"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=20,
-        )
+        result = run_command(["ip", "-json", "address", "show", "up", "scope", "global"], timeout=20)
         links = json.loads(result.stdout)  # an empty answer is a ValueError
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return []

@@ -17,6 +17,7 @@ from typing import Any
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import HOST_PATH, become_user
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.run_command import run_command
 from files.pods.machine.account import account
 from files.pods.machine.protocol import RuntimeRequest
 
@@ -29,16 +30,7 @@ THEIRS = ("git", "docker", "npm", "node")
 def output(*args: str) -> str:
     """Return the output of a command; empty if it cannot run or is late."""
     try:
-        result = subprocess.run(
-            args,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=60,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": HOST_PATH, "LC_ALL": "C.UTF-8"},
-        )
+        result = run_command(args, timeout=60, cwd="/", env={**os.environ, "PATH": HOST_PATH, "LC_ALL": "C.UTF-8"})
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return result.stdout

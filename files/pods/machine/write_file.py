@@ -7,11 +7,11 @@ A link at the path is replaced, never followed.
 from __future__ import annotations
 
 import base64
-import subprocess
 import sys
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
+from files.pods.common.run_command import run_command
 from files.pods.machine.protocol import WriteFileRequest
 
 
@@ -20,9 +20,7 @@ def write(request: WriteFileRequest, content: bytes) -> None:
 
     def check(new: str) -> None:
         argv = [new if arg == "{}" else arg for arg in request.validate]
-        checked = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=60
-        )
+        checked = run_command(argv, timeout=60)
         if checked.returncode != 0:
             sys.exit(f"{request.path} was not changed: {argv[0]} says\n{checked.stdout}{checked.stderr}")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import decode, read_request
+from files.pods.common.run_command import run_command
 from files.pods.migration.journal import read_journal
 from files.pods.migration.protocol import RunnerRequest, StartPayload, StartRequest
 from files.pods.migration.step_ids import StepId
@@ -31,14 +32,7 @@ def journal(directory: str) -> dict[str, Any]:
 
 def refuse_if_under_way(service: str, directory: str) -> None:
     """Exit if a migration runs on this machine, and name its step."""
-    shown = subprocess.run(
-        ["systemctl", "show", "--property=ActiveState", "--value", service],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=60,
-    )
+    shown = run_command(["systemctl", "show", "--property=ActiveState", "--value", service], timeout=60)
     if shown.stdout.strip() not in ("inactive", "failed"):
         running = [step["name"] for step in journal(directory)["steps"] if step["state"] == "running"]
         at = f" (now: {', '.join(running)})" if running else ""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import run_with_deadline
+from files.pods.common.run_command import run_command
 from files.pods.migration.journal import with_ids
 from files.pods.migration.protocol import ProgressRequest
 
@@ -32,9 +32,7 @@ def read(path: str) -> Any:
 def is_under_way(service: str) -> bool:
     """Return whether the transient unit runs; exit if systemd does not answer."""
     argv = ["systemctl", "show", "--property=ActiveState", "--value", service]
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
-    )
+    done = run_command(argv, timeout=60)
     state = done.stdout.strip()
     if done.returncode != 0 or not state:
         sys.exit(f"systemd does not say whether {service} runs: {done.stderr.strip() or 'no answer'}")

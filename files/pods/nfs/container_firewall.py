@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from typing import Any
 
 from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_command import run_command
 from files.pods.nfs.protocol import FirewallRequest
 
 
 def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
     """Run a command; return exit status and output."""
-    done = subprocess.run(argv, input=stdin, capture_output=True, encoding="utf-8", errors="replace", timeout=60)
+    done = run_command(argv, timeout=60, input=stdin)
     return done.returncode, done.stdout
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
+from files.pods.common.run_command import run_command
 from files.pods.nfs.export_entries import Key, entries, raw_entries, real_names, stated_options
 from files.pods.nfs.protocol import ExportChange
 
@@ -51,14 +52,7 @@ def state_directory() -> str:
     """Where etab lies (nfs.conf(5), state-directory-path; exportfs asks for mountd's first)."""
     for section in ("mountd", "exportd"):
         try:
-            result = subprocess.run(
-                ["nfsconf", "--get", section, "state-directory-path"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=30,
-            )
+            result = run_command(["nfsconf", "--get", section, "state-directory-path"], timeout=30)
         except (OSError, subprocess.TimeoutExpired):
             break
         if result.returncode == 0 and result.stdout.strip().startswith("/"):
@@ -94,14 +88,7 @@ def rehearse(dropin: str, text: str | None) -> Rehearsal:
             file.write("hosts: files\n")  # a name server that is dead costs a minute for each name
         os.makedirs("/etc/exports.d", exist_ok=True)
         argv = ["unshare", "--mount", "sh", "-c", PRIVATE, "_", folder, state_directory()]
-        tried = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=EXPORTFS_SECONDS,
-            errors="replace",
-        )
+        tried = run_command(argv, timeout=EXPORTFS_SECONDS)
     except subprocess.TimeoutExpired:
         sys.exit(f"Exports not changed: exportfs did not end within {EXPORTFS_SECONDS} s in a rehearsal.")
     finally:
@@ -154,14 +141,7 @@ def refuse_rehearsed(dropin: str, old: Rehearsal, new: Rehearsal, request: Expor
 def exportfs(*args: str) -> str:
     """Run exportfs; return its message if it fails."""
     try:
-        done = subprocess.run(
-            ["exportfs", *args],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=EXPORTFS_SECONDS,
-            errors="replace",
-        )
+        done = run_command(["exportfs", *args], timeout=EXPORTFS_SECONDS)
     except subprocess.TimeoutExpired:
         return f"exportfs {args[0]} did not end within {EXPORTFS_SECONDS} s"
     return "" if done.returncode == 0 else done.stderr.strip() or f"exportfs {args[0]}: status {done.returncode}"

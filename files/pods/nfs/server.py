@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_command import run_command
 from files.pods.nfs.export_entries import canonical_address, canonical_client
 
 UNIT = "nfs-server.service"
@@ -23,9 +24,7 @@ TRUE, FALSE = ("1", "t", "true", "y", "yes", "on"), ("0", "f", "false", "n", "no
 def output_of(argv: list[str]) -> str | None:
     """Return the output of a command, or None if it fails or is missing."""
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=30, errors="replace"
-        )
+        done = run_command(argv, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -7,6 +7,7 @@ import subprocess
 
 from files.pods.common.drop_caches import drop_inodes
 from files.pods.common.mountinfo import find_mount, mount_table
+from files.pods.common.run_command import run_command
 from files.pods.probe import timeouts
 from files.pods.probe.protocol import ProbedMount
 
@@ -57,12 +58,4 @@ def drop_permissions() -> bool:
 def unit_property(unit: str, name: str) -> str:
     """Return a property of a unit (systemctl(1), show), or an empty string."""
     argv = ["systemctl", "show", f"--property={name}", "--value", unit]
-    return subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=timeouts.STEP,
-        check=False,
-    ).stdout.strip()
+    return run_command(argv, timeout=timeouts.STEP).stdout.strip()

@@ -17,6 +17,7 @@ import tempfile
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
+from files.pods.common.run_command import run_command
 from files.pods.service.mount_allowlist import copy_allowlist
 from files.pods.service.protocol import InstallUnitsRequest
 from files.pods.source.tmp_leftovers import remove_leftovers
@@ -24,15 +25,7 @@ from files.pods.source.tmp_leftovers import remove_leftovers
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     """Run a command with a deadline."""
-    return subprocess.run(
-        args,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=90,
-    )
+    return run_command(args, timeout=90, stderr=subprocess.STDOUT)
 
 
 def complaints(texts: dict[str, str], unit: str) -> list[str]:

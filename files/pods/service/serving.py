@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from files.pods.common.protocol import decode
+from files.pods.common.run_command import run_command
 from files.pods.service.protocol import Serving
 
 ANSWER_SECONDS = 10
@@ -84,15 +85,7 @@ class SocketReply:
 def serving(unit: str, root: str, user: tuple[int, int]) -> UnitServing:
     """Ask systemd for the last start, and try to connect."""
     names = "ActiveState,SubState,MainPID,InvocationID,ExecMainStartTimestampMonotonic"
-    shown = subprocess.run(
-        ["systemctl", "show", f"--property={names}", unit],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=60,
-        check=False,
-    ).stdout
+    shown = run_command(["systemctl", "show", f"--property={names}", unit], timeout=60).stdout
     now = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     active, sub, invocation = (now.get(name, "") for name in ("ActiveState", "SubState", "InvocationID"))
     if active != "active":
@@ -118,17 +111,8 @@ def serving(unit: str, root: str, user: tuple[int, int]) -> UnitServing:
 def connect(root: str, user: tuple[int, int]) -> SocketReply:
     """Connect to the socket as the host user."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", CONNECT, root, str(ANSWER_SECONDS)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=2 * ANSWER_SECONDS,
-            cwd="/",
-            check=False,
-            **as_user(user),
-        )
+        argv = [sys.executable, "-I", "-c", CONNECT, root, str(ANSWER_SECONDS)]
+        done = run_command(argv, timeout=2 * ANSWER_SECONDS, cwd="/", **as_user(user))
         return decode(SocketReply, json.loads(done.stdout), "socket")
     except subprocess.TimeoutExpired:
         return SocketReply(error=f"no answer within {2 * ANSWER_SECONDS} s")

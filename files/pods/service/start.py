@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from files.pods.common import docker
 from files.pods.common.protocol import read_request
+from files.pods.common.run_command import run_command
 from files.pods.service.log import LOG_BYTES, TAIL, logged, plain, shortened, size_of
 from files.pods.service.protocol import StartRequest
 from files.pods.service.serving import as_user, wait_until_serving
@@ -23,16 +24,7 @@ UNLINK = "import os, sys; os.unlink(sys.argv[1])"
 
 
 def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run systemctl."""
-    return subprocess.run(
-        ["systemctl", *args],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=300,
-    )
+    return run_command(["systemctl", *args], timeout=300, stderr=subprocess.STDOUT)
 
 
 def start_output(unit: str, since: dict[str, int], invocation: str) -> str:
@@ -57,15 +49,8 @@ def stop_agents(install: str) -> None:
 
 def reset_circuit_breaker(root: str, user: tuple[int, int]) -> None:
     """Remove the crash count of NanoClaw's circuit breaker, as its own clean stop does."""
-    subprocess.run(
-        [sys.executable, "-I", "-c", UNLINK, f"{root}/data/circuit-breaker.json"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        cwd="/",
-        check=False,
-        **as_user(user),
-    )
+    argv = [sys.executable, "-I", "-c", UNLINK, f"{root}/data/circuit-breaker.json"]
+    run_command(argv, timeout=60, cwd="/", **as_user(user))
 
 
 def main() -> None:

@@ -11,13 +11,13 @@ import os
 import pwd
 import re
 import shutil
-import subprocess
 
 from files.pods.common.lstat_below import lstat_below
 from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.run_command import run_command
 from files.pods.common.users import may_write
 from files.pods.service.last_start import outdated
 from files.pods.service.protocol import Account, Rival, ServiceState, Serving, StateRequest, UnitState
@@ -36,15 +36,7 @@ UNIT_PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 def systemctl(*args: str) -> str:
     """Return the output of systemctl."""
-    return subprocess.run(
-        ["systemctl", *args],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=True,
-        timeout=60,
-    ).stdout
+    return run_command(["systemctl", *args], timeout=60, check=True).stdout
 
 
 def systemd_version() -> int:

@@ -19,6 +19,7 @@ from files.pods.common.atomic_write import replace
 from files.pods.common.failure_text import find_cause
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
+from files.pods.common.run_command import run_command
 from files.pods.service.last_start import digest
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_trust import trusting
@@ -48,16 +49,7 @@ def headers_advice(output: str) -> str:
 def run(root: str, *args: str) -> None:
     """Run a build command; exit with the cause if it fails."""
     try:
-        done = subprocess.run(
-            args,
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            close_fds=False,  # it has the lock as well, for it may go on without this program
-        )
+        done = run_command(args, timeout=None, cwd=root, stderr=subprocess.STDOUT, close_fds=False)
     except OSError as error:
         sys.exit(f"{args[0]} in {root} cannot be started as {os.environ.get('USER')}: {error.strerror}")
     if done.returncode != 0:
@@ -70,15 +62,7 @@ def check_sqlite(root: str) -> None:
     if not os.path.isdir(os.path.join(root, "node_modules", NATIVE)):
         return
     argv = ("node", "-e", OPEN_DATABASE)
-    done = subprocess.run(
-        argv,
-        cwd=root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
+    done = run_command(argv, timeout=None, cwd=root, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
         sys.exit(
@@ -104,7 +88,7 @@ def loads(root: str) -> bool:
         return True
     argv = ["node", "-e", OPEN_DATABASE]
     try:
-        done = subprocess.run(argv, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOAD_SECONDS)
+        done = run_command(argv, timeout=LOAD_SECONDS, cwd=root)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

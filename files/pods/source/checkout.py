@@ -21,6 +21,7 @@ from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
+from files.pods.common.run_command import run_command
 from files.pods.source.desired_commit import NO_REPOSITORY, remote_commit, repository_state
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.protocol import BuildState, CheckoutRequest, CheckoutState, RepositoryState, VersionState
@@ -92,9 +93,7 @@ def digest(path: str) -> str | None:
 def version(*args: str) -> str | None:
     """Return the version that a program prints, or None."""
     try:
-        done = subprocess.run(
-            args, capture_output=True, encoding="utf-8", errors="replace", timeout=60, cwd="/", stdin=subprocess.DEVNULL
-        )
+        done = run_command(args, timeout=60, cwd="/")
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r"[0-9]+\.[0-9]+\.[0-9]+\S*", done.stdout)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from contextlib import nullcontext
 
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, mount_of, on_network, run_with_deadline
+from files.pods.common.run_command import run_command
 from files.pods.service.mount_allowlist import copy_allowlist
 from files.pods.source.chown_checkout import chown_to_host, make_directories
 from files.pods.source.fetch_for_owner import fetch_bundle, made_bundle, run_in_child
@@ -61,18 +61,6 @@ def owner(path: str) -> tuple[int, int]:
     return info.st_uid, info.st_gid
 
 
-def systemctl(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run systemctl."""
-    return subprocess.run(
-        ["systemctl", *args],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=300,
-    )
-
-
 def check_repository(repository: str, user: str, uid: int, gid: int) -> None:
     """Exit if the host user cannot reach the repository, before the service is stopped.
 
@@ -97,7 +85,7 @@ def stop_other_user(unit: str, uid: int) -> None:
 
     It could no longer write its databases, or would leave files that the new user cannot write.
     """
-    result = systemctl("show", "--property=MainPID", "--value", unit)
+    result = run_command(["systemctl", "show", "--property=MainPID", "--value", unit], timeout=300)
     try:
         with open(f"/proc/{result.stdout.strip() or 0}/status", encoding="utf-8", errors="replace") as file:
             runs_as = next(int(line.split()[2]) for line in file if line.startswith("Uid:"))
@@ -106,7 +94,7 @@ def stop_other_user(unit: str, uid: int) -> None:
     if runs_as == uid:
         return
     print(f"stopping {unit}, which runs as uid {runs_as}, until uid {uid} owns its files")
-    stopped = systemctl("stop", unit)
+    stopped = run_command(["systemctl", "stop", unit], timeout=300)
     if stopped.returncode != 0:
         sys.exit(f"{unit} runs as uid {runs_as} and does not stop: {stopped.stderr}")
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from files.pods.common.run_as_ids import Ids
+from files.pods.common.run_command import run_command
 from files.pods.source.git_worktree import Tree, is_commit
 
 FETCH_SECONDS = 1500
@@ -50,14 +51,7 @@ def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run git in the bundle's repository."""
     command = ["git", "--git-dir", path, *args]
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=FETCH_SECONDS,
-        )
+        return run_command(command, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"no answer within {FETCH_SECONDS} s")
 

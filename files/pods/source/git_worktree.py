@@ -10,6 +10,7 @@ from typing import Any
 from files.pods.common.read_untrusted import open_regular
 from files.pods.common.run_as_host_user import HOST_PATH, on_network, sync_file_system
 from files.pods.common.run_as_ids import Ids, set_ids
+from files.pods.common.run_command import run_command
 
 AGENT_PATHS = ("data/", "groups/")
 """Directories of the project root that agents write in, or mount points for them."""
@@ -201,9 +202,7 @@ def become_owner(ids: Ids) -> None:
 def git_outside(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
     """Run git outside of a repository."""
     try:
-        return subprocess.run(
-            ["git", *args], cwd="/", input="", capture_output=True, encoding="utf-8", errors="replace", timeout=seconds
-        )
+        return run_command(["git", *args], timeout=seconds, cwd="/")
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(args, 124, "", f"no answer within {seconds} s")
 

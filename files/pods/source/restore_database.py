@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing, suppress
@@ -16,6 +15,7 @@ from contextlib import closing, suppress
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.run_command import run_command
 from files.pods.source.central_database import COPIES, database, make_copy
 from files.pods.source.protocol import RestoreRequest
 
@@ -48,14 +48,7 @@ if __name__ == "__main__":
     request = read_request(RestoreRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(600, request.root)
-    stopped = subprocess.run(
-        ["systemctl", "stop", request.unit],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=300,
-    )
+    stopped = run_command(["systemctl", "stop", request.unit], timeout=300)
     if stopped.returncode != 0:
         sys.exit(f"{request.unit} does not stop, so its database was not changed: {stopped.stderr}")
     become_user(request.user, request.uid, request.gid)

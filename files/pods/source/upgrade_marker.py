@@ -13,6 +13,7 @@ from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.run_command import run_command
 from files.pods.source.git_worktree import Tree
 from files.pods.source.protocol import MarkerRequest
 from files.pods.source.version_files import MARKER_SCRIPT, VersionFiles, read_needs
@@ -32,15 +33,7 @@ def main(root: str) -> None:
     if not needs.marker:
         return
     try:
-        done = subprocess.run(
-            SET,
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
+        done = run_command(SET, timeout=None, cwd=root, stderr=subprocess.STDOUT)
     except OSError as error:
         sys.exit(f"{MARKER_SCRIPT} of {root} cannot be run: {error}")
     if done.returncode != 0:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.run_command import run_command
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import Tree
@@ -46,14 +47,7 @@ def fetch_aside(repository: str, ref: str, desired: str | None) -> Iterator[tupl
 def git_aside(path: str, *args: str) -> str | None:
     """Return the output of git in a repository of ours, or None if it fails."""
     try:
-        done = subprocess.run(
-            ["git", "--git-dir", path, *args],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=60,
-        )
+        done = run_command(["git", "--git-dir", path, *args], timeout=60)
     except subprocess.TimeoutExpired:
         return None
     return done.stdout if done.returncode == 0 else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 
 from files.pods.common.linux import (
     LIBC,
@@ -16,6 +15,7 @@ from files.pods.common.linux import (
     mount_tmpfs,
     unshare_mounts,
 )
+from files.pods.common.run_command import run_command
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY, open_directory
 
 SOURCE = "/source"
@@ -34,15 +34,7 @@ class AbsentError(Exception):
 
 def needs_of(program: str) -> list[str]:
     """Return the paths of a program and of the libraries that its loader loads (ldd(1))."""
-    listed = subprocess.run(
-        ["ldd", program],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=20,
-        check=True,
-    ).stdout
+    listed = run_command(["ldd", program], timeout=20, check=True).stdout
     return [program, *re.findall(r"(?:=>|^)\s*(/\S+) \(0x", listed, re.MULTILINE)]
 
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from typing import IO, Any
 
+from files.pods.common.run_command import run_command
 from files.pods.v1.confine import SOURCE, AbsentError, confine, needs_of
 
 RELAY = (
@@ -148,14 +149,6 @@ def last_of(file: IO[bytes]) -> str:
 @functools.lru_cache(maxsize=1)
 def takes_secluded() -> bool:
     """Return whether rsync has the newer name of the option (3.2.7 and later)."""
-    output = subprocess.run(
-        ["rsync", "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=20,
-        check=True,
-    ).stdout
+    output = run_command(["rsync", "--version"], timeout=20, check=True).stdout
     version = re.search(r"version (\d+)\.(\d+)\.(\d+)", output)
     return bool(version) and tuple(map(int, version.groups())) >= (3, 2, 7) if version else False

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.run_command import run_command
 from files.pods.common.systemctl import child_options
 from files.pods.v1.protocol import Service
 
@@ -21,17 +22,8 @@ def systemctl(unit: Service, *args: str, seconds: int = 60) -> tuple[int, str]:
     if unit.uid is not None:
         args = ("--user", *args)
     try:
-        done = subprocess.run(
-            ["systemctl", *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            cwd="/",
-            check=False,
-            **child_options(unit.uid),
+        done = run_command(
+            ["systemctl", *args], timeout=seconds, stderr=subprocess.STDOUT, cwd="/", **child_options(unit.uid)
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 124, str(error)
