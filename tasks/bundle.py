@@ -41,11 +41,6 @@ def entry_file(entry: str) -> Path:
     return PODS / f"{entry.replace('.', '/')}.py"
 
 
-def entry_name(path: Path) -> str:
-    """The name of an entry by its file."""
-    return ".".join(path.relative_to(PODS).with_suffix("").parts)
-
-
 def sources(*entries: str) -> dict[str, str]:
     """The files that entries consist of, by their paths in the project: their own, and those that these import."""
     texts: dict[str, str] = {}

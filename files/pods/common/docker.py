@@ -9,17 +9,12 @@ from collections.abc import Mapping, Sequence
 _AGENT_COLUMNS = '{{.ID}}\t{{.Label "nanoclaw-session"}}\t{{.Label "nanoclaw-role"}}'
 
 
-def docker_argv(*args: str) -> list[str]:
-    """Return the argv of a docker command."""
-    return ["docker", *args]
-
-
 def run_docker(
     *args: str, timeout: float = 60, check: bool = False, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run docker. Raises OSError if it is missing, SubprocessError if it is late or fails with `check`."""
     return subprocess.run(
-        docker_argv(*args),
+        ["docker", *args],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=timeout,
@@ -42,12 +37,12 @@ def docker_output(args: Sequence[str], timeout: float) -> tuple[int | None, str]
 
 def list_agents_argv(install: str) -> list[str]:
     """Return the argv that lists an install's containers, for `agent_ids`."""
-    return docker_argv("ps", "--filter", f"label=nanoclaw-install={install}", "--format", _AGENT_COLUMNS)
+    return ["docker", "ps", "--filter", f"label=nanoclaw-install={install}", "--format", _AGENT_COLUMNS]
 
 
 def stop_argv(ids: Sequence[str], grace: int) -> list[str]:
     """Return the argv that stops containers, and kills them after `grace` seconds."""
-    return docker_argv("stop", f"--time={grace}", *ids)
+    return ["docker", "stop", f"--time={grace}", *ids]
 
 
 def agent_ids(output: str) -> list[str]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Optional
 
 from files.pods.common.bounded_output import bounded_output
+from files.pods.common.run_command import run_command
 
 Manager = Optional[int]  # noqa: UP045  the machine's Python may be 3.9
 BOOTED = "/run/systemd/system"
@@ -103,6 +104,12 @@ def show_units(manager: Manager, names: Sequence[str], properties: Iterable[str]
             units = [show_unit(manager, name, expected) for name in batch]
         by_id.update({unit["Id"]: unit for unit in units})
     return list(by_id.values())
+
+
+def unit_properties(unit: str, *names: str) -> dict[str, str]:
+    """Return properties of a unit of the system's manager; none if systemctl fails."""
+    shown = run_command(["systemctl", "show", f"--property={','.join(names)}", unit], timeout=60).stdout
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
 def show_unit(manager: Manager, name: str, expected: Sequence[str]) -> dict[str, str]:

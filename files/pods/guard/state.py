@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from files.pods.common.protocol import print_reply, read_request
-from files.pods.common.run_command import run_command
+from files.pods.common.systemctl import unit_properties
 from files.pods.guard.protocol import GuardState, GuardStateRequest
 
 request = read_request(GuardStateRequest)
@@ -29,9 +29,7 @@ def older(program: str) -> list[str]:
     return sorted(f"{folder}/{name}" for name in versions if f"{folder}/{name}" != program)
 
 
-properties = ("ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
-result = run_command(["systemctl", "show", f"--property={','.join(properties)}", request.unit], timeout=60)
-shown = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+shown = unit_properties(request.unit, "ActiveState", "UnitFileState", "NeedDaemonReload", "MainPID")
 unit, program = read(request.unit_file), read(request.program)
 pid = shown.get("MainPID", "0")
 line = (read(f"/proc/{pid}/cmdline") or b"") if pid != "0" else b""

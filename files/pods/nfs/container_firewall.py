@@ -13,6 +13,7 @@ from typing import Any
 from files.pods.common.protocol import read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_command import run_command
+from files.pods.common.systemctl import unit_properties
 from files.pods.nfs.protocol import FirewallRequest
 
 
@@ -20,13 +21,6 @@ def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
     """Run a command; return exit status and output."""
     done = run_command(argv, timeout=60, input=stdin)
     return done.returncode, done.stdout
-
-
-def show(unit: str) -> dict[str, str]:
-    """Return properties of a unit."""
-    properties = "ActiveState,UnitFileState,NeedDaemonReload"
-    lines = run(["systemctl", "show", "--property", properties, "--", unit])[1].splitlines()
-    return dict(line.partition("=")[::2] for line in lines)
 
 
 def look(request: FirewallRequest) -> dict[str, Any]:
@@ -47,7 +41,8 @@ def look(request: FirewallRequest) -> dict[str, Any]:
             if status == 0:  # a kernel may know one family alone
                 iptables[tool] = [line for line in output.splitlines() if request.chain in line.split()]
         backend = "iptables" if legacy in iptables else None
-    shown = [show(unit) for unit in (request.unit, "docker.service", "nftables.service")]
+    properties = ("ActiveState", "UnitFileState", "NeedDaemonReload")
+    shown = [unit_properties(unit, *properties) for unit in (request.unit, "docker.service", "nftables.service")]
     return {
         "backend": backend,
         "tools": bool(shutil.which("nft") or shutil.which(legacy)),

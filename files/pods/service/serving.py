@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 from files.pods.common.protocol import decode
 from files.pods.common.run_command import run_command
+from files.pods.common.systemctl import unit_properties
 from files.pods.service.protocol import Serving
 
 ANSWER_SECONDS = 10
@@ -84,9 +85,8 @@ class SocketReply:
 
 def serving(unit: str, root: str, user: tuple[int, int]) -> UnitServing:
     """Ask systemd for the last start, and try to connect."""
-    names = "ActiveState,SubState,MainPID,InvocationID,ExecMainStartTimestampMonotonic"
-    shown = run_command(["systemctl", "show", f"--property={names}", unit], timeout=60).stdout
-    now = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    names = ("ActiveState", "SubState", "MainPID", "InvocationID", "ExecMainStartTimestampMonotonic")
+    now = unit_properties(unit, *names)
     active, sub, invocation = (now.get(name, "") for name in ("ActiveState", "SubState", "InvocationID"))
     if active != "active":
         return UnitServing(False, f"{unit} is {active or 'unknown to systemd'} ({sub})", active, sub, invocation)

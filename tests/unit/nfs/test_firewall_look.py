@@ -85,8 +85,8 @@ def test_a_machine_without_any_has_none(programs: Path) -> None:
 
 @pytest.mark.parametrize("of", ["x.service", "docker.service", "nftables.service"])
 def test_units_are_what_systemd_says_of_them(of: str, programs: Path) -> None:
-    text = f"""test "$1 $2 $3 $4" = "show --property ActiveState,UnitFileState,NeedDaemonReload --" || exit 1
-test "$5" = {of} && printf 'ActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=yes\\n'
+    text = f"""test "$1 $2" = "show --property=ActiveState,UnitFileState,NeedDaemonReload" || exit 1
+test "$3" = {of} && printf 'ActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=yes\\n'
 exit 0"""
     program(programs, "systemctl", text)
     found = look(programs)

@@ -18,8 +18,14 @@ import pytest
 from files.pods.__main__ import BEGIN as PRINTED_FIRST
 from files.pods.__main__ import END as PRINTED_LAST
 from tasks import bundle as module
-from tasks.bundle import BEGIN, BOOT, END, PODS, archive, boot_argv, boot_input, bundle, entry_name, entry_of, sources
+from tasks.bundle import BEGIN, BOOT, END, PODS, archive, boot_argv, boot_input, bundle, entry_of, sources
 from tests.unit.trees.trees import needs_root
+
+
+def entry_name(path: Path) -> str:
+    """The name of an entry by its file."""
+    return ".".join(path.relative_to(PODS).with_suffix("").parts)
+
 
 ENTRIES = sorted(
     entry_name(path)
