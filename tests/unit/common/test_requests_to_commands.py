@@ -55,7 +55,9 @@ CLAW = Service("claw.service")
         (state.systemd_version, {"systemctl --version": "systemd 257~rc2 (257~rc2-1)\n+PAM\n"}, 257),
         (state.systemd_version, {"systemctl --version": ""}, 0),
         (
-            lambda: state.unit_state("c.service", ["/etc/c.service", "/etc/r.timer", "/etc/r.service", "/etc/x.conf"]),
+            lambda: vars(
+                state.unit_state("c.service", ["/etc/c.service", "/etc/r.timer", "/etc/r.service", "/x.conf"])
+            ),
             {
                 "systemctl show --property=LoadState,ActiveState,SubState,UnitFileState c.service": UNIT_STATE,
                 "systemctl show --value --property=NeedDaemonReload c.service r.service": "no\n\nyes\n",
