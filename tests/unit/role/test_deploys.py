@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tasks import exports, migration, mounts, ownership, runtime, service, source, verify
+import tasks
+from tasks import exports, mounts, ownership, runtime, service, source, verify
 from tasks.model.ownership.trees import host_trees, server_trees
+from tests.fixtures.cases import operations
 from tests.fixtures.driver import planned
 
-OPERATIONS = {
-    exports: ("debian_packages", "export_directories", "nfs_server", "export_table"),
-    migration: ("install_channels", "build", "stage", "switch", "roll_back", "record"),
-    mounts: ("pods_mount", "pods_directory", "pods_binds", "docker_and_pods"),
-    ownership: ("tree_owner", "guard"),
-    runtime: ("runtime",),
-    service: ("agent_image", "env_files", "host_service"),
-    source: ("checkout", "build"),
-    verify: ("agent_writes",),
+TASKS = [import_module(f"tasks.{path.stem}") for path in sorted(Path(tasks.__path__[0]).glob("[!_]*.py"))]
+ORDERED = {
+    *("debian_packages", "export_directories", "nfs_server", "export_table"),
+    *("install_channels", "build", "stage", "switch", "roll_back", "record"),
+    *("pods_mount", "pods_directory", "pods_binds", "docker_and_pods", "tree_owner", "guard"),
+    *("runtime", "checkout", "agent_image", "env_files", "host_service", "agent_writes"),
 }
+"""Operations whose order the tests below state in full. A later one may come between them."""
+
+
+def operations_of(module: ModuleType) -> dict[str, str]:
+    """The operations that a task imports, by their names in it: MODULE.OPERATION."""
+    imported = {name: inspect.unwrap(it) for name, it in vars(module).items() if hasattr(it, "_inner")}
+    return {
+        name: f"{it.__module__.removeprefix('tasks.operations.')}.{it.__name__}"
+        for name, it in imported.items()
+        if it.__module__.startswith("tasks.operations.")
+    }
+
+
+def test_every_operation_belongs_to_a_task() -> None:
+    assert {it for module in TASKS for it in operations_of(module).values()} == set(operations())
+    assert {it.rpartition(".")[2] for it in operations()} >= ORDERED
 
 
 @pytest.fixture
@@ -37,13 +55,14 @@ def ran(names: list[str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, di
     def recorded(operation: str) -> Any:
         def record(*, name: str, _timeout: int, **arguments: Any) -> None:
             assert _timeout > 0
-            names.append(name)
-            calls.append((operation, arguments))
+            if operation in ORDERED:
+                names.append(name)
+                calls.append((operation, arguments))
 
         return record
 
-    for module, functions in OPERATIONS.items():
-        for name in functions:
+    for module in TASKS:
+        for name in operations_of(module):
             monkeypatch.setattr(module, name, recorded(name))
     return calls
 
