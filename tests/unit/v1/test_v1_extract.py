@@ -236,16 +236,25 @@ def test_links_and_special_files_are_skipped(root: Path, to: Path, tmp_path: Pat
     assert not (to / "data/sessions/away").exists() and not (to / "groups/away").exists()
 
 
+CREDENTIALS = {
+    *("data/sessions/telegram/session", "store/telegram-session/deep/key"),
+    *("data/sessions/baileys/creds.json", "data/baileys_auth/creds.json", "store/auth_info_baileys/creds.json"),
+    *("store/baileys/creds.json", "auth_info_baileys/creds.json"),
+    *("data/matrix-store/keys", "store/matrix/deep/keys", "data/sessions/matrix/keys"),
+    *("data/imessage/token", "store/imessage/token", "data/gchat-credentials.json", "store/gchat-sa.json"),
+}
+"""Of each channel, by NanoClaw's setup/migrate-v2/shared.ts."""
+
+
 def test_credentials_come_from_where_the_step_reads_them(root: Path, to: Path) -> None:
     make_tree(root, traits=["whatsapp"])
-    for name in ("auth_info_baileys/creds.json", "store/matrix/deep/keys", "data/sessions/telegram/session"):
-        (root / name).parent.mkdir(parents=True)
+    for name in CREDENTIALS:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("key\n")
-    (root / "store/gchat-sa.json").write_text("{}")
     extract(root, to)
-    places = ("auth_info_baileys/creds.json", "store/matrix/deep/keys", "data/sessions/telegram/session")
-    assert all((to / name).read_text() == "key\n" for name in places)
-    assert (to / "store/gchat-sa.json").exists() and not (to / "store/auth").exists()
+    files = {str(path.relative_to(to)): path for path in to.rglob("*") if path.is_file()}
+    assert {name for name, path in files.items() if path.read_text(errors="replace") == "key\n"} == CREDENTIALS
+    assert not (to / "store/auth").exists()
 
 
 def test_conversations_of_a_group_named_like_a_channel_are_no_credentials(root: Path, to: Path) -> None:
