@@ -47,32 +47,32 @@ def add(path, client, options):
 
 def read_file(name):
     for number, line in enumerate(open(name, errors="surrogateescape").read().splitlines(), start=1):
-        words = [word.replace('"', "") for word in re.findall(r'(?:"[^"]*"|\S)+', line.partition("#")[0])]
-        for word in words[1:]:
+        fields = [word.replace('"', "") for word in re.findall(r'(?:"[^"]*"|\S)+', line.partition("#")[0])]
+        for word in fields[1:]:
             client, _, options = word.rstrip(")").partition("(")
             if not all(KNOWN.fullmatch(option) for option in options.split(",") if option):
                 complain(f"{name}:{number}: unknown keyword")
                 return
             if not client:
-                print(f"exportfs: No host name given with {words[0]}", file=sys.stderr)
+                print(f"exportfs: No host name given with {fields[0]}", file=sys.stderr)
             if client.endswith(".lan"):
                 print(f"exportfs: Failed to resolve {client}", file=sys.stderr)
                 continue
             if "subtree_check" not in options:
-                print(f"exportfs: {name} [{number}]: no subtree_check for {words[0]}", file=sys.stderr)
-            add(words[0], client or "*", options)
+                print(f"exportfs: {name} [{number}]: no subtree_check for {fields[0]}", file=sys.stderr)
+            add(fields[0], client or "*", options)
 
 
-words = sys.argv[1:]
+args = sys.argv[1:]
 rehearsal = os.path.exists("/etc/exports.d/nsswitch")
 if not rehearsal:
-    print(" ".join(words), file=open("/mnt/calls", "a"))
-in_force = words != ["-ra"]
+    print(" ".join(args), file=open("/mnt/calls", "a"))
+in_force = args != ["-ra"]
 if in_force:
     for line in open(ETAB).read().splitlines():
         path, client, options = re.fullmatch(r"(.*)\t(.*)\((.*)\)", line).groups()
         table[path, client] = options
-if words == ["-ra"]:
+if args == ["-ra"]:
     if "hangs" in faults:
         import time
         time.sleep(60)
@@ -80,8 +80,8 @@ if words == ["-ra"]:
         if os.path.exists(name):
             read_file(name)
 else:
-    options = words[2] if words[:2] == ["-i", "-o"] else None
-    for target in words[3 if options is not None else 1 :]:
+    options = args[2] if args[:2] == ["-i", "-o"] else None
+    for target in args[3 if options is not None else 1 :]:
         client, path = re.fullmatch(r"(\[.*\]|[^:]*):(/.*)", target).groups()
         key = os.path.realpath(path), client.strip("[]")
         if options is None and key not in table:
@@ -103,16 +103,16 @@ sys.exit(status)
 NFSCONF = r"""
 import configparser, glob, os, sys
 
-words = sys.argv[1:]
+args = sys.argv[1:]
 names = ["/etc/nfs.conf", *sorted(glob.glob("/etc/nfs.conf.d/*.conf"))]
-if words[0] == "--file":
-    names, words = words[1:2], words[2:]
+if args[0] == "--file":
+    names, args = args[1:2], args[2:]
 parser = configparser.ConfigParser()
 parser.read([name for name in names if os.path.exists(name)])
-if words == ["--dump"]:
+if args == ["--dump"]:
     parser.write(sys.stdout)
-elif parser.has_option(words[1], words[2]):
-    print(parser.get(words[1], words[2]))
+elif parser.has_option(args[1], args[2]):
+    print(parser.get(args[1], args[2]))
 else:
     sys.exit(1)
 """

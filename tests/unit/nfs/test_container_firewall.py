@@ -36,7 +36,7 @@ LEGACY = ["iptables-legacy", "ip6tables-legacy"]
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_listed_rules_are_the_wanted_ones(server: str) -> None:
+def test_listed_rules_equal_the_desired_rules(server: str) -> None:
     assert in_force(replace(BARE, nft=listing(server)), server)
     assert not in_force(BARE, server)
     assert not in_force(replace(BARE, nft=listing("10.0.0.9")), server)
@@ -91,8 +91,8 @@ def test_the_rules_come_back_whenever_nftables_has_flushed_all() -> None:
 
 def _namespace(script: str, folder: Path) -> str:
     (folder / "script").write_text(script)
-    words = ["unshare", "--net", "sh", "-e", str(folder / "script")]
-    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+    argv = ["unshare", "--net", "sh", "-e", str(folder / "script")]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def _has(*command: str) -> bool:
@@ -117,7 +117,7 @@ def _state(output: str) -> FirewallState:
 
 @pytest.mark.skipif(not _has("nft", "add", "table", "inet", "t"), reason="needs root and nf_tables")
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_rules_are_found_by_the_fact_in_a_real_kernel(server: str, tmp_path: Path) -> None:
+def test_fact_reads_nft_rules_of_a_real_kernel(server: str, tmp_path: Path) -> None:
     rules, fact = tmp_path / "firewall.nft", _fact(server, tmp_path)
     rules.write_text(rules_text("nft", server))
     assert not in_force(_state(_namespace(fact, tmp_path)), server)
@@ -126,7 +126,7 @@ def test_the_rules_are_found_by_the_fact_in_a_real_kernel(server: str, tmp_path:
 
 @pytest.mark.skipif(not _has("ip6tables-legacy", "-t", "mangle", "-S"), reason="needs root and iptables-legacy")
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_legacy_rules_are_found_by_the_fact_in_a_real_kernel(server: str, tmp_path: Path) -> None:
+def test_fact_reads_legacy_rules_of_a_real_kernel(server: str, tmp_path: Path) -> None:
     """The commands are those of the unit; an nft that fails stands for a kernel without nf_tables."""
     fact = _fact(server, tmp_path)
     (tmp_path / "nft").symlink_to("/bin/false")

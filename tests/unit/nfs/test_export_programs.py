@@ -74,11 +74,11 @@ class Server:
         script += [self.setup, "set +e", command, "status=$?", "set -e"]
         script += [f"echo; echo ---; cat /var/lib/nfs/etab || :; echo ---; cat /mnt/calls; echo ---; cat {DROPIN} || :"]
         script += ["exit $status"]
-        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(script)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
         output, etab, calls, dropin = done.stdout.split("---\n")
         self.etab, self.calls, self.dropin = etab, calls.splitlines(), dropin or None
-        return subprocess.CompletedProcess(words, done.returncode, output, done.stderr)
+        return subprocess.CompletedProcess(argv, done.returncode, output, done.stderr)
 
     def look(self, *directories: str) -> ExportState:
         request = ExportsRequest(DROPIN, CONF, "/mnt/tried", list(directories))
@@ -165,7 +165,10 @@ def test_what_exportfs_says_of_another_file_does_not_block_ours(case: str, name:
 REFUSED = {
     "an unknown option": (line(*OSLO[:2], "rw", "wrong"), "unknown keyword"),
     "the world": ("/srv/pods/oslo (rw,no_subtree_check)\n" + line(*OSLO), "No host name given"),
-    "nothing of what is wanted": ("# empty\n", "exportfs would not apply these entries as written: [['/srv/pods/oslo'"),
+    "no desired entry": (
+        "# empty\n",
+        "exportfs would not apply these entries as written: [['/srv/pods/oslo'",
+    ),
     "other options": (
         line(*OSLO[:2], "rw", "no_subtree_check", "no_root_squash"),
         "would not apply these entries as written",
@@ -269,10 +272,10 @@ def test_a_directory_that_a_link_leads_to_is_known_by_our_name() -> None:
     linked = ["/srv/link", "10.0.0.2", *OPTIONS]
     server = Server()
     assert server.change(line(*linked), linked) == ""
-    seen = server.look("/srv/link")
-    assert seen.table == [linked]
-    assert seen.real == {"/srv/link": "/srv/pods/oslo"}
-    assert seen.own == [["/srv/link", "10.0.0.2"]]
+    state = server.look("/srv/link")
+    assert state.table == [linked]
+    assert state.real == {"/srv/link": "/srv/pods/oslo"}
+    assert state.own == [["/srv/link", "10.0.0.2"]]
     assert server.change(line(*linked) + "# more\n", linked) == "" and server.calls == []
     assert server.change("# none\n", unset=[linked[:2]]) == "" and server.table == []
 
@@ -299,36 +302,36 @@ ELSEWHERE = {
 @pytest.mark.parametrize("text", ELSEWHERE)
 def test_what_other_files_define_is_read_in_one_spelling(text: str) -> None:
     name = "/etc/exports.d/site.exports"
-    seen = Server(files={name: f"{text}\n"}).look("/srv/pods/oslo")
-    assert seen.elsewhere == [[name, *entry] for entry in ELSEWHERE[text]]
+    state = Server(files={name: f"{text}\n"}).look("/srv/pods/oslo")
+    assert state.elsewhere == [[name, *entry] for entry in ELSEWHERE[text]]
 
 
 @NEEDS_ROOT
 def test_the_table_in_force_is_read_in_one_spelling() -> None:
     etab = "/srv/a\\040b\tFD00::0:2(rw,fsid=0)\n/srv/x\t[fd00::3](ro)\n/srv/y\tNAS.lan(async,insecure,all_squash)\n"
-    seen = Server(etab=etab).look()
-    assert [entry[:2] for entry in seen.table] == [
+    state = Server(etab=etab).look()
+    assert [entry[:2] for entry in state.table] == [
         ["/srv/a b", "fd00::2"],
         ["/srv/x", "fd00::3"],
         ["/srv/y", "nas.lan"],
     ]
-    assert seen.table[2][2:] == ["ro", "async", "no_subtree_check", "sec=sys", "insecure", "all_squash"]
-    assert seen.roots == [["/srv/a b", "fd00::2"]]
+    assert state.table[2][2:] == ["ro", "async", "no_subtree_check", "sec=sys", "insecure", "all_squash"]
+    assert state.roots == [["/srv/a b", "fd00::2"]]
 
 
 @NEEDS_ROOT
 def test_directories_are_looked_at_without_following_links() -> None:
-    seen = Server(setup="chmod 0750 /srv/pods/oslo; touch /srv/file").look(
+    state = Server(setup="chmod 0750 /srv/pods/oslo; touch /srv/file").look(
         "/srv/pods/oslo", "/srv/link", "/srv/file", "/no"
     )
-    kinds = {path: it.kind if it else None for path, it in seen.directories.items()}
+    kinds = {path: it.kind if it else None for path, it in state.directories.items()}
     assert kinds == {"/srv/pods/oslo": "directory", "/srv/link": "other", "/srv/file": "other", "/no": None}
-    oslo = seen.directories["/srv/pods/oslo"]
+    oslo = state.directories["/srv/pods/oslo"]
     assert oslo and (oslo.uid, oslo.gid, oslo.mode) == (0, 0, "0750")
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "output"),
     [
         ("exit 0", ""),
         ("printf 'no \\377 such export\\n' >&2; exit 1", "no \ufffd such export"),
@@ -337,13 +340,13 @@ def test_directories_are_looked_at_without_following_links() -> None:
     ],
 )
 def test_an_exportfs_that_fails_is_a_reason_whatever_it_says(
-    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A path of others may be no UTF-8: what was changed until then is still put back."""
     tool(tmp_path / "exportfs", script)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(export_change, "EXPORTFS_SECONDS", 1)
-    assert export_change.exportfs("-u", "10.0.0.2:/srv/films") == said
+    assert export_change.exportfs("-u", "10.0.0.2:/srv/films") == output
 
 
 @pytest.mark.parametrize(
@@ -379,9 +382,9 @@ def test_who_decides_on_nfsv3_is_what_nfsconf_says_of_each_file() -> None:
         f"{folder}/z9.conf": "[nfsd]\nvers3=1\n",
         f"{folder}/threads.conf": "[nfsd]\nthreads=4\n",
     }
-    seen = Server(files=files).look()
+    state = Server(files=files).look()
     names = [(f"{folder}/a.conf", True), (CONF, None), (f"{folder}/z9.conf", True), (f"{folder}/z10.conf", False)]
-    assert seen.v3_files == names
+    assert state.v3_files == names
     assert Server(files={**files, CONF: "[nfsd]\nvers3=n\n"}).look().v3_files[1] == (CONF, False)
     assert Server().look().v3 is None
     assert Server(files={CONF: "[nfsd]\nvers3=n\n"}).look().v3 is False
@@ -390,8 +393,8 @@ def test_who_decides_on_nfsv3_is_what_nfsconf_says_of_each_file() -> None:
 
 @NEEDS_ROOT
 def test_a_machine_without_nfs_utils_is_looked_at_all_the_same() -> None:
-    seen = Server(setup="rm /mnt/bin/[en]* /var/lib/nfs/etab").look("/srv/pods/oslo")
-    assert (seen.table, seen.v3, seen.clients, seen.active, seen.threads) == ([], None, [], False, 0)
+    state = Server(setup="rm /mnt/bin/[en]* /var/lib/nfs/etab").look("/srv/pods/oslo")
+    assert (state.table, state.v3, state.clients, state.active, state.threads) == ([], None, [], False, 0)
 
 
 def test_who_mounted_with_nfsv3_is_read_from_rmtab() -> None:

@@ -1,4 +1,4 @@
-"""The exports in force against those that are wanted; those of others, and of hosts that left, stay."""
+"""The exports in force against the desired ones; those of others, and of hosts that left, stay."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NONE = plan()
 OPTIONS = table_entries(OSLO.exports)[0][2:]
 
 
-def test_the_wanted_table_has_no_drift_and_an_empty_one_has() -> None:
+def test_desired_table_has_no_drift_and_an_empty_one_has() -> None:
     assert table_drift(OSLO, finished(OSLO)) == []
     assert table_drift(OSLO, finished(OSLO, table=[])) == [
         f"/srv/pods/oslo is not exported to 10.0.0.2 with {','.join(OPTIONS)}"
@@ -121,15 +121,15 @@ def test_an_export_goes_when_the_operator_says_so_and_no_client_has_it(word: dic
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "observed",
     [
         {"clients": ["10.0.0.3"]},
         {"clients": [], "mounted": [["/srv/pods/bergen", "10.0.0.3"]]},
         {"clients": None},
     ],
 )
-def test_an_export_that_a_client_may_have_mounted_goes_by_an_explicit_word_alone(seen: dict[str, Any]) -> None:
-    state = finished(OSLO, BERGEN, **seen)
+def test_an_export_that_a_client_may_have_mounted_goes_by_an_explicit_word_alone(observed: dict[str, Any]) -> None:
+    state = finished(OSLO, BERGEN, **observed)
     (refusal,) = export_refusals(plan(GOES, oslo="10.0.0.2"), state)
     assert refusal.startswith("/srv/pods/bergen stays exported to 10.0.0.3: ")
     assert refusal.endswith("or add the directory to nfs_remove_mounted_exports")

@@ -44,12 +44,12 @@ NFT = """case "$*" in
 esac"""
 
 
-def test_nft_is_asked_for_the_table_of_the_role(programs: Path) -> None:
+def test_nft_lists_the_table_of_the_role(programs: Path) -> None:
     program(programs, "nft", NFT % f"echo '{TABLE}'")
     (programs / "rules.nft").write_text("table\n")
-    found = look(programs)
-    assert (found["backend"], found["tools"], found["rules"]) == ("nft", True, "table\n")
-    assert found["nft"][1]["table"]["name"] == "pods" and found["iptables"] == {}
+    state = look(programs)
+    assert (state["backend"], state["tools"], state["rules"]) == ("nft", True, "table\n")
+    assert state["nft"][1]["table"]["name"] == "pods" and state["iptables"] == {}
     program(programs, "nft", NFT % "exit 1")
     assert look(programs)["nft"] == [], "the table is not there"
 
@@ -61,26 +61,26 @@ LEGACY = (
 RULES = ["-N PODS", "-A FORWARD -j PODS", "-A PODS -d 10.0.0.1 -j DROP"]
 
 
-def test_a_kernel_without_nf_tables_is_asked_by_iptables(programs: Path) -> None:
+def test_iptables_lists_rules_of_a_kernel_without_nf_tables(programs: Path) -> None:
     program(programs, "nft", "exit 1")
     program(programs, "iptables-legacy", LEGACY)
     (programs / "rules.iptables").write_text("*mangle\n")
-    found = look(programs)
-    assert (found["backend"], found["rules"]) == ("iptables", "*mangle\n")
-    assert found["iptables"] == {"iptables-legacy": RULES}
+    state = look(programs)
+    assert (state["backend"], state["rules"]) == ("iptables", "*mangle\n")
+    assert state["iptables"] == {"iptables-legacy": RULES}
 
 
 def test_a_family_that_the_kernel_does_not_know_is_left_out(programs: Path) -> None:
     program(programs, "iptables-legacy", LEGACY)
     program(programs, "ip6tables-legacy", "exit 3")
     assert look(programs)["iptables"] == {"iptables-legacy": RULES}
-    found = look(programs, ipv6=True)
-    assert (found["backend"], found["rules"], found["tools"]) == (None, None, True)
+    state = look(programs, ipv6=True)
+    assert (state["backend"], state["rules"], state["tools"]) == (None, None, True)
 
 
 def test_a_machine_without_any_has_none(programs: Path) -> None:
-    found = look(programs)
-    assert (found["backend"], found["tools"], found["nft"], found["iptables"]) == (None, False, [], {})
+    state = look(programs)
+    assert (state["backend"], state["tools"], state["nft"], state["iptables"]) == (None, False, [], {})
 
 
 @pytest.mark.parametrize("of", ["x.service", "docker.service", "nftables.service"])
@@ -89,12 +89,12 @@ def test_units_are_what_systemd_says_of_them(of: str, programs: Path) -> None:
 test "$3" = {of} && printf 'ActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=yes\\n'
 exit 0"""
     program(programs, "systemctl", text)
-    found = look(programs)
+    state = look(programs)
     ours = of == "x.service"
-    assert (found["active"], found["enabled"], found["needs_reload"]) == (ours, ours, True)
+    assert (state["active"], state["enabled"], state["needs_reload"]) == (ours, ours, True)
 
 
 def test_units_that_need_no_reload_are_not_reloaded(programs: Path) -> None:
     program(programs, "systemctl", "printf 'ActiveState=failed\\nUnitFileState=disabled\\nNeedDaemonReload=no\\n'")
-    found = look(programs)
-    assert (found["active"], found["enabled"], found["needs_reload"]) == (False, False, False)
+    state = look(programs)
+    assert (state["active"], state["enabled"], state["needs_reload"]) == (False, False, False)

@@ -152,7 +152,7 @@ def net() -> Iterator[Net]:
         )
         chain = "type nat hook prerouting priority dstnat;"
         it.succeed("h", "nft", "-f", "-", stdin=f"table inet nat {{ chain pre {{\n{chain}\n{dnat}}}\n}}\n")
-        words = [
+        argv = [
             sys.executable,
             "-I",
             "-c",
@@ -160,7 +160,7 @@ def net() -> Iterator[Net]:
             ",".join([*SERVER.values(), *OTHER.values()]),
             *(str(port) for port in PORTS),
         ]
-        catcher = subprocess.Popen(["ip", "netns", "exec", f"{it.name}s", *words], stdout=subprocess.PIPE, text=True)
+        catcher = subprocess.Popen(["ip", "netns", "exec", f"{it.name}s", *argv], stdout=subprocess.PIPE, text=True)
         assert catcher.stdout and catcher.stdout.readline() == "ready\n"
         yield it
     finally:

@@ -1,4 +1,4 @@
-"""Options as the kernel shows them, against those that are wanted."""
+"""Options as the kernel shows them, against the desired ones."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ VALUES = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize(("wanted", "live"), SHOWN.items())
-def test_what_the_kernel_shows_is_what_was_asked_for(wanted: str, live: str) -> None:
-    assert differences(wanted.split(","), live.split(",")) == {}
+@pytest.mark.parametrize(("desired", "live"), SHOWN.items())
+def test_live_options_equal_the_desired_options(desired: str, live: str) -> None:
+    assert differences(desired.split(","), live.split(",")) == {}
 
 
 @given(st.lists(VALUES))
@@ -74,28 +74,28 @@ def test_what_only_mount_reads_makes_no_difference(options: list[str], userspace
         ("local_lock=all", "local_lock"),
     ],
 )
-def test_an_option_that_is_on_and_not_wanted_differs(option: str, shown: str) -> None:
+def test_live_option_that_is_not_desired_differs(option: str, shown: str) -> None:
     live = [o for o in PLAIN_SHOWN.split(",") if o != "hard" or option != "soft"]
-    found = differences(PLAIN.split(","), [*live, option])
-    assert ("errors" if shown == "hardness" else shown) in found
+    differing = differences(PLAIN.split(","), [*live, option])
+    assert ("errors" if shown == "hardness" else shown) in differing
 
 
 @pytest.mark.parametrize("option", ["lookupcache=positive", "noac", "nconnect=4", "actimeo=30", "timeo=50", "noexec"])
-def test_an_option_that_is_wanted_and_not_on_differs(option: str) -> None:
+def test_desired_option_that_is_not_live_differs(option: str) -> None:
     assert differences([*PLAIN.split(","), option], PLAIN_SHOWN.split(","))
 
 
 @given(st.integers(1024, 2**20), st.integers(1024, 2**20))
-def test_a_size_that_the_server_made_smaller_is_no_difference(wanted: int, live: int) -> None:
-    found = differences([f"rsize={wanted}"], [f"rsize={live}"])
-    assert bool(found) == (live > max(wanted, 4096))
+def test_a_size_that_the_server_made_smaller_is_no_difference(desired: int, live: int) -> None:
+    differing = differences([f"rsize={desired}"], [f"rsize={live}"])
+    assert bool(differing) == (live > max(desired, 4096))
 
 
 def test_another_version_or_transport_differs() -> None:
     live = PLAIN_SHOWN.replace("vers=4.2", "vers=4.1").replace("proto=tcp", "proto=tcp6").split(",")
-    found = differences(PLAIN.split(","), live)
-    assert found == {"vers": ("4.1", "4.2"), "proto": ("tcp6", "tcp")}
-    assert sentence(found) == "proto is tcp6 and should be tcp, vers is 4.1 and should be 4.2"
+    differing = differences(PLAIN.split(","), live)
+    assert differing == {"vers": ("4.1", "4.2"), "proto": ("tcp6", "tcp")}
+    assert sentence(differing) == "proto is tcp6 and should be tcp, vers is 4.1 and should be 4.2"
 
 
 def test_an_option_that_the_kernel_does_not_show_is_not_judged() -> None:
@@ -156,9 +156,9 @@ def test_a_remount_repeats_no_size_and_nothing_for_userspace() -> None:
     ],
 )
 def test_an_option_differs_from_the_default_in_this_alone(option: str, form: dict[str, str]) -> None:
-    default, found = normal([]), normal([option])
-    assert {name: value for name, value in found.items() if default.get(name) != value} == form
-    assert set(default) <= set(found)
+    default, changed = normal([]), normal([option])
+    assert {name: value for name, value in changed.items() if default.get(name) != value} == form
+    assert set(default) <= set(changed)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_option_differs_from_the_default_in_this_alone(option: str, form: dic
 )
 def test_of_opposites_the_last_one_counts(option: str, opposite: str) -> None:
     assert normal([option]) == normal([])
-    if option != "rw":  # a mount that was read-only once is said to be so by each of its lines
+    if option != "rw":  # a mount that was read-only once has that in each of its lines
         assert normal([opposite, option]) == normal([])
     assert normal([option, opposite]) == normal([opposite])
     assert normal(["ro", "rw"])["access"] == "ro"
@@ -185,10 +185,10 @@ def test_of_opposites_the_last_one_counts(option: str, opposite: str) -> None:
 
 def test_what_is_on_by_default_is_spelled_out() -> None:
     numbers = {"acregmin": "3", "acregmax": "60", "acdirmin": "30", "acdirmax": "60", "nconnect": "1"}
-    words = {"access": "rw", "errors": "hard", "lookupcache": "all", "sec": "sys", "local_lock": "none"}
+    spelled_out = {"access": "rw", "errors": "hard", "lookupcache": "all", "sec": "sys", "local_lock": "none"}
     assert {name: value for name, value in normal([]).items() if value != "off"} == {
         **numbers,
-        **words,
+        **spelled_out,
         "max_connect": "1",
     }
 
@@ -213,7 +213,7 @@ def test_access_control_lists_are_no_matter_of_nfsv4() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "live", "differs"),
+    ("desired", "live", "differs"),
     [
         ("8192", "8192", False),
         ("8192", "4096", False),
@@ -225,6 +225,6 @@ def test_access_control_lists_are_no_matter_of_nfsv4() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["rsize", "wsize"])
-def test_a_larger_size_than_was_asked_for_differs(name: str, wanted: str, live: str, differs: bool) -> None:
-    expected = {name: (live, wanted)} if differs else {}
-    assert differences([f"{name}={wanted}"], [f"{name}={live}"]) == expected
+def test_size_above_the_desired_one_differs(name: str, desired: str, live: str, differs: bool) -> None:
+    expected = {name: (live, desired)} if differs else {}
+    assert differences([f"{name}={desired}"], [f"{name}={live}"]) == expected

@@ -40,8 +40,8 @@ from tests.programs import request_argv, shell_command
 
 
 def _namespace(script: str) -> subprocess.CompletedProcess[str]:
-    words = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
 
 
 NEEDS_ROOT = pytest.mark.skipif(
@@ -69,11 +69,11 @@ def guard(pods: Path, setup: str = ":", after: str = ":") -> subprocess.Complete
 
 @NEEDS_ROOT
 def test_nothing_is_there(tmp_path: Path) -> None:
-    seen = look(tmp_path / "pods")
-    point = seen.points[f"{tmp_path}/pods"]
+    state = look(tmp_path / "pods")
+    point = state.points[f"{tmp_path}/pods"]
     assert (point.mounts, point.beneath.kind) == ([], "absent")
-    assert (seen.stamp, seen.tried, seen.fstab) == (None, None, [])
-    assert seen.units[f"{tmp_path}/pods"].text is None
+    assert (state.stamp, state.tried, state.fstab) == (None, None, [])
+    assert state.units[f"{tmp_path}/pods"].text is None
 
 
 @NEEDS_ROOT
@@ -81,8 +81,8 @@ def test_a_mount_and_what_it_hides(tmp_path: Path) -> None:
     pods = tmp_path / "pods"
     pods.mkdir()
     (pods / "lost").touch()
-    seen = look(pods, f"mount -t tmpfs -o nosuid one {pods}")
-    point = seen.points[str(pods)]
+    state = look(pods, f"mount -t tmpfs -o nosuid one {pods}")
+    point = state.points[str(pods)]
     assert [(mount.source, mount.type) for mount in point.mounts] == [("one", "tmpfs")]
     assert "nosuid" in point.mounts[0].options
     assert (point.answer, point.beneath.kind, point.beneath.entries) == ("ok", "directory", ("lost",))
@@ -91,8 +91,8 @@ def test_a_mount_and_what_it_hides(tmp_path: Path) -> None:
 @NEEDS_ROOT
 def test_stacked_mounts_come_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "pods").mkdir()
-    seen = look(tmp_path / "pods", f"mount -t tmpfs one {tmp_path}/pods; mount -t tmpfs two {tmp_path}/pods")
-    assert [mount.source for mount in seen.points[f"{tmp_path}/pods"].mounts] == ["one", "two"]
+    state = look(tmp_path / "pods", f"mount -t tmpfs one {tmp_path}/pods; mount -t tmpfs two {tmp_path}/pods")
+    assert [mount.source for mount in state.points[f"{tmp_path}/pods"].mounts] == ["one", "two"]
 
 
 @NEEDS_ROOT
@@ -141,8 +141,8 @@ def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path
         "short line",
     ]
     (tmp_path / "fstab").write_text("\n".join(["", *lines, ""]))
-    seen = look(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
-    assert [(it.line, it.source, it.path, list(it.options), list(it.addresses)) for it in seen] == [
+    entries = look(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
+    assert [(it.line, it.source, it.path, list(it.options), list(it.addresses)) for it in entries] == [
         (lines[1].removesuffix(" 0 0"), "[::1]:/srv/one", str(pods), ["rw", "hard"], ["::1"]),
         (lines[2].replace("\t", " "), "127.0.0.1:/srv/two", str(pods), [""], ["127.0.0.1"]),
         (lines[3], "/dev/sdz1", str(pods), ["defaults"], []),
@@ -163,9 +163,9 @@ def test_a_bind_shows_its_source(tmp_path: Path) -> None:
     pods.mkdir()
     target.mkdir(parents=True)
     bind = f"mount -t tmpfs one {pods}; mkdir {pods}/groups; mount --bind {pods}/groups {target}"
-    seen = look(pods, bind, target)
-    assert seen.points[str(target)].identity == seen.sources[f"{pods}/groups"] is not None
-    assert seen.points[str(target)].mounts[0].root == "/groups"
+    state = look(pods, bind, target)
+    assert state.points[str(target)].identity == state.sources[f"{pods}/groups"] is not None
+    assert state.points[str(target)].mounts[0].root == "/groups"
     other = look(pods, f"{bind}; mv {pods}/groups {pods}/old; mkdir {pods}/groups", target)
     assert other.points[str(target)].identity != other.sources[f"{pods}/groups"]
 
@@ -179,8 +179,8 @@ def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owne
     reply = json.loads(done.stdout)
     try:
         assert reply["made"] == [f"{tmp_path}/root", f"{tmp_path}/root/data", str(pods)]
-        seen = {path: path.stat() for path in (tmp_path / "root", tmp_path / "root" / "data", pods)}
-        assert [(it.st_uid, it.st_gid, it.st_mode & 0o777) for it in seen.values()] == [
+        infos = {path: path.stat() for path in (tmp_path / "root", tmp_path / "root" / "data", pods)}
+        assert [(it.st_uid, it.st_gid, it.st_mode & 0o777) for it in infos.values()] == [
             (1234, 1235, 0o755),
             (1234, 1235, 0o755),
             (0, 0, 0),
@@ -212,7 +212,7 @@ def _has_flags(folder: Path) -> bool:
     return able
 
 
-def test_the_flags_are_asked_for_and_set_by_the_numbers_of_linux_fs_h() -> None:
+def test_inode_flags_use_the_numbers_of_linux_fs_h() -> None:
     """FS_IOC_GETFLAGS and FS_IOC_SETFLAGS: with others the kernel says ENOTTY, as if there were no such flag."""
     get, put = {8: (0x80086601, 0x40086602), 4: (0x80046601, 0x40046602)}[struct.calcsize("l")]
     used = [linux.GET_FLAGS, linux.SET_FLAGS, linux.IMMUTABLE]
@@ -231,7 +231,7 @@ _ASK: dict[str, Callable[[Path], object]] = {
 def test_only_a_file_system_without_the_flag_is_taken_for_one(
     program: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Any other error is one: else the mount point is left open, and nothing is said."""
+    """Any other error is one: else the mount point is left open, without a message."""
 
     def ioctl(*_args: object) -> bytes:
         raise OSError(code, os.strerror(code))
@@ -346,7 +346,7 @@ def test_a_server_that_does_not_listen_is_named_before_anything_is_stopped() -> 
     assert done.stderr.startswith("127.0.0.1 port 9: no NFS server listens there")
 
 
-def test_a_remount_that_is_refused_is_an_error_with_its_words() -> None:
+def test_refused_remount_is_an_error_with_its_output() -> None:
     done = units(remount=[["sh", "-c", "echo mount point is busy; exit 32"]])
     assert (done.returncode, "mount point is busy" in done.stderr) == (1, True)
 
@@ -356,7 +356,7 @@ def test_mounting_anew_ends_before_it_is_waited_for_no_longer() -> None:
 
 
 def test_what_was_stopped_starts_again_where_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service stops, unmounting takes all the time: the service runs again, and the reason is told."""
+    """The service stops, unmounting takes all the time: the service runs again, and the reason is reported."""
     ran: list[str] = []
 
     def run(argv: list[str], seconds: float) -> tuple[int, str]:
@@ -397,7 +397,7 @@ def test_what_uses_a_mount_has_some_time_to_end(monkeypatch: pytest.MonkeyPatch,
         mount_units.unmount("pods.mount", "/pods", lazy=False)
 
 
-def test_who_uses_a_mount_is_told_once_while_it_is_waited_for(
+def test_users_of_a_mount_are_reported_once_during_the_wait(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After five seconds of it, and not for each try."""

@@ -1,4 +1,4 @@
-"""What a machine is asked about its mounts, in a bounded time, of those who know."""
+"""What systemd, NSS, findmnt and the kernel report of mounts, in a bounded time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from files.pods.nfs import mounts
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory whose programs come first."""
+    """A directory of programs that come first in PATH."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     return tmp_path
@@ -49,10 +49,10 @@ def test_each_path_answers_for_itself(tmp_path: Path) -> None:
     here, gone, looped = str(tmp_path), str(tmp_path / "gone"), tmp_path / "loop"
     looped.symlink_to(looped)
     info = tmp_path.stat()
-    found = mounts.ask([here, gone, str(looped)])
-    assert found[here] == {"answer": "ok", "identity": f"{info.st_dev}:{info.st_ino}"}
-    assert found[gone] == {"answer": "absent", "detail": "No such file or directory"}
-    assert found[str(looped)]["answer"] == "error"
+    replies = mounts.ask([here, gone, str(looped)])
+    assert replies[here] == {"answer": "ok", "identity": f"{info.st_dev}:{info.st_ino}"}
+    assert replies[gone] == {"answer": "absent", "detail": "No such file or directory"}
+    assert replies[str(looped)]["answer"] == "error"
     assert mounts.ask([]) == {}
 
 
@@ -62,8 +62,8 @@ def test_paths_that_nobody_answers_for_are_silent(monkeypatch: pytest.MonkeyPatc
 
 
 def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "show --property Id,ActiveState,UnitFileState,NeedDaemonReload -- a.mount b.mount c.mount"
-    request = f'test "$*" = "{words}" || exit 1'
+    args = "show --property Id,ActiveState,UnitFileState,NeedDaemonReload -- a.mount b.mount c.mount"
+    request = f'test "$*" = "{args}" || exit 1'
     up = "Id=a.mount\\nActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=no\\n"
     down = "Id=b.mount\\nActiveState=inactive\\nUnitFileState=disabled\\nNeedDaemonReload=yes\\n"
     program(folder, "systemctl", f"{request}; printf '{up}\\n{down}'")
@@ -77,7 +77,7 @@ def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "addresses"),
     [
         ("10.0.0.1:/srv", ["10.0.0.1"]),
         ("[fd00::1]:/srv", ["fd00::1"]),
@@ -86,21 +86,21 @@ def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.M
         ("/dev/vda1", []),
     ],
 )
-def test_the_addresses_of_a_source_are_those_that_nss_knows(source: str, found: list[str], folder: Path) -> None:
+def test_the_addresses_of_a_source_are_those_that_nss_knows(source: str, addresses: list[str], folder: Path) -> None:
     lines = "10.0.0.8 STREAM xen\\n10.0.0.8 DGRAM\\n10.0.0.7 STREAM\\n"
     program(folder, "getent", f'test "$*" = "ahosts xen.box" || exit 2; printf "{lines}"')
-    assert mounts.addresses(source) == found
+    assert mounts.addresses(source) == addresses
 
 
-def test_what_fstab_says_of_a_mount_point_is_asked_of_findmnt(folder: Path) -> None:
+def test_findmnt_reads_fstab_entries_of_a_mount_point(folder: Path) -> None:
     request = 'test "$*" = "--fstab --list --json --output SOURCE,TARGET,FSTYPE,OPTIONS" || exit 1'
     entries = (
         '{"source":"n:/a","target":"/pods/","fstype":"nfs","options":null},'
         '{"source":"n:/b","target":"/other","fstype":"nfs","options":"ro"}'
     )
     program(folder, "findmnt", f"{request}; echo '{{\"filesystems\": [{entries}]}}'")
-    (found,) = mounts.fstab(["/pods"])
-    assert "n:/a" in str(found) and "/other" not in str(found)
+    (entry,) = mounts.fstab(["/pods"])
+    assert "n:/a" in str(entry) and "/other" not in str(entry)
     program(folder, "findmnt", "exit 1")
     assert mounts.fstab(["/pods"]) == []
 

@@ -1,4 +1,4 @@
-"""How mounts are started and mounted anew: what is asked of systemd in which order, and why a mount did not start."""
+"""How mounts are started and mounted anew: the commands to systemd in their order, and why a mount did not start."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Machine:
         return any(one.unit in self.active for one in (PODS, GROUPS) if one.path == path)
 
     def run(self, argv: list[str], _seconds: float) -> tuple[int, str]:
-        words = " ".join(argv)
+        command = " ".join(argv)
         if argv[0] == "journalctl":
             return 0, self.journal
         if argv[:2] == ["systemctl", "is-active"]:
             return (0 if argv[-1] in self.active else 3), ""
         if argv[:2] == ["docker", "ps"]:
             return 0, "".join(f"{name}\tsess\tagent\n" for name in self.containers)
-        self.ran.append(words)
-        if words in self.fails:
-            return 1, self.fails[words]
+        self.ran.append(command)
+        if command in self.fails:
+            return 1, self.fails[command]
         if argv[:2] == ["docker", "stop"]:
             self.containers.clear()
         elif argv[1] == "start":
@@ -79,7 +79,7 @@ def test_a_mount_that_starts_is_started_once_and_nobody_is_stopped(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("message", "why"),
     [
         ("mount.nfs4: access denied by server while mounting", REFUSED),
         ("mount.nfs4: Operation not permitted", REFUSED),
@@ -96,18 +96,16 @@ def test_a_mount_that_starts_is_started_once_and_nobody_is_stopped(monkeypatch: 
         ("mount: /pods: unknown filesystem type", "mount(8) failed"),
     ],
 )
-def test_a_mount_that_does_not_start_says_why_in_the_words_of_mount(
-    monkeypatch: pytest.MonkeyPatch, said: str, why: str
-) -> None:
+def test_failed_start_quotes_the_message_of_mount(monkeypatch: pytest.MonkeyPatch, message: str, why: str) -> None:
     machine = Machine(monkeypatch)
     machine.fails["systemctl start pods.mount"] = "Job failed. See journalctl -xe."
-    machine.journal = f"Mounting pods.mount...\n{said}\npods.mount: Failed with result 'exit-code'."
+    machine.journal = f"Mounting pods.mount...\n{message}\npods.mount: Failed with result 'exit-code'."
     with pytest.raises(FailedError, match=r"^pods\.mount does not start: ") as failed:
         apply_mounts.start("pods.mount", SERVER)
-    assert str(failed.value) == f"pods.mount does not start: {why} ({said})"
+    assert str(failed.value) == f"pods.mount does not start: {why} ({message})"
 
 
-def test_where_mount_said_nothing_systemctl_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_start_quotes_systemctl_without_a_message_of_mount(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
     machine.fails["systemctl start pods.mount"] = "Unit pods.mount not found."
     with pytest.raises(FailedError, match=r"^pods\.mount does not start: mount\(8\) failed \(Unit .* not found\.\)$"):
@@ -122,7 +120,7 @@ def test_mounting_anew_stops_who_uses_it_and_ends_as_it_began(monkeypatch: pytes
         "stopped": ["claw.service", "container c1"],
         "started": ["pods.mount", "claw-groups.mount", "claw.service"],
     }
-    assert [words for words in machine.ran if "reset-failed" not in words] == [
+    assert [it for it in machine.ran if "reset-failed" not in it] == [
         "systemctl stop claw.service",
         "docker stop --time=10 c1",
         "systemctl stop claw-groups.mount",

@@ -64,8 +64,8 @@ def test_names_are_those_of_systemd_escape(path: str) -> None:
     parts = path.split("/")
     if "." in parts or ".." in parts or len(unit_name(path)) > UNIT_NAME_MAX:
         return
-    said = subprocess.run(["systemd-escape", "--path", "--suffix=mount", "--", path], capture_output=True, text=True)
-    assert said.stdout.strip() == unit_name(path), said.stderr
+    done = subprocess.run(["systemd-escape", "--path", "--suffix=mount", "--", path], capture_output=True, text=True)
+    assert done.stdout.strip() == unit_name(path), done.stderr
 
 
 def test_the_unit_of_the_pods() -> None:

@@ -1,4 +1,4 @@
-"""What is decided about the pods' mount, from what is seen."""
+"""What is decided about the pods' mount, from its state."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from tasks.model.nfs.mount_options import sentence
 from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState, Unit
 from tasks.model.problem import UnfitError
 from tests.builders import host_plan
-from tests.unit.nfs.mounts_seen import GROUPS, PLAN, SEEN, groups, live, pods
+from tests.unit.nfs.mount_cases import FINISHED, GROUPS, PLAN, groups, live, pods
 
 
 def test_a_machine_that_is_right_needs_nothing() -> None:
-    assert pods(PLAN, SEEN).settled
-    assert groups(PLAN, SEEN).settled
+    assert pods(PLAN, FINISHED).settled
+    assert groups(PLAN, FINISHED).settled
 
 
 def test_a_bare_machine_gets_everything_and_no_flush() -> None:
-    units = {path: Unit(None, "inactive", False, False) for path in SEEN.units}
-    bare = replace(SEEN, units=units, stamp=None)
+    units = {path: Unit(None, "inactive", False, False) for path in FINISHED.units}
+    bare = replace(FINISHED, units=units, stamp=None)
     decision = pods(PLAN, bare, mounts=[], beneath=Beneath("absent"))
     assert (decision.action, decision.write, decision.reload, decision.enable) == ("mount", True, True, True)
     assert (decision.guard, decision.stamp, decision.flush) == (True, True, False)
 
 
 def test_flags_of_the_mount_go_by_remount() -> None:
-    decision = pods(PLAN, SEEN, mounts=[live(PLAN, "ro")])
+    decision = pods(PLAN, FINISHED, mounts=[live(PLAN, "ro")])
     assert (decision.action, decision.reasons) == ("remount", ("access is ro and should be rw",))
 
 
 @pytest.mark.parametrize("option", ["soft", "noac", "lookupcache=none", "nconnect=4", "vers=4.1"])
 def test_everything_else_is_mounted_anew(option: str) -> None:
-    assert pods(PLAN, SEEN, mounts=[live(PLAN, option)]).action == "cycle"
+    assert pods(PLAN, FINISHED, mounts=[live(PLAN, option)]).action == "cycle"
 
 
 def test_what_mounting_anew_did_not_change_interrupts_no_agent_again() -> None:
-    tried = replace(SEEN, tried=sentence({"nconnect": ("4", "1")}) + "\n")
+    tried = replace(FINISHED, tried=sentence({"nconnect": ("4", "1")}) + "\n")
     with pytest.raises(UnfitError, match=r"nconnect is 4 and should be 1, which a new mount did not change"):
         pods(PLAN, tried, mounts=[live(PLAN, "nconnect=4")])
     assert pods(PLAN, tried, mounts=[live(PLAN, "nconnect=5")]).action == "cycle"
@@ -47,40 +47,40 @@ def test_what_mounting_anew_did_not_change_interrupts_no_agent_again() -> None:
 
 
 def test_a_stale_handle_is_mounted_anew_by_force() -> None:
-    decision = pods(PLAN, SEEN, answer="stale", identity=None)
+    decision = pods(PLAN, FINISHED, answer="stale", identity=None)
     assert (decision.action, decision.lazy) == ("cycle", True)
 
 
 @pytest.mark.parametrize(("answer", "detail"), [("silent", None), ("error", "Permission denied"), ("absent", "gone")])
-def test_a_server_that_does_not_answer_is_asked_and_nobody_is_stopped(answer: Any, detail: Any) -> None:
-    assert pods(PLAN, SEEN, answer=answer, detail=detail, identity=None).action == "ask"
+def test_silent_server_stops_nobody(answer: Any, detail: Any) -> None:
+    assert pods(PLAN, FINISHED, answer=answer, detail=detail, identity=None).action == "ask"
 
 
 def test_a_missed_reload_and_a_missing_link_are_made_up() -> None:
-    unit = SEEN.units["/pods"]
-    seen = replace(SEEN, units={**SEEN.units, "/pods": replace(unit, needs_reload=True, enabled=False)})
-    decision = pods(PLAN, seen)
+    unit = FINISHED.units["/pods"]
+    current = replace(FINISHED, units={**FINISHED.units, "/pods": replace(unit, needs_reload=True, enabled=False)})
+    decision = pods(PLAN, current)
     assert (decision.action, decision.write, decision.reload, decision.enable) == ("keep", False, True, True)
 
 
 def test_another_squash_flushes_what_the_client_remembers() -> None:
-    decision = pods(host_plan(nanoclaw_user="root", pods_access="chown"), SEEN)
+    decision = pods(host_plan(nanoclaw_user="root", pods_access="chown"), FINISHED)
     assert (decision.action, decision.flush, decision.stamp) == ("keep", True, True)
 
 
 def test_the_guard_is_set_beneath_a_live_mount() -> None:
-    decision = pods(PLAN, SEEN, beneath=Beneath("directory", immutable=False))
+    decision = pods(PLAN, FINISHED, beneath=Beneath("directory", immutable=False))
     assert (decision.action, decision.guard) == ("keep", True)
 
 
-def test_a_file_system_without_the_flag_is_said_and_accepted() -> None:
-    decision = pods(PLAN, SEEN, beneath=Beneath("directory", immutable=None))
+def test_file_system_without_the_flag_is_accepted_with_a_note() -> None:
+    decision = pods(PLAN, FINISHED, beneath=Beneath("directory", immutable=None))
     assert decision.settled
     assert "no immutable flag" in decision.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("mounts", "said"),
+    ("mounts", "why"),
     [
         ([Mount("10.0.0.9:/srv/pods/oslo", "nfs4", "/", [])], "10.0.0.9"),
         ([Mount("10.0.0.1:/srv/pods/other", "nfs4", "/", ["addr=10.0.0.1"])], "/srv/pods/other"),
@@ -90,13 +90,13 @@ def test_a_file_system_without_the_flag_is_said_and_accepted() -> None:
         ([live(PLAN), Mount("none", "tmpfs", "/", ["rw"])], r"2 mounts are stacked at /pods: .* then none \(tmpfs\)"),
     ],
 )
-def test_what_is_mounted_there_by_others_is_never_touched(mounts: list[Mount], said: str) -> None:
-    with pytest.raises(UnfitError, match=said):
-        pods(PLAN, SEEN, mounts=mounts)
+def test_what_is_mounted_there_by_others_is_never_touched(mounts: list[Mount], why: str) -> None:
+    with pytest.raises(UnfitError, match=why):
+        pods(PLAN, FINISHED, mounts=mounts)
 
 
 def test_the_same_export_by_another_name_of_its_server_is_adopted() -> None:
-    assert pods(PLAN, SEEN, mounts=[live(PLAN, source="storage.example:/srv/pods/oslo/")]).settled
+    assert pods(PLAN, FINISHED, mounts=[live(PLAN, source="storage.example:/srv/pods/oslo/")]).settled
 
 
 def test_files_beneath_are_refused_with_the_way_out() -> None:
@@ -104,43 +104,43 @@ def test_files_beneath_are_refused_with_the_way_out() -> None:
     with pytest.raises(
         UnfitError, match=r"/pods holds files .*: data, lost. The way out: stop who uses /pods, unmount"
     ):
-        pods(PLAN, SEEN, beneath=hidden)
+        pods(PLAN, FINISHED, beneath=hidden)
     with pytest.raises(UnfitError, match=r"way out: move them away \(mv /pods /pods.local"):
-        pods(PLAN, SEEN, mounts=[], beneath=hidden)
+        pods(PLAN, FINISHED, mounts=[], beneath=hidden)
     with pytest.raises(UnfitError, match=r"cp -a /opt/nanoclaw/groups.local/. /pods/groups/"):
-        groups(PLAN, SEEN, mounts=[], beneath=hidden)
+        groups(PLAN, FINISHED, mounts=[], beneath=hidden)
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("link", "symbolic link"), ("other", "no directory"), ("unknown", "cannot be read")]
+    ("kind", "why"), [("link", "symbolic link"), ("other", "no directory"), ("unknown", "cannot be read")]
 )
-def test_a_mount_point_that_is_none_is_refused(kind: Any, said: str) -> None:
-    with pytest.raises(UnfitError, match=said):
-        pods(PLAN, SEEN, mounts=[], beneath=Beneath(kind, "/pods"))
+def test_a_mount_point_that_is_none_is_refused(kind: Any, why: str) -> None:
+    with pytest.raises(UnfitError, match=why):
+        pods(PLAN, FINISHED, mounts=[], beneath=Beneath(kind, "/pods"))
 
 
 def fstab(source: str, *options: str, path: str = "/pods", addresses: tuple[str, ...] = ()) -> MountState:
     line = FstabLine(f"{source} {path} nfs {','.join(options)}", source, path, list(options), list(addresses))
-    return replace(SEEN, fstab=[line])
+    return replace(FINISHED, fstab=[line])
 
 
-def test_an_fstab_line_for_the_same_export_is_adopted_and_said() -> None:
+def test_fstab_line_for_the_same_export_is_adopted_with_a_note() -> None:
     decision = pods(PLAN, fstab("nas:/srv/pods/oslo", "rw", addresses=("10.0.0.1",)))
     assert decision.settled
     assert "has no effect any more" in decision.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"),
+    ("current", "why"),
     [
         (fstab("nas:/srv/pods/oslo", "rw", addresses=("10.0.0.7",)), "mounts nas:/srv/pods/oslo at /pods"),
         (fstab("10.0.0.1:/other", "rw", addresses=("10.0.0.1",)), "mounts 10.0.0.1:/other at /pods"),
         (fstab("10.0.0.1:/srv/pods/oslo", "x-systemd.automount", addresses=("10.0.0.1",)), "automount"),
     ],
 )
-def test_another_fstab_line_is_refused(seen: MountState, said: str) -> None:
-    with pytest.raises(UnfitError, match=said):
-        pods(PLAN, seen)
+def test_another_fstab_line_is_refused(current: MountState, why: str) -> None:
+    with pytest.raises(UnfitError, match=why):
+        pods(PLAN, current)
 
 
 def test_an_fstab_line_for_a_bind() -> None:

@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from files.pods.nfs.protocol import ObserveRequest
 from tasks.bundle import entry_file
 from tasks.facts import fact_of
 from tasks.model.access.observed_squash import ServerObservation
@@ -30,19 +32,10 @@ Load = Callable[..., dict[str, Any]]
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """The functions of the program, for these arguments."""
 
-    def load(**more: Any) -> dict[str, Any]:
-        request = {
-            "address": "10.0.0.9",
-            "path": "/vol/pods",
-            "version": "4.2",
-            "transport": "tcp",
-            "places": ["v2-sessions", "data/groups", "."],
-            "host": [A, A],
-            "agent": [A, A],
-            "seconds": 20,
-            **more,
-        }
-        monkeypatch.setattr(sys, "argv", ["observe", json.dumps(request)])
+    def load(**changes: Any) -> dict[str, Any]:
+        places = ["v2-sessions", "data/groups", "."]
+        request = ObserveRequest("10.0.0.9", "/vol/pods", "4.2", "tcp", places, (A, A), (A, A), seconds=20)
+        monkeypatch.setattr(sys, "argv", ["observe", json.dumps(replace(request, **changes).document())])
         return runpy.run_path(str(entry_file("nfs.observe_export")))
 
     return load
@@ -63,11 +56,11 @@ def everything(directory: Path) -> list[str]:
 
 
 @needs_root
-def test_who_makes_what_is_seen_and_nothing_stays(load: Load, export: Path) -> None:
+def test_owners_are_observed_and_scratch_is_removed(load: Load, export: Path) -> None:
     (export / "v2-sessions").mkdir()
     os.chown(export / "v2-sessions", A, A)
-    seen = load()["look_at"](str(export))
-    assert seen == {
+    observed = load()["look_at"](str(export))
+    assert observed == {
         "made": {"host": [A, A], "agent": [A, A], "root": [0, 0]},
         "mount_point": None,
         "chown": None,
@@ -91,8 +84,8 @@ def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_noth
 
 @needs_root
 def test_who_may_make_nothing_is_named_by_the_errno(load: Load, export: Path) -> None:
-    seen = load()["look_at"](str(export))
-    assert seen["made"] == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
+    observed = load()["look_at"](str(export))
+    assert observed["made"] == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
     assert everything(export) == []
 
 
@@ -109,8 +102,8 @@ def test_a_link_of_the_export_is_not_followed(load: Load, export: Path, planted:
         os.utime(old, (0, 0))
     before = everything(elsewhere)
     (export / planted).symlink_to(elsewhere)
-    seen = program["look_at"](str(export))
-    assert all(isinstance(made, str) for made in seen["made"].values())
+    observed = program["look_at"](str(export))
+    assert all(isinstance(made, str) for made in observed["made"].values())
     assert everything(elsewhere) == before
 
 
@@ -159,8 +152,8 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program["observe"].__globals__["look"] = lambda: time.sleep(30)
     reply = program["observe"]()
     assert (reply["state"], reply["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
-    seen = fact_of(ServerObservation)().process([json.dumps(reply)])
-    assert (seen.made, seen.mount_point, seen.chown, seen.given) == ({}, None, None, False)
+    observed = fact_of(ServerObservation)().process([json.dumps(reply)])
+    assert (observed.made, observed.mount_point, observed.chown, observed.given) == ({}, None, None, False)
 
 
 @needs_root
@@ -170,9 +163,9 @@ def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
 
     program = load()
     program["observe"].__globals__["look"] = refused
-    seen = fact_of(ServerObservation)().process([json.dumps(program["observe"]())])
-    assert (seen.state, seen.left, seen.made) == ("EACCES", [], {})
-    assert "not exported to this host" in seen.text
+    observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]())])
+    assert (observed.state, observed.left, observed.made) == ("EACCES", [], {})
+    assert "not exported to this host" in observed.text
 
 
 @pytest.mark.parametrize(

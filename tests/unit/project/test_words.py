@@ -34,8 +34,6 @@ PROSE = {
 NAMES_PENDING = frozenset(
     (
         "tasks/model/migration",
-        "tests/bench",
-        "tests/unit/nfs",
         "tests/unit/service",
         "tests/unit/source",
     )
@@ -43,7 +41,6 @@ NAMES_PENDING = frozenset(
 """Rooms that still have such names: each entry is a debt, and an entry without debt is a failure."""
 PROSE_PENDING = frozenset(
     (
-        "tests/unit/nfs",
         "tests/unit/service",
         "tests/unit/source",
     )

@@ -1,4 +1,4 @@
-"""A host whose mounts are right, and what is decided where it is changed."""
+"""A host with the right mounts, and the decisions after a change."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def source_of(plan: HostPlan) -> Source:
     return plan.source
 
 
-def pods(plan: HostPlan, seen: MountState, **changes: Any) -> Decision:
-    points = {**seen.points, "/pods": replace(seen.points["/pods"], **changes)} if changes else seen.points
-    return decide_pods(plan, source_of(plan), replace(seen, points=points))
+def pods(plan: HostPlan, current: MountState, **changes: Any) -> Decision:
+    points = {**current.points, "/pods": replace(current.points["/pods"], **changes)} if changes else current.points
+    return decide_pods(plan, source_of(plan), replace(current, points=points))
 
 
-def groups(plan: HostPlan, seen: MountState, **changes: Any) -> Decision:
-    points = {**seen.points, GROUPS: replace(seen.points[GROUPS], **changes)} if changes else seen.points
+def groups(plan: HostPlan, current: MountState, **changes: Any) -> Decision:
+    points = {**current.points, GROUPS: replace(current.points[GROUPS], **changes)} if changes else current.points
     (desired,) = (mount for mount in binds_of(plan) if mount.path == GROUPS)
-    return decide_bind(plan, "/pods/groups", desired, replace(seen, points=points))
+    return decide_bind(plan, "/pods/groups", desired, replace(current, points=points))
 
 
 PLAN = host_plan()
-SEEN = mounted(PLAN)
+FINISHED = mounted(PLAN)
