@@ -84,11 +84,7 @@ def replies() -> Replies:
 
 
 def ask_machine(
-    member: Host,
-    reply: type[Answer],
-    request: Request,
-    payload: str = "",
-    timeout: int | None = None,
+    member: Host, reply: type[Answer], request: Request, payload: str = "", timeout: int | None = None
 ) -> Answer | None:
     """What a machine replies; None where that is unknown.
 

@@ -24,10 +24,6 @@ from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.report import say
 
 
-def _look(plan: HostPlan) -> ImageState:
-    return look(ImageState, image_request(plan))
-
-
 @lasting_operation
 def agent_image(plan: HostPlan) -> Commands:
     """Build, pull or load the agent image, and check that its USER is the one of the plan.
@@ -38,7 +34,7 @@ def agent_image(plan: HostPlan) -> Commands:
     loads when it is missing; writes the record when the image is another one.
     Errors: Docker does not answer or shifts ids; the image's user is root or not the plan's (where it counts).
     """
-    current = _look(plan)
+    current = look(ImageState, image_request(plan))
     step = due_step(plan, current)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
@@ -59,7 +55,7 @@ def agent_image(plan: HostPlan) -> Commands:
     elif step == "load":
         yield argv("docker", "load", "--quiet", "--input", str(plan.settings.nanoclaw_image_archive))
     if step:
-        current = _look(plan)
+        current = look(ImageState, image_request(plan))
         problem = user_problem(plan, current) or _after_step(plan, step, current)
         if problem:
             raise OperationError(problem)

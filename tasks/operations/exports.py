@@ -9,6 +9,7 @@ from pyinfra import host, inventory
 from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.common.protocol import Place
 from files.pods.nfs.protocol import ExportChange, ExportChangeRequest
 from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import ServerPlan
@@ -53,10 +54,10 @@ def export_directories(plan: ServerPlan) -> Commands:
     owners = {export.path: export.owner for export in plan.exports}
     wrong = []
     for path, owner in owners.items():
-        entry = current.directories.get(path)
-        if entry and entry.kind != "directory":
+        entry = current.directories.get(path, Place("absent"))
+        if entry.kind not in ("directory", "absent"):
             raise OperationError(f"{path} is not a directory, but an export needs one: move it away, then run again")
-        if entry is None or (entry.uid, entry.gid, entry.mode) != (owner.uid, owner.gid, "0755"):
+        if entry != Place("directory", owner.uid, owner.gid, "0755"):
             wrong.append((path, owner))
     if not wrong:
         host.noop(f"{len(owners)} export directories exist")

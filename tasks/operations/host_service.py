@@ -18,10 +18,6 @@ from tasks.operations.dry_run import is_pending, with_pending_owners
 from tasks.report import say, show_diff
 
 
-def _look(plan: HostPlan) -> ServiceState:
-    return look(ServiceState, service_request(plan))
-
-
 @lasting_operation
 def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     """Run NanoClaw as a system service that starts and stops with its mounts, and rotate its logs.
@@ -39,7 +35,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
 
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
-    current = _look(plan)
+    current = look(ServiceState, service_request(plan))
     current = replace(current, logs=with_pending_owners(current.logs))
     refused = refusals(plan, current)
     if current.account is None and state.is_executing:

@@ -24,10 +24,6 @@ _KEY = "/etc/apt/keyrings/nanoclaw-pods-nodesource.asc"
 _SOURCE = "/etc/apt/sources.list.d/nanoclaw-pods-nodesource.sources"
 
 
-def _look(plan: HostPlan) -> RuntimeState:
-    return look(RuntimeState, runtime_request(plan))
-
-
 def _missing(current: RuntimeState, plan: HostPlan) -> tuple[str, ...]:
     return missing_packages(current, plan.settings, nfs=plan.source is not None)
 
@@ -44,7 +40,7 @@ def runtime(plan: HostPlan) -> Commands:
     Errors: a Node that is not accepted and may not be replaced, before anything is installed where apt's lists say
     so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
     """
-    current = _look(plan)
+    current = look(RuntimeState, runtime_request(plan))
     if refusal := account_problem(current.account, plan):
         raise OperationError(refusal.text)
     packages, major = _missing(current, plan), nodesource_major(current, plan.settings)
@@ -53,12 +49,12 @@ def runtime(plan: HostPlan) -> Commands:
         return
     if packages or major is not None:
         yield apt_update()
-        packages = _missing(_look(plan), plan)  # apt knows its packages only now
+        packages = _missing(look(RuntimeState, runtime_request(plan)), plan)  # apt knows its packages only now
         if packages:
             yield apt_install(*packages)
         if major is not None:
             yield from _nodesource(major, current)
-        current = _look(plan)
+        current = look(RuntimeState, runtime_request(plan))
         if problem := node_problem(current, plan.settings):
             raise OperationError(problem)
         if state.is_executing and (missing := _missing(current, plan)):

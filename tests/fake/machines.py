@@ -11,10 +11,10 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
+from files.pods.common.protocol import Place
 from files.pods.trees.protocol import CHOWN, RIGHT, Tally, TreeReport, TreesReply
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host import service_unit
-from tasks.model.nfs.export_state import Directory as ExportDirectory
 from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import exports_text, table_entries
 from tasks.model.nfs.nfs_versions import CONF, nfs_conf_text
@@ -41,7 +41,7 @@ def bare_server(plan: ServerPlan) -> Documents:
     return {
         "machine.preflight": machine(plan.name),
         "nfs.exports": ExportState(
-            None, None, [], [], {export.path: None for export in plan.exports}, False, False, []
+            None, None, [], [], {export.path: Place("absent") for export in plan.exports}, False, False, []
         ),
         "trees.main": TreesReply([TreeReport(tree.path, "absent", 0) for tree in server_trees(plan)]),
     }
@@ -55,7 +55,7 @@ def finished_server(plan: ServerPlan) -> Documents:
             conf=nfs_conf_text(plan),
             table=table_entries(plan.exports),
             elsewhere=[],
-            directories={e.path: ExportDirectory("directory", e.owner.uid, e.owner.gid, "0755") for e in plan.exports},
+            directories={e.path: Place("directory", e.owner.uid, e.owner.gid, "0755") for e in plan.exports},
             active=True,
             enabled=True,
             versions=["-3" if plan.settings.nfs_v3 is False else "+3", "+4", "+4.1", "+4.2"],

@@ -12,22 +12,13 @@ import os
 import sys
 from typing import Any
 
+from files.pods.common.lstat_below import lstat_below
 from files.pods.common.protocol import decode, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_change import change, state_directory, text_if_there
 from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
 from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
-
-
-def directory(path: str) -> dict[str, Any] | None:
-    """Return kind, owner and mode of a path, or None."""
-    try:
-        info = os.lstat(path)
-    except OSError:
-        return None
-    kind = "directory" if os.path.isdir(path) and not os.path.islink(path) else "other"
-    return {"kind": kind, "uid": info.st_uid, "gid": info.st_gid, "mode": oct(info.st_mode & 0o7777)[2:].zfill(4)}
 
 
 def look(request: ExportsRequest) -> dict[str, Any]:
@@ -47,7 +38,7 @@ def look(request: ExportsRequest) -> dict[str, Any]:
         "table": entries(etab, names),
         "roots": roots(etab, names),
         "elsewhere": [[name, known_path(path, names), client] for name, path, client in elsewhere],
-        "directories": {path: directory(path) for path in directories},
+        "directories": {path: vars(lstat_below(path, path)) for path in directories},
         "real": {path: os.path.realpath(path) for path in directories},
         "clients": connected(),
         "mounted": mounted_by(read_text_or_none(os.path.join(state, "rmtab")) or ""),

@@ -1,7 +1,5 @@
 """The host user's account on a machine: what it lacks, and why it cannot be as planned."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tasks.model.fleet.plan import HostPlan

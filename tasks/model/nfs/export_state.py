@@ -1,20 +1,9 @@
 """What is seen of the NFS server on a machine: the reply of nfs.exports."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from files.pods.common.protocol import Reply
+from files.pods.common.protocol import Place, Reply
 from files.pods.nfs.protocol import ExportsRequest
-
-
-@dataclass(frozen=True)
-class Directory:
-    """The path of a desired export directory."""
-
-    kind: Literal["directory", "other"]
-    uid: int
-    gid: int
-    mode: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +20,7 @@ class ExportState(Reply):
     """The table in force, an entry being [path, client, option…]."""
     elsewhere: list[list[str]]
     """What other files define, an entry being [file, path, client]."""
-    directories: dict[str, Directory | None]
+    directories: dict[str, Place]
     active: bool
     enabled: bool
     versions: list[str]

@@ -324,10 +324,10 @@ def test_directories_are_looked_at_without_following_links() -> None:
     state = Server(setup="chmod 0750 /srv/pods/oslo; touch /srv/file").look(
         "/srv/pods/oslo", "/srv/link", "/srv/file", "/no"
     )
-    kinds = {path: it.kind if it else None for path, it in state.directories.items()}
-    assert kinds == {"/srv/pods/oslo": "directory", "/srv/link": "other", "/srv/file": "other", "/no": None}
+    kinds = {path: it.kind for path, it in state.directories.items()}
+    assert kinds == {"/srv/pods/oslo": "directory", "/srv/link": "link", "/srv/file": "file", "/no": "absent"}
     oslo = state.directories["/srv/pods/oslo"]
-    assert oslo and (oslo.uid, oslo.gid, oslo.mode) == (0, 0, "0750")
+    assert (oslo.uid, oslo.gid, oslo.mode) == (0, 0, "0750")
 
 
 @pytest.mark.parametrize(
