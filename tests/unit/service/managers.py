@@ -31,7 +31,7 @@ needs_managers = pytest.mark.skipif(
 
 @dataclass
 class Managed:
-    """What is on the machine, and what it is asked."""
+    """The contents of the machine, and code to run on it."""
 
     files: dict[str, str] = field(default_factory=dict)
     """Text by path, in /etc/systemd, /home, /opt, /root, /srv or /usr/local/lib."""
@@ -41,13 +41,13 @@ class Managed:
     users: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Uid and home by name, as NSS enumerates them."""
     running: tuple[int, ...] = ()
-    """Users whose manager runs."""
+    """Users with a running manager."""
     lingering: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
-    """Shell commands before the question."""
+    """Shell commands to run first."""
 
     def ask(self, code: str, folder: Path, seconds: int = 60) -> Any:
-        """What a piece of Python answers there, as `answer`."""
+        """Run Python code there; return its variable `answer`."""
         request, output = folder / "machine.json", folder / "said.json"
         described = {name: getattr(self, name) for name in self.__dataclass_fields__}
         request.write_text(json.dumps({**described, "code": code, "said": str(output), "repository": str(REPOSITORY)}))

@@ -1,4 +1,4 @@
-"""The inside of tests.unit.service.managers: becomes the machine's systemd, and has a child ask it."""
+"""The inside of tests.unit.service.managers: it becomes the machine's systemd, and a child queries it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def furnish(request: dict[str, Any]) -> None:
 
 
 def start_user(uid: int) -> None:
-    """A user's manager, as the unit of systemd's own has it run, but for PAM."""
+    """A user's manager, started as by systemd's own unit, without PAM."""
     Path(f"/run/user/{uid}").mkdir(mode=0o700, parents=True)
     os.chown(f"/run/user/{uid}", uid, uid)
     subprocess.run(["systemctl", "start", f"user@{uid}.service"], check=True)
@@ -121,8 +121,8 @@ def main(request: dict[str, Any]) -> None:
         os.kill(machine, signal.SIGRTMIN + 14)  # systemd(1): exit at once
         os._exit(0)
     environment = {"container": "lxc", "SYSTEMD_UNIT_PATH": "/etc/systemd/system:/usr/local/lib/systemd/system"}
-    words = ["systemd", "--system", "--unit=basic.target", "--log-target=null", "--show-status=no"]
-    os.execve("/lib/systemd/systemd", words, {"PATH": "/usr/bin:/bin", **environment})
+    argv = ["systemd", "--system", "--unit=basic.target", "--log-target=null", "--show-status=no"]
+    os.execve("/lib/systemd/systemd", argv, {"PATH": "/usr/bin:/bin", **environment})
 
 
 if __name__ == "__main__":

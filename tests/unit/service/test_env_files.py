@@ -1,4 +1,4 @@
-"""The entries of .env: what is compared, and the programs that look and write, run for real."""
+"""The entries of .env: their comparison, and real runs of the programs that read and write them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ME = Ids(os.getuid(), os.getgid())
 
 names = st.from_regex(r"[A-Z_][A-Z0-9_]{0,3}", fullmatch=True)
 values = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]))
-wanted_entries = st.dictionaries(names, values, max_size=4)
+entries = st.dictionaries(names, values, max_size=4)
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.builds("{}={}".format, names, values)).map(
     "\n".join
 )
@@ -46,7 +46,7 @@ require("readline").createInterface({ input: process.stdin }).on("line", (asked)
   console.log(JSON.stringify(found));
 });
 """
-"""What NanoClaw's own reader does, in its own language: each line is a text, and is answered."""
+"""NanoClaw's own reader: it replies to each line, which is a text."""
 
 Reader = Callable[[str], dict[str, str]]
 
@@ -69,41 +69,39 @@ def reads() -> Iterator[Reader]:
         ask.close()
 
 
-@given(texts, wanted_entries)
-def test_nanoclaw_reads_what_was_wanted_and_what_it_read_before(
-    reads: Reader, text: str, wanted: dict[str, str]
-) -> None:
-    before, after = reads(text), reads(merge_entries(text, wanted))
+@given(texts, entries)
+def test_nanoclaw_reads_new_entries_and_the_other_ones(reads: Reader, text: str, desired: dict[str, str]) -> None:
+    before, after = reads(text), reads(merge_entries(text, desired))
     assert before == {name: value for name, value in parse(text).items() if value}
-    for name, value in wanted.items():
+    for name, value in desired.items():
         assert after.get(name, "") == value
-    assert {name: value for name, value in after.items() if name not in wanted} == {
-        name: value for name, value in before.items() if name not in wanted
+    assert {name: value for name, value in after.items() if name not in desired} == {
+        name: value for name, value in before.items() if name not in desired
     }
 
 
-@given(texts, wanted_entries)
-def test_what_is_set_is_found_and_setting_it_again_changes_nothing(text: str, wanted: dict[str, str]) -> None:
-    once = merge_entries(text, wanted)
-    found = parse(once)
-    assert {name: found.get(name) for name in wanted} == wanted
-    assert merge_entries(once, wanted) == once
+@given(texts, entries)
+def test_merged_entries_are_parsed_back_and_merging_is_idempotent(text: str, desired: dict[str, str]) -> None:
+    once = merge_entries(text, desired)
+    parsed = parse(once)
+    assert {name: parsed.get(name) for name in desired} == desired
+    assert merge_entries(once, desired) == once
 
 
-def test_other_lines_and_their_order_stay() -> None:
+def test_other_lines_keep_their_content_and_order() -> None:
     text = "# keys\nA=1\n\nB = 'two'\r\n  # end\nA=3"
     assert merge_entries(text, {"A": "4", "C": "5 "}) == "# keys\nA=4\n\nB = 'two'\r\n  # end\nC=\"5 \"\n"
     assert merge_entries("A=1\n", {}) == "A=1\n"
 
 
-@given(wanted_entries)
-def test_only_equal_values_are_equal(wanted: dict[str, str]) -> None:
+@given(entries)
+def test_digests_match_only_for_equal_values(desired: dict[str, str]) -> None:
     key = "00" * 32
-    digests = {name: digest(key, value) for name, value in wanted.items()}
-    assert differing(wanted, EnvState({}, digests), key) == []
-    other = {name: value + "x" for name, value in wanted.items()}
-    assert differing(other, EnvState({}, digests), key) == list(wanted)
-    assert differing(wanted, EnvState({}, {}), key) == list(wanted)
+    digests = {name: digest(key, value) for name, value in desired.items()}
+    assert differing(desired, EnvState({}, digests), key) == []
+    other = {name: value + "x" for name, value in desired.items()}
+    assert differing(other, EnvState({}, digests), key) == list(desired)
+    assert differing(desired, EnvState({}, {}), key) == list(desired)
 
 
 KEY = "0f" * 32
@@ -136,25 +134,25 @@ def root(tmp_path: Path) -> Root:
     return Root(tmp_path)
 
 
-WANTED = {"TOKEN": "hunter2-is-secret", "TZ": "Europe/Oslo", "ODD": "' quoted '"}
+ENTRIES = {"TOKEN": "hunter2-is-secret", "TZ": "Europe/Oslo", "ODD": "' quoted '"}
 
 
-def test_a_missing_file_is_made_for_its_owner_alone(root: Root) -> None:
-    assert differing(WANTED, root.look(WANTED), KEY) == list(WANTED)
-    done = root.set(WANTED)
+def test_missing_file_is_created_readable_by_its_owner_alone(root: Root) -> None:
+    assert differing(ENTRIES, root.look(ENTRIES), KEY) == list(ENTRIES)
+    done = root.set(ENTRIES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    seen = root.look(WANTED)
-    assert (differing(WANTED, seen, KEY), open_places(str(root.path), ME, seen)) == ([], [])
-    assert parse(root.env.read_text()) == WANTED
+    state = root.look(ENTRIES)
+    assert (differing(ENTRIES, state, KEY), open_places(str(root.path), ME, state)) == ([], [])
+    assert parse(root.env.read_text()) == ENTRIES
     assert [path.name for path in root.path.iterdir()] == [".env"]
 
 
-def test_without_entries_no_file_is_made(root: Root) -> None:
+def test_no_file_is_created_without_entries(root: Root) -> None:
     root.set({})
     assert not root.env.exists()
 
 
-def test_open_places_are_closed_and_their_text_stays(root: Root) -> None:
+def test_open_permissions_are_closed_and_content_stays(root: Root) -> None:
     root.env.write_bytes(b"A=\xff\n")
     root.env.chmod(0o644)
     copy = root.path / "data" / "env" / "env"
@@ -169,46 +167,46 @@ def test_open_places_are_closed_and_their_text_stays(root: Root) -> None:
     assert root.env.read_bytes() == b"A=\xff\nB=2\n"
 
 
-def test_no_link_is_followed(root: Root, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_links_are_refused(root: Root, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "secret").write_text("TOKEN=other\n")
     (elsewhere / "env").mkdir()
     root.env.symlink_to(elsewhere / "secret")
     (root.path / "data").symlink_to(elsewhere)
-    problems = refusals(str(root.path), root.look(WANTED))
+    problems = refusals(str(root.path), root.look(ENTRIES))
     assert [problem.split()[0].removeprefix(str(root.path)) for problem in problems] == [
         "/.env",
         "/data/env",
         "/data/env/env",
     ]
-    assert root.set(WANTED).returncode != 0
+    assert root.set(ENTRIES).returncode != 0
     assert (elsewhere / "secret").read_text() == "TOKEN=other\n"
 
 
-def test_a_file_with_two_names_is_not_given_rights(root: Root) -> None:
+def test_hard_link_is_refused(root: Root) -> None:
     root.env.write_text("A=1\n")
     (root.path / "other").hardlink_to(root.env)
-    done = root.set(WANTED)
+    done = root.set(ENTRIES)
     assert "hard link" in done.stderr
     assert root.env.read_text() == "A=1\n"
 
 
-def test_an_unwritable_value_is_never_shown(root: Root) -> None:
+def test_failure_shows_no_value(root: Root) -> None:
     (root.path / "data").write_text("no directory")
-    done = root.set(WANTED)
+    done = root.set(ENTRIES)
     assert done.returncode != 0
-    assert not [value for value in WANTED.values() if value in done.stdout + done.stderr]
+    assert not [value for value in ENTRIES.values() if value in done.stdout + done.stderr]
 
 
 @pytest.mark.parametrize("key", ["", "00", "\n"])
-def test_without_a_key_there_are_no_digests(tmp_path: Path, key: str) -> None:
-    """They could be compared with those of guessed values."""
+def test_digests_need_a_key(tmp_path: Path, key: str) -> None:
+    """Anybody could compare digests without a key with those of guessed values."""
     (tmp_path / ".env").write_text("A=1\n")
     output = Root(tmp_path).run(EnvStateRequest(str(tmp_path), ["A"], []), key)
     assert output.returncode != 0 and "digests" not in output.stdout
 
 
-def test_the_key_of_a_run_is_its_own() -> None:
-    words = [sys.executable, "-c", "from tasks.operations.env_files import KEY; print(KEY)"]
-    keys = {subprocess.run(words, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+def test_each_run_has_its_own_key() -> None:
+    argv = [sys.executable, "-c", "from tasks.operations.env_files import KEY; print(KEY)"]
+    keys = {subprocess.run(argv, capture_output=True, text=True, check=True).stdout for _ in range(2)}
     assert len(keys) == 2 and {len(key.strip()) for key in keys} == {64}

@@ -1,4 +1,4 @@
-"""The unit files of NanoClaw, as systemd takes them or not."""
+"""NanoClaw's unit files, which systemd accepts or refuses."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Systemd = Callable[..., None]
 
 
 @pytest.fixture
-def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What was handed over from one host user to another."""
-    found: list[tuple[object, ...]] = []
-    monkeypatch.setattr(install_units, "copy_allowlist", lambda *who: found.append(who))
-    return found
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """The calls that copy the lists of one host user to another."""
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(install_units, "copy_allowlist", lambda *who: calls.append(who))
+    return calls
 
 
 @pytest.fixture
 def systemd(monkeypatch: pytest.MonkeyPatch) -> Systemd:
-    """Answers as systemd does of a unit that it has loaded, or has not."""
+    """Replace systemd: it has loaded the unit, or has not."""
 
     def answers(before: str, after: str = "loaded", complaint: str = "") -> None:
         def run(*args: str) -> subprocess.CompletedProcess[str]:
@@ -56,32 +56,32 @@ def install(monkeypatch: pytest.MonkeyPatch, path: Path, text: str = "new") -> N
         ("LoadState=not-found\nUser=\n", None),
     ],
 )
-def test_whom_a_unit_runs_as(systemd: Systemd, before: str, ran_as: int | None) -> None:
+def test_user_of_a_unit_is_read_from_systemd(systemd: Systemd, before: str, ran_as: int | None) -> None:
     systemd(before)
     assert install_units.runs_as(UNIT) == ran_as
 
 
-def test_a_new_host_user_is_given_what_the_one_before_had(
-    systemd: Systemd, handed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_new_host_user_gets_the_allowlist_of_the_one_before(
+    systemd: Systemd, copied: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     systemd("LoadState=loaded\nUser=\n")
     install(monkeypatch, tmp_path / UNIT)
-    assert handed == [(0, "nanoclaw", 1000, 1000)]
+    assert copied == [(0, "nanoclaw", 1000, 1000)]
     assert (tmp_path / UNIT).read_text() == "new"
 
 
-def test_a_first_unit_hands_nothing_over(
-    systemd: Systemd, handed: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_first_unit_copies_no_allowlist(
+    systemd: Systemd, copied: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     systemd("LoadState=not-found\nUser=\n")
     install(monkeypatch, tmp_path / UNIT)
-    assert handed == []
+    assert copied == []
 
 
 @pytest.mark.parametrize(("after", "complaint"), [("bad-setting", ""), ("loaded", "Unknown key")])
-def test_what_systemd_refuses_is_not_left_behind(
+def test_refused_unit_is_rolled_back(
     systemd: Systemd,
-    handed: list[tuple[object, ...]],
+    copied: list[tuple[object, ...]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     after: str,

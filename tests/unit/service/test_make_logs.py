@@ -1,4 +1,4 @@
-"""The logs are made and chowned by root in a directory that the host user writes in: no link of its is followed."""
+"""Root creates and chowns logs in a directory that the host user writes in, and follows no link of that user."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.mark.parametrize("owner", [A, None], ids=["the host user's", "whose the server makes them"])
-def test_logs_are_made_once(root: Path, owner: int | None) -> None:
+@pytest.mark.parametrize("owner", [A, None], ids=["the host user's", "the owner of the server"])
+def test_logs_are_created_once(root: Path, owner: int | None) -> None:
     for _ in range(2):
         assert make(root, *ALL, owner=owner).returncode == 0
         (root / "logs/nanoclaw.log").write_text("kept\n")
@@ -45,7 +45,7 @@ def test_logs_are_made_once(root: Path, owner: int | None) -> None:
     assert (root / "logs/nanoclaw.log").read_text() == "kept\n"
 
 
-def test_logs_that_are_roots_are_chowned(root: Path) -> None:
+def test_logs_of_root_are_chowned(root: Path) -> None:
     assert make(root, *ALL, owner=None).returncode == 0
     assert make(root, ("owner", "logs"), ("owner", "logs/nanoclaw.log")).returncode == 0
     assert [(root / "logs" / name).stat().st_uid for name in NAMES] == [A, 0]
@@ -53,10 +53,8 @@ def test_logs_that_are_roots_are_chowned(root: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [ALL, ALL[1:], (("owner", "logs"),), (("owner", "logs/nanoclaw.log"),)])
-def test_a_directory_that_became_a_link_has_nothing_made_or_chowned_behind_it(
-    root: Path, steps: tuple[LogStep, ...]
-) -> None:
-    """install -d chowned what the link led to: the host user would have had /etc."""
+def test_link_in_place_of_the_directory_is_not_followed(root: Path, steps: tuple[LogStep, ...]) -> None:
+    """install -d chowned the target of the link: the host user would have owned /etc."""
     (root / "logs").symlink_to(root.parent / "etc")
     assert make(root, *steps).returncode != 0
     assert [place.name for place in (root.parent / "etc").iterdir()] == ["nanoclaw.log"]
@@ -64,7 +62,7 @@ def test_a_directory_that_became_a_link_has_nothing_made_or_chowned_behind_it(
 
 
 @pytest.mark.parametrize("plant", [os.symlink, os.link])
-def test_a_log_that_became_another_file_is_not_chowned(root: Path, plant: object) -> None:
+def test_log_that_became_a_link_is_not_chowned(root: Path, plant: object) -> None:
     (root / "logs").mkdir()
     assert callable(plant)
     plant(root.parent / "etc/nanoclaw.log", root / "logs/nanoclaw.log")

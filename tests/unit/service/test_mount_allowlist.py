@@ -1,4 +1,4 @@
-"""The list of directories that agents may see, when the host user changes."""
+"""NanoClaw's list of directories that agents may mount, when the host user changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="acts as other users")
 
 @pytest.fixture
 def homes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
-    """The homes of the host user of before and of the new one."""
+    """The homes of the old and the new host user."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         users = {}
@@ -43,7 +43,7 @@ def write(home: Path, text: str, uid: int) -> None:
         os.chown(each, uid, uid)
 
 
-def test_a_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
+def test_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
     old, new = homes
     write(old, "[]", OLD)
     copy_allowlist(OLD, str(NEW), NEW, NEW)
@@ -51,7 +51,7 @@ def test_a_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
     assert ((new / LIST).read_text(), info.st_uid, info.st_mode & 0o777) == ("[]", NEW, 0o600)
 
 
-def test_its_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
     old, new = homes
     write(old, "[1]", OLD)
     write(new, "[2]", NEW)
@@ -60,7 +60,7 @@ def test_its_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.Capt
     assert f"{new / LIST} exists already and differs from {old / LIST}" in capfd.readouterr().out
 
 
-def test_a_link_to_what_the_old_user_may_not_read_hands_nothing_over(homes: tuple[Path, Path]) -> None:
+def test_link_to_an_unreadable_file_copies_nothing(homes: tuple[Path, Path]) -> None:
     old, new = homes
     (old / LIST).parent.mkdir(parents=True)
     (old / LIST).symlink_to("/etc/shadow")
@@ -68,7 +68,7 @@ def test_a_link_to_what_the_old_user_may_not_read_hands_nothing_over(homes: tupl
     assert not (new / LIST).exists()
 
 
-def test_a_link_of_the_new_user_is_not_written_through(homes: tuple[Path, Path]) -> None:
+def test_link_of_the_new_user_is_not_written_through(homes: tuple[Path, Path]) -> None:
     old, new = homes
     write(old, "[]", OLD)
     (new / ".config").symlink_to(old / ".config")
@@ -76,7 +76,7 @@ def test_a_link_of_the_new_user_is_not_written_through(homes: tuple[Path, Path])
     assert list((old / LIST).parent.iterdir()) == [old / LIST]
 
 
-def test_no_list_and_no_account_are_no_error(homes: tuple[Path, Path]) -> None:
+def test_missing_list_or_account_is_no_error(homes: tuple[Path, Path]) -> None:
     copy_allowlist(OLD, str(NEW), NEW, NEW)
     copy_allowlist(4244, str(NEW), NEW, NEW)
     assert not (homes[1] / ".config").exists()

@@ -1,4 +1,4 @@
-"""What a unit is, is what systemd makes of it: drop-ins, quotes, specifiers, templates; in every manager."""
+"""systemd describes its units, in every manager: drop-ins, quotes, specifiers, templates."""
 
 from __future__ import annotations
 
@@ -239,8 +239,8 @@ answer = {root: units(root, homes) for root in ROOTS}
 """
 
 
-def asked(machine: Managed, folder: Path, *roots: str, before: str = "") -> dict[str, Any]:
-    """What runs each of some project roots, by root."""
+def units_by_root(machine: Managed, folder: Path, *roots: str, before: str = "") -> dict[str, Any]:
+    """Return the reply for each project root."""
     for root in roots:
         machine.files.setdefault(f"{root}/store/messages.db", "")
         machine.files.setdefault(f"{root}/dist/index.js", SERVES)
@@ -270,12 +270,14 @@ def of_the_system(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     machine.owners = {"/srv": ANDY, "/home/andy": ANDY}
     once = "import functools, files.pods.service.root_units as r; r.service_names = functools.cache(r.service_names)"
     once += "; show = functools.cache(r.show_units); r.show_units = lambda m, names, what: show(m, tuple(names), what)"
-    return asked(machine, tmp_path_factory.mktemp("machine"), *(f"/srv/{name}" for name in SYSTEM_UNITS), before=once)
+    return units_by_root(
+        machine, tmp_path_factory.mktemp("machine"), *(f"/srv/{name}" for name in SYSTEM_UNITS), before=once
+    )
 
 
 @needs_managers
 @pytest.mark.parametrize("name", SYSTEM_UNITS)
-def test_a_units_settings_are_what_systemd_makes_of_its_files(name: str, of_the_system: dict[str, Any]) -> None:
+def test_settings_of_a_unit_are_those_of_systemd(name: str, of_the_system: dict[str, Any]) -> None:
     reply = of_the_system[f"/srv/{name}"]
     (unit,) = reply["units"]
     expected = {"manager": "system", "active": "inactive", "reload": False, **SYSTEM_UNITS[name][1]}
@@ -303,13 +305,13 @@ ROOTS = (
 
 
 @needs_managers
-def test_a_user_unit_is_of_the_user_of_its_manager(tmp_path: Path) -> None:
-    """Who owns the directory says nothing: andy's is root's here."""
+def test_user_unit_runs_as_the_user_of_its_manager(tmp_path: Path) -> None:
+    """The owner of the directory does not matter: root owns andy's here."""
     machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
     machine.first = (f"chown -R 0:0 /home/andy/{USER}",)
-    reply = asked(machine, tmp_path, *ROOTS)
-    seen = {root: [(one["manager"], one["uid"], one["home"]) for one in reply[root]["units"]] for root in ROOTS[:3]}
-    assert seen == {
+    reply = units_by_root(machine, tmp_path, *ROOTS)
+    users = {root: [(one["manager"], one["uid"], one["home"]) for one in reply[root]["units"]] for root in ROOTS[:3]}
+    assert users == {
         ROOTS[0]: [("user", ANDY, "/home/andy/other")],
         ROOTS[1]: [("user", ANDY, "/home/andy")],
         ROOTS[2]: [("user", ANDY, "/home/andy")],
@@ -318,9 +320,9 @@ def test_a_user_unit_is_of_the_user_of_its_manager(tmp_path: Path) -> None:
 
 
 @needs_managers
-def test_a_user_that_may_not_write_v1_does_not_run_it_whatever_its_units_say(tmp_path: Path) -> None:
+def test_units_of_a_user_that_may_not_write_the_root_do_not_count(tmp_path: Path) -> None:
     machine = Managed(files=dict(HOME_UNITS), users=USERS, running=(ANDY, EVE), owners=OWNERS)
-    reply = asked(machine, tmp_path, ROOTS[0])[ROOTS[0]]
+    reply = units_by_root(machine, tmp_path, ROOTS[0])[ROOTS[0]]
     assert [one["uid"] for one in reply["units"]] == [ANDY]
     assert reply["strangers"] == [f"/home/eve/{USER}/mine.service of uid {EVE}"]
     assert reply["unasked"] == []
@@ -338,26 +340,28 @@ while True:
 
 
 @needs_managers
-def test_a_strangers_manager_that_does_not_answer_blocks_nothing_and_v1s_is_named(tmp_path: Path) -> None:
-    """Anybody may put something else in the place of a manager's socket."""
+def test_silent_manager_counts_only_for_users_that_may_write_the_root(tmp_path: Path) -> None:
+    """Anybody may replace its own manager's socket."""
     machine = Managed(files={**HOME_UNITS, "/run/silent.py": SILENT}, users=USERS, owners=OWNERS)
     paths = [f"/run/user/{uid}/systemd" for uid in (ANDY, EVE)]
     machine.first = tuple(
         f"mkdir -p {place}; python3 /run/silent.py {place}/private & sleep 0.5; chmod -R 777 /run/user"
         for place in paths
     )
-    reply = asked(machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.REPLY_TIMEOUT = 2")
+    reply = units_by_root(
+        machine, tmp_path, ROOTS[0], before="import files.pods.common.systemctl as s; s.REPLY_TIMEOUT = 2"
+    )
     assert reply[ROOTS[0]]["units"] == [] and reply[ROOTS[0]]["strangers"] == []
     assert reply[ROOTS[0]]["unasked"] == [{"uid": ANDY, "why": "it does not answer in time"}]
 
 
 @needs_managers
-def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager_is_started(tmp_path: Path) -> None:
+def test_user_units_without_a_manager_are_read_as_text(tmp_path: Path) -> None:
     machine = Managed(files=dict(HOME_UNITS), users=USERS, owners=OWNERS, lingering=("andy",))
     machine.links = {f"/home/andy/{USER}/default.target.wants/claw.service": "../claw.service"}
-    reply = asked(machine, tmp_path, *ROOTS)
-    seen = {root: [(one["uid"], one["active"], one["enabled"]) for one in reply[root]["units"]] for root in ROOTS}
-    assert seen == {
+    reply = units_by_root(machine, tmp_path, *ROOTS)
+    units = {root: [(one["uid"], one["active"], one["enabled"]) for one in reply[root]["units"]] for root in ROOTS}
+    assert units == {
         ROOTS[0]: [(ANDY, "no manager", True)],
         ROOTS[1]: [(ANDY, "no manager", False)],
         ROOTS[2]: [(ANDY, "no manager", False)],
@@ -368,48 +372,48 @@ def test_units_of_a_user_without_a_manager_are_seen_by_their_text_and_no_manager
 
 
 @needs_managers
-def test_a_domain_users_manager_is_asked_though_nss_names_no_such_user(tmp_path: Path) -> None:
+def test_manager_of_a_user_that_nss_does_not_list_is_queried(tmp_path: Path) -> None:
     machine = Managed(
         files=dict(HOME_UNITS), users={**USERS, "dom": (CORP, "/home/CORP/dom")}, running=(CORP,), owners=OWNERS
     )
-    (unit,) = asked(machine, tmp_path, ROOTS[3])[ROOTS[3]]["units"]
+    (unit,) = units_by_root(machine, tmp_path, ROOTS[3])[ROOTS[3]]["units"]
     assert (unit["uid"], unit["active"], unit["home"]) == (CORP, "inactive", "/home/CORP/dom")
 
 
 @needs_managers
-def test_a_unit_that_systemd_has_not_read_again_is_said_to_be_so(tmp_path: Path) -> None:
+def test_unit_that_needs_a_reload_is_reported(tmp_path: Path) -> None:
     machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN)})
     late = f"{SYSTEM}/claw.service.d/x.conf"
     text = service("Environment=HOME=/x")
     machine.first = ("systemctl start claw", f"mkdir -p $(dirname {late}); printf '{text}' >{late}")
-    (unit,) = asked(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
+    (unit,) = units_by_root(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
     assert (unit["reload"], unit["active"]) == (True, "active")
 
 
 @needs_managers
-def test_without_systemd_no_unit_is_not_none(tmp_path: Path) -> None:
+def test_silent_systemd_is_unknown_and_not_none(tmp_path: Path) -> None:
     silent = "import files.pods.common.systemctl as s; s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
-    reply = asked(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
+    reply = units_by_root(Managed(), tmp_path, "/srv/claw", before=silent)["/srv/claw"]
     assert (reply["units"], [one["uid"] for one in reply["unasked"]]) == ([], [None])
 
 
 @needs_managers
-def test_on_a_machine_that_systemd_does_not_run_its_silence_is_no_doubt_and_files_are_read(tmp_path: Path) -> None:
+def test_machine_without_systemd_has_its_unit_files_read(tmp_path: Path) -> None:
     """A container, or another init: no manager will start what the files say."""
     machine = Managed(files={f"{SYSTEM}/claw.service": service("WorkingDirectory=/srv/claw", RUN, "User=andy")})
     machine.users = USERS
     away = "import files.pods.common.systemctl as s, files.pods.service.root_units as r; r.BOOTED = '/nowhere'; "
     away += "s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}"
-    reply = asked(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
+    reply = units_by_root(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
     assert reply["unasked"] == []
     assert [(one["name"], one["uid"], one["active"]) for one in reply["units"]] == [("claw.service", ANDY, "unknown")]
 
 
 @needs_managers
-def test_a_unit_file_that_is_a_link_is_read_where_no_manager_runs(tmp_path: Path) -> None:
-    """As systemctl --user link makes it."""
+def test_linked_unit_file_is_read_without_a_manager(tmp_path: Path) -> None:
+    """systemctl --user link creates such a link."""
     machine = Managed(files={"/srv/claw/claw.service": service("WorkingDirectory=/srv/claw", RUN)}, users=USERS)
     machine.links = {f"/home/andy/{USER}/claw.service": "/srv/claw/claw.service"}
     machine.owners = {"/srv/claw": ANDY, "/home/andy": ANDY}
-    units = asked(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
+    units = units_by_root(machine, tmp_path, "/srv/claw")["/srv/claw"]["units"]
     assert [(one["name"], one["uid"], one["active"]) for one in units] == [("claw.service", ANDY, "no manager")]

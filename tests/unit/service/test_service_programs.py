@@ -1,4 +1,4 @@
-"""The programs about the service, as far as they can be run without systemd."""
+"""The programs about the service, without systemd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from files.pods.service.state import earlier_units
 UNIT = "nanoclaw-v2-00000000.service"
 
 
-def test_what_changed_since_the_start_is_told_apart(tmp_path: Path) -> None:
+def test_inputs_that_changed_since_the_start_are_outdated(tmp_path: Path) -> None:
     same, changed, gone, new = (str(tmp_path / name) for name in ("same", "changed", "gone", "new"))
     for path in (same, changed, gone):
         Path(path).write_text(path)
@@ -40,7 +40,7 @@ def test_what_changed_since_the_start_is_told_apart(tmp_path: Path) -> None:
     assert hashlib.sha256(same.encode()).hexdigest() in noted
 
 
-def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
+def test_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
     for unit in (UNIT, "nanoclaw-v2-11111111.service", "nanoclaw-v2-22222222.service"):
         (tmp_path / f"{unit}.d").mkdir()
         (tmp_path / f"{unit}.d" / "50-nanoclaw-pods.conf").write_text("")
@@ -52,7 +52,7 @@ def test_an_enabled_unit_of_another_root_is_a_rival(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("gid", "group"), [(1001, "claw"), (7, "7")])
-def test_the_host_user_is_who_nss_says(monkeypatch: pytest.MonkeyPatch, gid: int, group: str) -> None:
+def test_host_user_comes_from_nss(monkeypatch: pytest.MonkeyPatch, gid: int, group: str) -> None:
     entry = pwd.struct_passwd(("nanoclaw", "x", 1000, gid, "", "/home/nanoclaw", "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwnam", {"nanoclaw": entry}.__getitem__)
     monkeypatch.setattr(grp, "getgrgid", {1001: grp.struct_group(("claw", "x", 1001, []))}.__getitem__)
@@ -67,8 +67,8 @@ def service(name: str, manager: str, active: str, file_state: str = "enabled") -
     }
 
 
-def test_what_else_runs_a_root_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind is one that the model has a way out of: see test_what_is_refused_names_the_way_out."""
+def test_each_rival_has_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """test_refusal_names_the_way_out has a way out for each kind."""
     services = [
         service(UNIT, "system", "active"),
         service("other.service", "system", "active"),
@@ -94,7 +94,7 @@ def test_what_else_runs_a_root_is_named_by_its_kind(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["link/file", "link", "loose"])
-def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
+def test_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "file").write_text("")
     (tmp_path / "link").symlink_to("real")
@@ -104,12 +104,12 @@ def test_a_link_on_the_way_is_a_link(tmp_path: Path, name: str) -> None:
     assert lstat_below(str(tmp_path / "none" / "file"), str(tmp_path)) == Place("absent")
 
 
-def test_what_agents_have_logged_is_no_command_for_a_terminal() -> None:
+def test_control_characters_of_a_log_are_escaped() -> None:
     shown = plain(b"first\n\x1b]0;title\x07 \xff \xc3\xa6\n")
     assert shown == ["first", "\\x1b]0;title\\x07 \\xff \u00e6"]
 
 
-def test_a_log_is_read_from_where_it_ended_and_from_its_beginning_where_it_was_rotated(tmp_path: Path) -> None:
+def test_log_is_read_from_its_old_end_or_from_the_beginning_if_rotated(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert (size_of(str(log)), logged(str(log), 0)) == (0, [])
     log.write_text("of yesterday\n")
@@ -128,7 +128,7 @@ STATE = {"LoadState": "loaded", "ActiveState": "active", "SubState": "running", 
 
 
 def systemctl_of(properties: dict[str, dict[str, str]], version: str = "systemd 257") -> Callable[..., str]:
-    """A `systemctl show` of units with these properties; of what is asked for alone, and a block each."""
+    """A `systemctl show` of units with these properties: prints only the named ones, a block for each unit."""
 
     def systemctl(*args: str) -> str:
         if args == ("--version",):
@@ -144,7 +144,7 @@ def systemctl_of(properties: dict[str, dict[str, str]], version: str = "systemd 
 
 
 @pytest.mark.parametrize(("main", "other", "due"), [("no", "no", False), ("yes", "no", True), ("no", "yes", True)])
-def test_a_unit_is_what_systemd_says_and_a_reload_is_due_where_any_unit_of_ours_needs_it(
+def test_unit_state_has_a_reload_if_any_of_our_units_needs_one(
     main: str, other: str, due: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timer = "nanoclaw-other.service"
@@ -155,7 +155,7 @@ def test_a_unit_is_what_systemd_says_and_a_reload_is_due_where_any_unit_of_ours_
 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(None, []), (1.5, [0, 28.5]), (29, [0, 1]), (30, [0]), (4000, [0])])
-def test_a_service_that_has_just_started_has_a_moment_to_answer(
+def test_service_that_has_just_started_gets_time_to_answer(
     seconds: float | None, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request: list[float] = []
@@ -174,18 +174,18 @@ def test_a_service_that_has_just_started_has_a_moment_to_answer(
     "text",
     ["systemd 257 (257.9-1~deb13u1)\n+PAM", "systemd 257~rc2 (257~rc2-3)\n", "systemd 257.1\n", "systemd v257\n"],
 )
-def test_the_version_of_systemd_is_read_in_any_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_service, "systemctl", lambda *_words: text)
+def test_systemd_version_is_read_in_any_form(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_service, "systemctl", lambda *_args: text)
     assert host_service.systemd_version() == 257
 
 
-def test_of_a_long_log_the_beginning_and_the_end_are_shown() -> None:
+def test_long_log_is_cut_in_its_middle() -> None:
     lines = [str(number) for number in range(91)]
     assert shortened(lines[:90]) == lines[:90]
     assert shortened(lines) == [*lines[:60], "… 1 lines …", *lines[61:]]
 
 
-def test_what_is_read_of_a_log_is_bounded(tmp_path: Path) -> None:
+def test_reading_of_a_log_is_bounded(tmp_path: Path) -> None:
     log = tmp_path / "nanoclaw.log"
     log.write_text("x\n" * (1 << 16))
     assert len(logged(str(log), 0)) == 1 << 15

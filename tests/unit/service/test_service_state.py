@@ -1,4 +1,4 @@
-"""What is done about a service, from what was found; and the commands that do it."""
+"""Steps of the service from its state, and the commands of these steps."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ def done(of: HostPlan) -> ServiceState:
 
 
 def bare(of: HostPlan) -> ServiceState:
-    found = done(of)
-    nothing = {path: Place("absent") for path in found.logs}
-    files: dict[str, str | None] = dict.fromkeys(found.files)
-    return replace(found, unit=GONE, files=files, account=None, node=None, logs=nothing, outdated=None)
+    state = done(of)
+    nothing = {path: Place("absent") for path in state.logs}
+    files: dict[str, str | None] = dict.fromkeys(state.files)
+    return replace(state, unit=GONE, files=files, account=None, node=None, logs=nothing, outdated=None)
 
 
 @pytest.mark.parametrize("data", [{}, ROOT, SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw"}])
-def test_a_finished_service_is_left_alone(data: dict[str, Any]) -> None:
+def test_finished_service_is_left_alone(data: dict[str, Any]) -> None:
     of = local_plan(**data)
     assert not service_steps(of, done(of))
     assert refusals(of, done(of)) == []
 
 
-def test_a_unit_that_nanoclaws_setup_ends_without_a_line_break_is_the_same() -> None:
+def test_unit_without_final_line_break_does_not_differ() -> None:
     of = local_plan()
     files = {path: (text or "").rstrip("\n") for path, text in done(of).files.items() if path == texts.unit_path(of)}
     assert not service_steps(of, replace(done(of), files={**done(of).files, **files}))
 
 
-def test_a_bare_machine_gets_everything() -> None:
+def test_bare_machine_gets_everything() -> None:
     of = local_plan(**SQUASHED)
     steps = service_steps(of, bare(of))
     assert list(steps.units) == [texts.unit_path(of), texts.dropin_path(of), texts.retry_path(of)]
@@ -94,7 +94,7 @@ def test_running_state_is_compared(changes: dict[str, Any], start: bool, restart
     assert steps.reasons
 
 
-def test_only_what_the_service_reads_restarts_it() -> None:
+def test_only_inputs_of_the_service_restart_it() -> None:
     of = local_plan()
     for path in done(of).files:
         steps = service_steps(of, replace(done(of), files={**done(of).files, path: "other\n"}))
@@ -123,24 +123,24 @@ USER_UNIT = "/home/nanoclaw/.config/systemd/user/x.service"
         ),
     ],
 )
-def test_the_machine_says_why_the_service_restarts(changes: dict[str, Any], pending: bool, reasons: list[str]) -> None:
+def test_restart_has_a_reason(changes: dict[str, Any], pending: bool, reasons: list[str]) -> None:
     of = local_plan()
     current = replace(done(of), **changes)
-    found = restart_reasons(of, current, pending=pending)
-    assert len(found) == len(reasons) and all(text in reason for reason, text in zip(found, reasons, strict=True))
+    actual = restart_reasons(of, current, pending=pending)
+    assert len(actual) == len(reasons) and all(text in reason for reason, text in zip(actual, reasons, strict=True))
     steps = service_steps(of, current, pending=pending)
-    assert steps.restart == bool(reasons) and set(found) <= set(steps.reasons)
+    assert steps.restart == bool(reasons) and set(actual) <= set(steps.reasons)
     assert not service_steps(of, current, start=False, pending=pending).start
 
 
-def test_a_service_that_stays_stopped_is_given_no_reason_to_start() -> None:
+def test_stopped_service_has_no_reason_to_start() -> None:
     of = local_plan()
     steps = service_steps(of, bare(of), start=False)
     assert steps.units and steps.logs and not steps.start and not steps.restart
     assert not [reason for reason in steps.reasons if "inactive" in reason or "enabled" in reason]
 
 
-def test_a_changed_retry_unit_hides_no_restart() -> None:
+def test_changed_retry_unit_hides_no_restart() -> None:
     of = local_plan(**SQUASHED)
     files = {**done(of).files, texts.retry_path(of): "other\n"}
     steps = service_steps(of, replace(done(of), files=files, outdated=["/opt/nanoclaw/.env"]))
@@ -150,7 +150,7 @@ def test_a_changed_retry_unit_hides_no_restart() -> None:
     )
 
 
-def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
+def test_squashing_server_decides_the_owner_of_logs() -> None:
     local, on_pods = local_plan(), local_plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
     for of, expected in ((local, ["owner"]), (on_pods, [])):
         logs = {**done(of).logs, texts.log_files(of)[0]: Place("file", 4, 4, "0644")}
@@ -158,7 +158,7 @@ def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "parts"),
     [
         ({"unit": replace(UP, enabled="masked")}, ["masked", "systemctl unmask"]),
         ({"account": Account(7, 7, "/home/nanoclaw", "nanoclaw")}, ["7:7", "nanoclaw_uid"]),
@@ -173,9 +173,9 @@ def test_the_server_decides_who_owns_logs_on_a_squashing_export() -> None:
         ({"logs": {"/opt/nanoclaw/logs": Place("link")}}, ["/opt/nanoclaw/logs is a link", "move it away"]),
     ],
 )
-def test_what_is_refused_names_the_way_out(changes: dict[str, Any], words: list[str]) -> None:
+def test_refusal_names_the_way_out(changes: dict[str, Any], parts: list[str]) -> None:
     (problem,) = refusals(local_plan(), replace(done(local_plan()), **changes))
-    assert all(word in problem for word in words)
+    assert all(word in problem for word in parts)
 
 
 Run = Callable[[ServiceState, HostPlan], list[str]]
@@ -183,17 +183,17 @@ Run = Callable[[ServiceState, HostPlan], list[str]]
 
 @pytest.fixture
 def run(execute: Execute) -> Run:
-    return lambda seen, of: execute(operations.host_service, [seen], of)
+    return lambda state, of: execute(operations.host_service, [state], of)
 
 
-def test_the_second_run_does_nothing(run: Run) -> None:
+def test_second_run_does_nothing(run: Run) -> None:
     assert run(done(local_plan()), local_plan()) == []
 
 
-def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
+def test_first_run_creates_logs_installs_and_starts(run: Run) -> None:
     of = local_plan(nanoclaw_uid=1500)
-    found = replace(bare(of), account=texts.expected_account(of))
-    logs, units, rotation, start = run(found, of)
+    current = replace(bare(of), account=texts.expected_account(of))
+    logs, units, rotation, start = run(current, of)
     made = json.loads(logs.removeprefix("service.make_logs "))
     assert made["owner"] == [1500, 1500]
     assert made["steps"] == [
@@ -207,12 +207,12 @@ def test_the_first_run_makes_logs_installs_and_starts(run: Run) -> None:
     assert json.loads(start.split(" ", 1)[1])["restart"] is True
 
 
-def test_a_squashing_server_is_not_asked_to_give_logs_away(run: Run) -> None:
+def test_logs_on_a_squashing_server_are_not_chowned(run: Run) -> None:
     of = local_plan(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
-    found = replace(bare(of), account=texts.expected_account(of))
-    assert json.loads(run(found, of)[0].removeprefix("service.make_logs "))["owner"] is None
+    current = replace(bare(of), account=texts.expected_account(of))
+    assert json.loads(run(current, of)[0].removeprefix("service.make_logs "))["owner"] is None
 
 
-def test_a_service_needs_its_user(run: Run) -> None:
+def test_missing_user_is_refused(run: Run) -> None:
     with pytest.raises(OperationError, match="no user nanoclaw"):
         run(bare(local_plan()), local_plan())

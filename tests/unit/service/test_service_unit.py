@@ -1,4 +1,4 @@
-"""The texts of the service: what systemd makes of them, and that the unit is the one of NanoClaw's own setup."""
+"""The texts of the service: systemd reads them back, and the unit equals that of NanoClaw's own setup."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def dropin(systemd: int = 257, **data: Any) -> list[str]:
 
 
 def as_systemd_reads(text: str) -> list[str]:
-    """The words of a setting: quotes and backslashes as in systemd.syntax(7), then %% as in systemd.unit(5)."""
-    words, word, quote, started = [], "", "", False
+    """Split a setting: quotes and backslashes as in systemd.syntax(7), then %% as in systemd.unit(5)."""
+    values, word, quote, started = [], "", "", False
     characters = iter(text.strip())
     for c in characters:
         if c == "\\":
@@ -58,37 +58,37 @@ def as_systemd_reads(text: str) -> list[str]:
             quote, started = c, True
         elif c.isspace():
             if started:
-                words.append(word)
+                values.append(word)
             word, started = "", False
         else:
             word, started = word + c, True
     assert not quote
-    words += [word] if started else []
-    assert all("%" not in word.replace("%%", "") for word in words)
-    return [word.replace("%%", "%") for word in words]
+    values += [word] if started else []
+    assert all("%" not in word.replace("%%", "") for word in values)
+    return [word.replace("%%", "%") for word in values]
 
 
 values = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]))
 
 
 @given(st.text("ABC_", min_size=1), values)
-def test_systemd_reads_each_assignment_as_it_was_meant(name: str, value: str) -> None:
+def test_systemd_reads_back_each_assignment(name: str, value: str) -> None:
     assert as_systemd_reads(quoted(f"{name}={value}")) == [f"{name}={value}"]
 
 
 @pytest.mark.parametrize("value", ["a\nb", "\0", "\x7f", "a\tb"])
-def test_what_systemd_would_drop_is_refused(value: str) -> None:
+def test_value_that_systemd_would_drop_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="control character"):
         quoted(value)
 
 
-def test_plain_words_stay_plain() -> None:
+def test_plain_values_stay_unquoted() -> None:
     assert quoted("PATH=/usr/bin:/bin") == "PATH=/usr/bin:/bin"
     assert quoted('ODD=a "b" \\n 100%') == '"ODD=a \\"b\\" \\\\n 100%%"'
 
 
 @pytest.mark.skipif(os.getuid() != 0 or shutil.which("node") is None, reason="the stand-in's setup wants root and Node")
-def test_the_unit_is_what_nanoclaws_own_setup_writes_for_root(tmp_path: Path) -> None:
+def test_unit_equals_that_of_nanoclaws_setup_for_root(tmp_path: Path) -> None:
     root = tmp_path / "nanoclaw"
     shutil.copytree(STANDIN / "setup", root / "setup")
     request = os.environ | {"UNIT_DIR": str(tmp_path), "HOME": "/root"}
@@ -100,7 +100,7 @@ def test_the_unit_is_what_nanoclaws_own_setup_writes_for_root(tmp_path: Path) ->
     assert unit_text(of, machine) == (tmp_path / of.unit).read_text()
 
 
-def test_the_service_lives_with_all_its_mounts() -> None:
+def test_service_is_bound_to_all_its_mounts() -> None:
     lines = dropin(**SQUASHED, nanoclaw_root="/opt/nano-claw")
     units = r"pods.mount opt-nano\x2dclaw-data-v2\x2dsessions.mount opt-nano\x2dclaw-groups.mount"
     assert f"BindsTo={units}" in lines
@@ -110,19 +110,19 @@ def test_the_service_lives_with_all_its_mounts() -> None:
     assert "RequiresMountsFor=/opt/nano-claw /opt/nano-claw/data/v2-sessions /opt/nano-claw/groups" in lines
 
 
-def test_the_service_does_not_start_unless_containers_are_kept_from_the_server() -> None:
+def test_service_needs_the_container_firewall() -> None:
     fence = "nanoclaw-pods-firewall.service"
     assert {f"Requires={fence}", f"After={fence}"} <= set(dropin(**SQUASHED))
     assert not any(fence in line for line in dropin())
 
 
-def test_a_root_on_the_pods_needs_their_mount_alone() -> None:
+def test_root_on_the_pods_needs_only_their_mount() -> None:
     lines = dropin(**SQUASHED, nanoclaw_root="/pods/nanoclaw")
     assert "BindsTo=pods.mount" in lines
     assert sum(line.startswith("AssertPathIsMountPoint=") for line in lines) == 1
 
 
-def test_local_pods_are_asked_for_and_not_asserted() -> None:
+def test_local_pods_are_required_but_not_asserted_as_mount() -> None:
     assert mount_points(local_plan()) == ("/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups")
     on_pods = local_plan(nanoclaw_root="/pods/nanoclaw")
     assert mount_points(on_pods) == ()
@@ -131,18 +131,18 @@ def test_local_pods_are_asked_for_and_not_asserted() -> None:
     assert not any(word in text for word in ("BindsTo=", "OnFailure=", "AssertPath"))
 
 
-def test_root_has_no_user_and_another_user_has_the_group_docker() -> None:
+def test_only_a_user_other_than_root_is_named_with_group_docker() -> None:
     assert not [line for line in dropin(**ROOT) if line.startswith(("User=", "Group=", "SupplementaryGroups="))]
     lines = dropin(nanoclaw_uid=1500)
     assert {"User=nanoclaw", "Group=1500", "SupplementaryGroups=docker"} <= set(lines)
 
 
-def test_it_never_gives_up_and_takes_longer_where_systemd_can() -> None:
+def test_unit_restarts_forever_with_growing_delay_if_supported() -> None:
     assert {"Restart=always", "StartLimitIntervalSec=0", "RestartSteps=5"} <= set(dropin(254))
     assert "RestartSteps=5" not in dropin(253)
 
 
-def test_another_image_than_the_built_one_is_named() -> None:
+def test_unit_names_an_image_that_is_not_built() -> None:
     image = "registry.invalid/agent@sha256:" + "0" * 64
     lines = dropin(nanoclaw_image="pull", nanoclaw_image_name=image, nanoclaw_environment={"B": "b c"})
     assert [line for line in lines if line.startswith("Environment=")] == [
@@ -151,7 +151,7 @@ def test_another_image_than_the_built_one_is_named() -> None:
     ]
 
 
-def test_each_start_notes_what_the_next_run_compares() -> None:
+def test_each_start_notes_digests_for_the_next_run() -> None:
     of = local_plan(nanoclaw_env={"TOKEN": "secret"})
     text = dropin_text(of, runtime(of))
     assert all(path in text for path in inputs(of))
@@ -159,7 +159,7 @@ def test_each_start_notes_what_the_next_run_compares() -> None:
     assert "secret" not in text
 
 
-def test_the_retry_starts_only_where_a_mount_is_missing() -> None:
+def test_retry_unit_starts_the_service_if_a_mount_is_missing() -> None:
     of = local_plan(**SQUASHED)
     text = retry_text(of)
     for path in mount_points(of):
@@ -168,7 +168,7 @@ def test_the_retry_starts_only_where_a_mount_is_missing() -> None:
     assert f"OnFailure=nanoclaw-pods-retry-{of.slug}.service" in dropin(**SQUASHED)
 
 
-def test_logs_rotate_as_the_user_who_owns_them() -> None:
+def test_logs_rotate_as_their_owner() -> None:
     of = local_plan(nanoclaw_log_size="7M", nanoclaw_log_keep=3)
     text = rotation_text(of, Account(1000, 1000, "/home/nanoclaw", "agents"))
     for line in ("su nanoclaw agents", "size 7M", "rotate 3", "copytruncate", "missingok"):

@@ -1,4 +1,4 @@
-"""Up means that it answers: on its socket, in its present start."""
+"""A service serves if it answers on its socket, in its current start."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ exit 0
 
 
 class Machine:
-    """A project root, a systemctl that says what a test wants, and what listens."""
+    """A project root, a fake systemctl, and processes that listen."""
 
     def __init__(self, base: Path, stack: ExitStack) -> None:
         self.root, self.fake, self.stack = base / "root", base / "fake", stack
@@ -71,8 +71,8 @@ class Machine:
         (self.fake / "shown").write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def listens(self, name: str = "cli.sock", invocation: str = "") -> int:
-        words = [sys.executable, "-c", LISTEN, str(self.root / "data"), name]
-        child = self.stack.enter_context(subprocess.Popen(words, env={**os.environ, "INVOCATION_ID": invocation}))
+        argv = [sys.executable, "-c", LISTEN, str(self.root / "data"), name]
+        child = self.stack.enter_context(subprocess.Popen(argv, env={**os.environ, "INVOCATION_ID": invocation}))
         self.stack.callback(child.kill)
         end = time.monotonic() + 20
         while not (self.root / "data/ready").exists():
@@ -106,19 +106,19 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         yield it
 
 
-def test_a_service_whose_main_process_answers_is_up(machine: Machine) -> None:
+def test_service_with_an_answering_main_process_serves(machine: Machine) -> None:
     machine.says(machine.listens())
     now = machine.look()
     assert (now.answers, now.why, now.pause) == (True, "", 0)
 
 
-def test_a_child_of_this_start_may_answer_for_it(machine: Machine) -> None:
+def test_child_of_this_start_may_answer(machine: Machine) -> None:
     machine.listens(invocation="a1")
     machine.says(1)
     assert machine.look().answers
 
 
-def test_a_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
+def test_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
     pid = machine.listens(invocation="of-yesterday")
     machine.says(1)
     now = machine.look()
@@ -126,7 +126,7 @@ def test_a_process_of_an_earlier_start_does_not_count(machine: Machine) -> None:
     assert f"process {pid} answers" in now.why and "did not start it" in now.why
 
 
-def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> None:
+def test_stopped_process_does_not_serve(machine: Machine) -> None:
     pid = machine.listens()
     machine.says(pid)
     os.kill(pid, signal.SIGSTOP)
@@ -134,7 +134,7 @@ def test_a_service_that_listens_and_is_stopped_is_not_up(machine: Machine) -> No
     assert not now.answers and "no answer within" in now.why
 
 
-def test_active_alone_is_not_up(machine: Machine) -> None:
+def test_active_unit_without_socket_does_not_serve(machine: Machine) -> None:
     machine.says(os.getpid())
     now = machine.look()
     assert not now.answers
@@ -142,9 +142,7 @@ def test_active_alone_is_not_up(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("attempt", "ago", "left"), [(3, 1, 9), (5, 20, 100), (6, 0, 300), (40, 100, 800)])
-def test_the_pause_of_the_circuit_breaker_is_told_as_what_it_is(
-    machine: Machine, attempt: int, ago: float, left: int
-) -> None:
+def test_pause_of_the_circuit_breaker_is_reported(machine: Machine, attempt: int, ago: float, left: int) -> None:
     machine.says(os.getpid())
     machine.crashed(attempt, ago)
     now = machine.look()
@@ -153,13 +151,13 @@ def test_the_pause_of_the_circuit_breaker_is_told_as_what_it_is(
 
 
 @pytest.mark.parametrize(("attempt", "ago"), [(2, 1), (3, 30), (5, 4000), (0, 0), (-3, 0)])
-def test_a_pause_that_is_over_or_of_an_earlier_start_is_none(machine: Machine, attempt: int, ago: float) -> None:
+def test_old_pause_does_not_count(machine: Machine, attempt: int, ago: float) -> None:
     machine.says(os.getpid(), seconds=ago if ago < 1000 else 10)
     machine.crashed(attempt, ago)
     assert machine.look().pause == 0
 
 
-def test_what_the_breaker_wrote_may_be_anything(machine: Machine, tmp_path: Path) -> None:
+def test_odd_file_of_the_circuit_breaker_is_ignored(machine: Machine, tmp_path: Path) -> None:
     machine.says(os.getpid())
     path = machine.root / "data/circuit-breaker.json"
     good = '{"timestamp": "2026-01-01T00:00:00.000Z", "attempt": %s}'
@@ -172,14 +170,14 @@ def test_what_the_breaker_wrote_may_be_anything(machine: Machine, tmp_path: Path
     assert machine.look().pause == 0
 
 
-def test_the_socket_that_opens_last_is_asked_where_the_checkout_has_it(machine: Machine) -> None:
+def test_newer_socket_is_preferred(machine: Machine) -> None:
     machine.says(machine.listens("cli.sock"))
     (machine.root / "src/cli").mkdir(parents=True)
     (machine.root / "src/cli/socket-server.ts").write_text("")
     assert "ncl.sock" in machine.look().why
 
 
-def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
+def test_project_root_may_have_a_long_path(machine: Machine) -> None:
     deep = machine.root / ("d" * 120)
     (deep / "data").mkdir(parents=True)
     machine.root = deep
@@ -187,7 +185,7 @@ def test_a_project_root_may_have_a_long_path(machine: Machine) -> None:
     assert machine.look().answers
 
 
-def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_connection_is_no_answer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead file system below the root; a Python that does not start, or prints something else."""
     machine.says(machine.listens())
     machine.crashed(5, 20)
@@ -206,7 +204,7 @@ def test_a_socket_that_nobody_can_be_asked_at_is_no_answer(machine: Machine, mon
         assert why in now.why and now.why.startswith(f"{UNIT} is active and serves nothing: {machine.root}/data/")
 
 
-def test_a_unit_that_systemd_does_not_know_is_said_to_be_so(machine: Machine) -> None:
+def test_unit_unknown_to_systemd_is_reported(machine: Machine) -> None:
     (machine.fake / "shown").write_text("Warning: nothing is known\n")
     now = machine.look()
     assert (now.answers, now.why) == (False, f"{UNIT} is unknown to systemd ()")
@@ -217,8 +215,8 @@ BANNER = "\\n".join(
 )
 
 
-@pytest.mark.parametrize(("active", "words"), [("failed", "starts, then exits"), ("activating", "starts, then exits")])
-def test_the_cause_of_a_start_that_fails_is_shown_from_its_title_on(machine: Machine, active: str, words: str) -> None:
+@pytest.mark.parametrize(("active", "text"), [("failed", "starts, then exits"), ("activating", "starts, then exits")])
+def test_failed_start_shows_its_log_from_the_title_on(machine: Machine, active: str, text: str) -> None:
     errors = machine.root / "nanoclaw.error.log"
     errors.write_text("of an earlier start\n" * 50)
     machine.says(0, active=active)
@@ -227,12 +225,12 @@ def test_the_cause_of_a_start_that_fails_is_shown_from_its_title_on(machine: Mac
     machine.program("docker", "#!/bin/sh\n")
     done = machine.start()
     assert done.returncode != 0
-    assert words in done.stderr
+    assert text in done.stderr
     assert "NanoClaw stopped: update did not go through the supported path" in done.stderr
     assert "of an earlier start" not in done.stderr and "\x1b" not in done.stderr
 
 
-def test_a_start_waits_until_it_answers_forgets_crashes_and_ends_agents(machine: Machine) -> None:
+def test_start_resets_the_crash_count_stops_agents_and_waits(machine: Machine) -> None:
     machine.says(machine.listens())
     machine.crashed(7, 1)
     listed = "11\\t\\t\\n22\\tsess-1\\tagent\\n33\\t\\tgateway\\n"
@@ -250,12 +248,12 @@ def test_a_start_waits_until_it_answers_forgets_crashes_and_ends_agents(machine:
     assert (machine.fake / "docker").read_text().splitlines()[1:] == ["stop --time=3 11 22"]
 
 
-def test_a_gateways_container_is_no_agent() -> None:
+def test_container_of_a_gateway_is_no_agent() -> None:
     rows = ["a\t\t", "b\tsess\tagent", "c\t\tgateway", "d\tsess\t", "e\t\tsession-network", "f"]
     assert agent_ids("\n".join(rows) + "\n\n") == ["a", "b", "d", "f"]
 
 
-def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Machine) -> None:
+def test_state_compares_build_and_checkout(machine: Machine) -> None:
     subprocess.run(["git", "init", "--quiet", str(machine.root)], check=True)
     git = ["git", "-C", str(machine.root), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
     subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "one"], check=True)
@@ -290,9 +288,7 @@ def test_a_service_is_verified_only_if_it_serves_what_is_checked_out(machine: Ma
 
 
 @pytest.mark.parametrize(("pause", "waits"), [(300, False), (5, True)])
-def test_a_pause_that_outlasts_the_wait_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, pause: int, waits: bool
-) -> None:
+def test_pause_longer_than_the_deadline_ends_the_wait(monkeypatch: pytest.MonkeyPatch, pause: int, waits: bool) -> None:
     answers = [UnitServing(False, "not yet", "active", invocation="1", pause=pause)]
     answers += [UnitServing(True, "", "active", invocation="1")]
     monkeypatch.setattr(programs, "serving", lambda *_args: answers[0] if len(answers) > 1 else answers[-1])

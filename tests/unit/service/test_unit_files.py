@@ -1,4 +1,4 @@
-"""The templates of files/: systemd finds nothing wrong with what they make for each kind of host."""
+"""The templates of files/: systemd accepts the units that they become for each kind of host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def unit_files(of: HostPlan, systemd: int, backend: firewall.Backend = "nft") ->
 
 
 def complaints(folder: Path, files: dict[str, str]) -> list[str]:
-    """What systemd says of these units, and of no other machine's."""
+    """Return what systemd says of these units alone."""
     for path, text in files.items():
         file = folder / Path(path).relative_to(UNITS)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def test_systemd_accepts_every_unit(kind: str, backend: firewall.Backend, tmp_pa
     ("section", "line"),
     [("Service", "Restrat=always"), ("Service", "OOMPolicy=often"), ("Mount", "Typ=nfs"), ("Unit", "Wants=a b/c")],
 )
-def test_an_error_in_any_file_is_seen(section: str, line: str, tmp_path: Path) -> None:
+def test_error_in_any_file_is_reported(section: str, line: str, tmp_path: Path) -> None:
     files = unit_files(local_plan(**SQUASHED), version())
     broken = [path for path, text in files.items() if f"[{section}]\n" in text and text != STUB]
     assert len(broken) > 1
@@ -94,7 +94,7 @@ def test_an_error_in_any_file_is_seen(section: str, line: str, tmp_path: Path) -
 
 
 def test_every_template_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A template that no function fills in would be checked by nothing."""
+    """Nothing would check a template that no function fills in."""
     used: set[str] = set()
     original = templates._template
 
@@ -107,8 +107,8 @@ def test_every_template_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     unit_files(of, 257)
     service.rotation_text(of, service.expected_account(of))
     firewall.rules_text("nft", "10.0.0.1")
-    found = [path for path in FILES.rglob("*") if path.is_file() and "pods" not in path.relative_to(FILES).parts[:1]]
-    assert used == {str(path.relative_to(FILES)) for path in found}
+    files = [path for path in FILES.rglob("*") if path.is_file() and "pods" not in path.relative_to(FILES).parts[:1]]
+    assert used == {str(path.relative_to(FILES)) for path in files}
 
 
 @pytest.mark.parametrize(
@@ -121,5 +121,5 @@ def test_placeholders_and_values_must_agree(values: dict[str, Any]) -> None:
         render("units/docker.service.d/nanoclaw-pods.conf", **values)
 
 
-def test_a_value_is_not_read_as_a_template() -> None:
+def test_value_is_not_read_as_a_template() -> None:
     assert "Wants={{ units }}{# a #}\n" in docker_dropin(["{{ units }}{# a #}"])

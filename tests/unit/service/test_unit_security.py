@@ -1,4 +1,4 @@
-"""What the units leave a service that was taken over, as `systemd-analyze security` counts it: 0 is nothing, 10 all."""
+"""The exposure of a service by `systemd-analyze security`: from 0 to 10, which is full rights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.service.test_service_unit import NFS, SQUASHED
 from tests.unit.trees.trees import A, needs_root
 
 GUARD, HOST = 1.5, 6.0
-"""The most that the guard, and a host process that is not root, may be exposed."""
+"""The highest exposure of the guard, and of a host process that is not root."""
 
 UNSQUASHED: dict[str, Any] = {**NFS, "pods_export_options": ["no_root_squash"], "nanoclaw_user": "root"}
 
@@ -29,8 +29,8 @@ def exposure(folder: Path, unit: str, files: dict[str, str]) -> float:
         path = folder / "etc/systemd/system" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    words = ["systemd-analyze", "security", "--offline=true", f"--root={folder}", "--no-pager", unit]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    argv = ["systemd-analyze", "security", "--offline=true", f"--root={folder}", "--no-pager", unit]
+    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
     match = re.search(rf"Overall exposure level for {re.escape(unit)}: (\d+\.\d+)", done.stdout)
     assert match, done.stdout + done.stderr
     return float(match[1])
@@ -47,7 +47,7 @@ def exposure(folder: Path, unit: str, files: dict[str, str]) -> float:
     ],
     ids=["binds", "root on the pods", "in root's home", "in a home", "local"],
 )
-def test_the_guard_has_next_to_nothing(data: dict[str, Any], tmp_path: Path) -> None:
+def test_guard_has_few_rights(data: dict[str, Any], tmp_path: Path) -> None:
     of = local_plan(**data)
     text = guard_text(of, b"a program")
     assert exposure(tmp_path, guard_unit(of), {guard_unit(of): text}) <= GUARD
@@ -58,7 +58,7 @@ def test_the_guard_has_next_to_nothing(data: dict[str, Any], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "data", [SQUASHED, {**SQUASHED, "nanoclaw_root": "/pods/nanoclaw-v2"}, {}], ids=["binds", "pods", "local"]
 )
-def test_the_host_process_has_what_it_needs_where_it_is_not_root(data: dict[str, Any], tmp_path: Path) -> None:
+def test_host_process_of_a_user_has_few_rights(data: dict[str, Any], tmp_path: Path) -> None:
     of = local_plan(**data)
     runtime = Runtime(expected_account(of), "/usr/bin/node", 252)
     files = {of.unit: texts.unit_text(of, runtime), f"{of.unit}.d/50.conf": texts.dropin_text(of, runtime)}
@@ -69,17 +69,17 @@ def test_the_host_process_has_what_it_needs_where_it_is_not_root(data: dict[str,
     assert "SupplementaryGroups=docker" in files[f"{of.unit}.d/50.conf"]
 
 
-def test_a_host_process_of_roots_keeps_roots_rights() -> None:
+def test_host_process_of_root_keeps_its_rights() -> None:
     of = local_plan(**UNSQUASHED)
     text = texts.dropin_text(of, Runtime(expected_account(of), "/usr/bin/node", 252))
     assert not re.search("^(CapabilityBoundingSet|NoNewPrivileges|SystemCallFilter)=", text, re.MULTILINE)
 
 
 def logged(logs: Path, *, ids: int | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs what the unit runs, in the place of Node a shell that says something on both streams."""
-    words = ["/usr/bin/python3", "-I", "-c", LOGGED, str(logs), "nanoclaw.log", "nanoclaw.error.log"]
-    words += ["/bin/sh", "-c", "echo out; echo err >&2"]
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, user=ids, group=ids)
+    """Run the command of the unit, with a shell that prints to both streams instead of Node."""
+    argv = ["/usr/bin/python3", "-I", "-c", LOGGED, str(logs), "nanoclaw.log", "nanoclaw.error.log"]
+    argv += ["/bin/sh", "-c", "echo out; echo err >&2"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=20, user=ids, group=ids)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_a_service_says_goes_to_its_logs(logs: Path) -> None:
+def test_output_of_a_service_goes_to_its_logs(logs: Path) -> None:
     (logs / "nanoclaw.log").write_text("before\n")
     assert logged(logs).returncode == 0
     assert (logs / "nanoclaw.log").read_text() == "before\nout\n"
@@ -97,8 +97,8 @@ def test_what_a_service_says_goes_to_its_logs(logs: Path) -> None:
 
 
 @pytest.mark.parametrize("planted", ["nanoclaw.log", "nanoclaw.error.log", "."])
-def test_a_log_that_is_a_link_is_not_opened(logs: Path, planted: str, tmp_path: Path) -> None:
-    """Else who can write in logs/ has root write to a file of his choice."""
+def test_log_that_is_a_link_is_not_opened(logs: Path, planted: str, tmp_path: Path) -> None:
+    """Otherwise a writer of logs/ could make root write to any file."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "shadow").write_text("kept\n")
@@ -113,13 +113,13 @@ def test_a_log_that_is_a_link_is_not_opened(logs: Path, planted: str, tmp_path: 
     assert {path.read_text() for path in elsewhere.iterdir()} == {"kept\n"}
 
 
-def test_a_log_that_is_a_pipe_does_not_hold_the_service_up(logs: Path) -> None:
+def test_log_that_is_a_pipe_blocks_nothing(logs: Path) -> None:
     os.mkfifo(logs / "nanoclaw.log")
     assert logged(logs).returncode != 0
 
 
 @needs_root
-def test_a_log_is_opened_with_the_services_own_rights(logs: Path) -> None:
+def test_log_is_opened_with_the_rights_of_the_service(logs: Path) -> None:
     for parent in (logs, *logs.parents):
         if parent == logs or parent.name.startswith(("test_", "pytest-", "popen-")):
             parent.chmod(0o755)
@@ -133,8 +133,8 @@ def test_a_log_is_opened_with_the_services_own_rights(logs: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [SQUASHED, UNSQUASHED, {}], ids=["user", "root", "local"])
-def test_systemd_opens_no_log_by_its_path(data: dict[str, Any]) -> None:
-    """The unit is NanoClaw's own, and says append:; the drop-in comes after it and has the last word."""
+def test_systemd_opens_no_log_by_path(data: dict[str, Any]) -> None:
+    """NanoClaw's own unit has append:; the drop-in comes later and overrides it."""
     of = local_plan(**data)
     runtime = Runtime(expected_account(of), "/usr/bin/node", 252)
     lines = [*texts.unit_text(of, runtime).splitlines(), *texts.dropin_text(of, runtime).splitlines()]

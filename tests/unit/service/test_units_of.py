@@ -1,4 +1,4 @@
-"""Which services of a manager count, by what systemd says of them."""
+"""Services of a manager that count, by their properties."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from files.pods.service import root_units
         ("masked", "active", True),
     ],
 )
-def test_a_masked_service_counts_while_it_runs(
+def test_masked_service_counts_while_it_runs(
     load: str, active: str, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was masked after its start: nothing starts it again, and it serves."""
@@ -36,6 +36,6 @@ def test_a_masked_service_counts_while_it_runs(
     monkeypatch.setattr(root_units, "home_of", lambda uid: f"/home/{uid}")
     monkeypatch.setattr(root_units, "unit_of", lambda manager, name: {"manager": manager, "name": name})
     for manager, home in ((None, "/home/0"), (1000, "/home/1000")):
-        found = root_units.units_of(manager, "/srv/claw")
-        assert found == ([{"manager": manager, "name": "claw.service"}] if counts else [])
+        services = root_units.units_of(manager, "/srv/claw")
+        assert services == ([{"manager": manager, "name": "claw.service"}] if counts else [])
         assert request[-1:] == ([(unit, "/srv/claw", home)] if counts else [])

@@ -1,4 +1,4 @@
-"""A project root and its repository, worked on by the programs for the checkout, run for real."""
+"""A project root and its repository, and real runs of the entries for the checkout."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Host:
         ).stdout.rstrip()
 
     def release(self, tag: str, files: dict[str, str | None]) -> None:
-        """One more release after the newest, in which files are written or, for None, removed."""
+        """Publish another release, in which files are written or, for None, removed."""
         clone = self.repository.with_name(f"clone-{tag}")
         git = ["git", "-c", "user.name=a", "-c", "user.email=a@lab.invalid", "-C", str(clone)]
         subprocess.run(["git", "clone", "--quiet", str(self.repository), str(clone)], check=True)
@@ -69,13 +69,13 @@ class Host:
             path = clone / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink() if content is None else path.write_text(content)
-        for words in (
+        for args in (
             ["add", "--all", "--force"],
             ["commit", "--quiet", "--message", tag],
             ["tag", tag],
             ["push", "--quiet", "origin", "main", tag],
         ):
-            subprocess.run([*git, *words], check=True)
+            subprocess.run([*git, *args], check=True)
 
     @property
     def head(self) -> str:

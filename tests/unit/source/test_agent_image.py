@@ -1,4 +1,4 @@
-"""The agent image: what is done about it, whose numbers its USER means, and what is refused."""
+"""The agent image: its steps, the ids of its USER, and refusals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ BUILD = f"source.build_image {json.dumps(USER)}"
         ("""echo '{"SecurityOptions": ["name=rootless,x=y"]}'""", ("", True)),
     ],
 )
-def test_the_daemon_answers_or_says_why_not(
+def test_daemon_answers_or_names_the_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker: str | None, answer: tuple[str, bool]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -78,12 +78,12 @@ def test_the_daemon_answers_or_says_why_not(
         ("node:nothing", None),
     ],
 )
-def test_a_user_means_what_docker_takes_it_for(user: str, ids: tuple[int, int] | None) -> None:
+def test_user_has_the_ids_that_docker_gives_it(user: str, ids: tuple[int, int] | None) -> None:
     assert numbers(user, PASSWD, GROUP) == (None if ids is None else {"uid": ids[0], "gid": ids[1]})
 
 
 @pytest.mark.parametrize(
-    ("data", "seen", "step"),
+    ("data", "current", "step"),
     [
         ({}, DONE, None),
         ({}, NONE, "build"),
@@ -96,17 +96,17 @@ def test_a_user_means_what_docker_takes_it_for(user: str, ids: tuple[int, int] |
         (LOAD, DONE, None),
     ],
 )
-def test_an_image_is_got_where_it_is_missing_or_old(data: dict[str, Any], seen: ImageState, step: str | None) -> None:
-    assert due_step(local_plan(**data), seen) == step
+def test_missing_or_old_image_is_due(data: dict[str, Any], current: ImageState, step: str | None) -> None:
+    assert due_step(local_plan(**data), current) == step
 
 
-def test_only_a_built_image_remembers_its_tree() -> None:
+def test_only_a_built_image_records_its_tree() -> None:
     assert record_of(local_plan(), DONE) == DONE.record
     assert record_of(local_plan(**LOAD), DONE) == ImageRecord("sha256:a", 1000, 1000, "")
     assert record_of(local_plan(), NONE) is None
 
 
-def test_a_docker_that_does_not_help_is_refused() -> None:
+def test_unusable_docker_is_refused() -> None:
     assert refusals(DONE) == []
     assert "start docker.service" in refusals(replace(DONE, docker="no socket"))[0]
     assert "podman-docker" in refusals(replace(DONE, docker=PODMAN))[0]
@@ -114,7 +114,7 @@ def test_a_docker_that_does_not_help_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "words"),
+    ("ids", "texts"),
     [
         (Ids(1000, 1000), []),
         (Ids(1001, 1002), ["1001:1002", "nanoclaw_image_uid to 1001", "nanoclaw_image_gid to 1002"]),
@@ -123,13 +123,13 @@ def test_a_docker_that_does_not_help_is_refused() -> None:
         (None, ["'node'", "passwd(5) lacks"]),
     ],
 )
-def test_the_images_user_is_the_plans_where_it_counts(ids: Ids | None, words: list[str]) -> None:
-    seen = replace(DONE, ids=ids)
+def test_user_of_the_image_must_match_the_plan_if_it_counts(ids: Ids | None, texts: list[str]) -> None:
+    current = replace(DONE, ids=ids)
     for data in ({}, ROOT):
-        problem = user_problem(local_plan(**data), seen)
-        assert (problem is None) == (not words)
-        assert all(word in (problem or "") for word in words)
-    assert user_problem(local_plan(nanoclaw_uid=1500), seen) is None
+        problem = user_problem(local_plan(**data), current)
+        assert (problem is None) == (not texts)
+        assert all(word in (problem or "") for word in texts)
+    assert user_problem(local_plan(nanoclaw_uid=1500), current) is None
 
 
 Run = Callable[[list[ImageState], HostPlan], list[str]]
@@ -140,7 +140,7 @@ def run(execute: Execute) -> Run:
     return lambda states, of: execute(operations.agent_image, states, of)
 
 
-def test_the_second_run_does_nothing(run: Run) -> None:
+def test_second_run_does_nothing(run: Run) -> None:
     assert run([DONE], local_plan()) == []
 
 
@@ -152,21 +152,21 @@ def test_the_second_run_does_nothing(run: Run) -> None:
         (LOAD, "docker load --quiet --input /srv/agent.tar"),
     ],
 )
-def test_the_first_run_gets_the_image_and_records_it(run: Run, data: dict[str, Any], command: str) -> None:
+def test_first_run_gets_and_records_the_image(run: Run, data: dict[str, Any], command: str) -> None:
     got, record = run([NONE, replace(DONE, record=None)], local_plan(**data))
     assert got == command
     assert record.startswith("machine.write_file ")
     assert "image.json" in record
 
 
-def test_what_was_got_is_judged(run: Run) -> None:
+def test_wrong_image_is_refused_after_the_pull_or_load(run: Run) -> None:
     with pytest.raises(OperationError, match="nanoclaw_image_uid to 7"):
         run([NONE, replace(DONE, ids=Ids(7, 7))], local_plan())
     with pytest.raises(OperationError, match=r"no image is named agent:1 after the load: /srv/agent\.tar"):
         run([NONE, NONE], local_plan(**LOAD))
 
 
-def test_a_wrong_user_is_refused_before_anything_is_done(run: Run) -> None:
+def test_wrong_user_is_refused_before_any_change(run: Run) -> None:
     with pytest.raises(OperationError, match="Claude Code refuses"):
         run([replace(DONE, ids=Ids(0, 0))], local_plan())
 
@@ -196,8 +196,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "container" / "Dockerfile").write_text("FROM scratch\n")
     (root / "container" / "entry").write_text("#!/bin/sh\n")
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
-    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-        subprocess.run([*git, *words], check=True)
+    for args in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        subprocess.run([*git, *args], check=True)
     return tmp_path
 
 
@@ -212,15 +212,15 @@ def look(machine: Path) -> ImageState:
     return TypeAdapter(ImageState).validate_python(json.loads(request.stdout))
 
 
-def test_podman_under_dockers_name_is_not_docker(machine: Path) -> None:
+def test_podman_named_docker_is_not_docker(machine: Path) -> None:
     info = '{"host": {"security": {}}, "store": {}, "registries": {}, "version": {"Version": "5.4.2"}}'
     (machine / "docker").write_text(f"#!/bin/sh\ncase $1 in info) echo '{info}' ;; *) exit 1 ;; esac\n")
     assert look(machine).docker == PODMAN
 
 
-def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
-    seen = look(machine)
-    assert (seen.image, seen.user, seen.ids, seen.record) == ("sha256:a", "node", Ids(1000, 1000), None)
+def test_user_of_an_image_is_read_once(machine: Path) -> None:
+    state = look(machine)
+    assert (state.image, state.user, state.ids, state.record) == ("sha256:a", "node", Ids(1000, 1000), None)
     log = machine / "docker.log"
     assert "rm --force c0ffee" in log.read_text()
     log.unlink()
@@ -230,7 +230,7 @@ def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cp", "words"),
+    ("cp", "text"),
     [
         ("exec cat /dev/zero", "longer than 1 MiB"),
         ("head -c 4000 /dev/zero; sleep 600", "took more than 1 s"),
@@ -239,17 +239,17 @@ def test_the_image_is_asked_once_for_its_user(machine: Path) -> None:
         ("echo no archive", "cannot be read"),
     ],
 )
-def test_what_an_image_has_as_its_passwd_costs_a_bounded_time_and_length(machine: Path, cp: str, words: str) -> None:
-    """Who makes the image decides what is there: a file without end, a pipe, a link."""
+def test_reading_passwd_of_an_image_is_bounded(machine: Path, cp: str, text: str) -> None:
+    """The author of the image decides what is there: a file without end, a pipe, a link."""
     (machine / "link").mkdir()
     (machine / "docker").write_text(DOCKER.replace('tar -C "$(dirname "$0")" -cf - passwd', f"HERE={machine}; {cp}"))
     done = ask(machine, replaced("COPY_SECONDS = 1 << 20, 30", "COPY_SECONDS = 1 << 20, 1"))
-    assert done.returncode == 1 and words in done.stderr and "USER in numbers" in done.stderr, done.stderr
+    assert done.returncode == 1 and text in done.stderr and "USER in numbers" in done.stderr, done.stderr
     assert "rm --force c0ffee" in (machine / "docker.log").read_text()
     assert "--follow-link" not in (machine / "docker.log").read_text()
 
 
-def test_an_image_without_a_passwd_has_no_names(machine: Path) -> None:
+def test_image_without_passwd_has_no_names(machine: Path) -> None:
     (machine / "passwd").unlink()
     assert look(machine).ids is None
 
@@ -266,8 +266,8 @@ def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
     assert look(machine).tree == changed
 
 
-def test_a_look_writes_nothing_in_the_repository(machine: Path) -> None:
-    """git diff would write an index anew whose times are old, and take its lock from NanoClaw's own git."""
+def test_look_writes_nothing_to_the_repository(machine: Path) -> None:
+    """git diff would rewrite an index with old times, and block NanoClaw's own git by its lock."""
     root = machine / "root"
     index = (root / ".git/index").read_bytes()
     os.utime(root / "container/Dockerfile", (1, 1))
@@ -278,9 +278,9 @@ def test_a_look_writes_nothing_in_the_repository(machine: Path) -> None:
 
 
 @needs_root
-def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine: Path) -> None:
-    """A look comes before the hand-over: the checkout that root is to have may still be somebody else's."""
-    root, evil, request = machine / "root", machine / "evil", machine / "told"
+def test_programs_of_another_users_repository_never_run_as_root(machine: Path) -> None:
+    """A look precedes the chown: the checkout may still belong to another user."""
+    root, evil, request = machine / "root", machine / "evil", machine / "uids"
     for parent in (machine, *machine.parents):
         if parent.name.startswith(("test_", "pytest-", "popen-")):
             parent.chmod(0o755)
@@ -298,7 +298,7 @@ def test_what_a_checkout_of_another_user_configures_is_never_run_as_root(machine
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_the_image_is_built_by_the_checkouts_own_script_and_ends_as_that_does(machine: Path, status: int) -> None:
+def test_build_runs_the_checkouts_script_and_exits_with_its_status(machine: Path, status: int) -> None:
     root = machine / "root"
     (root / "container/build.sh").write_text(f"pwd; echo building; exit {status}\n")
     me = pwd.getpwuid(os.getuid())

@@ -1,4 +1,4 @@
-"""NanoClaw is built as its checkout is, native modules are compiled once, and a failure names its cause."""
+"""The build of a checkout: native modules are compiled once, and a failure names its cause."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def note(host: Host) -> dict[str, object]:
     return content
 
 
-def test_a_build_notes_what_it_was_built_from_and_compiles_once(checked_out: Host, calls: Path) -> None:
+def test_build_records_its_source_and_compiles_once(checked_out: Host, calls: Path) -> None:
     build(checked_out)
-    found = note(checked_out)
-    assert isinstance(found.pop("finished"), float)
-    assert found == {
+    record = note(checked_out)
+    assert isinstance(record.pop("finished"), float)
+    assert record == {
         "lock": digest(str(checked_out.root / "pnpm-lock.yaml")),
         "package": digest(str(checked_out.root / "package.json")),
         "node": "20",
@@ -95,7 +95,7 @@ def test_a_build_notes_what_it_was_built_from_and_compiles_once(checked_out: Hos
     assert compiled(calls) == 1
 
 
-def test_after_a_build_that_failed_native_modules_are_compiled_once(
+def test_modules_are_compiled_once_after_a_failed_build(
     checked_out: Host, calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_HEADERS", "1")
@@ -107,7 +107,7 @@ def test_after_a_build_that_failed_native_modules_are_compiled_once(
     assert compiled(calls) == 1
 
 
-def test_after_an_interrupted_build_they_are_not_compiled_again(checked_out: Host, calls: Path) -> None:
+def test_modules_are_not_compiled_again_after_an_interrupted_build(checked_out: Host, calls: Path) -> None:
     build(checked_out)
     (checked_out.root / STAMP).unlink()
     build(checked_out)
@@ -115,8 +115,8 @@ def test_after_an_interrupted_build_they_are_not_compiled_again(checked_out: Hos
 
 
 @pytest.mark.parametrize("noted_in", [MODULES, STAMP])
-def test_for_another_node_they_are_compiled_again(checked_out: Host, calls: Path, noted_in: str) -> None:
-    """The note of a build is that of earlier versions of the role."""
+def test_modules_are_compiled_again_for_another_node(checked_out: Host, calls: Path, noted_in: str) -> None:
+    """Earlier versions of the role wrote STAMP alone."""
     build(checked_out)
     for name in {MODULES, STAMP} - {noted_in}:
         (checked_out.root / name).unlink()
@@ -128,7 +128,7 @@ def test_for_another_node_they_are_compiled_again(checked_out: Host, calls: Path
 
 
 @pytest.mark.parametrize("noted", [True, False])
-def test_modules_that_do_not_load_are_compiled_whatever_was_noted(checked_out: Host, calls: Path, noted: bool) -> None:
+def test_modules_that_do_not_load_are_compiled_again(checked_out: Host, calls: Path, noted: bool) -> None:
     build(checked_out)
     for name in () if noted else (MODULES, STAMP):
         (checked_out.root / name).unlink()
@@ -137,7 +137,7 @@ def test_modules_that_do_not_load_are_compiled_whatever_was_noted(checked_out: H
     assert compiled(calls) == 2
 
 
-def test_a_rebuild_that_was_interrupted_is_done_again(checked_out: Host, calls: Path) -> None:
+def test_interrupted_rebuild_is_repeated(checked_out: Host, calls: Path) -> None:
     build(checked_out)
     pnpm = Path(os.environ["PATH"].split(":")[0]) / "pnpm"
     text = pnpm.read_text()
@@ -149,7 +149,7 @@ def test_a_rebuild_that_was_interrupted_is_done_again(checked_out: Host, calls: 
     assert compiled(calls) == 2
 
 
-def test_a_build_without_headers_names_cause_and_way_out(checked_out: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_without_headers_names_cause_and_way_out(checked_out: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_HEADERS", "1")
     monkeypatch.setenv("HOME", "/home/nanoclaw")
     with pytest.raises(SystemExit) as failure:
@@ -160,7 +160,7 @@ def test_a_build_without_headers_names_cause_and_way_out(checked_out: Host, monk
     assert "Progress" not in output and "at ClientRequest" not in output and "ELIFECYCLE" not in output
 
 
-def test_another_failure_names_its_cause_alone(checked_out: Host) -> None:
+def test_other_failure_names_only_its_cause(checked_out: Host) -> None:
     (checked_out.root / "src/config.js").write_text("import { x } from 'pino';\n")
     with pytest.raises(SystemExit) as failure:
         build(checked_out)
@@ -171,14 +171,14 @@ def test_another_failure_names_its_cause_alone(checked_out: Host) -> None:
     assert not (checked_out.root / STAMP).exists()
 
 
-def test_a_build_without_its_result_has_failed(checked_out: Host) -> None:
+def test_build_without_its_result_fails(checked_out: Host) -> None:
     (checked_out.root / "scripts/build.mjs").write_text("")
     with pytest.raises(SystemExit, match=r"there is no .*/dist/index\.js"):
         build(checked_out)
     assert not (checked_out.root / STAMP).exists()
 
 
-def test_what_a_killed_channel_install_left_is_undone_before_the_build(checked_out: Host) -> None:
+def test_unfinished_channel_install_is_undone_before_the_build(checked_out: Host) -> None:
     begin_channel(Tree(str(checked_out.root)), "telegram")
     package = digest(str(checked_out.root / "package.json"))
     (checked_out.root / "package.json").write_text("{}")
@@ -188,14 +188,14 @@ def test_what_a_killed_channel_install_left_is_undone_before_the_build(checked_o
     assert checked_out.status == [] and note(checked_out)["package"] == package
 
 
-def test_a_module_that_is_not_there_counts_as_one_that_loads(tmp_path: Path) -> None:
+def test_missing_module_counts_as_loadable(tmp_path: Path) -> None:
     assert build_source.loads(str(tmp_path))
     (tmp_path / "node_modules/better-sqlite3").mkdir(parents=True)
     assert not build_source.loads(str(tmp_path))
 
 
-def test_a_node_that_hangs_does_not_load_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is compiled anew then; the build does not end for it."""
+def test_hanging_node_does_not_load_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build goes on, and compiles it again."""
     (tmp_path / "node_modules/better-sqlite3").mkdir(parents=True)
     (tmp_path / "node").write_text("#!/bin/sh\nexec sleep 20\n")
     (tmp_path / "node").chmod(0o755)
@@ -206,8 +206,8 @@ def test_a_node_that_hangs_does_not_load_a_module(tmp_path: Path, monkeypatch: p
     assert time.monotonic() - start < 15
 
 
-def test_the_program_builds_as_the_host_user_with_the_path_of_its_service(checked_out: Host) -> None:
-    """Where that path has no pnpm, the one of this test's is not taken, and it is said whose path it is."""
+def test_build_runs_as_the_host_user_with_the_path_of_its_service(checked_out: Host) -> None:
+    """Ignores the pnpm of this test's PATH, and names the user."""
     if shutil.which("pnpm", path=HOST_PATH):
         pytest.skip("this machine has a pnpm of its own")
     done = checked_out.run(BuildRequest, source={"lock": "", "package": "", "node": "20"})

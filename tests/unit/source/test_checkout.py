@@ -1,4 +1,4 @@
-"""What is done about a checkout, and about a machine's programs, from what was found."""
+"""Steps of the checkout and the build from their state."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ BARE = replace(
 OLD = replace(DONE, commit="b" * 40)
 
 
-def test_a_finished_checkout_is_left_alone() -> None:
+def test_finished_checkout_is_left_alone() -> None:
     assert (checkout_problem(DONE, plan()), checkout_drift(DONE, plan()), build_drift(DONE)) == (None, [], [])
 
 
 @pytest.mark.parametrize(
-    ("found", "data", "words"),
+    ("current", "data", "texts"),
     [
         (replace(BARE, link=True), {}, ["symbolic link", "nanoclaw_root"]),
         (replace(BARE, foreign=["notes.txt"]), {}, ["notes.txt", "move that away"]),
@@ -70,25 +70,25 @@ def test_a_finished_checkout_is_left_alone() -> None:
         (replace(OLD, changed=["src/index.ts"]), {}, ["src/index.ts", '"stash"']),
     ],
 )
-def test_what_is_refused_names_the_way_out(found: CheckoutState, data: dict[str, Any], words: list[str]) -> None:
-    problem = checkout_problem(found, plan(**data))
+def test_refusal_names_the_way_out(current: CheckoutState, data: dict[str, Any], texts: list[str]) -> None:
+    problem = checkout_problem(current, plan(**data))
     assert problem is not None
-    assert all(word in problem for word in words)
+    assert all(word in problem for word in texts)
 
 
-def test_a_remote_alone_is_repaired() -> None:
-    found = replace(DONE, remote="https://git.invalid/fork.git")
-    assert checkout_problem(found, plan()) is None
-    assert len(checkout_drift(found, plan())) == 1
+def test_wrong_remote_is_repaired() -> None:
+    current = replace(DONE, remote="https://git.invalid/fork.git")
+    assert checkout_problem(current, plan()) is None
+    assert len(checkout_drift(current, plan())) == 1
 
 
-def test_owners_on_nfs_are_the_servers_matter() -> None:
+def test_owners_on_nfs_are_left_to_the_server() -> None:
     assert checkout_drift(replace(DONE, owners={}), plan()) == []
     assert checkout_drift(replace(DONE, owners={**DONE.owners, "data": (0, 0)}), plan())
 
 
 @pytest.mark.parametrize("name", SOURCE)
-def test_whatever_the_build_came_from_counts(name: str) -> None:
+def test_any_changed_source_needs_a_build(name: str) -> None:
     assert len(build_drift(replace(DONE, source={**SOURCE, name: "other"}))) == 1
     assert build_drift(replace(DONE, outputs=False))
     assert build_drift(replace(DONE, built=None))
@@ -98,7 +98,7 @@ names = st.text("abcdefgh0123456789-", min_size=1)
 
 
 @given(names, names, names)
-def test_a_password_is_never_shown_and_never_matters(user: str, password: str, path: str) -> None:
+def test_password_is_not_shown_and_not_compared(user: str, password: str, path: str) -> None:
     bare = f"https://git.invalid/{path}"
     assert without_password(f"https://{user}:{password}@git.invalid/{path}") == bare
     assert same_repository(bare, f"https://{user}:{password}@git.invalid/{path}.git")
@@ -113,12 +113,12 @@ def run(execute: Execute) -> Run:
     return lambda operation, states, **data: execute(operation, states, plan(**data))
 
 
-def test_the_second_run_does_nothing(run: Run) -> None:
+def test_second_run_does_nothing(run: Run) -> None:
     assert run(operations.checkout, [DONE]) == []
     assert run(operations.build, [DONE]) == []
 
 
-def test_the_first_run_fetches_then_writes(run: Run) -> None:
+def test_first_run_fetches_then_writes(run: Run) -> None:
     fetch, move = run(operations.checkout, [BARE, replace(BARE, desired="a" * 40)])
     program, request = fetch.split(" ", 1)
     assert program == "source.fetch"
@@ -128,12 +128,12 @@ def test_the_first_run_fetches_then_writes(run: Run) -> None:
     assert json.loads(move.split(" ", 1)[1])["stash"] is None
 
 
-def test_only_the_remote_is_set_without_a_fetch(run: Run) -> None:
+def test_wrong_remote_is_set_without_a_fetch(run: Run) -> None:
     (fetch,) = run(operations.checkout, [replace(DONE, remote="https://git.invalid/fork.git"), DONE])
     assert json.loads(fetch.split(" ", 1)[1])["fetch"] is False
 
 
-def test_changes_that_a_fetch_shows_end_it_or_are_stashed(run: Run) -> None:
+def test_local_changes_in_the_way_are_refused_or_stashed(run: Run) -> None:
     fetched = replace(OLD, changed=["src/index.ts"])
     with pytest.raises(OperationError, match=r"src/index\.ts"):
         run(operations.checkout, [OLD, fetched])
@@ -141,7 +141,7 @@ def test_changes_that_a_fetch_shows_end_it_or_are_stashed(run: Run) -> None:
     assert "before v2" in json.loads(move.split(" ", 1)[1])["stash"]
 
 
-def test_pnpm_is_the_projects(run: Run) -> None:
+def test_pnpm_has_the_version_of_the_project(run: Run) -> None:
     other = replace(DONE, pnpm="9.0.0")
     install = 'machine.install_pnpm {"digest": null, "version": "10.33.0"}'
     assert run(operations.build, [other, DONE]) == [install]
@@ -152,7 +152,7 @@ def test_pnpm_is_the_projects(run: Run) -> None:
     assert run(operations.build, [replace(DONE, pnpm_pin=None)]) == []
 
 
-def test_a_compiler_is_installed_where_something_may_need_it(run: Run) -> None:
+def test_compiler_is_installed_if_a_build_may_need_it(run: Run) -> None:
     update, install, build = run(operations.build, [replace(DONE, built=None, tools_missing=True)])
     assert "update" in update
     assert install.endswith("g++ make")

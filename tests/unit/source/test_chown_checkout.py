@@ -1,4 +1,4 @@
-"""A checkout that goes from one user to another: the old owner, who may still be at it, gets nothing by that."""
+"""The chown of another user's checkout: the old owner, who may still write in it, gains nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def chown(path: Path, uid: int) -> None:
     subprocess.run(["chown", "-hR", f"{uid}:{uid}", str(path)], check=True)
 
 
-def test_an_old_owner_who_swaps_a_directory_for_a_link_has_nothing_else_chowned(folder: Path) -> None:
+def test_swapped_directory_has_nothing_else_chowned(folder: Path) -> None:
     root, victim = folder / "root", folder / "victim"
     for number in range(40):
         (root / f"notes/{number}").mkdir(parents=True)
@@ -61,7 +61,7 @@ def test_an_old_owner_who_swaps_a_directory_for_a_link_has_nothing_else_chowned(
     assert (root / ".git").stat().st_uid == AFTER
 
 
-def test_sessions_groups_and_the_repository_s_name_come_last_or_not_at_all(folder: Path) -> None:
+def test_sessions_and_groups_are_not_chowned_and_git_comes_last(folder: Path) -> None:
     root = folder / "root"
     for name in ("groups/main", "data/v2-sessions/x", "data/env", ".git/objects", "src/groups", "src/.git"):
         (root / name).mkdir(parents=True)
@@ -71,7 +71,7 @@ def test_sessions_groups_and_the_repository_s_name_come_last_or_not_at_all(folde
     assert kept == {"groups", "groups/main", "data/v2-sessions", "data/v2-sessions/x"}
 
 
-def test_an_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
+def test_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
     (folder / "root/.git").mkdir(parents=True)
     stays = folder / "root/stays"
     stays.write_text("")
@@ -88,7 +88,7 @@ def test_an_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["data", "root"])
-def test_nothing_is_made_or_chowned_behind_a_link_of_the_old_owner(folder: Path, where: str) -> None:
+def test_link_of_the_old_owner_is_not_followed(folder: Path, where: str) -> None:
     (folder / "etc").mkdir()
     if where == "root":
         (folder / "root").symlink_to(folder / "etc")
@@ -102,9 +102,9 @@ def test_nothing_is_made_or_chowned_behind_a_link_of_the_old_owner(folder: Path,
 
 
 def plant(host: Host) -> Path:
-    """Has the old owner's configuration and hooks start a program; returns where that says as whom it runs."""
+    """Let the old owner's configuration and hooks start a program; return the file of the uids that it runs as."""
     chown(host.root, 0)
-    request, evil = host.root.parent / "told", host.root.parent / "evil"
+    request, evil = host.root.parent / "ran", host.root.parent / "evil"
     request.mkdir()
     request.chmod(0o777)
     evil.write_text(f"#!/bin/sh\nid -u >> {request}/uids\nexit 1\n")
@@ -131,7 +131,7 @@ def plant(host: Host) -> Path:
     return request / "uids"
 
 
-def test_what_the_old_owner_configured_is_never_run_as_root(host: Host) -> None:
+def test_programs_of_the_old_owner_never_run_as_root(host: Host) -> None:
     uids = plant(host)
     assert host.run(CheckoutRequest, ref="main", gives=True).returncode == 0
     done = host.run(FetchRequest, ref=NEW, gives=True, unit=UNIT)
@@ -152,7 +152,7 @@ exec /usr/bin/git "$@"
 
 
 def logged(host: Host, kind: type[Request], ref: str) -> set[tuple[str, ...]]:
-    """As whom git ran, in which repository, for what."""
+    """Return uid, place and command of each git that ran."""
     place, log = host.root.parent / "bin", host.root.parent / "log"
     place.mkdir(exist_ok=True)
     log.write_text("")
@@ -166,7 +166,7 @@ def logged(host: Host, kind: type[Request], ref: str) -> set[tuple[str, ...]]:
     return {tuple(line.split()) for line in log.read_text().splitlines()}
 
 
-def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users_network(host: Host) -> None:
+def test_look_uses_the_owners_git_and_the_host_users_network(host: Host) -> None:
     ran = logged(host, CheckoutRequest, "main")
     assert (str(AFTER), "nowhere", "ls-remote") in ran and (str(BEFORE), "in", "rev-parse") in ran
     assert {uid for uid, where, _verb in ran if where == "in"} == {str(BEFORE)}
@@ -174,13 +174,13 @@ def test_a_look_at_another_users_checkout_asks_its_owners_git_and_the_host_users
 
 
 @pytest.mark.parametrize("ref", [OLD, NEW])
-def test_a_look_at_another_users_checkout_says_what_its_own_would(ref: str, host: Host) -> None:
+def test_look_at_another_users_checkout_equals_the_owners(ref: str, host: Host) -> None:
     before = host.look(ref)
     chown(host.root, 0)
     assert before.version == host.look(ref).version and before.commit == host.look(ref).commit
 
 
-def test_git_and_the_network_run_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:
+def test_fetch_runs_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:
     chown(host.repository, AFTER)
     ran = logged(host, FetchRequest, NEW)
     assert {uid for uid, _where, _verb in ran} == {str(AFTER)}

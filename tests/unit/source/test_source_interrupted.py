@@ -1,4 +1,4 @@
-"""A checkout that something ended half way, or that somebody else works in."""
+"""An interrupted checkout, or one that another git works in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_interrupted_move_is_finished(host: Host) -> None:
     assert (host.head, host.status, host.version) == (NEW, [" M src/index.js"], "2.0.65")
 
 
-def test_move_that_lacks_its_last_step_is_finished(host: Host) -> None:
+def test_move_without_its_last_step_is_finished(host: Host) -> None:
     host.check_out(OLD)
     old = host.git("rev-parse", "HEAD")
     host.check_out(NEW)
@@ -58,11 +58,13 @@ def test_move_that_lacks_its_last_step_is_finished(host: Host) -> None:
 
 
 class Killed(BaseException):
-    """As SIGKILL between two commands of git."""
+    """Stands for SIGKILL between two commands of git."""
 
 
 @pytest.mark.parametrize("last", range(14))
-def test_killed_between_any_two_commands_it_comes_right(host: Host, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_move_killed_between_any_two_commands_is_finished(
+    host: Host, last: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, tree = Tree.run, Tree(str(host.root))
     assert host.fetch(NEW).returncode == 0
     for ref in (OLD, NEW):
@@ -86,7 +88,7 @@ def test_killed_between_any_two_commands_it_comes_right(host: Host, last: int, m
         assert host.status == ([] if ref == OLD else [" M groups/main/CLAUDE.md"])
 
 
-def test_a_repository_that_a_power_cut_left_empty_is_made_again(host: Host) -> None:
+def test_empty_repository_after_a_power_cut_is_created_again(host: Host) -> None:
     assert host.fetch(OLD).returncode == 0
     (host.root / ".git/HEAD").write_text("")
     assert host.look(OLD).foreign == []
@@ -94,7 +96,7 @@ def test_a_repository_that_a_power_cut_left_empty_is_made_again(host: Host) -> N
     assert (host.head, host.status) == (OLD, [])
 
 
-def test_an_index_in_pieces_is_made_again(host: Host) -> None:
+def test_corrupt_index_is_created_again(host: Host) -> None:
     host.check_out(OLD)
     (host.root / "src/index.js").write_text("// mine\n")
     (host.root / ".git/index").write_text("DIRC")
@@ -103,14 +105,14 @@ def test_an_index_in_pieces_is_made_again(host: Host) -> None:
     assert (host.head, host.status) == (NEW, [" M src/index.js"])
 
 
-def test_half_a_file_is_somebodys_change_if_nothing_was_interrupted(host: Host) -> None:
+def test_half_a_file_is_a_local_change_without_an_interruption(host: Host) -> None:
     host.check_out(OLD)
     assert host.fetch(NEW).returncode == 0
     (host.root / "src/config.js").write_text("")
     assert host.look(NEW).changed == ["src/config.js"]
 
 
-def test_git_at_work_is_waited_for(host: Host) -> None:
+def test_running_git_is_refused(host: Host) -> None:
     host.check_out(OLD)
     lock = host.root / ".git/index.lock"
     lock.touch()

@@ -1,4 +1,4 @@
-"""The programs for the checkout, run for real on repositories under tmp_path."""
+"""Real runs of the entries for the checkout, on repositories under tmp_path."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def test_first_checkout_is_complete_and_detached(host: Host) -> None:
     assert host.look(OLD).commit is None
     host.check_out(OLD)
     assert host.git("diff-files", "--name-only") == "", "git knows each file's times, and reads none again"
-    found = host.look(OLD)
-    assert (host.head, host.status, found.commit, found.remote) == (OLD, [], found.desired, str(host.repository))
+    state = host.look(OLD)
+    assert (host.head, host.status, state.commit, state.remote) == (OLD, [], state.desired, str(host.repository))
     assert host.git("rev-parse", "--abbrev-ref", "HEAD") == "HEAD"
     assert (host.root / "data").is_dir()
     assert not (host.root / ".git" / MOVING).exists()
     assert os.access(host.root / "container/build.sh", os.X_OK)
 
 
-def test_first_checkout_keeps_what_agents_wrote(host: Host) -> None:
+def test_first_checkout_keeps_files_of_agents(host: Host) -> None:
     written = host.root / "groups/main/CLAUDE.md"
     written.parent.mkdir(parents=True)
     written.write_text("what an agent remembers")
@@ -42,7 +42,7 @@ def test_first_checkout_keeps_what_agents_wrote(host: Host) -> None:
     assert host.status == [" M groups/main/CLAUDE.md"]
 
 
-def test_first_checkout_does_not_follow_an_agents_link(host: Host, tmp_path: Path) -> None:
+def test_first_checkout_follows_no_link_of_an_agent(host: Host, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("")
     link = host.root / "groups/main/CLAUDE.md"
     link.parent.mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_first_checkout_does_not_follow_an_agents_link(host: Host, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".env"])
-def test_other_things_in_the_project_root_are_refused(host: Host, name: str) -> None:
+def test_other_files_in_the_project_root_are_refused(host: Host, name: str) -> None:
     host.root.mkdir()
     (host.root / name).touch()
     assert host.look(OLD).foreign == [name]
@@ -61,13 +61,13 @@ def test_other_things_in_the_project_root_are_refused(host: Host, name: str) -> 
     assert [path.name for path in host.root.iterdir()] == [name]
 
 
-def test_a_repository_above_the_project_root_is_not_taken_for_it(host: Host, tmp_path: Path) -> None:
+def test_repository_above_the_project_root_is_not_used(host: Host, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     host.root.mkdir()
     assert host.look(OLD).commit is None
 
 
-def test_moving_keeps_changes_elsewhere(host: Host) -> None:
+def test_move_keeps_changes_of_other_files(host: Host) -> None:
     host.check_out(OLD)
     (host.root / "groups/global/CLAUDE.md").unlink()
     (host.root / "groups/main/CLAUDE.md").rename(host.root / "groups/main/CLAUDE.local.md")
@@ -89,7 +89,7 @@ def test_files_changed_on_both_sides_are_named_and_kept(host: Host) -> None:
     assert (host.root / "src/config.js").read_text() == "// mine\n"
 
 
-def test_stash_puts_them_aside(host: Host) -> None:
+def test_stash_takes_local_changes(host: Host) -> None:
     host.check_out(OLD)
     (host.root / "src/config.js").write_text("// mine\n")
     (host.root / "src/new.js").write_text("// new\n")
@@ -100,7 +100,7 @@ def test_stash_puts_them_aside(host: Host) -> None:
     assert "// new" in host.git("show", "stash@{0}^3:src/new.js")
 
 
-def test_groups_are_left_to_the_agents(host: Host) -> None:
+def test_groups_stay_as_agents_changed_them(host: Host) -> None:
     host.check_out(NEW)
     groups = host.root / "groups"
     (groups / "global/CLAUDE.md").unlink()
@@ -128,7 +128,7 @@ def test_groups_are_left_to_the_agents(host: Host) -> None:
     assert host.git("diff", "--cached", "--name-only") == ""
 
 
-def test_a_missing_mount_is_refused(host: Host) -> None:
+def test_missing_mount_is_refused(host: Host) -> None:
     done = host.run(FetchRequest, ref=OLD, mounts=[str(host.root)])
     assert "is not mounted" in done.stderr
     assert not host.root.exists()
@@ -136,10 +136,10 @@ def test_a_missing_mount_is_refused(host: Host) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
 @pytest.mark.parametrize(("runs_as", "stopped"), [(0, True), (4242, False), (None, False)])
-def test_a_checkout_of_another_user_is_given_to_the_host_user(
+def test_checkout_of_another_user_is_chowned_to_the_host_user(
     runs_as: int | None, stopped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that runs as the other user is stopped before that: while its files are still its own."""
+    """A service that runs as the other user is stopped first, while it still owns its files."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         Path(folder).chmod(0o755)
         service = stack.enter_context(subprocess.Popen(["sleep", "100"], user=runs_as)) if runs_as is not None else None
@@ -181,22 +181,20 @@ def _check_giving(host: Host) -> None:
     assert owners[agents] == 4321
 
 
-def test_a_worktree_of_another_repository_is_named_as_one(host: Host, tmp_path: Path) -> None:
-    """Its .git is a file, and what it names lies in a place that others own."""
+def test_linked_worktree_is_refused(host: Host, tmp_path: Path) -> None:
+    """Its .git is a file that names a repository elsewhere."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(host.repository), str(clone)], check=True)
     subprocess.run(["git", "-C", str(clone), "worktree", "add", "--quiet", "--detach", str(host.root)], check=True)
-    found = host.look(OLD)
-    assert found.foreign[-1] == ".git"
+    state = host.look(OLD)
+    assert state.foreign[-1] == ".git"
     plan = local_plan()
-    problem = checkout_problem(found, plan) or ""
+    problem = checkout_problem(state, plan) or ""
     assert "/opt/nanoclaw is a linked worktree or a submodule" in problem and "git clone" in problem
 
 
 @pytest.mark.parametrize("command", [["gitea"], ["git", "fsmonitor--daemon"], ["github-mcp-server"]])
-def test_a_long_lived_program_whose_name_begins_with_git_is_not_waited_for(
-    host: Host, tmp_path: Path, command: list[str]
-) -> None:
+def test_permanent_program_named_like_git_does_not_block(host: Host, tmp_path: Path, command: list[str]) -> None:
     host.check_out(OLD)
     waiting = tmp_path / "wait"
     waiting.write_text("import sys, time\nprint(flush=True)\ntime.sleep(60)\n")
@@ -204,8 +202,8 @@ def test_a_long_lived_program_whose_name_begins_with_git_is_not_waited_for(
     copy.parent.mkdir()
     shutil.copy2(os.path.realpath(sys.executable), copy)
     environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
-    words = [str(copy), str(waiting), *command[1:]]
-    running = subprocess.Popen(words, cwd=host.root, stdout=subprocess.PIPE, env=environment)
+    argv = [str(copy), str(waiting), *command[1:]]
+    running = subprocess.Popen(argv, cwd=host.root, stdout=subprocess.PIPE, env=environment)
     try:
         assert running.stdout and running.stdout.readline() == b"\n"
         assert Path(f"/proc/{running.pid}/comm").read_text().strip() == command[0][:15]

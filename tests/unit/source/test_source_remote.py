@@ -1,4 +1,4 @@
-"""What the checkout asks of the remote, and what it says of it."""
+"""The checkout's requests to the remote."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from files.pods.source.git_worktree import Tree
 from tests.unit.source.source_host import NEW, OLD, Host
 
 
-def test_what_is_checked_out_needs_no_network(host: Host) -> None:
+def test_current_commit_needs_no_network(host: Host) -> None:
     host.check_out(OLD)
     host.repository.rename(host.repository.with_name("gone"))
     commit = host.git("rev-parse", "HEAD")
     for ref in (OLD, commit, commit[:10]):
-        found = host.look(ref)
-        assert (found.desired, found.unresolved) == (found.commit, None)
+        state = host.look(ref)
+        assert (state.desired, state.unresolved) == (state.commit, None)
     assert host.look("main").unresolved
     assert host.look(NEW).unresolved is None  # main's history was fetched with its tags
     assert host.fetch("main").returncode != 0
 
 
-def test_a_branch_follows_the_remote(host: Host) -> None:
+def test_branch_follows_the_remote(host: Host) -> None:
     host.check_out("main")
-    found = host.look("main")
-    assert found.commit == found.desired
+    state = host.look("main")
+    assert state.commit == state.desired
     subprocess.run(["git", "-C", str(host.repository), "update-ref", "refs/heads/main", OLD], check=True)
-    found = host.look("main")
-    assert found.commit != found.desired
+    state = host.look("main")
+    assert state.commit != state.desired
     host.check_out("main")
     assert host.head == OLD
 
 
 @pytest.mark.parametrize("ref", ["v9", "no/such", "deadbeef"])
-def test_a_ref_that_is_nowhere(host: Host, ref: str) -> None:
+def test_missing_ref_is_reported(host: Host, ref: str) -> None:
     host.check_out(OLD)
-    found = host.look(ref)
-    assert found.desired is None
-    assert bool(found.unresolved) == (ref != "deadbeef")
+    state = host.look(ref)
+    assert state.desired is None
+    assert bool(state.unresolved) == (ref != "deadbeef")
     done = host.fetch(ref)
     assert done.returncode != 0
     assert host.head == OLD
 
 
-def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
+def test_password_in_the_remote_is_not_shown(host: Host) -> None:
     host.check_out(OLD)
     host.git("remote", "set-url", "origin", "https://me:secret@git.invalid/nanoclaw.git")
     assert host.look(OLD).remote == "https://git.invalid/nanoclaw.git"
@@ -65,7 +65,7 @@ def test_a_password_in_the_remote_is_not_shown(host: Host) -> None:
         ("printf 'a\\trefs/heads/v1\\n'", "v1", ("a", None)),
     ],
 )
-def test_a_remote_says_which_commit_a_name_is_or_why_not(
+def test_remote_resolves_a_name_or_gives_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str, ref: str, answer: tuple[str | None, str | None]
 ) -> None:
     (tmp_path / "git").write_text(f"#!/bin/sh\n{git}\n")
@@ -75,9 +75,7 @@ def test_a_remote_says_which_commit_a_name_is_or_why_not(
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_a_remote_that_is_silent_costs_its_deadline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool
-) -> None:
+def test_silent_remote_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool) -> None:
     (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 20\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

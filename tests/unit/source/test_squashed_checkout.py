@@ -1,4 +1,4 @@
-"""Root's checkout on pods that squash: it belongs to the agent's uid, which can configure whatever git starts.
+"""Root's checkout on pods that squash: the agent's uid owns it, and can configure programs that git starts.
 
 NFS is stood in for: every path counts as one of a server's, and the tree is chowned as a server that squashes would.
 """
@@ -41,7 +41,7 @@ HOOKS = ("post-checkout", "post-index-change", "reference-transaction", "pre-aut
 
 
 class Squashed(Host):
-    """A host of root whose checkout is the agent's; files that its programs make there are, too, as on the server."""
+    """A host of root with a checkout that the agent owns, as on a server that squashes."""
 
     folder: Path
 
@@ -54,7 +54,7 @@ class Squashed(Host):
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home")}
 
     def plant(self) -> None:
-        """Have everything that the agent can configure run a program that writes down as whom it runs."""
+        """Let everything that the agent can configure start a program that records its uid."""
         evil, git = self.folder / "evil", ["git", "config", "--file", str(self.root / ".git/config")]
         evil.write_text(EVIL.format(told=self.folder / "told", secret=self.folder / "secret"))
         evil.chmod(0o755)
@@ -81,7 +81,7 @@ class Squashed(Host):
 
     @property
     def ran(self) -> list[list[str]]:
-        """The uid, groups and home of all that was run, and secrets that it read."""
+        """Return uid, groups and home of each such run, and secrets that it read."""
         return [line.split() for line in (self.folder / "told").read_text().splitlines()]
 
 
@@ -116,14 +116,14 @@ def only_the_owner(host: Squashed) -> None:
 
 def head_of(host: Squashed) -> str:
     command = ["setpriv", f"--reuid={A}", f"--regid={A}", "--clear-groups", "git", "-C", str(host.root)]
-    words = ["-c", "core.fsmonitor=false", "describe", "--tags", "HEAD"]
+    args = ["-c", "core.fsmonitor=false", "describe", "--tags", "HEAD"]
     done = subprocess.run(
-        [*command, *words], check=True, capture_output=True, text=True, env=host.environment | {"HOME": "/"}
+        [*command, *args], check=True, capture_output=True, text=True, env=host.environment | {"HOME": "/"}
     )
     return done.stdout.strip()
 
 
-def test_a_first_checkout_comes_from_roots_remote_and_is_the_owners(squashed: Squashed) -> None:
+def test_first_checkout_comes_from_roots_remote_and_belongs_to_the_owner(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     assert head_of(squashed) == OLD
     assert (squashed.look(OLD).commit, squashed.look(OLD).unresolved) == (squashed.look(OLD).desired, None)
@@ -131,7 +131,7 @@ def test_a_first_checkout_comes_from_roots_remote_and_is_the_owners(squashed: Sq
         assert path.lstat().st_uid == A, path
 
 
-def test_what_root_fetched_is_for_the_owner_alone_and_goes(
+def test_bundle_is_readable_by_the_owner_alone_and_removed(
     squashed: Squashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetch_for_owner, "PLACE", str(tmp_path))
@@ -147,7 +147,7 @@ def test_what_root_fetched_is_for_the_owner_alone_and_goes(
 
 
 @pytest.mark.parametrize("ref", ["main", "commit"])
-def test_branches_and_commits_come_too(squashed: Squashed, ref: str) -> None:
+def test_branches_and_commits_are_fetched(squashed: Squashed, ref: str) -> None:
     check_out(squashed, OLD)
     squashed.release("v9.0.0", {"new": "new\n"})
     named = ["git", "-C", str(squashed.repository), "rev-parse", "v9.0.0^{commit}"]
@@ -156,23 +156,23 @@ def test_branches_and_commits_come_too(squashed: Squashed, ref: str) -> None:
     assert head_of(squashed) == "v9.0.0"
 
 
-def test_a_ref_that_is_nowhere_is_named(squashed: Squashed) -> None:
+def test_missing_ref_is_named(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     done = squashed.fetch("v9")
     assert done.returncode == 1 and "has no tag, branch or commit v9" in done.stderr, done.stderr
 
 
-def test_what_the_agents_uid_configures_never_runs_as_root(squashed: Squashed) -> None:
+def test_programs_of_the_agent_never_run_as_root(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     squashed.plant()
-    found = squashed.look(NEW)
-    assert found.unresolved is None and found.desired != found.commit, "root asks its own remote"
+    state = squashed.look(NEW)
+    assert state.unresolved is None and state.desired != state.commit, "root asks its own remote"
     check_out(squashed, NEW)
     only_the_owner(squashed)
     assert head_of(squashed) == NEW
 
 
-def test_the_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
+def test_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     squashed.plant()
     (squashed.root / "container/build.sh").write_text("changed")
@@ -189,8 +189,8 @@ def test_the_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
 
 
 @pytest.mark.parametrize("work", ["commit", "differing", "blob", "channel"])
-def test_no_git_of_a_checkout_is_roots(squashed: Squashed, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
-    """Whoever asks: the look at the service, the marker of an upgrade, the build, a channel install."""
+def test_no_git_of_a_checkout_runs_as_root(squashed: Squashed, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    """In the look at the service, the marker of an upgrade, the build, a channel install."""
     check_out(squashed, OLD)
     squashed.plant()
     monkeypatch.setattr(git_worktree, "on_network", lambda _path: True)
@@ -223,7 +223,7 @@ def test_no_git_of_a_checkout_is_roots(squashed: Squashed, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", [MOVING, "index.lock"])
-def test_a_link_of_the_agents_uid_in_the_repository_leads_root_nowhere(squashed: Squashed, name: str) -> None:
+def test_root_follows_no_link_of_the_agent_in_the_repository(squashed: Squashed, name: str) -> None:
     check_out(squashed, OLD)
     secret = squashed.folder / "secret"
     (squashed.root / ".git" / name).symlink_to(secret)
@@ -232,8 +232,8 @@ def test_a_link_of_the_agents_uid_in_the_repository_leads_root_nowhere(squashed:
     assert secret.read_text() == "secret\n"
 
 
-def test_a_linked_directory_leads_root_to_no_file_of_its_own(squashed: Squashed) -> None:
-    """Files that a version lacks are removed by path: by the owner, who may remove none of root's."""
+def test_root_follows_no_linked_directory(squashed: Squashed) -> None:
+    """The owner removes files that a version lacks, by path: it may remove no file of root."""
     check_out(squashed, OLD)
     theirs = squashed.folder / "theirs"
     subprocess.run(["cp", "-r", str(squashed.root / "src"), str(theirs)], check=True)
@@ -245,8 +245,8 @@ def test_a_linked_directory_leads_root_to_no_file_of_its_own(squashed: Squashed)
     assert {path: path.read_bytes() for path in theirs.rglob("*") if path.is_file()} == before
 
 
-def test_a_checkout_of_roots_is_roots(squashed: Squashed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the server does not squash, and on a disk."""
+def test_checkout_of_root_belongs_to_root(squashed: Squashed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server that does not squash, and on a disk."""
     monkeypatch.setattr(git_worktree, "on_network", lambda _path: True)
     assert git_worktree.other_owner(str(squashed.root)) == (A, A)
     os.chown(squashed.root, 0, 0)
