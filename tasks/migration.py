@@ -9,6 +9,7 @@ from pyinfra import host, logger
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
+from files.pods.migration.protocol import Progress
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
@@ -16,7 +17,7 @@ from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.fleet.settings import AUTO
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.disk_space import Need
-from tasks.model.migration.paths import Progress, progress_request
+from tasks.model.migration.paths import is_staged, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_text import render
 from tasks.model.migration.refusals import KEY, plan_refusal, progress_refusal, refusals, rollback_refusals
@@ -80,7 +81,7 @@ def plan_migrations(
                     against = rollback_refusals(v1.install, plan)
                     problems += [Problem(member.name, KEY, str(one), "rollback-refused") for one in against]
             else:
-                planned = plan_migration(v1.install, v1.spaces, plan, staged=progress.is_staged(v1.install))
+                planned = plan_migration(v1.install, v1.spaces, plan, staged=is_staged(progress, v1.install))
                 unseen[member.name] = [need for need in planned.needs if need.free is None]
                 _report_plan(plan, v1, v1.install, planned)
                 problems += _refusals(plan, progress, v1.install, planned)

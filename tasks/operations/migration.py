@@ -12,24 +12,15 @@ from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.common.protocol import Request, decode
-from files.pods.migration.protocol import (
-    ChannelsRequest,
-    Head,
-    PlannedStep,
-    Run,
-    RunnerRequest,
-    StartPayload,
-    StartRequest,
-    Work,
-)
+from files.pods.migration.documents import Head, Journal, PlannedStep, Run, Work
+from files.pods.migration.protocol import ChannelsRequest, Progress, RunnerRequest, StartPayload, StartRequest
 from files.pods.migration.step_ids import StepId
 from files.pods.v1.audit.protocol import AuditReport
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.disk_space import Need
-from tasks.model.migration.journal import Journal
-from tasks.model.migration.paths import Progress, chats_digest, directory, marker, progress_request, service, trying
+from tasks.model.migration.paths import chats_digest, directory, marker, progress_request, service, trying
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import Part, Step, channels, rollback, rollback_request, steps
 from tasks.model.migration.v1_state import Install
@@ -189,7 +180,7 @@ def _records(document: str, text: str, plan: HostPlan) -> Commands:
 
 
 def _record(journal: Journal, plan: HostPlan) -> Record:
-    outputs = {step.id: step.said for step in journal.steps}
+    outputs = {step.id: step.output for step in journal.steps}
     printed = outputs.get(StepId.AUDIT)
     audit = decode(AuditReport, json.loads(printed), "the audit", exact=False) if printed is not None else None
     return Record(journal, audit, backup=f"{directory(plan)}/backup/messages.db")

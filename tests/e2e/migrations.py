@@ -49,7 +49,7 @@ def v1_is_down(fleet: Fleet, name: str) -> bool:
 
 def audit_of(document: dict[str, Any]) -> dict[str, Any]:
     """Return the audit from the journal of a migration."""
-    audit: dict[str, Any] = json.loads(next(step["said"] for step in document["steps"] if step["id"] == StepId.AUDIT))
+    audit: dict[str, Any] = json.loads(next(step["output"] for step in document["steps"] if step["id"] == StepId.AUDIT))
     return audit
 
 

@@ -17,9 +17,24 @@ DATA = fleet(v1={"nanoclaw_v1_dir": PATH}, bare={})
 
 
 NEW = {"journal": None, "under_way": False, "decided": False, "recorded": False, "v2_has_state": False}
-_HEAD = {"host": V1, "v1": PATH, "root": "/opt/nanoclaw", "unit": "u", "versions": {"v1": "1.2.53", "v2": "v2.0.64"}}
-_STEP = {"id": "stop-v1", "name": "stop v1", "state": "done", "started": 10.0, "ended": 12.0, "said": "{}"}
-_JOURNAL = {**_HEAD, "attempt": 1, "state": "finished", "steps": [_STEP], "stopped": 10.0, "serving": 40.0}
+_HEAD = {
+    "host": V1,
+    "v1": PATH,
+    "root": "/opt/nanoclaw",
+    "unit": "u",
+    "chats": "",
+    "versions": {"v1": "1.2.53", "v2": "v2.0.64"},
+}
+_STEP = {"id": "stop-v1", "name": "stop v1", "state": "done", "started": 10.0, "ended": 12.0, "output": "{}"}
+_JOURNAL = {
+    **_HEAD,
+    "attempt": 1,
+    "state": "finished",
+    "steps": [_STEP],
+    "stopped": 10.0,
+    "serving": 40.0,
+    "aside": False,
+}
 DONE = {"journal": _JOURNAL, "under_way": False, "decided": True, "recorded": False, "v2_has_state": True}
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
 from files.pods.common.sanitize import escape_control
-from files.pods.migration.protocol import GateRequest, Run
+from files.pods.migration.documents import Run
+from files.pods.migration.protocol import GateRequest
 from files.pods.service.serving import wait_until_serving
 
 

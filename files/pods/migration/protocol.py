@@ -1,12 +1,12 @@
-"""What the entries of this room are asked."""
+"""What the entries of this room are asked, and their replies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Optional
+from typing import ClassVar, Optional
 
-from files.pods.common.protocol import HostUser, Request
-from files.pods.migration.step_ids import Mark, StepId
+from files.pods.common.protocol import HostUser, Reply, Request
+from files.pods.migration.documents import Journal, Run, Work
 from files.pods.v1.protocol import Service
 
 
@@ -22,52 +22,24 @@ class ProgressRequest(Request):
 
 
 @dataclass(frozen=True)
-class Run:
-    """How the machine itself runs a program: argv and standard input."""
+class Progress(Reply):
+    """How far a migration has come."""
 
-    argv: list[str]
-    input: str
+    request = ProgressRequest
 
+    journal: Optional[Journal]
+    under_way: bool
+    decided: bool
+    """Whether v2 is committed: it starts, and v1 does not."""
+    recorded: bool
+    """Whether the record is up to date with the journal."""
+    v2_has_state: bool
+    """Whether v2's project root has a database already."""
 
-@dataclass(frozen=True)
-class PlannedStep(Run):
-    """A step that runs on the machine. The runner goes by id and marks; the name is only shown."""
-
-    id: StepId
-    name: str
-    seconds: int
-    marks: tuple[Mark, ...] = ()
-
-
-@dataclass(frozen=True)
-class Head:
-    """What the journal says of a migration."""
-
-    host: str
-    v1: str
-    """The project root of v1."""
-    root: str
-    """That of v2."""
-    unit: str
-    """The service that ran v1."""
-    chats: str
-    """A digest of v1's groups."""
-    versions: dict[str, str]
-    """Of v1 and v2."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A part of a migration, as work.json of its directory has it."""
-
-    part: Literal["staging", "switching"]
-    head: Head
-    steps: list[PlannedStep]
-    back: PlannedStep
-    """The step that rolls back to v1."""
-    marker: str
-    """The file that commits to v2."""
-    trying: str
+    @property
+    def needs_rollback(self) -> bool:
+        """Return whether there is something to roll back: v2 starts, or neither does."""
+        return self.decided or (self.journal is not None and self.journal.state in ("finished", "switching"))
 
 
 @dataclass(frozen=True)

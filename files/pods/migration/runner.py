@@ -18,8 +18,9 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common.protocol import decode, read_request
+from files.pods.migration.documents import Head, Journal, PlannedStep, Work
 from files.pods.migration.journal import JournalFile
-from files.pods.migration.protocol import Head, PlannedStep, RunnerRequest, Work
+from files.pods.migration.protocol import RunnerRequest
 from files.pods.migration.step_ids import Mark
 
 ROLLBACK_TRIES = 2
@@ -62,42 +63,41 @@ def finish_interrupted(journal: JournalFile, work: Work) -> None:
     back = work.back
     with suppress(OSError):
         journal.begin(back.id, back.name)
-    step = journal.content["steps"][-1]
     for _ in range(ROLLBACK_TRIES):
         succeeded, output = run(back)
         if succeeded:
             break
     with suppress(OSError):
-        journal.end(step, succeeded, output)
+        journal.end(succeeded, output)
         if succeeded:
-            journal.update(state="rolled back", serving=step["ended"])
+            journal.update(state="rolled back", serving=journal.content.steps[-1].ended)
     if not succeeded:
         sys.exit(f"could not roll back to v1: {output[-PRINTED_CHARS:]}")
 
 
-def new_attempt(content: dict[str, Any], head: Head) -> dict[str, Any]:
+def new_attempt(content: Journal, head: Head) -> dict[str, Any]:
     """Return what the journal has at the start of an attempt.
 
     Staging that was never switched to is reused if v1 is the same and has the same chats.
     """
-    same = all(content.get(key, getattr(head, key)) == getattr(head, key) for key in ("v1", "chats"))
-    archive = content.get("aside", False) or content["state"] not in ("new", "staged") or not same
-    return {"attempt": content["attempt"] + 1, "steps": [], "stopped": None, "serving": None, "aside": archive}
+    same = content.v1 == head.v1 and content.chats in ("", head.chats)  # an early journal has no chats
+    archive = content.aside or content.state not in ("new", "staged") or not same
+    return {"attempt": content.attempt + 1, "steps": [], "stopped": None, "serving": None, "aside": archive}
 
 
 def run_step(journal: JournalFile, planned: PlannedStep) -> None:
     """Run one step and write it, and what its marks mean, to the journal; exit if it fails."""
-    step = journal.begin(planned.id, planned.name)
+    journal.begin(planned.id, planned.name)
     if Mark.STOPS_V1 in planned.marks:
-        journal.update(stopped=step["started"])
+        journal.update(stopped=journal.content.steps[-1].started)
     succeeded, output = run(planned)
-    journal.end(step, succeeded, output)
+    journal.end(succeeded, output)
     if not succeeded:
         sys.exit(f"{planned.name}: {output[-PRINTED_CHARS:]}")
     if Mark.ARCHIVES_ATTEMPT in planned.marks:
         journal.update(aside=False)
     if Mark.PROVES_V2 in planned.marks:
-        journal.update(serving=step["ended"])
+        journal.update(serving=journal.content.steps[-1].ended)
     if Mark.POINT_OF_NO_RETURN in planned.marks:
         journal.update(state="finished")
 
@@ -106,8 +106,8 @@ def main(directory: str, back: bool) -> None:
     """Run the steps of work.json; with `back`, only end a switch that was interrupted."""
     with open(f"{directory}/work.json", encoding="utf-8") as file:
         work = decode(Work, json.load(file), "work.json")
-    journal = JournalFile(directory)
-    if journal.content["state"] == "switching":
+    journal = JournalFile(directory, work.head)
+    if journal.content.state == "switching":
         finish_interrupted(journal, work)
     if back:
         return

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from typing import Any
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import decode, read_request
 from files.pods.common.run_command import run_command
+from files.pods.migration.documents import Journal, JournalStep
 from files.pods.migration.journal import read_journal
 from files.pods.migration.protocol import RunnerRequest, StartPayload, StartRequest
 from files.pods.migration.step_ids import StepId
@@ -25,16 +25,17 @@ from files.pods.migration.step_ids import StepId
 GOAL = {"staging": "staged", "switching": "finished"}
 
 
-def journal(directory: str) -> dict[str, Any]:
-    """Return the journal, or that of a migration which has not begun."""
-    return read_journal(directory) or {"state": "new", "steps": []}
+def steps_of(directory: str) -> list[JournalStep]:
+    """Return the steps of the journal, if there is one."""
+    journal = read_journal(directory)
+    return journal.steps if journal else []
 
 
 def refuse_if_under_way(service: str, directory: str) -> None:
     """Exit if a migration runs on this machine, and name its step."""
     shown = run_command(["systemctl", "show", "--property=ActiveState", "--value", service], timeout=60)
     if shown.stdout.strip() not in ("inactive", "failed"):
-        running = [step["name"] for step in journal(directory)["steps"] if step["state"] == "running"]
+        running = [step.name for step in steps_of(directory) if step.state == "running"]
         at = f" (now: {', '.join(running)})" if running else ""
         sys.exit(
             f"a migration is under way on this machine{at}: wait for its end (systemctl status {service}) and run again"
@@ -46,10 +47,10 @@ def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
     started, printed = time.time(), 0
     while True:
         done = child.poll() is not None
-        steps = [step for step in journal(directory)["steps"] if step["started"] >= started]
-        while printed < len(steps) and steps[printed]["state"] != "running":
+        steps = [step for step in steps_of(directory) if step.started >= started]
+        while printed < len(steps) and (ended := steps[printed].ended) is not None:
             step = steps[printed]
-            print(f"{step['name']}: {step['state']} ({step['ended'] - step['started']:.1f} s)", flush=True)
+            print(f"{step.name}: {step.state} ({ended - step.started:.1f} s)", flush=True)
             printed += 1
         if done:
             return
@@ -58,16 +59,16 @@ def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
         time.sleep(0.3)
 
 
-def failure(content: dict[str, Any], trying: str) -> str:
+def failure(journal: Journal, trying: str) -> str:
     """Return which step failed, with its output, what serves now, and what to do."""
-    failed = next((step for step in content["steps"] if step["state"] in ("failed", "running")), None)
-    why = f"{failed['name']}: {failed['said'] or 'it was killed'}" if failed else "it did not start"
-    back = content["steps"][-1] if content["steps"] and content["steps"][-1]["id"] == StepId.ROLL_BACK else None
-    if content["state"] == "rolled back":
+    failed = next((step for step in journal.steps if step.state in ("failed", "running")), None)
+    why = f"{failed.name}: {failed.output or 'it was killed'}" if failed else "it did not start"
+    back = next((step for step in journal.steps[-1:] if step.id == StepId.ROLL_BACK), None)
+    if journal.state == "rolled back":
         return f"{why}\nRolled back: v1 is as it was. v2's files are kept. The next run starts again."
-    if content["state"] == "switching":
+    if journal.state == "switching":
         way_out = f"Remove the cause, and run again; or remove {trying} and start v1's service."
-        return f"{why}\nv1 may be stopped: the rollback failed ({back['said'] if back else why}). {way_out}"
+        return f"{why}\nv1 may be stopped: the rollback failed ({back.output if back else why}). {way_out}"
     return f"{why}\nv1 was not changed."
 
 
@@ -92,7 +93,7 @@ def main(request: StartRequest, payload: StartPayload) -> None:
     run_request, back_request = map(json.dumps, requests)
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
     back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
-    before = journal(directory)
+    before = read_journal(directory)
     child = subprocess.Popen(
         [*unit, *back, "--", *run, run_request],
         stdin=subprocess.DEVNULL,
@@ -103,13 +104,13 @@ def main(request: StartRequest, payload: StartPayload) -> None:
     )
     follow(child, directory, request.seconds)
     output = child.stderr.read().strip() if child.stderr else ""
-    after = journal(directory)
-    if after == before:
+    after = read_journal(directory)
+    if after is None or after == before:
         sys.exit(f"the migration did not start: {output or f'systemd-run ended with {child.returncode}'}")
-    if after["state"] != GOAL[work.part]:
+    if after.state != GOAL[work.part]:
         print(failure(after, work.trying), file=sys.stderr)
         sys.exit(1)  # whatever the text is
-    print(json.dumps(after))
+    print(json.dumps(asdict(after)))
 
 
 if __name__ == "__main__":

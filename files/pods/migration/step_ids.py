@@ -79,11 +79,9 @@ STEP_TEXTS_BEFORE_IDS = {
 """The steps of journals from before steps had ids, by the text that they have there. Never changes."""
 
 
-def step_id(step: dict[str, Any]) -> StepId | None:
+def step_id(step: dict[str, Any]) -> str | None:
     """Return the id of a journal's step; None for one that this version does not know."""
-    if "id" not in step:
-        return STEP_TEXTS_BEFORE_IDS.get(step.get("name", ""))
     try:
-        return StepId(step["id"])
+        return StepId(step["id"] if "id" in step else STEP_TEXTS_BEFORE_IDS.get(step.get("name", ""))).value
     except ValueError:
         return None

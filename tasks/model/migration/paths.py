@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from files.pods.common.protocol import Reply
-from files.pods.migration.protocol import ProgressRequest
+from files.pods.migration.protocol import Progress, ProgressRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.host.service_unit import name_of
-from tasks.model.migration.journal import Journal
 from tasks.model.migration.v1_state import Install
 
 
-@dataclass(frozen=True)
-class Progress(Reply):
-    """The reply of files/pods/migration/state.py."""
-
-    request = ProgressRequest
-
-    journal: Journal | None
-    under_way: bool
-    decided: bool
-    """Whether v2 is committed: it starts, and v1 does not."""
-    recorded: bool
-    """Whether the record is up to date with the journal."""
-    v2_has_state: bool
-    """Whether v2's project root has a database already."""
-
-    @property
-    def needs_rollback(self) -> bool:
-        """Return whether there is something to roll back: v2 starts, or neither does."""
-        return self.decided or (self.journal is not None and self.journal.state in ("finished", "switching"))
-
-    def is_staged(self, install: Install) -> bool:
-        """Return whether v2 has all copies of this v1 already, and was never started."""
-        journal = self.journal
-        known = journal and (journal.v1, journal.chats) == (install.path, chats_digest(install))
-        return bool(known and journal and journal.state == "staged" and not journal.aside)
+def is_staged(progress: Progress, install: Install) -> bool:
+    """Return whether v2 has all copies of this v1 already, and was never started."""
+    journal = progress.journal
+    known = journal and (journal.v1, journal.chats) == (install.path, chats_digest(install))
+    return bool(known and journal and journal.state == "staged" and not journal.aside)
 
 
 def chats_digest(install: Install) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from files.pods.migration.documents import Journal, JournalStep, State
 from files.pods.v1.audit.protocol import AuditReport, Finding
-from tasks.model.migration.journal import Journal, State, Step
 from tasks.model.migration.markdown import code, plain, table
 
 ROLLBACK = "nanoclaw_v1_rollback"
@@ -70,13 +70,13 @@ def _steps(record: Record) -> Iterator[str]:
     yield ""
     heads = ("step", "state", "start", "end", "time")
     yield from table(heads, [_step(step) for step in record.journal.steps])
-    with_output = [step for step in record.journal.steps if step.said]
+    with_output = [step for step in record.journal.steps if step.output]
     yield from (
-        ["", *(f"- output of {plain(step.name)}: {code(step.said)}" for step in with_output)] if with_output else []
+        ["", *(f"- output of {plain(step.name)}: {code(step.output)}" for step in with_output)] if with_output else []
     )
 
 
-def _step(step: Step) -> tuple[str, ...]:
+def _step(step: JournalStep) -> tuple[str, ...]:
     lasted = "" if step.ended is None else _seconds(step.ended - step.started)
     return plain(step.name), step.state, _time(step.started), _time(step.ended), lasted
 

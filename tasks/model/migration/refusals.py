@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from files.pods.migration.protocol import Progress
 from tasks.model.fleet.checks import v1_problem
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.doubts import agent_doubts, home_doubts, manager_doubts
-from tasks.model.migration.paths import Progress, service
+from tasks.model.migration.paths import service
 from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.plan_item import counted, listed
 from tasks.model.migration.plan_text import size

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from files.pods.common.protocol import Request
+from files.pods.migration.documents import Run
 from files.pods.migration.protocol import (
     ArchiveRequest,
     CheckSpaceRequest,
@@ -18,7 +19,6 @@ from files.pods.migration.protocol import (
     ConditionsRequest,
     GateRequest,
     RollbackRequest,
-    Run,
     SpaceNeed,
     UpstreamStepRequest,
 )

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from files.pods.migration import gate as migration_gate
+from files.pods.migration.documents import Run
 from files.pods.migration.gate import main
-from files.pods.migration.protocol import GateRequest, Run
+from files.pods.migration.protocol import GateRequest
 from files.pods.service.serving import UnitServing
 from tests.unit.lab.standin_install import wait_for
 from tests.unit.trees.trees import needs_root

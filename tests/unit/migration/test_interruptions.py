@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.migration.protocol import Run
+from files.pods.migration.documents import Run
 from tasks.model.migration.steps import steps
 from tests.e2e.interruptions import AGAIN, STEPS, has_begun
 from tests.unit.v1.v1_states import INSTALL, host

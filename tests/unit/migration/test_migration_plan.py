@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.migration.documents import Journal
+from files.pods.migration.protocol import Progress
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import task_disposition
-from tasks.model.migration.journal import Journal
-from tasks.model.migration.paths import Progress, chats_digest
+from tasks.model.migration.paths import chats_digest, is_staged
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.plan_text import duration, render, size
@@ -115,7 +116,7 @@ def test_paths_on_one_file_system_need_their_sum() -> None:
 def test_staged_files_need_no_space_again() -> None:
     needed = plan_migration(INSTALL, SPACES, LOCAL, staged=True).needs
     assert all(need.bytes < (65 << 20) and need.entries < 5 for need in needed)
-    mine = Journal("h", PATH, "/v2", "u", {}, 1, "staged", [], None, None, chats_digest(INSTALL))
+    mine = Journal("h", PATH, "/v2", "u", chats_digest(INSTALL), {}, 1, "staged", [], None, None, aside=False)
     journals = {
         "": mine,
         "v1": replace(mine, v1="/other"),
@@ -123,10 +124,8 @@ def test_staged_files_need_no_space_again() -> None:
         "state": replace(mine, state="staging"),
         "aside": replace(mine, aside=True),
     }
-    is_staged = {
-        change: Progress(one, False, False, False, True).is_staged(INSTALL) for change, one in journals.items()
-    }
-    assert [change for change, staged in is_staged.items() if staged] == [""]
+    progress = {change: Progress(one, False, False, False, True) for change, one in journals.items()}
+    assert [change for change, one in progress.items() if is_staged(one, INSTALL)] == [""]
 
 
 def test_pods_need_all_space_if_they_hold_the_root() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from files.pods.common.protocol import decode
+from files.pods.migration.documents import Journal, JournalStep
 from files.pods.v1.audit.protocol import AuditReport, Count, Finding, Unlisted
-from tasks.model.migration.journal import Journal, Step
 from tasks.model.migration.markdown import code, plain, table
 from tasks.model.migration.record import Record, page
 from tasks.model.sanitize import printable
@@ -24,16 +24,18 @@ JOURNAL = Journal(
     v1="/home/andy/nanoclaw",
     root="/opt/nanoclaw",
     unit="nanoclaw.service",
+    chats="ab",
     versions={"v1": "1.2.53", "v2": "2.0.64"},
     attempt=2,
     state="finished",
     steps=[
-        Step("first copy", "done", NOON - 60, NOON - 10.5, ""),
-        Step("stop v1", "done", NOON - 1, NOON, "nanoclaw.service is inactive"),
-        Step("gate", "running", NOON + 20, None, ""),
+        JournalStep("first copy", "done", NOON - 60, NOON - 10.5, ""),
+        JournalStep("stop v1", "done", NOON - 1, NOON, "nanoclaw.service is inactive"),
+        JournalStep("gate", "running", NOON + 20, None, ""),
     ],
     stopped=NOON,
     serving=NOON + 23.4,
+    aside=False,
 )
 AUDIT = AuditReport(
     counts={"groups": Count(2, 2), "tasks": Count(3, 2)},
@@ -116,11 +118,11 @@ def test_cell_cannot_end_its_table() -> None:
 
 
 def test_json_round_trip() -> None:
-    assert Journal.from_json(json.dumps(asdict(JOURNAL))) == JOURNAL
+    assert decode(Journal, json.loads(json.dumps(asdict(JOURNAL))), "journal") == JOURNAL
     assert decode(AuditReport, json.loads(json.dumps(asdict(AUDIT))), "the audit") == AUDIT
 
 
 @pytest.mark.parametrize("differs", [{"state": "elsewhere"}, {"versions": {"v3": "3"}}, {"steps": [{}]}, {"v1": None}])
 def test_journal_of_another_shape_is_refused(differs: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(differs))):
-        Journal.from_json(json.dumps({**asdict(JOURNAL), **differs}))
+        decode(Journal, json.loads(json.dumps({**asdict(JOURNAL), **differs})), "journal")

@@ -6,12 +6,14 @@ import base64
 import json
 import os
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from files.pods.migration.protocol import Head, PlannedStep, StartPayload, StartRequest, Work
+from files.pods.migration.documents import Head, Journal, JournalStep, PlannedStep, State, Work
+from files.pods.migration.protocol import StartPayload, StartRequest
 from files.pods.migration.start import failure
 from files.pods.migration.step_ids import StepId
 from tasks.bundle import archive
@@ -28,10 +30,11 @@ RUNNER = """
 import json, sys, time
 directory = json.loads(sys.argv[1])["directory"]
 with open(directory + "/work.json") as file:
-    end = json.load(file)["head"]["host"]
-step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "said": ""}
+    head = json.load(file)["head"]
+step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "output": ""}
 with open(directory + "/journal.json", "w") as file:
-    json.dump({"state": end, "steps": [step]}, file)
+    times = {"stopped": None, "serving": None}
+    json.dump({**head, **times, "attempt": 1, "state": head["host"], "steps": [step]}, file)
 """
 
 
@@ -49,6 +52,10 @@ def bin(tmp_path: Path) -> Path:
 def archive_of(text: str) -> bytes:
     """An archive with this text as its migration.runner."""
     return archive({"files/pods/migration/runner.py": text})
+
+
+def journal(state: State, *steps: JournalStep) -> Journal:
+    return Journal("h", "/v1", "/v2", "v1.service", "", {}, 1, state, list(steps), None, None, aside=False)
 
 
 def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -98,7 +105,7 @@ def test_part_that_was_rolled_back_fails(tmp_path: Path, bin: Path) -> None:
 def test_earlier_staging_does_not_count_if_nothing_starts(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
-    (folder / "journal.json").write_text(json.dumps({"state": "staged", "steps": []}))
+    (folder / "journal.json").write_text(json.dumps(asdict(journal("staged"))))
     (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
     done = start(folder, bin, "staging", "staged")
     assert done.returncode != 0 and "the migration did not start: no bus" in done.stderr
@@ -126,27 +133,21 @@ def test_failure_before_the_switch_reports_that_v1_did_not_change(
 
 
 @pytest.mark.parametrize("state", ["failed", "running"])
-def test_failure_names_the_step_with_its_output(state: str) -> None:
-    steps = [
-        {"id": "copy", "name": "copy", "state": "done", "said": "x"},
-        {"id": "snapshot", "name": "snapshot v1", "state": state, "said": ""},
-    ]
-    text = failure({"state": "staging", "steps": steps}, "/run/x.trying")
+def test_failure_names_the_step_with_its_output(state: Any) -> None:
+    copied = JournalStep("copy", "done", 1, 2, "x", StepId.COPY)
+    ended = JournalStep("snapshot v1", state, 2, 3, "", StepId.SNAPSHOT)
+    text = failure(journal("staging", copied, ended), "/run/x.trying")
     assert text == "snapshot v1: it was killed\nv1 was not changed."
-    steps[1]["said"] = "no space"
-    assert failure({"state": "rolled back", "steps": steps}, "/run/x.trying").startswith(
-        "snapshot v1: no space\nRolled back: v1 is"
-    )
+    text = failure(journal("rolled back", copied, replace(ended, output="no space")), "/run/x.trying")
+    assert text.startswith("snapshot v1: no space\nRolled back: v1 is")
 
 
 def test_journal_without_a_failed_step_means_no_start() -> None:
-    assert failure({"state": "new", "steps": []}, "/x") == "it did not start\nv1 was not changed."
+    assert failure(journal("new"), "/x") == "it did not start\nv1 was not changed."
 
 
 def test_failed_rollback_is_reported_with_its_cause() -> None:
-    steps = [
-        {"id": "stop-v1", "name": "stop v1", "state": "failed", "said": "busy"},
-        {"id": "roll-back", "name": "roll back to v1", "state": "failed", "said": "no unit"},
-    ]
-    text = failure({"state": "switching", "steps": steps}, "/x.trying")
+    stop = JournalStep("stop v1", "failed", 1, 2, "busy", StepId.STOP_V1)
+    back = JournalStep("roll back to v1", "failed", 2, 3, "no unit", StepId.ROLL_BACK)
+    text = failure(journal("switching", stop, back), "/x.trying")
     assert "stop v1: busy" in text and "the rollback failed (no unit)" in text and "remove /x.trying" in text

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from files.pods.migration.state import NEWER, main
+from files.pods.migration.documents import Head, Journal, JournalStep
+from files.pods.migration.protocol import CommitRequest, Progress, ProgressRequest
+from files.pods.migration.state import main
+from files.pods.migration.step_ids import StepId
 from tasks.facts import fact_of
-from tasks.model.migration.paths import Progress
-from tests.programs import entry_argv
+from tests.programs import request_argv
 
-JOURNAL = {"state": "finished", "steps": [], "attempt": 1, "chats": "ab", "aside": False}
+HEAD = Head("h", "/v1", "/v2", "v1.service", "ab", {})
+JOURNAL = Journal(**vars(HEAD), attempt=1, state="finished", steps=[], stopped=None, serving=None, aside=False)
 
 
 class Machine:
@@ -34,10 +37,14 @@ class Machine:
         (self.bin / "systemctl").chmod(0o755)
 
     def write(self, name: str, content: Any) -> None:
-        (self.directory / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        document = asdict(content) if isinstance(content, Journal) else content
+        (self.directory / name).write_text(content if isinstance(content, str) else json.dumps(document))
 
-    def look(self) -> dict[str, Any]:
-        return main(str(self.directory), "x.service", str(self.root), str(self.marker))
+    def request(self) -> ProgressRequest:
+        return ProgressRequest(str(self.directory), "x.service", str(self.root), str(self.marker))
+
+    def look(self) -> Progress:
+        return main(self.request())
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-NOTHING = {"journal": None, "under_way": False, "decided": False, "recorded": False, "v2_has_state": False}
+NOTHING = Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False)
 
 
 def test_machine_without_a_migration(machine: Machine) -> None:
@@ -61,7 +68,7 @@ def test_machine_without_a_migration(machine: Machine) -> None:
 )
 def test_unit_that_has_not_ended_is_under_way(machine: Machine, state: str, under_way: bool) -> None:
     machine.systemctl(f"echo {state}")
-    assert machine.look() == {**NOTHING, "under_way": under_way}
+    assert machine.look() == replace(NOTHING, under_way=under_way)
 
 
 @pytest.mark.parametrize("script", ["exit 1", "true", "echo inactive; exit 1"])
@@ -73,35 +80,34 @@ def test_silent_systemd_is_an_error(machine: Machine, script: str) -> None:
 
 def test_marker_decides_and_a_database_is_state_of_v2(machine: Machine) -> None:
     machine.marker.touch()
-    assert machine.look() == {**NOTHING, "decided": True}
+    assert machine.look() == replace(NOTHING, decided=True)
     (machine.root / "data/v2.db").symlink_to("nowhere")
-    assert machine.look() == {**NOTHING, "decided": True, "v2_has_state": True}
+    assert machine.look() == replace(NOTHING, decided=True, v2_has_state=True)
 
 
 def test_record_counts_only_with_its_page_and_the_same_journal(machine: Machine) -> None:
     machine.write("journal.json", JOURNAL)
-    assert machine.look() == {**NOTHING, "journal": JOURNAL}
+    assert machine.look() == replace(NOTHING, journal=JOURNAL)
     machine.write("record.json", JOURNAL)
-    assert machine.look()["recorded"] is False
+    assert machine.look().recorded is False
     machine.write("record.md", "")
-    assert machine.look()["recorded"] is True
-    machine.write("record.json", {**JOURNAL, "attempt": 2})
-    assert machine.look()["recorded"] is False
+    assert machine.look().recorded is True
+    machine.write("record.json", replace(JOURNAL, attempt=2))
+    assert machine.look().recorded is False
     machine.write("record.json", "[]")
-    assert machine.look()["recorded"] is False
+    assert machine.look().recorded is False
 
 
 def test_journal_of_an_earlier_version_is_completed(machine: Machine) -> None:
-    step = {"name": "account for all that v1 had", "state": "done", "started": 1.0, "ended": 2.0, "said": ""}
-    old = {**{key: value for key, value in JOURNAL.items() if key not in NEWER}, "steps": [step]}
+    step = {"name": "account for all that v1 had", "state": "done", "started": 1.0, "ended": 2.0, "said": "{}"}
+    old = {key: value for key, value in asdict(JOURNAL).items() if key not in ("chats", "aside")}
+    old["steps"] = [step]
     machine.write("journal.json", old)
     machine.write("record.json", old)
     machine.write("record.md", "")
-    assert machine.look() == {
-        **NOTHING,
-        "journal": {**old, **NEWER, "steps": [{**step, "id": "audit"}]},
-        "recorded": True,
-    }
+    completed = JournalStep("account for all that v1 had", "done", 1.0, 2.0, "{}", StepId.AUDIT)
+    journal = replace(JOURNAL, chats="", steps=[completed])
+    assert machine.look() == replace(NOTHING, journal=journal, recorded=True)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])
@@ -116,34 +122,26 @@ def test_committed_v2_needs_no_journal(machine: Machine) -> None:
     machine.marker.touch()
     machine.write("journal.json", "{")
     machine.write("record.md", "")
-    assert machine.look() == {**NOTHING, "decided": True}
+    assert machine.look() == replace(NOTHING, decided=True)
 
 
 def test_unreadable_record_is_written_again(machine: Machine) -> None:
     machine.write("journal.json", JOURNAL)
     machine.write("record.md", "")
     machine.write("record.json", "{")
-    assert machine.look()["recorded"] is False
+    assert machine.look().recorded is False
 
 
 def test_program_prints_the_reply_of_its_fact(machine: Machine) -> None:
-    request = {
-        "directory": str(machine.directory),
-        "service": "x",
-        "root": str(machine.root),
-        "marker": str(machine.marker),
-    }
-    argv = [*entry_argv("migration.state"), json.dumps(request)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(request_argv(machine.request()), capture_output=True, text=True, timeout=60, check=True)
     progress = fact_of(Progress)().process(done.stdout.splitlines())
-    assert isinstance(progress, Progress) and asdict(progress) == NOTHING
+    assert progress == NOTHING
 
 
 def finish(folder: Path) -> subprocess.CompletedProcess[str]:
-    names = {name: str(folder / name) for name in ("trying", "ran")}
-    request = {**names, "marker": str(folder / "etc/u.migrated"), "text": "v2 has taken over\n"}
-    argv = [*entry_argv("migration.commit"), json.dumps(request)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    marker, trying, ran = (str(folder / name) for name in ("etc/u.migrated", "trying", "ran"))
+    request = CommitRequest(marker, trying, ran, "v2 has taken over\n")
+    return subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_commit_creates_the_marker_and_removes_the_files_of_the_attempt(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 
 from files.pods.common.protocol import Sent, decode
+from files.pods.migration.documents import Run
 from files.pods.migration.protocol import (
     ArchiveRequest,
     CheckSpaceRequest,
     CommitRequest,
     GateRequest,
     RollbackRequest,
-    Run,
     SpaceNeed,
     UpstreamStepRequest,
 )

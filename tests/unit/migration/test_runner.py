@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from files.pods.common import atomic_write
 from files.pods.migration import journal as migration_journal
 from files.pods.migration import runner as migration_runner
-from files.pods.migration.protocol import Head, PlannedStep, RunnerRequest, Work
+from files.pods.migration.documents import Head, Journal, PlannedStep, Work
+from files.pods.migration.protocol import RunnerRequest
 from files.pods.migration.step_ids import STEP_TEXTS_BEFORE_IDS, Mark, StepId
-from tasks.model.migration.journal import Journal
 from tasks.model.migration.steps import Part
 from tests.programs import request_argv
 
@@ -65,7 +66,9 @@ class Runner:
 
     @property
     def journal(self) -> Journal:
-        return Journal.from_json((self.folder / "journal.json").read_text(encoding="utf-8"))
+        journal = migration_journal.read_journal(str(self.folder))
+        assert journal
+        return journal
 
     @property
     def state(self) -> str:
@@ -83,7 +86,7 @@ def runner(tmp_path: Path) -> Runner:
 def test_runs_both_parts_to_their_end(runner: Runner) -> None:
     assert runner.run("staging", (StepId.SNAPSHOT, "echo noise; echo '{\"a\": 1}'")).returncode == 0
     assert runner.state == "staged" and runner.journal.attempt == 1
-    assert runner.journal.steps[0].said == '{"a": 1}'
+    assert runner.journal.steps[0].output == '{"a": 1}'
     switch = ((StepId.STOP_V1, "true"), (StepId.GATE, "sleep 0.2"), (StepId.COMMIT, f"touch {runner.marker}"))
     assert runner.run("switching", *switch).returncode == 0
     journal = runner.journal
@@ -97,7 +100,7 @@ def test_long_output_of_a_failed_step_does_not_block_the_end(runner: Runner) -> 
     )
     with subprocess.Popen(argv, stderr=subprocess.PIPE) as child:
         assert child.wait(20) == 1
-    assert len(runner.journal.steps[-1].said) == 150_000
+    assert len(runner.journal.steps[-1].output) == 150_000
 
 
 def test_failed_step_ends_the_switch_and_rolls_back(runner: Runner) -> None:
@@ -117,17 +120,28 @@ def test_resume_reuses_staging_unless_it_was_interrupted_or_switched_to(runner: 
     aside = (StepId.ARCHIVE_ATTEMPT, f"grep -o '\"aside\": [a-z]*' {runner.folder}/journal.json")
     runner.run("staging", aside)
     runner.run("staging", aside)
-    assert runner.journal.steps[0].said == '"aside": false'
+    assert runner.journal.steps[0].output == '"aside": false'
     runner.head = replace(HEAD, chats="others")
     runner.run("staging", aside)
-    assert runner.journal.steps[0].said == '"aside": true'
+    assert runner.journal.steps[0].output == '"aside": true'
     runner.run("staging", aside, (StepId.SNAPSHOT, "false"))
     runner.run("staging", (StepId.ARCHIVE_ATTEMPT, "false"))
     runner.run("staging", aside, (StepId.SNAPSHOT, "true"))
-    assert runner.journal.steps[0].said == '"aside": true' and not runner.journal.aside
+    assert runner.journal.steps[0].output == '"aside": true' and not runner.journal.aside
     runner.run("switching", (StepId.STOP_V1, "false"))
     runner.run("staging", aside)
-    assert runner.journal.steps[0].said == '"aside": true'
+    assert runner.journal.steps[0].output == '"aside": true'
+
+
+def test_resume_reuses_staging_of_a_version_without_chats(runner: Runner) -> None:
+    """Its journal has the outputs of steps as `said`."""
+    step = {"name": "view v1", "state": "done", "started": 1.0, "ended": 2.0, "said": "{}"}
+    head = {key: value for key, value in asdict(HEAD).items() if key != "chats"}
+    old = {**head, "attempt": 1, "state": "staged", "steps": [step], "stopped": None, "serving": None}
+    (runner.folder / "journal.json").write_text(json.dumps(old), encoding="utf-8")
+    assert runner.journal.steps[0].output == "{}"
+    runner.run("staging", (StepId.ARCHIVE_ATTEMPT, f"grep -o '\"aside\": [a-z]*' {runner.folder}/journal.json"))
+    assert runner.journal.steps[0].output == '"aside": false' and runner.journal.attempt == 2
 
 
 def test_failure_of_staging_rolls_nothing_back(runner: Runner) -> None:
@@ -175,12 +189,12 @@ def test_full_disk_does_not_prevent_the_rollback(
     runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subprocess.run(runner.prepare("switching", (StepId.STOP_V1, "exit 1")), timeout=60, check=False)
-    journal = migration_journal.JournalFile(str(runner.folder))
+    journal = migration_journal.JournalFile(str(runner.folder), HEAD)
 
     def full(*_args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(migration_journal, "replace", full)
+    monkeypatch.setattr(atomic_write, "replace", full)
     back = planned_step(StepId.ROLL_BACK, f"touch {tmp_path}/v1-runs")
     migration_runner.finish_interrupted(journal, Work("switching", HEAD, [], back, str(runner.marker), ""))
     assert (tmp_path / "v1-runs").exists()
@@ -220,5 +234,5 @@ def test_each_step_of_a_version_without_ids_has_an_id() -> None:
 
 
 def test_step_of_a_newer_version_has_no_id() -> None:
-    step = {"id": "warp", "name": "stop v1"}
-    assert migration_journal.with_ids({"steps": [step]})["steps"] == [{**step, "id": None}]
+    step = {"id": "warp", "name": "stop v1", "output": ""}
+    assert migration_journal.upgraded({"steps": [step]})["steps"] == [{**step, "id": None}]

@@ -29,7 +29,7 @@ import json, sys
 from files.pods.common import run_as_host_user as host_user
 from files.pods.common.protocol import read_request
 from files.pods.migration import upstream_step as nanoclaw_step
-from files.pods.migration.protocol import UpstreamStepRequest
+from files.pods.migration.protocol import (UpstreamStepRequest)
 host_user.HOST_PATH = sys.argv[2]
 print(json.dumps(nanoclaw_step.main(read_request(UpstreamStepRequest))))
 """
