@@ -180,6 +180,19 @@ def test_chown_is_in_the_journal_at_once(tmp_path: Path, manager: Manager) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+def test_files_beside_sessions_are_chowned_by_a_sweep(tmp_path: Path, manager: Manager) -> None:
+    """They were there before the guard, in directories that only the host writes to: no event tells of them."""
+    root = tmp_path / "v2-sessions"
+    (root / "ag" / "sess").mkdir(parents=True)
+    (root / "loose").write_text("")
+    (root / "ag" / "loose").write_text("")
+    (root / "ag" / "link").symlink_to("/etc/passwd")
+    with guarding(manager, root, root, sweep=600):
+        assert wait_for(lambda: is_chowned(root, *root.rglob("*")))
+        assert Path("/etc/passwd").stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_tree_that_is_no_directory_is_reported_and_left_alone(tmp_path: Path, manager: Manager, kind: str) -> None:
     """Unlike a missing tree it is not polled: each sweep checks again."""
