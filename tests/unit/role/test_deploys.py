@@ -23,7 +23,7 @@ ORDERED = {
     *("pods_mount", "pods_directory", "pods_binds", "docker_and_pods", "tree_owner", "guard"),
     *("runtime", "checkout", "agent_image", "env_files", "host_service", "agent_writes"),
 }
-"""Operations whose order the tests below state in full. A later one may come between them."""
+"""The tests below state the order of these in full. Another operation may come between them."""
 
 
 def operations_of(module: ModuleType) -> dict[str, str]:
