@@ -9,6 +9,7 @@ from pyinfra.api.host import Host
 
 from files.pods.common.protocol import HostUser
 from files.pods.machine.protocol import PreflightRequest
+from files.pods.nfs.export_state import ExportState
 from tasks.concurrent_facts import at_once
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.first_look import Question
@@ -16,7 +17,6 @@ from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
 from tasks.model.host.machine import MachineState
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, ask_together

@@ -11,6 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
+from files.pods.nfs.export_state import ExportState
 from tasks.adoption import look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import Looks
@@ -22,7 +23,6 @@ from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import server_problems
 from tasks.model.host.host_ids import unserved
 from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.nfs.protocol import FirewallState
 from tasks.command import argv, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.container_firewall import (
@@ -12,7 +13,6 @@ from tasks.model.nfs.container_firewall import (
     RULES,
     UNIT,
     UNIT_FILE,
-    FirewallState,
     firewall_request,
     in_force,
     nftables_dropin,

@@ -10,10 +10,10 @@ from pyinfra import state as pyinfra_state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.common.protocol import Place
+from files.pods.nfs.export_state import ExportState
 from files.pods.nfs.protocol import ExportChange, ExportChangeRequest
 from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import ServerPlan
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
     DROPIN,
     export_notes,

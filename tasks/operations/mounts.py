@@ -7,6 +7,7 @@ from pyinfra import host, inventory, state
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.nfs.mount_state import MountState
 from files.pods.nfs.protocol import (
     ApplyMountsRequest,
     DirectoriesRequest,
@@ -33,7 +34,6 @@ from tasks.model.nfs.mount_plan import (
     stamp_of,
 )
 from tasks.model.nfs.mount_refusals import refuse_local
-from tasks.model.nfs.mount_state import MountState
 from tasks.model.nfs.mount_unit import unit_path
 from tasks.model.ownership.owners import directory_creator, expected_owner
 from tasks.operations.base import Commands, lasting_operation, look

@@ -9,6 +9,8 @@ from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.migration.protocol import Progress
+from files.pods.nfs.mount_state import Beneath, MountState, Point, Unit
+from files.pods.nfs.protocol import FirewallState
 from files.pods.service.protocol import EnvState, Installs, ServiceState, Serving, UnitState
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreeReport, TreesReply
@@ -19,9 +21,7 @@ from tasks.model.host.env_files import places
 from tasks.model.host.host_ids import CANDIDATES
 from tasks.model.host.machine import IdState, MachineState
 from tasks.model.host.runtime import RuntimeState
-from tasks.model.nfs.container_firewall import FirewallState
 from tasks.model.nfs.mount_plan import binds_of, pods_of
-from tasks.model.nfs.mount_state import Beneath, MountState, Point, Unit
 from tasks.model.ownership.trees import host_trees
 
 Documents = Mapping[str, Any]

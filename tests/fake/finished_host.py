@@ -9,6 +9,8 @@ from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.migration.protocol import Progress
+from files.pods.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
+from files.pods.nfs.protocol import FirewallState
 from files.pods.probe.protocol import Container, Observations, ProbedMount, Space, Step, Surveyed
 from files.pods.service.protocol import (
     EnvState,
@@ -31,10 +33,9 @@ from tasks.model.host.env_files import digest, places
 from tasks.model.host.machine import MountPoint
 from tasks.model.host.runtime import Node, RuntimeState
 from tasks.model.host.service_steps import unit_files
-from tasks.model.nfs.container_firewall import UNIT, FirewallState, nftables_dropin, rules_text
+from tasks.model.nfs.container_firewall import UNIT, nftables_dropin, rules_text
 from tasks.model.nfs.container_firewall import unit_text as firewall_unit
 from tasks.model.nfs.mount_plan import bind_flags, binds_of, options_of, pods_of, stamp_of
-from tasks.model.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
 from tasks.model.nfs.mount_unit import docker_dropin, mount_points
 from tasks.model.ownership.guard import command_line
 from tasks.model.ownership.guard import unit_text as guard_text

@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from files.pods.common.protocol import Place
+from files.pods.nfs.export_state import ExportState
 from files.pods.trees.protocol import CHOWN, RIGHT, Tally, TreeReport, TreesReply
 from tasks.model.fleet.plan import FleetPlan, HostPlan, ServerPlan
 from tasks.model.host import service_unit
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import exports_text, table_entries
 from tasks.model.nfs.nfs_versions import CONF, nfs_conf_text
 from tasks.model.ownership.trees import Tree, host_trees, server_trees

@@ -1,7 +1,6 @@
-"""What a machine has of the rules that keep containers from the NFS server, and of the drop-ins.
+"""The rules that keep containers from the NFS server, and the drop-ins. Needs root, and changes nothing.
 
-Answer: tasks.model.nfs.container_firewall.FirewallState as JSON. Needs root, and changes nothing: whether the kernel
-has nf_tables for inet is asked by a check (nft -c), which commits nothing.
+A check (nft -c) shows whether the kernel has nf_tables for inet; it commits nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ import json
 import shutil
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_command import run_command
 from files.pods.common.systemctl import unit_properties
-from files.pods.nfs.protocol import FirewallRequest
+from files.pods.nfs.protocol import Backend, FirewallRequest, FirewallState
 
 
 def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
@@ -23,9 +22,9 @@ def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def look(request: FirewallRequest) -> dict[str, Any]:
+def look(request: FirewallRequest) -> FirewallState:
     """Return the state of the rules, of their unit and of the drop-ins."""
-    backend: str | None = None
+    backend: Backend | None = None
     nft: list[Any] = []
     iptables: dict[str, list[str]] = {}
     tools = ("iptables-legacy", "ip6tables-legacy")
@@ -43,20 +42,20 @@ def look(request: FirewallRequest) -> dict[str, Any]:
         backend = "iptables" if legacy in iptables else None
     properties = ("ActiveState", "UnitFileState", "NeedDaemonReload")
     shown = [unit_properties(unit, *properties) for unit in (request.unit, "docker.service", "nftables.service")]
-    return {
-        "backend": backend,
-        "tools": bool(shutil.which("nft") or shutil.which(legacy)),
-        "rules": read_text_or_none(request.rules[backend]) if backend else None,
-        "unit": read_text_or_none(request.unit_file),
-        "active": shown[0].get("ActiveState") == "active",
-        "enabled": shown[0].get("UnitFileState") == "enabled",
-        "needs_reload": any(unit.get("NeedDaemonReload") == "yes" for unit in shown),
-        "dropin": read_text_or_none(request.dropin),
-        "nftables": read_text_or_none(request.nftables),
-        "nft": nft,
-        "iptables": iptables,
-    }
+    return FirewallState(
+        backend=backend,
+        tools=bool(shutil.which("nft") or shutil.which(legacy)),
+        rules=read_text_or_none(request.rules[backend]) if backend else None,
+        unit=read_text_or_none(request.unit_file),
+        active=shown[0].get("ActiveState") == "active",
+        enabled=shown[0].get("UnitFileState") == "enabled",
+        needs_reload=any(unit.get("NeedDaemonReload") == "yes" for unit in shown),
+        dropin=read_text_or_none(request.dropin),
+        nftables=read_text_or_none(request.nftables),
+        nft=nft,
+        iptables=iptables,
+    )
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(read_request(FirewallRequest))))
+    print_reply(look(read_request(FirewallRequest)))

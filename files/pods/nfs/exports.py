@@ -10,18 +10,18 @@ import glob
 import json
 import os
 import sys
-from typing import Any
 
 from files.pods.common.lstat_below import lstat_below
-from files.pods.common.protocol import decode, read_request
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.nfs.export_change import change, state_directory, text_if_there
 from files.pods.nfs.export_entries import defined, entries, known_path, real_names, roots
+from files.pods.nfs.export_state import ExportState
 from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
 
 
-def look(request: ExportsRequest) -> dict[str, Any]:
+def look(request: ExportsRequest) -> ExportState:
     """Return the export table, its files, the server's state and its clients."""
     dropin, directories = request.dropin, request.directories
     text, state = text_if_there(dropin), state_directory()
@@ -30,21 +30,21 @@ def look(request: ExportsRequest) -> dict[str, Any]:
     etab = text_if_there(os.path.join(state, "etab")) or ""
     files = [name for name in ["/etc/exports", *sorted(glob.glob("/etc/exports.d/*.exports"))] if name != dropin]
     elsewhere = [(name, path, client) for name in files for path, client in defined(read_text_or_none(name) or "")]
-    return {
-        "dropin": text,
-        "own": [list(key) for key in own],
-        "conf": read_text_or_none(request.conf),
-        "tried": read_text_or_none(request.tried),
-        "table": entries(etab, names),
-        "roots": roots(etab, names),
-        "elsewhere": [[name, known_path(path, names), client] for name, path, client in elsewhere],
-        "directories": {path: vars(lstat_below(path, path)) for path in directories},
-        "real": {path: os.path.realpath(path) for path in directories},
-        "clients": connected(),
-        "mounted": mounted_by(read_text_or_none(os.path.join(state, "rmtab")) or ""),
+    return ExportState(
+        dropin=text,
+        own=[list(key) for key in own],
+        conf=read_text_or_none(request.conf),
+        tried=read_text_or_none(request.tried),
+        table=entries(etab, names),
+        roots=roots(etab, names),
+        elsewhere=[[name, known_path(path, names), client] for name, path, client in elsewhere],
+        directories={path: lstat_below(path, path) for path in directories},
+        real={path: os.path.realpath(path) for path in directories},
+        clients=connected(),
+        mounted=mounted_by(read_text_or_none(os.path.join(state, "rmtab")) or ""),
         **service(),
         **v3_settings(request.conf),
-    }
+    )
 
 
 if __name__ == "__main__":
@@ -52,4 +52,4 @@ if __name__ == "__main__":
     if isinstance(request, ExportChangeRequest):
         change(request.change, decode(ExportChange, json.load(sys.stdin), request.entry))
     elif isinstance(request, ExportsRequest):
-        print(json.dumps(look(request)))
+        print_reply(look(request))

@@ -1,6 +1,6 @@
 """State of the pods' mounts: live, in units and in fstab; and of the directories beneath them. Changes nothing.
 
-Reply: tasks.model.nfs.mount_state.MountState as JSON. Directories beneath a mount need root.
+Directories beneath a mount need root.
 
 A dead server hangs each process that looks at its mount. So /proc is read first, and a child calls stat(2) on mounts;
 it is abandoned if it blocks. A directory beneath a mount is read through a detached copy of the mount below
@@ -19,16 +19,17 @@ from typing import Any
 
 from files.pods.common.linux import IMMUTABLE, inode_flags, open_tree
 from files.pods.common.mountinfo import Mount, find_mount, is_remote, mount_table
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
+from files.pods.nfs import mount_state
+from files.pods.nfs.mount_state import Beneath, FstabLine, MountState, Point, Unit
 from files.pods.nfs.protocol import MountsRequest
 
 
-def described(mount: Mount) -> dict[str, Any]:
+def described(mount: Mount) -> mount_state.Mount:
     """Return a mount as the reply describes it."""
     options = [*mount.options, *(option for option in mount.more if option != "rw")]
-    remote = is_remote(mount.type)
-    return {"source": mount.source, "type": mount.type, "root": mount.root, "options": options, "remote": remote}
+    return mount_state.Mount(mount.source, mount.type, mount.root, options, is_remote(mount.type))
 
 
 def bounded(argv: list[str], seconds: float) -> str | None:
@@ -41,28 +42,28 @@ def bounded(argv: list[str], seconds: float) -> str | None:
         return None
 
 
-def beneath(path: str, table: list[Mount]) -> dict[str, Any]:
+def beneath(path: str, table: list[Mount]) -> Beneath:
     """Return what a mount point contains below its mount."""
     parent = find_mount(os.path.dirname(path), [mount for mount in table if mount.point != path])
     if parent is None or is_remote(parent.type):
-        return {"kind": "remote"}
+        return Beneath("remote")
     try:
         fd = open_tree(parent.point)
     except OSError as error:
-        return {"kind": "unknown", "detail": f"open_tree(2): {error.strerror} (it needs root and Linux 5.2)"}
+        return Beneath("unknown", f"open_tree(2): {error.strerror} (it needs root and Linux 5.2)")
     here = parent.point.rstrip("/")
     for part in path[len(here) :].strip("/").split("/"):
         here += "/" + part
         try:
             mode = os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode
             if not stat.S_ISDIR(mode):
-                return {"kind": "link" if stat.S_ISLNK(mode) else "other", "detail": here}
+                return Beneath("link" if stat.S_ISLNK(mode) else "other", here)
             fd = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
         except FileNotFoundError:
-            return {"kind": "absent"}
+            return Beneath("absent")
     flags = inode_flags(fd)
     immutable = None if flags is None else bool(flags & IMMUTABLE)
-    return {"kind": "directory", "immutable": immutable, "entries": sorted(os.listdir(fd))[:20]}
+    return Beneath("directory", immutable=immutable, entries=tuple(sorted(os.listdir(fd))[:20]))
 
 
 CHILD = """
@@ -88,7 +89,7 @@ def ask(paths: list[str]) -> dict[str, dict[str, Any]]:
     return json.loads(output) if output else {path: {"answer": "silent"} for path in paths}
 
 
-def units(names: dict[str, str]) -> dict[str, Any]:
+def units(names: dict[str, str]) -> dict[str, Unit]:
     """Return text and state of mount units."""
     properties = "Id,ActiveState,UnitFileState,NeedDaemonReload"
     output = bounded(["systemctl", "show", "--property", properties, "--", *names.values()], 30) or ""
@@ -99,12 +100,12 @@ def units(names: dict[str, str]) -> dict[str, Any]:
     states = {}
     for path, name in names.items():
         values = shown.get(name, {})
-        states[path] = {
-            "text": read_text_or_none("/etc/systemd/system/" + name),
-            "active": values.get("ActiveState", "unknown"),
-            "enabled": values.get("UnitFileState") == "enabled",
-            "needs_reload": values.get("NeedDaemonReload") == "yes",
-        }
+        states[path] = Unit(
+            text=read_text_or_none("/etc/systemd/system/" + name),
+            active=values.get("ActiveState", "unknown"),
+            enabled=values.get("UnitFileState") == "enabled",
+            needs_reload=values.get("NeedDaemonReload") == "yes",
+        )
     return states
 
 
@@ -120,7 +121,7 @@ def addresses(source: str) -> list[str]:
         return sorted({line.split()[0] for line in output.splitlines() if line})
 
 
-def fstab(paths: list[str]) -> list[dict[str, Any]]:
+def fstab(paths: list[str]) -> list[FstabLine]:
     """Return the lines for these mount points, as mount(8) reads them; none where there is no file (findmnt(8))."""
     listed = bounded(["findmnt", "--fstab", "--list", "--json", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS"], 30)
     if listed is None:
@@ -131,14 +132,11 @@ def fstab(paths: list[str]) -> list[dict[str, Any]]:
         if path in paths:
             fields = [entry["source"], entry["target"], entry["fstype"], entry["options"] or ""]
             line = " ".join(field.replace(" ", "\\040") for field in fields if field)
-            options, hosts = fields[3].split(","), addresses(entry["source"])
-            entries.append(
-                {"line": line, "source": entry["source"], "path": path, "options": options, "addresses": hosts}
-            )
+            entries.append(FstabLine(line, entry["source"], path, fields[3].split(","), addresses(entry["source"])))
     return entries
 
 
-def look(request: MountsRequest) -> dict[str, Any]:
+def look(request: MountsRequest) -> MountState:
     """Return mounts, units, fstab entries and the state of each mount point."""
     table, pods = mount_table(), request.pods
     paths = [pods, *(target for _source, target in request.binds)]
@@ -148,22 +146,21 @@ def look(request: MountsRequest) -> dict[str, Any]:
     points = {}
     for path in paths:
         here = [described(mount) for mount in table if mount.point == path]
-        details = {key: answers.get(path, {}).get(key) for key in ("identity", "detail")}
-        state = answers.get(path, {}).get("answer", "ok")
-        points[path] = {"mounts": here, "answer": state, **details, "beneath": beneath(path, table)}
+        state = {"answer": "ok", **answers.get(path, {})}
+        points[path] = Point(mounts=here, beneath=beneath(path, table), **state)
     base = find_mount(pods, table)
     inside = pods[len(base.point.rstrip("/")) :] if base else ""
-    return {
-        "points": points,
-        "units": units(request.units),
-        "fstab": fstab(paths),
-        "stamp": read_text_or_none(request.stamp),
-        "tried": read_text_or_none(request.tried),
-        "base": described(base) if base else None,
-        "base_root": (base.root.rstrip("/") + inside) if base else inside,
-        "sources": {source: answers[source].get("identity") for source in sources},
-    }
+    return MountState(
+        points=points,
+        units=units(request.units),
+        fstab=fstab(paths),
+        stamp=read_text_or_none(request.stamp),
+        tried=read_text_or_none(request.tried),
+        base=described(base) if base else None,
+        base_root=(base.root.rstrip("/") + inside) if base else inside,
+        sources={source: answers[source].get("identity") for source in sources},
+    )
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(read_request(MountsRequest))))
+    print_reply(look(read_request(MountsRequest)))

@@ -1,11 +1,13 @@
-"""Requests of the entries of this room."""
+"""Requests and replies of the entries of this room; more replies are in mount_state.py and export_state.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional
+from typing import Any, ClassVar, Literal, Optional
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Reply, Request
+
+Backend = Literal["nft", "iptables"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,32 @@ class FirewallRequest(Request):
     nftables: str
     """The drop-in of nftables.service."""
     ipv6: bool
+
+
+@dataclass(frozen=True)
+class FirewallState(Reply):
+    """The rules of a machine, their unit, and the drop-ins."""
+
+    request = FirewallRequest
+
+    backend: Optional[Backend]
+    """What the kernel and the tools support; None: neither."""
+    tools: bool
+    """Whether there is a tool to list rules; one comes with the packages of the NFS client."""
+    rules: Optional[str]
+    unit: Optional[str]
+    active: bool
+    enabled: bool
+    needs_reload: bool
+    """The unit, docker.service or nftables.service has files that systemd has not read."""
+    dropin: Optional[str]
+    """Docker's."""
+    nftables: Optional[str]
+    """The drop-in of nftables.service."""
+    nft: list[dict[str, Any]]
+    """`nft -j list table`, where there is one."""
+    iptables: dict[str, list[str]]
+    """The lines of --list-rules (table mangle) that name the role's chain, by the legacy tools that work here."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def v3_settings(own: str) -> dict[str, Any]:
     values.sort(key=lambda value: version_order(value[0]))
     return {
         "v3": yes(output_of(["nfsconf", "--get", "nfsd", "vers3"])),
-        "v3_files": [[name, value] for name, value in values if value is not None or name == own],
+        "v3_files": [(name, value) for name, value in values if value is not None or name == own],
     }
 
 

@@ -8,11 +8,9 @@ is final.
 import ipaddress
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from files.pods.common.protocol import Reply
-from files.pods.nfs.protocol import FirewallRequest
+from files.pods.nfs.protocol import Backend, FirewallRequest, FirewallState
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN
@@ -25,39 +23,11 @@ NFTABLES_DROPIN = f"{UNITS}/nftables.service.d/nanoclaw-pods.conf"
 TABLE = "nanoclaw_pods"
 CHAIN = "NANOCLAW-PODS"
 
-Backend = Literal["nft", "iptables"]
-
 RULES = {"nft": "/etc/nanoclaw-pods/firewall.nft", "iptables": "/etc/nanoclaw-pods/firewall.iptables"}
 """The file of the rules, by backend."""
 
 _BRIDGES = tuple(itertools.product(("docker", "br-"), ("tcp", "udp"), (111, 2049)))
 """How Docker's bridges begin, what NFS and rpcbind are reached by. One rule each: nft lists sets in its own order."""
-
-
-@dataclass(frozen=True)
-class FirewallState(Reply):
-    """What a machine has of it: the reply of nfs.container_firewall."""
-
-    request = FirewallRequest
-
-    backend: Backend | None
-    """What its kernel and its tools can do; None: neither."""
-    tools: bool
-    """Whether it has a tool that can ask its kernel; one comes with the packages of the NFS client."""
-    rules: str | None
-    unit: str | None
-    active: bool
-    enabled: bool
-    needs_reload: bool
-    """The unit, docker.service or nftables.service has files that systemd has not read."""
-    dropin: str | None
-    """Docker's."""
-    nftables: str | None
-    """The drop-in of nftables.service."""
-    nft: list[dict[str, Any]]
-    """`nft -j list table`, where there is one."""
-    iptables: dict[str, list[str]]
-    """The lines of --list-rules (table mangle) that name the role's chain, by the legacy tools that work here."""
 
 
 def rules_text(backend: Backend, server: str) -> str:

@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from files.pods.nfs.export_state import ExportState
 from tasks.model.fleet.addresses import ip_address
 from tasks.model.fleet.plan import Export, ServerPlan, lies_in
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.sanitize import printable
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from files.pods.nfs.mount_state import MountState, Point
 from files.pods.nfs.protocol import MountsRequest
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan, Source
@@ -16,7 +17,6 @@ from tasks.model.nfs.mount_refusals import (
     refuse_stack,
     way_out,
 )
-from tasks.model.nfs.mount_state import MountState, Point
 from tasks.model.nfs.mount_unit import bind_unit, mount_options, pods_unit
 from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from files.pods.nfs.mount_state import Beneath, FstabLine, Mount, MountState
 from tasks.model.fleet.plan import HostPlan, Source
-from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState
 from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from files.pods.nfs.export_state import ExportState
 from files.pods.nfs.protocol import ExportsRequest
 from tasks.model.fleet.first_look import ask_servers
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import DROPIN, HEADER, some, target
 from tasks.model.platform.platform import DEBIAN_13
 

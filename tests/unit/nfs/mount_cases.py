@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from files.pods.nfs.mount_state import Beneath, Mount, MountState
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_plan import Decision, binds_of, decide_bind, decide_pods, options_of
-from tasks.model.nfs.mount_state import Beneath, Mount, MountState
 from tests.builders import host_plan
 from tests.fake.finished_host import mounted
 

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from files.pods.nfs.protocol import Backend, FirewallState
 from tasks.model.nfs.container_firewall import (
     CHAIN,
     RULES,
     TABLE,
     UNIT,
     UNIT_FILE,
-    Backend,
-    FirewallState,
     in_force,
     nftables_dropin,
     rules_text,

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 from files.pods.common import read_text as reading
 from files.pods.nfs import export_change, export_entries
 from files.pods.nfs import server as nfs_service
+from files.pods.nfs.export_state import ExportState
 from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
-from tasks.model.nfs.export_state import ExportState
 from tests.builders import one_host
 from tests.programs import request_argv
 from tests.unit.nfs.nfs_tools import EXPORTFS, NFSCONF

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.nfs.export_state import ExportState
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.nfs.export_state import ExportState
 from tasks.model.nfs.exports import (
     export_notes,
     export_refusals,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from files.pods.nfs import container_firewall
-from files.pods.nfs.protocol import FirewallRequest
+from files.pods.nfs.protocol import FirewallRequest, FirewallState
 
 TABLE = '{"nftables": [{"metainfo": {}}, {"table": {"family": "inet", "name": "pods"}}]}'
 
@@ -28,7 +27,7 @@ def program(folder: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def look(folder: Path, *, ipv6: bool = False) -> dict[str, Any]:
+def look(folder: Path, *, ipv6: bool = False) -> FirewallState:
     names = ("unit_file", "dropin", "nftables", "rules.nft", "rules.iptables")
     files = {name: str(folder / name) for name in names}
     rules = {"nft": files.pop("rules.nft"), "iptables": files.pop("rules.iptables")}
@@ -48,10 +47,10 @@ def test_nft_lists_the_table_of_the_role(programs: Path) -> None:
     program(programs, "nft", NFT % f"echo '{TABLE}'")
     (programs / "rules.nft").write_text("table\n")
     state = look(programs)
-    assert (state["backend"], state["tools"], state["rules"]) == ("nft", True, "table\n")
-    assert state["nft"][1]["table"]["name"] == "pods" and state["iptables"] == {}
+    assert (state.backend, state.tools, state.rules) == ("nft", True, "table\n")
+    assert state.nft[1]["table"]["name"] == "pods" and state.iptables == {}
     program(programs, "nft", NFT % "exit 1")
-    assert look(programs)["nft"] == [], "the table is not there"
+    assert look(programs).nft == [], "the table is not there"
 
 
 LEGACY = (
@@ -66,21 +65,21 @@ def test_iptables_lists_rules_of_a_kernel_without_nf_tables(programs: Path) -> N
     program(programs, "iptables-legacy", LEGACY)
     (programs / "rules.iptables").write_text("*mangle\n")
     state = look(programs)
-    assert (state["backend"], state["rules"]) == ("iptables", "*mangle\n")
-    assert state["iptables"] == {"iptables-legacy": RULES}
+    assert (state.backend, state.rules) == ("iptables", "*mangle\n")
+    assert state.iptables == {"iptables-legacy": RULES}
 
 
 def test_a_family_that_the_kernel_does_not_know_is_left_out(programs: Path) -> None:
     program(programs, "iptables-legacy", LEGACY)
     program(programs, "ip6tables-legacy", "exit 3")
-    assert look(programs)["iptables"] == {"iptables-legacy": RULES}
+    assert look(programs).iptables == {"iptables-legacy": RULES}
     state = look(programs, ipv6=True)
-    assert (state["backend"], state["rules"], state["tools"]) == (None, None, True)
+    assert (state.backend, state.rules, state.tools) == (None, None, True)
 
 
 def test_a_machine_without_any_has_none(programs: Path) -> None:
     state = look(programs)
-    assert (state["backend"], state["tools"], state["nft"], state["iptables"]) == (None, False, [], {})
+    assert (state.backend, state.tools, state.nft, state.iptables) == (None, False, [], {})
 
 
 @pytest.mark.parametrize("of", ["x.service", "docker.service", "nftables.service"])
@@ -91,10 +90,10 @@ exit 0"""
     program(programs, "systemctl", text)
     state = look(programs)
     ours = of == "x.service"
-    assert (state["active"], state["enabled"], state["needs_reload"]) == (ours, ours, True)
+    assert (state.active, state.enabled, state.needs_reload) == (ours, ours, True)
 
 
 def test_units_that_need_no_reload_are_not_reloaded(programs: Path) -> None:
     program(programs, "systemctl", "printf 'ActiveState=failed\\nUnitFileState=disabled\\nNeedDaemonReload=no\\n'")
     state = look(programs)
-    assert (state["active"], state["enabled"], state["needs_reload"]) == (False, False, False)
+    assert (state.active, state.enabled, state.needs_reload) == (False, False, False)

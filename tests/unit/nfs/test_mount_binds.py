@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from files.pods.nfs.mount_state import Beneath, Mount, Point, Unit
 from tasks.model.nfs.mount_plan import binds_of
 from tasks.model.nfs.mount_refusals import refuse_local
-from tasks.model.nfs.mount_state import Beneath, Mount, Point, Unit
 from tasks.model.problem import UnfitError
 from tests.builders import host_plan
 from tests.unit.nfs.mount_cases import FINISHED, GROUPS, GUARDED, PLAN, groups

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.nfs import mounts
+from files.pods.nfs.mount_state import Unit
 
 
 @pytest.fixture
@@ -70,9 +71,9 @@ def test_units_are_what_systemd_says_of_them(folder: Path, monkeypatch: pytest.M
     texts = {"/etc/systemd/system/a.mount": "[Mount]\n"}
     monkeypatch.setattr(mounts, "read_text_or_none", texts.get)
     assert mounts.units({"/a": "a.mount", "/b": "b.mount", "/c": "c.mount"}) == {
-        "/a": {"text": "[Mount]\n", "active": "active", "enabled": True, "needs_reload": False},
-        "/b": {"text": None, "active": "inactive", "enabled": False, "needs_reload": True},
-        "/c": {"text": None, "active": "unknown", "enabled": False, "needs_reload": False},
+        "/a": Unit("[Mount]\n", "active", True, False),
+        "/b": Unit(None, "inactive", False, True),
+        "/c": Unit(None, "unknown", False, False),
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from files.pods.nfs.mount_state import Beneath, FstabLine, Mount, MountState, Unit
 from tasks.model.nfs.mount_options import sentence
-from tasks.model.nfs.mount_state import Beneath, FstabLine, Mount, MountState, Unit
 from tasks.model.problem import UnfitError
 from tests.builders import host_plan
 from tests.unit.nfs.mount_cases import FINISHED, GROUPS, PLAN, groups, live, pods

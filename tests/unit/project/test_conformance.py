@@ -35,7 +35,9 @@ LAYERS = {
     "operations": ("model", "facts", "operations"),
 }
 """What of the role each part of tasks/ imports; operations also the helpers beside them."""
-SHARED = re.compile(r"files\.pods\.(migration\.(step_ids|documents)|probe\.timeouts|[a-z0-9.]+\.protocol)")
+SHARED = re.compile(
+    r"files\.pods\.(migration\.(step_ids|documents)|nfs\.(mount|export)_state|probe\.timeouts|[a-z0-9.]+\.protocol)"
+)
 """What programs and the role both import: ids of steps, timeouts, requests, replies and the files of a migration."""
 
 

@@ -10,10 +10,10 @@ import pytest
 from pyinfra import logger
 from pyinfra.context import ctx_state
 
+from files.pods.nfs.export_state import ExportState
 from tasks import preflight
 from tasks.model.fleet.plan import Machine, Problem
 from tasks.model.fleet.plan_fleet import plan_fleet
-from tasks.model.nfs.export_state import ExportState
 from tasks.preflight import Checked, PreflightError
 from tasks.run_context import Once
 from tests.builders import machines

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from files.pods.machine.protocol import PackagesReply, PackagesRequest
+from files.pods.nfs.export_state import ExportState
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreesReply
 from tasks import questions
 from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
-from tasks.model.nfs.export_state import ExportState
 from tests.fixtures.cases import CASES
 from tests.fixtures.driver import SERVER, planned, run
 

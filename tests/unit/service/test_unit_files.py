@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from files.pods.nfs.protocol import Backend
 from tasks.model import templates
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as service
@@ -35,7 +36,7 @@ def version() -> int:
     return int(shown.split()[1].split(".")[0])
 
 
-def unit_files(of: HostPlan, systemd: int, backend: firewall.Backend = "nft") -> dict[str, str]:
+def unit_files(of: HostPlan, systemd: int, backend: Backend = "nft") -> dict[str, str]:
     """All unit files of a host, path to text, and stubs of others' units that have a drop-in of ours."""
     machine = service.Runtime(service.expected_account(of), "/bin/true", systemd)
     points = mount_points(of)
@@ -74,7 +75,7 @@ def complaints(folder: Path, files: dict[str, str]) -> list[str]:
 @needs_systemd
 @pytest.mark.parametrize("backend", ["nft", "iptables"])
 @pytest.mark.parametrize("kind", [*KINDS, "binds"])
-def test_systemd_accepts_every_unit(kind: str, backend: firewall.Backend, tmp_path: Path) -> None:
+def test_systemd_accepts_every_unit(kind: str, backend: Backend, tmp_path: Path) -> None:
     files = unit_files(local_plan(**{**NFS, **KINDS.get(kind, SQUASHED), **ODD}), version(), backend)
     assert complaints(tmp_path, files) == []
 

@@ -1,5 +1,7 @@
 """What is seen of mounts on a machine: the reply of nfs.mounts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 

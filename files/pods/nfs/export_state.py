@@ -1,5 +1,7 @@
 """What is seen of the NFS server on a machine: the reply of nfs.exports."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from files.pods.common.protocol import Place, Reply
