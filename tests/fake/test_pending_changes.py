@@ -24,7 +24,7 @@ def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
 def test_new_source_is_built_and_restarts_the_service(tmp_path: Path) -> None:
     changes, run = dry(tmp_path, "source.checkout", desired="d1" * 20)
     assert changes == ["Check out NanoClaw", "Build NanoClaw", "Get the agent image", "Run NanoClaw as a service"]
-    assert "is built again if container/ is another one" in run.log
+    assert "is built again if container/ differs in the source that" in run.log
     assert "is known once it is fetched" in run.log
     assert run.commands(HOST) == []
 
