@@ -28,7 +28,7 @@ class ProtocolError(ValueError):
 
 
 class Request:
-    """What an entry is asked. Each subclass is a frozen dataclass."""
+    """The request of an entry. Each subclass is a frozen dataclass."""
 
     entry: ClassVar[str]
     """ROOM.NAME of files/pods/ROOM/NAME.py."""

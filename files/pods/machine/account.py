@@ -35,13 +35,13 @@ def account(user: str, uid: int, gid: int) -> dict[str, Any]:
 
 
 def is_person(user: str) -> bool:
-    """Whether somebody can log in to an account, root aside."""
+    """Return whether somebody can log in to an account, root aside."""
     entry = by(pwd.getpwnam, user) if user != "root" else None
     return entry is not None and can_log_in(entry)
 
 
 def person(uid: int) -> str | None:
-    """The account with a uid that somebody can log in to; of several with one uid, the first such."""
+    """Return the account with a uid that somebody can log in to; of several, the first."""
     try:
         accounts = [pwd.getpwuid(uid)]
     except KeyError:
@@ -51,7 +51,7 @@ def person(uid: int) -> str | None:
 
 
 def can_log_in(entry: Any) -> bool:
-    """Whether an account has a login shell, and a password or a key; where that cannot be known, it has.
+    """Return whether an account has a login shell, and a password or a key. Unknown counts as yes.
 
     An account of a directory service (sss, ldap, winbind, homed) has its password there.
     """
@@ -64,7 +64,7 @@ def can_log_in(entry: Any) -> bool:
 
 
 def password_of(entry: Any) -> str | None:
-    """The account's password field (shadow(5)): of the machine's own files, else of what NSS has; None: unknown."""
+    """Return the account's password field (shadow(5)): of the machine's files, else of NSS; None if unknown."""
     if (field := field_of("/etc/shadow", entry.pw_name)) is not None:
         return field
     if field_of("/etc/passwd", entry.pw_name) is None:
@@ -78,13 +78,13 @@ def password_of(entry: Any) -> str | None:
 
 
 def field_of(path: str, name: str) -> str | None:
-    """The second field of an account's line in a file such as passwd(5)."""
+    """Return the second field of an account's line in a file such as passwd(5)."""
     lines = (line.split(":") for line in (read_text_or_none(path) or "").splitlines())
     return next((fields[1] for fields in lines if len(fields) > 2 and fields[0] == name), None)
 
 
 def key_files(entry: Any) -> list[str]:
-    """Where sshd looks for an account's keys (sshd_config(5), AuthorizedKeysFile)."""
+    """Return the files in which sshd looks for an account's keys (sshd_config(5), AuthorizedKeysFile)."""
     sshd = shutil.which("sshd", path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin")
     connection = f"user={entry.pw_name},host=localhost,addr=127.0.0.1"
     status, shown = ran(sshd, "-T", "-C", connection) if sshd else (1, "")
@@ -100,7 +100,7 @@ def key_files(entry: Any) -> list[str]:
 
 
 def may_hold_a_key(entry: Any, path: str) -> bool:
-    """Whether a file may hold a key; on a network file system that account itself looks, in a bounded time."""
+    """Return whether a file may hold a key. On a network file system a child with the account's ids looks, in time."""
     if may_hang(path, mount_table()) or may_hang(entry.pw_dir, mount_table()):
         who: dict[str, Any] = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         status, _shown = ran("test", "-s", path, **(who if os.geteuid() == 0 else {}))
@@ -132,8 +132,10 @@ def by(lookup: Any, key: Any) -> Any:
 
 
 def ids_state(numbers: list[int], user: str | None, enough: int = 8) -> list[dict[str, Any]]:
-    """Who has each number as uid and as gid, until enough are free: a directory service is asked for one
-    number after the other, since it need not list them."""
+    """Return who has each number as uid and as gid, until enough are free.
+
+    A lookup for each number, since a directory service need not list its users.
+    """
     states: list[dict[str, Any]] = []
     free = 0
     for number in numbers:

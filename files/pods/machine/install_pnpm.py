@@ -26,7 +26,7 @@ def run_npm(*args: str) -> None:
 
 
 def check_digest(file: str, digest: str) -> None:
-    """Ends the program where a file has another digest than the project names."""
+    """Exit if a file has another digest than the project names."""
     name, _, expected = digest.partition(".")
     if name not in DIGESTS:
         sys.exit(f"packageManager names a digest of {name}; one of {', '.join(DIGESTS)} is needed")
@@ -40,7 +40,7 @@ def check_digest(file: str, digest: str) -> None:
 
 
 def install_pnpm(request: InstallPnpmRequest) -> None:
-    """Installs pnpm; what has a digest is downloaded first, and only installed where that is right."""
+    """Install pnpm. With a digest, download it first, and install it only if the digest matches."""
     if request.path:
         os.environ["PATH"] = request.path
     package = f"pnpm@{request.version}"

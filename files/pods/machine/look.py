@@ -18,7 +18,7 @@ from files.pods.machine.protocol import LookReply, LookRequest, Question
 
 
 def reply(entry: str, request: Any, payload: str) -> str | None:
-    """What a program prints, or None where it does not end well."""
+    """Return the output of a program, or None if it fails."""
     out = os.memfd_create("reply")
     child = os.fork()
     if child == 0:
@@ -45,7 +45,7 @@ def reply(entry: str, request: Any, payload: str) -> str | None:
 
 
 def main(questions: list[Question], payloads: list[str]) -> LookReply:
-    """The replies, in the order of their questions."""
+    """Return the replies, in the order of the questions."""
     sys.stdout.flush()
     pairs = zip(questions, payloads)  # noqa: B905 - Python 3.9 has no strict=
     return LookReply([reply(each.entry, each.request, payload) for each, payload in pairs])

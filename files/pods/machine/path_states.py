@@ -14,13 +14,13 @@ from files.pods.common.run_as_ids import run_as
 from files.pods.common.run_command import run_command
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
-"""Of a directory: those that are read, and of them, in order, those that the reply has. Hidden ones come first."""
+"""Names of a directory: how many are read, and how many of them, sorted, the reply has."""
 
 
 def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> dict[str, Any]:
-    """Each path with its first names and the directory that it really is; which files hold a text.
+    """Return each path with its first names and its real path, and the files that contain a text.
 
-    A path on a network mount is not looked at: None.
+    None for a path on a network mount.
     """
     marked = [file for file, text in marks.items() if text in (read_text_or_none(file) or "")]
     return {"paths": {path: look_at_place(path, table) for path in look}, "marked": marked}
@@ -44,7 +44,7 @@ def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:
 
 
 def real_path(path: str, table: list[Mount]) -> str | None:
-    """The path without links; None where a part of it lies on a mount that may hang."""
+    """Return the path without links; None if a part of it lies on a mount that may hang."""
     for _ in range(40):
         place = "/"
         for name in path.split("/")[1:]:
@@ -61,7 +61,7 @@ def real_path(path: str, table: list[Mount]) -> str | None:
 
 
 def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mount]) -> dict[str, str]:
-    """The first directory above each path that a user cannot enter; tried as that user."""
+    """Return the first parent of each path that a user cannot enter, tried as that user."""
     barred = {}
     for path in paths:
         parents, parts = [], path.split("/")[1:-1]
@@ -77,7 +77,7 @@ def barred_paths(paths: list[str], user: str, uid: int, gid: int, table: list[Mo
 
 
 def tried_as(paths: list[str], user: str, uid: int, gid: int) -> int | None:
-    """Which of the directories, counted from 0, lets the user not in; None if all do."""
+    """Return the index of the first directory that the user cannot enter; None if there is none."""
     try:
         groups = os.getgrouplist(pwd.getpwnam(user).pw_name, gid)
     except KeyError:
@@ -88,7 +88,7 @@ def tried_as(paths: list[str], user: str, uid: int, gid: int) -> int | None:
 
 
 def machine_identity() -> str:
-    """What is different for each running machine, whatever it is called: its kernel's boot, its id, its init."""
+    """Return what differs between running machines: boot id, machine id, and the namespace of init."""
     boot, number = read_text_or_none("/proc/sys/kernel/random/boot_id"), read_text_or_none("/etc/machine-id")
     try:
         init = os.readlink("/proc/1/ns/pid")
@@ -98,7 +98,7 @@ def machine_identity() -> str:
 
 
 def machine_addresses() -> list[str]:
-    """The addresses of this machine that others can reach, as ip(8) says."""
+    """Return the global addresses of this machine (ip(8))."""
     try:
         result = run_command(["ip", "-json", "address", "show", "up", "scope", "global"], timeout=20)
         links = json.loads(result.stdout)  # an empty answer is a ValueError

@@ -1,7 +1,4 @@
-"""Facts about a machine before any change. Changes nothing and never accesses an NFS mount.
-
-`enter` asks whether the host user can enter the parent directories of a path.
-"""
+"""Facts about a machine before any change. Changes nothing and never accesses an NFS mount."""
 
 from __future__ import annotations
 
@@ -35,13 +32,13 @@ def os_release() -> dict[str, str]:
 
 
 def protected_hardlinks() -> int | None:
-    """What the kernel allows of hard links (proc_sys_fs(5)); None where it does not say."""
+    """Return the kernel's protection of hard links (proc_sys_fs(5)); None if it has none."""
     text = (read_text_or_none("/proc/sys/fs/protected_hardlinks") or "").strip()
     return int(text) if text.isdecimal() else None
 
 
 def beneath(path: str, mounted: list[Mount]) -> list[str] | None:
-    """The first names in a mount point that nothing is mounted on; None where something is, or it is missing."""
+    """Return the first names in a mount point without a mount; None if it has one or is missing."""
     if any(mount.point == path for mount in mounted) or may_hang(path, mounted):
         return None
     try:

@@ -37,7 +37,7 @@ def output(*args: str) -> str:
 
 
 def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
-    """What the host user finds first in its PATH: paths by name, Node's version, and those that do not run for it."""
+    """Return what the host user has first in its PATH: paths by name, and the output of --version by path."""
 
     def look() -> dict[str, Any]:
         become_user(user, uid, gid)
@@ -59,7 +59,7 @@ def node(path: str | None, printed: str) -> dict[str, Any] | None:
 
 
 def apt_versions(packages: list[str]) -> dict[str, str]:
-    """The versions that apt would install, of the packages that it knows."""
+    """Return the version that apt would install, by package."""
     versions, name = {}, ""
     for line in output("apt-cache", "policy", *packages).splitlines():
         if not line.startswith(" "):
@@ -75,7 +75,7 @@ def is_installed(package: str) -> bool:
 
 
 def docker_runs() -> bool:
-    """Whether the engine runs; also where its unit has another name than docker.service."""
+    """Return whether the engine runs; True if its unit has another name than docker.service."""
     shown = output("systemctl", "show", "docker.service", "--property=LoadState,ActiveState")
     return "LoadState=loaded" not in shown or "ActiveState=active" in shown
 

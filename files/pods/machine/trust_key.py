@@ -1,7 +1,7 @@
-"""Puts a downloaded OpenPGP key where apt reads it, if it is the one that is known by its fingerprint.
+"""Installs a downloaded OpenPGP key for apt, if it has the expected fingerprint.
 
 The file may hold that one primary key with its subkeys and nothing else (RFC 9580, 4 and 5.5): another key in it would
-be trusted as well. A key that is not known is removed.
+be trusted as well. Any other key is removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PUBLIC_KEY, KEPT = 6, frozenset({2, 12, 13, 14, 17})
 
 
 def binary_key(data: bytes) -> bytes:
-    """The key without ASCII armour; a ValueError for armour that holds no key."""
+    """Return the key without ASCII armour. Raises ValueError for armour without a key."""
     if data[:1] and data[0] & 0x80:
         return data
     text = data.decode("ascii").replace("\r\n", "\n")
@@ -36,7 +36,7 @@ def binary_key(data: bytes) -> bytes:
 
 
 def packets(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each packet as (type, body); a ValueError for what is no packet."""
+    """Yield type and body of each packet. Raises ValueError for anything else."""
     offset = 0
     while offset < len(data):
         first = data[offset]
@@ -68,7 +68,7 @@ def new_length(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def fingerprint_of(data: bytes) -> str:
-    """The fingerprint of the one key of version 4 in a file; a ValueError for any other file."""
+    """Return the fingerprint of the one key of version 4 in a file. Raises ValueError for any other file."""
     keys = []
     for kind, body in packets(binary_key(data)):
         if kind == PUBLIC_KEY:
@@ -82,7 +82,7 @@ def fingerprint_of(data: bytes) -> str:
 
 
 def trust_key(request: TrustKeyRequest) -> None:
-    """Moves the key into place, or removes it and ends the program."""
+    """Move the key into place, or remove it and exit."""
     try:
         with open(request.new, "rb") as file:
             fingerprint = fingerprint_of(file.read(LONGEST))

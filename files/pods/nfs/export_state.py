@@ -1,4 +1,4 @@
-"""What is seen of the NFS server on a machine: the reply of nfs.exports."""
+"""The NFS server of a machine: the reply of nfs.exports."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class ExportState(Reply):
     conf: str | None
     """The text of the role's drop-in in /etc/nfs.conf.d."""
     table: list[list[str]]
-    """The table in force, an entry being [path, client, option…]."""
+    """The table in force, entries of path, client and options."""
     elsewhere: list[list[str]]
-    """What other files define, an entry being [file, path, client]."""
+    """What other files define, entries of file, path and client."""
     directories: dict[str, Place]
     active: bool
     enabled: bool
     versions: list[str]
     """NFS versions as the running server shows them: +4.2, -3 (nfsd(7), /proc/fs/nfsd/versions)."""
     own: list[list[str]] = field(default_factory=list)
-    """What the role's drop-in defines, whoever wrote it there, an entry being [path, client]."""
+    """What the role's drop-in defines, whoever wrote it there, entries of path and client."""
     real: dict[str, str] = field(default_factory=dict)
     """Where each of the role's directories leads to."""
     roots: list[list[str]] = field(default_factory=list)
-    """Entries in force with fsid=0, an entry being [path, client]."""
+    """Entries in force with fsid=0, entries of path and client."""
     clients: list[str] | None = field(default_factory=list)
-    """The addresses of clients that are connected; None where the kernel does not tell."""
+    """The addresses of connected clients; None where the kernel has no list."""
     mounted: list[list[str]] = field(default_factory=list)
-    """What mountd noted down of clients with NFSv3, an entry being [path, client]."""
+    """What mountd wrote down of clients with NFSv3, entries of path and client."""
     threads: int = 0
     """Of the kernel's server, whoever started it."""
     v3: bool | None = None

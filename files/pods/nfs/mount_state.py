@@ -1,4 +1,4 @@
-"""What is seen of mounts on a machine: the reply of nfs.mounts."""
+"""The mounts of a machine: the reply of nfs.mounts."""
 
 from __future__ import annotations
 
