@@ -1,4 +1,4 @@
-"""What the entries of this room are asked."""
+"""Requests and replies of the entries of this room."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from files.pods.common.bounded_output import bounded_output
 from files.pods.common.docker import run_docker
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
-from files.pods.source.protocol import ImageRequest
+from files.pods.source.protocol import ImageRecord, ImageRequest
 
 PODMAN = "docker is Podman, which has no docker.service"
 MAX_COPIED, COPY_SECONDS = 1 << 20, 30
@@ -154,14 +154,13 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     return tree.stdout.decode().strip() + mark
 
 
-def record(path: str) -> dict[str, Any] | None:
+def record(path: str) -> ImageRecord | None:
     """Return the record of the last build, or None."""
     try:
         with open(path, encoding="utf-8") as file:
-            content: dict[str, Any] = json.load(file)
+            return decode(ImageRecord, json.load(file), path)
     except (OSError, ValueError):
         return None
-    return content if set(content) == {"image", "uid", "gid", "tree"} else None
 
 
 def main() -> None:
@@ -172,8 +171,8 @@ def main() -> None:
     image = None if failure else inspect(request.image)
     kept = record(request.record)
     user = image["Config"].get("User", "") if image else ""
-    if image and kept and kept["image"] == image["Id"]:
-        ids: dict[str, int] | None = {"uid": kept["uid"], "gid": kept["gid"]}
+    if image and kept and kept.image == image["Id"]:
+        ids: dict[str, int] | None = {"uid": kept.uid, "gid": kept.gid}
     else:
         ids = user_of(request.image, user) if image else None
     reply: dict[str, Any] = {
@@ -183,7 +182,7 @@ def main() -> None:
         "user": user,
         "ids": ids,
         "tree": tree_of(request.root, request.uid, request.gid),
-        "record": kept,
+        "record": kept and vars(kept),
     }
     print(json.dumps(reply))
 

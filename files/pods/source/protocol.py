@@ -1,4 +1,4 @@
-"""What the entries of this room are asked."""
+"""Requests and replies of the entries of this room."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ class ImageRequest(Request):
     uid: int
     gid: int
     record: str
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What the machine keeps of an image: its id, its user, and the container/ tree that it was built from."""
+
+    image: str
+    uid: int
+    gid: int
+    tree: str
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from files.pods.common.protocol import Reply
-from files.pods.source.protocol import ImageRequest
+from files.pods.source.protocol import ImageRecord, ImageRequest
 from tasks.model.access.identity import Ids, agent_of
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 from tasks.model.platform.platform import DEBIAN_13
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """What the machine keeps of an image: its id, its user, and the container/ tree that it was built from."""
-
-    image: str
-    uid: int
-    gid: int
-    tree: str
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.agent_image import PODMAN, daemon, numbers
-from files.pods.source.protocol import BuildImageRequest, ImageRequest
+from files.pods.source.protocol import BuildImageRequest, ImageRecord, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import ImageRecord, ImageState, due_step, record_of, refusals, user_problem
+from tasks.model.host.agent_image import ImageState, due_step, record_of, refusals, user_problem
 from tasks.operations import agent_image as operations
 from tests.builders import local_plan
 from tests.programs import Change, replaced, request_argv
@@ -247,6 +247,13 @@ def test_reading_passwd_of_an_image_is_bounded(machine: Path, cp: str, text: str
     assert done.returncode == 1 and text in done.stderr and "USER in numbers" in done.stderr, done.stderr
     assert "rm --force c0ffee" in (machine / "docker.log").read_text()
     assert "--follow-link" not in (machine / "docker.log").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"image": "sha256:a", "uid": "5", "gid": 6, "tree": ""}'])
+def test_invalid_record_is_ignored(machine: Path, text: str) -> None:
+    (machine / "record").write_text(text)
+    state = look(machine)
+    assert (state.ids, state.record) == (Ids(1000, 1000), None)
 
 
 def test_image_without_passwd_has_no_names(machine: Path) -> None:
