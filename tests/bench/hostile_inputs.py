@@ -55,16 +55,16 @@ def measure() -> dict[str, Any]:
 
 
 def _of(v1: Path) -> dict[str, Any]:
-    view = v1.with_name(f"{v1.name}.view")
+    snapshot = v1.with_name(f"{v1.name}.snapshot")
     argv_by_program = {
         "inspect": request_argv(InspectRequest(str(v1), "/opt/v2", 0, [], 60)),
-        "extract": request_argv(ExtractRequest("root", 0, 0, str(v1), str(view))),
+        "extract": request_argv(ExtractRequest("root", 0, 0, str(v1), str(snapshot))),
     }
     figures: dict[str, Any] = {"database": (v1 / "store/messages.db").stat().st_size}
     for program, argv in argv_by_program.items():
         taken = measured(argv, LIMIT)
         figures[program] = {"seconds": taken["seconds"], "kb": taken["largest_kb"], "exit": taken["exit"]}
-    files = [path for path in view.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [path for path in snapshot.rglob("*") if path.is_file() and not path.is_symlink()]
     figures["extract"]["written"] = sum(path.stat().st_size for path in files)
     return figures
 

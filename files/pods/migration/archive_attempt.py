@@ -114,7 +114,7 @@ if __name__ == "__main__":
     if journal["attempt"] < 2 or not os.path.lexists(f"{request.root}/data/v2.db"):
         print(json.dumps({"moved": []}))
         sys.exit()
-    copied = parse(read_untrusted_text(f"{request.view}/.env") or "")  # as root: it may be another user's
+    copied = parse(read_untrusted_text(f"{request.snapshot}/.env") or "")  # as root: it may be another user's
     archives = archive_paths(request)
     if journal["aside"]:
         create_archives(archives, request.uid, request.gid)

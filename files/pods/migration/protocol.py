@@ -113,8 +113,7 @@ class ArchiveRequest(HostUser, Request):
     journal: str
     trees: dict[str, str]
     """The paths of v2-sessions and groups."""
-    view: str
-    """The snapshot of v1."""
+    snapshot: str
     env_set: list[str]
     """Names in .env that the role sets."""
 
@@ -137,8 +136,7 @@ class UpstreamStepRequest(HostUser, Request):
 
     entry: ClassVar[str] = "migration.upstream_step"
     root: str
-    view: str
-    """The snapshot of v1."""
+    snapshot: str
     step: str
     """Its name in setup/migrate-v2."""
     args: list[str]

@@ -25,7 +25,7 @@ def main(request: UpstreamStepRequest) -> dict[str, Any]:
     """Run the step; return the lines that it printed, or exit with the cause of its failure."""
     become_user(request.user, request.uid, request.gid)
     os.umask(int(request.mask, 8))
-    argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request.step}.ts", request.view, *request.args]
+    argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request.step}.ts", request.snapshot, *request.args]
     with trusting(request.root):
         done = subprocess.run(argv, cwd=request.root, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     output = (done.stdout + b"\n" + done.stderr).decode(errors="replace")

@@ -45,9 +45,9 @@ class Session(NamedTuple):
 class FixUp:
     """The rows of the snapshot, the rows of v2, and the answer."""
 
-    def __init__(self, view: str, root: str) -> None:
-        self.view, self.root = view, root
-        with contextlib.closing(open_database(f"{view}/store/messages.db")) as old:
+    def __init__(self, snapshot: str, root: str) -> None:
+        self.snapshot, self.root = snapshot, root
+        with contextlib.closing(open_database(f"{snapshot}/store/messages.db")) as old:
             self.groups = [dict(row) for row in old.execute("SELECT * FROM registered_groups")]
             self.tasks = [dict(row) for row in old.execute("SELECT * FROM scheduled_tasks WHERE status = 'active'")]
             self.current = {row["group_folder"]: row["session_id"] for row in old.execute("SELECT * FROM sessions")}
@@ -137,7 +137,7 @@ class FixUp:
     def set_memory(self) -> None:
         """Make the memory of groups that of v1."""
         others = [folder for folder in memories_of(self.groups) if folder in self.agents]
-        settle_memory(self.view, self.root, others, self.answer)
+        settle_memory(self.snapshot, self.root, others, self.answer)
 
 
 def set_continuation(outbound: sqlite3.Connection, session: str) -> None:
@@ -156,13 +156,13 @@ def set_continuation(outbound: sqlite3.Connection, session: str) -> None:
         outbound.execute(statement, (KEY, session, now))
 
 
-def settle_env(view: str, root: str, kept: set[str]) -> int:
+def settle_env(snapshot: str, root: str, kept: set[str]) -> int:
     """Set the entries of .env that came from v1 to v1's values now; entries before the heading stay. Return how many.
 
     NanoClaw's own step changes no entry that is there, even an empty one.
     """
     try:
-        desired = effective_entries(read_untrusted_bytes(f"{view}/.env").decode("utf-8", "surrogateescape"))
+        desired = effective_entries(read_untrusted_bytes(f"{snapshot}/.env").decode("utf-8", "surrogateescape"))
         text = read_untrusted_bytes(f"{root}/.env").decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return 0
@@ -179,17 +179,17 @@ def settle_env(view: str, root: str, kept: set[str]) -> int:
 
 def fix_up(request: FixUpRequest) -> dict[str, Any]:
     """Fix up all parts; return the answer."""
-    view, root = request.view.rstrip("/"), request.root.rstrip("/")
+    snapshot, root = request.snapshot.rstrip("/"), request.root.rstrip("/")
     try:
-        fixes = FixUp(view, root)
+        fixes = FixUp(snapshot, root)
     except UnusableError as error:
-        sys.exit(f"{root} or {view}: {error}; NanoClaw's own steps run first")
+        sys.exit(f"{root} or {snapshot}: {error}; NanoClaw's own steps run first")
     fixes.set_conversations()
     fixes.set_tasks()
     if request.unknown_senders is not None:
         fixes.set_policies(request.unknown_senders)
     fixes.set_memory()
-    fixes.answer["env"] = settle_env(view, root, set(request.env_set))
+    fixes.answer["env"] = settle_env(snapshot, root, set(request.env_set))
     return fixes.answer
 
 

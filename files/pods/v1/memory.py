@@ -62,13 +62,13 @@ def folder_in(opened: contextlib.ExitStack, directory: int, name: str, make: boo
         raise StrangeError(f"{name} is a link, or no directory") from error
 
 
-def settle_memory(view: str, root: str, others: list[str], answer: dict[str, Any]) -> None:
+def settle_memory(snapshot: str, root: str, others: list[str], answer: dict[str, Any]) -> None:
     """Bring the memory of every folder of the snapshot to the project root of v2.
 
     + others: folders of registered groups that are not the main one
     """
     with contextlib.ExitStack() as opened:
-        old, new = (kept_open(opened, os.open(f"{top}/groups", OPEN_DIRECTORY)) for top in (view, root))
+        old, new = (kept_open(opened, os.open(f"{top}/groups", OPEN_DIRECTORY)) for top in (snapshot, root))
         everywhere = folder_in(opened, old, "global", make=False)
         shared = text_in(everywhere, "CLAUDE.md") if everywhere is not None else None
         for name in sorted({*os.listdir(old), *others} - {"global"}):

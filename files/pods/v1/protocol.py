@@ -102,8 +102,7 @@ class FixUpRequest(HostUser, Request):
     """A v2, and the snapshot that it was made of."""
 
     entry: ClassVar[str] = "v1.fix_up"
-    view: str
-    """The snapshot."""
+    snapshot: str
     root: str
     unknown_senders: Optional[Literal["public", "strict", "request_approval"]]
     """The policy of every chat that v1 has now; None leaves v2's."""

@@ -124,7 +124,7 @@ def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
         yield _upstream(plan, StepId.CHANNEL_AUTH, *names, mask=SECRETS)
     yield _copy(plan, install, final=True)
     fix_up = FixUpRequest(
-        view=snapshot(plan),
+        snapshot=snapshot(plan),
         root=plan.root,
         unknown_senders=plan.settings.nanoclaw_v1_unknown_senders,
         env_set=sorted(plan.settings.nanoclaw_env),
@@ -166,7 +166,7 @@ def _archive(plan: HostPlan) -> ArchiveRequest:
         root=plan.root,
         journal=f"{directory(plan)}/journal.json",
         trees={name: sources.get(name, f"{plan.root}/{within}") for name, within in _TREES.items()},
-        view=snapshot(plan),
+        snapshot=snapshot(plan),
         env_set=sorted(plan.settings.nanoclaw_env),
         **plan.host_user,
     )
@@ -174,7 +174,7 @@ def _archive(plan: HostPlan) -> ArchiveRequest:
 
 def _upstream(plan: HostPlan, step: StepId, *args: str, mask: str = PLAIN) -> Step:
     name = step.value.removeprefix("upstream-")
-    more = {"root": plan.root, "view": snapshot(plan), **plan.host_user}
+    more = {"root": plan.root, "snapshot": snapshot(plan), **plan.host_user}
     return Step(step, f"NanoClaw's step {name}", UpstreamStepRequest(step=name, args=list(args), mask=mask, **more))
 
 
@@ -205,7 +205,7 @@ def _audit(plan: HostPlan, install: Install) -> AuditRequest:
     return AuditRequest(
         v1=install.path,
         root=plan.root,
-        view=snapshot(plan),
+        snapshot=snapshot(plan),
         agent=(agent.uid, agent.gid),
         host=(host.uid, host.gid),
         deep=False,

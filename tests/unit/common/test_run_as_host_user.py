@@ -60,7 +60,14 @@ def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp
     request = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
     request |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
     request |= {"repository": "/none", "ref": "main", "onecli": None, "peek": False}
-    request |= {"channels": [], "step": "db", "args": [], "view": "/view", "unknown_senders": None, "env_set": []}
+    request |= {
+        "channels": [],
+        "step": "db",
+        "args": [],
+        "snapshot": "/snapshot",
+        "unknown_senders": None,
+        "env_set": [],
+    }
     request |= {"fetch": True, "stash": None, "source": {}}
     request |= {"log": "log", "errors": "errors", "inputs": [], "started": "started"}
     done = subprocess.run(

@@ -42,7 +42,7 @@ def run(request: Request) -> dict[str, Any]:
 
 
 def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install: Install, tmp_path: Path) -> None:
-    v1, view = tmp_path / "v1", tmp_path / "view"
+    v1, snapshot = tmp_path / "v1", tmp_path / "snapshot"
     make_tree(v1, traits=["telegram", "git", "skill", "conversations"])
     with (v1 / ".env").open("a") as file:
         file.write(ODD)
@@ -50,9 +50,9 @@ def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install:
     copy = CopyRequest(*me, str(v1), root, v1_home=None, hard_links=True, final=False, seconds=60)
 
     def steps(*names: str) -> None:
-        run(ExtractRequest(*me, str(v1), str(view)))
+        run(ExtractRequest(*me, str(v1), str(snapshot)))
         for name in names:
-            done = install.step(name, view)
+            done = install.step(name, snapshot)
             assert done.returncode == 0 and "OK:" in done.stdout, done.stdout + done.stderr
 
     steps("env", "db", "sessions")
@@ -61,10 +61,10 @@ def test_what_was_staged_while_v1_wrote_and_copied_at_rest_is_all_there(install:
     (v1 / ".env").write_text((v1 / ".env").read_text().replace("TZ=Europe/Oslo", "TZ=Europe/Rome"))
     steps("env", "db", "groups", "sessions", "tasks")
     run(replace(copy, final=True))
-    run(FixUpRequest(*me, str(view), root, unknown_senders=None, env_set=[]))
+    run(FixUpRequest(*me, str(snapshot), root, unknown_senders=None, env_set=[]))
     (install.root / ".env").chmod(0o600)
     request = AuditRequest(
-        str(v1), root, str(view), agent=(0, 0), host=(0, 0), deep=True, seconds=60, left=[], env_set=[], lists=None
+        str(v1), root, str(snapshot), agent=(0, 0), host=(0, 0), deep=True, seconds=60, left=[], env_set=[], lists=None
     )
     answer = run(request)
     assert answer["lost"] == []

@@ -25,12 +25,12 @@ class V2:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("v2/data/v2-sessions/ag-1", "v2/groups/main", "view"):
+        for name in ("v2/data/v2-sessions/ag-1", "v2/groups/main", "snapshot"):
             (folder / name).mkdir(parents=True)
         (folder / "v2/data/v2.db").write_text("")
         self.trees = {"v2-sessions": folder / "v2/data/v2-sessions", "groups": folder / "v2/groups"}
         (folder / "v2/.env").write_text(ENV)
-        (folder / "view/.env").write_text("TOKEN=of-v1\nSET=v1s\n")
+        (folder / "snapshot/.env").write_text("TOKEN=of-v1\nSET=v1s\n")
 
     def aside(self, uid: int | None = None, **journal: Any) -> list[str]:
         (self.folder / "journal.json").write_text(json.dumps({"attempt": 2, "aside": True, **journal}))
@@ -42,7 +42,7 @@ class V2:
             root=str(root),
             journal=str(self.folder / "journal.json"),
             trees={name: str(tree) for name, tree in self.trees.items()},
-            view=str(self.folder / "view"),
+            snapshot=str(self.folder / "snapshot"),
             env_set=["SET"],
         )
         argv = request_argv(request)

@@ -32,7 +32,7 @@ SECRET = "wK3rT9zQ"
 BASE64 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + SECRET
 
 
-def nanoclaws_step(view: Path, root: Path) -> None:
+def nanoclaws_step(snapshot: Path, root: Path) -> None:
     """setup/migrate-v2/env.ts of NanoClaw 2.0.64."""
 
     def parsed(text: str) -> dict[str, str]:
@@ -45,11 +45,11 @@ def nanoclaws_step(view: Path, root: Path) -> None:
                 entries[name.strip()] = line
         return entries
 
-    if not (view / ".env").exists():
+    if not (snapshot / ".env").exists():
         return
     before = (root / ".env").read_text() if (root / ".env").exists() else ""
     there = parsed(before)
-    missing = [line for name, line in parsed((view / ".env").read_text()).items() if name not in there]
+    missing = [line for name, line in parsed((snapshot / ".env").read_text()).items() if name not in there]
     if missing:
         text = before + ("\n" if before and not before.endswith("\n") else "")
         text += "" if V1_HEADING in before else f"\n{V1_HEADING}\n"
@@ -60,27 +60,27 @@ class Case:
     """A v1, its snapshot and its v2."""
 
     def __init__(self, folder: Path, v2s: str | None = None) -> None:
-        self.v1, self.view, self.root = folder / "v1", folder / "view", folder / "v2"
-        for place in (self.v1, self.view, self.root):
+        self.v1, self.snapshot, self.root = folder / "v1", folder / "snapshot", folder / "v2"
+        for place in (self.v1, self.snapshot, self.root):
             place.mkdir()
         if v2s is not None:
             (self.root / ".env").write_text(v2s)
 
     def migrate(self, text: str, kept: Sequence[str] = ()) -> None:
         (self.v1 / ".env").write_text(text)
-        (self.view / ".env").unlink(missing_ok=True)
+        (self.snapshot / ".env").unlink(missing_ok=True)
         top = os.open(self.v1, os.O_RDONLY)
-        copy_env(top, str(self.view / ".env"))
+        copy_env(top, str(self.snapshot / ".env"))
         os.close(top)
-        nanoclaws_step(self.view, self.root)
-        settle_env(str(self.view), str(self.root), set(kept))
+        nanoclaws_step(self.snapshot, self.root)
+        settle_env(str(self.snapshot), str(self.root), set(kept))
         if (self.root / ".env").exists():
             (self.root / ".env").chmod(0o600)
 
     def account(self, kept: Sequence[str] = ()) -> dict[str, Any]:
         ledger, me = Ledger([]), (os.getuid(), os.getgid())
         v1, v2 = (Below(os.open(place, os.O_RDONLY)) for place in (self.v1, self.root))
-        request = AuditRequest("/v1", "/v2", "/view", me, me, False, 60, [], list(kept), None)
+        request = AuditRequest("/v1", "/v2", "/snapshot", me, me, False, 60, [], list(kept), None)
         files = Files(request, v2, {}, {}, ledger)
         files.env(v1, request.env_set)
         for below in (v1, v2):
@@ -208,7 +208,7 @@ def test_env_that_is_no_small_file_is_refused_before_staging(tmp_path: Path, kin
     assert env_of(str(case.v1)) == {"env": None, "env_unread": []}
     top = os.open(case.v1, os.O_RDONLY)
     with pytest.raises(UnreadError, match=r"\.env is a link, no file, or too large"):
-        copy_env(top, str(case.view / ".env"))
+        copy_env(top, str(case.snapshot / ".env"))
     os.close(top)
     install, plan = replace(INSTALL, env=None), host()
     against = refusals(install, plan_migration(install, SPACES, plan), plan)

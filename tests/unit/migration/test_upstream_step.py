@@ -52,7 +52,7 @@ class Project:
         (self.root / "says").write_text(says)
         me = pwd.getpwuid(os.getuid())
         user = (me.pw_name, me.pw_uid, me.pw_gid)
-        request = replace(UpstreamStepRequest(*user, str(self.root), "/view", "db", [], "022"), **more)
+        request = replace(UpstreamStepRequest(*user, str(self.root), "/snapshot", "db", [], "022"), **more)
         argv = [sys.executable, "-c", DRIVER, json.dumps(request.document()), self.path]
         return subprocess.run(
             argv, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60, check=False
@@ -78,7 +78,7 @@ def project() -> Iterator[Project]:
 def test_step_gets_the_snapshot_and_runs_in_the_project_root(project: Project) -> None:
     answer = project.step("echo OK:copied=1", step="channel-auth", args=["telegram", "whatsapp"], mask="077")
     assert answer == {"ok": "OK:copied=1", "errors": [], "missing": []}
-    arguments = "exec tsx setup/migrate-v2/channel-auth.ts /view telegram whatsapp"
+    arguments = "exec tsx setup/migrate-v2/channel-auth.ts /snapshot telegram whatsapp"
     assert project.lines()[:3] == [str(project.root), arguments, "0077"]
 
 

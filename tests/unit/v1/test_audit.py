@@ -130,8 +130,8 @@ def test_group_without_a_session_is_lost(it: Migrated) -> None:
 
 @needs_root
 def test_audit_counts_by_v1s_database_and_not_by_the_snapshot(it: Migrated) -> None:
-    view = it.view / "store/messages.db"
-    with database(view) as connection:
+    snapshot = it.snapshot / "store/messages.db"
+    with database(snapshot) as connection:
         for table in ("registered_groups", "sessions", "scheduled_tasks"):
             connection.execute(f"DELETE FROM {table}")
     assert lost(it) == {"task heartbeat": "the snapshot of v1 has no cron expression for its interval"}

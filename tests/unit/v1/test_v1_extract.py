@@ -34,16 +34,16 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def to(tmp_path: Path) -> Path:
-    return tmp_path / "place" / "view"
+    return tmp_path / "place" / "snapshot"
 
 
-def held(view: Path) -> dict[str, Any]:
+def held(snapshot: Path) -> dict[str, Any]:
     """Return mode, owner and content of each entry of a snapshot."""
     entries = {}
-    for path in sorted([view, *view.rglob("*")]):
+    for path in sorted([snapshot, *snapshot.rglob("*")]):
         info = path.lstat()
         content = path.read_bytes() if path.is_file() else None
-        entries[str(path.relative_to(view))] = (info.st_mode, info.st_uid, info.st_gid, content)
+        entries[str(path.relative_to(snapshot))] = (info.st_mode, info.st_uid, info.st_gid, content)
     return entries
 
 
@@ -173,13 +173,13 @@ def test_second_snapshot_differs_only_in_what_changed(root: Path, to: Path) -> N
     extract(root, to)
     assert (to / "groups/main/CLAUDE.md").read_text() == "more\n"
     assert not (to / "groups/club/CLAUDE.md").exists()
-    assert sorted(path.name for path in to.parent.iterdir()) == [".view.lock", "view"]
+    assert sorted(path.name for path in to.parent.iterdir()) == [".snapshot.lock", "snapshot"]
 
 
 def test_leftovers_of_an_interrupted_run_are_removed(root: Path, to: Path) -> None:
     make_tree(root)
     extract(root, to)
-    unfinished = to.parent / ".view.new"
+    unfinished = to.parent / ".snapshot.new"
     (unfinished / "store").mkdir(parents=True)
     (unfinished / "store/messages.db").write_text("half")
     extract(root, to)
@@ -204,7 +204,7 @@ def test_old_snapshot_stays_if_v1_cannot_be_read(root: Path, to: Path, spoil: An
     done = try_extract(root, to)
     assert done.returncode == 1 and why in done.stderr and "Traceback" not in done.stderr
     assert held(to) == before
-    assert sorted(path.name for path in to.parent.iterdir()) == [".view.lock", "view"]
+    assert sorted(path.name for path in to.parent.iterdir()) == [".snapshot.lock", "snapshot"]
 
 
 def test_path_that_is_no_snapshot_is_not_replaced(root: Path, to: Path) -> None:
@@ -332,11 +332,11 @@ def test_interrupted_run_leaves_the_old_snapshot(root: Path, to: Path) -> None:
     argv = request_argv(ExtractRequest("andy", A, A, str(root), str(to)))
     with subprocess.Popen(argv, start_new_session=True) as program:
         end = time.monotonic() + 20
-        while not (to.parent / ".view.new/store/scratch").exists():
+        while not (to.parent / ".snapshot.new/store/scratch").exists():
             assert time.monotonic() < end and program.poll() is None
             time.sleep(0.01)
         os.killpg(program.pid, signal.SIGKILL)
     database.close()
-    assert held(to) == before and (to.parent / ".view.new").exists()
+    assert held(to) == before and (to.parent / ".snapshot.new").exists()
     extract(root, to)
-    assert held(to) == before and not (to.parent / ".view.new").exists()
+    assert held(to) == before and not (to.parent / ".snapshot.new").exists()

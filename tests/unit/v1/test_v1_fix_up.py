@@ -34,7 +34,7 @@ class Move:
     """A v1, its snapshot, and its v2."""
 
     def __init__(self, place: Path, version: Version = "1.2.53", traits: list[str] | None = None) -> None:
-        self.v1, self.view, self.root = place / "claw", place / "place/view", place / "v2"
+        self.v1, self.snapshot, self.root = place / "claw", place / "place/snapshot", place / "v2"
         make_tree(self.v1, version, EVERYTHING if traits is None else traits)
         self.v2 = V2(self.root)
 
@@ -43,8 +43,8 @@ class Move:
             database.execute(statement, values)
 
     def steps(self) -> None:
-        extract(self.v1, self.view, os.getuid())
-        self.v2.run_steps(self.view)
+        extract(self.v1, self.snapshot, os.getuid())
+        self.v2.run_steps(self.snapshot)
 
     def correct(self, policy: Any = None) -> dict[str, Any]:
         return answer_of(self.try_correct(policy))
@@ -52,7 +52,7 @@ class Move:
     def try_correct(self, policy: Any = None) -> Any:
         me = pwd.getpwuid(os.getuid())
         user = (me.pw_name, me.pw_uid, me.pw_gid)
-        return run(FixUpRequest(*user, str(self.view), str(self.root), policy, []))
+        return run(FixUpRequest(*user, str(self.snapshot), str(self.root), policy, []))
 
     def text(self, path: str) -> str:
         return (self.root / path).read_text()

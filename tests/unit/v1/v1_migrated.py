@@ -45,7 +45,7 @@ class Migrated(NamedTuple):
 
     v1: Path
     root: Path
-    view: Path
+    snapshot: Path
     home: Path
 
     def session(self, folder: str) -> Path:
@@ -81,7 +81,7 @@ def rewrite(path: Path, text: str) -> None:
 
 def at(place: Path) -> Migrated:
     """The paths in a directory."""
-    return Migrated(place / "claw", place / "v2", place / "view", place / "home")
+    return Migrated(place / "claw", place / "v2", place / "snapshot", place / "home")
 
 
 def whole(place: Path) -> Migrated:
@@ -97,24 +97,24 @@ def migrate(place: Path, version: Version = "1.2.53", traits: Iterable[str] = ()
     """Create all of it in a directory."""
     it = at(place)
     make_tree(it.v1, version, traits, it.home)
-    shutil.copytree(it.v1 / "store", it.view / "store")
+    shutil.copytree(it.v1 / "store", it.snapshot / "store")
     (it.root / "data").mkdir(parents=True)
     with (
-        database(it.view / "store/messages.db") as view,
+        database(it.snapshot / "store/messages.db") as snapshot,
         database(it.root / "data/v2.db", _CENTRAL) as central,
     ):
         central.execute("PRAGMA journal_mode = WAL")
         for was, cron in _CRONS.items():
-            view.execute(
+            snapshot.execute(
                 "UPDATE scheduled_tasks SET schedule_type = 'cron', schedule_value = ? WHERE schedule_value = ?",
                 (cron, was),
             )
-        groups = view.execute("SELECT * FROM registered_groups").fetchall()
+        groups = snapshot.execute("SELECT * FROM registered_groups").fetchall()
         for group in groups:
             _group(it, central, group["folder"], group["jid"])
-        for task in view.execute("SELECT * FROM scheduled_tasks WHERE status <> 'completed'"):
+        for task in snapshot.execute("SELECT * FROM scheduled_tasks WHERE status <> 'completed'"):
             _task(it, task)
-        for folder, conversation in view.execute("SELECT group_folder, session_id FROM sessions").fetchall():
+        for folder, conversation in snapshot.execute("SELECT group_folder, session_id FROM sessions").fetchall():
             with database(it.session(folder) / "outbound.db") as outbound:
                 values = ("continuation:claude", conversation)
                 outbound.execute("INSERT INTO session_state (key, value) VALUES (?, ?)", values)
@@ -187,7 +187,7 @@ def _owners(it: Migrated) -> None:
 
 
 def run(it: Migrated, **more: Any) -> subprocess.CompletedProcess[str]:
-    places, agent, host = (str(it.v1), str(it.root), str(it.view)), (AGENT, AGENT), (HOST, HOST)
+    places, agent, host = (str(it.v1), str(it.root), str(it.snapshot)), (AGENT, AGENT), (HOST, HOST)
     request = AuditRequest(*places, agent, host, False, seconds=60, left=[], env_set=[], lists=None)
     return subprocess.run(request_argv(replace(request, **more)), capture_output=True, text=True, timeout=120)
 

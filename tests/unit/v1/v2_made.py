@@ -57,9 +57,9 @@ class V2:
         with closing(sqlite3.connect(self.root / path)) as database, database:
             database.execute(statement, values)
 
-    def run_steps(self, view: Path) -> None:
+    def run_steps(self, snapshot: Path) -> None:
         """db, groups, sessions and tasks, as often as they are run; a task needs a chat that is none of Discord."""
-        database = view / "store/messages.db"
+        database = snapshot / "store/messages.db"
         for row in rows(database, "registered_groups"):
             folder, jid = row["folder"], row["jid"]
             platform = PLATFORMS.get(jid, jid)
@@ -68,9 +68,9 @@ class V2:
             agents, chats = add.format("agent_groups VALUES (?, ?, ?, NULL, '')"), add.format("messaging_groups")
             self.say("data/v2.db", agents, f"ag-{folder}", folder, folder)
             self.say("data/v2.db", f"{chats} VALUES (?, ?, ?, '', 0, 'public', '')", f"mg-{folder}", channel, platform)
-            if (view / "data/sessions" / folder).is_dir():
+            if (snapshot / "data/sessions" / folder).is_dir():
                 self.session(f"sess-{folder}", f"ag-{folder}", f"mg-{folder}", _ANY)
-        for folder in (view / "groups").iterdir():
+        for folder in (snapshot / "groups").iterdir():
             memory, own = folder / "CLAUDE.md", self.root / "groups" / folder.name / "CLAUDE.local.md"
             own.parent.mkdir(exist_ok=True)
             if memory.exists() and not own.exists():

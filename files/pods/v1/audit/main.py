@@ -61,7 +61,7 @@ def audit(request: AuditRequest) -> dict[str, Any]:
     ledger = Ledger(request.left)
     if request.lists and (why := allow_list_problem(request.lists)):
         (ledger.skip if why == OTHER_LIST else ledger.lose)("mount allow-list", why)
-    v2, snapshot = (Below(open_directory(path)) for path in (request.root, request.view))
+    v2, snapshot = (Below(open_directory(path)) for path in (request.root, request.snapshot))
     v1, scratch = enter_read_only(request.v1)
     v1_tree = Below(os.open(v1, FOLDER))
     rows, central = read_v1(v1, v1_tree, snapshot, scratch), read_v2(v2, scratch)

@@ -36,8 +36,7 @@ class AuditRequest(Request):
     v1: str
     root: str
     """v2's project root."""
-    view: str
-    """The snapshot."""
+    snapshot: str
     agent: tuple[int, int]
     host: tuple[int, int]
     deep: bool
