@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -19,6 +20,7 @@ from files.pods.machine.protocol import LookReply, PreflightRequest
 from files.pods.trees.protocol import TreesRequest
 from tasks.bundle import PODS, entry_file
 from tasks.facts import fact_of
+from tests.programs import program_argv
 from tests.replies import every_reply
 
 for path in PODS.rglob("protocol.py"):
@@ -67,6 +69,15 @@ def test_the_machine_reads_the_request_that_the_controller_writes(kind: type[Req
 def test_a_request_is_of_an_entry(kind: type[Request]) -> None:
     assert entry_file(kind.entry).exists()
     assert kind.__module__ == f"files.pods.{kind.entry.rpartition('.')[0]}.protocol"
+
+
+@pytest.mark.parametrize("entry", sorted({kind.entry for kind in REQUESTS}))
+def test_entry_refuses_another_request_and_names_the_field(entry: str) -> None:
+    done = subprocess.run(
+        program_argv(entry, {"other": 1}), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"the request is not valid: {entry}.other is unknown\n"
 
 
 def imported(path: Path) -> set[str]:
