@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Optional
 
 from files.pods.migration.step_ids import Mark, StepId
 
@@ -67,10 +67,10 @@ class JournalStep:
     name: str
     state: Literal["running", "done", "failed", "undone"]
     started: float
-    ended: float | None
+    ended: Optional[float]
     output: str
     """Its last output, printable; empty for none."""
-    id: StepId | None = None
+    id: Optional[StepId] = None
     """None for a step that this version does not know."""
 
 
@@ -83,14 +83,14 @@ class Journal(Head):
     state: State
     steps: list[JournalStep]
     """Steps of this attempt, in order."""
-    stopped: float | None
+    stopped: Optional[float]
     """When v1 was stopped; None before that."""
-    serving: float | None
+    serving: Optional[float]
     """When something served again: v2, or v1 after a rollback."""
     aside: bool
     """Whether an earlier attempt left files of v2 that are not archived yet."""
 
     @property
-    def seconds_without_service(self) -> float | None:
+    def seconds_without_service(self) -> Optional[float]:
         """Return the time from the stop of v1 until something served; None without a stop, or if nothing serves yet."""
         return None if self.stopped is None or self.serving is None else self.serving - self.stopped

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from files.pods.common.protocol import HostUser, ProtocolError, Reply, Request, decode
 from files.pods.guard.protocol import GuardStateRequest
 from files.pods.machine.protocol import LookReply, PreflightRequest
+from files.pods.migration.documents import Journal
+from files.pods.migration.protocol import StartPayload
 from files.pods.trees.protocol import TreesRequest
 from tasks.bundle import PODS, entry_file
 from tasks.facts import fact_of
@@ -92,7 +94,23 @@ def test_both_sides_import_a_request(kind: type[Request]) -> None:
     assert [path for path in (PODS.parents[1] / "tasks").rglob("*.py") if kind.__name__ in imported(path)]
 
 
-@pytest.mark.parametrize("path", sorted(PODS.rglob("protocol.py")), ids=str)
+def modules(kind: Any) -> set[str]:
+    """The modules of a dataclass and of those that its fields hold."""
+    if not dataclasses.is_dataclass(kind):
+        return {it for each in get_args(kind) for it in modules(each)}
+    own = {it.__module__ for it in kind.__mro__ if dataclasses.is_dataclass(it)}  # type: ignore[union-attr]
+    return own | {it for each in get_type_hints(kind).values() for it in modules(each)}
+
+
+DECODED = {it for kind in (*REQUESTS, StartPayload, Journal) for it in modules(kind)}
+"""The modules of what machines decode."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted({*PODS.rglob("protocol.py"), *(PODS.parents[1] / f"{it.replace('.', '/')}.py" for it in DECODED)}),
+    ids=str,
+)
 def test_python_3_9_can_evaluate_the_annotations_of_requests(path: Path) -> None:
     module = ast.parse(path.read_text(encoding="utf-8"))
     classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
