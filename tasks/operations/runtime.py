@@ -3,14 +3,13 @@
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.machine.protocol import TrustKeyRequest
+from files.pods.machine.protocol import AccountState, RuntimeState, TrustKeyRequest
 from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.account import AccountState, account_drift, account_problem
+from tasks.model.host.account import account_drift, account_problem
 from tasks.model.host.runtime import (
     NODESOURCE,
     NODESOURCE_KEY,
-    RuntimeState,
     missing_packages,
     node_problem,
     nodesource_major,

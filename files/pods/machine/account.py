@@ -12,26 +12,27 @@ from typing import Any
 from files.pods.common.mountinfo import may_hang, mount_table
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_command import run_command
+from files.pods.machine.protocol import AccountState
 
 KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 LONGEST_KEYS = 1 << 20
 LOGIN_SECONDS = 10
 
 
-def account(user: str, uid: int, gid: int) -> dict[str, Any]:
-    """tasks.model.host.account.AccountState as JSON. A home that a server has counts as there."""
+def account(user: str, uid: int, gid: int) -> AccountState:
+    """Return the account of the host user. A home on a network file system counts as there."""
     entry, docker = by(pwd.getpwnam, user), by(grp.getgrnam, "docker")
     owner, group, namesake = by(pwd.getpwuid, uid), by(grp.getgrgid, gid), by(grp.getgrnam, user)
-    return {
-        "ids": [entry.pw_uid, entry.pw_gid] if entry else None,
-        "home": entry.pw_dir if entry else None,
-        "home_exists": bool(entry) and (may_hang(entry.pw_dir, mount_table()) or os.path.isdir(entry.pw_dir)),
-        "uid_user": owner.pw_name if owner else None,
-        "gid_group": group.gr_name if group else None,
-        "name_gid": namesake.gr_gid if namesake else None,
-        "docker_group": docker is not None,
-        "in_docker": bool(entry and docker) and docker.gr_gid in os.getgrouplist(user, entry.pw_gid),
-    }
+    return AccountState(
+        ids=(entry.pw_uid, entry.pw_gid) if entry else None,
+        home=entry.pw_dir if entry else None,
+        home_exists=bool(entry) and (may_hang(entry.pw_dir, mount_table()) or os.path.isdir(entry.pw_dir)),
+        uid_user=owner.pw_name if owner else None,
+        gid_group=group.gr_name if group else None,
+        name_gid=namesake.gr_gid if namesake else None,
+        docker_group=docker is not None,
+        in_docker=bool(entry and docker) and docker.gr_gid in os.getgrouplist(user, entry.pw_gid),
+    )
 
 
 def is_person(user: str) -> bool:

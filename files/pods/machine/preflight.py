@@ -74,7 +74,7 @@ print(
             "systemd": os.path.isdir("/run/systemd/system"),
             "mounts": [shown(mount) for mount in mounted if mount.point in request.paths],
             "beneath": {path: beneath(path, mounted) for path in request.paths},
-            "account": {**account(**vars(user)), "person": is_person(user.user)} if user else None,
+            "account": {**vars(account(**vars(user))), "person": is_person(user.user)} if user else None,
             "person": person(request.agent) if request.agent is not None else None,
             "ids": ids_state(list(request.ids), request.user),
             "free": {path: free(path, mounted) for path in request.space},

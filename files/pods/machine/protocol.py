@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
 
 from files.pods.common.protocol import HostUser, Reply, Request
@@ -90,6 +90,59 @@ class RuntimeRequest(HostUser, Request):
     npm: str
     candidates: list[str]
     """Packages. The reply has the version of each that apt would install."""
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """The account of the host user, and others with its ids or its name."""
+
+    ids: Optional[tuple[int, int]]
+    """uid and gid of the user of that name."""
+    home: Optional[str]
+    home_exists: bool
+    uid_user: Optional[str]
+    """The name of the user that has the uid."""
+    gid_group: Optional[str]
+    """The name of the group that has the gid."""
+    name_gid: Optional[int]
+    """The gid of the group that has the user's name."""
+    docker_group: bool
+    in_docker: bool
+    person: bool = False
+    """Whether somebody can log in to it."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """The Node that the service would find."""
+
+    path: str
+    major: int
+
+
+@dataclass(frozen=True)
+class RuntimeState(Reply):
+    """The programs of a machine, and its host user."""
+
+    request = RuntimeRequest
+
+    programs: dict[str, bool]
+    """Whether git, docker, npm, apt-get and curl are there."""
+    certificates: bool
+    node: Optional[Node]
+    engine: bool
+    """Whether a Docker engine is installed, in whatever packaging."""
+    docker_io: bool
+    """Whether that is the distribution's; asked only where buildx is missing."""
+    docker_runs: bool
+    buildx: bool
+    npm_package: bool
+    """Whether npm is installed as a package of its own, as the distribution's is."""
+    candidates: dict[str, str]
+    """Versions that apt would install; empty if nothing is missing or apt has no lists yet."""
+    account: AccountState
+    unusable: list[str] = field(default_factory=list)
+    """What the host user finds first in its PATH and cannot run."""
 
 
 @dataclass(frozen=True)

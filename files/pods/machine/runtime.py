@@ -6,7 +6,6 @@ is none to it, and a program of snap may not start for it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,12 +13,12 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.run_as_host_user import HOST_PATH, become_user
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.run_command import run_command
 from files.pods.machine.account import account
-from files.pods.machine.protocol import RuntimeRequest
+from files.pods.machine.protocol import Node, RuntimeRequest, RuntimeState
 
 BUILDX = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 PROGRAMS = ("git", "docker", "npm", "apt-get", "curl", "logrotate", "mount.nfs", "nft", "chattr", "rsync")
@@ -52,10 +51,10 @@ def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
     return value
 
 
-def node(path: str | None, printed: str) -> dict[str, Any] | None:
+def node(path: str | None, printed: str) -> Node | None:
     """Return path and major version of Node, or None."""
     version = re.match(r"v([0-9]{1,4})\.", printed, re.ASCII)
-    return {"path": path, "major": int(version[1])} if path and version else None
+    return Node(path, int(version[1])) if path and version else None
 
 
 def apt_versions(packages: list[str]) -> dict[str, str]:
@@ -85,7 +84,7 @@ def has_engine() -> bool:
     return shutil.which("dockerd", path=HOST_PATH) is not None or os.path.exists("/snap/bin/docker")
 
 
-def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[str]) -> dict[str, Any]:
+def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[str]) -> RuntimeState:
     """Return what NanoClaw needs of this machine and what is installed."""
     programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
@@ -93,20 +92,20 @@ def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[
     paths, tried = of_user["paths"], of_user["tried"]
     programs.update({name: path is not None for name, path in paths.items() if name in programs})
     its_node = node(paths["node"], tried.get(paths["node"], ""))
-    return {
-        "programs": programs,
-        "certificates": os.path.exists("/etc/ssl/certs/ca-certificates.crt"),
-        "node": its_node,
-        "unusable": sorted(path for path, version in tried.items() if not version),
-        "engine": has_engine(),
-        "docker_io": not buildx and is_installed(engine),
-        "docker_runs": docker_runs(),
-        "buildx": buildx,
-        "npm_package": is_installed(npm),
-        "candidates": {} if its_node and buildx and programs["docker"] else apt_versions(candidates),
-        "account": account(user, uid, gid),
-    }
+    return RuntimeState(
+        programs=programs,
+        certificates=os.path.exists("/etc/ssl/certs/ca-certificates.crt"),
+        node=its_node,
+        unusable=sorted(path for path, version in tried.items() if not version),
+        engine=has_engine(),
+        docker_io=not buildx and is_installed(engine),
+        docker_runs=docker_runs(),
+        buildx=buildx,
+        npm_package=is_installed(npm),
+        candidates={} if its_node and buildx and programs["docker"] else apt_versions(candidates),
+        account=account(user, uid, gid),
+    )
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(**vars(read_request(RuntimeRequest)))))
+    print_reply(look(**vars(read_request(RuntimeRequest))))

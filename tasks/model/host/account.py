@@ -1,29 +1,8 @@
 """The host user's account on a machine: what it lacks, and why it cannot be as planned."""
 
-from dataclasses import dataclass
-
+from files.pods.machine.protocol import AccountState
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.problem import SettingProblem
-
-
-@dataclass(frozen=True)
-class AccountState:
-    """The host user as the machine knows it, and what stands in its way."""
-
-    ids: tuple[int, int] | None
-    """uid and gid of the user of that name."""
-    home: str | None
-    home_exists: bool
-    uid_user: str | None
-    """The name of the user that has the uid."""
-    gid_group: str | None
-    """The name of the group that has the gid."""
-    name_gid: int | None
-    """The gid of the group that has the user's name."""
-    docker_group: bool
-    in_docker: bool
-    person: bool = False
-    """Whether somebody can log in to it."""
 
 
 def account_problem(account: AccountState, plan: HostPlan) -> SettingProblem | None:

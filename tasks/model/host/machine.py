@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 
 from files.pods.common.protocol import Reply
-from files.pods.machine.protocol import PreflightRequest
-from tasks.model.host.account import AccountState
+from files.pods.machine.protocol import AccountState, PreflightRequest
 from tasks.model.host.existing_directories import Places
 
 

@@ -1,14 +1,11 @@
 """The programs that NanoClaw needs of a machine before its source: what is missing, what is refused."""
 
 import re
-from dataclasses import dataclass, field
 
-from files.pods.common.protocol import Reply
-from files.pods.machine.protocol import RuntimeRequest
+from files.pods.machine.protocol import RuntimeRequest, RuntimeState
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
-from tasks.model.host.account import AccountState
 from tasks.model.platform.platform import DEBIAN_13
 from tasks.model.problem import UnfitError
 
@@ -20,39 +17,6 @@ NODESOURCE_KEY = "6F71F525282841EEDAF851B42F59B5F99B1BE0B4"
 
 _PREFERRED_NODE = 22
 """What NanoClaw's own .nvmrc names."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """The Node that the service would find."""
-
-    path: str
-    major: int
-
-
-@dataclass(frozen=True)
-class RuntimeState(Reply):
-    """What `files/pods/machine/runtime.py` says of a machine."""
-
-    request = RuntimeRequest
-
-    programs: dict[str, bool]
-    """Whether git, docker, npm, apt-get and curl are there."""
-    certificates: bool
-    node: Node | None
-    engine: bool
-    """Whether a Docker engine is installed, in whatever packaging."""
-    docker_io: bool
-    """Whether that is the distribution's; asked only where buildx is missing."""
-    docker_runs: bool
-    buildx: bool
-    npm_package: bool
-    """Whether npm is installed as a package of its own, as the distribution's is."""
-    candidates: dict[str, str]
-    """Versions that apt would install; empty if nothing is missing or apt has no lists yet."""
-    account: AccountState
-    unusable: list[str] = field(default_factory=list)
-    """What the host user finds first in its PATH and cannot run."""
 
 
 _NO_CLIENT = (

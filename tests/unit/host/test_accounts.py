@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from files.pods.machine import account
+from files.pods.machine.protocol import AccountState
 
 HOME = "/home/nanoclaw"
 
@@ -37,23 +38,22 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("user", "uid", "gid", "state"),
     [
-        ("nanoclaw", 1000, 1001, ([1000, 1001], HOME, True, "nanoclaw", "nanoclaw", 1001, True, True)),
-        ("ada", 1500, 1500, ([1500, 1500], "/nonexistent", False, "ada", "users", None, True, False)),
+        ("nanoclaw", 1000, 1001, ((1000, 1001), HOME, True, "nanoclaw", "nanoclaw", 1001, True, True)),
+        ("ada", 1500, 1500, ((1500, 1500), "/nonexistent", False, "ada", "users", None, True, False)),
         ("eve", 1500, 1500, (None, None, False, "ada", "users", None, True, False)),
         ("eve", 7, 7, (None, None, False, None, None, None, True, False)),
     ],
 )
 def test_the_state_of_an_account_names_conflicts(user: str, uid: int, gid: int, state: tuple[Any, ...]) -> None:
     """A home on a server counts as there: to look may wait without end."""
-    keys = ("ids", "home", "home_exists", "uid_user", "gid_group", "name_gid", "docker_group", "in_docker")
-    assert account.account(user, uid, gid) == dict(zip(keys, state, strict=True))
+    assert account.account(user, uid, gid) == AccountState(*state)
 
 
 @pytest.mark.usefixtures("accounts")
 def test_a_machine_without_a_group_docker_has_nobody_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grp, "getgrnam", {}.__getitem__)
     state = account.account("nanoclaw", 1000, 1001)
-    assert (state["docker_group"], state["in_docker"]) == (False, False)
+    assert (state.docker_group, state.in_docker) == (False, False)
 
 
 def test_a_command_that_ends_says_how_and_what() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.machine import runtime
-from files.pods.machine.protocol import InstallPnpmRequest
+from files.pods.machine.protocol import InstallPnpmRequest, Node
 from files.pods.service import state as host_service
 from files.pods.source import checkout
 from tasks.model.problem import UnfitError
@@ -56,8 +56,8 @@ def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(runtime, "HOST_PATH", path)
     monkeypatch.setattr(host_service, "NODE_PATH", path)
     roots, theirs = runtime.look("root", 0, 0, *NAMES), runtime.look(*USER, *NAMES)
-    assert roots["node"] == {"path": f"{folders}/local/node", "major": 24}
-    assert theirs["node"] == {"path": f"{folders}/system/node", "major": 22}
+    assert roots.node == Node(f"{folders}/local/node", 24)
+    assert theirs.node == Node(f"{folders}/system/node", 22)
     assert host_service.node_of("root", 0, 0) == f"{folders}/local/node"
     assert host_service.node_of(*USER) == f"{folders}/system/node"
 
@@ -65,9 +65,9 @@ def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.Mo
 def test_what_only_root_can_run_is_not_there(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local")
     (folders / "local/docker").symlink_to(program(folders / "root/docker", "echo Docker version 26"))
-    assert runtime.look("root", 0, 0, *NAMES)["programs"]["docker"]
+    assert runtime.look("root", 0, 0, *NAMES).programs["docker"]
     state = runtime.look(*USER, *NAMES)
-    assert (state["node"], state["programs"]["docker"], state["unusable"]) == (None, False, [])
+    assert (state.node, state.programs["docker"], state.unusable) == (None, False, [])
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo 'snap needs a home' >&2; exit 46", "exec /nonexistent/node"])
@@ -77,9 +77,9 @@ def test_a_program_first_in_path_that_its_user_cannot_run_is_refused(
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local:{folders}/system")
     broken = program(folders / "local/node", f'[ "$(/usr/bin/id -u)" = 0 ] && echo v24.0.0 && exit\n{text}')
     program(folders / "system/node", "echo v22.0.0")
-    assert runtime.look("root", 0, 0, *NAMES)["unusable"] == []
+    assert runtime.look("root", 0, 0, *NAMES).unusable == []
     state = runtime.look(*USER, *NAMES)
-    assert (state["node"], state["unusable"]) == (None, [str(broken)])
+    assert (state.node, state.unusable) == (None, [str(broken)])
     with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first in its PATH and cannot run it: remove it"):
         missing(replace(DONE, node=None, unusable=[str(broken)]))
 

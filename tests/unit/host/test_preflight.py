@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from files.pods.machine import account
+from files.pods.machine.protocol import AccountState
 from tasks.bundle import entry_file
-from tasks.model.host.account import AccountState
 from tasks.model.host.machine import MountPoint
 from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
 from tests.builders import one_host

@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tasks.model.host.account import AccountState, account_drift, account_problem
-from tasks.model.host.runtime import (
-    Node,
-    RuntimeState,
-    missing_packages,
-    node_problem,
-    nodesource_major,
-)
+from files.pods.machine.protocol import AccountState, Node, RuntimeState
+from tasks.model.host.account import account_drift, account_problem
+from tasks.model.host.runtime import missing_packages, node_problem, nodesource_major
 from tasks.model.problem import UnfitError
 from tests.builders import local_plan
 from tests.fake.bare_host import NO_ACCOUNT

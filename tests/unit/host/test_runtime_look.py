@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from files.pods.machine import runtime
+from files.pods.machine.protocol import Node
 from files.pods.source import checkout
 
 CANDIDATES = ["docker.io", "docker-cli", "docker-buildx", "nodejs"]
@@ -41,7 +42,7 @@ def test_output_is_what_a_program_prints_in_the_c_locale(programs: Path, monkeyp
     [("v22.14.0", 22), ("v4.0", 4), ("22.14.0", None), ("v\u0662.1", None), ("v12345.1", None), ("", None)],
 )
 def test_nodes_major_version_is_what_node_says(printed: str, major: int | None) -> None:
-    assert runtime.node("/usr/bin/node", printed) == ({"path": "/usr/bin/node", "major": major} if major else None)
+    assert runtime.node("/usr/bin/node", printed) == (Node("/usr/bin/node", major) if major else None)
     assert runtime.node(None, printed) is None
 
 
@@ -79,12 +80,12 @@ def test_packages_are_there_where_dpkg_says_installed(
     check = 'test "$1 $2" = "--show --showformat=\\${db:Status-Status}" || exit 1'
     program(programs, "dpkg-query", f'{check}; case "$3" in npm|docker.io) printf {status};; esac')
     current = runtime.look("root", 0, 0, *NAMES)
-    assert (current["npm_package"], current["docker_io"]) == (status == "installed", status == "installed")
+    assert (current.npm_package, current.docker_io) == (status == "installed", status == "installed")
     (programs / "nowhere/docker/cli-plugins").mkdir(parents=True)
     (programs / "nowhere/docker/cli-plugins/docker-buildx").touch()
     current = runtime.look("root", 0, 0, *NAMES)
-    assert (current["buildx"], current["docker_io"]) == (True, False), "nobody asks where nothing follows from it"
-    assert (current["node"], current["unusable"], current["programs"]["git"]) == (None, [], False)
+    assert (current.buildx, current.docker_io) == (True, False), "nobody asks where nothing follows from it"
+    assert (current.node, current.unusable, current.programs["git"]) == (None, [], False)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from files.pods.machine.protocol import Node, RuntimeState
 from tasks.model.host.account import account_drift
-from tasks.model.host.runtime import Node, RuntimeState, node_problem, nodesource_major
+from tasks.model.host.runtime import node_problem, nodesource_major
 from tasks.model.problem import UnfitError
 from tests.builders import local_plan
 from tests.unit.host.test_runtime import ACCOUNT, DEBIAN_12, DEBIAN_13, DONE, PROGRAMS, missing, without
