@@ -103,6 +103,19 @@ class Server:
         return export_entries.entries(self.etab, {})
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"text": "", "before": None, "desired": []}, "nfs.exports.removed is missing"),
+        ({"text": "", "before": 1, "desired": [], "removed": []}, "nfs.exports.before is int, not str"),
+    ],
+)
+def test_change_with_a_wrong_field_changes_nothing(change: dict[str, object], why: str) -> None:
+    argv = request_argv(ExportChangeRequest(DROPIN))
+    done = subprocess.run(argv, input=json.dumps(change), capture_output=True, text=True)
+    assert done.returncode != 0 and why in done.stderr
+
+
 @NEEDS_ROOT
 def test_only_our_entry_is_changed_and_never_the_whole_table() -> None:
     server = Server(etab=THEIRS)
