@@ -25,7 +25,6 @@ class Stats:
             self.count(tree, failed(error))
 
     def count(self, tree: WatchedTree, verdict: Verdict) -> None:
-        """Count a verdict."""
         if verdict.error == "EROFS":
             sys.exit(f"{tree.path} became read-only here: restarting to use the current mounts")
         if verdict == CHOWN or verdict.error in ("EPERM", "EINVAL"):

@@ -75,7 +75,6 @@ def service_of(group: str) -> tuple[str, int | None, str | None]:
 
 
 def home_in(environment: bytes) -> str | None:
-    """Return HOME of an environment, or None."""
     values = re.findall(rb"(?:^|\0)HOME=([^\0]*)", environment)
     return os.fsdecode(values[0]) if values else None
 

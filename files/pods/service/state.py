@@ -35,7 +35,6 @@ UNIT_PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState")
 
 
 def systemctl(*args: str) -> str:
-    """Return the output of systemctl."""
     return run_command(["systemctl", *args], timeout=60, check=True).stdout
 
 

@@ -32,7 +32,6 @@ MOST = 64 << 20
 
 
 def owner(path: str) -> tuple[int, int] | None:
-    """Return the owner of a path, or None."""
     try:
         info = os.lstat(path)
     except OSError:

@@ -56,7 +56,6 @@ def remove_stale_locks(git_dir: str) -> None:
 
 
 def owner(path: str) -> tuple[int, int]:
-    """Return the owner of a path."""
     info = os.lstat(path)
     return info.st_uid, info.st_gid
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from files.pods.common.run_as_ids import Ids
-from files.pods.common.run_command import run_command
-from files.pods.source.git_worktree import Tree, is_commit
+from files.pods.source.git_worktree import Tree, git_outside, is_commit
 
 FETCH_SECONDS = 1500
 PLACE = "/var/tmp"
@@ -49,11 +48,7 @@ def made_bundle(repository: str, ref: str, ids: Ids) -> Iterator[str]:
 
 def git(path: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run git in the bundle's repository."""
-    command = ["git", "--git-dir", path, *args]
-    try:
-        return run_command(command, timeout=FETCH_SECONDS)
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, "", f"no answer within {FETCH_SECONDS} s")
+    return git_outside("--git-dir", path, *args, seconds=FETCH_SECONDS)
 
 
 def must(path: str, *args: str) -> None:

@@ -200,7 +200,7 @@ def become_owner(ids: Ids) -> None:
 
 
 def git_outside(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
-    """Run git outside of a repository."""
+    """Run git outside of the checkout."""
     try:
         return run_command(["git", *args], timeout=seconds, cwd="/")
     except subprocess.TimeoutExpired:

@@ -6,16 +6,14 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from files.pods.common.read_untrusted import read_untrusted_text
-from files.pods.common.run_command import run_command
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
-from files.pods.source.git_worktree import Tree
+from files.pods.source.git_worktree import Tree, git_outside
 from files.pods.source.protocol import DatabaseCopy, DatabaseState, VersionState
 from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
 
@@ -46,10 +44,7 @@ def fetch_aside(repository: str, ref: str, desired: str | None) -> Iterator[tupl
 
 def git_aside(path: str, *args: str) -> str | None:
     """Return the output of git in a repository of ours, or None if it fails."""
-    try:
-        done = run_command(["git", "--git-dir", path, *args], timeout=60)
-    except subprocess.TimeoutExpired:
-        return None
+    done = git_outside("--git-dir", path, *args)
     return done.stdout if done.returncode == 0 else None
 
 

@@ -35,7 +35,6 @@ class Rule(NamedTuple):
 
 
 def failed(error: OSError) -> Verdict:
-    """Return the verdict of an error."""
     return Verdict("failed", error=errno.errorcode.get(error.errno or 0, str(error.errno)))
 
 

@@ -37,7 +37,6 @@ class Frame:
         self.entries: Iterator[str] = (entry.name for entry in os.scandir(fd))
 
     def close(self) -> None:
-        """Close the directory."""
         os.close(self.fd)
         self.entries = iter(())
 

@@ -204,7 +204,6 @@ class HostDraft:
 
     @cached_property
     def strategy(self) -> Strategy:
-        """The strategy."""
         managed = self.server_name is not None
         setting = self.settings.pods_access
         try:

@@ -71,13 +71,10 @@ def _list(reason: str, accepts: str, least: int = 0) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _mapping(reason: str, accepts: str) -> BeforeValidator:
-    def check(value: Any) -> dict[Any, Any]:
-        if not isinstance(value, dict):
-            raise WrongValueError(reason, accepts)
-        return value
-
-    return BeforeValidator(check)
+def _mapping(value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise WrongValueError("no-mapping", 'a mapping of names to text, such as {"TZ": "Europe/Oslo"}')
+    return value
 
 
 def _plain_path(value: str) -> str:
@@ -193,11 +190,7 @@ GitRef = Annotated[
 ImageName = Annotated[str, BeforeValidator(_image_name)]
 EnvName = Annotated[str, _text("no-variable-name", _ENV_NAME, "a variable name: letters, digits and _, no digit first")]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
-Environment = Annotated[
-    dict[EnvName, EnvValue],
-    AfterValidator(environment),
-    _mapping("no-mapping", 'a mapping of names to text, such as {"TZ": "Europe/Oslo"}'),
-]
+Environment = Annotated[dict[EnvName, EnvValue], AfterValidator(environment), BeforeValidator(_mapping)]
 MountOption = Annotated[
     str,
     AfterValidator(_mount_option),

@@ -23,7 +23,8 @@ def _elsewhere(one: Installed, plan: HostPlan) -> Iterator[str]:
     if not one.units and not one.loose:
         return
     by = one.units[0].file if one.units else f"process {one.loose[0]}"
-    adopt = f"to adopt it, set nanoclaw_root to {one.root}{_as_user(one, _runner(one), plan)}"
+    runner = one.units[0].uid if one.units else one.uid
+    adopt = f"to adopt it, set nanoclaw_root to {one.root}{_as_user(one, runner, plan)}"
     yield f"a NanoClaw v2 runs in {one.root} already ({by}): {adopt}; or {_stop(one)}, then run again"
 
 
@@ -52,11 +53,6 @@ def _here(one: Installed, plan: HostPlan) -> Iterator[str]:
             f"process {one.loose[0]} runs {one.root} outside of a service: stop it and what starts it "
             "(start-nanoclaw.sh, a terminal), then run again, and the role adopts it"
         )
-
-
-def _runner(one: Installed) -> int | None:
-    """The uid of its service; of its owner where it has none."""
-    return one.units[0].uid if one.units else one.uid
 
 
 def _as_user(one: Installed, uid: int | None, plan: HostPlan) -> str:
