@@ -6,6 +6,7 @@ Only regular files are read: a symbolic link, pipe or device is refused, and so 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from typing import Any
@@ -59,3 +60,12 @@ def read_untrusted_text(path: str, follow: bool = False) -> str | None:
         return read_untrusted_bytes(path, follow=follow).decode("utf-8", "replace")
     except OSError:
         return None
+
+
+def read_untrusted_object(path: str, follow: bool = False) -> dict[str, Any]:
+    """Return the JSON object in a small regular file; an empty one if there is none."""
+    try:
+        content = json.loads(read_untrusted_bytes(path, follow=follow))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

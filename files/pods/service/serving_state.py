@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from files.pods.common.protocol import print_reply, read_request
-from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.read_untrusted import read_untrusted_object
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.service.last_start import outdated
 from files.pods.service.log import LOG_BYTES, logged, shortened, size_of
@@ -24,10 +23,8 @@ TAIL_BYTES = 8192
 
 def built_from(root: str) -> str | None:
     """The commit that was built last."""
-    try:
-        return str(json.loads(read_untrusted_text(os.path.join(root, STAMP)) or "")["commit"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    commit = read_untrusted_object(os.path.join(root, STAMP)).get("commit")
+    return None if commit is None else str(commit)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
 from files.pods.common.failure_text import find_cause
 from files.pods.common.protocol import read_request
+from files.pods.common.read_untrusted import read_untrusted_object
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.common.run_command import run_command
 from files.pods.service.last_start import digest
@@ -74,11 +75,8 @@ def check_sqlite(root: str) -> None:
 def installed_node(root: str) -> str | None:
     """Return the Node of node_modules, which the last install or build wrote down."""
     for name in (MODULES, STAMP):
-        try:
-            with open(os.path.join(root, name), encoding="utf-8") as file:
-                return str(json.load(file).get("node"))
-        except (OSError, ValueError, AttributeError):
-            pass
+        if note := read_untrusted_object(os.path.join(root, name)):
+            return str(note.get("node"))
     return None
 
 

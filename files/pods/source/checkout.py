@@ -6,7 +6,6 @@ Runs as the host user. Asks the remote only if the repository does not have the 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pwd
 import re
@@ -18,7 +17,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from files.pods.common.protocol import decode, print_reply, read_request
-from files.pods.common.read_untrusted import read_untrusted_bytes
+from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_object
 from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, run_with_deadline
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.run_command import run_command
@@ -119,12 +118,7 @@ def pnpm_in_the_way() -> bool:
 def package_of(path: str) -> dict[str, Any]:
     """Return the package.json of the package of a program in bin/."""
     place = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(path))), "package.json")
-    try:
-        with open(place, encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_untrusted_object(place, follow=True)
 
 
 def tools() -> list[str | None]:
@@ -141,11 +135,7 @@ def npm_path(roots: list[str | None], theirs: list[str | None]) -> str | None:
 
 def pinned(root: str) -> tuple[str | None, str | None]:
     """Return the version of pnpm that package.json's packageManager names, and its digest."""
-    try:
-        content = json.loads(read_untrusted_bytes(os.path.join(root, "package.json")))
-        text = str(content.get("packageManager", ""))
-    except (OSError, ValueError, AttributeError):
-        return None, None
+    text = str(read_untrusted_object(os.path.join(root, "package.json")).get("packageManager", ""))
     named = re.match(r"pnpm@([0-9][0-9A-Za-z.-]*)(?:\+([a-z0-9]+\.[0-9A-Fa-f]+))?$", text)
     return (named[1], named[2]) if named else (None, None)
 
@@ -158,15 +148,6 @@ def compiles(root: str) -> bool:
         return False
 
 
-def stamp(root: str) -> dict[str, Any] | None:
-    """Return the record of the last build, or None."""
-    try:
-        content = json.loads(read_untrusted_bytes(os.path.join(root, STAMP)))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
 def build_state(root: str, commit: str | None, node: str | None) -> BuildState:
     """Return what the next build would use, and what the last one used."""
     pin, pin_digest = pinned(root)
@@ -175,7 +156,7 @@ def build_state(root: str, commit: str | None, node: str | None) -> BuildState:
         pnpm_digest=pin_digest,
         pnpm=pnpm_version(),
         tools_missing=compiles(root) and not all(shutil.which(tool) for tool in ("g++", "make")),
-        built=stamp(root),
+        built=read_untrusted_object(os.path.join(root, STAMP)) or None,
         source={
             "commit": commit,
             "lock": digest(os.path.join(root, "pnpm-lock.yaml")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -10,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.read_untrusted import read_untrusted_object, read_untrusted_text
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import Tree, git_outside
@@ -51,14 +50,13 @@ def git_aside(path: str, *args: str) -> str | None:
 def unmarked(tree: Tree, version: str) -> str:
     """Return why NanoClaw would refuse to start without a new marker; "" if it would start."""
     head = tree.commit("HEAD")
-    try:
-        content = json.loads(read_untrusted_text(os.path.join(tree.root, MARKER)) or "")
-        state = {key: content.get(key) for key in ("version", "commit", "tree")}
-    except (ValueError, AttributeError):
+    state = read_untrusted_object(os.path.join(tree.root, MARKER))
+    if not state:
         return f"{MARKER} is not there, or cannot be read"
-    if state["version"] != version:
-        return f"{MARKER} is of {str(state['version'])[:60]}, and {version} is checked out"
-    if state["commit"] is not None and (state["commit"], state["tree"]) != (head, tree.ask("rev-parse", "HEAD^{tree}")):
+    if state.get("version") != version:
+        return f"{MARKER} is of {str(state.get('version'))[:60]}, and {version} is checked out"
+    commit = state.get("commit")
+    if commit is not None and (commit, state.get("tree")) != (head, tree.ask("rev-parse", "HEAD^{tree}")):
         return f"{MARKER} is of another commit"
     marked = (read_untrusted_text(os.path.join(tree.root, MARKED)) or "").strip()
     return "" if marked == head else f"{MARKER} was not set since HEAD moved"
