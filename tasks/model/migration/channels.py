@@ -1,7 +1,5 @@
 """The channel of a chat of NanoClaw v1, by the form of its name (setup/migrate-v2/shared.ts of 2.0.64)."""
 
-from __future__ import annotations
-
 CHANNELS = frozenset(
     {"discord", "gchat", "github", "imessage", "linear", "matrix", "resend", "slack", "teams", "telegram", "webex"}
     | {"whatsapp", "whatsapp-cloud"}

@@ -3,8 +3,6 @@
 What NanoClaw's own steps do with each is in its setup/migrate-v2: db.ts, sessions.ts, tasks.ts, discord-resolver.ts.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterator

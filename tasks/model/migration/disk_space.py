@@ -1,7 +1,5 @@
 """The disk space that a migration needs, by file system, and the time for its copies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from files.pods.migration.protocol import SpaceNeed

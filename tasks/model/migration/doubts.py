@@ -1,7 +1,5 @@
 """Refusals because it is not certain how a NanoClaw v1 runs. Nothing is guessed: users' privacy depends on it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from tasks.model.migration.plan_item import counted, listed

@@ -3,8 +3,6 @@
 What NanoClaw's own steps do with each is in its migrate-v2.sh and setup/migrate-v2: env.ts, groups.ts, channel-auth.ts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from tasks.model.migration.channels import channel_of

@@ -1,7 +1,5 @@
 """Escape text that others chose for Markdown (CommonMark 0.31, GFM tables)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

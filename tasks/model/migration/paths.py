@@ -1,7 +1,5 @@
 """Paths of a migration on a machine, and its progress."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict

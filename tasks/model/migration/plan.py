@@ -3,8 +3,6 @@
 `plan_migration` is the one entry. `tasks.model.migration.refusals` says why a plan is refused.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tasks.model.fleet.plan import HostPlan

@@ -1,7 +1,5 @@
 """A line of a migration's plan: one part of a NanoClaw v1 and its disposition."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal

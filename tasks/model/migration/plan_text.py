@@ -1,7 +1,5 @@
 """The plan of a migration as text for the operator."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from tasks.model.migration.disk_space import Need

@@ -4,8 +4,6 @@ Its sources are the journal and the audit. Names in it were chosen by others, so
 secrets both sources have only names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone

@@ -1,7 +1,5 @@
 """A reason why something is refused, with the way out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

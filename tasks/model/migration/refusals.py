@@ -1,7 +1,5 @@
 """Refusals of a migration, each with the way out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

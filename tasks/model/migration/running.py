@@ -1,7 +1,5 @@
 """Services and processes that run, or may run, a NanoClaw v1: a part of `files/pods/v1/inspect.py`'s reply."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -3,8 +3,6 @@
 Others chose the names in it; they are printable. It has no secrets: of .env, only names.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The order in which the hosts of a run are migrated: canaries first, then batches, each in the inventory's order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from tasks.model.fleet.plan import HostPlan
