@@ -7,14 +7,7 @@ from tasks.bundle import bundle
 from tasks.command import argv, write_file
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.ownership.guard import (
-    UNIT_PREFIX,
-    guard_unit,
-    program_file,
-    steps,
-    unit_file,
-    unit_text,
-)
+from tasks.model.ownership.guard import UNIT_PREFIX, guard_unit, program_file, steps, unit_file, unit_text
 from tasks.model.systemd_names import UNITS
 from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff

@@ -15,14 +15,7 @@ import time
 import uuid
 from typing import Any
 
-from files.pods.common.linux import (
-    LIBC,
-    MS_NOSUID_NODEV,
-    MS_NOSYMFOLLOW,
-    check,
-    mount_tmpfs,
-    unshare_mounts,
-)
+from files.pods.common.linux import LIBC, MS_NOSUID_NODEV, MS_NOSYMFOLLOW, check, mount_tmpfs, unshare_mounts
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import Ids, run_as
 from files.pods.nfs.protocol import ObserveRequest

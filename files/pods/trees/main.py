@@ -20,16 +20,7 @@ from files.pods.trees.chown_workers import ChownWorkers
 from files.pods.trees.entry import NOBODY, Rule, failed, open_below, open_directory
 from files.pods.trees.find_mismatches import IncompleteError, find_mismatches
 from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
-from files.pods.trees.protocol import (
-    CHOWN,
-    KEPT,
-    RIGHT,
-    Tally,
-    TreeReport,
-    TreeRequest,
-    TreesReply,
-    TreesRequest,
-)
+from files.pods.trees.protocol import CHOWN, KEPT, RIGHT, Tally, TreeReport, TreeRequest, TreesReply, TreesRequest
 from files.pods.trees.tree_counts import STALL_TIMEOUT, EndlessError, TreeCounts
 from files.pods.trees.walk import Walk
 

@@ -8,13 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from files.pods.common.linux import (
-    LIBC,
-    MS_BIND,
-    check,
-    mount_tmpfs,
-    unshare_mounts,
-)
+from files.pods.common.linux import LIBC, MS_BIND, check, mount_tmpfs, unshare_mounts
 from files.pods.common.run_command import run_command
 from files.pods.trees.entry import GONE, OPEN_DIRECTORY, open_directory
 

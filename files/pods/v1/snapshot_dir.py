@@ -7,14 +7,7 @@ import contextlib
 import os
 import stat
 
-from files.pods.common.linux import (
-    LIBC,
-    MS_BIND,
-    bind,
-    check,
-    mount_tmpfs,
-    unshare_mounts,
-)
+from files.pods.common.linux import LIBC, MS_BIND, bind, check, mount_tmpfs, unshare_mounts
 from files.pods.v1.confine import enter_root
 
 TREES = ("store", "groups", "data")
