@@ -72,6 +72,7 @@ def test_what_is_sent_is_bounded(entry: str) -> None:
 
 def test_an_archive_holds_what_the_entry_imports_and_nothing_else() -> None:
     assert set(sources("nfs.mounts")) == {
+        "files/pods/nfs/mount_state.py",
         "files/pods/nfs/mounts.py",
         "files/pods/common/linux.py",
         "files/pods/common/protocol.py",
