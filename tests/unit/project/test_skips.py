@@ -41,7 +41,7 @@ REAL = {
     "tests/unit/lab/test_registers.py::test_registers_that_are_too_short_are_filled_up": "C compiler",
     "tests/unit/nfs/test_mount_unit.py::test_names_are_those_of_systemd_escape": "systemd-escape",
     "tests/unit/service/test_unit_files.py::test_systemd_accepts_every_unit": "systemd-analyze",
-    "tests/unit/nfs/test_container_firewall.py::test_the_rules_are_found_by_the_fact_in_a_real_kernel": "nf_tables",
+    "tests/unit/nfs/test_container_firewall.py::test_fact_reads_nft_rules_of_a_real_kernel": "nf_tables",
     "tests/unit/versions/test_version_programs.py::test_a_marker_of_another_commit_is_set_again": "node",
 }
 """Tests, and what they say is missing where no program is on the path."""
