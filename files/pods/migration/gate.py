@@ -14,6 +14,7 @@ from typing import Any
 
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
+from files.pods.common.run_command import run_command
 from files.pods.common.sanitize import escape_control
 from files.pods.migration.documents import Run
 from files.pods.migration.protocol import GateRequest
@@ -22,9 +23,7 @@ from files.pods.service.serving import wait_until_serving
 
 def run_probe(probe: Run) -> float:
     """Run the probe; return its seconds, or exit with what it found wrong."""
-    done = subprocess.run(
-        probe.argv, input=probe.input, capture_output=True, encoding="utf-8", errors="replace", timeout=900
-    )
+    done = run_command(probe.argv, timeout=900, input=probe.input)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:
@@ -42,7 +41,7 @@ def run_probe(probe: Run) -> float:
     return seconds
 
 
-def run_command(request: GateRequest, command: list[str]) -> str:
+def run_gate(request: GateRequest, command: list[str]) -> str:
     """Run the operator's command as the host user; return its last line of output, or exit."""
 
     def as_host() -> None:
@@ -74,7 +73,7 @@ def run_command(request: GateRequest, command: list[str]) -> str:
 def main(request: GateRequest) -> dict[str, Any]:
     """Run the gate; exit if v2 fails it."""
     seconds = run_probe(request.probe)
-    answer = run_command(request, request.command) if request.command else None
+    answer = run_gate(request, request.command) if request.command else None
     serving = wait_until_serving(request.unit, request.root, (request.uid, request.gid), 20)
     if not serving.answers:
         sys.exit(serving.why)

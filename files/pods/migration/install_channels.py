@@ -17,6 +17,7 @@ from files.pods.common import run_lock
 from files.pods.common.failure_text import find_cause
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.run_command import run_command
 from files.pods.migration.protocol import ChannelsRequest
 from files.pods.source.channel_undo import begin_channel, end_channel, undo_channel
 from files.pods.source.git_trust import trusting
@@ -31,21 +32,13 @@ def install(tree: Tree, channel: str) -> str:
             f"v1 has chats on {channel}, and this version of v2 has no {script}: set nanoclaw_ref to one that has it"
         )
     begin_channel(tree, channel)
-    done = subprocess.run(
-        ["bash", script],
-        cwd=tree.root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        close_fds=False,  # it holds the lock as well: it may outlive this program
-        check=False,
-    )
-    output = done.stdout.decode(errors="replace")
-    lines = [line.strip() for line in reversed(output.splitlines())]
+    # Its children hold the lock as well: they may outlive this program.
+    done = run_command(["bash", script], timeout=None, cwd=tree.root, stderr=subprocess.STDOUT, close_fds=False)
+    lines = [line.strip() for line in reversed(done.stdout.splitlines())]
     status = next((line.partition(":")[2].strip() for line in lines if line.startswith("STATUS:")), "")
     if status not in ("installed", "already-installed"):
         undo_channel(tree)
-        cause = "; ".join(find_cause(output)) or "it printed nothing"
+        cause = "; ".join(find_cause(done.stdout)) or "it printed nothing"
         why = f"{script} did not install {channel} ({status or f'status {done.returncode}'}): {cause}"
         sys.exit(f"{why}. Its changes are undone. Remove the cause, then run again.")
     end_channel(tree, changed=status == "installed")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import Any
 
 from files.pods.common.failure_text import find_cause
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
+from files.pods.common.run_command import run_command
 from files.pods.common.sanitize import escape_control
 from files.pods.migration.protocol import UpstreamStepRequest
 from files.pods.source.git_trust import trusting
@@ -27,8 +27,8 @@ def main(request: UpstreamStepRequest) -> dict[str, Any]:
     os.umask(int(request.mask, 8))
     argv = ["pnpm", "exec", "tsx", f"setup/migrate-v2/{request.step}.ts", request.snapshot, *request.args]
     with trusting(request.root):
-        done = subprocess.run(argv, cwd=request.root, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    output = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
+        done = run_command(argv, timeout=None, cwd=request.root)
+    output = f"{done.stdout}\n{done.stderr}"
     lines = [line.strip() for line in output.splitlines()]
 
     def lines_with(*heads: str) -> list[str]:

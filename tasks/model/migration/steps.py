@@ -4,8 +4,6 @@ Staging while v1 serves, then the switch. NanoClaw's own steps read a snapshot o
 role copies the large trees itself (files/pods/v1/copy.py), so that most of it is done while v1 serves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

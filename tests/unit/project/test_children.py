@@ -107,6 +107,13 @@ def test_output_of_a_child_can_always_be_decoded(path: Path) -> None:
     assert not lines(call for call in children(path) if may_not_decode(call))
 
 
+@pytest.mark.parametrize("path", [path for path in PROGRAMS if path.name != "run_command.py"], ids=named)
+def test_text_of_a_child_comes_by_the_helper(path: Path) -> None:
+    """Write `run_command(argv, timeout=…)`: it states input, encoding and error handler once."""
+    runs = [call for call in children(path) if ast.unparse(call.func) == "subprocess.run"]
+    assert not lines(call for call in runs if keywords(call).get("errors") == "'replace'")
+
+
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)
 def test_child_is_started_by_argv_and_in_one_way(path: Path) -> None:
     """Use subprocess.run or Popen with a list: a shell would read names of files as commands."""
