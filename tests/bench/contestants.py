@@ -11,7 +11,9 @@ import venv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from files.pods.trees.protocol import TreeRequest, TreesRequest
 from tests.lab.errors import LabError
 from tests.lab.machine import Machine
 from tests.lab.shell import environment
@@ -38,10 +40,9 @@ WHAT = {
 
 def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None) -> list[str]:
     """The role's program over one tree, with the arguments that a host's sessions have, and what a look has named."""
-    where = {"path": tree, "within": tree, "mount": anchor, "anchor": anchor}
-    request = {**where, "uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
-    request |= {"names": names} if names is not None else {}
-    return machine_argv("trees.main", {"apply": apply, "trees": [request]})
+    ids: dict[str, Any] = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
+    request = TreesRequest(apply, [TreeRequest(tree, tree, anchor, anchor, names=names, **ids)])
+    return machine_argv(request.entry, request.document())
 
 
 def find(tree: str) -> list[str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from files.pods.common.protocol import decode
+from files.pods.trees.protocol import TreesReply
 from tests.bench import contestants
 from tests.bench.contestants import ACCOUNT, AGENT, Controller
 from tests.bench.figures import at, ratios
@@ -203,7 +205,7 @@ def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
     look = tree.watched(lambda: tree.on_machine(look_argv), cold=True, look_after=look_after and case == "nothing")
     if case == "nothing":
         return {"look": look, "run": look}
-    names = json.loads(tree.output[-1])["trees"][0]["names"]
+    names = decode(TreesReply, json.loads(tree.output[-1]), "trees").trees[0].names
     apply_argv = contestants.ours(tree.path, apply=True, anchor=tree.mount, names=names)
     apply = tree.watched(lambda: tree.on_machine(apply_argv), cold=False, look_after=look_after)
     apply["named"] = names is not None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+from dataclasses import asdict
 
+from files.pods.nfs.protocol import ExportChange, ExportChangeRequest
 from tasks.model.nfs.exports import DROPIN, table_entries
 from tests.e2e.fleet import Fleet
 from tests.e2e.sample import sampled
@@ -52,8 +54,8 @@ def test_export_table_that_exportfs_refuses_changes_nothing(fleet: Fleet) -> Non
     desired = table_entries(fleet.plan.servers["server"].exports)
     digest = hashlib.sha256(server.succeed(f"cat {DROPIN}").encode()).hexdigest()
     for text in ("/srv/pods/host-root 10.99.0.11(rw,anonuid=node)\n", "/srv/pods/host-root (rw)\n", "# empty\n"):
-        change = json.dumps({"text": text, "before": digest, "desired": desired, "removed": []})
-        command = shell_command("nfs.exports", {"change": DROPIN})
+        change = json.dumps(asdict(ExportChange(text, digest, desired, [])))
+        command = shell_command("nfs.exports", ExportChangeRequest(DROPIN).document())
         assert "Exports not changed" in server.fail(f"printf %s {shlex.quote(change)} | {command}")
         assert server.succeed(f"cat {DROPIN}; exportfs -s") == before
 

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from files.pods.nfs.protocol import ObserveRequest
 from tests.e2e.fleet import Fleet
 from tests.e2e.sample import sampled
 from tests.programs import shell_command
@@ -29,10 +30,9 @@ def _export(fleet: Fleet, options: str) -> None:
 
 
 def _observe(fleet: Fleet, address: str) -> dict[str, Any]:
-    export = f"/srv/pods/{NAME}"
-    ids = {"host": [1500, 1500], "agent": [1500, 1500]}
-    place = {"address": address, "path": export, "transport": "tcp", "places": ["v2-sessions", "groups", "."]}
-    command = shell_command("nfs.observe_export", {**place, "version": "4.2", "seconds": 15, **ids})
+    ids, places = (1500, 1500), ["v2-sessions", "groups", "."]
+    request = ObserveRequest(address, f"/srv/pods/{NAME}", "4.2", "tcp", places, host=ids, agent=ids, seconds=15)
+    command = shell_command(request.entry, request.document())
     reply: dict[str, Any] = json.loads(fleet.lab[NAME].succeed(command, timeout=60))
     return reply
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from files.pods.guard.protocol import GuardRequest, WatchedTreeRequest
+from files.pods.trees.protocol import TreeRequest, TreesRequest
 from tasks.model.ownership.guard import FLOOD, WATCHED
 from tests.hostile.place import AGENT
 from tests.programs import Change, entry_argv, replaced, request_argv
@@ -92,22 +94,23 @@ def guard(sessions: Path, groups: Path, change: Change | None = None) -> list[st
 
 SCAN_THEN_CHOWN = """
 import json, subprocess, sys
-words, trees = sys.argv[1:-1], json.loads(sys.argv[-1])
-looked = subprocess.run([*words, json.dumps({"apply": False, "trees": trees})], stdout=subprocess.PIPE, check=True)
+argv, trees = sys.argv[1:-1], json.loads(sys.argv[-1])
+looked = subprocess.run([*argv, json.dumps({"apply": False, "trees": trees})], stdout=subprocess.PIPE, check=True)
 reports = json.loads(looked.stdout.splitlines()[-1])["trees"]
-told = [{**tree, "names": report.get("names")} for tree, report in zip(trees, reports)]
-sys.exit(subprocess.run([*words, json.dumps({"apply": True, "trees": told})]).returncode)
+named = [{**tree, "names": report.get("names")} for tree, report in zip(trees, reports)]
+sys.exit(subprocess.run([*argv, json.dumps({"apply": True, "trees": named})]).returncode)
 """
 """Works as the operation does: scan, then chown the entries that the scan named."""
 
 
 def own_trees(sessions: Path, groups: Path, change: Change | None = None) -> list[list[str]]:
     """Return argument lists for both ways: with the names of a scan, and without."""
-    trees: list[dict[str, object]] = [
-        {**place(path), "mount": None, "anchor": None, **IDS} for path in (sessions, groups)
+    trees = [TreeRequest(**place(path), mount=None, anchor=None, **IDS) for path in (sessions, groups)]
+    argv = entry_argv(TreesRequest.entry, change)
+    return [
+        scan_then_chown(argv, [asdict(tree) for tree in trees]),
+        request_argv(TreesRequest(apply=True, trees=trees), change),
     ]
-    argv = entry_argv("trees.main", change)
-    return [scan_then_chown(argv, trees), [*argv, json.dumps({"apply": True, "trees": trees})]]
 
 
 def scan_then_chown(argv: list[str], trees: list[dict[str, object]]) -> list[str]:
