@@ -27,11 +27,8 @@ class ProtocolError(ValueError):
     """A document that is not what an entry's dataclass states; names the field."""
 
 
-class Request:
-    """The request of an entry. Each subclass is a frozen dataclass."""
-
-    entry: ClassVar[str]
-    """ROOM.NAME of files/pods/ROOM/NAME.py."""
+class Document:
+    """A dataclass that travels as one JSON document."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document, without fields that have their default."""
@@ -39,7 +36,14 @@ class Request:
         return document
 
 
-class Reply:
+class Request(Document):
+    """The request of an entry. Each subclass is a frozen dataclass."""
+
+    entry: ClassVar[str]
+    """ROOM.NAME of files/pods/ROOM/NAME.py."""
+
+
+class Reply(Document):
     """What an entry prints. Each subclass is a frozen dataclass, and the one reply to its request."""
 
     request: ClassVar[type[Request]]
@@ -88,8 +92,8 @@ def read_request(*kinds: type[Sent]) -> Sent:
 
 
 def print_reply(reply: Reply) -> None:
-    """Print the document of a reply, without fields that have their default."""
-    print(json.dumps(_document(reply)), flush=True)
+    """Print the document of a reply."""
+    print(json.dumps(reply.document()), flush=True)
 
 
 def decode(kind: type[Message], document: Any, where: str, *, exact: bool = True) -> Message:

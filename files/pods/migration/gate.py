@@ -12,12 +12,13 @@ import subprocess
 import sys
 from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, read_request
 from files.pods.common.run_as_host_user import become_user
 from files.pods.common.run_command import run_command
 from files.pods.common.sanitize import escape_control
 from files.pods.migration.documents import Run
 from files.pods.migration.protocol import GateRequest
+from files.pods.probe.protocol import Container, Observations
 from files.pods.service.serving import wait_until_serving
 
 
@@ -27,18 +28,18 @@ def run_probe(probe: Run) -> float:
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:
-        report = json.loads(done.stdout.strip().splitlines()[-1])
-        steps, missing, relied, seconds = report["steps"], report["missing"], report["relied"], float(report["seconds"])
-    except (IndexError, ValueError, KeyError, TypeError):
+        report = decode(Observations, json.loads(done.stdout.strip().splitlines()[-1]), "the report")
+    except (IndexError, ValueError):
         sys.exit(f"the probe of v2 printed no report: {escape_control(done.stdout.strip()[-500:]) or 'no output'}")
-    wrong = [f"{step['who']}: {step['what']}: {step['text']}" for step in steps if step["error"]]
-    if missing:
-        wrong.append(f"nothing is mounted at {', '.join(missing)}")
-    if "container" not in relied:
-        wrong.append(f"no container has written: {report.get('container')}")
+    wrong = [f"{step.who}: {step.what}: {step.text}" for step in report.steps if step.error]
+    if report.missing:
+        wrong.append(f"nothing is mounted at {', '.join(report.missing)}")
+    if "container" not in report.relied:
+        container = report.container or Container("it was not started")
+        wrong.append(f"no container has written: {container.state} {container.text}".rstrip())
     if wrong:
         sys.exit(f"the probe of v2: {escape_control('; '.join(wrong))}")
-    return seconds
+    return report.seconds
 
 
 def run_gate(request: GateRequest, command: list[str]) -> str:

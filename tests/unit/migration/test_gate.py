@@ -16,13 +16,13 @@ from files.pods.migration import gate as migration_gate
 from files.pods.migration.documents import Run
 from files.pods.migration.gate import main
 from files.pods.migration.protocol import GateRequest
+from files.pods.probe.protocol import Container, Observations, Step
 from files.pods.service.serving import UnitServing
 from tests.unit.lab.standin_install import wait_for
 from tests.unit.trees.trees import needs_root
 
-GOOD: dict[str, Any] = {"steps": [{"who": "host", "what": "make a session", "error": None, "text": ""}]}
-GOOD |= {"missing": [], "relied": ["agent", "container"], "seconds": 3.5}
-BAD_STEP = {"who": "agent", "what": "write outbound.db", "error": "EACCES", "text": "Permission denied"}
+GOOD = Observations({}, [], seconds=3.5, steps=[Step("host", "make a session")], relied=["process", "container"])
+BAD_STEP = Step("agent", "write outbound.db", "EACCES", "Permission denied")
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def serves(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def ask(
-    root: Path, probe: Any = GOOD, command: list[str] | None = None, status: int = 0, **more: Any
+    root: Path, probe: Observations | str = GOOD, command: list[str] | None = None, status: int = 0, **more: Any
 ) -> dict[str, Any]:
-    text = probe if isinstance(probe, str) else json.dumps(probe)
+    text = probe if isinstance(probe, str) else json.dumps(probe.document())
     me = pwd.getpwuid(os.getuid())
     script = (
         f"import sys; print('waiting'); print({text!r}); print('why it failed', file=sys.stderr); sys.exit({status})"
@@ -62,13 +62,13 @@ def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]
     [
         ({"steps": [BAD_STEP]}, "the probe of v2: agent: write outbound.db: Permission denied"),
         ({"missing": ["/pods"]}, "the probe of v2: nothing is mounted at /pods"),
-        ({"relied": ["agent"], "container": {"state": "no image"}}, "no container has written: {'state': 'no image'}"),
-        ({"relied": []}, "no container has written: None"),
+        ({"relied": ["process"], "container": Container("no image", "x")}, "no container has written: no image x"),
+        ({"relied": []}, "no container has written: it was not started"),
     ],
 )
 def test_probe_with_a_finding_fails(tmp_path: Path, serves: dict[str, Any], differs: dict[str, Any], text: str) -> None:
     with pytest.raises(SystemExit) as failure:
-        ask(tmp_path, {**GOOD, **differs})
+        ask(tmp_path, replace(GOOD, **differs))
     assert text in str(failure.value.code) and "asked" not in serves
 
 
