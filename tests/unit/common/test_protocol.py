@@ -22,6 +22,7 @@ from files.pods.migration.protocol import StartPayload
 from files.pods.trees.protocol import TreesRequest
 from tasks.bundle import PODS, entry_file
 from tasks.facts import fact_of
+from tasks.model.access.identity import HIGHEST_ID, Ids
 from tests.programs import program_argv
 from tests.replies import every_reply
 
@@ -41,6 +42,8 @@ PREFLIGHT: dict[str, Any] = {
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """Values of a type of the border."""
     origin, args = get_origin(kind), get_args(kind)
+    if kind is Ids:
+        return st.builds(Ids, *[st.integers(0, HIGHEST_ID)] * 2)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind)
         return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})
@@ -65,6 +68,14 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 def test_the_machine_reads_the_request_that_the_controller_writes(kind: type[Request], data: st.DataObject) -> None:
     request = data.draw(values(kind))
     assert decode(kind, json.loads(json.dumps(request.document())), kind.entry) == request
+
+
+@pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_controller_reads_the_reply_that_the_machine_writes(kind: type[Reply], data: st.DataObject) -> None:
+    reply = data.draw(values(kind))
+    assert decode(kind, json.loads(json.dumps(reply.document())), kind.request.entry, exact=False) == reply
 
 
 @pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: kind.__name__)
