@@ -35,6 +35,11 @@ def docker_output(args: Sequence[str], timeout: float) -> tuple[int | None, str]
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
+def copy_out_argv(container: str, path: str) -> list[str]:
+    """Return the argv that prints a file of a container as a tar archive."""
+    return ["docker", "cp", f"{container}:{path}", "-"]
+
+
 def list_agents_argv(install: str) -> list[str]:
     """Return the argv that lists an install's containers, for `agent_ids`."""
     return ["docker", "ps", "--filter", f"label=nanoclaw-install={install}", "--format", _AGENT_COLUMNS]

@@ -17,7 +17,7 @@ import tarfile
 from typing import Any
 
 from files.pods.common.bounded_output import bounded_output
-from files.pods.common.docker import run_docker
+from files.pods.common.docker import copy_out_argv, run_docker
 from files.pods.common.protocol import decode, read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
@@ -78,7 +78,7 @@ def read_entries(container: str, path: str) -> list[list[str]]:
 def copy_file(container: str, path: str) -> bytes | None:
     """Return the tar archive that `docker cp` makes of a file; None without one. Follows no link."""
     try:
-        status, data = bounded_output(["docker", "cp", f"{container}:{path}", "-"], COPY_SECONDS, MAX_COPIED)
+        status, data = bounded_output(copy_out_argv(container, path), COPY_SECONDS, MAX_COPIED)
     except OverflowError:
         sys.exit(f"{path} of the image is longer than {MAX_COPIED >> 20} MiB. {IN_NUMBERS}")
     except TimeoutError:
