@@ -11,7 +11,7 @@ from files.pods.machine.protocol import PackagesReply, PackagesRequest
 from files.pods.nfs.export_state import ExportState
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreesReply
-from tasks import questions
+from tasks import adoption, questions
 from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
 from tests.fixtures.cases import CASES
@@ -60,7 +60,7 @@ def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: py
     host, seconds = requests["@fake/chown"]
     assert {question.request.entry for question in host} >= needed - set(NOT_FIRST)
     assert not {question.request.entry for question in host} & set(NOT_FIRST)
-    assert "service.v2_installs" in {question.request.entry for question in host}, "tasks/adoption.py asks it"
+    assert "service.v2_installs" in {question.request.entry for question in host}, f"{adoption.__name__} asks it"
     peeks = [question.request.document()["peek"] for question in host if question.reply is CheckoutState]
     assert peeks == [False, True]
     payloads = {question.request.entry: question.payload for question in host if question.payload}
