@@ -7,8 +7,8 @@ from tasks.operations.container_firewall import docker_and_pods
 from tasks.operations.mounts import pods_binds, pods_directory, pods_mount
 
 MOUNT_SECONDS = 900
-"""More than mount_units, the longest of the commands, gives itself: it must end by itself, putting back what was
-there, for pyinfra only stops waiting."""
+"""More than files/pods/nfs/apply_mounts.py, the longest of the commands, allows itself. It must end by itself and
+restore what was there: pyinfra only stops waiting."""
 
 
 @deploy("Pods mount")

@@ -50,7 +50,7 @@ def pods_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
 def lasting_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
     """The same, for one that depends on nothing that a later operation of the run brings.
 
-    Law: what it has changed, it would not change again. It is decided anew after its last command; a machine that is
+    Rule: what it has changed, it would not change again. It is decided anew after its last command; a machine that is
     not as it should be then would be changed by every run, so it fails.
     """
     return _operation(function, lasts=True)

@@ -18,13 +18,14 @@ from files.pods.common.run_command import run_command
 from files.pods.common.sanitize import escape_control
 from files.pods.migration.documents import Run
 from files.pods.migration.protocol import GateRequest
+from files.pods.probe import timeouts
 from files.pods.probe.protocol import Container, Observations
 from files.pods.service.serving import wait_until_serving
 
 
 def run_probe(probe: Run) -> float:
     """Run the probe; return its seconds, or exit with what it found wrong."""
-    done = run_command(probe.argv, timeout=900, input=probe.input)
+    done = run_command(probe.argv, timeout=timeouts.PROBE, input=probe.input)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:

@@ -1,4 +1,7 @@
-"""Shell script with the agent's steps in a container; it needs only the tools of the image."""
+"""Shell script with the agent's steps in a container; it needs only the tools of the image.
+
+Without its last line the container ended before its last step.
+"""
 
 from __future__ import annotations
 
@@ -15,4 +18,5 @@ try "make outbox/message" 'mkdir /workspace/outbox/container && : > /workspace/o
 try "read inbound.db" 'cat /workspace/inbound.db > /dev/null'
 try "write in the group directory" ': > /workspace/agent/container && mkdir /workspace/agent/conversations'
 try "write in its home" 'mkdir /home/node/.claude/projects'
+echo end
 """

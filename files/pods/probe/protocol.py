@@ -65,7 +65,7 @@ class Container:
     """The result of the agent's container."""
 
     state: str
-    """ran, failed, "no docker" or "no image"."""
+    """ran, failed, unfinished (it ended before its last step), "no docker" or "no image"."""
     text: str = ""
     code: Optional[int] = None
     ids: Optional[tuple[int, int]] = None

@@ -166,8 +166,9 @@ class Probe:
         code, text = docker_output(["run", *options, *user, *volumes, image, "-c", SCRIPT], timeouts.CONTAINER)
         lines = text.splitlines()
         ids = next((line.split()[1:] for line in lines if line.startswith("id ")), None)
-        failed = Container("failed", text[-600:], code)
-        self.report.container = Container("ran", code=code, ids=(int(ids[0]), int(ids[1]))) if ids else failed
+        state = "failed" if not ids else "ran" if code == 0 and "end" in lines else "unfinished"
+        output = "" if state == "ran" else text[-600:]
+        self.report.container = Container(state, output, code, (int(ids[0]), int(ids[1])) if ids else None)
         for line in lines:
             verdict, _, rest = line.partition(" ")
             what, _, output = rest.partition(": ")
@@ -175,7 +176,7 @@ class Probe:
                 self.record_step(
                     "container", what, {} if verdict == "ok" else {"error": "EXIT", "text": output.strip()}
                 )
-        if ids:
+        if state == "ran":
             self.report.relied.append("container")
         if code is None:
             docker_output(["rm", "-f", name], timeouts.STEP)

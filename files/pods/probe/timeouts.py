@@ -18,5 +18,5 @@ JOURNAL_PAUSE = 2
 """Between two looks at a journal, to see whether somebody writes it."""
 LOCK = 3
 """The wait for another probe of this machine."""
-PROBE = 900
+PROBE = 1200
 """The whole operation; a probe repeats once after it dropped the kernel's cached permissions."""

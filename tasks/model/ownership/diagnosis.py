@@ -138,6 +138,22 @@ def _container(probe: Observations, plan: HostPlan) -> str | None:
     return f"the agent's container did not start, code {probe.container.code}: {_last(probe.container.text)}"
 
 
+def _container_unfinished(probe: Observations, plan: HostPlan) -> str | None:
+    if probe.container is None or probe.container.state != "unfinished":
+        return None
+    code = "no end in time" if probe.container.code is None else f"code {probe.container.code}"
+    return (
+        f"the agent's container ended before its last step, {code} (137: killed, as without memory): "
+        f"{_last(probe.container.text)}. See docker events and dmesg, then run again"
+    )
+
+
+def _not_tried(probe: Observations, plan: HostPlan) -> str | None:
+    """No failure is no proof: only what was done counts."""
+    missing = [where for where in ("process", "container") if where not in probe.relied]
+    return f"the agent ({plan.agent}) wrote nothing in its {' and '.join(missing)}: run again" if missing else None
+
+
 def _wrong_id(probe: Observations, plan: HostPlan) -> str | None:
     ids = Ids(*probe.container.ids) if probe.container and probe.container.ids else None
     if ids is None or ids == plan.agent:
@@ -193,6 +209,8 @@ _RULES: tuple[Callable[[Observations, HostPlan], str | None], ...] = (
     _no_docker,
     _image_missing,
     _container,
+    _container_unfinished,
+    _not_tried,
 )
 """The causes; first those with the symptoms of others."""
 

@@ -173,6 +173,18 @@ def test_everything_that_nanoclaw_does_in_a_session_is_tried_in_its_order(machin
     assert observed.container == Container("ran", code=0, ids=(A, A))
 
 
+@pytest.mark.parametrize("code", [137, 0])
+def test_container_that_ends_before_its_last_step_is_no_proof(machine: Machine, code: int) -> None:
+    """Its steps so far succeeded. Docker reports 137 for a container that the kernel killed."""
+    cut = f'script="$(sed "/touch .heartbeat/,\\$d" <<<"$script"); exit {code}"'
+    docker = machine.place / "bin" / "docker"
+    docker.write_text(FAKE_DOCKER.replace("exec unshare", f"{cut}\nexec unshare"))
+    observed = machine.probe()
+    assert observed.container is not None and observed.container.state == "unfinished"
+    assert (observed.container.code, observed.container.ids, observed.relied) == (code, (A, A), ["process"])
+    assert not [step for step in observed.steps if step.error]
+
+
 @pytest.mark.parametrize(("user", "more"), [(None, ""), ("1000:1000", "--user 1000:1000 -e HOME=/home/node ")])
 def test_the_container_gets_the_session_alone(machine: Machine, tmp_path: Path, user: str | None, more: str) -> None:
     """Its places, its user, no network, and an image that is there already."""

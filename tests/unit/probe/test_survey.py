@@ -118,3 +118,8 @@ def test_journals_without_end_are_a_short_answer(tree: Path) -> None:
 
 def test_survey_reports_before_its_timeout() -> None:
     assert timeouts.SURVEY_END + timeouts.STEP <= timeouts.SURVEY
+
+
+def test_probe_and_its_repetition_end_before_its_timeout() -> None:
+    once = timeouts.CONTAINER + timeouts.SURVEY + timeouts.HOT_JOURNAL + timeouts.GUARD + 2 * timeouts.STEP
+    assert 2 * once <= timeouts.PROBE
