@@ -51,10 +51,10 @@ pods_mount_options_unchecked: list[str] = []
 # how sessions come to belong to the agent: squash, chown, native, or auto
 pods_access = "auto"
 
-# squash options of the export; for another server: those it has; default: what pods_access needs
+# how the export squashes (exports(5)); for another server: what it does; default: by pods_access
 pods_export_options = None
 
-# directories that are not empty and that the role may export, or chown to the agent
+# directories with files from before the role, which it may export, or chown to the agent
 pods_adopt: list[str] = []
 
 # --- NanoClaw: machines of nanoclaw_hosts ---
@@ -86,13 +86,13 @@ nanoclaw_repository = "https://github.com/nanocoai/nanoclaw.git"
 # allow http:// and git://, where anybody on the way can change code that runs as root
 nanoclaw_repository_unencrypted = False
 
-# tag, branch or commit to run
+# tag, branch or commit to run; the role moves any other checkout to it
 nanoclaw_ref = "v2.0.64"
 
 # if a new ref touches files changed on the host: keep (do not move) or stash (git stash and move)
 nanoclaw_local_changes = "keep"
 
-# if a later NanoClaw migrated data/v2.db: refuse, restore the copy from before that, or keep it
+# if a later NanoClaw migrated data/v2.db: refuse, restore an older copy, or keep (new chats fail)
 nanoclaw_newer_database = "refuse"
 
 # where Node comes from if the machine has none: machine (nowhere), distribution or nodesource
@@ -125,10 +125,10 @@ nanoclaw_log_keep = 5
 # directory of a NanoClaw v1 to migrate, or "auto" to find it
 nanoclaw_v1_dir = None
 
-# command that makes v2 answer a message, as a list; v2 takes over only if it ends with status 0
+# command, as a list, that makes v2 answer; runs on the host as nanoclaw_user; must exit with 0
 nanoclaw_v1_gate = None
 
-# which senders v2 answers; needed where v1 has a sender allow-list, which v2 does not read
+# whom v2 answers: public, strict or request_approval; needed where v1 has a sender allow-list
 nanoclaw_v1_unknown_senders = None
 
 # migrate this host before the others

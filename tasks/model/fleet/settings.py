@@ -110,10 +110,10 @@ class HostSettings(_Settings):
     )
     pods_export_options: ExportOptions | None = Field(
         None,
-        description="squash options of the export; for another server: those it has; default: what pods_access needs",
+        description="how the export squashes (exports(5)); for another server: what it does; default: by pods_access",
     )
     pods_adopt: Paths = Field(
-        [], description="directories that are not empty and that the role may export, or chown to the agent"
+        [], description="directories with files from before the role, which it may export, or chown to the agent"
     )
     nanoclaw_user: User = Field("nanoclaw", description="user that the host process runs as; root is possible")
     nanoclaw_uid: HostId | None = Field(
@@ -140,14 +140,16 @@ class HostSettings(_Settings):
     nanoclaw_repository_unencrypted: Flag = Field(
         False, description="allow http:// and git://, where anybody on the way can change code that runs as root"
     )
-    nanoclaw_ref: GitRef = Field("v2.0.64", description="tag, branch or commit to run")
+    nanoclaw_ref: GitRef = Field(
+        "v2.0.64", description="tag, branch or commit to run; the role moves any other checkout to it"
+    )
     nanoclaw_local_changes: Literal["keep", "stash"] = Field(
         "keep",
         description="if a new ref touches files changed on the host: keep (do not move) or stash (git stash and move)",
     )
     nanoclaw_newer_database: Literal["refuse", "restore", "keep"] = Field(
         "refuse",
-        description="if a later NanoClaw migrated data/v2.db: refuse, restore the copy from before that, or keep it",
+        description="if a later NanoClaw migrated data/v2.db: refuse, restore an older copy, or keep (new chats fail)",
     )
     nanoclaw_node: Literal["machine", "distribution", "nodesource"] = Field(
         "distribution",
@@ -179,10 +181,10 @@ class HostSettings(_Settings):
     )
     nanoclaw_v1_gate: Command | None = Field(
         None,
-        description="command that makes v2 answer a message, as a list; v2 takes over only if it ends with status 0",
+        description="command, as a list, that makes v2 answer; runs on the host as nanoclaw_user; must exit with 0",
     )
     nanoclaw_v1_unknown_senders: Literal["public", "strict", "request_approval"] | None = Field(
-        None, description="which senders v2 answers; needed where v1 has a sender allow-list, which v2 does not read"
+        None, description="whom v2 answers: public, strict or request_approval; needed where v1 has a sender allow-list"
     )
     nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before the others")
     nanoclaw_v1_batch: Count = Field(10, description="how many hosts migrate at once, after the canaries")
