@@ -39,7 +39,7 @@ test: setup ## everything, the lab included
 newest: .venv/.ready ## says whether the newest pyinfra works
 	@$(BIN)/python -m tests.newest
 
-demo: setup ## the main job on four real machines: the incident, one command, answers
+demo: setup ## the main job on four lab machines: the incident, one command, answers
 	@$(BIN)/python -m tests.e2e.demo
 
 matrix: setup ## compares what the model says of who may write what with what kernels do
