@@ -1,4 +1,4 @@
-"""The main job, shown on four real machines: the incident, one command, answers. `make demo` runs this."""
+"""The main job, shown on four lab machines: the incident, one command, answers. `make demo` runs this."""
 
 from __future__ import annotations
 
