@@ -82,3 +82,16 @@ def test_silent_remote_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(desired_commit, "REMOTE_SECONDS", 1)
     tree = Tree(str(tmp_path)) if within else None
     assert desired_commit.remote_commit(tree, "https://git.invalid/claw", "v1") == (None, "no answer within 1 s")
+
+
+def test_commit_of_no_branch_and_no_tag_is_fetched_by_its_id(host: Host) -> None:
+    """As of a pull request: nothing that is fetched leads there."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@lab.invalid", "-C", str(host.repository)]
+    made = subprocess.run(
+        [*git, "commit-tree", "-m", "aside", f"{OLD}^{{tree}}"], check=True, capture_output=True, text=True
+    )
+    commit = made.stdout.strip()
+    subprocess.run([*git, "update-ref", "refs/pull/1/head", commit], check=True)
+    host.check_out(OLD)
+    host.check_out(commit)
+    assert host.git("rev-parse", "HEAD") == commit
