@@ -21,7 +21,7 @@ from files.pods.migration.protocol import (
     UpstreamStepRequest,
 )
 from files.pods.migration.step_ids import Mark, StepId
-from files.pods.probe import timeouts
+from files.pods.probe.timeouts import PROBE
 from files.pods.source.protocol import MarkerRequest
 from files.pods.trees.protocol import TreesRequest
 from files.pods.v1.audit.protocol import AuditRequest, Homes
@@ -137,7 +137,7 @@ def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
     yield Step(StepId.START_V2, "start v2", start_request(plan, restart=True))
     command, at = plan.settings.nanoclaw_v1_gate, {"unit": plan.unit, "root": plan.root, **plan.host_user}
     gate = GateRequest(probe=probe, command=command, seconds=GATE_COMMAND, **at)
-    yield Step(StepId.GATE, "run the gate", gate, timeouts.PROBE + GATE_COMMAND, (Mark.PROVES_V2,))
+    yield Step(StepId.GATE, "run the gate", gate, PROBE + GATE_COMMAND, (Mark.PROVES_V2,))
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
     commit = CommitRequest(**_files(plan), ran=ran(plan), text=text)
     yield Step(StepId.COMMIT, "commit to v2", commit, marks=(Mark.POINT_OF_NO_RETURN,))

@@ -10,6 +10,13 @@ from tasks.model.access.session_lifecycle import Action, Case, live
 from tasks.model.access.storage import Node, Storage
 from tasks.model.access.strategy import CANNOT, obstacle
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.ownership.container_causes import (
+    container,
+    container_unfinished,
+    image_missing,
+    no_docker,
+    wrong_id,
+)
 
 
 @dataclass(frozen=True)
@@ -120,48 +127,10 @@ def _guard(probe: Observations, plan: HostPlan) -> str | None:
     )
 
 
-def _no_docker(probe: Observations, plan: HostPlan) -> str | None:
-    if probe.container is None or probe.container.state != "no docker":
-        return None
-    return f"Docker does not answer ({_last(probe.container.text)}): see systemctl status docker"
-
-
-def _image_missing(probe: Observations, plan: HostPlan) -> str | None:
-    if probe.container is None or probe.container.state != "no image":
-        return None
-    return f"Docker has no agent image {plan.image}: docker system prune may have removed it. Run again to make it"
-
-
-def _container(probe: Observations, plan: HostPlan) -> str | None:
-    if probe.container is None or probe.container.state != "failed":
-        return None
-    return f"the agent's container did not start, code {probe.container.code}: {_last(probe.container.text)}"
-
-
-def _container_unfinished(probe: Observations, plan: HostPlan) -> str | None:
-    if probe.container is None or probe.container.state != "unfinished":
-        return None
-    code = "no end in time" if probe.container.code is None else f"code {probe.container.code}"
-    return (
-        f"the agent's container ended before its last step, {code} (137: killed, as without memory): "
-        f"{_last(probe.container.text)}. See docker events and dmesg, then run again"
-    )
-
-
 def _not_tried(probe: Observations, plan: HostPlan) -> str | None:
     """No failure is no proof: only what was done counts."""
     missing = [where for where in ("process", "container") if where not in probe.relied]
     return f"the agent ({plan.agent}) wrote nothing in its {' and '.join(missing)}: run again" if missing else None
-
-
-def _wrong_id(probe: Observations, plan: HostPlan) -> str | None:
-    ids = Ids(*probe.container.ids) if probe.container and probe.container.ids else None
-    if ids is None or ids == plan.agent:
-        return None
-    return (
-        f"the container runs as {ids} and the plan says {plan.agent}: set nanoclaw_image_uid to {ids.uid} and "
-        f"nanoclaw_image_gid to {ids.gid}, the image's USER"
-    )
 
 
 def _owner(probe: Observations, plan: HostPlan) -> str | None:
@@ -203,13 +172,13 @@ _RULES: tuple[Callable[[Observations, HostPlan], str | None], ...] = (
     _id_mapping,
     _squash,
     _guard,
-    _wrong_id,
+    wrong_id,
     _hot_journal,
     _owner,
-    _no_docker,
-    _image_missing,
-    _container,
-    _container_unfinished,
+    no_docker,
+    image_missing,
+    container,
+    container_unfinished,
     _not_tried,
 )
 """The causes; first those with the symptoms of others."""
@@ -260,7 +229,3 @@ def _way_out(plan: HostPlan) -> str:
         f". {way} with {options}. "
         "After a change of the export this machine still holds old answers: echo 2 > /proc/sys/vm/drop_caches"
     )
-
-
-def _last(text: str) -> str:
-    return " / ".join(text.strip().splitlines()[-2:]) or "no output"
