@@ -1,6 +1,8 @@
 # What people and CI type. `make` alone says what there is.
 PYTHON ?= python3
 BIN := .venv/bin
+# For every Python from 3.10 on, by marker: the lowest one decides which releases fit.
+COMPILE := build/lock/bin/uv pip compile -q --no-python-downloads --universal --python-version 3.10 --generate-hashes
 TESTS := tests/fake tests/fixtures tests/unit  # the longest first, so that no process is left alone with them
 
 .PHONY: help setup check lint types unit test newest demo matrix soak bench docs lock lab-down clean
@@ -11,11 +13,11 @@ help: ## says what there is
 setup: .venv/.ready ## the virtual environment, and the Debian packages of the lab where this is root on Debian
 	@$(BIN)/python -m tests.lab install
 
-.venv/.ready: requirements.lock
+.venv/.ready: requirements-test.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get -q update && apt-get -q -y install python3-venv; }
-	@echo "setup: installing $$(grep -c '^[a-z]' requirements.lock) Python packages into .venv"
+	@echo "setup: installing the packages of $< into .venv"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 lint: .venv/.ready ## style, and shellcheck for shell that lands on machines
@@ -54,10 +56,11 @@ bench: setup ## measures and writes build/bench.json
 docs: .venv/.ready ## writes the generated tables of docs/, and group_data/all.py
 	$(BIN)/python -m tests.docs
 
-lock: ## writes requirements.lock anew from requirements.in
-	$(BIN)/pip install -q pip-tools
-	$(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host -o requirements.lock requirements.in
+lock: ## writes the two locks from requirements.in and requirements-test.in; pins that still fit stay
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q --disable-pip-version-check uv
+	$(COMPILE) -o requirements.lock requirements.in
+	$(COMPILE) -o requirements-test.lock requirements-test.in
 
 lab-down: ## ends what make demo left running
 	@$(BIN)/python -m tests.lab down

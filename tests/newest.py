@@ -18,6 +18,7 @@ ENVIRONMENT = PROJECT / "build" / "newest"
 TESTS = ("tests/unit", "tests/fixtures", "tests/fake", "--ignore=tests/unit/lab")
 """What depends on pyinfra and needs no machine."""
 
+INPUTS = ("requirements.in", "requirements-test.in")
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 ASK = (*PIP, "install", "--dry-run", "--ignore-installed", "--no-deps", "--report", "-", "pyinfra")
 INSTALL_SECONDS, TEST_SECONDS = 600, 1200
@@ -44,8 +45,8 @@ def reported(report: str) -> str:
 
 
 def requirements(text: str, version: str) -> list[str]:
-    """The requirements of requirements.in, but with this pyinfra."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    """The requirements in the text of the `.in` files, but with this pyinfra and without options of pip."""
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "-"))]
     return [f"pyinfra=={version}" if re.match(r"pyinfra\b(?!-)", line) else line for line in lines]
 
 
@@ -69,8 +70,8 @@ def prepare(version: str) -> str:
     """An environment with this pyinfra; returns its Python."""
     python = str(ENVIRONMENT / "bin" / "python")
     run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], INSTALL_SECONDS)
-    requirements_in = requirements((PROJECT / "requirements.in").read_text(encoding="utf-8"), version)
-    run([python, *PIP, "install", *requirements_in], INSTALL_SECONDS)
+    text = "".join((PROJECT / name).read_text(encoding="utf-8") for name in INPUTS)
+    run([python, *PIP, "install", *requirements(text, version)], INSTALL_SECONDS)
     return python
 
 

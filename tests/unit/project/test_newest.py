@@ -27,7 +27,7 @@ def test_pinned_and_newest_versions_are_parsed() -> None:
 
 
 def test_only_the_version_of_pyinfra_is_replaced() -> None:
-    text = "# why\npyinfra==3.10.0\npydantic>=2\npyinfra-testing\n"
+    text = "# why\npyinfra==3.10.0\npydantic>=2\n# tests\n-r requirements.in\n-c requirements.lock\npyinfra-testing\n"
     assert newest.requirements(text, "3.11.1") == ["pyinfra==3.11.1", "pydantic>=2", "pyinfra-testing"]
 
 
