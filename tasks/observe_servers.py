@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pyinfra import logger, state
 from pyinfra.api.host import Host
 
-from files.pods.nfs.protocol import ObserveRequest
+from files.pods.nfs.protocol import ObserveRequest, ServerObservation
 from tasks.concurrent_facts import at_once
 from tasks.model.access.identity import Squash
 from tasks.model.access.observed_refusals import Wish, refusals
-from tasks.model.access.observed_squash import ServerObservation, description, observed_squash
+from tasks.model.access.observed_squash import description, observed_squash
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.nfs.mount_unit import transport
 from tasks.model.sanitize import printable

@@ -6,11 +6,11 @@ import json
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
+from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import BuildImageRequest
 from tasks.command import argv, run_request, value, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import (
-    ImageState,
     due_step,
     image_request,
     record_of,

@@ -11,7 +11,7 @@ from files.pods.machine.protocol import AccountState, Node, RuntimeState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.migration.protocol import Progress
 from files.pods.nfs.mount_state import Beneath, Mount, MountState, Point, Unit
-from files.pods.nfs.protocol import FirewallState
+from files.pods.nfs.protocol import FirewallState, ServerObservation
 from files.pods.probe.protocol import Container, Observations, ProbedMount, Space, Step, Surveyed
 from files.pods.service.protocol import (
     EnvState,
@@ -26,7 +26,6 @@ from files.pods.service.protocol import (
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreeReport, TreesReply
 from tasks.bundle import bundle
-from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.env_files import digest, places

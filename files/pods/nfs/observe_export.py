@@ -2,23 +2,20 @@
 
 The export is mounted softly in a private mount namespace: no other process uses that mount, and a dead server costs
 `seconds`. No symbolic link of the export is followed.
-
-Reply: tasks.model.access.observed_squash.ServerObservation as JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import uuid
 from typing import Any
 
 from files.pods.common.linux import LIBC, MS_NOSUID_NODEV, MS_NOSYMFOLLOW, check, mount_tmpfs, unshare_mounts
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.run_as_ids import Ids, run_as
-from files.pods.nfs.protocol import ObserveRequest
+from files.pods.nfs.protocol import Actor, ObserveRequest, ServerObservation
 
 request = read_request(ObserveRequest)
 MOUNTED = "/tmp/pods"
@@ -105,16 +102,16 @@ def chown_scratch(root: str, scratch: Scratch) -> None:
 
 
 def look() -> dict[str, Any]:
-    """Mount the export and observe it."""
+    """Mount the export and observe it; return the document of the reply, since a child calls this."""
     mount_softly()
-    return look_at(MOUNTED)
+    return look_at(MOUNTED).document()
 
 
-def look_at(root: str) -> dict[str, Any]:
+def look_at(root: str) -> ServerObservation:
     """Let each actor create a directory; return the owners, and what root may do."""
-    ids: dict[str, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
-    scratch: dict[str, Scratch] = {}
-    made: dict[str, Any] = {}
+    ids: dict[Actor, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
+    scratch: dict[Actor, Scratch] = {}
+    made: dict[Actor, list[int] | str] = {}
     point = chown = given = None
     try:
         for actor in ids:
@@ -129,10 +126,10 @@ def look_at(root: str) -> dict[str, Any]:
             chown = as_ids((0, 0), LOOKED, lambda: chown_scratch(root, given))
     finally:
         left = clean(root, ids, scratch)
-    return {"made": made, "mount_point": point, "chown": chown, "given": bool(given), "left": left}
+    return ServerObservation("seen", "", made, chown, given=bool(given), mount_point=point, left=left)
 
 
-def clean(root: str, ids: dict[str, Ids], scratch: dict[str, Scratch]) -> list[str]:
+def clean(root: str, ids: dict[Actor, Ids], scratch: dict[Actor, Scratch]) -> list[str]:
     """Remove the scratch, and that of killed observations; return what remains of the former."""
     old = as_ids((0, 0), END, lambda: stale(root))
     both = [*scratch.values(), *(old if isinstance(old, list) else [])]
@@ -179,15 +176,14 @@ def remove(root: str, scratch: Scratch) -> None:
     os.rmdir(name, dir_fd=open_directory_of_export(root, place))
 
 
-def observe() -> dict[str, Any]:
+def observe() -> ServerObservation:
     """Observe the export with a deadline; return the reply."""
     reply = run_as((0, 0), request.seconds, look)
     if "value" in reply:
-        return {"state": "seen", "text": "", **reply["value"]}
+        return decode(ServerObservation, reply["value"], request.entry)
     left = [f"{NAME}-*, perhaps"] if reply["error"] == "ETIMEDOUT" else []
-    nothing: dict[str, Any] = {"made": {}, "mount_point": None, "chown": None, "given": False}
-    return {"state": reply["error"], "text": reply["text"], **nothing, "left": left}
+    return ServerObservation(reply["error"], reply["text"], {}, None, given=False, mount_point=None, left=left)
 
 
 if __name__ == "__main__":
-    print(json.dumps(observe()))
+    print_reply(observe())

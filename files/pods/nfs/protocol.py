@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Optional
+from typing import Any, ClassVar, Literal, Optional, Union
 
+from files.pods.common.ids import Ids
 from files.pods.common.protocol import Reply, Request
 
 Backend = Literal["nft", "iptables"]
@@ -116,6 +117,34 @@ class ObserveRequest(Request):
     host: tuple[int, int]
     agent: tuple[int, int]
     seconds: int
+
+
+Actor = Literal["host", "agent", "root"]
+
+
+@dataclass(frozen=True)
+class ServerObservation(Reply):
+    """How a server treats the host process, the agent and root."""
+
+    request = ObserveRequest
+
+    state: str
+    """`seen`, or the name of the error for which nothing was observed: ETIMEDOUT, EACCES (not exported to us), …"""
+    text: str
+    made: dict[Actor, Union[list[int], str]]
+    """The owner of what each of them created, or the errno for which it could create nothing."""
+    chown: Optional[str]
+    """The errno of root's chown of a directory to the agent; None where root may, see `given`."""
+    given: bool
+    """Whether there was a directory to chown."""
+    mount_point: Optional[str]
+    """The errno with which root was refused a directory in one of the agent's; None where it may."""
+    left: list[str]
+
+    def ids(self, actor: Actor) -> Optional[Ids]:
+        """Return the ids that the server acts with for this actor, where that was observed."""
+        made = self.made.get(actor)
+        return Ids(*made) if isinstance(made, list) else None
 
 
 @dataclass(frozen=True)

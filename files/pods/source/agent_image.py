@@ -18,9 +18,11 @@ from typing import Any
 
 from files.pods.common.bounded_output import bounded_output
 from files.pods.common.docker import copy_out_argv, run_docker
-from files.pods.common.protocol import decode, read_request
+from files.pods.common.ids import IdentityError, Ids
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
+from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import ImageRecord, ImageRequest
 
 PODMAN = "docker is Podman, which has no docker.service"
@@ -86,11 +88,11 @@ def copy_file(container: str, path: str) -> bytes | None:
     return data if status == 0 else None
 
 
-def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[str, int] | None:
+def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> Ids | None:
     """Return a USER's ids as Docker does: the default group is the user's own, or 0 for a bare number."""
     name, _, group_name = user.partition(":")
     if name in ("", "root", "0") and not group_name:
-        return {"uid": 0, "gid": 0}
+        return Ids(0, 0)
     entry = next((row for row in passwd if name in (row[0], row[2])), None)
     uid = int(entry[2]) if entry else int(name) if name.isdigit() else None
     if group_name:
@@ -98,10 +100,10 @@ def numbers(user: str, passwd: list[list[str]], group: list[list[str]]) -> dict[
         gid = int(row[2]) if row else int(group_name) if group_name.isdigit() else None
     else:
         gid = int(entry[3]) if entry and len(entry) > 3 else 0
-    return None if uid is None or gid is None else {"uid": uid, "gid": gid}
+    return None if uid is None or gid is None else Ids(uid, gid)
 
 
-def user_of(image: str, user: str) -> dict[str, int] | None:
+def user_of(image: str, user: str) -> Ids | None:
     """Return the ids of the image's user, or None if unknown."""
     if all(part.isdigit() for part in user.split(":")) and ":" in user:
         return numbers(user, [], [])
@@ -171,20 +173,15 @@ def main() -> None:
     image = None if failure else inspect(request.image)
     kept = record(request.record)
     user = image["Config"].get("User", "") if image else ""
-    if image and kept and kept.image == image["Id"]:
-        ids: dict[str, int] | None = {"uid": kept.uid, "gid": kept.gid}
-    else:
-        ids = user_of(request.image, user) if image else None
-    reply: dict[str, Any] = {
-        "docker": failure,
-        "shifts": shifts,
-        "image": image["Id"] if image else None,
-        "user": user,
-        "ids": ids,
-        "tree": tree_of(request.root, request.uid, request.gid),
-        "record": kept and vars(kept),
-    }
-    print(json.dumps(reply))
+    try:
+        if image and kept and kept.image == image["Id"]:
+            ids: Ids | None = Ids(kept.uid, kept.gid)
+        else:
+            ids = user_of(request.image, user) if image else None
+    except IdentityError as error:
+        sys.exit(f"the user of {request.image}: {error}")
+    tree = tree_of(request.root, request.uid, request.gid)
+    print_reply(ImageState(failure, shifts, image["Id"] if image else None, user, ids, tree, kept))
 
 
 if __name__ == "__main__":

@@ -9,21 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-HIGHEST_ID = 2**32 - 2
-"""The last uid and gid of Linux; the one after it means "leave as it is" to chown(2)."""
+from files.pods.common.ids import HIGHEST_ID as HIGHEST_ID
+from files.pods.common.ids import IdentityError as IdentityError
+from files.pods.common.ids import Ids as Ids
+from files.pods.common.ids import check_id as check_id
 
 NOBODY = 65534
 """The uid and gid of nobody, to which a squashing server maps by default (exports(5), anonuid)."""
-
-
-class IdentityError(ValueError):
-    """An id, or an option, that does not exist."""
-
-
-def check_id(name: str, value: int) -> None:
-    """Raise IdentityError where Linux has no such id."""
-    if not 0 <= value <= HIGHEST_ID:
-        raise IdentityError(f"{name} {value} does not exist: ids go from 0 to {HIGHEST_ID}")
 
 
 def check_word(name: str, value: str, accepted: Any) -> None:
@@ -33,27 +25,9 @@ def check_word(name: str, value: str, accepted: Any) -> None:
         raise IdentityError(f"{name} {value!r} is none of {', '.join(choices)}")
 
 
-@dataclass(frozen=True)
-class Ids:
-    """A uid and a gid, numeric: names differ between machines. IdentityError where Linux has no such id."""
-
-    uid: int
-    gid: int
-
-    def __post_init__(self) -> None:
-        check_id("uid", self.uid)
-        check_id("gid", self.gid)
-
-    def __str__(self) -> str:
-        return f"{self.uid}:{self.gid}"
-
-    @property
-    def pair(self) -> tuple[int, int]:
-        """Both, as requests have them."""
-        return self.uid, self.gid
-
-
 ROOT = Ids(0, 0)
+
+ANONYMOUS = Ids(NOBODY, NOBODY)
 
 DEFAULT_HOST = Ids(1000, 1000)
 """The ids of a host process that is not root, unless another user has them (tasks.model.host.host_ids)."""
@@ -113,7 +87,7 @@ class Squash:
     """How a server maps the ids that a client sends: whom, and to whom. IdentityError for an unknown `maps`."""
 
     maps: Maps
-    anonymous: Ids = Ids(NOBODY, NOBODY)
+    anonymous: Ids = ANONYMOUS
 
     def __post_init__(self) -> None:
         check_word("squash", self.maps, Maps)
@@ -129,7 +103,7 @@ class Squash:
     def options(self) -> tuple[str, ...]:
         """Return the options of exports(5) that state this squash."""
         name = {"none": "no_root_squash", "root": "root_squash", "all": "all_squash"}[self.maps]
-        if self.maps == "none" or self.anonymous == Ids(NOBODY, NOBODY):
+        if self.maps == "none" or self.anonymous == ANONYMOUS:
             return (name,)
         return (name, f"anonuid={self.anonymous.uid}", f"anongid={self.anonymous.gid}")
 

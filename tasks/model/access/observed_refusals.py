@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from files.pods.nfs.protocol import ServerObservation
 from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.access.observed_squash import (
     BROKEN_MAPPING,
     REFUSED,
-    ServerObservation,
     contradiction,
     description,
     mapping_is_broken,

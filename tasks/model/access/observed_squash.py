@@ -4,43 +4,13 @@ Source of the rules: exports(5) "User ID Mapping": who makes a file shows whom t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from files.pods.common.protocol import Reply
-from files.pods.nfs.protocol import ObserveRequest
+from files.pods.nfs.protocol import Actor, ServerObservation
 from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash
 
-Actor = Literal["host", "agent", "root"]
-
 REFUSED = ("EACCES", "EPERM")
 """The errno of a refusal by permissions: any other errno shows nothing of ids."""
-
-
-@dataclass(frozen=True)
-class ServerObservation(Reply):
-    """The reply of files/pods/nfs/observe_export.py for an export."""
-
-    request = ObserveRequest
-
-    state: str
-    """`seen`, or the name of the error for which nothing was observed: ETIMEDOUT, EACCES (not exported to us), …"""
-    text: str
-    made: dict[Actor, list[int] | str]
-    """The owner of what each of them created, or the errno for which it could create nothing."""
-    chown: str | None
-    """The errno of root's chown of a directory to the agent; None where root may, see `given`."""
-    given: bool
-    """Whether there was a directory to chown."""
-    mount_point: str | None
-    """The errno with which root was refused a directory in one of the agent's; None where it may."""
-    left: list[str]
-
-    def ids(self, actor: Actor) -> Ids | None:
-        """Return the ids that the server acts with for this actor, where that was observed."""
-        made = self.made.get(actor)
-        return Ids(*made) if isinstance(made, list) else None
 
 
 def mapping_is_broken(observed: ServerObservation, agent: Ids) -> bool:

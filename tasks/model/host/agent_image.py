@@ -1,36 +1,14 @@
 """The agent image: whether it is current, and whether its user is the one of the plan."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from files.pods.common.protocol import Reply
+from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import ImageRecord, ImageRequest
-from tasks.model.access.identity import Ids, agent_of
+from tasks.model.access.identity import agent_of
 from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 from tasks.model.platform.platform import DEBIAN_13
-
-
-@dataclass(frozen=True)
-class ImageState(Reply):
-    """The current agent image of a machine.
-
-    `docker`: "" or why the daemon does not answer. `shifts`: it runs containers with other ids than it says
-    (rootless, userns-remap). `image`: the id, or None where there is none. `user`: its USER as written, and
-    `ids` what that means in the image; None where the image has no such user. `tree`: of container/ in the
-    checkout, with its local changes; "" without a checkout.
-    """
-
-    request = ImageRequest
-
-    docker: str
-    shifts: bool
-    image: str | None
-    user: str
-    ids: Ids | None
-    tree: str
-    record: ImageRecord | None
 
 
 def record_of(plan: HostPlan, current: ImageState) -> ImageRecord | None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from files.pods.nfs.protocol import ServerObservation
 from tasks.model.access.choose_strategy import AccessError, StrategySetting, choose
 from tasks.model.access.identity import NOBODY, ROOT, Ids, Squash, agent_of
 from tasks.model.access.observed_refusals import Wish, refusals
 from tasks.model.access.observed_squash import (
-    ServerObservation,
     contradiction,
     description,
     mapping_is_broken,

@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from files.pods.nfs.protocol import ObserveRequest
+from files.pods.nfs.protocol import Actor, ObserveRequest, ServerObservation
 from tasks.bundle import entry_file
 from tasks.facts import fact_of
-from tasks.model.access.observed_squash import ServerObservation
 from tasks.observe_servers import places
 from tests.builders import host_plan
 from tests.unit.trees.trees import needs_root
@@ -60,13 +59,8 @@ def test_owners_are_observed_and_scratch_is_removed(load: Load, export: Path) ->
     (export / "v2-sessions").mkdir()
     os.chown(export / "v2-sessions", A, A)
     observed = load()["look_at"](str(export))
-    assert observed == {
-        "made": {"host": [A, A], "agent": [A, A], "root": [0, 0]},
-        "mount_point": None,
-        "chown": None,
-        "given": True,
-        "left": [],
-    }
+    made: dict[Actor, list[int] | str] = {"host": [A, A], "agent": [A, A], "root": [0, 0]}
+    assert observed == ServerObservation("seen", "", made, chown=None, given=True, mount_point=None, left=[])
     assert everything(export) == ["v2-sessions"]
 
 
@@ -79,13 +73,13 @@ def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_noth
     os.chown(export / "v2-sessions", writer, writer)
     program = load()
     program["look_at"].__globals__["chown_scratch"] = lambda _root, scratch: "/".join(scratch)
-    assert program["look_at"](str(export))["chown"] == f"v2-sessions/{program['NAME']}-{maker}"
+    assert program["look_at"](str(export)).chown == f"v2-sessions/{program['NAME']}-{maker}"
 
 
 @needs_root
 def test_who_may_make_nothing_is_named_by_the_errno(load: Load, export: Path) -> None:
     observed = load()["look_at"](str(export))
-    assert observed["made"] == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
+    assert observed.made == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
     assert everything(export) == []
 
 
@@ -103,7 +97,7 @@ def test_a_link_of_the_export_is_not_followed(load: Load, export: Path, planted:
     before = everything(elsewhere)
     (export / planted).symlink_to(elsewhere)
     observed = program["look_at"](str(export))
-    assert all(isinstance(made, str) for made in observed["made"].values())
+    assert all(isinstance(made, str) for made in observed.made.values())
     assert everything(elsewhere) == before
 
 
@@ -151,8 +145,8 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program = load(seconds=1)
     program["observe"].__globals__["look"] = lambda: time.sleep(30)
     reply = program["observe"]()
-    assert (reply["state"], reply["left"]) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
-    observed = fact_of(ServerObservation)().process([json.dumps(reply)])
+    assert (reply.state, reply.left) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
+    observed = fact_of(ServerObservation)().process([json.dumps(reply.document())])
     assert (observed.made, observed.mount_point, observed.chown, observed.given) == ({}, None, None, False)
 
 
@@ -163,7 +157,7 @@ def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
 
     program = load()
     program["observe"].__globals__["look"] = refused
-    observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]())])
+    observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]().document())])
     assert (observed.state, observed.left, observed.made) == ("EACCES", [], {})
     assert "not exported to this host" in observed.text
 

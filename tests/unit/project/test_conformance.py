@@ -36,9 +36,10 @@ LAYERS = {
 }
 """What of the role each part of tasks/ imports; operations also the helpers beside them."""
 SHARED = re.compile(
-    r"files\.pods\.(migration\.(step_ids|documents)|nfs\.(mount|export)_state|probe\.timeouts|[a-z0-9.]+\.protocol)"
+    r"files\.pods\.(migration\.(step_ids|documents)|nfs\.(mount|export)_state|source\.image_state|probe\.timeouts|common\.ids|"
+    r"[a-z0-9.]+\.protocol)"
 )
-"""What programs and the role both import: ids of steps, timeouts, requests, replies and the files of a migration."""
+"""What programs and the role both import: ids, timeouts, requests, replies and the files of a migration."""
 
 
 def named(path: Path) -> str:

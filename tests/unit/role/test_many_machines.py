@@ -11,9 +11,9 @@ from pyinfra import logger
 from pyinfra.api.config import Config
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
+from files.pods.nfs.protocol import ServerObservation
 from tasks import adoption, concurrent_facts, observe_servers, operation_order
 from tasks.concurrent_facts import at_once
-from tasks.model.access.observed_squash import ServerObservation
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetPlan
 from tests.builders import fleet
 

@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.agent_image import PODMAN, daemon, numbers
+from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import BuildImageRequest, ImageRecord, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import ImageState, due_step, record_of, refusals, user_problem
+from tasks.model.host.agent_image import due_step, record_of, refusals, user_problem
 from tasks.operations import agent_image as operations
 from tests.builders import local_plan
 from tests.programs import Change, replaced, request_argv
@@ -79,7 +80,7 @@ def test_daemon_answers_or_names_the_reason(
     ],
 )
 def test_user_has_the_ids_that_docker_gives_it(user: str, ids: tuple[int, int] | None) -> None:
-    assert numbers(user, PASSWD, GROUP) == (None if ids is None else {"uid": ids[0], "gid": ids[1]})
+    assert numbers(user, PASSWD, GROUP) == (None if ids is None else Ids(*ids))
 
 
 @pytest.mark.parametrize(

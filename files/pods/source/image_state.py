@@ -1,0 +1,30 @@
+"""The agent image of a machine: the reply of source.agent_image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from files.pods.common.ids import Ids
+from files.pods.common.protocol import Reply
+from files.pods.source.protocol import ImageRecord, ImageRequest
+
+
+@dataclass(frozen=True)
+class ImageState(Reply):
+    """The current agent image of a machine."""
+
+    request = ImageRequest
+
+    docker: str
+    """Why the daemon does not answer; empty where it does."""
+    shifts: bool
+    """Whether it runs containers with other ids than it says (rootless, userns-remap)."""
+    image: str | None
+    """The id; None where there is none."""
+    user: str
+    """Its USER as written."""
+    ids: Ids | None
+    """What that means in the image; None where the image has no such user."""
+    tree: str
+    """Of container/ in the checkout, with its local changes; empty without a checkout."""
+    record: ImageRecord | None
