@@ -8,6 +8,7 @@ from pyinfra import logger
 from pyinfra.api.host import Host
 
 from files.pods.common.protocol import HostUser
+from files.pods.machine.machine_state import MachineState
 from files.pods.machine.protocol import PreflightRequest
 from files.pods.nfs.export_state import ExportState
 from tasks.concurrent_facts import at_once
@@ -16,7 +17,6 @@ from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
-from tasks.model.host.machine import MachineState
 from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.sanitize import printable
 from tasks.replies import ask_machine, ask_together

@@ -7,6 +7,7 @@ from typing import Any
 
 from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
+from files.pods.machine.machine_state import IdState, MachineState
 from files.pods.machine.protocol import AccountState, RuntimeState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.migration.protocol import Progress
@@ -19,7 +20,6 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.env_files import places
 from tasks.model.host.host_ids import CANDIDATES
-from tasks.model.host.machine import IdState, MachineState
 from tasks.model.nfs.mount_plan import binds_of, pods_of
 from tasks.model.ownership.trees import host_trees
 

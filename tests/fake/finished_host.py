@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from files.pods.common.protocol import Place
 from files.pods.guard.protocol import GuardState
+from files.pods.machine.machine_state import MountPoint
 from files.pods.machine.protocol import AccountState, Node, RuntimeState
 from files.pods.machine.runtime import PROGRAMS
 from files.pods.migration.protocol import Progress
@@ -29,7 +30,6 @@ from tasks.bundle import bundle
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit
 from tasks.model.host.env_files import digest, places
-from tasks.model.host.machine import MountPoint
 from tasks.model.host.service_steps import unit_files
 from tasks.model.nfs.container_firewall import UNIT, nftables_dropin, rules_text
 from tasks.model.nfs.container_firewall import unit_text as firewall_unit

@@ -9,10 +9,10 @@ import pytest
 from pyinfra.api.command import StringCommand
 
 from files.pods.common.protocol import Reply, decode
+from files.pods.machine.machine_state import MachineState
 from files.pods.machine.protocol import RuntimeState
 from files.pods.nfs.export_state import ExportState
 from tasks.facts import fact_of
-from tasks.model.host.machine import MachineState
 from tasks.model.nfs.nfs_versions import TRIED
 from tests.fake.deploy import fleet, planned, replies
 from tests.fake.kinds import KINDS

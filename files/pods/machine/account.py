@@ -12,6 +12,7 @@ from typing import Any
 from files.pods.common.mountinfo import may_hang, mount_table
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_command import run_command
+from files.pods.machine.machine_state import IdState
 from files.pods.machine.protocol import AccountState
 
 KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
@@ -132,18 +133,23 @@ def by(lookup: Any, key: Any) -> Any:
         return None
 
 
-def ids_state(numbers: list[int], user: str | None, enough: int = 8) -> list[dict[str, Any]]:
+def ids_state(numbers: list[int], user: str | None, enough: int = 8) -> list[IdState]:
     """Return who has each number as uid and as gid, until enough are free.
 
     A lookup for each number, since a directory service need not list its users.
     """
-    states: list[dict[str, Any]] = []
+    states: list[IdState] = []
     free = 0
     for number in numbers:
         owner, group = by(pwd.getpwuid, number), by(grp.getgrgid, number)
-        names = {"user": owner.pw_name if owner else None, "group": group.gr_name if group else None}
-        states.append({"id": number, **names, "person": person(number) if owner else None})
-        free += owner is None and names["group"] in (None, user)
+        state = IdState(
+            number,
+            user=owner.pw_name if owner else None,
+            group=group.gr_name if group else None,
+            person=person(number) if owner else None,
+        )
+        states.append(state)
+        free += owner is None and state.group in (None, user)
         if free >= enough:
             break
     return states

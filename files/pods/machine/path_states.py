@@ -6,27 +6,27 @@ import json
 import os
 import pwd
 import subprocess
-from typing import Any
 
 from files.pods.common.mountinfo import Mount, may_hang
 from files.pods.common.read_text import read_text_or_none
 from files.pods.common.run_as_ids import run_as
 from files.pods.common.run_command import run_command
+from files.pods.machine.machine_state import Place, Places
 
 NAMES_READ, NAMES_SHOWN = 5000, 100
 """Names of a directory: how many are read, and how many of them, sorted, the reply has."""
 
 
-def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> dict[str, Any]:
+def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> Places:
     """Return each path with its first names and its real path, and the files that contain a text.
 
     None for a path on a network mount.
     """
     marked = [file for file, text in marks.items() if text in (read_text_or_none(file) or "")]
-    return {"paths": {path: look_at_place(path, table) for path in look}, "marked": marked}
+    return Places({path: look_at_place(path, table) for path in look}, marked)
 
 
-def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:
+def look_at_place(path: str, table: list[Mount]) -> Place | None:
     """Return real path and first names of a directory; None if it may block."""
     real = real_path(path, table)
     if real is None:
@@ -40,7 +40,7 @@ def look_at_place(path: str, table: list[Mount]) -> dict[str, Any] | None:
         names = [os.path.basename(real)]
     except OSError:
         pass
-    return {"real": real, "names": names}
+    return Place(real, names)
 
 
 def real_path(path: str, table: list[Mount]) -> str | None:

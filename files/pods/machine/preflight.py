@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-from typing import Any
+from dataclasses import replace
 
 from files.pods.common.mountinfo import Mount, may_hang, mount_table
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.machine.account import account, ids_state, is_person, person
+from files.pods.machine.machine_state import MachineState, MountPoint
 from files.pods.machine.path_states import barred_paths, look_at_places, machine_addresses, machine_identity
 from files.pods.machine.protocol import PreflightRequest
 
 request = read_request(PreflightRequest)
 
 
-def shown(mount: Mount) -> dict[str, Any]:
+def shown(mount: Mount) -> MountPoint:
     """Return a mount as the reply describes it."""
     addresses = [option[len("addr=") :] for option in mount.more if option.startswith("addr=")]
-    return {"path": mount.point, "type": mount.type, "source": mount.source, "addresses": addresses}
+    return MountPoint(mount.point, mount.type, mount.source, addresses)
 
 
 def os_release() -> dict[str, str]:
@@ -62,26 +62,24 @@ def free(path: str, mounted: list[Mount]) -> int | None:
 mounted = mount_table()
 places, user = request.places, request.account
 release = os_release()
-print(
-    json.dumps(
-        {
-            "uid": os.geteuid(),
-            "python": list(sys.version_info[:2]),
-            "distribution": release.get("ID", ""),
-            "version": release.get("VERSION_ID", ""),
-            "hostname": socket.gethostname(),
-            "protected_hardlinks": protected_hardlinks(),
-            "systemd": os.path.isdir("/run/systemd/system"),
-            "mounts": [shown(mount) for mount in mounted if mount.point in request.paths],
-            "beneath": {path: beneath(path, mounted) for path in request.paths},
-            "account": {**vars(account(**vars(user))), "person": is_person(user.user)} if user else None,
-            "person": person(request.agent) if request.agent is not None else None,
-            "ids": ids_state(list(request.ids), request.user),
-            "free": {path: free(path, mounted) for path in request.space},
-            "identity": machine_identity(),
-            "addresses": machine_addresses(),
-            "places": look_at_places(places.look, places.marks, mounted),
-            "barred": barred_paths(places.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
-        }
+print_reply(
+    MachineState(
+        uid=os.geteuid(),
+        python=sys.version_info[:2],
+        distribution=release.get("ID", ""),
+        version=release.get("VERSION_ID", ""),
+        hostname=socket.gethostname(),
+        protected_hardlinks=protected_hardlinks(),
+        systemd=os.path.isdir("/run/systemd/system"),
+        mounts=[shown(mount) for mount in mounted if mount.point in request.paths],
+        beneath={path: beneath(path, mounted) for path in request.paths},
+        account=replace(account(**vars(user)), person=is_person(user.user)) if user else None,
+        person=person(request.agent) if request.agent is not None else None,
+        ids=ids_state(list(request.ids), request.user),
+        free={path: free(path, mounted) for path in request.space},
+        identity=machine_identity(),
+        addresses=machine_addresses(),
+        places=look_at_places(places.look, places.marks, mounted),
+        barred=barred_paths(places.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
     )
 )

@@ -5,8 +5,8 @@ says so (pods_adopt). An earlier run is known by the role's export table, its mo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
+from files.pods.machine.machine_state import Places
 from files.pods.machine.protocol import PlacesRequest
 from tasks.model.fleet.plan import BOUND, FleetPlan, HostPlan, Problem, ServerPlan, lies_in
 from tasks.model.fleet.settings import AUTO
@@ -18,26 +18,6 @@ _NEUTRAL = frozenset({"lost+found", ".snapshot", ".snapshots", ".zfs"})
 _OF_NANOCLAW = frozenset({".pnpm-store", *BOUND})
 """What NanoClaw leaves beside its project root; pnpm keeps its store at the root of the project's file system."""
 _SESSIONS, _GROUPS = BOUND
-
-
-@dataclass(frozen=True)
-class Place:
-    """A path on a machine."""
-
-    real: str
-    """The path without links."""
-    names: list[str] | None
-    """The first names in it; None where it is missing."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """What a machine says of the paths that host data names."""
-
-    paths: dict[str, Place | None] = field(default_factory=dict)
-    """None for a path on a network mount, which is not examined."""
-    marked: list[str] = field(default_factory=list)
-    """Files of the role's that say that it made a place."""
 
 
 def questions(plan: HostPlan) -> PlacesRequest:

@@ -10,10 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from files.pods.machine.machine_state import IdState, MachineState
 from tasks.model.access.identity import DEFAULT_HOST as DEFAULT
 from tasks.model.access.identity import NOBODY, Ids
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
-from tasks.model.host.machine import IdState, MachineState
 
 CANDIDATES = (DEFAULT.uid, *range(850, 800, -1))
 """In this order. Numbers of system accounts, far from both ends, where adduser(8) and useradd(8) take theirs."""

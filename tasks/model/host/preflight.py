@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from files.pods.machine.machine_state import MachineState
 from tasks.model.fleet.near_names import Others
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.host.account import account_problem
 from tasks.model.host.existing_directories import host_problems, one_machine, own_addresses
-from tasks.model.host.machine import MachineState
 from tasks.model.nfs.mount_refusals import is_source
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.platform.platform import platform_of

@@ -12,6 +12,7 @@ import pytest
 
 from files.pods.common.mountinfo import Mount, mount_table
 from files.pods.machine import path_states as place_looks
+from files.pods.machine.machine_state import Place, Places
 from files.pods.machine.path_states import (
     barred_paths,
     look_at_place,
@@ -19,7 +20,7 @@ from files.pods.machine.path_states import (
     machine_addresses,
     machine_identity,
 )
-from tasks.model.host.existing_directories import Place, Places, server_problems, server_questions
+from tasks.model.host.existing_directories import server_problems, server_questions
 from tasks.model.host.preflight import machine_problems
 from tasks.model.nfs.mount_unit import unit_path
 from tests.builders import fleet, one_host
@@ -172,16 +173,16 @@ def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:
     (tmp_path / "up").symlink_to("../" + tmp_path.name + "/link/a")
     (tmp_path / "loop").symlink_to("loop")
     table = mount_table()
-    assert look_at_place(f"{tmp_path}/link", table) == {"real": f"{tmp_path}/real", "names": ["a"]}
-    assert look_at_place(f"{tmp_path}/up", table) == {"real": f"{tmp_path}/real/a", "names": []}
-    assert look_at_place(f"{tmp_path}/none/such", table) == {"real": f"{tmp_path}/none/such", "names": None}
+    assert look_at_place(f"{tmp_path}/link", table) == Place(f"{tmp_path}/real", ["a"])
+    assert look_at_place(f"{tmp_path}/up", table) == Place(f"{tmp_path}/real/a", [])
+    assert look_at_place(f"{tmp_path}/none/such", table) == Place(f"{tmp_path}/none/such", None)
     assert look_at_place(f"{tmp_path}/loop", table) is None
     for number in range(300):
         (tmp_path / "real" / f"b{number}").touch()
     (tmp_path / "real" / ".git").mkdir()
     many = look_at_place(f"{tmp_path}/real", table)
-    assert many is not None and len(many["names"]) == 100
-    assert many["names"][0] == ".git", "a checkout is known by it, however much lies beside it"
+    assert many is not None and many.names is not None and len(many.names) == 100
+    assert many.names[0] == ".git", "a checkout is known by it, however much lies beside it"
 
 
 def test_a_place_on_a_network_mount_is_not_looked_at(tmp_path: Path) -> None:
@@ -196,8 +197,8 @@ def test_a_mark_is_a_text_in_a_file(tmp_path: Path) -> None:
     unit = tmp_path / "x.mount"
     unit.write_text("[Mount]\nWhat=/data/groups\n")
     marks = {str(unit): "What=/data/groups\n", f"{tmp_path}/none": "x"}
-    assert look_at_places([], marks, mount_table())["marked"] == [str(unit)]
-    assert look_at_places([], {str(unit): "What=/data\n"}, mount_table())["marked"] == []
+    assert look_at_places([], marks, mount_table()).marked == [str(unit)]
+    assert look_at_places([], {str(unit): "What=/data\n"}, mount_table()).marked == []
 
 
 @needs_root

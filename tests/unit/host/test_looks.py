@@ -10,13 +10,13 @@ import pytest
 from pyinfra import logger
 
 from files.pods.common.protocol import Request
+from files.pods.machine.machine_state import IdState, MachineState
 from files.pods.nfs.export_state import ExportState
 from tasks import host_ids
 from tasks.host_ids import Looks
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.host_ids import CANDIDATES
-from tasks.model.host.machine import IdState, MachineState
 from tests.builders import fleet
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

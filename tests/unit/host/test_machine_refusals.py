@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from files.pods.machine.machine_state import MachineState, MountPoint, Place, Places
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import Problem
 from tasks.model.host.account import account_problem
-from tasks.model.host.existing_directories import Place, Places
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.machine import MachineState, MountPoint
 from tasks.model.host.preflight import agent_uid_problems, machine_problems, unguarded
 from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine

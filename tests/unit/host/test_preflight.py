@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from files.pods.machine import account
+from files.pods.machine.machine_state import IdState, MountPoint
 from files.pods.machine.protocol import AccountState
 from tasks.bundle import entry_file
-from tasks.model.host.machine import MountPoint
 from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
 from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
@@ -298,9 +298,9 @@ def test_numbers_are_requested_until_enough_are_free(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(account, "can_log_in", lambda _entry: True)
     states = account.ids_state([1000, 850, 849, 848, 847], "nanoclaw", enough=2)
     assert states == [
-        {"id": 1000, "user": "debian", "group": "debian", "person": "debian"},
-        {"id": 850, "user": None, "group": "nanoclaw", "person": None},
-        {"id": 849, "user": None, "group": None, "person": None},
+        IdState(1000, "debian", "debian", "debian"),
+        IdState(850, None, "nanoclaw", None),
+        IdState(849, None, None, None),
     ]
 
 

@@ -257,6 +257,13 @@ def test_invalid_record_is_ignored(machine: Path, text: str) -> None:
     assert (state.ids, state.record) == (Ids(1000, 1000), None)
 
 
+def test_user_with_an_id_that_linux_lacks_ends_the_look_with_its_name(machine: Path) -> None:
+    (machine / "passwd").write_text("node:x:4294967295:1000::/home/node:/bin/sh\n")
+    done = ask(machine)
+    text = "the user of agent: uid 4294967295 does not exist: ids go from 0 to 4294967294\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", text)
+
+
 def test_image_without_passwd_has_no_names(machine: Path) -> None:
     (machine / "passwd").unlink()
     assert look(machine).ids is None

@@ -1,10 +1,11 @@
-"""What a machine is, before anything is done to it."""
+"""A machine before anything is done to it: the reply of machine.preflight."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from files.pods.common.protocol import Reply
 from files.pods.machine.protocol import AccountState, PreflightRequest
-from tasks.model.host.existing_directories import Places
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,26 @@ class IdState:
     group: str | None
     person: str | None
     """The account with it as uid that somebody can log in to."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path on a machine."""
+
+    real: str
+    """The path without links."""
+    names: list[str] | None
+    """The first names in it; None where it is missing."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a machine says of the paths that host data names."""
+
+    paths: dict[str, Place | None] = field(default_factory=dict)
+    """None for a path on a network mount, which is not examined."""
+    marked: list[str] = field(default_factory=list)
+    """Files of the role's that say that it made a place."""
 
 
 @dataclass(frozen=True)
