@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from files.pods.nfs.protocol import EXPORT_OPTIONS
 from tests.fake.bare_host import KEY, NO_ACCOUNT
 from tests.fake.deploy import Outcome, costs, deploy, fleet, replies
 from tests.fake.kinds import KINDS, SECRET
@@ -260,7 +261,7 @@ def test_new_host_user_with_a_free_uid_needs_its_server_in_the_run(tmp_path: Pat
 def test_server_alone_does_not_end_the_squash_of_a_root_host(tmp_path: Path) -> None:
     exports = replies(DATA, "finished")["@fake/server"]["nfs.exports"]
     (mine,) = (entry for entry in exports["table"] if entry[0].endswith("/chown"))
-    mine[2:] = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "root_squash", "all_squash", "anonuid=1000"]
+    mine[2:] = [*EXPORT_OPTIONS, "root_squash", "all_squash", "anonuid=1000"]
     instead = {"@fake/server": {"nfs.exports": exports}}
     alone = deploy(tmp_path, DATA, "finished", "-y", "--limit", "@fake/server", instead=instead)
     assert alone.exit != 0 and "add this host to the run (--limit @fake/chown)" in alone.log

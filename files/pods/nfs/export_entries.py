@@ -11,6 +11,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+from files.pods.nfs.protocol import EXPORT_OPTIONS
+
 Key = tuple[str, str]  # a path and a client
 
 ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -43,17 +45,15 @@ def unescape(text: str) -> str:
 
 
 def stated_options(text: str) -> list[str]:
-    """Return the options of an etab entry that the role states, in the order of EXPORT_OPTIONS in plan_fleet.py."""
+    """Return the options of an etab entry that the role states: those of EXPORT_OPTIONS in order, then the squash."""
     values: dict[str, str] = {}
+    names: dict[str, str] = {}
     for option in text.split(","):
         name, _, value = option.partition("=")
         values[name.removeprefix("no_")] = value or name
+        names[name] = option
     squash = "all_squash" if values.get("all_squash") == "all_squash" else values.get("root_squash", "root_squash")
-    sync = "async" if "async" in text.split(",") else "sync"
-    mode = "rw" if "rw" in text.split(",") else "ro"
-    secure = "insecure" if "insecure" in text.split(",") else "secure"
-    subtree_check, sec = values.get("subtree_check", "no_subtree_check"), values.get("sec", "sys")
-    stated = [mode, sync, subtree_check, f"sec={sec}", secure, squash]
+    stated = [names.get(other, default) for default, other in EXPORT_OPTIONS.values()] + [squash]
     anonymous = (values.get("anonuid", "65534"), values.get("anongid", "65534"))
     if squash != "no_root_squash" and anonymous != ("65534", "65534"):
         stated += ["anonuid=" + anonymous[0], "anongid=" + anonymous[1]]

@@ -10,6 +10,15 @@ from files.pods.common.protocol import Reply, Request
 
 Backend = Literal["nft", "iptables"]
 
+EXPORT_OPTIONS = {
+    "rw": ("ro", "rw"),
+    "sync": ("sync", "async"),
+    "no_subtree_check": ("no_subtree_check", "subtree_check"),
+    "sec=sys": ("sec=sys", "sec"),
+    "secure": ("secure", "insecure"),
+}
+"""Options of every export, exports(5), in order. For each, its default and the name of the option that differs."""
+
 
 @dataclass(frozen=True)
 class FirewallRequest(Request):

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
+from files.pods.nfs.protocol import EXPORT_OPTIONS
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.checks import check_settings
 from tasks.model.fleet.conflicts import ADDRESSES, conflicts, identities
@@ -89,10 +90,6 @@ def _refusals(subject: S, questions: tuple[Callable[[S], object], ...]) -> Itera
             yield refused.problem
         except WrongSettingError:
             continue
-
-
-EXPORT_OPTIONS = ("rw", "sync", "no_subtree_check", "sec=sys", "secure")
-"""Options of every export, exports(5). `files/pods/nfs/export_entries.py` reads them back in this order."""
 
 
 def _server_plan(server: ServerDraft, hosts: list[HostPlan]) -> ServerPlan:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.nfs.protocol import EXPORT_OPTIONS
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.plan import HOSTS, SERVERS, FleetError, Machine, Source
 from tasks.model.fleet.plan_fleet import plan_fleet
@@ -61,7 +62,7 @@ def test_a_project_root_on_the_pods_needs_no_binds() -> None:
 def test_what_is_exported_and_who_owns_it(data: dict[str, Any], owner: str, squash: str) -> None:
     (export,) = one_host(**data).servers["nfs1"].exports
     assert str(export.owner) == owner
-    assert ",".join(export.options).removeprefix("rw,sync,no_subtree_check,sec=sys,secure,") == squash
+    assert export.options == (*EXPORT_OPTIONS, *squash.split(","))
 
 
 def test_another_server_is_mounted_and_not_exported() -> None:

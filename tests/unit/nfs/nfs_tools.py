@@ -12,7 +12,8 @@ import glob, os, re, sys
 
 ETAB = "/var/lib/nfs/etab"
 DEFAULTS = "ro,sync,root_squash,no_all_squash,no_subtree_check,secure,anonuid=65534,anongid=65534,sec=sys"
-WORDS = "(no_)?(root_squash|all_squash|subtree_check)|(in)?secure|a?sync|r[wo]"
+WORDS = "(no_)?(root_squash|all_squash|subtree_check|wdelay|auth_nlm|acl|pnfs)|(in)?secure(_locks)?|a?sync|r[wo]"
+WORDS += "|(no)?(hide|crossmnt)|security_label"
 KNOWN = re.compile(WORDS + "|(anon[ug]id|fsid)=[0-9]+|sec=.+")
 faults = set(open("/mnt/faults").read().split())
 status, table = 0, {}

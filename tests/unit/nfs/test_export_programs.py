@@ -18,14 +18,14 @@ from files.pods.common import read_text as reading
 from files.pods.nfs import export_change, export_entries
 from files.pods.nfs import server as nfs_service
 from files.pods.nfs.export_state import ExportState
-from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRequest
+from files.pods.nfs.protocol import EXPORT_OPTIONS, ExportChange, ExportChangeRequest, ExportsRequest
 from tests.builders import one_host
 from tests.programs import request_argv
 from tests.unit.nfs.nfs_tools import EXPORTFS, NFSCONF
 
 DROPIN = "/etc/exports.d/nanoclaw-pods.exports"
 CONF = "/etc/nfs.conf.d/nanoclaw-pods.conf"
-OPTIONS = ["rw", "sync", "no_subtree_check", "sec=sys", "secure", "all_squash", "anonuid=1000", "anongid=1000"]
+OPTIONS = [*EXPORT_OPTIONS, "all_squash", "anonuid=1000", "anongid=1000"]
 OSLO = ["/srv/pods/oslo", "10.0.0.2", *OPTIONS]
 THEIRS = "/srv/films\t10.0.0.0/24(ro,sync,no_subtree_check)\n"
 
@@ -139,7 +139,7 @@ def test_what_is_right_already_is_not_touched() -> None:
 @NEEDS_ROOT
 def test_an_entry_that_squashes_otherwise_is_changed_and_one_that_goes_is_taken() -> None:
     server = Server(etab=THEIRS)
-    weak = [*OSLO[:2], *OPTIONS[:5], "no_root_squash"]
+    weak = [*OSLO[:2], *EXPORT_OPTIONS, "no_root_squash"]
     bergen = ["/srv/pods/bergen", "10.0.0.3", *OPTIONS]
     assert server.change(line(*weak) + line(*bergen), weak, bergen) == ""
     assert (
@@ -221,7 +221,7 @@ def test_options_of_the_role_are_read_back_as_they_are_stated() -> None:
 
 
 FAULTS = {
-    "weakens": "['/srv/pods/oslo', '10.0.0.2', 'rw', 'sync', 'no_subtree_check', 'sec=sys', 'secure', 'all_squash'",
+    "weakens": repr([*OSLO[:2], *EXPORT_OPTIONS, "all_squash"])[:-1],
     "refuses": "Function not implemented",
     "takes": "an export of others changed: bring it back with exportfs -i -o ro,sync,no_subtree_check '10.0.0.0/24:/",
 }
@@ -230,8 +230,8 @@ FAULTS = {
 @NEEDS_ROOT
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_change_that_does_not_take_is_undone_and_named(fault: str) -> None:
-    old = [*OSLO[:2], *OPTIONS[:5], "root_squash"]
-    etab = f"/srv/pods/oslo\t10.0.0.2({','.join(OPTIONS[:5])},root_squash)\n"
+    old = [*OSLO[:2], *EXPORT_OPTIONS, "root_squash"]
+    etab = f"/srv/pods/oslo\t10.0.0.2({','.join(EXPORT_OPTIONS)},root_squash)\n"
     server = Server(etab=THEIRS + etab, dropin=line(*old), faults=fault)
     output = server.change(line(*OSLO), OSLO)
     assert output.startswith("Exports restored: ") and FAULTS[fault] in output
