@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pyinfra.api.command import StringCommand
@@ -12,11 +13,21 @@ from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
 
 from files.pods.common.protocol import ProtocolError, Reply, Request, decode
-from files.pods.machine.protocol import LookRequest
+from files.pods.machine.protocol import BatchRequest
 from tasks.bundle import BEGIN, END
 from tasks.command import Unseen, run_program
 
 Answer = TypeVar("Answer", bound=Reply)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request to a machine, and the class of its reply."""
+
+    reply: type[Reply]
+    request: Request
+    payload: str = field(default="", repr=False)
+    """What the entry itself reads from standard input; it may be secret."""
 
 
 class ProgramFact(FactBase[Answer | None], Generic[Answer]):
@@ -35,7 +46,7 @@ class ProgramFact(FactBase[Answer | None], Generic[Answer]):
 
     def command(self, request: Request) -> StringCommand:
         """The command that runs the entry. pyinfra ignores its standard input: see `arguments`."""
-        more = sorted({it.entry for it in request.questions}) if isinstance(request, LookRequest) else ()
+        more = sorted({it.entry for it in request.requests}) if isinstance(request, BatchRequest) else ()
         run = run_program(request.entry, request.document(), mark=True, more=more)
         # Without python3 there is no output, which is unknown; what is sent is read, else sending it fails.
         stdin = run.connector_arguments["_stdin"]

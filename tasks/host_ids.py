@@ -12,8 +12,8 @@ from files.pods.machine.machine_state import MachineState
 from files.pods.machine.protocol import PreflightRequest
 from files.pods.nfs.export_state import ExportState
 from tasks.concurrent_facts import at_once
+from tasks.facts import Question
 from tasks.model.access.identity import Ids
-from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.existing_directories import questions, server_questions
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none

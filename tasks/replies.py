@@ -14,10 +14,8 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import BaseStateCallback, State
 
 from files.pods.common.protocol import Reply, Request
-from files.pods.machine.protocol import LookReply, LookRequest
-from files.pods.machine.protocol import Question as LookQuestion
-from tasks.facts import ProgramFact, arguments, fact_of
-from tasks.model.fleet.first_look import Question
+from files.pods.machine.protocol import BatchReply, BatchRequest, EntryRequest
+from tasks.facts import ProgramFact, Question, arguments, fact_of
 from tasks.model.fleet.plan import SERVERS
 from tasks.run_context import run_context
 
@@ -107,12 +105,12 @@ def ask_together(member: Host, questions: Sequence[Question], timeout: int | Non
     due = [question for question in questions if replies().get(member.name, question) is None]
     if len(due) < 2:
         return
-    request = LookRequest([LookQuestion(question.request.entry, question.request.document()) for question in due])
+    request = BatchRequest([EntryRequest(each.request.entry, each.request.document()) for each in due])
     payload = json.dumps([question.payload for question in due])
     limit = {"_timeout": timeout} if timeout is not None else {}
-    fact: type[ProgramFact[LookReply]] = fact_of(LookReply)
-    sent = {**arguments(LookReply, request, payload), **limit}
-    answers: LookReply | None = member.get_fact(fact, **sent, _ignore_errors=True)
+    fact: type[ProgramFact[BatchReply]] = fact_of(BatchReply)
+    sent = {**arguments(BatchReply, request, payload), **limit}
+    answers: BatchReply | None = member.get_fact(fact, **sent, _ignore_errors=True)
     for question, reply in zip(due, answers.replies if answers else (), strict=False):
         if reply is not None:
             _keep(member, question, reply)

@@ -5,7 +5,6 @@ from pyinfra import host
 from files.pods.guard.protocol import GuardState, GuardStateRequest
 from tasks.bundle import bundle
 from tasks.command import argv, write_file
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import UNIT_PREFIX, guard_unit, program_file, steps, unit_file, unit_text
 from tasks.model.systemd_names import UNITS
@@ -13,7 +12,6 @@ from tasks.operations.base import Commands, lasting_operation, look
 from tasks.report import show_diff
 
 
-@ask_hosts(GuardState)
 def guard_request(plan: HostPlan) -> GuardStateRequest:
     """What a host is asked about its guard."""
     return GuardStateRequest(guard_unit(plan), unit_file(plan), program_file(bundle("guard.main")), UNIT_PREFIX)

@@ -6,8 +6,8 @@ from pyinfra.api.exceptions import OperationError
 import files.pods.probe.timeouts as timeouts
 from files.pods.probe.protocol import Observations, ProbeRequest
 from files.pods.service.protocol import ServingState
+from tasks.facts import Question
 from tasks.model.access.identity import runs_as_image_user
-from tasks.model.fleet.first_look import Question
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.serving import serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary

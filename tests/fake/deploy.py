@@ -91,9 +91,9 @@ class Outcome:
 def _looks(command: str) -> list[str]:
     """Return the programs that a command runs only to read."""
     match = _FACT.search(command)
-    if match and match[1] == "machine.look":
-        questions = json.loads(command.rpartition("\n")[2])["request"]["questions"]
-        return [question["entry"] for question in questions]
+    if match and match[1] == "machine.batch":
+        requests = json.loads(command.rpartition("\n")[2])["request"]["requests"]
+        return [request["entry"] for request in requests]
     return [match[1]] if match else []
 
 

@@ -12,7 +12,7 @@ from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from tasks.bundle import entry_of
-from tasks.model.fleet.first_look import Question
+from tasks.facts import Question
 from tasks.operations import env_files
 from tasks.replies import Replies
 from tests.fake.bare_host import KEY
@@ -26,17 +26,17 @@ _run = FakeConnector.run_shell_command
 def _run_with_request(self: FakeConnector, command: Any, *args: Any, **arguments: Any) -> Any:
     """Append the request to the command: the connector matches commands alone, not their standard input."""
     sent = with_request(str(command.get_masked_value()), arguments.get("_stdin"))
-    if entry_of(sent) == "machine.look":
+    if entry_of(sent) == "machine.batch":
         self.executed_commands.append(sent)
         return True, CommandOutput([OutputLine("stdout", json.dumps({"replies": _replies(self, sent)}))])
     return _run(self, StringCommand(sent), *args, **arguments)
 
 
-def _replies(connector: FakeConnector, look: str) -> list[str | None]:
-    """Return the reply to each request of a look: the same as for a single request."""
+def _replies(connector: FakeConnector, batch: str) -> list[str | None]:
+    """Return the reply to each request of a batch: the same as for a single request."""
     replies = connector.data["fake_responses"]
     acted, printed = replies.acted, []
-    for each in json.loads(look.rpartition("\n")[2])["request"]["questions"]:
+    for each in json.loads(batch.rpartition("\n")[2])["request"]["requests"]:
         good, output = connector._lookup_response(single_command(each["entry"], each["request"]))
         printed.append(output.stdout if good else None)
     replies.acted = acted  # a request without a reply is no command

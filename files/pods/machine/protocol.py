@@ -9,7 +9,7 @@ from files.pods.common.protocol import HostUser, Reply, Request
 
 
 @dataclass(frozen=True)
-class Question:
+class EntryRequest:
     """A request to another entry."""
 
     entry: str
@@ -17,18 +17,18 @@ class Question:
 
 
 @dataclass(frozen=True)
-class LookRequest(Request):
-    """Standard input has a JSON list of what each entry reads from its own."""
+class BatchRequest(Request):
+    """Many requests in one round trip. Standard input has a JSON list of what each entry reads from its own."""
 
-    entry: ClassVar[str] = "machine.look"
-    questions: list[Question]
+    entry: ClassVar[str] = "machine.batch"
+    requests: list[EntryRequest]
 
 
 @dataclass(frozen=True)
-class LookReply(Reply):
-    """What the entries printed, in the order of the questions; None where one failed."""
+class BatchReply(Reply):
+    """What the entries printed, in the order of the requests; None where one failed."""
 
-    request = LookRequest
+    request = BatchRequest
 
     replies: list[Optional[str]]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from files.pods.service.protocol import Installed, Installs, InstallsRequest
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 
 
@@ -73,7 +72,6 @@ def _stop(one: Installed) -> str:
     return f"stop it (systemctl {manager}disable --now {unit.name})"
 
 
-@ask_hosts(Installs)
 def installs_request(plan: HostPlan) -> InstallsRequest:
     """What a host is asked about NanoClaw v2."""
     return InstallsRequest(plan.root, plan.host_ids.uid)

@@ -5,7 +5,6 @@ from typing import Literal
 from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import ImageRecord, ImageRequest
 from tasks.model.access.identity import agent_of
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 from tasks.model.platform.platform import DEBIAN_13
@@ -69,7 +68,6 @@ def user_missing(plan: HostPlan, current: ImageState) -> str:
     return f"the agent image {plan.image} has USER {current.user!r}, which its passwd(5) lacks: build it with one"
 
 
-@ask_hosts(ImageState)
 def image_request(plan: HostPlan) -> ImageRequest:
     """What a host is asked about the agent image."""
     return ImageRequest(plan.image, plan.root, plan.host_ids.uid, plan.host_ids.gid, image_record(plan))

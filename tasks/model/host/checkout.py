@@ -2,7 +2,6 @@
 
 from files.pods.source.protocol import CheckoutRequest, CheckoutState
 from tasks.model.access.identity import NOBODY
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import version_problems
@@ -98,7 +97,6 @@ def _bare(url: str) -> str:
     return without_password(url).rstrip("/").removesuffix(".git")
 
 
-@ask_hosts(CheckoutState)
 def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
     """What a host is asked about its checkout.
 

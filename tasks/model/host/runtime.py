@@ -3,7 +3,6 @@
 import re
 
 from files.pods.machine.protocol import RuntimeRequest, RuntimeState
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.settings import HostSettings
 from tasks.model.platform.platform import DEBIAN_13
@@ -115,7 +114,6 @@ def _known(current: RuntimeState, package: str) -> list[str]:
     return [package] if package in current.candidates else []
 
 
-@ask_hosts(RuntimeState)
 def runtime_request(plan: HostPlan) -> RuntimeRequest:
     """What a host is asked about programs."""
     candidates = [DEBIAN_13.engine, DEBIAN_13.docker_client, DEBIAN_13.docker_buildx, DEBIAN_13.node]

@@ -1,7 +1,6 @@
 """What a machine's NanoClaw service is, and why it cannot be brought to its plan."""
 
 from files.pods.service.protocol import Rival, ServiceState, StartRequest, StateRequest
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 
@@ -67,7 +66,6 @@ def _rival(plan: HostPlan, rival: Rival) -> str:
     return f"{rival.name} also runs {plan.root}: run {how} {unit}, delete that file, then run again"
 
 
-@ask_hosts(ServiceState)
 def service_request(plan: HostPlan) -> StateRequest:
     """What a host is asked about its service."""
     return StateRequest(

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from files.pods.nfs.protocol import Backend, FirewallRequest, FirewallState
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN
 from tasks.model.systemd_names import UNITS
@@ -113,7 +112,6 @@ def _family(server: str) -> str:
     return "ip" if ipaddress.ip_address(server).version == 4 else "ip6"
 
 
-@ask_hosts(FirewallState)
 def firewall_request(plan: HostPlan) -> FirewallRequest:
     """What a host is asked about these rules."""
     files = {"unit_file": UNIT_FILE, "dropin": DOCKER_DROPIN, "nftables": NFTABLES_DROPIN}

@@ -5,7 +5,6 @@ from typing import Literal
 
 from files.pods.nfs.mount_state import MountState, Point
 from files.pods.nfs.protocol import MountsRequest
-from tasks.model.fleet.first_look import ask_hosts
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
@@ -188,7 +187,6 @@ def _with_unit(
     return replace(decision, notes=tuple(notes), write=write, old=unit.text, reload=reload, enable=enable, guard=guard)
 
 
-@ask_hosts(MountState)
 def mounts_request(plan: HostPlan) -> MountsRequest:
     """What a host is asked about its mounts."""
     planned = binds_of(plan) + ([pods_of(plan, plan.source)] if plan.source else [])

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from files.pods.nfs.export_state import ExportState
 from files.pods.nfs.protocol import ExportsRequest
-from tasks.model.fleet.first_look import ask_servers
 from tasks.model.fleet.plan import ServerPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.exports import DROPIN, HEADER, some, target
@@ -94,7 +93,6 @@ def lacks_v3(plan: ServerPlan, state: ExportState) -> bool:
     return bool(state.versions) and not serves_v3(state.versions) if state.active else state.v3 is False
 
 
-@ask_servers(ExportState)
 def exports_request(plan: ServerPlan) -> ExportsRequest:
     """What a server is asked about its exports."""
     return ExportsRequest(DROPIN, CONF, TRIED, sorted({export.path for export in plan.exports}))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from files.pods.common.protocol import HostUser, ProtocolError, Reply, Request, decode
 from files.pods.guard.protocol import GuardStateRequest
-from files.pods.machine.protocol import LookReply, PreflightRequest
+from files.pods.machine.protocol import BatchReply, PreflightRequest
 from files.pods.migration.documents import Journal
 from files.pods.migration.protocol import StartPayload
 from files.pods.trees.protocol import TreesRequest
@@ -171,7 +171,7 @@ def test_a_field_that_is_missing_is_named(name: str) -> None:
         decode(PreflightRequest, document, PreflightRequest.entry)
 
 
-@pytest.mark.parametrize("kind", [TreesRequest, GuardStateRequest, LookReply])
+@pytest.mark.parametrize("kind", [TreesRequest, GuardStateRequest, BatchReply])
 @pytest.mark.parametrize("document", [None, [], "x", 1])
 def test_another_document_is_refused(kind: Any, document: Any) -> None:
     with pytest.raises(ProtocolError, match=r"^x is .*, not an object$"):

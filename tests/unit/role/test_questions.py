@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -12,7 +12,7 @@ from files.pods.nfs.export_state import ExportState
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreesReply
 from tasks import adoption, questions
-from tasks.model.fleet.first_look import Question
+from tasks.facts import Question
 from tasks.model.fleet.plan import FleetPlan
 from tests.fixtures.cases import CASES
 from tests.fixtures.driver import SERVER, planned, run
@@ -55,7 +55,7 @@ def requests_of(
 
 
 def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = operation_requests(server=False)  # imports the operations, as deploy.py does
+    needed = operation_requests(server=False)
     requests = requests_of(monkeypatch, planned("chown"), checked=True)
     host, seconds = requests["@fake/chown"]
     assert {question.request.entry for question in host} >= needed - set(NOT_FIRST)
@@ -68,6 +68,11 @@ def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: py
     assert "abab" not in repr(host), "pyinfra prints questions"
     assert seconds == 3600, "a tree is walked"
     assert requests["of nobody"] == ([], 300)
+
+
+@pytest.mark.parametrize(("reply", "request_of"), questions.OF_HOSTS, ids=lambda it: it.__name__)
+def test_each_question_of_the_list_has_the_reply_of_its_request(reply: Any, request_of: Any) -> None:
+    assert get_type_hints(request_of)["return"] is reply.request
 
 
 def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:

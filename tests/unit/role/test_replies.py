@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from files.pods.machine.protocol import LookReply, PackagesReply, PackagesRequest
-from files.pods.machine.protocol import Question as LookQuestion
+from files.pods.machine.protocol import BatchReply, EntryRequest, PackagesReply, PackagesRequest
 from tasks import replies as module
-from tasks.facts import fact_of
-from tasks.model.fleet.first_look import Question
+from tasks.facts import Question, fact_of
 from tasks.model.fleet.plan import HOSTS, SERVERS
 from tasks.replies import HOLDS, Replies, ask_machine, ask_together
 
@@ -106,13 +104,13 @@ def test_an_operation_of_somebody_else_may_have_changed_anything(
 
 
 def test_many_questions_are_one_round_trip_and_a_failed_one_is_repeated_alone(known: Replies) -> None:
-    member = Member("oslo", answer=LookReply(['{"installed": {"dpkg": "1"}}', None]))
+    member = Member("oslo", answer=BatchReply(['{"installed": {"dpkg": "1"}}', None]))
     ask_together(member, [QUESTION, OTHER], 60)  # type: ignore[arg-type]
     ((fact, arguments),) = member.asked
-    assert fact is fact_of(LookReply) and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
-    assert arguments["request"].questions == [
-        LookQuestion("machine.packages", {"packages": ["dpkg"]}),
-        LookQuestion("machine.packages", {"packages": ["git"]}),
+    assert fact is fact_of(BatchReply) and arguments["_timeout"] == 60 and arguments["_ignore_errors"]
+    assert arguments["request"].requests == [
+        EntryRequest("machine.packages", {"packages": ["dpkg"]}),
+        EntryRequest("machine.packages", {"packages": ["git"]}),
     ]
     assert ask(member) == REPLY and len(member.asked) == 1
     ask(member, OTHER)
@@ -121,7 +119,7 @@ def test_many_questions_are_one_round_trip_and_a_failed_one_is_repeated_alone(kn
 
 @pytest.mark.parametrize("printed", ["", "{}", "Killed"])
 def test_a_reply_that_is_no_document_is_requested_alone(known: Replies, printed: str) -> None:
-    member = Member("oslo", answer=LookReply([printed, printed]))
+    member = Member("oslo", answer=BatchReply([printed, printed]))
     ask_together(member, [QUESTION, OTHER])  # type: ignore[arg-type]
     member.answer = REPLY
     assert ask(member) == REPLY and len(member.asked) == 2
@@ -131,4 +129,4 @@ def test_a_look_does_not_repeat_a_known_question(known: Replies) -> None:
     member = Member("oslo")
     ask(member)
     ask_together(member, [QUESTION, OTHER])  # type: ignore[arg-type]
-    assert len(member.asked) == 1, "one question alone needs no look"
+    assert len(member.asked) == 1, "one question alone needs no batch"

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from files.pods.common.protocol import print_reply, read_request
-from files.pods.machine.protocol import LookReply, LookRequest, Question
+from files.pods.machine.protocol import BatchReply, BatchRequest, EntryRequest
 
 
 def reply(entry: str, request: Any, payload: str) -> str | None:
@@ -44,13 +44,13 @@ def reply(entry: str, request: Any, payload: str) -> str | None:
     return text if status == 0 else None
 
 
-def main(questions: list[Question], payloads: list[str]) -> LookReply:
-    """Return the replies, in the order of the questions."""
+def main(requests: list[EntryRequest], payloads: list[str]) -> BatchReply:
+    """Return the replies, in the order of the requests."""
     sys.stdout.flush()
-    pairs = zip(questions, payloads)  # noqa: B905 - Python 3.9 has no strict=
-    return LookReply([reply(each.entry, each.request, payload) for each, payload in pairs])
+    pairs = zip(requests, payloads)  # noqa: B905 - Python 3.9 has no strict=
+    return BatchReply([reply(each.entry, each.request, payload) for each, payload in pairs])
 
 
 if __name__ == "__main__":
-    request = read_request(LookRequest)
-    print_reply(main(request.questions, json.load(sys.stdin)))
+    request = read_request(BatchRequest)
+    print_reply(main(request.requests, json.load(sys.stdin)))

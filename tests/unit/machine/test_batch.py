@@ -17,9 +17,9 @@ from tasks.bundle import PODS, boot_argv, boot_input
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of programs, in a package with the look."""
+    """A folder of programs, in a package with the batch."""
     pods = tmp_path / "files/pods"
-    for name in ("__main__.py", "machine/look.py", "machine/protocol.py", "common/protocol.py", "common/sanitize.py"):
+    for name in ("__main__.py", "machine/batch.py", "machine/protocol.py", "common/protocol.py", "common/sanitize.py"):
         (pods / name).parent.mkdir(parents=True, exist_ok=True)
         (pods / name).write_text((PODS / name).read_text())
     (pods / "room").mkdir()
@@ -33,15 +33,15 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ask(room: Path, **programs: str) -> tuple[list[Any], str]:
-    """The replies of a look, and its standard error."""
+    """The replies of a batch, and its standard error."""
     for name, text in programs.items():
         (room / f"{name}.py").write_text(f"import json, os, sys\n{text}\n")
     entries = [f"room.{name}" for name in programs]
-    questions = [{"entry": entry, "request": {"n": number}} for number, entry in enumerate(entries)]
+    requests = [{"entry": entry, "request": {"n": number}} for number, entry in enumerate(entries)]
     payload = json.dumps([f"for {entry}" for entry in entries])
     done = subprocess.run(
-        [sys.executable, *boot_argv("machine.look")[1:]],
-        input=boot_input("machine.look", {"questions": questions}, payload, more=entries),
+        [sys.executable, *boot_argv("machine.batch")[1:]],
+        input=boot_input("machine.batch", {"requests": requests}, payload, more=entries),
         capture_output=True,
         text=True,
         timeout=60,
