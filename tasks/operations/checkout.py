@@ -96,7 +96,7 @@ def checkout(plan: HostPlan) -> Commands:
                 ref=settings.nanoclaw_ref,
                 fetch=moves(current),
                 mounts=points,
-                gives=can_chown_on_export(plan),
+                decides_owner=can_chown_on_export(plan),
                 unit=plan.unit,
             )
         )

@@ -110,7 +110,7 @@ def _of(plan: HostPlan) -> Requests:
         "repository": settings.nanoclaw_repository,
         "ref": settings.nanoclaw_ref,
         "onecli": onecli,
-        "gives": on_pods and (plan.squash is None or plan.squash.maps == "none"),
+        "decides_owner": on_pods and (plan.squash is None or plan.squash.maps == "none"),
     }
     logs = [f"{root}/logs", f"{root}/logs/nanoclaw.log", f"{root}/logs/nanoclaw.error.log"]
     files = [f"{units}/{unit}", f"{units}/{unit}.d/50-nanoclaw-pods.conf"]

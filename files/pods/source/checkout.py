@@ -170,7 +170,7 @@ def build_state(root: str, commit: str | None, node: str | None) -> BuildState:
 def main(request: CheckoutRequest) -> CheckoutState:
     """Look as the owner of the checkout, then as the host user."""
     root, tree = request.root, Tree(request.root)
-    owned = (".", "data", ".git") if request.gives or not on_network(root) else ()
+    owned = (".", "data", ".git") if request.decides_owner or not on_network(root) else ()
     owners = {path: owner(os.path.join(root, path)) for path in owned}
     before = owners.get(".git")
     if before and (before[0] == request.uid or not os.path.isdir(tree.git_dir)):

@@ -165,7 +165,7 @@ if __name__ == "__main__":
     busy = git_processes(root)
     if busy:
         sys.exit(f"git is at work in {root} (process {', '.join(busy)}): let it finish, then run again")
-    owned = request.gives or not on_network(root)
+    owned = request.decides_owner or not on_network(root)
     if not owned:
         become_user(request.user, *ids)
     tree = Tree(root)

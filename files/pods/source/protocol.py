@@ -39,7 +39,7 @@ class CheckoutRequest(HostUser, Request):
     root: str
     repository: str
     ref: str
-    gives: bool
+    decides_owner: bool
     """Whether this machine decides who owns a root on NFS."""
     onecli: Optional[str]
     """ONECLI_URL of the service's environment."""
@@ -185,7 +185,7 @@ class FetchRequest(Work, Request):
     """Whether there is something to fetch."""
     mounts: list[str]
     """Mount points that must be mounted."""
-    gives: bool
+    decides_owner: bool
     """Whether this machine decides who owns a root on NFS."""
     unit: str
     """NanoClaw's."""

@@ -108,7 +108,7 @@ def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
         **plan.host_user,
         repository=settings.nanoclaw_repository,
         ref=settings.nanoclaw_ref,
-        gives=can_chown_on_export(plan),
+        decides_owner=can_chown_on_export(plan),
         onecli=settings.nanoclaw_environment.get("ONECLI_URL"),
         peek=peek,
     )

@@ -58,7 +58,7 @@ def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/systemctl").symlink_to("/bin/true")
     request = {"user": "andy", "uid": 4711, "gid": 4712, "root": f"{tmp_path}/root", "lock": f"{tmp_path}/lock"}
-    request |= {"unit": "n.service", "mounts": [], "gives": True, "mask": "022", "file": "x.db", "seconds": 10}
+    request |= {"unit": "n.service", "mounts": [], "decides_owner": True, "mask": "022", "file": "x.db", "seconds": 10}
     request |= {"repository": "/none", "ref": "main", "onecli": None, "peek": False}
     request |= {
         "channels": [],

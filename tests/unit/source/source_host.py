@@ -33,7 +33,7 @@ class Host:
         me = pwd.getpwuid(os.getuid())
         values = {"root": str(self.root), "user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid}
         values |= {"lock": str(self.lock), "unit": "n.service", "repository": str(self.repository)}
-        values |= {"gives": False, "onecli": None, "peek": False, "mounts": [], "fetch": True, "stash": None}
+        values |= {"decides_owner": False, "onecli": None, "peek": False, "mounts": [], "fetch": True, "stash": None}
         return request_of(kind, {**values, **more})
 
     def run(self, kind: type[Request], **more: Any) -> subprocess.CompletedProcess[str]:

@@ -133,8 +133,8 @@ def plant(host: Host) -> Path:
 
 def test_programs_of_the_old_owner_never_run_as_root(host: Host) -> None:
     uids = plant(host)
-    assert host.run(CheckoutRequest, ref="main", gives=True).returncode == 0
-    done = host.run(FetchRequest, ref=NEW, gives=True, unit=UNIT)
+    assert host.run(CheckoutRequest, ref="main", decides_owner=True).returncode == 0
+    done = host.run(FetchRequest, ref=NEW, decides_owner=True, unit=UNIT)
     assert done.returncode == 0, done.stderr
     assert host.move(NEW).returncode == 0
     assert set(uids.read_text().split() if uids.exists() else []) <= {str(BEFORE)}
@@ -159,7 +159,7 @@ def logged(host: Host, kind: type[Request], ref: str) -> set[tuple[str, ...]]:
     log.chmod(0o666)
     (place / "git").write_text(LOGGER.replace("LOG", str(log)))
     (place / "git").chmod(0o755)
-    request = host.request(kind, user="x", uid=AFTER, gid=AFTER, gives=True, unit=UNIT, ref=ref)
+    request = host.request(kind, user="x", uid=AFTER, gid=AFTER, decides_owner=True, unit=UNIT, ref=ref)
     argv = request_argv(request, lambda text: re.sub('(?m)^HOST_PATH = "', f'HOST_PATH = "{place}:', text))
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
