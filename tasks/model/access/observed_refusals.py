@@ -77,7 +77,7 @@ def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]
         text = f"{description(observed)}, which fits no squash option: let the server export with {options}, or state"
         yield "pods_server", f"{text} its options in pods_export_options"
         return
-    strategy = _chosen(wish, squash)
+    strategy = _strategy(wish, squash)
     if strategy and strategy.needs_guard and observed.given and observed.chown:
         why = ": it restricts chown" if observed.chown == "EPERM" else ""
         text = f"the server does not let root chown files ({observed.chown}{why}): "
@@ -90,7 +90,7 @@ def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]
         yield "pods_server", f"{text}: {CANNOT['dockerd makes the mount points']}; let the server allow it"
 
 
-def _chosen(wish: Wish, squash: Squash) -> Strategy | None:
+def _strategy(wish: Wish, squash: Squash) -> Strategy | None:
     """Return the strategy; None where there is none: the plan refuses that itself."""
     try:
         return choose(wish.access, wish.host, wish.agent, managed=False, squash=squash)

@@ -1,4 +1,8 @@
-"""What one machine's host data is refused for, by itself. `tasks.model.fleet.conflicts` judges machines together."""
+"""What one machine's settings are refused for, each by itself.
+
+`host_draft.py` and `server_draft.py` refuse what several settings of a machine decide together, such as its ids and its
+server. `conflicts.py` compares machines.
+"""
 
 import re
 from collections.abc import Callable, Iterator

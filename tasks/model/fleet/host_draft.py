@@ -14,7 +14,7 @@ from tasks.model.access.strategy import Strategy, squash_for
 from tasks.model.fleet.addresses import ip_address, usable_address
 from tasks.model.fleet.machine_identity import Directory
 from tasks.model.fleet.plan import HOSTS, SERVERS, HostPlan, Machine, Source, lies_in
-from tasks.model.fleet.resolve_server import NEEDED, RefusedError, ServerDraft, default_address
+from tasks.model.fleet.server_draft import NEEDED, RefusedError, ServerDraft, default_address
 from tasks.model.fleet.settings import LOCAL, HostSettings, WrongSettingError
 from tasks.model.fleet.system_paths import in_system, is_shared
 from tasks.model.fleet.values import PATH_LENGTH
@@ -41,7 +41,7 @@ class HostDraft:
         chosen: Ids | None = None,
     ) -> None:
         self.name, self.settings, self._machine = machine.name, settings, machine
-        self._chosen = chosen or DEFAULT_HOST
+        self._default_ids = chosen or DEFAULT_HOST
         self._servers, self._directory, self._observed = servers, directory, observed
 
     def _refused(self, key: str, reason: str, text: str) -> RefusedError:
@@ -52,14 +52,14 @@ class HostDraft:
         """The ids of the host process."""
         settings, user = self.settings, self.settings.nanoclaw_user
         root = user == "root"
-        uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else self._chosen.uid
+        uid = settings.nanoclaw_uid if settings.nanoclaw_uid is not None else 0 if root else self._default_ids.uid
         if root and uid != 0:
             text = f"root is uid 0, not {uid}; leave it out, or set nanoclaw_user to another user"
             raise self._refused("nanoclaw_uid", "uid-of-root", text)
         if not root and uid == 0:
             text = f'0 is root; set nanoclaw_user to "root", or give {user} another uid'
             raise self._refused("nanoclaw_uid", "uid-is-root", text)
-        default_gid = uid if root or settings.nanoclaw_uid is not None else self._chosen.gid
+        default_gid = uid if root or settings.nanoclaw_uid is not None else self._default_ids.gid
         gid = settings.nanoclaw_gid if settings.nanoclaw_gid is not None else default_gid
         if root and gid != 0:
             raise self._refused("nanoclaw_gid", "gid-of-root", f"root is gid 0, not {gid}; leave it out")
