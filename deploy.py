@@ -28,14 +28,14 @@ fleet = check_fleet()
 server_plan = fleet.servers.get(host.name)
 host_plan = fleet.hosts.get(host.name)
 migration = fleet.migrations.get(host.name)
-guarded = host.name in fleet.guarded_first
+guard_starts_first = host.name in fleet.guards_first
 
-if host_plan and guarded:
+if host_plan and guard_starts_first:
     guard_first(plan=host_plan)
 servers_first()
 
 if server_plan:
-    serve_exports(plan=server_plan, guarded=fleet.guarded_on(host.name))
+    serve_exports(plan=server_plan, guard_hosts=fleet.guards_first_on(host.name))
     own_exports(plan=server_plan)
 
 if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:
@@ -44,7 +44,7 @@ elif host_plan:
     install_runtime(plan=host_plan)
     mount_pods(plan=host_plan)
     install_source(plan=host_plan)
-    own_trees(plan=host_plan, guarded=guarded)
+    own_trees(plan=host_plan, guard_started=guard_starts_first)
     run_service(plan=host_plan, start=migration is None)
     if migration:
         migrate_v1(plan=host_plan, migration=migration)

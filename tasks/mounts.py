@@ -1,4 +1,4 @@
-"""The NFS client: the guarded mount of the pods, its binds, and what containers may reach of it."""
+"""The NFS client: the mount of the pods, its immutable mount point and binds, and what containers may reach."""
 
 from pyinfra.api.deploy import deploy
 

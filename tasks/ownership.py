@@ -27,10 +27,10 @@ def guard_first(plan: HostPlan) -> None:
 
 
 @deploy("Ownership")
-def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
+def own_trees(plan: HostPlan, *, guard_started: bool = False) -> None:
     """Chown the session and group trees to the agent; start the guard where the host process is root.
 
-    + guarded: whether this run has started the guard already
+    + guard_started: whether this run has started the guard already
     """
     machine = chown_by(plan)
     if machine != "server":
@@ -40,5 +40,5 @@ def own_trees(plan: HostPlan, *, guarded: bool = False) -> None:
             can_change=machine == "host",
             _timeout=WALK,
         )
-    if not guarded:
+    if not guard_started:
         guard(name="Guard new sessions", plan=plan, _timeout=120)

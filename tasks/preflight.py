@@ -22,7 +22,7 @@ from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Pro
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import server_problems
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
+from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, guards_first, machine_problems
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable
@@ -47,12 +47,12 @@ class Checked:
     hosts: Mapping[str, HostPlan]
     migrations: Mapping[str, Migration]
     """Of the hosts that migrate from NanoClaw v1."""
-    guarded_first: frozenset[str]
+    guards_first: frozenset[str]
     """Hosts that get their guard before their server changes."""
 
-    def guarded_on(self, server: str) -> tuple[str, ...]:
+    def guards_first_on(self, server: str) -> tuple[str, ...]:
         """Those of one server."""
-        return tuple(sorted(name for name in self.guarded_first if self.hosts[name].server == server))
+        return tuple(sorted(name for name in self.guards_first if self.hosts[name].server == server))
 
 
 def check_fleet() -> Checked:
@@ -126,7 +126,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
-    return Checked(fleet.servers, fleet.hosts, migrations, guarded_first(fleet, machines))
+    return Checked(fleet.servers, fleet.hosts, migrations, guards_first(fleet, machines))
 
 
 def _export_problems(
@@ -141,7 +141,7 @@ def _export_problems(
     yield from (
         Problem(server.name, "nfs_v3", text, "nfs-versions-in-the-way") for text in version_refusals(server, exports)
     )
-    yield from unguarded(fleet, server, exports.table, running)
+    yield from guard_left_out_problems(fleet, server, exports.table, running)
     for export in server.exports if lacks_v3(server, exports) else ():
         if fleet.hosts[export.host].settings.pods_nfs_version == "3":
             text = f"{server.name} serves NFSv4 only; set nfs_v3 to True there, or use '4.2'"

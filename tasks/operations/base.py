@@ -59,7 +59,7 @@ def lasting_operation(function: Callable[P, Commands]) -> PyinfraOperation[P]:
 def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperation[P]:
     @operation()
     @wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
+    def fails_alone(*args: P.args, **kwargs: P.kwargs) -> Commands:
         try:
             if state.is_executing:
                 replies().own.add((host.name, host.executing_op_hash))
@@ -77,7 +77,7 @@ def _operation(function: Callable[P, Commands], *, lasts: bool) -> PyinfraOperat
                 raise OperationError(f"{host.name}: {reason}") from error
             yield FunctionCommand(_fail, (reason,), {})
 
-    return guarded
+    return fails_alone
 
 
 def _refuse_repetition(again: Commands) -> None:

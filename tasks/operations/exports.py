@@ -103,7 +103,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
 
 
 @lasting_operation
-def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
+def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = ()) -> Commands:
     """Export each directory to its host's address, with the strategy's squash options.
 
     Owns: /etc/exports.d/nanoclaw-pods.exports, and the entries in force that it defines. Leaves alone: /etc/exports,
@@ -115,7 +115,7 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     another inventory has too. A host without a running guard after this run: the table stays,
     for sessions created under another one would be root's.
 
-    + guarded: hosts that need a running guard before the table changes
+    + guard_hosts: hosts that need a running guard before the table changes
     """
     current = _look(plan)
     if refused := export_refusals(plan, current):
@@ -128,7 +128,7 @@ def export_table(plan: ServerPlan, guarded: Sequence[str] = ()) -> Commands:
     if current.dropin == text and not drift:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
-    if failed := [name for name in guarded if inventory.get_host(name) in pyinfra_state.failed_hosts]:
+    if failed := [name for name in guard_hosts if inventory.get_host(name) in pyinfra_state.failed_hosts]:
         raise OperationError(
             f"exports not changed: the guard of {', '.join(failed)} is not running (systemctl status 'pods-guard-*')"
         )

@@ -67,16 +67,16 @@ def pods_directory(plan: HostPlan) -> Commands:
 
 @lasting_operation
 def pods_mount(plan: HostPlan) -> Commands:
-    """Mount the export at pods_path, now and at boot, over a guarded mount point.
+    """Mount the export at pods_path, now and at boot, over an immutable mount point.
 
     Owns: the mount unit in /etc/systemd/system, the live mount and those of its options that the role knows, the
     immutable flag of the directory beneath, and the flush of cached permissions after the export changed
     (/var/lib/nanoclaw-pods/export says for which one it was done).
     Leaves alone: /etc/fstab, mounts of anything else, sizes that the server negotiated down.
-    Changes: when the unit, the live options, the guard or the export differ, or the file handle is stale. Options
-    that a remount cannot change (nfs(5), THE REMOUNT OPTION) and a stale handle stop the service and the agents,
-    unmount, mount again and start what was stopped; this is said. Afterwards the live mount is looked at again,
-    for a remount may answer 0 and change nothing.
+    Changes: when the unit, the live options, the immutable flag or the export differ, or the file handle is stale.
+    Options that a remount cannot change (nfs(5), THE REMOUNT OPTION) and a stale handle stop the service and the
+    agents, unmount, mount again and start what was stopped; this is said. Afterwards the live mount is looked at
+    again, for a remount may answer 0 and change nothing.
     Errors: something else at the path, stacked mounts, an automount, files beneath the mount point, a server that
     cannot be reached or refuses; each with what is there and the way out.
 
@@ -117,10 +117,10 @@ def pods_binds(plan: HostPlan) -> Commands:
     """Show the pods' session and group directories inside a local project root, by bind mounts.
 
     Owns: the directories on the pods, made for the host process (under squash for whom the server makes them),
-    the mount units of the binds, and the guarded, empty directories beneath them. Makes the project root's
+    the mount units of the binds, and the immutable, empty directories beneath them. Makes the project root's
     missing directories for the host process. Leaves alone: what is in any of them.
-    Changes: when a directory, a unit, a bind or its guard is missing, or a bind shows what is no longer there; a
-    bind that must be made anew stops the service and the agents first.
+    Changes: when a directory, a unit, a bind or its immutable flag is missing, or a bind shows what is no longer
+    there; a bind that must be made anew stops the service and the agents first.
     Errors: files in the place of a bind, which the mount would hide; another mount there.
 
     + plan: the host's plan, with a local project root
@@ -159,7 +159,7 @@ def _decide_binds(plan: HostPlan, current: MountState) -> list[tuple[DesiredMoun
 
 
 def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], sources: list[str] | None) -> Commands:
-    """Everything before something is mounted: unit files, directories, guards."""
+    """Everything before something is mounted: unit files, directories, immutable flags."""
     for desired, decision in decided:
         if decision.write:
             show_diff(unit_path(desired.path), decision.old, desired.text)
@@ -177,10 +177,10 @@ def _prepare(plan: HostPlan, decided: Sequence[tuple[DesiredMount, Decision]], s
         pair, creator_pair = owner.pair if owner else None, creator.pair if owner and creator else None
         is_mount = plan.source is not None
         yield run_request(DirectoriesRequest(plan.settings.pods_path, is_mount, sources, pair, creator_pair))
-    guards = [desired.path for desired, decision in decided if decision.guard]
-    if guards:
+    unsealed = [desired.path for desired, decision in decided if decision.seal]
+    if unsealed:
         inside = None if plan.root_on_pods else plan.root
-        yield run_request(SealRequest(guards, inside, plan.host_ids.pair))
+        yield run_request(SealRequest(unsealed, inside, plan.host_ids.pair))
 
 
 def _explain(

@@ -100,7 +100,7 @@ def finished_host(plan: HostPlan) -> Documents:
             left=[],
         ),
         "trees.main": TreesReply([TreeReport(tree.path, "there", 40) for tree in host_trees(plan)]),
-        "guard.state": _guarded(plan),
+        "guard.state": _guard_state(plan),
         "migration.state": Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
         "service.env_state": EnvState(
             {
@@ -128,16 +128,16 @@ def finished_host(plan: HostPlan) -> Documents:
 
 
 def mounted(plan: HostPlan) -> MountState:
-    guarded = Beneath("directory", immutable=True)
+    sealed = Beneath("directory", immutable=True)
     pods = plan.settings.pods_path
     live = Mount(str(plan.source), "nfs4", "/", [*options_of(plan), "rw"]) if plan.source else None
-    points = {pods: Point([live] if live else [], "ok", guarded if live else Beneath("directory"), "1:1")}
+    points = {pods: Point([live] if live else [], "ok", sealed if live else Beneath("directory"), "1:1")}
     binds, flags = binds_of(plan), ["rw", *bind_flags(plan)]
     sources: dict[str, str | None] = {}
     for number, (source, target) in enumerate(plan.binds):
         inside = source.removeprefix(pods)
         shown = Mount(live.source + inside, "nfs4", "/", flags) if live else Mount("/dev/vda1", "ext4", source, flags)
-        points[target] = Point([shown], "ok", guarded, f"1:{number + 10}")
+        points[target] = Point([shown], "ok", sealed, f"1:{number + 10}")
         sources[source] = f"1:{number + 10}"
     return MountState(
         points=points,
@@ -165,7 +165,7 @@ def _fenced(plan: HostPlan) -> FirewallState:
     return replace(files, active=True, enabled=True, nft=listing(server))
 
 
-def _guarded(plan: HostPlan) -> GuardState:
+def _guard_state(plan: HostPlan) -> GuardState:
     if not plan.strategy.needs_guard:
         return GuardState(None, [], None, False, False, False, [], [])
     program = bundle("guard.main")

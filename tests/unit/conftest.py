@@ -31,8 +31,8 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
     """Executes an operation on a machine that answers one state after the other; gives the commands' short forms."""
 
     def execute(operation: Any, states: list[Any], plan: HostPlan) -> list[str]:
-        unguarded, answers = operation._inner.__wrapped__, iter(states)
-        module = inspect.getmodule(unguarded)
+        commands_of, answers = operation._inner.__wrapped__, iter(states)
+        module = inspect.getmodule(commands_of)
         state = SimpleNamespace(is_executing=True, check_for_changes=True, config=SimpleNamespace(DIFF=False))
         for place in (module, foresight, report):
             monkeypatch.setattr(place, "state", state, raising=False)
@@ -40,7 +40,7 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
         for place in (module, report):
             monkeypatch.setattr(place, "host", host)
         monkeypatch.setattr(module, "look", lambda *_args, **_named: next(answers))
-        commands = [short(command) for command in unguarded(plan)]
+        commands = [short(command) for command in commands_of(plan)]
         assert next(answers, None) is None
         return commands
 

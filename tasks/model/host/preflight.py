@@ -33,7 +33,7 @@ def machine_problems(fleet: FleetPlan, machines: Mapping[str, MachineState | Non
     return problems + list(_hostnames(fleet, machines))
 
 
-def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> frozenset[str]:
+def guards_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) -> frozenset[str]:
     """Return the hosts that need their guard before their server changes, and have all its mounts.
 
     Otherwise sessions created after the server stops squashing and before the guard runs would be root's.
@@ -46,7 +46,7 @@ def guarded_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None])
     )
 
 
-def unguarded(
+def guard_left_out_problems(
     fleet: FleetPlan, server: ServerPlan, table: Sequence[Sequence[str]], running: Collection[str]
 ) -> Iterable[Problem]:
     """Yield hosts that a run leaves out, where the export would stop squashing before the guard runs.

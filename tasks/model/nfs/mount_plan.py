@@ -10,7 +10,7 @@ from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.nfs.mount_options import MOUNT_FLAGS, by_remount, differences, sentence
 from tasks.model.nfs.mount_refusals import (
     fstab_notes,
-    needs_guard,
+    must_seal,
     refuse_foreign_bind,
     refuse_other,
     refuse_stack,
@@ -57,7 +57,7 @@ class Decision:
     """The text of the unit file that is there."""
     reload: bool = False
     enable: bool = False
-    guard: bool = False
+    seal: bool = False
     lazy: bool = False
     flush: bool = False
     stamp: bool = False
@@ -67,7 +67,7 @@ class Decision:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to change."""
-        steps = (self.write, self.reload, self.enable, self.guard, self.stamp, self.forget)
+        steps = (self.write, self.reload, self.enable, self.seal, self.stamp, self.forget)
         return self.action == "keep" and not any(steps)
 
 
@@ -181,10 +181,10 @@ def _with_unit(
 ) -> Decision:
     """Add to a decision what the mount's unit and the directory beneath it need."""
     point, unit = state.points[desired.path], state.units[desired.path]
-    guard = needs_guard(desired.path, point.beneath, notes, way, covered=bool(point.mounts))
+    seal = must_seal(desired.path, point.beneath, notes, way, covered=bool(point.mounts))
     write, enable = unit.text != desired.text, not unit.enabled
     reload = write or unit.needs_reload
-    return replace(decision, notes=tuple(notes), write=write, old=unit.text, reload=reload, enable=enable, guard=guard)
+    return replace(decision, notes=tuple(notes), write=write, old=unit.text, reload=reload, enable=enable, seal=seal)
 
 
 def mounts_request(plan: HostPlan) -> MountsRequest:

@@ -8,8 +8,8 @@ from tasks.model.problem import UnfitError
 from tasks.model.systemd_names import unit_name
 
 
-def needs_guard(path: str, beneath: Beneath, notes: list[str], way: str, *, covered: bool) -> bool:
-    """Whether the directory beneath a mount is still to be made or guarded. UnfitError where that may not be done."""
+def must_seal(path: str, beneath: Beneath, notes: list[str], way: str, *, covered: bool) -> bool:
+    """Whether the directory beneath a mount must be made, or made immutable. UnfitError where it may not be."""
     if beneath.kind in ("link", "other"):
         what = "a symbolic link" if beneath.kind == "link" else "no directory"
         raise UnfitError(f"{beneath.detail} is {what}; systemd mounts on real directories only: give its real path")

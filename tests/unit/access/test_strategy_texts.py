@@ -81,8 +81,8 @@ def test_every_need_and_every_chowner_has_a_text() -> None:
 
 def test_chown_strategy_starts_with_roots_tree_and_a_guard() -> None:
     root, agent = Ids(0, 0), Ids(1000, 1000)
-    guarded: Action = "guard chowns the tree to the agent"
+    chowned: Action = "guard chowns the tree to the agent"
     for squash in (None, Squash("none")):
         life = expected_life("chown", root, agent, squash)
-        assert (life[guarded].outcome, obstacle(life)) == ("allowed", None)
+        assert (life[chowned].outcome, obstacle(life)) == ("allowed", None)
     assert obstacle(expected_life("native", root, agent, None)) is not None

@@ -14,7 +14,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import Problem
 from tasks.model.host.account import account_problem
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.preflight import agent_uid_problems, machine_problems, unguarded
+from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, machine_problems
 from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 from tests.reasons import OF_MACHINES, reason_sites
@@ -185,7 +185,7 @@ def test_a_server_that_stops_squashing_names_the_host_that_must_come_along(entry
     plan = one_host(pods_access="chown", nanoclaw_user="root")
     text = "this run would make nfs1 stop squashing this host's sessions, and the guard must run here before that: "
     text += "add this host to the run (--limit oslo), or leave nfs1 out"
-    problems = list(unguarded(plan, plan.servers["nfs1"], [entry], {"nfs1"}))
+    problems = list(guard_left_out_problems(plan, plan.servers["nfs1"], [entry], {"nfs1"}))
     assert parts(problems) == ([("pods_access", "guard-left-out", text)] if refused_ else [])
     assert {problem.machine for problem in problems} <= {"oslo"}
 

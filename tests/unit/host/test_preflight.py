@@ -21,7 +21,7 @@ from files.pods.machine import account
 from files.pods.machine.machine_state import IdState, MountPoint
 from files.pods.machine.protocol import AccountState
 from tasks.bundle import entry_file
-from tasks.model.host.preflight import agent_uid_problems, guarded_first, machine_problems, unguarded
+from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, guards_first, machine_problems
 from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -67,8 +67,8 @@ def test_the_guard_comes_before_the_server_where_all_it_needs_is_mounted(
 ) -> None:
     fleet = one_host(**data)
     oslo = replace(OSLO, mounts=[MountPoint(path, "nfs4", "10.0.0.1:/srv/pods/oslo", []) for path in mounts])
-    assert guarded_first(fleet, {"oslo": oslo, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
-    assert guarded_first(fleet, {"oslo": None}) == set()
+    assert guards_first(fleet, {"oslo": oslo, "nfs1": machine("nfs1")}) == ({"oslo"} if first else set())
+    assert guards_first(fleet, {"oslo": None}) == set()
 
 
 ETAB = ["rw", "sync", "wdelay", "hide", "no_subtree_check"]
@@ -90,7 +90,7 @@ def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
     for data, how_often in ((CHOWN, int(refused)), ({"pods_access": "squash", "nanoclaw_user": "root"}, 0)):
         fleet = one_host(**data)
         table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
-        problems = list(unguarded(fleet, fleet.servers["nfs1"], table, running))
+        problems = list(guard_left_out_problems(fleet, fleet.servers["nfs1"], table, running))
         assert [(problem.machine, problem.reason) for problem in problems] == [("oslo", "guard-left-out")] * how_often
 
 

@@ -23,8 +23,7 @@ from files.pods.common import linux
 from files.pods.common.mountinfo import mount_table
 from files.pods.common.protocol import Request
 from files.pods.nfs import apply_mounts as mount_units
-from files.pods.nfs import make_directories, mounts
-from files.pods.nfs import seal_mount_point as guard_directory
+from files.pods.nfs import make_directories, mounts, seal_mount_point
 from files.pods.nfs.mount_state import Beneath, MountState
 from files.pods.nfs.protocol import (
     ApplyMountsRequest,
@@ -62,7 +61,7 @@ def look(pods: Path, setup: str = ":", target: Path | None = None, before: str =
     return TypeAdapter(MountState).validate_json(done.stdout.splitlines()[-1])
 
 
-def guard(pods: Path, setup: str = ":", after: str = ":") -> subprocess.CompletedProcess[str]:
+def seal(pods: Path, setup: str = ":", after: str = ":") -> subprocess.CompletedProcess[str]:
     request = SealRequest([str(pods)], str(pods.parent), (1234, 1235))
     return _namespace(f"{setup}\n{command(request)}\n{after}")
 
@@ -171,7 +170,7 @@ def test_a_bind_shows_its_source(tmp_path: Path) -> None:
 
 
 @NEEDS_ROOT
-def test_a_guarded_directory_is_made_without_rights_and_its_parents_for_the_owner(tmp_path: Path) -> None:
+def test_a_sealed_directory_is_made_without_rights_and_its_parents_for_the_owner(tmp_path: Path) -> None:
     pods = tmp_path / "root" / "data" / "pods"
     request = SealRequest([str(pods)], str(tmp_path / "root"), (1234, 1235))
     done = _namespace(command(request))
@@ -220,7 +219,7 @@ def test_inode_flags_use_the_numbers_of_linux_fs_h() -> None:
 
 
 _ASK: dict[str, Callable[[Path], object]] = {
-    "nfs.seal_mount_point": lambda pods: guard_directory.seal(str(pods), None, (0, 0), []),
+    "nfs.seal_mount_point": lambda pods: seal_mount_point.seal(str(pods), None, (0, 0), []),
     "mounts": lambda pods: mounts.beneath(str(pods), mount_table()),
 }
 
@@ -255,15 +254,15 @@ def test_a_flag_that_the_file_system_takes_and_does_not_keep_is_an_error(
     pods.mkdir()
     monkeypatch.setattr(fcntl, "ioctl", lambda _handle, _request, argument: argument[:0] + struct.pack("l", 0))
     with pytest.raises(SystemExit, match="accepted the immutable flag but does not show it"):
-        guard_directory.seal(str(pods), None, (0, 0), [])
+        seal_mount_point.seal(str(pods), None, (0, 0), [])
 
 
 @NEEDS_ROOT
-def test_a_covered_directory_is_guarded_and_the_mount_left_alone(tmp_path: Path) -> None:
+def test_a_covered_directory_is_sealed_and_the_mount_left_alone(tmp_path: Path) -> None:
     pods = tmp_path / "pods"
     pods.mkdir()
     mount = f"mount -t tmpfs one {pods}; touch {pods}/mine"
-    done = guard(pods, mount, f"touch {pods}/more; ls {pods}; umount {pods}")
+    done = seal(pods, mount, f"touch {pods}/more; ls {pods}; umount {pods}")
     try:
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-2:] == ["mine", "more"]
@@ -273,11 +272,11 @@ def test_a_covered_directory_is_guarded_and_the_mount_left_alone(tmp_path: Path)
 
 @NEEDS_ROOT
 @pytest.mark.parametrize("mount", [":", "mount -t tmpfs one {pods}"])
-def test_a_directory_that_holds_something_is_never_guarded(tmp_path: Path, mount: str) -> None:
+def test_a_directory_that_holds_something_is_never_sealed(tmp_path: Path, mount: str) -> None:
     pods = tmp_path / "pods"
     pods.mkdir()
     (pods / "lost").touch()
-    done = guard(pods, mount.format(pods=pods))
+    done = seal(pods, mount.format(pods=pods))
     assert done.returncode != 0
     assert "lost" in done.stderr
     (pods / "other").touch()
@@ -287,7 +286,7 @@ def test_a_directory_that_holds_something_is_never_guarded(tmp_path: Path, mount
 def test_a_link_is_never_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "pods").symlink_to("elsewhere")
-    assert "real directory" in guard(tmp_path / "pods").stderr
+    assert "real directory" in seal(tmp_path / "pods").stderr
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

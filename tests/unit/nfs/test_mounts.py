@@ -24,7 +24,7 @@ def test_a_bare_machine_gets_everything_and_no_flush() -> None:
     bare = replace(FINISHED, units=units, stamp=None)
     decision = pods(PLAN, bare, mounts=[], beneath=Beneath("absent"))
     assert (decision.action, decision.write, decision.reload, decision.enable) == ("mount", True, True, True)
-    assert (decision.guard, decision.stamp, decision.flush) == (True, True, False)
+    assert (decision.seal, decision.stamp, decision.flush) == (True, True, False)
 
 
 def test_flags_of_the_mount_go_by_remount() -> None:
@@ -68,9 +68,9 @@ def test_another_squash_flushes_what_the_client_remembers() -> None:
     assert (decision.action, decision.flush, decision.stamp) == ("keep", True, True)
 
 
-def test_the_guard_is_set_beneath_a_live_mount() -> None:
+def test_a_mount_point_is_sealed_beneath_a_live_mount() -> None:
     decision = pods(PLAN, FINISHED, beneath=Beneath("directory", immutable=False))
-    assert (decision.action, decision.guard) == ("keep", True)
+    assert (decision.action, decision.seal) == ("keep", True)
 
 
 def test_file_system_without_the_flag_is_accepted_with_a_note() -> None:

@@ -74,13 +74,13 @@ def run(module: ModuleType, part: str, **arguments: Any) -> None:
 
 def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[Any], names: list[str]) -> None:
     plan = planned("squash").servers["@fake/server"]
-    run(exports, "serve_exports", plan=plan, guarded=("oslo",))
+    run(exports, "serve_exports", plan=plan, guard_hosts=("oslo",))
     run(ownership, "own_exports", plan=plan)
     assert ran == [
         ("debian_packages", {"packages": ["nfs-kernel-server"]}),
         ("export_directories", {"plan": plan}),
         ("nfs_server", {"plan": plan}),
-        ("export_table", {"plan": plan, "guarded": ("oslo",)}),
+        ("export_table", {"plan": plan, "guard_hosts": ("oslo",)}),
         ("tree_owner", {"trees": server_trees(plan)}),
     ]
     assert names == [
@@ -118,16 +118,16 @@ ELSEWHERE = {"pods_server": "10.0.0.99", "pods_export": "/vol/pods"}
 @pytest.mark.parametrize(
     ("kind", "data", "can_change"), [("chown", {}, True), ("squash", ELSEWHERE, False), ("squash", {}, None)]
 )
-@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("guard_started", [False, True])
 def test_trees_go_to_the_agent_by_who_may_chown_them(
-    kind: str, data: dict[str, str], can_change: bool | None, guarded: bool, ran: list[Any]
+    kind: str, data: dict[str, str], can_change: bool | None, guard_started: bool, ran: list[Any]
 ) -> None:
     plan = planned(kind, data).hosts[f"@fake/{kind}"]
-    run(ownership, "own_trees", plan=plan, guarded=guarded)
+    run(ownership, "own_trees", plan=plan, guard_started=guard_started)
     walked = {"trees": host_trees(plan), "can_change": can_change}
     assert ran == [
         *([] if can_change is None else [("tree_owner", walked)]),
-        *([] if guarded else [("guard", {"plan": plan})]),
+        *([] if guard_started else [("guard", {"plan": plan})]),
     ]
 
 

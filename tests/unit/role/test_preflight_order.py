@@ -84,7 +84,7 @@ class Steps:
         monkeypatch.setattr(preflight, "ask_machines", lambda *_args: self.step("ask"))
         monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
         monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
-        monkeypatch.setattr(preflight, "guarded_first", lambda *_args: frozenset({"oslo"}))
+        monkeypatch.setattr(preflight, "guards_first", lambda *_args: frozenset({"oslo"}))
 
     def step(self, name: str) -> list[Problem]:
         """Notes a step; its problem, if it is to have one."""
@@ -110,7 +110,7 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
     assert steps.done == ORDER and steps.members == ["nfs1", "oslo"]
     assert (set(checked.servers), set(checked.hosts)) == ({"nfs1"}, {"oslo", "bergen"})
     migrations: Any = checked.migrations
-    assert migrations == {"oslo": "m"} and checked.guarded_first == {"oslo"}
+    assert migrations == {"oslo": "m"} and checked.guards_first == {"oslo"}
     assert lines[0] == "--> Preflight: looking at 2 machines, before anything is changed..."
     (strategy,) = lines[1:]
     assert strategy.startswith("    pods_access squash for oslo: ")
@@ -201,10 +201,9 @@ def test_a_fleet_is_checked_once_also_where_it_is_refused() -> None:
     assert done == ["plan", "plan", "refuse"]
 
 
-def test_hosts_are_guarded_first_on_their_own_server() -> None:
-    guarded = frozenset({"oslo", "bergen"})
-    checked = Checked(FLEET.servers, FLEET.hosts, {}, guarded)
-    assert checked.guarded_on("nfs1") == ("bergen", "oslo") and checked.guarded_on("nfs2") == ()
+def test_guards_start_first_on_hosts_of_their_own_server() -> None:
+    checked = Checked(FLEET.servers, FLEET.hosts, {}, frozenset({"oslo", "bergen"}))
+    assert checked.guards_first_on("nfs1") == ("bergen", "oslo") and checked.guards_first_on("nfs2") == ()
 
 
 @pytest.mark.parametrize("unmatched", [[], ["--limit olso matches no machine"]])
