@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fake.deploy import Outcome, deploy, fleet, planned
-from tests.fake.finished_host import finished_host
 from tests.fake.kinds import KINDS
+from tests.fake.programs.guard import guard_state
 
 CHOWN, SQUASH, SERVER = "@fake/chown", "@fake/squash", "@fake/server"
 DATA = fleet(chown=KINDS["chown"], squash=KINDS["squash"])
@@ -113,7 +113,7 @@ def test_dead_guard_is_restarted_and_nothing_else_changes(tmp_path: Path) -> Non
 
 def _with_guard(name: str) -> dict[str, Any]:
     """Return the reply of a host with the desired guard."""
-    return {"guard.state": asdict(finished_host(planned(DATA).hosts[name])["guard.state"])}
+    return {"guard.state": asdict(guard_state(planned(DATA).hosts[name]).finished)}
 
 
 def test_unneeded_guard_is_removed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from files.pods.nfs.mount_state import Beneath, Mount, MountState
 from tasks.model.fleet.plan import HostPlan, Source
 from tasks.model.nfs.mount_plan import Decision, binds_of, decide_bind, decide_pods, options_of
 from tests.builders import host_plan
-from tests.fake.finished_host import mounted
+from tests.fake.programs.nfs import mounted
 
 GUARDED = Beneath("directory", immutable=True)
 GROUPS = "/opt/nanoclaw/groups"

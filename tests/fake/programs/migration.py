@@ -1,0 +1,26 @@
+"""What a fake host keeps of a migration: it never had a NanoClaw v1."""
+
+from __future__ import annotations
+
+from files.pods.migration.protocol import Progress
+from tasks.model.fleet.plan import HostPlan
+from tests.fake.fake import Fake
+from tests.fake.stated import state_path
+
+
+def migration_state(plan: HostPlan) -> Fake:
+    return Fake(
+        requests=[
+            {
+                "directory": f"{state_path(plan)}.migration",
+                "marker": f"/etc/nanoclaw-pods/nanoclaw-v2-{plan.slug}.migrated",
+                "root": plan.root,
+                "service": f"nanoclaw-pods-migration-{plan.slug}.service",
+            }
+        ],
+        bare=Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
+        finished=Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
+    )
+
+
+OF_HOSTS = {"migration.state": migration_state}
