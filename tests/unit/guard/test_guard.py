@@ -136,6 +136,14 @@ class Manager:
                 return True
         return False
 
+    def messages(self, seconds: float) -> list[str]:
+        """What comes within so many seconds."""
+        end, messages = time.monotonic() + seconds, []
+        while (rest := end - time.monotonic()) > 0:
+            if select.select([self.socket], [], [], rest)[0]:
+                messages.append(self.socket.recv(4096).decode())
+        return messages
+
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
@@ -162,7 +170,7 @@ def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterat
     tree = WatchedTreeRequest(str(root), str(inside), A, A, [0], [0, A], ["*"], ["*/*", "*/*/outbox"])
     argv = request_argv(GuardRequest(sweep, 100, [tree]))
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert manager.receives("READY=1")
             yield process
@@ -208,6 +216,51 @@ def test_tree_that_is_no_directory_is_reported_and_left_alone(tmp_path: Path, ma
         root.unlink()
         elsewhere.rename(root)
         assert wait_for(lambda: is_chowned(root, root / "ag"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+def test_tree_that_is_there_is_not_swept_again_before_its_time(tmp_path: Path, manager: Manager) -> None:
+    """The first sweep is followed by one more, for what an earlier guard left undone."""
+    root = tmp_path / "v2-sessions"
+    (root / "ag" / "sess").mkdir(parents=True)
+    with guarding(manager, root, root, sweep=600):
+        assert manager.receives("swept 20")
+        assert sum("swept 20" in message for message in manager.messages(2)) <= 1
+
+
+@contextmanager
+def mounted(root: Path) -> Iterator[None]:
+    """A file system of its own at the root, as long as it stays mounted."""
+    root.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "t", root], capture_output=True).returncode != 0:
+        pytest.skip("cannot mount here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", root], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+def test_unmounted_tree_ends_the_guard_with_its_reason(tmp_path: Path, manager: Manager) -> None:
+    root = tmp_path / "v2-sessions"
+    with mounted(root), guarding(manager, root, root, sweep=600) as process:
+        assert wait_for(lambda: is_chowned(root))
+        subprocess.run(["umount", root], check=True)
+        assert process.wait(SECONDS) == 1
+        assert process.stderr and process.stderr.read() == "a tree was unmounted\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
+def test_tree_that_became_read_only_ends_the_guard_with_its_reason(tmp_path: Path, manager: Manager) -> None:
+    """systemd starts it again, with the mount as it is then."""
+    root = tmp_path / "v2-sessions"
+    with mounted(root):
+        (root / "ag").mkdir()
+        subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+        with guarding(manager, root, root, sweep=600) as process:
+            assert process.wait(SECONDS) == 1
+            reason = f"{root} became read-only here: restarting to use the current mounts\n"
+            assert process.stderr and process.stderr.read() == reason
 
 
 def test_group_named_like_a_journal_is_chowned(sessions: Path) -> None:
