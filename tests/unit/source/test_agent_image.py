@@ -250,6 +250,12 @@ def test_reading_passwd_of_an_image_is_bounded(machine: Path, cp: str, text: str
     assert "--follow-link" not in (machine / "docker.log").read_text()
 
 
+def test_docker_that_makes_no_container_says_why(machine: Path) -> None:
+    (machine / "docker").write_text(DOCKER.replace("echo c0ffee", "echo no space left >&2; exit 1"))
+    done = ask(machine)
+    assert (done.returncode, done.stderr) == (1, "docker create agent: no space left\n\n")
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"image": "sha256:a", "uid": "5", "gid": 6, "tree": ""}'])
 def test_invalid_record_is_ignored(machine: Path, text: str) -> None:
     (machine / "record").write_text(text)

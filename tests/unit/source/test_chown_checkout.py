@@ -87,6 +87,17 @@ def test_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
     assert (folder / "root/.git").stat().st_uid == BEFORE  # so that the next run does it again
 
 
+@pytest.mark.parametrize("owner", [(AFTER, AFTER), None])
+def test_new_project_root_is_readable_and_belongs_to_its_owner(folder: Path, owner: tuple[int, int] | None) -> None:
+    """Where the server decides who owns it, nothing is chowned."""
+    root = folder / "new/root"
+    for _ in range(2):
+        make_directories(str(root), owner)
+        infos = [path.stat() for path in (root, root / "data")]
+        assert [(info.st_uid, info.st_gid) for info in infos] == [owner or (0, 0)] * 2
+        assert [info.st_mode & 0o777 for info in infos] == [0o755, 0o755]
+
+
 @pytest.mark.parametrize("where", ["data", "root"])
 def test_link_of_the_old_owner_is_not_followed(folder: Path, where: str) -> None:
     (folder / "etc").mkdir()

@@ -101,6 +101,7 @@ def test_corrupt_index_is_created_again(host: Host) -> None:
     (host.root / "src/index.js").write_text("// mine\n")
     (host.root / ".git/index").write_text("DIRC")
     assert host.look(NEW).changed == []
+    assert host.fetch(NEW).stdout == "made a new index: the old one was corrupt\n"
     host.check_out(NEW)
     assert (host.head, host.status) == (NEW, [" M src/index.js"])
 
@@ -124,5 +125,19 @@ def test_running_git_is_refused(host: Host) -> None:
     finally:
         at_work.kill()
         at_work.wait()
-    assert host.fetch(NEW).returncode == 0
-    assert not lock.exists()
+    refs = host.root / ".git/refs/heads/main.lock"
+    theirs = host.root / ".git/info/mine.lock"
+    for path in (refs, theirs):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = host.fetch(NEW)
+    assert done.returncode == 0, done.stderr
+    assert not lock.exists() and not refs.exists() and theirs.exists()
+    removed = {f"removed {path}, which a git that was ended had left" for path in (lock, refs)}
+    assert set(done.stdout.splitlines()) == removed
+
+
+def test_version_that_was_not_fetched_is_not_moved_to(host: Host) -> None:
+    host.check_out(OLD)
+    done = host.move("v9.9.9")
+    assert (done.returncode, done.stderr, host.head) == (1, "v9.9.9 was not fetched\n", OLD)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from files.pods.source.fetch import git_processes
 from files.pods.source.git_worktree import MOVING
 from files.pods.source.protocol import FetchRequest
 from tasks.model.host.checkout import checkout_problem
@@ -98,6 +99,8 @@ def test_stash_takes_local_changes(host: Host) -> None:
     assert "nanoclaw-pods, today" in host.git("stash", "list")
     assert "// mine" in host.git("show", "stash@{0}:src/config.js")
     assert "// new" in host.git("show", "stash@{0}^3:src/new.js")
+    who = host.git("show", "--no-patch", "--format=%an <%ae> %cn", "stash@{0}")
+    assert who == "nanoclaw-pods <nanoclaw-pods@localhost> nanoclaw-pods", "the operator sees who made it"
 
 
 def test_groups_stay_as_agents_changed_them(host: Host) -> None:
@@ -154,12 +157,12 @@ def test_checkout_of_another_user_is_chowned_to_the_host_user(
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
         make_repository(Path(folder) / "remote.git")
-        _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"))
+        _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"), stopped)
         request = "show --property=MainPID --value n.service"
         assert calls.read_text().splitlines() == [request, *(["stop n.service", "0"] if stopped else [])]
 
 
-def _check_giving(host: Host) -> None:
+def _check_giving(host: Host, stopped: bool) -> None:
     host.check_out(OLD)
     agents = host.root / "groups/main/CLAUDE.md"
     os.chown(agents, 4321, 4321)
@@ -175,6 +178,8 @@ def _check_giving(host: Host) -> None:
     assert host.root.stat().st_uid == os.getuid()
     done = host.run(FetchRequest, **user, ref=OLD, fetch=False)
     assert done.returncode == 0, done.stderr
+    told = "stopping n.service, which runs as uid 0, until uid 4242 owns its files"
+    assert (told in done.stdout.splitlines()) is stopped
     owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
     assert {owners.pop(path) for path in (several, foreign)} == {0, 33}
     assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}
@@ -191,6 +196,39 @@ def test_linked_worktree_is_refused(host: Host, tmp_path: Path) -> None:
     plan = local_plan()
     problem = checkout_problem(state, plan) or ""
     assert "/opt/nanoclaw is a linked worktree or a submodule" in problem and "git clone" in problem
+
+
+@pytest.mark.parametrize(
+    ("command", "works"),
+    [
+        (["git", "fetch"], True),
+        (["git-remote-http"], True),
+        (["git-index-pack"], True),
+        (["git-upload-pack"], True),
+        (["git", "fsmonitor--daemon", "run"], False),
+        (["git", "credential-cache--daemon"], False),
+        (["git", "credential-cache", "get"], False),
+        (["git", "daemon", "--reuseaddr"], False),
+        (["git", "instaweb"], False),
+        (["gitstatusd"], False),
+    ],
+)
+def test_git_and_its_helpers_work_in_a_checkout_and_its_permanent_commands_do_not(
+    command: list[str], works: bool, tmp_path: Path
+) -> None:
+    copy = tmp_path / command[0]
+    shutil.copy2(os.path.realpath(sys.executable), copy)
+    waits = "import time; print(flush=True); time.sleep(60)"
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    argv = [str(copy), "-c", waits, *command[1:]]
+    (tmp_path / "root/sub").mkdir(parents=True)
+    with subprocess.Popen(argv, cwd=tmp_path / "root/sub", stdout=subprocess.PIPE, env=environment) as running:
+        try:
+            assert running.stdout and running.stdout.readline() == b"\n"
+            assert git_processes(str(tmp_path / "root")) == ([str(running.pid)] if works else [])
+            assert git_processes(str(tmp_path / "roo")) == git_processes(str(tmp_path / "root/sub/x")) == []
+        finally:
+            running.kill()
 
 
 @pytest.mark.parametrize("command", [["gitea"], ["git", "fsmonitor--daemon"], ["github-mcp-server"]])

@@ -92,6 +92,8 @@ def test_what_is_changed_here_and_stays_counts(host: Host) -> None:
         ("import './onecli.js';\n", False),
         ('  import "./iron.js"\n', False),
         ("import { thing } from './x.js';\n", True),
+        ("import './gateway-provider-registry.js';\nimport './installed.js';\n", True),
+        ("import './gateway-provider-registry.js';\nimport './onecli.js';\n", False),
     ],
 )
 def test_a_gateway_is_an_import_that_registers_one(host: Host, text: str, lacks: bool) -> None:
@@ -184,8 +186,11 @@ def test_the_database_is_copied_before_a_move_with_what_is_in_its_log(host: Host
     with closing(sqlite3.connect(path)) as service:
         service.execute("INSERT INTO schema_version (name) VALUES ('in the log')")
         service.commit()
-        host.check_out("v2.0.65")
+        assert host.fetch("v2.0.65").returncode == 0
+        done = host.move("v2.0.65")
+        assert done.returncode == 0, done.stderr
     (kept,) = copies(str(host.root))
+    assert done.stdout == f"copied data/v2.db to {host.root}/.git/nanoclaw-pods-database/{kept['file']}\n"
     assert (kept["version"], kept["migrations"]) == ("2.0.64", ["first", "in the log"])
     copy = host.root / ".git/nanoclaw-pods-database" / kept["file"]
     assert copy.stat().st_mode & 0o777 == 0o600 and copy.parent.stat().st_mode & 0o777 == 0o700
@@ -287,6 +292,36 @@ def test_the_copy_comes_back_and_what_it_replaces_is_kept(host: Host, systemctl:
     assert not list((host.root / "data").glob("v2.db-*"))
     replaced, _before = copies(str(host.root))
     assert replaced["migrations"] == ["first", "session-instance"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    kept_copy = host.root / ".git/nanoclaw-pods-database" / replaced["file"]
+    assert kept_copy.stat().st_mode & 0o777 == 0o600
+    assert done.stdout == f"the present database is kept as {kept_copy}\n"
+
+
+def test_database_stays_while_the_service_does_not_stop(host: Host, systemctl: Path) -> None:
+    host.check_out(OLD)
+    path = database(host.root, "first")
+    host.check_out("v2.1.17")
+    (kept,) = copies(str(host.root))
+    (systemctl.parent / "bin/systemctl").write_text("#!/bin/sh\necho busy >&2\nexit 1\n")
+    done = host.run(RestoreRequest, file=kept["file"])
+    assert done.returncode == 1
+    assert done.stderr == "n.service does not stop, so its database was not changed: busy\n\n"
+    assert migrations(str(path)) == ["first"] and len(copies(str(host.root))) == 1
+
+
+def test_broken_copy_does_not_come_back(host: Host, systemctl: Path) -> None:
+    host.check_out(OLD)
+    path = database(host.root, *(f"migration-{number:04}" for number in range(500)))
+    host.check_out("v2.1.17")
+    (kept,) = copies(str(host.root))
+    copy = host.root / ".git/nanoclaw-pods-database" / kept["file"]
+    content = copy.read_bytes()
+    copy.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    done = host.run(RestoreRequest, file=kept["file"])
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{copy} is not whole" in done.stderr or "was not changed" in done.stderr
+    assert len(migrations(str(path))) == 500
 
 
 @pytest.mark.parametrize("file", ["missing.db", "../../data/v2.db", "link.db"])
@@ -360,7 +395,9 @@ def test_health_is_requested_where_the_version_needs_it(host: Host, onecli: str)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files to another user")
-def test_files_of_fixed_names_of_the_old_host_user_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_fixed_names_of_the_old_host_user_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(tmp_files, "TMP", str(tmp_path))
     for name, uid in (("onecli-proxy-ca.pem", 4242), ("onecli-other.pem", 33), ("mine.pem", 4242)):
         (tmp_path / name).write_text("")
@@ -369,6 +406,11 @@ def test_files_of_fixed_names_of_the_old_host_user_go(tmp_path: Path, monkeypatc
     os.chown(tmp_path / "onecli-link.pem", 4242, 4242, follow_symlinks=False)
     assert leftovers(4242) == [f"{tmp_path}/onecli-proxy-ca.pem"]
     remove_leftovers(4242)
+    told = f"removed {tmp_path}/onecli-proxy-ca.pem of uid 4242: NanoClaw writes it again\n"
+    assert capsys.readouterr().out == told
+    monkeypatch.setattr(tmp_files, "leftovers", lambda _uid: [str(tmp_path)])  # what unlink(2) refuses
+    remove_leftovers(4242)
+    assert capsys.readouterr().out.startswith(f"{tmp_path} of uid 4242 stays: [Errno ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.pem", "onecli-link.pem", "onecli-other.pem"]
 
 
