@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from files.pods.common.run_as_host_user import discard_write_errors, sync_file_system
+from files.pods.common.run_as_host_user import become_user, discard_write_errors, sync_file_system
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.source import fetch as fetch_source
 from tests.programs import program_argv, request_fields
 from tests.unit.trees.trees import needs_root
@@ -80,6 +84,79 @@ def test_program_becomes_the_host_user_before_it_touches_nanoclaw(name: str, tmp
         check=False,
     )
     assert (done.returncode, done.stdout) == (7, "('andy', 4711, 4712)\n"), done.stderr
+
+
+DEADLINE = f"""
+import os, subprocess, sys, time
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from files.pods.common.run_as_host_user import run_with_deadline
+run_with_deadline(int(sys.argv[1]), "/pods")
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "errors"),
+    [
+        ("print('done')", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('no space')", 1, "no space\n"),
+        ("os.kill(os.getpid(), 9)", 1, ""),
+    ],
+)
+def test_program_with_a_deadline_ends_as_its_work_ends(work: str, status: int, errors: str) -> None:
+    argv = [sys.executable, "-I", "-c", DEADLINE + work, "60"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (status, errors)
+
+
+def test_work_beyond_its_deadline_is_killed_with_its_children_and_names_the_server() -> None:
+    work = "child = subprocess.Popen(['sleep', '300']); print(child.pid, flush=True); child.wait()"
+    argv = [sys.executable, "-I", "-c", DEADLINE + work, "2"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    why = "/pods did not answer within 2 s: check its file server, then run again\n"
+    assert (done.returncode, done.stderr) == (1, why)
+    stat = Path(f"/proc/{done.stdout.strip()}/stat")
+    assert not stat.exists() or stat.read_text().split()[2] in "ZX"
+
+
+FROM_ROOT = ("XDG_RUNTIME_DIR", "GIT_DIR", "SUDO_USER")
+
+
+def become(user: str, uid: int, gid: int) -> dict[str, Any]:
+    """What a process of root is once it has become a user, with a strict umask and variables of root's session."""
+
+    def work() -> dict[str, Any]:
+        os.umask(0o077)
+        os.environ.update(dict.fromkeys(FROM_ROOT, "of root"), PATH="/root/bin", LC_ALL="de_DE")
+        become_user(user, uid, gid)
+        ids = {"uids": os.getresuid(), "gids": os.getresgid(), "groups": os.getgroups()}
+        return {**ids, "umask": os.umask(0), "directory": str(Path.cwd()), "environment": dict(os.environ)}
+
+    value: dict[str, Any] = run_as(ROOT, 20, work)["value"]
+    return value
+
+
+@needs_root
+def test_process_of_the_host_user_has_nothing_of_roots_session() -> None:
+    nobody = pwd.getpwnam("nobody")
+    state = become("nobody", nobody.pw_uid, nobody.pw_gid)
+    assert (state["uids"], state["gids"]) == ([nobody.pw_uid] * 3, [nobody.pw_gid] * 3)
+    assert state["groups"] == os.getgrouplist("nobody", nobody.pw_gid)
+    assert (state["umask"], state["directory"]) == (0o022, "/")
+    environment = state["environment"]
+    assert not set(FROM_ROOT) & set(environment)
+    assert (environment["USER"], environment["LOGNAME"], environment["HOME"]) == ("nobody", "nobody", nobody.pw_dir)
+    standard = {f"{prefix}/{name}" for prefix in ("/usr/local", "/usr", "") for name in ("sbin", "bin")}
+    assert set(environment["PATH"].split(":")) == standard and environment["LC_ALL"] == "C.UTF-8"
+    never_asks = {"CI": "true", "GIT_TERMINAL_PROMPT": "0", "NANOCLAW_NO_DIAGNOSTICS": "1"}
+    assert never_asks.items() <= environment.items()
+
+
+@needs_root
+def test_host_user_without_an_account_has_its_numbers_and_no_home() -> None:
+    state = become("no-such-user", 4711, 4712)
+    assert (state["uids"], state["gids"], state["groups"]) == ([4711] * 3, [4712] * 3, [4712])
+    assert state["environment"]["HOME"] == "/nonexistent"
 
 
 @needs_root

@@ -41,6 +41,7 @@ def test_acquire_waits_for_a_child_that_outlived_its_run_and_reports_it(tmp_path
             assert first_line(following) == f"waiting up to 300 s for another run's work: {work.pid} (sleep 2)"
             assert first_line(following) == "mine"
     assert time.monotonic() - begun >= 2
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700, "nobody else can hold up a run"
 
 
 @pytest.mark.parametrize("kind", [FetchRequest, SwitchRequest, BuildRequest, BuildImageRequest])
@@ -64,3 +65,26 @@ def test_lock_holder_is_named_by_its_entry(tmp_path: Path) -> None:
             assert f"{work.pid} (source.build)" in first_line(following)
             work.kill()
     assert Path(lock).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("entry", ["nfs.mounts", "v1.audit.main"])
+def test_holder_that_was_started_from_a_file_is_named_by_its_entry(tmp_path: Path, entry: str) -> None:
+    """A service of ours, such as the guard, runs its archive; other programs have their command line as a name."""
+    lock, program = str(tmp_path / "lock"), tmp_path / "program.pyz"
+    program.write_text(f"import sys\ndel sys.argv[1]\n{HOLD}time.sleep(60)\n")
+    argv = [sys.executable, "-I", str(program), entry, lock]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as work:
+        assert first_line(work) == "mine"
+        with start(HOLD, lock) as following:
+            assert f"{work.pid} ({entry})" in first_line(following)
+            work.kill()
+
+
+def test_long_command_line_of_a_holder_is_cut(tmp_path: Path) -> None:
+    lock = str(tmp_path / "lock")
+    with start(f"import sys; del sys.argv[1]\n{HOLD}time.sleep(60)", "x" * 100, lock) as work:
+        assert first_line(work) == "mine"
+        with start(HOLD, lock) as following:
+            line = first_line(following)
+            assert line.endswith(")") and len(line.partition(f"{work.pid} (")[2]) <= 61
+            work.kill()

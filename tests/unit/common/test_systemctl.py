@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from files.pods.common.systemctl import parse_environment
+from files.pods.common import systemctl
+from files.pods.common.systemctl import ManagerError, parse_environment
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,111 @@ from files.pods.common.systemctl import parse_environment
 )
 def test_environment_has_the_escapes_of_c(text: str, expected: dict[str, str]) -> None:
     assert parse_environment(text) == expected
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A systemctl that runs the script `says`, and writes down what it was asked."""
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\ncd {tmp_path}\n. ./says\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def says(manager: Path, script: str) -> None:
+    (manager / "says").write_text(script)
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("exit 3", "systemctl list-units ended with status 3"),
+        ("sleep 60", "it does not answer in time"),
+        ("exec cat /dev/zero", "its reply is too large"),
+    ],
+)
+def test_manager_that_gives_no_reply_says_why(
+    manager: Path, script: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemctl, "REPLY_TIMEOUT", 2)
+    says(manager, script)
+    with pytest.raises(ManagerError) as failed:
+        systemctl.run_systemctl(None, "list-units", "--all")
+    assert str(failed.value) == why
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ManagerError, match=r"^systemctl: No such file or directory$"):
+        systemctl.run_systemctl(None, "list-units")
+
+
+def test_reply_counts_whatever_the_status(manager: Path) -> None:
+    """systemctl(1) ends with 3 for a unit that does not run, and prints its properties."""
+    says(manager, 'echo "$SYSTEMD_COLORS $SYSTEMD_URLIFY $PWD"; echo why >&2; exit 3')
+    assert systemctl.run_systemctl(None, "show") == f"0 0 {manager}\n"
+    assert (manager / "asked").read_text() == "--no-pager show\n"
+
+
+def test_services_are_those_with_a_file_and_those_that_are_loaded(manager: Path) -> None:
+    files = "claw.service enabled enabled\nclaw@.service static -\nx.socket static -\n\n"
+    loaded = "claw.service loaded active running Claw\nclaw@a.service loaded active running Claw\n"
+    says(manager, f"case $* in *list-unit-files*) printf '{files}';; *) printf '{loaded}';; esac")
+    assert systemctl.service_names(None) == ["claw.service", "claw@a.service"]
+
+
+def test_units_are_requested_a_hundred_at_a_time_and_aliases_once(manager: Path) -> None:
+    says(manager, 'while [ "$1" != -- ]; do shift; done; shift; for name; do echo "Id=$name\nUser=a\n"; done')
+    names = [f"{number}.service" for number in range(201)]
+    assert [unit["Id"] for unit in systemctl.show_units(None, names, ["User"])] == names
+    asked = (manager / "asked").read_text().splitlines()
+    assert [line.count(".service") for line in asked] == [100, 100, 1]
+    assert asked[-1] == "--no-pager show --property=Id,User -- 200.service"
+    says(manager, "printf 'Id=a.service\nUser=\n\nId=a.service\nUser=\n'")
+    assert systemctl.show_units(None, ["a.service", "alias.service"], ["User"]) == [{"Id": "a.service", "User": ""}]
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("Id=a\nUser=b\n", [{"Id": "a", "User": "b"}]),
+        ("Id=a\nUser=b=c\n\nId=d\nUser=\n", [{"Id": "a", "User": "b=c"}, {"Id": "d", "User": ""}]),
+        ("Id=a\nExecStart=1\nExecStart=2\n", [{"Id": "a", "ExecStart": "1\n2"}]),
+        ("Id=a\nEnvironmentFiles=/1\nEnvironmentFiles=/2\n", [{"Id": "a", "EnvironmentFiles": "/1\n/2"}]),
+        ("Id=a\nUser=b\nUser=eve\n", None),
+        ("Id=a\nUser=b\nand more\n", None),
+        ("Id=a\nOther=b\n", None),
+        ("User=b\n", None),
+    ],
+)
+def test_ambiguous_properties_are_none(text: str, units: list[dict[str, str]] | None) -> None:
+    assert systemctl.parse_units(text, ["Id", "User", "ExecStart", "EnvironmentFiles"]) == units
+
+
+@pytest.mark.parametrize("forged", ["Id=a.service\nUser=b\nUser=eve\n", "Id=a.service\nUser=b\n\nId=x\nUser=y\n"])
+def test_ambiguous_unit_is_queried_property_by_property(manager: Path, forged: str) -> None:
+    one = '*--property=Id) echo a.service;; *--property=User) printf "b\nUser=eve\n";;'
+    says(manager, f"case ${{*%% -- *}} in *--value*) case ${{*%% -- *}} in {one} esac;; *) printf '{forged}';; esac")
+    assert systemctl.show_units(None, ["a.service"], ["User"]) == [{"Id": "a.service", "User": "b\nUser=eve"}]
+
+
+def test_properties_of_a_unit_are_none_without_a_reply(manager: Path) -> None:
+    says(manager, "echo ActiveState=active; echo nonsense; echo A=b=c")
+    assert systemctl.unit_properties("x.service", "ActiveState", "A") == {"ActiveState": "active", "A": "b=c"}
+    assert (manager / "asked").read_text() == "show --property=ActiveState,A x.service\n"
+    says(manager, "exit 1")
+    assert systemctl.unit_properties("x.service", "ActiveState") == {}
+
+
+def test_users_with_a_manager_are_those_with_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemctl, "RUNTIME", str(tmp_path / "user"))
+    assert systemctl.running_users() == []
+    for name in ("1001/systemd/private", "999/systemd/private", "1002/systemd", "x/systemd/private"):
+        (tmp_path / "user" / name).mkdir(parents=True)
+    assert systemctl.running_users() == [999, 1001]
+
+
+def test_users_that_linger_are_those_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemctl, "LINGER", str(tmp_path / "linger"))
+    assert systemctl.lingering_users() == []
+    (tmp_path / "linger").mkdir()
+    for name in ("root", "no-such-user"):
+        (tmp_path / "linger" / name).touch()
+    assert systemctl.lingering_users() == [0]
