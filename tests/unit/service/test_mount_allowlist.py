@@ -43,12 +43,16 @@ def write(home: Path, text: str, uid: int) -> None:
         os.chown(each, uid, uid)
 
 
-def test_new_host_user_gets_the_list(homes: tuple[Path, Path]) -> None:
+def test_new_host_user_gets_the_list(homes: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
     old, new = homes
     write(old, "[]", OLD)
     copy_allowlist(OLD, str(NEW), NEW, NEW)
     info = (new / LIST).stat()
     assert ((new / LIST).read_text(), info.st_uid, info.st_mode & 0o777) == ("[]", NEW, 0o600)
+    assert (new / LIST).parent.stat().st_mode & 0o777 == 0o700
+    assert capfd.readouterr().out == f"{new / LIST} was copied from {old / LIST}\n"
+    copy_allowlist(OLD, str(NEW), NEW, NEW)
+    assert capfd.readouterr().out == "", "it is the same"
 
 
 def test_own_list_is_left_alone(homes: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:

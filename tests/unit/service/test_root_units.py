@@ -205,6 +205,7 @@ SYSTEM_UNITS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {f"{SYSTEM}/bound.service": service("BindPaths=/srv/bound:/app", "WorkingDirectory=/app", RUN)},
         {},
     ),
+    "rooted": ({f"{SYSTEM}/rooted.service": service("RootDirectory=/srv", "WorkingDirectory=/rooted", RUN)}, {}),
     "sudo": (
         {f"{SYSTEM}/sudo.service": service("ExecStart=/usr/bin/sudo -u andy -H node /srv/sudo/dist/index.js")},
         {"doubt": "its command may set HOME"},
@@ -407,6 +408,50 @@ def test_machine_without_systemd_has_its_unit_files_read(tmp_path: Path) -> None
     reply = units_by_root(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]
     assert reply["unasked"] == []
     assert [(one["name"], one["uid"], one["active"]) for one in reply["units"]] == [("claw.service", ANDY, "unknown")]
+
+
+@needs_managers
+def test_unit_files_of_every_place_are_read_without_a_manager(tmp_path: Path) -> None:
+    """systemd.unit(5), Unit File Load Path; of a template, what another unit wants."""
+    parents, text = ("/etc", "/run", "/usr/local/lib", "/usr/lib"), service("WorkingDirectory=/srv/claw", RUN)
+    files = {f"{parent}/systemd/{kind}/claw.service": text for parent in parents for kind in ("system", "user")}
+    own = [f"/home/andy/{place}/claw.service" for place in (USER, ".local/share/systemd/user")]
+    machine = Managed(dict.fromkeys([*own, *list(files)[:-2]], text), users=USERS, owners={"/srv/claw": ANDY})
+    machine.files["/srv/claw/dist/index.js"] = SERVES
+    machine.files[f"/home/andy/{USER}/of@.service"] = service("WorkingDirectory=/srv/%i", RUN)
+    machine.links = {f"/home/andy/{USER}/default.target.wants/of@claw.service": "../of@.service"}
+    cover = "mount -t tmpfs tmpfs $(dirname {0}) && printf '{1}' > {0}"
+    machine.first = tuple(cover.format(path, text) for path in list(files)[-2:])
+    away = "import files.pods.common.systemctl as s, files.pods.service.root_units as r; r.BOOTED = '/nowhere'; "
+    away += "s.child_options = lambda manager: {'env': {'PATH': '/nowhere'}}\n"
+    away += "from files.pods.common.unit_commands import unit_file_texts\n"
+    look = "answer = {uid: [one[0] for one in unit_file_texts(uid or None, [])] for uid in (0, ANDY)}\n"
+    texts = machine.ask(f"{away}ANDY = {ANDY}\n{look}", tmp_path)
+    system = [path for path in files if "/system/" in path]
+    assert [path for path in texts["0"] if path.endswith("/claw.service")] == system
+    users = [*own, *(path for path in files if "/user/" in path)]
+    assert [path for path in texts[str(ANDY)] if path.endswith("/claw.service")] == users
+    units = units_by_root(machine, tmp_path, "/srv/claw", before=away)["/srv/claw"]["units"]
+    assert [one["file"] for one in units if one["manager"] == "system"] == [system[0]]
+    assert [(one["name"], one["file"], one["enabled"]) for one in units if one["uid"] == ANDY] == [
+        ("claw.service", own[0], False),
+        ("of@.service", f"/home/andy/{USER}/of@.service", True),
+    ]
+
+
+@needs_managers
+def test_enabled_or_linked_unit_starts_with_the_machine_and_others_do_not(tmp_path: Path) -> None:
+    text = service("WorkingDirectory=/srv/{}", RUN)
+    wanted = f"{text}[Install]\nWantedBy=multi-user.target\n"
+    states = {"on": "enabled", "link": "linked", "off": "disabled", "plain": "static"}
+    files = {f"{SYSTEM}/{name}.service": wanted.format(name) for name in ("on", "off")}
+    machine = Managed({**files, f"{SYSTEM}/plain.service": text.format("plain")})
+    machine.files["/srv/of/link.service"] = text.format("link")
+    machine.first = ("systemctl enable on", "systemctl link /srv/of/link.service")
+    reply = units_by_root(machine, tmp_path, *(f"/srv/{name}" for name in states))
+    units = {name: reply[f"/srv/{name}"]["units"][0] for name in states}
+    assert {name: unit["file_state"] for name, unit in units.items()} == states
+    assert [name for name, unit in units.items() if unit["enabled"]] == ["on", "link"]
 
 
 @needs_managers

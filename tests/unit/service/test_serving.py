@@ -230,6 +230,24 @@ def test_failed_start_shows_its_log_from_the_title_on(machine: Machine, active: 
     assert "of an earlier start" not in done.stderr and "\x1b" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("verb", "why"),
+    [
+        ("enable", "cannot be enabled: Unit file is bad\n"),
+        ("stop", "does not stop: Unit file is bad\n"),
+        ("start", "does not start: Unit file is bad\n\nthe journal of "),
+    ],
+)
+def test_refusal_of_systemd_ends_the_start_with_its_words(machine: Machine, verb: str, why: str) -> None:
+    (machine.fake / f"on-{verb}").write_text("echo Unit file is bad; exit 1\n")
+    machine.program("journalctl", "#!/bin/sh\n")
+    machine.program("docker", "#!/bin/sh\n")
+    done = machine.start()
+    assert done.returncode == 1 and done.stderr.startswith(f"{UNIT} {why}"), done.stderr
+    calls = [line.split()[0] for line in (machine.fake / "calls").read_text().splitlines()]
+    assert calls[-1] == verb, "nothing follows"
+
+
 def test_start_resets_the_crash_count_stops_agents_and_waits(machine: Machine) -> None:
     machine.says(machine.listens())
     machine.crashed(7, 1)
