@@ -63,7 +63,27 @@ def test_second_attempt_archives_v2_and_keeps_entries_of_others_in_env(v2: V2) -
     assert (v2.folder / "v2/.env").read_text() == "A=1\nSET=by-role\nADDED=later\n"
     kept = v2.folder / f"v2/data/{aside}/.env"
     assert kept.read_text() == ENV and kept.stat().st_mode & 0o777 == 0o600
+    assert (v2.folder / "v2/.env").stat().st_mode & 0o777 == 0o600
     assert v2.aside() == []
+
+
+def test_log_of_the_database_is_archived_with_it(v2: V2) -> None:
+    """The next v2 would apply the log of the old database to its own."""
+    data, files = v2.folder / "v2/data", ("v2.db", "v2.db-wal", "v2.db-shm")
+    for name in files:
+        (data / name).write_text(name)
+    v2.aside()
+    archived = data / "nanoclaw-pods-aside-1"
+    assert {name: (archived / name).read_text() for name in files} == {name: name for name in files}
+    assert not [name for name in files if (data / name).exists()]
+
+
+def test_each_attempt_has_an_archive_of_its_own(v2: V2) -> None:
+    v2.aside()
+    (v2.folder / "v2/data/v2.db").write_text("second")
+    assert v2.aside() == ["data/nanoclaw-pods-aside-2"]
+    assert (v2.folder / "v2/data/nanoclaw-pods-aside-1/v2.db").read_text() == ""
+    assert (v2.folder / "v2/data/nanoclaw-pods-aside-2/v2.db").read_text() == "second"
 
 
 def test_first_attempt_archives_nothing(v2: V2) -> None:
@@ -88,6 +108,7 @@ def test_archive_works_below_local_directories_of_root(v2: V2) -> None:
     v2.aside(uid=A)
     assert not (v2.folder / "v2/data/v2.db").exists() and not (pods / "groups/main").exists()
     assert (pods / "nanoclaw-pods-aside-1/groups/main").stat().st_uid == A
+    assert (pods / "nanoclaw-pods-aside-1").stat().st_mode & 0o777 == 0o755
 
 
 @needs_root

@@ -94,6 +94,7 @@ def test_committed_v2_continues_to_serve_if_v1_does_not_start(host: Host) -> Non
     done = host.back(start=True, serves=True)
     assert done.returncode != 0 and "v2 continues to serve" in done.stderr
     assert (host.folder / "etc/marker").exists() and "start v2.service" in host.calls[-20:]
+    assert (host.folder / "etc/marker").stat().st_mode & 0o777 == 0o644, "systemd and operators read it"
 
 
 def test_journal_says_rolled_back(host: Host) -> None:
@@ -101,3 +102,4 @@ def test_journal_says_rolled_back(host: Host) -> None:
     journal.write_text(json.dumps({"state": "finished", "steps": []}))
     assert host.back(journal=str(journal)).returncode == 0
     assert json.loads(journal.read_text()) == {"state": "rolled back", "steps": []}
+    assert journal.stat().st_mode & 0o777 == 0o600, "outputs of steps may hold secrets"

@@ -86,6 +86,7 @@ def runner(tmp_path: Path) -> Runner:
 def test_runs_both_parts_to_their_end(runner: Runner) -> None:
     assert runner.run("staging", (StepId.SNAPSHOT, "echo noise; echo '{\"a\": 1}'")).returncode == 0
     assert runner.state == "staged" and runner.journal.attempt == 1
+    assert (runner.folder / "journal.json").stat().st_mode & 0o777 == 0o600
     assert runner.journal.steps[0].output == '{"a": 1}'
     switch = ((StepId.STOP_V1, "true"), (StepId.GATE, "sleep 0.2"), (StepId.COMMIT, f"touch {runner.marker}"))
     assert runner.run("switching", *switch).returncode == 0

@@ -53,7 +53,7 @@ def test_backup_is_complete_and_v1_does_not_change(
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout.splitlines()[-1])
         assert answer["bytes"] == (to / "messages.db").stat().st_size
-        assert (to / "messages.db").stat().st_mode & 0o777 == 0o600
+        assert (to / "messages.db").stat().st_mode & 0o777 == 0o600 and to.stat().st_mode & 0o777 == 0o700
         copied = groups(to / "messages.db")
         assert there <= copied and not not_there & copied
         assert everything(v1) == before

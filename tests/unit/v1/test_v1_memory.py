@@ -27,6 +27,8 @@ def test_no_directory_stays_open_even_after_a_refusal(tmp_path: Path) -> None:
     family = tmp_path / "v2/groups/family"
     assert (family / "CLAUDE.local.md").read_text() == "@./CLAUDE.global.md\nof family"
     assert (family / "CLAUDE.global.md").read_text() == "all know this"
+    modes = [path.stat().st_mode & 0o777 for path in (family, *sorted(family.iterdir()))]
+    assert modes == [0o755, 0o644, 0o644], "agents of another user read their memory"
     assert (tmp_path / "v2/groups/late/CLAUDE.local.md").read_text() == "@./CLAUDE.global.md\n"
     assert [left["what"] for left in answer["left"]] == ["memory of club", "memory of linked"]
     assert (answer["memories"], answer["global"]) == (1, 2)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.v1.audit.chats import platform_of
 from files.pods.v1.rules import (
     DAY,
     HOUR,
@@ -126,13 +127,40 @@ def test_due_time_of_a_task() -> None:
     assert schedule("interval", "3600000", "x") == ("x", "0 */1 * * *")
 
 
+@pytest.mark.parametrize(
+    ("jid", "channel", "name"),
+    [
+        ("1@s.whatsapp.net", "whatsapp", "1@s.whatsapp.net"),
+        ("1-2@g.us", "whatsapp", "1-2@g.us"),
+        ("1@LID", "whatsapp", "1@LID"),
+        ("status@broadcast", "whatsapp", "status@broadcast"),
+        ("1@newsletter", "whatsapp", "1@newsletter"),
+        ("wa:1", "whatsapp", "1"),
+        ("dc:1", "discord", "1"),
+        ("TG:-100", "telegram", "-100"),
+        ("mx:!a:b", "matrix", "!a:b"),
+        ("im:a@b", "imessage", "a@b"),
+        ("slack:C1", "slack", "C1"),
+    ],
+)
+def test_chat_of_each_channel_is_known_to_fix_up_and_audit(jid: str, channel: str, name: str) -> None:
+    """As NanoClaw's own step names them (shared.ts); the audit has a list of its own."""
+    assert address_of(jid) == (channel, name)
+    assert platform_of(jid) == (channel, name if channel == "whatsapp" else f"{channel}:{name}")
+
+
+@pytest.mark.parametrize("jid", ["", "1", ":1", "tg:", "tg", "g.us"])
+def test_text_without_a_channel_or_a_name_is_no_chat(jid: str) -> None:
+    assert address_of(jid) is None and platform_of(jid) is None
+
+
 jids = st.one_of(
     st.text(max_size=20),
     st.builds(
         "{}{}{}".format,
         st.sampled_from(["tg", "DC", "wa", "mx", "im", "slack", "", "x"]),
         st.sampled_from([":", "@", ""]),
-        st.sampled_from(["", "1", "-100", "a@g.us", "b:c", "g.us", "LID"]),
+        st.sampled_from(["", "1", "-100", "a@g.us", "b:c", "g.us", "LID", "broadcast", "newsletter"]),
     ),
 )
 
