@@ -307,6 +307,7 @@ ELSEWHERE = {
     "/srv/x \\\n  10.0.0.2(ro)": [["/srv/x", "10.0.0.2"]],
     "/srv/x": [["/srv/x", "*"]],
     "/srv/x (ro)": [["/srv/x", "*"]],
+    "/srv/x *(ro) gss/krb5P(ro)": [["/srv/x", "*"], ["/srv/x", "gss/krb5P"]],
     "# /srv/x 10.0.0.2": [],
 }
 
@@ -322,16 +323,18 @@ def test_what_other_files_define_is_read_in_one_spelling(text: str) -> None:
 @NEEDS_ROOT
 def test_the_table_in_force_is_read_in_one_spelling() -> None:
     etab = "/srv/a\\040b\tFD00::0:2(rw,fsid=0)\n/srv/x\t[fd00::3](ro)\n/srv/y\tNAS.lan(async,insecure,all_squash)\n"
+    etab += "/srv/z\t<world>(ro,fsid=root)\n"
     state = Server(etab=etab).look()
     assert [entry[:2] for entry in state.table] == [
         ["/srv/a b", "fd00::2"],
         ["/srv/x", "fd00::3"],
         ["/srv/y", "nas.lan"],
+        ["/srv/z", "*"],
     ]
     options = state.table[2][2:]
     assert options[:5] == ["ro", "async", "no_subtree_check", "sec=sys", "insecure"]
     assert options[-1] == "all_squash" and len(options) == len(EXPORT_OPTIONS) + 1
-    assert state.roots == [["/srv/a b", "fd00::2"]]
+    assert state.roots == [["/srv/a b", "fd00::2"], ["/srv/z", "*"]]
 
 
 @NEEDS_ROOT
@@ -410,6 +413,19 @@ def test_who_decides_on_nfsv3_is_what_nfsconf_says_of_each_file() -> None:
 def test_a_machine_without_nfs_utils_is_looked_at_all_the_same() -> None:
     state = Server(setup="rm /mnt/bin/[en]* /var/lib/nfs/etab").look("/srv/pods/oslo")
     assert (state.table, state.v3, state.clients, state.active, state.threads) == ([], None, [], False, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (("1", "t", "true", "y", "yes", "on", "Yes", "TRUE"), True),
+        (("0", "f", "false", "n", "no", "off", "No", "OFF"), False),
+        (("", "2", "maybe"), None),
+    ],
+)
+def test_booleans_of_nfs_conf_are_those_of_nfs_utils(words: tuple[str, ...], value: bool | None) -> None:
+    """conf_get_bool() of nfs-utils; anything else leaves the default."""
+    assert {word: nfs_service.yes(word) for word in words} == dict.fromkeys(words, value)
 
 
 def test_who_mounted_with_nfsv3_is_read_from_rmtab() -> None:

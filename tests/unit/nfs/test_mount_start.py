@@ -26,6 +26,7 @@ class Machine:
         self.active = {*active}
         self.containers = ["c1"]
         self.fails: dict[str, str] = {}
+        self.fails_once: dict[str, str] = {}
         self.journal = ""
         self.ran: list[str] = []
         monkeypatch.setattr(apply_mounts, "run", self.run)
@@ -44,8 +45,8 @@ class Machine:
         if argv[:2] == ["docker", "ps"]:
             return 0, "".join(f"{name}\tsess\tagent\n" for name in self.containers)
         self.ran.append(command)
-        if command in self.fails:
-            return 1, self.fails[command]
+        if command in {**self.fails, **self.fails_once}:
+            return 1, self.fails_once.pop(command, None) or self.fails[command]
         if argv[:2] == ["docker", "stop"]:
             self.containers.clear()
         elif argv[1] == "start":
@@ -155,6 +156,22 @@ def test_a_mount_that_does_not_come_back_keeps_the_service_down(monkeypatch: pyt
     with pytest.raises(FailedError, match=r"pods\.mount does not start"):
         apply_mounts.main(request(cycle=True))
     assert machine.active == set()
+
+
+def test_a_mount_that_failed_is_started_again_and_the_service_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails; the machine is as it was before."""
+    machine = Machine(monkeypatch, "claw.service", "pods.mount", "claw-groups.mount")
+    machine.fails_once["systemctl start claw-groups.mount"] = "mount.nfs4: Connection timed out"
+    machine.containers.clear()
+    with pytest.raises(FailedError, match=r"claw-groups\.mount does not start: the server does not answer"):
+        apply_mounts.main(request(cycle=True))
+    assert machine.active == {"claw.service", "pods.mount", "claw-groups.mount"}
+    starts = [it for it in machine.ran if it.startswith("systemctl start")]
+    assert starts == [
+        "systemctl start pods.mount",
+        *["systemctl start claw-groups.mount"] * 2,
+        "systemctl start claw.service",
+    ]
 
 
 @pytest.mark.parametrize(("lazy", "options"), [(False, []), (True, ["-f", "-l"])])
