@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -24,9 +25,9 @@ from files.pods.trees import main as own_trees
 from files.pods.trees import tree_counts
 from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
-from files.pods.trees.protocol import RIGHT, TreeReport, TreeRequest, TreesReply, TreesRequest
+from files.pods.trees.protocol import CHOWN, RIGHT, TreeReport, TreeRequest, TreesReply, TreesRequest
 from files.pods.trees.tree_counts import EndlessError, TreeCounts
-from tests.programs import request_argv
+from tests.programs import replaced, request_argv
 from tests.unit.trees.trees import A, needs_root
 
 
@@ -63,6 +64,30 @@ def test_program_counts_then_chowns(tree: Path) -> None:
     assert len(samples(counted)["chown"]) == 5
     assert counts(run_trees(tree, apply=True)) == {"chown": 6}
     assert counts(run_trees(tree)) == {"right": 6}
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("mounted", "checked"), [(False, ["128", "206"]), (True, ["256"])], ids=["with find", "with a walk"]
+)
+def test_progress_is_printed_now_and_then_while_a_tree_is_chowned(
+    tree: Path, mounted: bool, checked: list[str]
+) -> None:
+    """Of a hundred entries here, of ten thousand on machines; before the reply, which stays one line."""
+    for number in range(400 if mounted else 200):
+        (tree / "ag" / f"f{number}").write_text("")
+    (tree / "ag/other").mkdir()
+    every = 200 if mounted else 100
+    argv = request_argv(
+        TreesRequest(True, [tree_request(tree)]), replaced("PROGRESS_EVERY = 10000", f"PROGRESS_EVERY = {every}")
+    )
+    mount = f"mount -t tmpfs t {shlex.quote(str(tree / 'ag/other'))} && " if mounted else ""
+    shell = ["unshare", "--mount", "sh", "-c", f"{mount}{shlex.join(argv)}"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=True)
+    *progress, reply = done.stdout.splitlines()
+    pattern = rf"{re.escape(str(tree))}: (\d+) entries checked, \d+ chowned"
+    assert [match[1] for line in progress if (match := re.fullmatch(pattern, line))] == checked, progress
+    assert len(progress) == len(checked) and reports(reply)[0].number(CHOWN) >= 205
 
 
 @needs_root
@@ -264,6 +289,21 @@ def test_find_and_walk_agree(tree: Path, names: list[str], anchor: str | None) -
     for verdict in set(counts(scan)) - {"chown", "right"}:  # of those that are given, five are named
         if counts(scan)[verdict] <= 5:
             assert sorted(samples(scan)[verdict]) == sorted(samples(walked)[verdict])
+
+
+@needs_root
+@pytest.mark.parametrize("anchor", [None, "/pods"], ids=["local", "nfs"])
+def test_what_fsck_recovered_is_neither_counted_nor_chowned(tree: Path, anchor: str | None) -> None:
+    """It is root's, at the top; an agent's directory of that name is one as any other."""
+    (tree / "lost+found/sess").mkdir(parents=True)
+    (tree / "lost+found/sess/file").write_text("")
+    (tree / "ag/lost+found").mkdir()
+    scan = run_trees(tree, anchor=anchor)
+    assert (counts(scan), scan.entries) == ({"chown": 6}, 6) and scan.names is not None
+    assert counts(run_trees(tree, anchor=anchor, apply=True)) == {"chown": 6}
+    lost = tree / "lost+found"
+    assert {path.stat().st_uid for path in (lost, *lost.rglob("*"))} == {0}
+    assert (tree / "ag/lost+found").stat().st_uid == A
 
 
 @needs_root
