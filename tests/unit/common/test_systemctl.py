@@ -31,8 +31,8 @@ def test_environment_has_the_escapes_of_c(text: str, expected: dict[str, str]) -
 
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A systemctl that runs the script `says`, and writes down what it was asked."""
-    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\ncd {tmp_path}\n. ./says\n')
+    """A systemctl that runs the script `says`, and writes down each request."""
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/requests\ncd {tmp_path}\n. ./says\n')
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return tmp_path
@@ -67,7 +67,7 @@ def test_reply_counts_whatever_the_status(manager: Path) -> None:
     """systemctl(1) ends with 3 for a unit that does not run, and prints its properties."""
     says(manager, 'echo "$SYSTEMD_COLORS $SYSTEMD_URLIFY $PWD"; echo why >&2; exit 3')
     assert systemctl.run_systemctl(None, "show") == f"0 0 {manager}\n"
-    assert (manager / "asked").read_text() == "--no-pager show\n"
+    assert (manager / "requests").read_text() == "--no-pager show\n"
 
 
 def test_services_are_those_with_a_file_and_those_that_are_loaded(manager: Path) -> None:
@@ -81,9 +81,9 @@ def test_units_are_requested_a_hundred_at_a_time_and_aliases_once(manager: Path)
     says(manager, 'while [ "$1" != -- ]; do shift; done; shift; for name; do echo "Id=$name\nUser=a\n"; done')
     names = [f"{number}.service" for number in range(201)]
     assert [unit["Id"] for unit in systemctl.show_units(None, names, ["User"])] == names
-    asked = (manager / "asked").read_text().splitlines()
-    assert [line.count(".service") for line in asked] == [100, 100, 1]
-    assert asked[-1] == "--no-pager show --property=Id,User -- 200.service"
+    requests = (manager / "requests").read_text().splitlines()
+    assert [line.count(".service") for line in requests] == [100, 100, 1]
+    assert requests[-1] == "--no-pager show --property=Id,User -- 200.service"
     says(manager, "printf 'Id=a.service\nUser=\n\nId=a.service\nUser=\n'")
     assert systemctl.show_units(None, ["a.service", "alias.service"], ["User"]) == [{"Id": "a.service", "User": ""}]
 
@@ -115,7 +115,7 @@ def test_ambiguous_unit_is_queried_property_by_property(manager: Path, forged: s
 def test_properties_of_a_unit_are_none_without_a_reply(manager: Path) -> None:
     says(manager, "echo ActiveState=active; echo nonsense; echo A=b=c")
     assert systemctl.unit_properties("x.service", "ActiveState", "A") == {"ActiveState": "active", "A": "b=c"}
-    assert (manager / "asked").read_text() == "show --property=ActiveState,A x.service\n"
+    assert (manager / "requests").read_text() == "show --property=ActiveState,A x.service\n"
     says(manager, "exit 1")
     assert systemctl.unit_properties("x.service", "ActiveState") == {}
 

@@ -416,16 +416,16 @@ def test_a_machine_without_nfs_utils_is_looked_at_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "value"),
+    ("texts", "value"),
     [
         (("1", "t", "true", "y", "yes", "on", "Yes", "TRUE"), True),
         (("0", "f", "false", "n", "no", "off", "No", "OFF"), False),
         (("", "2", "maybe"), None),
     ],
 )
-def test_booleans_of_nfs_conf_are_those_of_nfs_utils(words: tuple[str, ...], value: bool | None) -> None:
+def test_booleans_of_nfs_conf_are_those_of_nfs_utils(texts: tuple[str, ...], value: bool | None) -> None:
     """conf_get_bool() of nfs-utils; anything else leaves the default."""
-    assert {word: nfs_service.yes(word) for word in words} == dict.fromkeys(words, value)
+    assert {text: nfs_service.yes(text) for text in texts} == dict.fromkeys(texts, value)
 
 
 def test_who_mounted_with_nfsv3_is_read_from_rmtab() -> None:

@@ -442,9 +442,9 @@ def test_unit_files_of_every_place_are_read_without_a_manager(tmp_path: Path) ->
 @needs_managers
 def test_enabled_or_linked_unit_starts_with_the_machine_and_others_do_not(tmp_path: Path) -> None:
     text = service("WorkingDirectory=/srv/{}", RUN)
-    wanted = f"{text}[Install]\nWantedBy=multi-user.target\n"
+    with_install = f"{text}[Install]\nWantedBy=multi-user.target\n"
     states = {"on": "enabled", "link": "linked", "off": "disabled", "plain": "static"}
-    files = {f"{SYSTEM}/{name}.service": wanted.format(name) for name in ("on", "off")}
+    files = {f"{SYSTEM}/{name}.service": with_install.format(name) for name in ("on", "off")}
     machine = Managed({**files, f"{SYSTEM}/plain.service": text.format("plain")})
     machine.files["/srv/of/link.service"] = text.format("link")
     machine.first = ("systemctl enable on", "systemctl link /srv/of/link.service")

@@ -238,7 +238,7 @@ def test_failed_start_shows_its_log_from_the_title_on(machine: Machine, active: 
         ("start", "does not start: Unit file is bad\n\nthe journal of "),
     ],
 )
-def test_refusal_of_systemd_ends_the_start_with_its_words(machine: Machine, verb: str, why: str) -> None:
+def test_refusal_of_systemd_ends_the_start_with_its_text(machine: Machine, verb: str, why: str) -> None:
     (machine.fake / f"on-{verb}").write_text("echo Unit file is bad; exit 1\n")
     machine.program("journalctl", "#!/bin/sh\n")
     machine.program("docker", "#!/bin/sh\n")

@@ -178,8 +178,8 @@ def _check_giving(host: Host, stopped: bool) -> None:
     assert host.root.stat().st_uid == os.getuid()
     done = host.run(FetchRequest, **user, ref=OLD, fetch=False)
     assert done.returncode == 0, done.stderr
-    told = "stopping n.service, which runs as uid 0, until uid 4242 owns its files"
-    assert (told in done.stdout.splitlines()) is stopped
+    note = "stopping n.service, which runs as uid 0, until uid 4242 owns its files"
+    assert (note in done.stdout.splitlines()) is stopped
     owners = {path: os.lstat(path).st_uid for path in host.root.rglob("*") if path.name != "groups"}
     assert {owners.pop(path) for path in (several, foreign)} == {0, 33}
     assert {uid for path, uid in owners.items() if "groups" not in path.parts} == {4242}

@@ -406,8 +406,8 @@ def test_files_of_fixed_names_of_the_old_host_user_go(
     os.chown(tmp_path / "onecli-link.pem", 4242, 4242, follow_symlinks=False)
     assert leftovers(4242) == [f"{tmp_path}/onecli-proxy-ca.pem"]
     remove_leftovers(4242)
-    told = f"removed {tmp_path}/onecli-proxy-ca.pem of uid 4242: NanoClaw writes it again\n"
-    assert capsys.readouterr().out == told
+    note = f"removed {tmp_path}/onecli-proxy-ca.pem of uid 4242: NanoClaw writes it again\n"
+    assert capsys.readouterr().out == note
     monkeypatch.setattr(tmp_files, "leftovers", lambda _uid: [str(tmp_path)])  # what unlink(2) refuses
     remove_leftovers(4242)
     assert capsys.readouterr().out.startswith(f"{tmp_path} of uid 4242 stays: [Errno ")
