@@ -84,5 +84,10 @@ def test_process_changes_of_one_program_do_not_reach_the_next(room: Path) -> Non
     assert second.startswith("C.UTF-8 ") and "0o77" not in second
 
 
+def test_output_that_is_no_utf_8_is_a_reply_like_any_other(room: Path) -> None:
+    replies, _ = ask(room, one="sys.stdout.buffer.write(b'caf\\xe9')", two=SAYS)
+    assert replies == ["caf\udce9", "1 for room.two\n"]
+
+
 def test_output_of_children_belongs_to_their_program(room: Path) -> None:
     assert ask(room, one="os.system('echo from a child')", two=SAYS)[0] == ["from a child\n", "1 for room.two\n"]

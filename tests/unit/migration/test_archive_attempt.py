@@ -78,6 +78,14 @@ def test_log_of_the_database_is_archived_with_it(v2: V2) -> None:
     assert not [name for name in files if (data / name).exists()]
 
 
+def test_env_that_is_no_utf_8_stays_as_it_is_byte_for_byte(v2: V2) -> None:
+    text = f"A=caf\udce9\n\n{V1_HEADING}\nTOKEN=of-v1\nADDED=\udcff\n".encode(errors="surrogateescape")
+    (v2.folder / "v2/.env").write_bytes(text)
+    v2.aside()
+    assert (v2.folder / "v2/data/nanoclaw-pods-aside-1/.env").read_bytes() == text
+    assert (v2.folder / "v2/.env").read_bytes() == b"A=caf\xe9\nADDED=\xff\n"
+
+
 def test_each_attempt_has_an_archive_of_its_own(v2: V2) -> None:
     v2.aside()
     (v2.folder / "v2/data/v2.db").write_text("second")

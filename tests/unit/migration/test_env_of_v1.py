@@ -120,6 +120,24 @@ LINES = st.sampled_from(
 TEXTS = st.lists(LINES, max_size=8).map("\n".join)
 
 
+def test_values_that_are_no_utf_8_are_carried_byte_for_byte(tmp_path: Path) -> None:
+    """And what v1 changes between staging and the switch; entries of v2's own stay."""
+    case = Case(tmp_path)
+    (case.v1 / ".env").write_bytes(b"A_TOKEN=caf\xe9\n")
+    (case.root / ".env").write_bytes(b"OWN=\xff\n")
+    top = os.open(case.v1, os.O_RDONLY)
+    try:
+        copy_env(top, str(case.snapshot / ".env"))
+    finally:
+        os.close(top)
+    assert (case.snapshot / ".env").read_bytes() == b"A_TOKEN=caf\xe9\n"
+    assert settle_env(str(case.snapshot), str(case.root), set()) == 1
+    heading = V1_HEADING.encode()
+    assert (case.root / ".env").read_bytes() == b"OWN=\xff\n\n" + heading + b"\nA_TOKEN=caf\xe9\n"
+    assert (case.root / ".env").stat().st_mode & 0o777 == 0o600
+    assert settle_env(str(case.snapshot), str(case.root), set()) == 0
+
+
 @given(TEXTS, TEXTS, st.none() | TEXTS)
 @example("", "A_TOKEN=1", "A_TOKEN=\nlower=1")
 def test_entries_that_the_plan_carries_are_not_lost(text: str, later: str, v2s: str | None) -> None:

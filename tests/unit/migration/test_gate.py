@@ -72,6 +72,14 @@ def test_probe_with_a_finding_fails(tmp_path: Path, serves: dict[str, Any], diff
     assert text in str(failure.value.code) and "asked" not in serves
 
 
+def test_long_output_of_a_failed_probe_is_cut() -> None:
+    """Of the last half kilobyte a message shows as much as of any text of others."""
+    script = "import sys; sys.exit('a' * 600 + 'b' * 399)"
+    with pytest.raises(SystemExit) as failure:
+        migration_gate.run_probe(Run([sys.executable, "-c", script], ""))
+    assert str(failure.value.code) == f"the probe of v2 failed: {'a' * 101}{'b' * 99}"
+
+
 def test_failed_probe_fails_with_its_output(tmp_path: Path, serves: dict[str, Any]) -> None:
     with pytest.raises(SystemExit, match="the probe of v2 failed: why it failed"):
         ask(tmp_path, status=3)
@@ -88,6 +96,7 @@ def test_command_runs_in_the_project_root_and_its_last_line_is_kept(tmp_path: Pa
     assert ask(tmp_path, command=command) == {"probe": 3.5, "command": "echo: \\x1bhello"}
     assert ask(tmp_path, command=["sh", "-c", "pwd"])["command"] == str(tmp_path)
     assert ask(tmp_path, command=["true"])["command"] == ""
+    assert ask(tmp_path, command=["printf", "caf\\351"])["command"] == "caf\ufffd"
 
 
 @needs_root

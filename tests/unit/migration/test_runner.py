@@ -99,9 +99,40 @@ def test_long_output_of_a_failed_step_does_not_block_the_end(runner: Runner) -> 
     argv = runner.prepare(
         "switching", (StepId.STOP_V1, "true"), (StepId.COPY, "head -c 150000 /dev/zero | tr '\\0' x >&2; exit 3")
     )
-    with subprocess.Popen(argv, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:
         assert child.wait(20) == 1
+        assert child.stderr and child.stderr.read() == f"text of copy: {'x' * 10_000}\n"
     assert len(runner.journal.steps[-1].output) == 150_000
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("printf 'noise\\ncaf\\351 \\n\\n'", "caf\ufffd"),
+        ("true", ""),
+        ("echo out; echo ' why ' >&2; exit 3", "why"),
+        ("echo ' out '; exit 3", "out"),
+        ("exit 3", "status 3"),
+        ("kill -9 $$", "status -9"),
+    ],
+)
+def test_journal_has_the_last_line_of_a_step_or_why_it_failed(runner: Runner, command: str, output: str) -> None:
+    runner.run("staging", (StepId.SNAPSHOT, command))
+    assert runner.journal.steps[0].output == output
+
+
+def test_step_that_cannot_be_started_says_why(runner: Runner) -> None:
+    step = replace(planned_step(StepId.SNAPSHOT, ""), argv=["/nonexistent/program"])
+    failed, why = migration_runner.run(step)
+    assert (failed, why) == (False, "/nonexistent/program: [Errno 2] No such file or directory: '/nonexistent/program'")
+
+
+def test_journal_keeps_the_end_of_a_long_output(tmp_path: Path) -> None:
+    journal = migration_journal.JournalFile(str(tmp_path), HEAD)
+    journal.begin(StepId.COPY, "copy")
+    journal.end(True, "x" + "y" * migration_journal.OUTPUT_CHARS)
+    (step,) = journal.content.steps
+    assert step.output == "y" * migration_journal.OUTPUT_CHARS and step.state == "done"
 
 
 def test_failed_step_ends_the_switch_and_rolls_back(runner: Runner) -> None:
