@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -186,6 +187,19 @@ def test_names_are_printable_and_the_rest_is_counted(it: Migrated) -> None:
     assert len(answer["lost"]) == 200 and answer["more"] == {"lost": 100, "left": 0}
     assert answer["lost"][0]["what"] == "file groups/main/\\x1b[31m000"
     assert answer["counts"]["files"]["v1"] - answer["counts"]["files"]["v2"] == 300
+
+
+@needs_root
+def test_audit_that_must_find_everything_fails_with_what_is_lost(it: Migrated) -> None:
+    assert run(it, must=True).returncode == 0
+    lost_files = sorted((it.root / "groups/main").glob("CLAUDE.local.md"))
+    assert lost_files
+    for path in lost_files:
+        path.unlink()
+    done = run(it, must=True)
+    report = decode(AuditReport, json.loads(done.stdout.splitlines()[-1]), "the audit")
+    assert report.lost and done.returncode == 1
+    assert done.stderr == f"v2 lacks parts of v1: {'; '.join(f'{one.what}: {one.why}' for one in report.lost)}\n"
 
 
 @needs_root

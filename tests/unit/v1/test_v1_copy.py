@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from files.pods.v1 import rsync_confined
 from files.pods.v1.confine import SOURCE, confine, directory_below, needs_of
 from files.pods.v1.copy import write
 from files.pods.v1.protocol import CopyRequest
@@ -361,6 +362,20 @@ def test_other_errors_are_not_taken_for_absence(case: Case, monkeypatch: pytest.
     with pytest.raises(OSError, match=re.escape(os.strerror(number))):
         directory_below(str(case.v1), "groups", "main")
     assert directory_below(str(case.v1), "groups", "other") is None
+
+
+@pytest.mark.parametrize("ask", [rsync_confined.takes_secluded, lambda: needs_of("/bin/x")])
+def test_failing_rsync_or_ldd_ends_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]
+) -> None:
+    """What they print then says nothing of the machine."""
+    for name in ("rsync", "ldd"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'rsync  version 3.2.7'; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    rsync_confined.takes_secluded.cache_clear()
+    with pytest.raises(subprocess.CalledProcessError):
+        ask()
 
 
 def test_allow_list_has_mode_0600(tmp_path: Path) -> None:
