@@ -100,10 +100,11 @@ def test_a_mount_that_starts_is_started_once_and_nobody_is_stopped(monkeypatch: 
 def test_failed_start_quotes_the_message_of_mount(monkeypatch: pytest.MonkeyPatch, message: str, why: str) -> None:
     machine = Machine(monkeypatch)
     machine.fails["systemctl start pods.mount"] = "Job failed. See journalctl -xe."
-    machine.journal = f"Mounting pods.mount...\n{message}\npods.mount: Failed with result 'exit-code'."
+    last = "umount: /pods: not mounted."
+    machine.journal = f"Mounting pods.mount...\n{message}\n{last}\npods.mount: Failed with result 'exit-code'."
     with pytest.raises(FailedError, match=r"^pods\.mount does not start: ") as failed:
         apply_mounts.start("pods.mount", SERVER)
-    assert str(failed.value) == f"pods.mount does not start: {why} ({message})"
+    assert str(failed.value) == f"pods.mount does not start: {why} ({message}; {last})"
 
 
 def test_failed_start_quotes_systemctl_without_a_message_of_mount(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,15 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
 
 
 @needs_root
+def test_an_export_is_observed_by_root_which_alone_may_mount_it(load: Load) -> None:
+    rest: dict[str, Any] = {"state": "seen", "text": "", "mount_point": None, "chown": None, "given": False, "left": []}
+    program = load()
+    program["observe"].__globals__["look"] = lambda: {"made": {"root": [os.geteuid(), os.getegid()]}, **rest}
+    observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]().document())])
+    assert (observed.state, observed.text, observed.made) == ("seen", "", {"root": [0, 0]})
+
+
+@needs_root
 def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
     def refused() -> None:
         raise PermissionError(errno.EACCES, "not exported to this host")

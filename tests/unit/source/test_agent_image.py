@@ -245,7 +245,8 @@ def test_reading_passwd_of_an_image_is_bounded(machine: Path, cp: str, text: str
     (machine / "link").mkdir()
     (machine / "docker").write_text(DOCKER.replace('tar -C "$(dirname "$0")" -cf - passwd', f"HERE={machine}; {cp}"))
     done = ask(machine, replaced("COPY_SECONDS = 1 << 20, 30", "COPY_SECONDS = 1 << 20, 1"))
-    assert done.returncode == 1 and text in done.stderr and "USER in numbers" in done.stderr, done.stderr
+    assert done.returncode == 1 and text in done.stderr, done.stderr
+    assert done.stderr.endswith(" Write the image's USER in numbers, UID:GID, then run again.\n")
     assert "rm --force c0ffee" in (machine / "docker.log").read_text()
     assert "--follow-link" not in (machine / "docker.log").read_text()
 
@@ -285,6 +286,21 @@ def test_local_changes_of_the_container_tree_count(machine: Path) -> None:
     assert changed.startswith(tree + "+")
     os.utime(machine / "root" / "container" / "entry", (1, 1))  # its times alone
     assert look(machine).tree == changed
+    (machine / "root" / "container" / "Dockerfile").write_text("FROM scratch\nUSER other\n")
+    assert look(machine).tree not in (changed, tree)
+
+
+def test_changed_file_of_the_image_may_have_any_name_and_content(machine: Path) -> None:
+    odd = machine / "root/container/:(top) caf\udce9"
+    odd.write_bytes(b"\0\xff one")
+    git = ["git", "-C", str(machine / "root"), "-c", "user.name=a", "-c", "user.email=a@lab.invalid"]
+    for args in (["add", "."], ["commit", "--quiet", "--message", "two"]):
+        subprocess.run([*git, *args], check=True)
+    trees = {look(machine).tree}
+    for content in (b"\0\xff two", b"\0\xff three"):
+        odd.write_bytes(content)
+        trees.add(look(machine).tree)
+    assert len(trees) == 3
 
 
 def test_look_writes_nothing_to_the_repository(machine: Path) -> None:

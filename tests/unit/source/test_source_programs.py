@@ -103,6 +103,18 @@ def test_stash_takes_local_changes(host: Host) -> None:
     assert who == "nanoclaw-pods <nanoclaw-pods@localhost> nanoclaw-pods", "the operator sees who made it"
 
 
+def test_changed_file_with_a_name_that_is_no_utf_8_is_stashed(host: Host) -> None:
+    host.release("v2.0.66", {"src/caf\udce9.js": "// theirs\n"})
+    host.check_out(OLD)
+    assert host.fetch("v2.0.66").returncode == 0
+    mine = host.root / "src/caf\udce9.js"
+    mine.write_text("// mine\n")
+    assert host.look("v2.0.66").changed == ["src/caf\udce9.js"]
+    host.check_out("v2.0.66", stash="mine")
+    assert mine.read_text() == "// theirs\n"
+    assert host.git("show", "stash@{0}^3:src/caf\udce9.js") == "// mine"
+
+
 def test_groups_stay_as_agents_changed_them(host: Host) -> None:
     host.check_out(NEW)
     groups = host.root / "groups"
@@ -211,6 +223,7 @@ def test_linked_worktree_is_refused(host: Host, tmp_path: Path) -> None:
         (["git", "daemon", "--reuseaddr"], False),
         (["git", "instaweb"], False),
         (["gitstatusd"], False),
+        (["git\udcff"], False),
     ],
 )
 def test_git_and_its_helpers_work_in_a_checkout_and_its_permanent_commands_do_not(

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -179,7 +180,8 @@ def test_failed_chown_fails_the_program(tree: Path) -> None:
             run_trees(tree, apply=True)
     finally:
         subprocess.run(["chattr", "-i", stubborn], check=True)
-    assert "1 entries, EPERM" in caught.value.stderr and "ag/stubborn" in caught.value.stderr
+    why = "1 entries, EPERM (the server or the file forbids it)"
+    assert caught.value.stderr == f"{tree}: {why}: ag/stubborn\n" and caught.value.returncode == 1
     assert counts(run_trees(tree)) == {"right": 5, "chown": 1}
 
 
@@ -335,6 +337,21 @@ def test_mount_inside_the_tree_is_counted_as_elsewhere(tree: Path) -> None:
     mount = f"mount --bind {shlex.quote(str(other))} {shlex.quote(str(tree / 'bound'))} && {shlex.join(argv)}"
     done = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=True)
     assert counts(reports(done.stdout)[0])["elsewhere"] == 1
+
+
+@needs_root
+def test_mount_point_of_any_name_stops_no_scan(tree: Path) -> None:
+    """The table of mounts has names of others, which may be no UTF-8."""
+    point = tree.parent / "caf\udce9"
+    point.mkdir()
+    argv = request_argv(TreesRequest(False, [tree_request(tree)]))
+    look = [sys.executable, "-c", "from files.pods.common.mountinfo import mount_table as t; print(len(t()) > 1)"]
+    shell = 'mount -t tmpfs t "$1" && shift && cd "$1" && shift && python="$1" && shift && "$@" && ' + shlex.join(look)
+    project = str(Path(__file__).parents[3])
+    names = ["unshare", "--mount", "sh", "-c", shell, "sh", str(point), project, sys.executable, *argv]
+    done = subprocess.run(names, capture_output=True, text=True, check=True)
+    *_, reply, mounts = done.stdout.splitlines()
+    assert reports(reply)[0].state == "there" and mounts == "True"
 
 
 @needs_root

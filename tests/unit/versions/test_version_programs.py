@@ -172,6 +172,15 @@ def test_an_earlier_version_needs_no_marker(host: Host) -> None:
     assert not (host.root / "data/upgrade-state.json").exists()
 
 
+def test_a_marker_needs_a_version_that_is_checked_out(host: Host) -> None:
+    host.check_out("v2.1.0")
+    for text in ("[]", "{"):
+        (host.root / "package.json").write_text(text)
+        done = host.run(MarkerRequest)
+        why = f"{host.root}: git or package.json does not say which version is checked out\n"
+        assert (done.returncode, done.stderr) == (1, why)
+
+
 def test_a_marker_that_cannot_be_set_fails(host: Host) -> None:
     """Without a build there is no tsx, and on most machines of developers no pnpm."""
     host.check_out("v2.1.0")
@@ -257,6 +266,27 @@ def test_a_look_at_a_database_leaves_nothing_beside_it(host: Host) -> None:
     before = sorted(path.name for path in (host.root / "data").iterdir())
     host.look(OLD)
     assert sorted(path.name for path in (host.root / "data").iterdir()) == before == ["v2.db"]
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut leaves the copies before, or a whole new one."""
+    database(tmp_path, "first")
+    events, fsync, rename = [], os.fsync, os.rename
+
+    def record_fsync(fd: int) -> None:
+        events.append(f"fsync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        fsync(fd)
+
+    def record_rename(old: str, new: str) -> None:
+        assert Path(old).stat().st_size > 0
+        events.append(f"rename {Path(old).name}")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "rename", record_rename)
+    copy = make_copy(str(tmp_path), "0123456789abcdef", "2")
+    assert copy == f"{tmp_path}/.git/nanoclaw-pods-database/0123456789ab.db"
+    assert events == [f"{what} 0123456789ab.db{end}.new" for what in ("fsync", "rename") for end in ("", ".json")]
 
 
 def test_only_the_newest_copies_stay(tmp_path: Path) -> None:
