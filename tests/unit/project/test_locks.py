@@ -6,7 +6,9 @@ uv computed them for the lowest Python, and the metadata of the releases that ar
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from importlib import metadata
 
 import pytest
@@ -61,8 +63,8 @@ def pins(lock: str, python: str) -> list[tuple[str, str]]:
 def runs_on() -> dict[tuple[str, str], str]:
     """The Pythons of each release that is installed here, as its metadata state them."""
     return {
-        (canonicalize_name(release.name), release.version): ",".join(release.metadata.get_all("Requires-Python") or [])
-        for release in metadata.distributions()
+        (canonicalize_name(one.name), one.version): ",".join(one.metadata.get_all("Requires-Python") or [])
+        for one in metadata.distributions()
     }
 
 
@@ -119,6 +121,20 @@ def test_release_that_needs_a_newer_python_is_noticed() -> None:
 @each_lock
 def test_lock_names_no_place_to_download_from(lock: str) -> None:
     assert not re.search(r"://|--(?:index-url|extra-index-url|find-links|trusted-host)", text(lock))
+
+
+def test_role_imports_only_what_operators_install() -> None:
+    """Its own rooms, Python's library, and packages of requirements.lock."""
+    files = [PROJECT / "deploy.py", PROJECT / "config.py", *(PROJECT / "tasks").rglob("*.py")]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    others = {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"tasks", "files"}
+    operators = {name for python in PYTHONS for name, _ in pins("requirements.lock", python)}
+    installed = [one for one in metadata.distributions() if canonicalize_name(one.name) in operators]
+    pinned = {file.parts[0].removesuffix(".py") for one in installed for file in one.files or []}
+    assert "pyinfra" in others
+    assert others - pinned == set()
 
 
 def test_project_depends_on_what_operators_install() -> None:
