@@ -156,6 +156,24 @@ def test_branches_and_commits_are_fetched(squashed: Squashed, ref: str) -> None:
     assert head_of(squashed) == "v9.0.0"
 
 
+@pytest.mark.parametrize(
+    ("fails", "errors"),
+    [(SystemExit("no such branch"), "no such branch\n"), (ValueError("odd"), "ValueError: odd\n")],
+)
+def test_work_of_the_owner_that_fails_says_why_and_ends_the_run(
+    fails: BaseException, errors: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> None:
+        print("begun")
+        raise fails
+
+    with pytest.raises(SystemExit) as ended:
+        fetch_for_owner.run_in_child(work)
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (1, "begun\n") and err.endswith(errors)
+    fetch_for_owner.run_in_child(lambda: None)
+
+
 def test_missing_ref_is_named(squashed: Squashed) -> None:
     check_out(squashed, OLD)
     done = squashed.fetch("v9")
