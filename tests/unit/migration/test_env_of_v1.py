@@ -120,6 +120,14 @@ LINES = st.sampled_from(
 TEXTS = st.lists(LINES, max_size=8).map("\n".join)
 
 
+def test_lines_that_nanoclaw_does_not_read_are_skipped_by_the_audit(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    case.migrate("export A=1\nTZ=Europe/Rome\n=====\n")
+    report = case.account()
+    assert report["left"] == [{"what": "lines of .env", "why": "NanoClaw does not read them: 1, 3"}]
+    assert (report["lost"], report["counts"]["env"]) == ([], {"v1": 1, "v2": 1})
+
+
 def test_values_that_are_no_utf_8_are_carried_byte_for_byte(tmp_path: Path) -> None:
     """And what v1 changes between staging and the switch; entries of v2's own stay."""
     case = Case(tmp_path)
