@@ -73,6 +73,20 @@ def test_project_root_is_mentioned_by_its_path_or_one_below(text: str, mentions:
 
 
 @pytest.mark.parametrize(
+    ("text", "mentions"),
+    [
+        ("cd '/srv/my claw' && node .", True),
+        ("node /srv/my claw/dist/index.js", True),
+        ("/srv/my claw", True),
+        ("cd '/srv/my claws'", False),
+        ("/srv/my", False),
+    ],
+)
+def test_project_root_may_have_a_blank(text: str, mentions: bool) -> None:
+    assert unit_commands.mentions_root(text, "/srv/my claw", HERE, HOME) is mentions
+
+
+@pytest.mark.parametrize(
     ("setting", "directory"),
     [("~", HOME), ("/srv/a", "/srv/a"), ("!/srv/a", "/srv/a"), ("-/srv/a", "/srv/a"), ("", "")],
 )
@@ -122,6 +136,8 @@ def test_script_is_what_says_so_by_its_name_or_its_first_line(
     shown = {"ExecStart": start_of("/bin/sh", f"./{name}"), "WorkingDirectory": str(tmp_path)}
     assert ("node ." in unit_commands.command_text(shown)) is is_script
     assert unit_commands.read_script(str(tmp_path)) == unit_commands.read_script(f"{tmp_path}/a\0b") == ""
+    (tmp_path / "link").symlink_to(name)
+    assert unit_commands.read_script(str(tmp_path / "link")) == (text if text.startswith("#!") else "")
 
 
 def test_every_command_of_a_unit_is_read() -> None:

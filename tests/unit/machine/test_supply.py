@@ -184,14 +184,40 @@ def test_pnpm_with_the_right_digest_is_installed_from_the_verified_file(tmp_path
     assert calls[1].endswith("/pnpm-10.33.0.tgz")
 
 
-@pytest.mark.parametrize("digest", ["sha512." + "0" * 128, f"sha1.{'0' * 40}", f"md5.{'0' * 32}"])
-def test_pnpm_with_another_digest_is_not_installed(tmp_path: Path, digest: str) -> None:
+@pytest.mark.parametrize("name", ["sha224", "sha256", "sha384", "sha512"])
+def test_pnpm_may_be_named_by_each_digest_of_a_package_manager(tmp_path: Path, name: str) -> None:
+    actual = hashlib.new(name, b"pnpm\n").hexdigest()
+    assert install(tmp_path, f"{name}.{actual}")[0].returncode == 0
+    (tmp_path / "calls").unlink()
+    done, calls = install(tmp_path, f"{name}.{'0' * len(actual)}")
+    assert done.returncode == 1 and len(calls) == 1
+    assert done.stderr.startswith(
+        f"the pnpm that the registry gave has {name} {actual}, and packageManager names {'0' * len(actual)}; nothing "
+    )
+
+
+@pytest.mark.parametrize("digest", [f"sha1.{'0' * 40}", f"md5.{'0' * 32}"])
+def test_pnpm_with_a_weak_digest_is_not_installed(tmp_path: Path, digest: str) -> None:
     done, calls = install(tmp_path, digest)
-    assert done.returncode != 0 and len(calls) == 1 and "packageManager names" in done.stderr
+    name = digest.partition(".")[0]
+    why = f"packageManager names a digest of {name}; one of sha224, sha256, sha384, sha512 is needed\n"
+    assert (done.returncode, len(calls), done.stderr) == (1, 1, why)
+
+
+@pytest.mark.parametrize(("extra", "number"), [("rm $5/*", 0), ("touch $5/more", 2)])
+def test_pack_of_another_number_of_files_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, number: int
+) -> None:
+    monkeypatch.setitem(globals(), "NPM", NPM.replace(" ;;", f"; {extra} ;;"))
+    done, calls = install(tmp_path, f"sha512.{DIGEST}")
+    why = f"npm pack made {number} files of pnpm@10.33.0, and one is expected\n"
+    assert (done.returncode, len(calls), done.stderr) == (1, 1, why)
 
 
 def test_failing_npm_fails_the_program(tmp_path: Path) -> None:
-    assert install(tmp_path, None, status=3)[0].returncode != 0
+    done, _calls = install(tmp_path, None, status=3)
+    argv = "install --global --ignore-scripts --no-audit --no-fund pnpm@10.33.0"
+    assert (done.returncode, done.stderr) == (1, f"npm {argv} failed:\n\n")
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,16 @@ def test_refusal_of_systemd_ends_the_start_with_its_text(machine: Machine, verb:
     assert calls[-1] == verb, "nothing follows"
 
 
+def test_start_with_a_condition_that_is_not_met_ends_with_the_way_out(machine: Machine) -> None:
+    """systemctl start succeeds then, and nothing runs."""
+    machine.program("systemctl", SYSTEMCTL.replace("exit 0", "case $* in *ConditionResult*) echo no;; esac"))
+    machine.program("docker", "#!/bin/sh\n")
+    (machine.fake / "shown").write_text("")
+    done = machine.start()
+    why = f"{UNIT} does not start: a condition of it is not met (systemctl status {UNIT}).\n"
+    assert (done.returncode, done.stderr) == (1, why)
+
+
 def test_start_resets_the_crash_count_stops_agents_and_waits(machine: Machine) -> None:
     machine.says(machine.listens())
     machine.crashed(7, 1)
