@@ -26,8 +26,8 @@ take 540 more: together 22 minutes of the 40 that CI may take.
 
 def seed() -> int:
     """Return the number that chooses the sample: from the environment, or else from the commit."""
-    given = os.environ.get(SEED)
-    return int(given) if given is not None else int(commit()[:8], 16)
+    seed = os.environ.get(SEED)
+    return int(seed) if seed is not None else int(commit()[:8], 16)
 
 
 @cache

@@ -20,7 +20,7 @@ def finished_host(plan: HostPlan) -> Documents:
             text="",
             made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
             chown=None,
-            given=True,
+            directory_made=True,
             mount_point=None,
             left=[],
         ),

@@ -11,7 +11,14 @@ from tests.fake.deploy import Outcome, deploy, fleet
 
 NAS = "@fake/nas"
 _DATA: dict[str, Any] = {"pods_server": "10.0.0.99", "pods_export": "/vol/pods", "nanoclaw_user": "root"}
-_OBSERVED: dict[str, Any] = {"state": "seen", "text": "", "given": True, "chown": None, "mount_point": None, "left": []}
+_OBSERVED: dict[str, Any] = {
+    "state": "seen",
+    "text": "",
+    "directory_made": True,
+    "chown": None,
+    "mount_point": None,
+    "left": [],
+}
 
 
 def run(tmp_path: Path, *arguments: str, made: dict[str, Any] | None = None, **settings: Any) -> Outcome:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 GROUPS = 5
 PAUSE = 0.05
-GIVE_UP = 60.0
+TIME_LIMIT = 60.0
 
 
 def make_session(sessions: Path, group: str, name: str) -> list[Path]:
@@ -30,13 +30,13 @@ def make_session(sessions: Path, group: str, name: str) -> list[Path]:
 
 
 def wait_for_owner(made: Sequence[Path], agent: int, begun: float) -> float:
-    """Return the seconds from `begun` until the agent owns all entries, or GIVE_UP."""
+    """Return the seconds from `begun` until the agent owns all entries, or TIME_LIMIT."""
     left = list(made)
-    while left and time.monotonic() - begun < GIVE_UP:
+    while left and time.monotonic() - begun < TIME_LIMIT:
         left = [path for path in left if os.lstat(path).st_uid != agent]
         if left:
             time.sleep(0.001)
-    return time.monotonic() - begun if not left else GIVE_UP
+    return time.monotonic() - begun if not left else TIME_LIMIT
 
 
 def run(sessions: Path, agent: int, stop: Callable[[], bool], answers: SimpleQueue[float]) -> None:

@@ -162,7 +162,7 @@ def run_scenario(place: Place, order: Order, base: Path) -> Outcome:
     finally:
         stop.set()
         for process in helpers:
-            process.join(2 * latency.GIVE_UP)
+            process.join(2 * latency.TIME_LIMIT)
         while not waits.empty():
             seconds.append(waits.get())
         for service in services:

@@ -112,7 +112,7 @@ def look_at(root: str) -> ServerObservation:
     ids: dict[Actor, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
     scratch: dict[Actor, Scratch] = {}
     made: dict[Actor, list[int] | str] = {}
-    point = chown = given = None
+    point = chown = made_by = None
     try:
         for actor in ids:
             created = as_ids(ids[actor], LOOKED, lambda actor=actor: make(root, actor))
@@ -121,12 +121,12 @@ def look_at(root: str) -> ServerObservation:
             made[actor] = created[2:] if isinstance(created, list) else created
         if "agent" in scratch:
             point = as_ids((0, 0), LOOKED, lambda: mount_point(root, scratch["agent"]))
-        given = scratch.get("host", scratch.get("root"))
-        if given:
-            chown = as_ids((0, 0), LOOKED, lambda: chown_scratch(root, given))
+        made_by = scratch.get("host", scratch.get("root"))
+        if made_by:
+            chown = as_ids((0, 0), LOOKED, lambda: chown_scratch(root, made_by))
     finally:
         left = clean(root, ids, scratch)
-    return ServerObservation("seen", "", made, chown, given=bool(given), mount_point=point, left=left)
+    return ServerObservation("seen", "", made, chown, directory_made=bool(made_by), mount_point=point, left=left)
 
 
 def clean(root: str, ids: dict[Actor, Ids], scratch: dict[Actor, Scratch]) -> list[str]:
@@ -182,7 +182,7 @@ def observe() -> ServerObservation:
     if "value" in reply:
         return decode(ServerObservation, reply["value"], request.entry)
     left = [f"{NAME}-*, perhaps"] if reply["error"] == "ETIMEDOUT" else []
-    return ServerObservation(reply["error"], reply["text"], {}, None, given=False, mount_point=None, left=left)
+    return ServerObservation(reply["error"], reply["text"], {}, None, directory_made=False, mount_point=None, left=left)
 
 
 if __name__ == "__main__":

@@ -143,8 +143,8 @@ class ServerObservation(Reply):
     made: dict[Actor, Union[list[int], str]]
     """The owner of what each of them created, or the errno for which it could create nothing."""
     chown: Optional[str]
-    """The errno of root's chown of a directory to the agent; None where root may, see `given`."""
-    given: bool
+    """The errno of root's chown of a directory to the agent; None where root may, see `directory_made`."""
+    directory_made: bool
     """Whether there was a directory to chown."""
     mount_point: Optional[str]
     """The errno with which root was refused a directory in one of the agent's; None where it may."""

@@ -78,7 +78,7 @@ def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]
         yield "pods_server", f"{text} its options in pods_export_options"
         return
     strategy = _strategy(wish, squash)
-    if strategy and strategy.needs_guard and observed.given and observed.chown:
+    if strategy and strategy.needs_guard and observed.directory_made and observed.chown:
         why = ": it restricts chown" if observed.chown == "EPERM" else ""
         text = f"the server does not let root chown files ({observed.chown}{why}): "
         yield (

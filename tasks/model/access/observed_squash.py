@@ -19,7 +19,7 @@ def mapping_is_broken(observed: ServerObservation, agent: Ids) -> bool:
     Or root may chown files, as only root may, and still all that anybody creates reads as nobody's.
     """
     uids = {ids[0] for ids in observed.made.values() if isinstance(ids, list)}
-    chowned = observed.given and observed.chown is None and agent.uid != NOBODY
+    chowned = observed.directory_made and observed.chown is None and agent.uid != NOBODY
     return observed.chown == "EINVAL" or (chowned and uids == {NOBODY})
 
 
@@ -83,7 +83,7 @@ def _differences(observed: ServerObservation, stated: Squash, host: Ids, agent: 
         if _root_refused(observed):
             yield f"root could create entries, but the server refuses it ({observed.made['root']})"
         # Where root stays root and may chown nothing, the server restricts chown; that is no squash.
-        if observed.given and observed.chown == "EPERM" and observed.ids("root") is None:
+        if observed.directory_made and observed.chown == "EPERM" and observed.ids("root") is None:
             yield "root could chown files, but the server refuses it (EPERM)"
 
 
@@ -102,7 +102,7 @@ def description(observed: ServerObservation) -> str:
         f"what {name} creates is {'refused (' + made + ')' if isinstance(made, str) else Ids(*made)}"
         for name, made in observed.made.items()
     ]
-    if observed.given:
+    if observed.directory_made:
         parts.append(f"root may {'' if observed.chown is None else 'not '}chown files")
     return "observed: " + ", ".join(parts) + _left(observed)
 

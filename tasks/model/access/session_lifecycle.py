@@ -162,10 +162,10 @@ class _Life:
         node, acting = self._node(name), self.case.storage.acting(who)
         if acting.ids.uid == 0:
             return f"{self.case.storage.says(who)}, and root may do anything"
-        given, kind = acting.rights(node)
+        rights, kind = acting.rights(node)
         text = f"{self.case.storage.says(who)}; {_NAMES[name]} is {node}, which gives {kind}"
         letters = "".join(letter for bit, letter in ((4, "r"), (2, "w"), (1, "x")) if permission & bit)
-        if given & permission != permission:
+        if rights & permission != permission:
             raise denied("EACCES", f"{text} no {letters}")
         return f"{text} {letters}"
 

@@ -101,18 +101,18 @@ def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
 def _value_problem(detail: Any) -> SettingProblem:
     """The key, the reason and the text for an error of pydantic's. The value is shown, unless it may be secret."""
     key, *inner = (part if isinstance(part, str) else limited(part) for part in detail["loc"])
-    given, context = detail["input"], detail.get("ctx", {})
+    value, context = detail["input"], detail.get("ctx", {})
     if detail["type"] == "value_error":
         accepts, reason = str(context["error"]), context["error"].reason
     elif detail["type"] == "literal_error":
-        accepts, reason = context["expected"] + ("" if isinstance(given, str) else "; as text, in quotes"), "no-choice"
+        accepts, reason = context["expected"] + ("" if isinstance(value, str) else "; as text, in quotes"), "no-choice"
     else:
         accepts, reason = detail["msg"].removeprefix("Input should be "), "no-value"
-    shown = limited(given)
+    shown = limited(value)
     if key == "nanoclaw_repository":
         shown = re.sub(r"[^/\s'\"]*@|\?[^'\"]*", "…", shown)
     # A service's environment is not secret, but somebody may put there what will be refused as such.
-    if key in SECRET or (key == "nanoclaw_environment" and _may_be_secret(inner[:1], given)):
+    if key in SECRET or (key == "nanoclaw_environment" and _may_be_secret(inner[:1], value)):
         shown = "a value that is not shown" if inner[-1:] != ["[key]"] else "a name that is not shown"
     place = ""
     if inner and inner[0].isdigit():
@@ -122,9 +122,9 @@ def _value_problem(detail: Any) -> SettingProblem:
     return SettingProblem(key, reason, f"{shown}{place} is refused: expects {accepts}")
 
 
-def _may_be_secret(name: list[str], given: Any) -> bool:
+def _may_be_secret(name: list[str], value: Any) -> bool:
     try:
-        return sounds_secret(" ".join([*name, str(given)]))
+        return sounds_secret(" ".join([*name, str(value)]))
     except Exception:  # host data may hold any object, and str() calls its code
         return True
 

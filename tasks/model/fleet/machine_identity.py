@@ -22,10 +22,10 @@ _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|0[0-7]*|[1-9][0-9]{0,9}")
 
 def addresses_of(machine: Machine) -> frozenset[str]:
     """Every address that host data gives a machine, in canonical form; behind another port than ssh's, only its own."""
-    given = [machine.data.get(key) for group, key in _STATED.items() if group in machine.groups]
+    stated = [machine.data.get(key) for group, key in _STATED.items() if group in machine.groups]
     if _port(machine) == "22":
-        given += [machine.name, machine.data.get("ssh_hostname")]
-    addresses = (canonical(text) for text in given if isinstance(text, str))
+        stated += [machine.name, machine.data.get("ssh_hostname")]
+    addresses = (canonical(text) for text in stated if isinstance(text, str))
     return frozenset(address for address in addresses if address and not address.startswith("127."))
 
 

@@ -32,8 +32,8 @@ def known(subject: S, question: Callable[[S], T]) -> T | None:
 
 def default_address(machine: Machine) -> str | None:
     """The machine's address for others, from its ssh_hostname or its name, if that is an IP address."""
-    given = (machine.data.get("ssh_hostname"), machine.name)
-    return next((address for text in given if isinstance(text, str) and (address := usable_address(text))), None)
+    stated = (machine.data.get("ssh_hostname"), machine.name)
+    return next((address for text in stated if isinstance(text, str) and (address := usable_address(text))), None)
 
 
 class ServerDraft:

@@ -42,7 +42,7 @@ def observed_by(squash: Squash, host: Ids, agent: Ids, group: int | None = None)
 def observation(host: Any = "EACCES", agent: Any = "EACCES", root: Any = "EACCES", **more: Any) -> ServerObservation:
     made = {"host": host, "agent": agent, "root": root}
     some = isinstance(host, list) or isinstance(root, list)
-    return ServerObservation(**{**_OBSERVED, "made": made, "given": some, **more})
+    return ServerObservation(**{**_OBSERVED, "made": made, "directory_made": some, **more})
 
 
 _OBSERVED: dict[str, Any] = {"state": "seen", "text": "", "chown": None, "mount_point": None, "left": []}

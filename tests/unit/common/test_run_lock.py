@@ -45,7 +45,7 @@ def test_acquire_waits_for_a_child_that_outlived_its_run_and_reports_it(tmp_path
 
 
 @pytest.mark.parametrize("kind", [FetchRequest, SwitchRequest, BuildRequest, BuildImageRequest])
-def test_program_names_the_lock_holder_when_it_gives_up(tmp_path: Path, kind: type[Request]) -> None:
+def test_program_names_the_lock_holder_when_its_time_is_up(tmp_path: Path, kind: type[Request]) -> None:
     lock = str(tmp_path / "lock")
     request = Host(tmp_path, tmp_path).request(kind, lock=lock, ref="main", source={})
     argv = request_argv(request, replaced("WAIT_SECONDS = 300", "WAIT_SECONDS = 0"))

@@ -355,8 +355,8 @@ def test_flood_in_one_session_delays_no_other(sessions: Path, manager: Manager) 
             for number in range(20):
                 other = sessions / f"ag{number}" / "sess" / "outbox"
                 other.mkdir(parents=True)
-                given = [other, other.parent, other.parent.parent]
-                assert wait_for(lambda given=given: is_chowned(*given))  # type: ignore[misc]
+                chowned = [other, other.parent, other.parent.parent]
+                assert wait_for(lambda chowned=chowned: is_chowned(*chowned))  # type: ignore[misc]
         finally:
             agent.kill()
 

@@ -112,7 +112,7 @@ def of_host(places: Places, barred: dict[str, str] | None = None, /, **data: Any
     return [(problem.key, problem.reason) for problem in machine_problems(one_host(**data), {"oslo": state})]
 
 
-def test_local_directories_of_others_are_not_given_to_the_agent() -> None:
+def test_local_directories_of_others_are_not_chowned_to_the_agent() -> None:
     names = Places({"/data": Place("/data", ["groups"]), "/data/groups": Place("/data/groups", ["finance"])})
     assert of_host(names, **LOCAL) == [("pods_path", "directory-of-others")]
     assert of_host(names, **LOCAL, pods_adopt=["/data/groups"]) == []

@@ -138,7 +138,7 @@ def test_a_person_on_the_server_has_no_host_processs_uid() -> None:
     assert chosen(machines(a={}), a=host(FREE), nfs1=service) == {"a": Ids(1000, 1000)}
 
 
-def test_a_group_of_the_users_name_gives_its_gid() -> None:
+def test_a_group_of_the_users_name_provides_the_gid() -> None:
     ids = [IdState(999, "sys", "nanoclaw", None), *FREE]
     assert chosen(machines(a={}), a=host(ids, name_gid=999)) == {"a": Ids(1000, 999)}
 

@@ -218,13 +218,13 @@ def test_sessions_end_at_a_link_to_a_directory(install: Install, v1: Path) -> No
 def test_tasks_are_filed_once_but_not_what_v1_calls_an_interval(install: Install, v1: Path) -> None:
     task = "INSERT INTO scheduled_tasks SELECT {}, group_folder, chat_jid, prompt, {}, {}, NULL, last_run, last_result,"
     rest = " status, created_at, context_mode, script FROM scheduled_tasks WHERE id = 'morning'"
-    given = [
+    changes = [
         ("hourly", "interval", "2h"),
         ("late", "interval", "90m"),
         ("odd", "cron", "* *"),
         ("then", "at", "2030-01-01"),
     ]
-    change(v1, *(task.format(*map(repr, one)) + rest for one in given))
+    change(v1, *(task.format(*map(repr, one)) + rest for one in changes))
     output(install, "db", v1)
     # skipped: Discord's, the interval in milliseconds, 90m, and the cron line of two fields
     assert output(install, "tasks", v1) == ["OK:active=9,migrated=5,skipped=4,failed=0"]

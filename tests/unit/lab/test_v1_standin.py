@@ -130,7 +130,7 @@ def test_the_tree_is_as_v1_leaves_it(install: Install) -> None:
     assert name.startswith("nanoclaw-main-") and name.rsplit("-", 1)[1].isdigit()
 
 
-def test_what_an_agent_is_given_depends_on_its_group_and_on_the_version(each: Install) -> None:
+def test_what_an_agent_receives_depends_on_its_group_and_on_the_version(each: Install) -> None:
     (each.root / "groups/global").mkdir()
     assert each.node("dist/register.js", "--jid", "tg:2", "--name", "Club", "--folder", "club").returncode == 0
     each.start()

@@ -60,7 +60,7 @@ def test_owners_are_observed_and_scratch_is_removed(load: Load, export: Path) ->
     os.chown(export / "v2-sessions", A, A)
     observed = load()["look_at"](str(export))
     made: dict[Actor, list[int] | str] = {"host": [A, A], "agent": [A, A], "root": [0, 0]}
-    assert observed == ServerObservation("seen", "", made, chown=None, given=True, mount_point=None, left=[])
+    assert observed == ServerObservation("seen", "", made, chown=None, directory_made=True, mount_point=None, left=[])
     assert everything(export) == ["v2-sessions"]
 
 
@@ -147,7 +147,7 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     reply = program["observe"]()
     assert (reply.state, reply.left) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
     observed = fact_of(ServerObservation)().process([json.dumps(reply.document())])
-    assert (observed.made, observed.mount_point, observed.chown, observed.given) == ({}, None, None, False)
+    assert (observed.made, observed.mount_point, observed.chown, observed.directory_made) == ({}, None, None, False)
 
 
 @needs_root

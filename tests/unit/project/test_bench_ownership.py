@@ -105,7 +105,7 @@ def test_bench_runs_the_roles_program_as_the_role_sends_it() -> None:
     assert arguments["apply"] is True and arguments["trees"][0]["mount"] == "/mnt"
 
 
-def test_failed_part_gives_its_reason_and_keeps_earlier_figures(
+def test_failed_part_reports_its_reason_and_keeps_earlier_figures(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fails(_divide: int, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -167,9 +167,9 @@ def test_entry_of_another_owner_is_late() -> None:
 PROGRAMS = trees.PROGRAMS
 
 
-def run(name: str, *args: str, given: str | None = None) -> str:
+def run(name: str, *args: str, stdin: str | None = None) -> str:
     command = [sys.executable, "-I", str(PROGRAMS / f"{name}.py"), *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, input=given).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, input=stdin).stdout
 
 
 def test_tree_has_the_requested_entries_and_a_sample_of_names(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_tree_may_have_directories_alone(tmp_path: Path) -> None:
 
 def test_command_is_measured_with_its_memory() -> None:
     argv = [sys.executable, "-c", "import time; kept = b'x' * 60_000_000; time.sleep(1); print('done')"]
-    result = json.loads(run("measured", given=json.dumps({"argv": argv, "limit": 50})))
+    result = json.loads(run("measured", stdin=json.dumps({"argv": argv, "limit": 50})))
     assert result["exit"] == 0 and result["said"] == ["done"] and result["seconds"] >= 1
     assert result["largest_kb"] > 58_000 and result["tree_kb"] > 58_000
 
@@ -201,12 +201,12 @@ def test_memory_of_all_processes_adds_up() -> None:
     child = "import time; kept = b'x' * 30_000_000; time.sleep(1.5)"
     parent = f"import subprocess, sys; [p.wait() for p in [subprocess.Popen([sys.executable, '-c', {child!r}])] * 1]"
     twice = parent.replace("])] * 1]", f"]), subprocess.Popen([sys.executable, '-c', {child!r}])]]")
-    result = json.loads(run("measured", given=json.dumps({"argv": [sys.executable, "-c", twice], "limit": 50})))
+    result = json.loads(run("measured", stdin=json.dumps({"argv": [sys.executable, "-c", twice], "limit": 50})))
     assert result["exit"] == 0 and result["tree_kb"] > 58_000 > result["largest_kb"]
 
 
 def test_endless_command_is_stopped_and_reported() -> None:
-    result = json.loads(run("measured", given=json.dumps({"argv": ["sleep", "60"], "limit": 0.5})))
+    result = json.loads(run("measured", stdin=json.dumps({"argv": ["sleep", "60"], "limit": 0.5})))
     assert result["exit"] is None and result["seconds"] < 30
 
 

@@ -54,8 +54,8 @@ def is_endless(call: ast.Call) -> bool:
 
 def may_not_decode(call: ast.Call) -> bool:
     """Whether a child's output is text in the machine's encoding, or ends the program where it is no text."""
-    given = keywords(call)
-    return bool({"text", "universal_newlines"} & set(given)) or ("encoding" in given) != ("errors" in given)
+    arguments = keywords(call)
+    return bool({"text", "universal_newlines"} & set(arguments)) or ("encoding" in arguments) != ("errors" in arguments)
 
 
 def lacks_an_encoding(call: ast.Call) -> bool:
@@ -69,14 +69,14 @@ def lacks_an_encoding(call: ast.Call) -> bool:
 
 def names_no_codec(call: ast.Call) -> bool:
     """Whether a call names an encoding, or what to do with errors of one, that Python does not have: seen when used."""
-    given = [word.value for word in call.keywords if word.arg == "errors"]
+    arguments = [word.value for word in call.keywords if word.arg == "errors"]
     encodings = [word.value for word in call.keywords if word.arg == "encoding"]
     if ast.unparse(call.func).endswith((".encode", ".decode")):
-        encodings, given = encodings + call.args[:1], given + call.args[1:]
+        encodings, arguments = encodings + call.args[:1], arguments + call.args[1:]
     try:
         for value in encodings:
             codecs.lookup(ast.literal_eval(value))
-        for value in given:
+        for value in arguments:
             codecs.lookup_error(ast.literal_eval(value))
     except LookupError:
         return True

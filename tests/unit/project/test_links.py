@@ -33,14 +33,14 @@ def flags() -> frozenset[str]:
 def follows(call: ast.Call) -> bool:
     """Whether a call may follow a link at its path."""
     name = ast.unparse(call.func)
-    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-    if given.get("follow_symlinks", "False") != "False":
+    arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    if arguments.get("follow_symlinks", "False") != "False":
         return True
-    if "dir_fd" not in given or ast.unparse(call.args[0]) == "'.'":
+    if "dir_fd" not in arguments or ast.unparse(call.args[0]) == "'.'":
         return False
     if name == "os.open":
         return not any(flag in flags() for flag in re.findall(r"\w+", ast.unparse(call.args[1])))
-    return name in ASKS and "follow_symlinks" not in given
+    return name in ASKS and "follow_symlinks" not in arguments
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=named)

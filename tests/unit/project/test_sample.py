@@ -81,7 +81,7 @@ def test_sample_fills_its_budget_and_keeps_within_it(items: list[Item], number: 
 
 
 @given(items, st.integers(0, 2**32 - 1))
-def test_seed_gives_one_sample_in_any_collection_order(items: list[Item], number: int) -> None:
+def test_seed_makes_one_sample_in_any_collection_order(items: list[Item], number: int) -> None:
     assert set(chosen(items, number)) == set(chosen(items[::-1], number))
 
 

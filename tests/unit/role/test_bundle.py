@@ -42,8 +42,8 @@ LONGEST = 64_000
 
 def send(entry: str, request: object, payload: str = "", **more: object) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, *boot_argv(entry)[1:]]
-    given = boot_input(entry, request, payload, mark=True)  # type: ignore[arg-type]
-    return subprocess.run(argv, input=given, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload,no-any-return]
+    stdin = boot_input(entry, request, payload, mark=True)  # type: ignore[arg-type]
+    return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60, check=False, **more)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture
@@ -150,8 +150,8 @@ def test_a_look_leaves_nothing_on_a_machine(child: Path) -> None:
     touched = subprocess.run([*argv, "touch", "/tmp/x", "/root/x", "/run/x", "/var/x"], capture_output=True, text=True)
     assert touched.stderr.count("Read-only file system") == 4
     look = [*argv, sys.executable, *boot_argv("room.child")[1:]]
-    given = boot_input("room.child", {"a": "looked"})
-    done = subprocess.run(look, input=given, capture_output=True, text=True, timeout=60, check=False)
+    stdin = boot_input("room.child", {"a": "looked"})
+    done = subprocess.run(look, input=stdin, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
 
 

@@ -93,7 +93,7 @@ OBSERVED = ServerObservation(
     text="",
     made={"host": [1000, 1000], "agent": [1000, 1000], "root": [1000, 1000]},
     chown=None,
-    given=True,
+    directory_made=True,
     mount_point=None,
     left=[],
 )

@@ -79,7 +79,7 @@ def test_daemon_answers_or_names_the_reason(
         ("node:nothing", None),
     ],
 )
-def test_user_has_the_ids_that_docker_gives_it(user: str, ids: tuple[int, int] | None) -> None:
+def test_user_has_the_ids_that_docker_assigns(user: str, ids: tuple[int, int] | None) -> None:
     assert numbers(user, PASSWD, GROUP) == (None if ids is None else Ids(*ids))
 
 

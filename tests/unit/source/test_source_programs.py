@@ -169,12 +169,12 @@ def test_checkout_of_another_user_is_chowned_to_the_host_user(
         systemctl.chmod(0o755)
         monkeypatch.setenv("PATH", f"{systemctl.parent}:{os.environ['PATH']}")
         make_repository(Path(folder) / "remote.git")
-        _check_giving(Host(Path(folder) / "root", Path(folder) / "remote.git"), stopped)
+        _check_chown(Host(Path(folder) / "root", Path(folder) / "remote.git"), stopped)
         request = "show --property=MainPID --value n.service"
         assert calls.read_text().splitlines() == [request, *(["stop n.service", "0"] if stopped else [])]
 
 
-def _check_giving(host: Host, stopped: bool) -> None:
+def _check_chown(host: Host, stopped: bool) -> None:
     host.check_out(OLD)
     agents = host.root / "groups/main/CLAUDE.md"
     os.chown(agents, 4321, 4321)

@@ -65,7 +65,7 @@ def test_password_in_the_remote_is_not_shown(host: Host) -> None:
         ("printf 'a\\trefs/heads/v1\\n'", "v1", ("a", None)),
     ],
 )
-def test_remote_resolves_a_name_or_gives_the_reason(
+def test_remote_resolves_a_name_or_reports_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str, ref: str, answer: tuple[str | None, str | None]
 ) -> None:
     (tmp_path / "git").write_text(f"#!/bin/sh\n{git}\n")
