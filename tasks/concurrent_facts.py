@@ -13,7 +13,7 @@ _AT_ONCE = 50
 Answer = TypeVar("Answer")
 
 
-def at_once(members: Iterable[Host], look: Callable[[Host], Answer]) -> list[tuple[Host, Answer | None]]:
+def at_once(members: Iterable[Host], ask: Callable[[Host], Answer]) -> list[tuple[Host, Answer | None]]:
     """What each machine answers, looked at with the settings of this run; None for one that is not connected."""
     run = config.copy()
 
@@ -22,6 +22,6 @@ def at_once(members: Iterable[Host], look: Callable[[Host], Answer]) -> list[tup
         if member not in state.active_hosts:
             return member, None
         with ctx_config.use(run.copy()), ctx_host.use(member):
-            return member, look(member)
+            return member, ask(member)
 
     return list(Pool(_AT_ONCE).map(of, list(members)))

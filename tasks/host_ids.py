@@ -29,7 +29,7 @@ Plan = Callable[[Mapping[str, Ids]], FleetPlan]
 
 
 @dataclass
-class Looks:
+class MachineStates:
     """What the machines of a run answered, and the ids of host processes that follow where host data states none."""
 
     members: list[Host]
@@ -44,7 +44,7 @@ class Looks:
             due = [member for member in self.members if self._request(fleet, member) != self._requests.get(member.name)]
             if not due:
                 break
-            self._look(fleet, due)
+            self._ask(fleet, due)
             memory: dict[str, Ids] = {}
             for name, state in self.exports.items():
                 memory |= remembered(fleet, name, state.table) if state else {}
@@ -53,8 +53,8 @@ class Looks:
                 fleet = plan(self.chosen.ids)
         return fleet
 
-    def _look(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
-        def look(member: Host) -> tuple[MachineState | None, ExportState | None]:
+    def _ask(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
+        def ask_one(member: Host) -> tuple[MachineState | None, ExportState | None]:
             questions = [Question(MachineState, self._request(fleet, member))]
             if member.name in fleet.servers:
                 questions.append(Question(ExportState, exports_request(fleet.servers[member.name])))
@@ -67,7 +67,7 @@ class Looks:
                 )
             return machine, exports
 
-        for member, reply in at_once(due, look):
+        for member, reply in at_once(due, ask_one):
             self._requests[member.name] = self._request(fleet, member)
             self.machines[member.name], self.exports[member.name] = reply or (None, None)
 

@@ -31,12 +31,12 @@ def observe(fleet: FleetPlan, members: Iterable[Host], *, only_reads: bool) -> t
             logger.info("    %s: a dry run does not observe how the server maps ids", member.name)
         return {}, []
 
-    def look(member: Host) -> ServerObservation | None:
+    def observe(member: Host) -> ServerObservation | None:
         return ask_machine(member, ServerObservation, _request(plans[member.name]), timeout=_TIMEOUT)
 
     squashes: dict[str, Squash] = {}
     problems: list[Problem] = []
-    for member, observed in at_once(observers, look):
+    for member, observed in at_once(observers, observe):
         plan = plans[member.name]
         problems += [Problem(plan.name, key, text, "server-observed") for key, text in refusals(_wish(plan), observed)]
         if observed is None:

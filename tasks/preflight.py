@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 from files.pods.nfs.export_state import ExportState
 from tasks.adoption import look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
-from tasks.host_ids import Looks
+from tasks.host_ids import MachineStates
 from tasks.migration import Migration, plan_migrations
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.example_addresses import example_problems
@@ -100,11 +100,11 @@ def _check_machines(inventory: Inventory) -> Checked:
     ]
     logger.info("--> Preflight: looking at %s machines, before anything is changed...", len(members))
 
-    looks = Looks(members)
-    fleet = looks.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
-    machines = looks.machines
+    states = MachineStates(members)
+    fleet = states.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
+    machines = states.machines
     problems = [*machine_problems(fleet, machines), *unserved(fleet, machines)]
-    for name, exports in looks.exports.items():
+    for name, exports in states.exports.items():
         if exports and (machine := machines[name]):
             problems += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
             problems += _export_problems(fleet, fleet.servers[name], exports, machines.keys())
@@ -113,11 +113,11 @@ def _check_machines(inventory: Inventory) -> Checked:
     observed, problems = observe(fleet, members, only_reads=only_reads())
     if problems:
         raise PreflightError(problems)
-    fleet = _plan(inventory, observed, looks.chosen.ids)
-    fleet = looks.settle(fleet, lambda ids: _plan(inventory, observed, ids))
+    fleet = _plan(inventory, observed, states.chosen.ids)
+    fleet = states.settle(fleet, lambda ids: _plan(inventory, observed, ids))
     if problems := agent_uid_problems(fleet, machines):
         raise PreflightError(problems)
-    looks.say()
+    states.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     ask_machines(fleet, members)

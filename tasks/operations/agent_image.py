@@ -19,7 +19,7 @@ from tasks.model.host.agent_image import (
     user_problem,
 )
 from tasks.model.host.service_unit import image_record
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.report import say
 
@@ -34,7 +34,7 @@ def agent_image(plan: HostPlan) -> Commands:
     loads when it is missing; writes the record when the image is another one.
     Errors: Docker does not answer or shifts ids; the image's user is root or not the plan's (where it counts).
     """
-    current = look(ImageState, image_request(plan))
+    current = read_state(ImageState, image_request(plan))
     step = due_step(plan, current)
     # Docker itself comes with an earlier operation: a check of a bare machine predicts the image, too.
     if step is None and plan.settings.nanoclaw_image == "build" and is_pending("container"):
@@ -55,7 +55,7 @@ def agent_image(plan: HostPlan) -> Commands:
     elif step == "load":
         yield argv("docker", "load", "--quiet", "--input", str(plan.settings.nanoclaw_image_archive))
     if step:
-        current = look(ImageState, image_request(plan))
+        current = read_state(ImageState, image_request(plan))
         problem = user_problem(plan, current) or _after_step(plan, step, current)
         if problem:
             raise OperationError(problem)

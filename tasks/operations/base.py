@@ -24,7 +24,7 @@ P = ParamSpec("P")
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 
-def look(reply: type[Answer], request: Request, payload: str = "") -> Answer:
+def read_state(reply: type[Answer], request: Request, payload: str = "") -> Answer:
     """What the machine replies; an OperationError where that is unknown, for unknown is not absent.
 
     + payload: what the entry itself reads from its standard input

@@ -27,7 +27,7 @@ from tasks.model.host.checkout import (
 )
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.dry_run import is_pending, mark_pending, mark_pending_owner
 from tasks.operations.packages import apt_install, apt_update
 from tasks.report import log, say, show_reasons
@@ -37,13 +37,13 @@ def _work(plan: HostPlan) -> dict[str, Any]:
     return {"root": plan.root, "lock": plan.lock, **plan.host_user}
 
 
-def _look(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    return look(CheckoutState, checkout_request(plan, peek=peek))
+def _read_state(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
+    return read_state(CheckoutState, checkout_request(plan, peek=peek))
 
 
-def _look_and_refuse(plan: HostPlan) -> CheckoutState:
+def _checked_state(plan: HostPlan) -> CheckoutState:
     # A check phase fetches nothing to the checkout, but says what the version needs; a run looks once it is fetched.
-    current = _look(plan, peek=not state.is_executing)
+    current = _read_state(plan, peek=not state.is_executing)
     if problem := checkout_problem(current, plan):
         raise OperationError(problem)
     return current
@@ -65,7 +65,7 @@ def checkout(plan: HostPlan) -> Commands:
     that needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has migrated,
     unless nanoclaw_newer_database says what becomes of it. All of that before a file is moved or the service touched.
     """
-    current = _look_and_refuse(plan)
+    current = _checked_state(plan)
     settings = plan.settings
     drift, copy = checkout_drift(current, plan), restores(current.version, plan)
     if not drift and not copy:
@@ -100,7 +100,7 @@ def checkout(plan: HostPlan) -> Commands:
                 unit=plan.unit,
             )
         )
-        current = _look_and_refuse(plan)
+        current = _checked_state(plan)
         copy = restores(current.version, plan)
     if moves(current):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
@@ -127,7 +127,7 @@ def build(plan: HostPlan) -> Commands:
     that ended well, when its outputs are missing, when the machine's pnpm is another, or when the marker is not of
     this commit. Installs a compiler where the lock file names a package that may need one.
     """
-    current = _look(plan)
+    current = _read_state(plan)
     drift = build_drift(current) or (["this run checks out another source"] if is_pending("source") else [])
     unmarked = current.version.unmarked
     pnpm_differs = current.pnpm is None or (current.pnpm_pin is not None and current.pnpm != current.pnpm_pin)
@@ -149,7 +149,7 @@ def build(plan: HostPlan) -> Commands:
             )
         in_the_way, path = current.pnpm_in_the_way, current.npm_path
         yield run_request(InstallPnpmRequest(current.pnpm_pin, current.pnpm_digest, in_the_way, path))
-        current = _look(plan)
+        current = _read_state(plan)
         if current.pnpm != current.pnpm_pin:
             raise OperationError(
                 f"pnpm {current.pnpm_pin} was installed, but PATH has {current.pnpm} first: remove that one"

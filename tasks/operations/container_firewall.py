@@ -21,7 +21,7 @@ from tasks.model.nfs.container_firewall import (
 )
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN, docker_dropin
 from tasks.model.systemd_names import unit_name
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.report import show_diff
 
 
@@ -37,7 +37,7 @@ def docker_and_pods(plan: HostPlan) -> Commands:
     Errors: a kernel that can do neither.
     """
     server = plan.source.address if plan.source else None
-    current = look(FirewallState, firewall_request(plan))
+    current = read_state(FirewallState, firewall_request(plan))
     if not current.tools and not state.is_executing:
         current = replace(current, backend="nft")  # nft comes with an earlier operation
     mounts = ([plan.settings.pods_path] if server else []) + [target for _source, target in plan.binds]

@@ -12,7 +12,7 @@ from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.env_files import differing, env_request, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.dry_run import mark_pending, with_pending_owners
 from tasks.report import say
 
@@ -30,7 +30,7 @@ def env_files(plan: HostPlan) -> Commands:
     or an owner does. Refuses links at these places.
     """
     entries = plan.settings.nanoclaw_env
-    current = look(EnvState, env_request(plan), f"{KEY}\n")
+    current = read_state(EnvState, env_request(plan), f"{KEY}\n")
     current = replace(current, places=with_pending_owners(current.places))
     refused = refusals(plan.root, current)
     if refused:

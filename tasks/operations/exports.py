@@ -35,12 +35,12 @@ from tasks.model.nfs.nfs_versions import (
     other_clients,
     version_refusals,
 )
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.report import say, show_diff
 
 
-def _look(plan: ServerPlan) -> ExportState:
-    return look(ExportState, exports_request(plan))
+def _read_state(plan: ServerPlan) -> ExportState:
+    return read_state(ExportState, exports_request(plan))
 
 
 @lasting_operation
@@ -50,7 +50,7 @@ def export_directories(plan: ServerPlan) -> Commands:
     Owns: the directories themselves. Leaves alone: what is in them, and their parents' owners and modes.
     Changes: when a directory is missing or its owner or mode differs. Refuses a path that is no directory.
     """
-    current = _look(plan)
+    current = _read_state(plan)
     owners = {export.path: export.owner for export in plan.exports}
     wrong = []
     for path, owner in owners.items():
@@ -77,7 +77,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
     Errors: another file that decides on NFSv3; a restart of a server that others use, without nfs_restart_shared; a
     restart that does not bring the versions, which is not tried twice.
     """
-    current = _look(plan)
+    current = _read_state(plan)
     if refused := list(version_refusals(plan, current)):
         raise OperationError("; ".join(refused))
     text = nfs_conf_text(plan)
@@ -97,7 +97,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
         yield argv("systemctl", "restart", UNIT)
     elif not current.active:
         yield argv("systemctl", "start", UNIT)
-    if restart and pyinfra_state.is_executing and needs_restart(plan, after := _look(plan)):
+    if restart and pyinfra_state.is_executing and needs_restart(plan, after := _read_state(plan)):
         yield write_file(TRIED, f"{after.basis}\n")
         raise OperationError(f"{UNIT} was restarted, but still serves {' '.join(after.versions)}")
 
@@ -117,7 +117,7 @@ def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = ()) -> Commands:
 
     + guard_hosts: hosts that need a running guard before the table changes
     """
-    current = _look(plan)
+    current = _read_state(plan)
     if refused := export_refusals(plan, current):
         raise OperationError("; ".join(refused))
     kept = kept_exports(plan, current)

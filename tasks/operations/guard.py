@@ -8,7 +8,7 @@ from tasks.command import argv, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import UNIT_PREFIX, guard_unit, program_file, steps, unit_file, unit_text
 from tasks.model.systemd_names import UNITS
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.report import show_diff
 
 
@@ -25,7 +25,7 @@ def guard(plan: HostPlan) -> Commands:
     Changes: when the program, the unit, what systemd has read of it, or the command line of the running process
     differs, or when a guard of another project root is there. Sources: systemd.unit(5), systemd.exec(5).
     """
-    state = look(GuardState, guard_request(plan))
+    state = read_state(GuardState, guard_request(plan))
     yield from _remove(state, plan)
     if plan.strategy.needs_guard:
         yield from _install(state, plan)

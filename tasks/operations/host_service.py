@@ -13,7 +13,7 @@ from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import adoptable, refusals, service_request, start_request
 from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.dry_run import is_pending, with_pending_owners
 from tasks.report import say, show_diff
 
@@ -35,7 +35,7 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
 
     + start: whether the service is to run; if not, what it needs is installed and its state is left alone
     """
-    current = look(ServiceState, service_request(plan))
+    current = read_state(ServiceState, service_request(plan))
     current = replace(current, logs=with_pending_owners(current.logs))
     refused = refusals(plan, current)
     if current.account is None and state.is_executing:

@@ -24,15 +24,15 @@ from tasks.model.migration.paths import chats_digest, directory, marker, progres
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import Part, Step, channels, rollback, rollback_request, steps
 from tasks.model.migration.v1_state import Install
-from tasks.operations.base import Commands, lasting_operation, look, pods_operation
+from tasks.operations.base import Commands, lasting_operation, pods_operation, read_state
 from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.operations.verify import probe_request
 from tasks.report import say
 from tasks.run_context import run_context
 
 
-def _look(plan: HostPlan) -> Progress:
-    return look(Progress, progress_request(plan))
+def _read_state(plan: HostPlan) -> Progress:
+    return read_state(Progress, progress_request(plan))
 
 
 @pods_operation
@@ -43,7 +43,7 @@ def install_channels(plan: HostPlan, install: Install) -> Commands:
     committed. Errors: a version of v2 without a channel; a script that does not report its channel as installed.
     """
     names = channels(install)
-    if not names or _look(plan).decided:
+    if not names or _read_state(plan).decided:
         host.noop("no channel has to be installed")
         return
     yield run_request(ChannelsRequest(root=plan.root, lock=plan.lock, channels=names, **plan.host_user))
@@ -60,7 +60,7 @@ def stage(plan: HostPlan, install: Install, unseen: Sequence[Need] = ()) -> Comm
 
     + unseen: space needed where nothing was mounted when the run began
     """
-    if _look(plan).decided:
+    if _read_state(plan).decided:
         host.noop("v2 has taken over from v1")
         return
     yield _run("staging", plan, install, unseen)
@@ -78,7 +78,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
     + earlier: hosts that must be migrated before this one
     + left: the file, on this machine, that lists the hosts that are not migrated yet
     """
-    if _look(plan).decided:
+    if _read_state(plan).decided:
         run_context().migrated.add(plan.name)
         _mark_done(left, plan.name)
         host.noop("v2 has taken over from v1")
@@ -92,7 +92,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         )
     mark_pending("record")
     yield _run("switching", plan, install)
-    done = _look(plan)
+    done = _read_state(plan)
     if state.is_executing:
         if done.journal is None or not done.decided:
             raise OperationError(f"the switch has ended, and v2 was not committed: see {directory(plan)}/journal.json")
@@ -107,7 +107,7 @@ def roll_back(plan: HostPlan, install: Install) -> Commands:
     Owns: which of the two units may start. Leaves alone: v2's files and v1's. Changes: while v2 starts, and while
     neither does. Errors: a v1 that does not stay up; a v2 that was committed then continues to serve.
     """
-    current = _look(plan)
+    current = _read_state(plan)
     if current.under_way:
         raise OperationError(
             f"a migration is under way: wait for its end (systemctl status {service(plan)}) and run again"
@@ -129,7 +129,7 @@ def record(plan: HostPlan) -> Commands:
     the machine went down between the commit and that entry. Leaves alone: all else. Changes: when the record does not
     match the journal, as after a run that lost its connection.
     """
-    current = _look(plan)
+    current = _read_state(plan)
     journal = current.journal
     if journal and journal.state == "switching" and current.decided and not current.under_way:
         # The machine went down between the decision and its note.

@@ -36,12 +36,12 @@ from tasks.model.nfs.mount_plan import (
 from tasks.model.nfs.mount_refusals import refuse_local
 from tasks.model.nfs.mount_unit import unit_path
 from tasks.model.ownership.owners import directory_creator, expected_owner
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.report import log, say, show_diff
 
 
-def _look(plan: HostPlan) -> MountState:
-    return look(MountState, mounts_request(plan))
+def _read_state(plan: HostPlan) -> MountState:
+    return read_state(MountState, mounts_request(plan))
 
 
 @lasting_operation
@@ -53,7 +53,7 @@ def pods_directory(plan: HostPlan) -> Commands:
 
     + plan: the host's plan, with no source
     """
-    current = _look(plan)
+    current = _read_state(plan)
     path = plan.settings.pods_path
     refuse_local(plan, current)
     point = current.points[path]
@@ -83,7 +83,7 @@ def pods_mount(plan: HostPlan) -> Commands:
     + plan: the host's plan, with a source
     """
     source = _source(plan)
-    decision = decide_pods(plan, source, _look(plan))
+    decision = decide_pods(plan, source, _read_state(plan))
     for note in decision.notes:
         say(note)
     if decision.settled:
@@ -99,12 +99,12 @@ def pods_mount(plan: HostPlan) -> Commands:
         yield argv("rm", "--force", TRIED)
     if not state.is_executing or decision.action == "keep":
         return
-    after = decide_pods(plan, source, _look(plan))
+    after = decide_pods(plan, source, _read_state(plan))
     if after.action != "keep" and decision.action == "remount":
         after = replace(after, action="cycle")
         _explain(plan, [(desired, after)], log)
         yield _act(plan, [(desired, after)])
-        after = decide_pods(plan, source, _look(plan))
+        after = decide_pods(plan, source, _read_state(plan))
     if after.action != "keep":
         reasons = ", ".join(after.reasons)
         if after.action == "cycle" and not after.lazy:
@@ -125,7 +125,7 @@ def pods_binds(plan: HostPlan) -> Commands:
 
     + plan: the host's plan, with a local project root
     """
-    current = _look(plan)
+    current = _read_state(plan)
     decided = _decide_binds(plan, current)
     for note in dict.fromkeys(note for _desired, decision in decided for note in decision.notes):
         say(note)
@@ -140,7 +140,9 @@ def pods_binds(plan: HostPlan) -> Commands:
     yield _act(plan, acting)
     if not state.is_executing:
         return
-    wrong = [(mount, decision) for mount, decision in _decide_binds(plan, _look(plan)) if decision.action != "keep"]
+    wrong = [
+        (mount, decision) for mount, decision in _decide_binds(plan, _read_state(plan)) if decision.action != "keep"
+    ]
     if wrong:
         raise OperationError("; ".join(f"{mount.path}: {', '.join(after.reasons)}" for mount, after in wrong))
 

@@ -8,7 +8,7 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.trees.protocol import TreesReply, TreesRequest
 from tasks.command import run_request
 from tasks.model.ownership.trees import Tree, differing_entries, endless, obstacle, remarks, trees_request
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, pods_operation, read_state
 from tasks.operations.dry_run import is_pending
 from tasks.report import say
 
@@ -32,7 +32,7 @@ def tree_owner(trees: Sequence[Tree], can_change: bool = True) -> Commands:
     if not trees:
         host.noop("no tree belongs to an agent here")
         return
-    reports = look(TreesReply, trees_request(trees)).trees
+    reports = read_state(TreesReply, trees_request(trees)).trees
     differing, unfinished = 0, False
     pairs = list(zip(trees, reports, strict=True))
     for tree, report in pairs:

@@ -9,7 +9,7 @@ from pyinfra.api import StringCommand
 
 from files.pods.machine.protocol import PackagesReply, PackagesRequest
 from tasks.command import argv
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 
 _APT = ("-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
 
@@ -21,7 +21,7 @@ def debian_packages(packages: list[str]) -> Commands:
     Owns: that these packages are installed. Leaves alone: their versions, every other package.
     Changes: when dpkg says that one is not installed. Waits up to five minutes for another apt to finish.
     """
-    installed = look(PackagesReply, PackagesRequest(packages)).installed
+    installed = read_state(PackagesReply, PackagesRequest(packages)).installed
     missing = [name for name in packages if name not in installed]
     if not missing:
         host.noop(f"installed: {', '.join(packages)}")

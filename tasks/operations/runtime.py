@@ -16,7 +16,7 @@ from tasks.model.host.runtime import (
     runtime_request,
 )
 from tasks.model.platform.platform import DEBIAN_13
-from tasks.operations.base import Commands, lasting_operation, look
+from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.packages import apt_install, apt_update
 
 _KEY = "/etc/apt/keyrings/nanoclaw-pods-nodesource.asc"
@@ -39,7 +39,7 @@ def runtime(plan: HostPlan) -> Commands:
     Errors: a Node that is not accepted and may not be replaced, before anything is installed where apt's lists say
     so; one that is not accepted after installation; the user's name with other ids, or the ids with another name.
     """
-    current = look(RuntimeState, runtime_request(plan))
+    current = read_state(RuntimeState, runtime_request(plan))
     if refusal := account_problem(current.account, plan):
         raise OperationError(refusal.text)
     packages, major = _missing(current, plan), nodesource_major(current, plan.settings)
@@ -48,12 +48,12 @@ def runtime(plan: HostPlan) -> Commands:
         return
     if packages or major is not None:
         yield apt_update()
-        packages = _missing(look(RuntimeState, runtime_request(plan)), plan)  # apt knows its packages only now
+        packages = _missing(read_state(RuntimeState, runtime_request(plan)), plan)  # apt knows its packages only now
         if packages:
             yield apt_install(*packages)
         if major is not None:
             yield from _nodesource(major, current)
-        current = look(RuntimeState, runtime_request(plan))
+        current = read_state(RuntimeState, runtime_request(plan))
         if problem := node_problem(current, plan.settings):
             raise OperationError(problem)
         if state.is_executing and (missing := _missing(current, plan)):

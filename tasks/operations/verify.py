@@ -13,7 +13,7 @@ from tasks.model.host.serving import serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
 from tasks.model.ownership.guard import guard_unit
 from tasks.model.ownership.trees import host_trees
-from tasks.operations.base import Commands, look, pods_operation
+from tasks.operations.base import Commands, pods_operation, read_state
 from tasks.replies import ask_together
 from tasks.report import log
 
@@ -31,10 +31,10 @@ def agent_writes(plan: HostPlan) -> Commands:
         host.noop("verified at the end of a real run")
         return
     ask_together(host, [Question(ServingState, serving_request(plan)), Question(Observations, probe_request(plan))])
-    serving = look(ServingState, serving_request(plan))
+    serving = read_state(ServingState, serving_request(plan))
     if problem := serving_problem(serving, plan):
         raise OperationError(f"failed | not serving | {problem}")
-    observed = look(Observations, probe_request(plan))
+    observed = read_state(Observations, probe_request(plan))
     if finding := diagnose(observed, plan):
         raise OperationError(f"failed | {finding.cause} | {finding.text}")
     log(summary(observed, plan))

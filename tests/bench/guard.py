@@ -145,8 +145,8 @@ class Bench:
 
     def _watch(self, pid: str, idle: int) -> dict[str, Any]:
         request = shlex.quote(json.dumps({"pid": int(pid), "limit": LIMIT, "quiet": QUIET, "idle": idle}))
-        looked = self.machine.succeed(f"python3 {FOLDER}/watcher.py {request}", timeout=LIMIT + idle + 120)
-        answer: dict[str, Any] = json.loads(looked)
+        printed = self.machine.succeed(f"python3 {FOLDER}/watcher.py {request}", timeout=LIMIT + idle + 120)
+        answer: dict[str, Any] = json.loads(printed)
         return answer
 
     def _guard(self, idle: int) -> dict[str, Any]:

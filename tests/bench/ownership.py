@@ -40,7 +40,7 @@ class Plan:
     some: Sequence[str] = ("ours", "chown", "pyinfra", "ansible")
     all: Sequence[str] = ("ours", "chown", "pyinfra", "ansible")
     left_out: str = ""
-    look_after: Sequence[str] = EVERY
+    count_touched: Sequence[str] = EVERY
     """Of these, what they touched is counted."""
 
 
@@ -56,7 +56,7 @@ LOCAL = (
             "pyinfra is a stat(2) or chown -R; Ansible's time for each entry, and that of giving each, are told by "
             "100,000 entries: each would take half an hour here"
         ),
-        look_after=("ours",),
+        count_touched=("ours",),
     ),
 )
 NFS = (
@@ -70,7 +70,7 @@ NFS = (
             "chown -R sends the same with some wrong; pyinfra is a stat(2) or chown -R; Ansible's time for each entry "
             "is told by 20,000"
         ),
-        look_after=("ours", "served"),
+        count_touched=("ours", "served"),
     ),
 )
 
@@ -166,20 +166,20 @@ def _case(tree: Tree, plan: Plan, case: str, controller: Controller, ansible: st
             if who == "ansible" and ansible.startswith("not measured"):
                 figures[who] = {"not_measured": ansible}
                 continue
-            figures[who] = _one(tree, who, case, controller, look_after=who in plan.look_after)
+            figures[who] = _one(tree, who, case, controller, count_touched=who in plan.count_touched)
         except (LabError, OSError, subprocess.SubprocessError) as error:
             figures[who], tree.state = {"not_measured": str(error)[-1000:]}, ""
         tree.tell(case, who, figures[who])
     return figures
 
 
-def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after: bool) -> dict[str, Any]:
+def _one(tree: Tree, who: str, case: str, controller: Controller, *, count_touched: bool) -> dict[str, Any]:
     """One contestant, cold."""
     if who == "ours":
-        return _ours(tree, case, look_after=look_after)
+        return _ours(tree, case, count_touched=count_touched)
     if who == "served":
         served = tree.served()
-        figures = _ours(served, case, look_after=look_after)
+        figures = _ours(served, case, count_touched=count_touched)
         tree.state = served.state
         return figures
     if who in ("pyinfra", "ansible"):
@@ -193,30 +193,31 @@ def _one(tree: Tree, who: str, case: str, controller: Controller, *, look_after:
         def run() -> dict[str, Any]:
             return tree.on_machine(argv)
 
-    figures = tree.watched(run, cold=True, look_after=look_after and who not in ("find", "find_owners"))
+    figures = tree.watched(run, cold=True, count_touched=count_touched and who not in ("find", "find_owners"))
     if case != "nothing":
         tree.state = "nothing" if figures.get("left_wrong") == 0 else ""
     return figures
 
 
-def _ours(tree: Tree, case: str, *, look_after: bool) -> dict[str, Any]:
+def _ours(tree: Tree, case: str, *, count_touched: bool) -> dict[str, Any]:
     """The look alone, and what a run is: the look, and what it makes necessary."""
-    look_argv = contestants.ours(tree.path, apply=False, anchor=tree.mount)
-    look = tree.watched(lambda: tree.on_machine(look_argv), cold=True, look_after=look_after and case == "nothing")
+    scan_argv = contestants.ours(tree.path, apply=False, anchor=tree.mount)
+    count = count_touched and case == "nothing"
+    scan = tree.watched(lambda: tree.on_machine(scan_argv), cold=True, count_touched=count)
     if case == "nothing":
-        return {"look": look, "run": look}
+        return {"look": scan, "run": scan}
     names = decode(TreesReply, json.loads(tree.output[-1]), "trees").trees[0].names
     apply_argv = contestants.ours(tree.path, apply=True, anchor=tree.mount, names=names)
-    apply = tree.watched(lambda: tree.on_machine(apply_argv), cold=False, look_after=look_after)
+    apply = tree.watched(lambda: tree.on_machine(apply_argv), cold=False, count_touched=count_touched)
     apply["named"] = names is not None
     tree.state = "nothing" if apply.get("left_wrong") == 0 else ""
     run: dict[str, Any] = {key: apply[key] for key in ("touched", "left_wrong") if key in apply}
-    if "seconds" in look and "seconds" in apply:
-        run["seconds"] = round(look["seconds"] + apply["seconds"], 2)
+    if "seconds" in scan and "seconds" in apply:
+        run["seconds"] = round(scan["seconds"] + apply["seconds"], 2)
     if tree.mount:
-        calls = sorted(set(look["rpcs"]) | set(apply["rpcs"]))
-        run["rpcs"] = {name: look["rpcs"].get(name, 0) + apply["rpcs"].get(name, 0) for name in calls}
-    return {"look": look, "apply": apply, "run": run}
+        calls = sorted(set(scan["rpcs"]) | set(apply["rpcs"]))
+        run["rpcs"] = {name: scan["rpcs"].get(name, 0) + apply["rpcs"].get(name, 0) for name in calls}
+    return {"look": scan, "apply": apply, "run": run}
 
 
 def sentence(document: dict[str, Any]) -> str:

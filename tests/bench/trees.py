@@ -90,10 +90,10 @@ class Tree:
         """RPCs that the machine has sent for the mount so far."""
         return rpcs(self.machine.succeed("cat /proc/self/mountstats"), self.mount) if self.mount else {}
 
-    def watched(self, run: Callable[[], dict[str, Any]], *, cold: bool, look_after: bool) -> dict[str, Any]:
+    def watched(self, run: Callable[[], dict[str, Any]], *, cold: bool, count_touched: bool) -> dict[str, Any]:
         """What a run took, what it sent, and what is different after it.
 
-        + look_after: whether to count what was touched, which is a walk over the whole tree
+        + count_touched: whether to count what was touched, which is a walk over the whole tree
         """
         mark = f"{self.stored}.mark"
         self.disk.succeed(f"sleep 0.1 && touch {mark} && sleep 0.1")
@@ -103,10 +103,10 @@ class Tree:
         figures = run()
         if self.mount:
             figures["rpcs"] = between(before, self.sent())
-        if look_after:
+        if count_touched:
             owned = f"! -uid {AGENT} -o ! -gid {AGENT}"
-            looked = f"find {self.stored} -xdev \\( -cnewer {mark} -printf t \\) , \\( \\( {owned} \\) -printf w \\)"
-            marks = self.disk.succeed(f"{looked} | sed 's/[^tw]//g' | fold -w 1 | sort | uniq -c", timeout=3600)
+            listed = f"find {self.stored} -xdev \\( -cnewer {mark} -printf t \\) , \\( \\( {owned} \\) -printf w \\)"
+            marks = self.disk.succeed(f"{listed} | sed 's/[^tw]//g' | fold -w 1 | sort | uniq -c", timeout=3600)
             counts = {word: int(number) for number, word in (line.split() for line in marks.splitlines())}
             figures |= {"touched": counts.get("t", 0), "left_wrong": counts.get("w", 0)}
         return {"cold": cold, **figures}

@@ -190,11 +190,11 @@ class Fleet:
     def _diagnostics(self, name: str) -> str:
         """Collect logs and processes of a host that does not answer."""
         root = self.host(name).root
-        look = (
+        command = (
             f"tail -n 25 {root}/logs/nanoclaw.log; cat {root}/data/circuit-breaker.json; docker ps -a; "
             "ps -eo pid,etimes,stat,wchan:24,user,args --sort=etimes | grep -v '\\[' | head -n 40; dmesg | tail -n 15"
         )
-        return self.lab[name].run(look, check=False, timeout=60).stdout
+        return self.lab[name].run(command, check=False, timeout=60).stdout
 
     def send_to_all(self, text: str, *, session: str = "default") -> dict[str, str]:
         """Send a message to every host at once and return the answers by host."""

@@ -76,7 +76,7 @@ class Outcome:
 
     def facts(self, machine: str) -> list[str]:
         """Return the programs that only read, in order, each program of a look by itself."""
-        return [entry for command in self.sent[machine] for entry in _looks(command)]
+        return [entry for command in self.sent[machine] for entry in _facts(command)]
 
     def trips(self, machine: str) -> int:
         """Round trips to a machine."""
@@ -88,7 +88,7 @@ class Outcome:
         return [entry_of(command) or command for command in others]
 
 
-def _looks(command: str) -> list[str]:
+def _facts(command: str) -> list[str]:
     """Return the programs that a command runs only to read."""
     match = _FACT.search(command)
     if match and match[1] == "machine.batch":

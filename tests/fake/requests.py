@@ -34,7 +34,7 @@ def of_server(plan: ServerPlan, hosts: Iterable[HostPlan]) -> Requests:
     clients = [host for host in hosts if host.server == plan.name]
     roots = {f"{host.source.path}{root}" for host in clients if host.source and (root := root_on_pods(host))}
     ids = {"ids": FREE_IDS} if any(map(_states_no_uid, clients)) else {}
-    places = {"look": sorted({*exports, *roots}), "marks": {}, "enter": []}
+    places = {"paths": sorted({*exports, *roots}), "marks": {}, "enter": []}
     return {
         "machine.preflight": [
             {"account": None, "agent": None, "paths": [], "space": ["/var"], "places": places, **ids},
@@ -90,7 +90,7 @@ def _places(plan: HostPlan, binds: Mapping[str, str]) -> dict[str, Any]:
     pods, local = plan.settings.pods_path, plan.source is None
     marks = {f"/etc/systemd/system/{unit_name(to)}": f"What={source}\n" for source, to in binds.items()}
     return {
-        "look": sorted({plan.root, pods, *(binds if local else ())}),
+        "paths": sorted({plan.root, pods, *(binds if local else ())}),
         "marks": marks if local else {},
         "enter": [plan.root, pods] if plan.host_ids.uid else [],
     }

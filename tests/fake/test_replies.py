@@ -25,7 +25,7 @@ RIGHT: dict[str, Any] = {
     "agent": 1500,
     "paths": ["/pods", "/opt/nanoclaw/data/v2-sessions", "/opt/nanoclaw/groups"],
     "space": ["/var", "/opt/nanoclaw"],
-    "places": {"look": ["/opt/nanoclaw", "/pods"], "marks": {}, "enter": ["/opt/nanoclaw", "/pods"]},
+    "places": {"paths": ["/opt/nanoclaw", "/pods"], "marks": {}, "enter": ["/opt/nanoclaw", "/pods"]},
 }
 
 

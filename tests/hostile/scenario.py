@@ -22,7 +22,7 @@ from tests.hostile.invariants import left_over
 from tests.hostile.place import AGENT, Place
 from tests.hostile.running import Repeated, Service
 
-LOOK = 0.2  # seconds between two checks of the invariants
+CHECK_PERIOD = 0.2  # seconds between two checks of the invariants
 MOST = 10  # violations that are shown
 FORK = multiprocessing.get_context("fork")
 
@@ -153,7 +153,7 @@ def run_scenario(place: Place, order: Order, base: Path) -> Outcome:
             process.start()
         attackers, begun = Attackers(place, order, base), time.monotonic()
         while attackers.at_work and not outcome.violations:
-            time.sleep(LOOK)
+            time.sleep(CHECK_PERIOD)
             _judge(place, outcome, attackers.landed)
             while not waits.empty():
                 seconds.append(waits.get())

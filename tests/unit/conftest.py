@@ -39,7 +39,7 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
         host = SimpleNamespace(noop=lambda _why: None, log=lambda _line: None)
         for place in (module, report):
             monkeypatch.setattr(place, "host", host)
-        monkeypatch.setattr(module, "look", lambda *_args, **_named: next(answers))
+        monkeypatch.setattr(module, "read_state", lambda *_args, **_named: next(answers))
         commands = [short(command) for command in commands_of(plan)]
         assert next(answers, None) is None
         return commands

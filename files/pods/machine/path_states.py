@@ -17,16 +17,16 @@ NAMES_READ, NAMES_SHOWN = 5000, 100
 """Names of a directory: how many are read, and how many of them, sorted, the reply has."""
 
 
-def look_at_places(look: list[str], marks: dict[str, str], table: list[Mount]) -> Places:
+def read_places(paths: list[str], marks: dict[str, str], table: list[Mount]) -> Places:
     """Return each path with its first names and its real path, and the files that contain a text.
 
     None for a path on a network mount.
     """
     marked = [file for file, text in marks.items() if text in (read_text_or_none(file) or "")]
-    return Places({path: look_at_place(path, table) for path in look}, marked)
+    return Places({path: read_place(path, table) for path in paths}, marked)
 
 
-def look_at_place(path: str, table: list[Mount]) -> Place | None:
+def read_place(path: str, table: list[Mount]) -> Place | None:
     """Return real path and first names of a directory; None if it may block."""
     real = real_path(path, table)
     if real is None:

@@ -12,7 +12,7 @@ from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
 from files.pods.machine.account import account, ids_state, is_person, person
 from files.pods.machine.machine_state import MachineState, MountPoint
-from files.pods.machine.path_states import barred_paths, look_at_places, machine_addresses, machine_identity
+from files.pods.machine.path_states import barred_paths, machine_addresses, machine_identity, read_places
 from files.pods.machine.protocol import PreflightRequest
 
 request = read_request(PreflightRequest)
@@ -79,7 +79,7 @@ print_reply(
         free={path: free(path, mounted) for path in request.space},
         identity=machine_identity(),
         addresses=machine_addresses(),
-        places=look_at_places(places.look, places.marks, mounted),
+        places=read_places(places.paths, places.marks, mounted),
         barred=barred_paths(places.enter, **vars(user), table=mounted) if user and os.geteuid() == 0 else {},
     )
 )

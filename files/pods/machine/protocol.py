@@ -54,7 +54,7 @@ class PackagesReply(Reply):
 class PlacesRequest:
     """Paths that host data names."""
 
-    look: list[str]
+    paths: list[str]
     marks: dict[str, str]
     """A text in each file by which it is known."""
     enter: list[str]

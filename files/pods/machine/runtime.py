@@ -38,13 +38,13 @@ def output(*args: str) -> str:
 def theirs(user: str, uid: int, gid: int) -> dict[str, Any]:
     """Return what the host user has first in its PATH: paths by name, and the output of --version by path."""
 
-    def look() -> dict[str, Any]:
+    def read_state() -> dict[str, Any]:
         become_user(user, uid, gid)
         paths = {name: shutil.which(name, path=HOST_PATH) for name in THEIRS}
         tried = {path: output(path, "--version") for name, path in paths.items() if path and name != "npm"}
         return {"paths": paths, "tried": tried}
 
-    reply = run_as(ROOT, 150, look)
+    reply = run_as(ROOT, 150, read_state)
     if "value" not in reply:
         sys.exit(f"cannot act as {user} ({uid}:{gid}): {reply['text']}")
     value: dict[str, Any] = reply["value"]
@@ -84,7 +84,7 @@ def has_engine() -> bool:
     return shutil.which("dockerd", path=HOST_PATH) is not None or os.path.exists("/snap/bin/docker")
 
 
-def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[str]) -> RuntimeState:
+def read_state(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[str]) -> RuntimeState:
     """Return what NanoClaw needs of this machine and what is installed."""
     programs = {name: shutil.which(name, path=HOST_PATH) is not None for name in PROGRAMS}
     buildx = any(os.path.exists(place + "/docker/cli-plugins/docker-buildx") for place in BUILDX)
@@ -108,4 +108,4 @@ def look(user: str, uid: int, gid: int, engine: str, npm: str, candidates: list[
 
 
 if __name__ == "__main__":
-    print_reply(look(**vars(read_request(RuntimeRequest))))
+    print_reply(read_state(**vars(read_request(RuntimeRequest))))

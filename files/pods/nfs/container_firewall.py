@@ -22,7 +22,7 @@ def run(argv: list[str], stdin: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def look(request: FirewallRequest) -> FirewallState:
+def read_state(request: FirewallRequest) -> FirewallState:
     """Return the state of the rules, of their unit and of the drop-ins."""
     backend: Backend | None = None
     nft: list[Any] = []
@@ -58,4 +58,4 @@ def look(request: FirewallRequest) -> FirewallState:
 
 
 if __name__ == "__main__":
-    print_reply(look(read_request(FirewallRequest)))
+    print_reply(read_state(read_request(FirewallRequest)))

@@ -21,7 +21,7 @@ from files.pods.nfs.protocol import ExportChange, ExportChangeRequest, ExportsRe
 from files.pods.nfs.server import connected, mounted_by, service, v3_settings
 
 
-def look(request: ExportsRequest) -> ExportState:
+def read_state(request: ExportsRequest) -> ExportState:
     """Return the export table, its files, the server's state and its clients."""
     dropin, directories = request.dropin, request.directories
     text, state = text_if_there(dropin), state_directory()
@@ -52,4 +52,4 @@ if __name__ == "__main__":
     if isinstance(request, ExportChangeRequest):
         change(request.change, decode(ExportChange, json.load(sys.stdin), request.entry))
     elif isinstance(request, ExportsRequest):
-        print_reply(look(request))
+        print_reply(read_state(request))

@@ -136,7 +136,7 @@ def fstab(paths: list[str]) -> list[FstabLine]:
     return entries
 
 
-def look(request: MountsRequest) -> MountState:
+def read_state(request: MountsRequest) -> MountState:
     """Return mounts, units, fstab entries and the state of each mount point."""
     table, pods = mount_table(), request.pods
     paths = [pods, *(target for _source, target in request.binds)]
@@ -163,4 +163,4 @@ def look(request: MountsRequest) -> MountState:
 
 
 if __name__ == "__main__":
-    print_reply(look(read_request(MountsRequest)))
+    print_reply(read_state(read_request(MountsRequest)))

@@ -25,8 +25,8 @@ STALE = 3600
 """Seconds after which a scratch directory is that of a run which was killed, and not of one beside this."""
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 END = time.monotonic() + request.seconds
-LOOKED = END - request.seconds / 4
-"""When the looks must be over: the rest of the time is for the removal of their directories."""
+OBSERVED_BY = END - request.seconds / 4
+"""When each actor must be done: the rest of the time is for the removal of their directories."""
 
 Scratch = tuple[str, str]
 """A place of the export, and the name of a directory in it."""
@@ -101,13 +101,13 @@ def chown_scratch(root: str, scratch: Scratch) -> None:
     os.chown(name, *request.agent, dir_fd=open_directory_of_export(root, place), follow_symlinks=False)
 
 
-def look() -> dict[str, Any]:
+def observe_mounted() -> dict[str, Any]:
     """Mount the export and observe it; return the document of the reply, since a child calls this."""
     mount_softly()
-    return look_at(MOUNTED).document()
+    return observe_in(MOUNTED).document()
 
 
-def look_at(root: str) -> ServerObservation:
+def observe_in(root: str) -> ServerObservation:
     """Let each actor create a directory; return the owners, and what root may do."""
     ids: dict[Actor, Ids] = {"host": request.host, "agent": request.agent, "root": (0, 0)}
     scratch: dict[Actor, Scratch] = {}
@@ -115,15 +115,15 @@ def look_at(root: str) -> ServerObservation:
     point = chown = made_by = None
     try:
         for actor in ids:
-            created = as_ids(ids[actor], LOOKED, lambda actor=actor: make(root, actor))
+            created = as_ids(ids[actor], OBSERVED_BY, lambda actor=actor: make(root, actor))
             if isinstance(created, list):
                 scratch[actor] = (created[0], created[1])
             made[actor] = created[2:] if isinstance(created, list) else created
         if "agent" in scratch:
-            point = as_ids((0, 0), LOOKED, lambda: mount_point(root, scratch["agent"]))
+            point = as_ids((0, 0), OBSERVED_BY, lambda: mount_point(root, scratch["agent"]))
         made_by = scratch.get("host", scratch.get("root"))
         if made_by:
-            chown = as_ids((0, 0), LOOKED, lambda: chown_scratch(root, made_by))
+            chown = as_ids((0, 0), OBSERVED_BY, lambda: chown_scratch(root, made_by))
     finally:
         left = clean(root, ids, scratch)
     return ServerObservation("seen", "", made, chown, directory_made=bool(made_by), mount_point=point, left=left)
@@ -178,7 +178,7 @@ def remove(root: str, scratch: Scratch) -> None:
 
 def observe() -> ServerObservation:
     """Observe the export with a deadline; return the reply."""
-    reply = run_as((0, 0), request.seconds, look)
+    reply = run_as((0, 0), request.seconds, observe_mounted)
     if "value" in reply:
         return decode(ServerObservation, reply["value"], request.entry)
     left = [f"{NAME}-*, perhaps"] if reply["error"] == "ETIMEDOUT" else []

@@ -183,7 +183,7 @@ class Probe:
 
     def survey_existing_sessions(self) -> None:
         """Check what the agent may write of the existing sessions and groups."""
-        reply = self.call_in_view(ROOT, lambda: asdict(Survey(self.agent, VIEW).look(*self.trees)), timeouts.SURVEY)
+        reply = self.call_in_view(ROOT, lambda: asdict(Survey(self.agent, VIEW).read(*self.trees)), timeouts.SURVEY)
         if self.record_step("agent", "look at what exists", reply):
             survey = decode(Surveyed, reply["value"], "survey")
             self.report.survey = replace(survey, journals=hot_journals(survey.journals, self.request.heal))

@@ -64,7 +64,7 @@ class Survey:
         self.samples: list[Refused] = []
         self.journals: list[str] = []
 
-    def look(self, sessions: str, groups: str) -> Surveyed:
+    def read(self, sessions: str, groups: str) -> Surveyed:
         """Check all sessions and groups; return the counts."""
         for name, fd in self.below(sessions):
             with ignore_vanished():
@@ -72,7 +72,7 @@ class Survey:
                     if self.is_over():
                         break
                     with ignore_vanished():
-                        self.look_into(f"{sessions}/{name}/{inner}", session)
+                        self.read_directory(f"{sessions}/{name}/{inner}", session)
         for name, fd in self.below(groups):
             if self.is_over():
                 break
@@ -86,7 +86,7 @@ class Survey:
         self.complete &= time.monotonic() < self.end
         return not self.complete
 
-    def look_into(self, path: str, directory: int) -> None:
+    def read_directory(self, path: str, directory: int) -> None:
         """Check one directory, if it is a session or an agent's home."""
         if path.endswith("/.claude-shared"):
             self.check(path, directory, [])

@@ -167,7 +167,7 @@ def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
 def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[int, list[str]]) -> list[str]:
     """Return units that name the root, of users that may not write it. For display only: errors are ignored."""
 
-    def look() -> list[str]:
+    def listed_units() -> list[str]:
         some = [
             unit
             for uid in uids
@@ -175,7 +175,7 @@ def strangers_units(uids: list[int], running: list[int], root: str, homes: dict[
         ]
         return [f"{unit['file']} of uid {unit['uid']}" for unit in some[:20]]
 
-    listed: list[str] = run_as(ROOT, 10, look).get("value", [])
+    listed: list[str] = run_as(ROOT, 10, listed_units).get("value", [])
     return listed
 
 

@@ -104,11 +104,11 @@ def earlier_units(unit: str, units: str) -> list[Rival]:
 def node_of(user: str, uid: int, gid: int) -> str | None:
     """Return the first Node in PATH that the service's user can run: not a link into another user's home."""
 
-    def look() -> str | None:
+    def node_path() -> str | None:
         become_user(user, uid, gid)
         return shutil.which("node", path=NODE_PATH)
 
-    path: str | None = run_as(ROOT, 20, look).get("value")
+    path: str | None = run_as(ROOT, 20, node_path).get("value")
     return path
 
 

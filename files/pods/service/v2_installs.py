@@ -81,7 +81,7 @@ def install(root: str, homes: list[tuple[int, str]]) -> Installed:
     )
 
 
-def look(request: InstallsRequest) -> Installs:
+def read_state(request: InstallsRequest) -> Installs:
     """Return all installs of this machine."""
     homes, _unseen = every_home()
     roots = within(60, lambda: project_roots(request.uid, homes))
@@ -98,4 +98,4 @@ def within(seconds: int, work: Any) -> Any:
 
 
 if __name__ == "__main__":
-    print_reply(look(read_request(InstallsRequest)))
+    print_reply(read_state(read_request(InstallsRequest)))

@@ -30,7 +30,7 @@ _NOTHING_MADE = {
     "EROFS": "let the server export {export} for writing (rw)",
     **dict.fromkeys(("ENOSPC", "EDQUOT"), "free some space on the server"),
 }
-_LOOK = "see the logs of the server and of this machine's kernel"
+_SEE_LOGS = "see the logs of the server and of this machine's kernel"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def refusals(wish: Wish, observed: ServerObservation | None) -> Iterator[tuple[s
 
 
 def _way(wish: Wish, ways: dict[str, str], name: str) -> str:
-    return ways.get(name, _LOOK).format(export=wish.export, agent=wish.agent)
+    return ways.get(name, _SEE_LOGS).format(export=wish.export, agent=wish.agent)
 
 
 def _by_ids(wish: Wish, observed: ServerObservation) -> Iterator[tuple[str, str]]:

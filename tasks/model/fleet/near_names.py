@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 
-_LOOK_ALIKE = str.maketrans("аеорсухіјѕԁһвмнткɡοανρτυχικηıȷɑ", "aeopcyxijsdhbmhtkgoavptuxiknija")
+_ALIKE = str.maketrans("аеорсухіјѕԁһвмнткɡοανρτυχικηıȷɑ", "aeopcyxijsdhbmhtkgoavptuxiknija")
 """Letters of other alphabets that look like ASCII ones; accents and full width are undone by NFKD."""
 
 _LONGEST = 64
@@ -15,7 +15,7 @@ _LONGEST = 64
 
 def skeleton(name: str) -> str:
     """A name without what the eye does not see: case, accents, look-alike letters, blanks, - . and _."""
-    plain = unicodedata.normalize("NFKD", name).casefold().translate(_LOOK_ALIKE)
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_ALIKE)
     return "".join(c for c in plain if not unicodedata.category(c).startswith(("M", "C", "Z")) and c not in "_-. ")
 
 

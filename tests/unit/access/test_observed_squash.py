@@ -54,13 +54,13 @@ def test_observed_squash_maps_every_process_as_the_server_does(
     host: Ids, image_user: Ids, squash: Squash, group: int | None
 ) -> None:
     agent = agent_of(host, image_user)
-    looked = observed_by(squash, host, agent, group)
-    result = observed_squash(looked, host, agent)
+    observed = observed_by(squash, host, agent, group)
+    result = observed_squash(observed, host, agent)
     assert result is not None
     assert [result.map_ids(ids).uid for ids in (host, agent, ROOT)] == [
         squash.map_ids(ids).uid for ids in (host, agent, ROOT)
     ]
-    assert contradiction(looked, squash, host, agent) is None
+    assert contradiction(observed, squash, host, agent) is None
     lives = [expected_life("native", host, agent, each) for each in (result, squash)]
     assert [lives[0][action].outcome for action in NEEDED] == [lives[1][action].outcome for action in NEEDED]
 
@@ -71,14 +71,14 @@ def test_remedy_of_a_contradiction_resolves_it(
     host: Ids, image_user: Ids, squash: Squash, stated: Squash, setting: StrategySetting
 ) -> None:
     agent = agent_of(host, image_user)
-    looked = observed_by(squash, host, agent)
-    text = contradiction(looked, stated, host, agent, setting)
+    observed = observed_by(squash, host, agent)
+    text = contradiction(observed, stated, host, agent, setting)
     differs = any(squash.map_ids(ids).uid != stated.map_ids(ids).uid for ids in (host, agent, ROOT))
     assert (text is not None) == differs
     if text is None:
         return
-    result = observed_squash(looked, host, agent)
-    assert result is not None and contradiction(looked, result, host, agent, setting) is None
+    result = observed_squash(observed, host, agent)
+    assert result is not None and contradiction(observed, result, host, agent, setting) is None
     try:
         choose(setting, host, agent, managed=False, squash=result)
     except AccessError as error:
@@ -88,7 +88,7 @@ def test_remedy_of_a_contradiction_resolves_it(
 
 
 @pytest.mark.parametrize(
-    ("looked", "host", "squash"),
+    ("observed", "host", "squash"),
     [
         (observation([0, 100], [1000, 100], [0, 100]), ROOT, Squash("none")),
         (observation([1000, 100], [1000, 100]), A, Squash("root")),
@@ -101,9 +101,9 @@ def test_remedy_of_a_contradiction_resolves_it(
     ],
 )
 def test_observed_squash_follows_from_uids_and_rights_alone(
-    looked: ServerObservation, host: Ids, squash: Squash
+    observed: ServerObservation, host: Ids, squash: Squash
 ) -> None:
-    assert observed_squash(looked, host, A) == squash
+    assert observed_squash(observed, host, A) == squash
 
 
 @pytest.mark.parametrize("root", ["EACCES", "EPERM"])
@@ -147,7 +147,7 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
 
 
 @pytest.mark.parametrize(
-    ("looked", "key", "text"),
+    ("observed", "key", "text"),
     [
         (None, "pods_server", "could not observe how the server maps ids"),
         (observation(), "pods_server", "chown /vol/pods to the agent (1000:1000) on the server"),
@@ -177,8 +177,8 @@ _RESTRICTED = observation([0, 0], [1000, 1000], [0, 0], chown="EPERM")
         ),
     ],
 )
-def test_unworkable_or_unobserved_server_is_refused(looked: ServerObservation | None, key: str, text: str) -> None:
-    ((refused_key, why),) = refusals(_WISH, looked)
+def test_unworkable_or_unobserved_server_is_refused(observed: ServerObservation | None, key: str, text: str) -> None:
+    ((refused_key, why),) = refusals(_WISH, observed)
     assert refused_key == key and text in why
 
 

@@ -125,7 +125,7 @@ def test_preflight_does_not_list_a_mount_point_on_a_dead_server(
 
     monkeypatch.setattr(builtins, "open", fake_open)
     monkeypatch.setattr(os, "listdir", fake_list)
-    paths: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
+    paths: dict[str, Any] = {"paths": [], "marks": {}, "enter": []}
     request = {"paths": ["/srv/pods"], "account": None, "agent": None, "space": ["/srv/nanoclaw"], "places": paths}
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(request)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")

@@ -35,7 +35,7 @@ PREFLIGHT: dict[str, Any] = {
     "account": {"user": "nanoclaw", "uid": 1000, "gid": 1000},
     "agent": None,
     "space": [],
-    "places": {"look": [], "marks": {}, "enter": []},
+    "places": {"paths": [], "marks": {}, "enter": []},
 }
 
 
@@ -151,7 +151,7 @@ def test_a_field_with_its_default_is_not_sent() -> None:
         ({"account": {"user": "u", "uid": 1}}, "machine.preflight.account.gid is missing"),
         ({"account": {"user": "u", "uid": "1", "gid": 1}}, "machine.preflight.account.uid is str, not int"),
         (
-            {"places": {"look": [], "marks": {"/a": 1}, "enter": []}},
+            {"places": {"paths": [], "marks": {"/a": 1}, "enter": []}},
             "machine.preflight.places.marks./a is int, not str",
         ),
         ({"else": 1}, "machine.preflight.else is unknown"),

@@ -33,7 +33,7 @@ class Machine:
     def shows(self, **properties: Any) -> None:
         (self.place / "shown").write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
-    def look(self) -> GuardState:
+    def read(self) -> GuardState:
         unit = "pods-guard-x.service"
         request = GuardStateRequest(unit, str(self.units / unit), str(self.program), "pods-guard-")
         done = subprocess.run(
@@ -52,10 +52,10 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_machine_without_a_guard(machine: Machine) -> None:
-    assert machine.look() == NOTHING
+    assert machine.read() == NOTHING
     machine.shows(ActiveState="inactive", UnitFileState="", NeedDaemonReload="no", MainPID="0")
     machine.units.mkdir()
-    assert machine.look() == NOTHING
+    assert machine.read() == NOTHING
     request = (machine.place / "asked").read_text().split()
     assert request[0] == "show" and request[-1] == "pods-guard-x.service"
     assert set(request[1].removeprefix("--property=").split(",")) == {
@@ -71,7 +71,7 @@ def test_reply_has_unit_text_and_program_digest(machine: Machine) -> None:
     (machine.units / "pods-guard-x.service").write_bytes(b"[Unit]\n\xff")
     machine.program.parent.mkdir()
     machine.program.write_bytes(b"print()\n")
-    state = machine.look()
+    state = machine.read()
     assert (state.unit, state.program) == ("[Unit]\n\ufffd", hashlib.sha256(b"print()\n").hexdigest())
 
 
@@ -79,7 +79,7 @@ def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
     machine.program.parent.mkdir()
     for name in ("guard.py", "guard-1.pyz", "guard-2.pyz", "firewall.py", "guard-3.txt"):
         (machine.program.parent / name).touch()
-    assert machine.look().older == [f"{machine.program.parent}/{name}" for name in ("guard-1.pyz", "guard.py")]
+    assert machine.read().older == [f"{machine.program.parent}/{name}" for name in ("guard-1.pyz", "guard.py")]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_other_versions_of_the_program_are_named(machine: Machine) -> None:
 )
 def test_properties_of_systemd_are_read(machine: Machine, shown: dict[str, str], state: dict[str, bool]) -> None:
     machine.shows(**shown)
-    reply = machine.look()
+    reply = machine.read()
     assert (reply.active, reply.enabled, reply.needs_reload) == tuple(
         state.get(name, False) for name in ("active", "enabled", "needs_reload")
     )
@@ -111,12 +111,12 @@ def test_reply_has_argv_of_the_main_process(machine: Machine) -> None:
         assert it.stdout
         it.stdout.readline()
         machine.shows(ActiveState="active", MainPID=it.pid)
-        running = machine.look().running
+        running = machine.read().running
         subprocess.run(["pkill", "-P", str(it.pid)], check=True)
         it.kill()
     assert running[-4:] == argv
     machine.shows(ActiveState="active", MainPID=it.pid)
-    assert machine.look().running == [], "it has ended"
+    assert machine.read().running == [], "it has ended"
 
 
 def test_only_guards_of_other_roots_are_listed(machine: Machine) -> None:
@@ -124,4 +124,4 @@ def test_only_guards_of_other_roots_are_listed(machine: Machine) -> None:
     for name in ("pods-guard-x.service", "pods-guard-y.service", "pods-guard-a.service", "pods-guard-z.timer"):
         (machine.units / name).write_text("")
     (machine.units / "my-pods-guard-b.service").write_text("")
-    assert machine.look().others == ["pods-guard-a.service", "pods-guard-y.service"]
+    assert machine.read().others == ["pods-guard-a.service", "pods-guard-y.service"]

@@ -103,7 +103,7 @@ def unit(root: str) -> str:
     return "\n".join([*lines, "[Install]", "WantedBy=default.target", ""])
 
 
-LOOK = """
+READ = """
 import json, subprocess
 done = subprocess.run(ARGV, capture_output=True, text=True, timeout=50)
 assert done.returncode == 0, done.stderr
@@ -133,7 +133,7 @@ def test_every_v2_of_the_machine_is_reported_and_a_strangers_is_not(tmp_path: Pa
         f"cd /srv/loose; setsid {NODE} -I dist/index.js </dev/null >/dev/null 2>&1 & sleep 1",
     )
     argv = machine_argv("service.v2_installs", InstallsRequest("/opt/nanoclaw", HOST).document())
-    reply = machine.ask(f"ARGV = {argv!r}\n{LOOK}", tmp_path)
+    reply = machine.ask(f"ARGV = {argv!r}\n{READ}", tmp_path)
     live = {one["root"]: one for one in reply if one["units"] or one["loose"]}
     assert {
         root: [(one["manager"], one["uid"], one["active"]) for one in it["units"]] for root, it in live.items()

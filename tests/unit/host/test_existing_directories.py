@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from files.pods.common.mountinfo import Mount, mount_table
-from files.pods.machine import path_states as place_looks
+from files.pods.machine import path_states as path_states
 from files.pods.machine.machine_state import Place, Places
 from files.pods.machine.path_states import (
     barred_paths,
-    look_at_place,
-    look_at_places,
     machine_addresses,
     machine_identity,
+    read_place,
+    read_places,
 )
 from tasks.model.host.existing_directories import server_problems, server_questions
 from tasks.model.host.preflight import machine_problems
@@ -164,7 +164,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
 
 def test_the_request_for_a_server_has_its_exports_and_their_roots() -> None:
     plans = one_host(**ON_PODS)
-    assert server_questions(plans.servers["nfs1"], plans.hosts).look == [EXPORT, ROOT]
+    assert server_questions(plans.servers["nfs1"], plans.hosts).paths == [EXPORT, ROOT]
 
 
 def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:
@@ -173,32 +173,32 @@ def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:
     (tmp_path / "up").symlink_to("../" + tmp_path.name + "/link/a")
     (tmp_path / "loop").symlink_to("loop")
     table = mount_table()
-    assert look_at_place(f"{tmp_path}/link", table) == Place(f"{tmp_path}/real", ["a"])
-    assert look_at_place(f"{tmp_path}/up", table) == Place(f"{tmp_path}/real/a", [])
-    assert look_at_place(f"{tmp_path}/none/such", table) == Place(f"{tmp_path}/none/such", None)
-    assert look_at_place(f"{tmp_path}/loop", table) is None
+    assert read_place(f"{tmp_path}/link", table) == Place(f"{tmp_path}/real", ["a"])
+    assert read_place(f"{tmp_path}/up", table) == Place(f"{tmp_path}/real/a", [])
+    assert read_place(f"{tmp_path}/none/such", table) == Place(f"{tmp_path}/none/such", None)
+    assert read_place(f"{tmp_path}/loop", table) is None
     for number in range(300):
         (tmp_path / "real" / f"b{number}").touch()
     (tmp_path / "real" / ".git").mkdir()
-    many = look_at_place(f"{tmp_path}/real", table)
+    many = read_place(f"{tmp_path}/real", table)
     assert many is not None and many.names is not None and len(many.names) == 100
     assert many.names[0] == ".git", "a checkout is known by it, however much lies beside it"
 
 
-def test_a_place_on_a_network_mount_is_not_looked_at(tmp_path: Path) -> None:
+def test_a_place_on_a_network_mount_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "pods").mkdir()
     (tmp_path / "link").symlink_to("pods")
     table = [*mount_table(), Mount(f"{tmp_path}/pods", "/", "nfs4", "nfs1:/x", [], [])]
-    assert look_at_place(f"{tmp_path}/pods/a", table) is None
-    assert look_at_place(f"{tmp_path}/link", table) is None
+    assert read_place(f"{tmp_path}/pods/a", table) is None
+    assert read_place(f"{tmp_path}/link", table) is None
 
 
 def test_a_mark_is_a_text_in_a_file(tmp_path: Path) -> None:
     unit = tmp_path / "x.mount"
     unit.write_text("[Mount]\nWhat=/data/groups\n")
     marks = {str(unit): "What=/data/groups\n", f"{tmp_path}/none": "x"}
-    assert look_at_places([], marks, mount_table()).marked == [str(unit)]
-    assert look_at_places([], {str(unit): "What=/data\n"}, mount_table()).marked == []
+    assert read_places([], marks, mount_table()).marked == [str(unit)]
+    assert read_places([], {str(unit): "What=/data\n"}, mount_table()).marked == []
 
 
 @needs_root
@@ -218,7 +218,7 @@ def test_a_way_is_tried_as_the_user_who_has_to_go_it(tmp_path: Path) -> None:
 
 def test_a_machine_is_known_by_its_boot_its_id_and_its_init(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"/proc/sys/kernel/random/boot_id": "b-1\n", "/etc/machine-id": "m-1\n"}
-    monkeypatch.setattr(place_looks, "read_text_or_none", files.get)
+    monkeypatch.setattr(path_states, "read_text_or_none", files.get)
     monkeypatch.setattr(os, "readlink", lambda path: "pid:[1]" if path == "/proc/1/ns/pid" else "")
     assert machine_identity() == "b-1 m-1 pid:[1]"
     del files["/proc/sys/kernel/random/boot_id"]

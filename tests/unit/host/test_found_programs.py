@@ -19,7 +19,7 @@ from files.pods.source import checkout
 from tasks.model.problem import UnfitError
 from tests.programs import request_argv
 from tests.unit.host.test_runtime import DEBIAN_12, DONE, missing, without
-from tests.unit.host.test_runtime_look import NAMES
+from tests.unit.host.test_runtime_state import NAMES
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 
@@ -51,11 +51,11 @@ def nvm(folders: Path) -> str:
     return f"{folders}/local:{folders}/system"
 
 
-def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_is_searched_as_who_runs_it(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = nvm(folders)
     monkeypatch.setattr(runtime, "HOST_PATH", path)
     monkeypatch.setattr(host_service, "NODE_PATH", path)
-    roots, theirs = runtime.look("root", 0, 0, *NAMES), runtime.look(*USER, *NAMES)
+    roots, theirs = runtime.read_state("root", 0, 0, *NAMES), runtime.read_state(*USER, *NAMES)
     assert roots.node == Node(f"{folders}/local/node", 24)
     assert theirs.node == Node(f"{folders}/system/node", 22)
     assert host_service.node_of("root", 0, 0) == f"{folders}/local/node"
@@ -65,8 +65,8 @@ def test_node_is_looked_for_as_who_runs_it(folders: Path, monkeypatch: pytest.Mo
 def test_what_only_root_can_run_is_not_there(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local")
     (folders / "local/docker").symlink_to(program(folders / "root/docker", "echo Docker version 26"))
-    assert runtime.look("root", 0, 0, *NAMES).programs["docker"]
-    state = runtime.look(*USER, *NAMES)
+    assert runtime.read_state("root", 0, 0, *NAMES).programs["docker"]
+    state = runtime.read_state(*USER, *NAMES)
     assert (state.node, state.programs["docker"], state.unusable) == (None, False, [])
 
 
@@ -77,8 +77,8 @@ def test_a_program_first_in_path_that_its_user_cannot_run_is_refused(
     monkeypatch.setattr(runtime, "HOST_PATH", f"{folders}/local:{folders}/system")
     broken = program(folders / "local/node", f'[ "$(/usr/bin/id -u)" = 0 ] && echo v24.0.0 && exit\n{text}')
     program(folders / "system/node", "echo v22.0.0")
-    assert runtime.look("root", 0, 0, *NAMES).unusable == []
-    state = runtime.look(*USER, *NAMES)
+    assert runtime.read_state("root", 0, 0, *NAMES).unusable == []
+    state = runtime.read_state(*USER, *NAMES)
     assert (state.node, state.unusable) == (None, [str(broken)])
     with pytest.raises(UnfitError, match=f"nanoclaw finds {broken} first in its PATH and cannot run it: remove it"):
         missing(replace(DONE, node=None, unusable=[str(broken)]))

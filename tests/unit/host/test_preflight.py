@@ -252,7 +252,7 @@ def test_an_account_is_a_person_or_is_not_and_nothing_between(
         ((255, ""), False),
     ],
 )
-def test_keys_are_looked_for_where_sshd_looks(
+def test_keys_are_searched_where_sshd_reads_them(
     output: tuple[int, str], expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ada").write_text("ssh-ed25519 AAAA\n")
@@ -265,7 +265,7 @@ def test_keys_are_looked_for_where_sshd_looks(
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, True), (1, False), (None, True)])
-def test_a_home_on_a_server_is_looked_into_by_its_user_in_a_bounded_time(
+def test_a_home_on_a_server_is_read_by_its_user_in_a_bounded_time(
     status: int | None, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = pwd.struct_passwd(("ada", "x", 1000, 1000, "", "/home/ada", "/bin/sh"))
@@ -304,7 +304,7 @@ def test_numbers_are_requested_until_enough_are_free(monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
+def test_a_machine_is_read_without_reading_an_nfs_mount(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = "1 0 8:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:9 / /pods rw - nfs4 nfs1:/srv/pods/oslo rw,addr=10.0.0.1\n"
@@ -325,7 +325,7 @@ def test_a_machine_is_looked_at_without_looking_into_an_nfs_mount(
         "account": {"user": "root", "uid": 0, "gid": 0},
         "agent": 1000,
         "space": ["/pods/nanoclaw-v2", "/opt/none/such"],
-        "places": {"look": ["/pods", "/pods/nanoclaw-v2"], "marks": {}, "enter": ["/pods/nanoclaw-v2"]},
+        "places": {"paths": ["/pods", "/pods/nanoclaw-v2"], "marks": {}, "enter": ["/pods/nanoclaw-v2"]},
     }
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(question)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")
@@ -360,7 +360,7 @@ def test_a_distribution_is_what_os_release_says(
         return files.get(path, "" if path.endswith("os-release") else None)
 
     monkeypatch.setattr("files.pods.common.read_text.read_text_or_none", read)
-    places: dict[str, Any] = {"look": [], "marks": {}, "enter": []}
+    places: dict[str, Any] = {"paths": [], "marks": {}, "enter": []}
     request: dict[str, Any] = {"paths": [], "account": None, "agent": None, "space": [], "places": places}
     monkeypatch.setattr(sys, "argv", ["machine", json.dumps(request)])
     runpy.run_path(str(entry_file("machine.preflight")), run_name="__main__")

@@ -53,8 +53,8 @@ def test_symlink_is_replaced_and_not_followed(tmp_path: Path) -> None:
 def test_checker_gets_the_new_file_with_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old\n")
-    look = 'test "$(cat "$1")" = new && test "$(stat -c %a "$1")" = 640 && test "$(cat "$2")" = old'
-    done = write(path, b"new\n", validate=["sh", "-c", look, "sh", "{}", str(path)])
+    read = 'test "$(cat "$1")" = new && test "$(stat -c %a "$1")" = 640 && test "$(cat "$2")" = old'
+    done = write(path, b"new\n", validate=["sh", "-c", read, "sh", "{}", str(path)])
     assert (done.returncode, path.read_text()) == (0, "new\n"), done.stderr
 
 
@@ -96,8 +96,8 @@ def test_file_at_a_parent_directorys_path_is_kept(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
 def test_file_has_its_owner_before_it_has_its_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    look = 'test "$(stat -c %u:%g "$1")" = 1234:1235'
-    assert write(path, b"x\n", uid=1234, gid=1235, validate=["sh", "-c", look, "sh", "{}"]).returncode == 0
+    read = 'test "$(stat -c %u:%g "$1")" = 1234:1235'
+    assert write(path, b"x\n", uid=1234, gid=1235, validate=["sh", "-c", read, "sh", "{}"]).returncode == 0
     assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
 
 

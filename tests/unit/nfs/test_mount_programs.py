@@ -52,7 +52,7 @@ def command(request: Request) -> str:
     return shell_command(request.entry, request.document())
 
 
-def look(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:
+def read(pods: Path, setup: str = ":", target: Path | None = None, before: str = "") -> MountState:
     binds = [(f"{pods}/groups", str(target))] if target else []
     units = {str(pods): "nanoclaw-pods-no-such.mount"}
     request = MountsRequest(str(pods), binds, units, stamp=f"{pods}.stamp", tried=f"{pods}.tried")
@@ -68,7 +68,7 @@ def seal(pods: Path, setup: str = ":", after: str = ":") -> subprocess.Completed
 
 @NEEDS_ROOT
 def test_nothing_is_there(tmp_path: Path) -> None:
-    state = look(tmp_path / "pods")
+    state = read(tmp_path / "pods")
     point = state.points[f"{tmp_path}/pods"]
     assert (point.mounts, point.beneath.kind) == ([], "absent")
     assert (state.stamp, state.tried, state.fstab) == (None, None, [])
@@ -80,7 +80,7 @@ def test_a_mount_and_what_it_hides(tmp_path: Path) -> None:
     pods = tmp_path / "pods"
     pods.mkdir()
     (pods / "lost").touch()
-    state = look(pods, f"mount -t tmpfs -o nosuid one {pods}")
+    state = read(pods, f"mount -t tmpfs -o nosuid one {pods}")
     point = state.points[str(pods)]
     assert [(mount.source, mount.type) for mount in point.mounts] == [("one", "tmpfs")]
     assert "nosuid" in point.mounts[0].options
@@ -90,7 +90,7 @@ def test_a_mount_and_what_it_hides(tmp_path: Path) -> None:
 @NEEDS_ROOT
 def test_stacked_mounts_come_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "pods").mkdir()
-    state = look(tmp_path / "pods", f"mount -t tmpfs one {tmp_path}/pods; mount -t tmpfs two {tmp_path}/pods")
+    state = read(tmp_path / "pods", f"mount -t tmpfs one {tmp_path}/pods; mount -t tmpfs two {tmp_path}/pods")
     assert [mount.source for mount in state.points[f"{tmp_path}/pods"].mounts] == ["one", "two"]
 
 
@@ -98,7 +98,7 @@ def test_stacked_mounts_come_in_their_order(tmp_path: Path) -> None:
 def test_a_link_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to("elsewhere")
-    beneath = look(tmp_path / "link" / "pods").points[f"{tmp_path}/link/pods"].beneath
+    beneath = read(tmp_path / "link" / "pods").points[f"{tmp_path}/link/pods"].beneath
     assert (beneath.kind, beneath.detail) == ("link", f"{tmp_path}/link")
 
 
@@ -107,7 +107,7 @@ def test_what_a_mount_hides_is_unknown_where_the_kernel_does_not_show_it(tmp_pat
     """With the kernel's own reason: as a container's root without its rights has it."""
     pods = tmp_path / "pods"
     pods.mkdir()
-    beneath = look(pods, before="setpriv --bounding-set -sys_admin").points[str(pods)].beneath
+    beneath = read(pods, before="setpriv --bounding-set -sys_admin").points[str(pods)].beneath
     why = "open_tree(2): Operation not permitted (it needs root and Linux 5.2)"
     assert (beneath.kind, beneath.detail) == ("unknown", why)
 
@@ -118,7 +118,7 @@ def test_of_many_hidden_entries_twenty_are_named(tmp_path: Path) -> None:
     pods.mkdir()
     for number in range(30):
         (pods / f"{number:02}").touch()
-    entries = look(pods, f"mount -t tmpfs one {pods}").points[str(pods)].beneath.entries
+    entries = read(pods, f"mount -t tmpfs one {pods}").points[str(pods)].beneath.entries
     assert entries == tuple(f"{number:02}" for number in range(20))
 
 
@@ -140,7 +140,7 @@ def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path
         "short line",
     ]
     (tmp_path / "fstab").write_text("\n".join(["", *lines, ""]))
-    entries = look(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
+    entries = read(pods, f"mount --bind {tmp_path}/fstab /etc/fstab").fstab
     assert [(it.line, it.source, it.path, list(it.options), list(it.addresses)) for it in entries] == [
         (lines[1].removesuffix(" 0 0"), "[::1]:/srv/one", str(pods), ["rw", "hard"], ["::1"]),
         (lines[2].replace("\t", " "), "127.0.0.1:/srv/two", str(pods), [""], ["127.0.0.1"]),
@@ -153,7 +153,7 @@ def test_lines_of_fstab_for_the_pods_are_read_as_mount_reads_them(tmp_path: Path
 def test_a_fstab_without_entries_is_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "pods").mkdir()
     (tmp_path / "fstab").write_text(text)
-    assert look(tmp_path / "pods", f"mount --bind {tmp_path}/fstab /etc/fstab").fstab == []
+    assert read(tmp_path / "pods", f"mount --bind {tmp_path}/fstab /etc/fstab").fstab == []
 
 
 @NEEDS_ROOT
@@ -162,10 +162,10 @@ def test_a_bind_shows_its_source(tmp_path: Path) -> None:
     pods.mkdir()
     target.mkdir(parents=True)
     bind = f"mount -t tmpfs one {pods}; mkdir {pods}/groups; mount --bind {pods}/groups {target}"
-    state = look(pods, bind, target)
+    state = read(pods, bind, target)
     assert state.points[str(target)].identity == state.sources[f"{pods}/groups"] is not None
     assert state.points[str(target)].mounts[0].root == "/groups"
-    other = look(pods, f"{bind}; mv {pods}/groups {pods}/old; mkdir {pods}/groups", target)
+    other = read(pods, f"{bind}; mv {pods}/groups {pods}/old; mkdir {pods}/groups", target)
     assert other.points[str(target)].identity != other.sources[f"{pods}/groups"]
 
 
@@ -188,7 +188,7 @@ def test_a_sealed_directory_is_made_without_rights_and_its_parents_for_the_owner
         assert again == {**reply, "made": []}
         assert reply["immutable" if _has_flags(tmp_path) else "unsupported"] == [str(pods)]
         assert _is_immutable(pods) is (True if _has_flags(tmp_path) else None)
-        assert look(pods).points[str(pods)].beneath.immutable is _is_immutable(pods)
+        assert read(pods).points[str(pods)].beneath.immutable is _is_immutable(pods)
         if _has_flags(tmp_path):
             with pytest.raises(PermissionError):
                 (pods / "x").touch()

@@ -58,7 +58,7 @@ def everything(directory: Path) -> list[str]:
 def test_owners_are_observed_and_scratch_is_removed(load: Load, export: Path) -> None:
     (export / "v2-sessions").mkdir()
     os.chown(export / "v2-sessions", A, A)
-    observed = load()["look_at"](str(export))
+    observed = load()["observe_in"](str(export))
     made: dict[Actor, list[int] | str] = {"host": [A, A], "agent": [A, A], "root": [0, 0]}
     assert observed == ServerObservation("seen", "", made, chown=None, directory_made=True, mount_point=None, left=[])
     assert everything(export) == ["v2-sessions"]
@@ -72,13 +72,13 @@ def test_root_chowns_what_the_host_made_and_its_own_where_the_host_may_make_noth
     (export / "v2-sessions").mkdir()
     os.chown(export / "v2-sessions", writer, writer)
     program = load()
-    program["look_at"].__globals__["chown_scratch"] = lambda _root, scratch: "/".join(scratch)
-    assert program["look_at"](str(export)).chown == f"v2-sessions/{program['NAME']}-{maker}"
+    program["observe_in"].__globals__["chown_scratch"] = lambda _root, scratch: "/".join(scratch)
+    assert program["observe_in"](str(export)).chown == f"v2-sessions/{program['NAME']}-{maker}"
 
 
 @needs_root
 def test_who_may_make_nothing_is_named_by_the_errno(load: Load, export: Path) -> None:
-    observed = load()["look_at"](str(export))
+    observed = load()["observe_in"](str(export))
     assert observed.made == {"host": "EACCES", "agent": "EACCES", "root": [0, 0]}
     assert everything(export) == []
 
@@ -96,7 +96,7 @@ def test_a_link_of_the_export_is_not_followed(load: Load, export: Path, planted:
         os.utime(old, (0, 0))
     before = everything(elsewhere)
     (export / planted).symlink_to(elsewhere)
-    observed = program["look_at"](str(export))
+    observed = program["observe_in"](str(export))
     assert all(isinstance(made, str) for made in observed.made.values())
     assert everything(elsewhere) == before
 
@@ -108,33 +108,33 @@ def test_what_a_killed_observation_left_is_removed_and_what_is_beside_it_not(loa
     (old / "agent").mkdir(parents=True)
     new.mkdir()
     os.utime(old, (0, 0))
-    program["look_at"](str(export))
+    program["observe_in"](str(export))
     assert everything(export) == [new.name]
 
 
 @needs_root
-def test_what_was_made_is_removed_when_a_look_fails(load: Load, export: Path) -> None:
+def test_what_was_made_is_removed_when_an_observation_fails(load: Load, export: Path) -> None:
     program = load()
 
     def broken(*_args: Any) -> None:
         raise RuntimeError("broken")
 
-    look_at = program["look_at"]
-    real = look_at.__globals__["as_ids"]
+    observe_in = program["observe_in"]
+    real = observe_in.__globals__["as_ids"]
     calls: list[float] = []
 
     def as_ids(ids: Any, end: float, work: Any) -> Any:
         calls.append(end)
         return broken() if len(calls) == 4 else real(ids, end, work)
 
-    look_at.__globals__["as_ids"] = as_ids
+    observe_in.__globals__["as_ids"] = as_ids
     with pytest.raises(RuntimeError):
-        look_at(str(export))
+        observe_in(str(export))
     assert len(calls) > 4 and everything(export) == []
 
 
 @needs_root
-def test_a_look_without_end_ends(load: Load) -> None:
+def test_an_observation_without_end_ends(load: Load) -> None:
     as_ids, start = load()["as_ids"], time.monotonic()
     assert as_ids((0, 0), start + 0.3, lambda: time.sleep(10**6)) == "ETIMEDOUT"
     assert as_ids((0, 0), start, lambda: 1) == "ETIMEDOUT"
@@ -143,7 +143,7 @@ def test_a_look_without_end_ends(load: Load) -> None:
 @needs_root
 def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
     program = load(seconds=1)
-    program["observe"].__globals__["look"] = lambda: time.sleep(30)
+    program["observe"].__globals__["observe_mounted"] = lambda: time.sleep(30)
     reply = program["observe"]()
     assert (reply.state, reply.left) == ("ETIMEDOUT", [f"{program['NAME']}-*, perhaps"])
     observed = fact_of(ServerObservation)().process([json.dumps(reply.document())])
@@ -152,20 +152,20 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
 
 @needs_root
 def test_an_export_is_observed_by_root_which_alone_may_mount_it(load: Load) -> None:
-    rest: dict[str, Any] = {"state": "seen", "text": "", "mount_point": None, "chown": None, "given": False, "left": []}
+    rest: dict[str, Any] = {"state": "seen", "text": "", "mount_point": None, "chown": None, "directory_made": False, "left": []}
     program = load()
-    program["observe"].__globals__["look"] = lambda: {"made": {"root": [os.geteuid(), os.getegid()]}, **rest}
+    program["observe"].__globals__["observe_mounted"] = lambda: {"made": {"root": [os.geteuid(), os.getegid()]}, **rest}
     observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]().document())])
     assert (observed.state, observed.text, observed.made) == ("seen", "", {"root": [0, 0]})
 
 
 @needs_root
-def test_a_look_that_fails_says_why_and_left_nothing(load: Load) -> None:
+def test_an_observation_that_fails_says_why_and_left_nothing(load: Load) -> None:
     def refused() -> None:
         raise PermissionError(errno.EACCES, "not exported to this host")
 
     program = load()
-    program["observe"].__globals__["look"] = refused
+    program["observe"].__globals__["observe_mounted"] = refused
     observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]().document())])
     assert (observed.state, observed.left, observed.made) == ("EACCES", [], {})
     assert "not exported to this host" in observed.text
@@ -197,7 +197,7 @@ def test_a_server_is_mounted_by_its_kind_of_address(load: Load, more: dict[str, 
         ("/pods/one", ["one/data/v2-sessions", "one/groups", "."]),
     ],
 )
-def test_it_looks_where_sessions_and_groups_are(root: str, expected: list[str]) -> None:
+def test_it_observes_where_sessions_and_groups_are(root: str, expected: list[str]) -> None:
     plan = host_plan(
         pods_server="10.0.0.9",
         pods_export="/vol/pods",

@@ -190,8 +190,8 @@ def test_the_container_gets_the_session_alone(machine: Machine, tmp_path: Path, 
     """Its places, its user, no network, and an image that is there already."""
     machine.environment["CALLS"] = str(tmp_path / "calls")
     machine.probe(user=user, image="nanoclaw-agent:latest")
-    looked, ran = (tmp_path / "calls").read_text().splitlines()
-    assert looked == "image inspect --format {{.Id}} nanoclaw-agent:latest"
+    inspected, ran = (tmp_path / "calls").read_text().splitlines()
+    assert inspected == "image inspect --format {{.Id}} nanoclaw-agent:latest"
     scratch = r"\.nanoclaw-pods-probe-[0-9a-f]{16}"
     assert re.fullmatch(
         r"run --rm --pull never --network none --name pods-probe-test-[0-9a-f]{8} --entrypoint sh "
@@ -208,7 +208,7 @@ exit 0
 """
 
 
-def test_a_guard_that_does_not_do_its_work_is_looked_at(machine: Machine) -> None:
+def test_a_guard_that_does_not_do_its_work_is_reported(machine: Machine) -> None:
     """What systemd says of it, and whether root may do its work at all."""
     guard = "pods-guard-oslo.service"
     machine.environment["GUARD"] = guard

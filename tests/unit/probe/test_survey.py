@@ -38,12 +38,12 @@ def tree(tmp_path: Path) -> Path:
 def survey(tree: Path, name: str = "", instead: Callable[[Real], Real] | None = None) -> dict[str, Any]:
     """What a survey answers in a process in which a function of os is another one."""
 
-    def look() -> dict[str, Any]:
+    def read() -> dict[str, Any]:
         if instead:
             setattr(os, name, instead(getattr(os, name)))
-        return asdict(Survey((A, A)).look(str(tree / "sessions"), str(tree / "groups")))
+        return asdict(Survey((A, A)).read(str(tree / "sessions"), str(tree / "groups")))
 
-    return run_as(ROOT, 20, look)
+    return run_as(ROOT, 20, read)
 
 
 def stale_in(path: str, number: int) -> Callable[[Real], Real]:
@@ -98,11 +98,11 @@ def test_another_error_is_no_vanishing(tree: Path) -> None:
 
 
 @needs_root
-def test_sessions_without_end_are_looked_at_for_a_time(tree: Path) -> None:
+def test_sessions_without_end_are_read_for_a_time(tree: Path) -> None:
     """Else an agent that adds sessions has the server called silent."""
     assert survey(tree)["value"]["complete"] is True
     trees = str(tree / "sessions"), str(tree / "groups")
-    ended = run_as(ROOT, 20, lambda: asdict(Survey((A, A), seconds=0).look(*trees)))
+    ended = run_as(ROOT, 20, lambda: asdict(Survey((A, A), seconds=0).read(*trees)))
     assert (ended["value"]["complete"], ended["value"]["sessions"], ended["value"]["groups"]) == (False, 0, 0)
 
 

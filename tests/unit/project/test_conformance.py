@@ -185,13 +185,13 @@ def test_operation_names_are_unique() -> None:
 
 
 def test_every_question_to_a_machine_has_a_timeout() -> None:
-    looks = [
+    questions = [
         (named(path), node.lineno, {keyword.arg for keyword in node.keywords})
         for path in CAPABILITIES
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "ask_machine"
     ]
-    assert len(looks) > 4 and not [(path, line) for path, line, keywords in looks if "timeout" not in keywords]
+    assert len(questions) > 4 and not [(path, line) for path, line, keywords in questions if "timeout" not in keywords]
     asking = [named(path) for path in CAPABILITIES if "get_fact(" in path.read_text(encoding="utf-8")]
     assert asking == ["tasks/replies.py"], "else a reply is asked for again"
 

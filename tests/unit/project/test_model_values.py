@@ -35,7 +35,7 @@ def test_model_dataclass_is_frozen(dataclass_type: type) -> None:
     assert dataclass_type.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
-COLLECTS = {"Looks", "Observations", "RunContext"}
+COLLECTS = {"MachineStates", "Observations", "RunContext"}
 """What collects while a run or a probe lasts."""
 
 

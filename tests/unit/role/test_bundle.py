@@ -141,7 +141,7 @@ def test_the_command_line_of_a_process_is_the_boot_text_and_the_entry(child: Pat
 
 
 @needs_root
-def test_a_look_leaves_nothing_on_a_machine(child: Path) -> None:
+def test_a_fact_leaves_nothing_on_a_machine(child: Path) -> None:
     """It runs where no file system can be written to."""
     child.write_text("import json, sys\nprint(json.loads(sys.argv[1])['a'])\n")
     points = "findmnt --noheadings --list --output TARGET"
@@ -149,9 +149,9 @@ def test_a_look_leaves_nothing_on_a_machine(child: Path) -> None:
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{script}", "sh"]
     touched = subprocess.run([*argv, "touch", "/tmp/x", "/root/x", "/run/x", "/var/x"], capture_output=True, text=True)
     assert touched.stderr.count("Read-only file system") == 4
-    look = [*argv, sys.executable, *boot_argv("room.child")[1:]]
+    argv_of_fact = [*argv, sys.executable, *boot_argv("room.child")[1:]]
     stdin = boot_input("room.child", {"a": "looked"})
-    done = subprocess.run(look, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv_of_fact, input=stdin, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
 
 

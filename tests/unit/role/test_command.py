@@ -31,7 +31,7 @@ def test_a_document_is_parsed_whatever_shells_print(shell: str) -> None:
     assert fact_of(PackagesReply)().process(done.stdout.split("\n")).installed["dpkg"] != "forged"
 
 
-def test_a_document_holds_what_looks_like_a_mark() -> None:
+def test_a_document_holds_what_resembles_a_mark() -> None:
     document = f'{{"installed": {{"a": "{END} {BEGIN}"}}}}'
     output = ["hello", BEGIN, document, END, "bye"]
     assert fact_of(PackagesReply)().process(output).installed == {"a": f"{END} {BEGIN}"}

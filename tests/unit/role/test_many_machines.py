@@ -49,10 +49,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         yield state
 
 
-def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: State) -> None:
+def test_each_machine_replies_as_itself_and_with_the_runs_settings(run: State) -> None:
     gone = Member("gone")
 
-    def look(member: Any) -> tuple[str, int]:
+    def ask(member: Any) -> tuple[str, int]:
         name, config = ctx_host.get().name, ctx_config.get()  # type: ignore[no-untyped-call]
         config.PARALLEL += 1
         return name, config.PARALLEL
@@ -61,7 +61,7 @@ def test_each_machine_is_looked_at_as_itself_and_with_the_runs_settings(run: Sta
     config.PARALLEL = 5
     members: Any = [OSLO, gone, BERGEN]
     with ctx_config.use(config):
-        results = at_once(members, look)
+        results = at_once(members, ask)
     assert [(member.name, answer) for member, answer in results] == [
         ("oslo", ("oslo", 6)),
         ("gone", None),
@@ -151,7 +151,7 @@ def test_stated_export_options_are_compared_with_the_observation(run: State, mon
     assert [problem.key for problem in problems] == ["pods_export_options"]
 
 
-def test_a_run_that_only_reads_looks_at_no_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_only_reads_observes_no_server(run: State, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
     members: Any = [OSLO, Member("gone")]

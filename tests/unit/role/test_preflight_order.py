@@ -54,7 +54,7 @@ class Steps:
         self.members: list[str] = []
         steps = self
 
-        class Looks:
+        class MachineStates:
             def __init__(self, members: Any) -> None:
                 steps.members = [member.name for member in members]
                 self.machines = {"nfs1": SimpleNamespace(places=None), "oslo": SimpleNamespace()}
@@ -68,7 +68,7 @@ class Steps:
             def say(self) -> None:
                 steps.done.append("say")
 
-        monkeypatch.setattr(preflight, "Looks", Looks)
+        monkeypatch.setattr(preflight, "MachineStates", MachineStates)
         monkeypatch.setattr(preflight, "add_role_group_data", lambda _inventory: None)
         monkeypatch.setattr(preflight, "only_reads", lambda: False)
         monkeypatch.setattr(
@@ -130,7 +130,7 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
         ("v1", "v1"),
     ],
 )
-def test_what_is_refused_ends_the_look_before_what_rests_on_it(
+def test_a_refusal_ends_the_preflight_before_what_rests_on_it(
     refuses: str, last: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = Steps(monkeypatch, refuses)

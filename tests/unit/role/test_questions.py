@@ -54,7 +54,7 @@ def requests_of(
     return requests
 
 
-def test_the_first_look_has_every_question_of_a_hosts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_round_trip_has_every_question_of_a_hosts_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = operation_requests(server=False)
     requests = requests_of(monkeypatch, planned("chown"), checked=True)
     host, seconds = requests["@fake/chown"]
@@ -75,7 +75,7 @@ def test_each_question_of_the_list_has_the_reply_of_its_request(reply: Any, requ
     assert get_type_hints(request_of)["return"] is reply.request
 
 
-def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_check_phase_no_commit_is_peeked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     host, seconds = requests_of(monkeypatch, planned("squash"), checked=False)["@fake/squash"]
     assert [question.request.document()["peek"] for question in host if question.reply is CheckoutState] == [False]
     assert TreesReply not in [question.reply for question in host]
@@ -83,7 +83,7 @@ def test_without_a_check_phase_no_commit_is_looked_into(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("kind", "walks"), [("squash", True), ("chown", False)])
-def test_the_first_look_of_a_server_has_the_trees_that_it_walks(
+def test_the_round_trip_to_a_server_has_the_trees_that_it_walks(
     kind: str, walks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, seconds = requests_of(monkeypatch, planned(kind), checked=True)["@fake/server"]

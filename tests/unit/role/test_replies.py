@@ -125,7 +125,7 @@ def test_a_reply_that_is_no_document_is_requested_alone(known: Replies, printed:
     assert ask(member) == REPLY and len(member.asked) == 2
 
 
-def test_a_look_does_not_repeat_a_known_question(known: Replies) -> None:
+def test_a_batch_does_not_repeat_a_known_question(known: Replies) -> None:
     member = Member("oslo")
     ask(member)
     ask_together(member, [QUESTION, OTHER])  # type: ignore[arg-type]

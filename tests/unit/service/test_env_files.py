@@ -116,7 +116,7 @@ class Root:
     def run(self, request: Request, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(request_argv(request), input=stdin, capture_output=True, text=True, timeout=60)
 
-    def look(self, desired: Mapping[str, str]) -> EnvState:
+    def read(self, desired: Mapping[str, str]) -> EnvState:
         result = self.run(EnvStateRequest(str(self.path), sorted(desired), list(places(str(self.path)))), KEY)
         assert result.returncode == 0, result.stderr
         assert not [value for value in (*desired.values(), KEY) if value and value in result.stdout + result.stderr]
@@ -138,10 +138,10 @@ ENTRIES = {"TOKEN": "hunter2-is-secret", "TZ": "Europe/Oslo", "ODD": "' quoted '
 
 
 def test_missing_file_is_created_readable_by_its_owner_alone(root: Root) -> None:
-    assert differing(ENTRIES, root.look(ENTRIES), KEY) == list(ENTRIES)
+    assert differing(ENTRIES, root.read(ENTRIES), KEY) == list(ENTRIES)
     done = root.set(ENTRIES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    state = root.look(ENTRIES)
+    state = root.read(ENTRIES)
     assert (differing(ENTRIES, state, KEY), open_places(str(root.path), ME, state)) == ([], [])
     assert parse(root.env.read_text()) == ENTRIES
     assert [path.name for path in root.path.iterdir()] == [".env"]
@@ -158,9 +158,9 @@ def test_open_permissions_are_closed_and_content_stays(root: Root) -> None:
     copy = root.path / "data" / "env" / "env"
     copy.parent.mkdir(parents=True)
     copy.write_text("A=1\n")
-    assert len(open_places(str(root.path), ME, root.look({}))) == 3
+    assert len(open_places(str(root.path), ME, root.read({}))) == 3
     assert root.set({}).returncode == 0
-    assert open_places(str(root.path), ME, root.look({})) == []
+    assert open_places(str(root.path), ME, root.read({})) == []
     assert (root.mode(".env"), root.mode("data/env"), root.mode("data/env/env")) == ("0600", "0700", "0600")
     assert (root.env.read_bytes(), copy.read_text()) == (b"A=\xff\n", "A=1\n")
     root.set({"B": "2"})
@@ -173,7 +173,7 @@ def test_links_are_refused(root: Root, tmp_path_factory: pytest.TempPathFactory)
     (elsewhere / "env").mkdir()
     root.env.symlink_to(elsewhere / "secret")
     (root.path / "data").symlink_to(elsewhere)
-    problems = refusals(str(root.path), root.look(ENTRIES))
+    problems = refusals(str(root.path), root.read(ENTRIES))
     assert [problem.split()[0].removeprefix(str(root.path)) for problem in problems] == [
         "/.env",
         "/data/env",

@@ -362,11 +362,11 @@ def test_vanishing_entries_do_not_fail_the_scan(tree: Path) -> None:
     come_and_go = "while :; do mkdir -p x/y/z && rm -r x ag/s9/outbox; mkdir ag/s9/outbox; done"
     with subprocess.Popen(["sh", "-c", come_and_go], cwd=tree, stderr=subprocess.DEVNULL) as busy:
         try:
-            looks = [run_trees(tree, anchor="/pods") for _ in range(10)]
+            scans = [run_trees(tree, anchor="/pods") for _ in range(10)]
         finally:
             busy.kill()
-    assert {look.state for look in looks} == {"there"}
-    assert all(counts(look)["chown"] >= 500 for look in looks)
+    assert {scan.state for scan in scans} == {"there"}
+    assert all(counts(scan)["chown"] >= 500 for scan in scans)
 
 
 @needs_root

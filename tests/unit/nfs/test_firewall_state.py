@@ -27,11 +27,11 @@ def program(folder: Path, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def look(folder: Path, *, ipv6: bool = False) -> FirewallState:
+def read_state(folder: Path, *, ipv6: bool = False) -> FirewallState:
     names = ("unit_file", "dropin", "nftables", "rules.nft", "rules.iptables")
     files = {name: str(folder / name) for name in names}
     rules = {"nft": files.pop("rules.nft"), "iptables": files.pop("rules.iptables")}
-    return container_firewall.look(
+    return container_firewall.read_state(
         FirewallRequest(ipv6=ipv6, table="pods", chain="PODS", unit="x.service", rules=rules, **files)
     )
 
@@ -46,11 +46,11 @@ esac"""
 def test_nft_lists_the_table_of_the_role(programs: Path) -> None:
     program(programs, "nft", NFT % f"echo '{TABLE}'")
     (programs / "rules.nft").write_text("table\n")
-    state = look(programs)
+    state = read_state(programs)
     assert (state.backend, state.tools, state.rules) == ("nft", True, "table\n")
     assert state.nft[1]["table"]["name"] == "pods" and state.iptables == {}
     program(programs, "nft", NFT % "exit 1")
-    assert look(programs).nft == [], "the table is not there"
+    assert read_state(programs).nft == [], "the table is not there"
 
 
 LEGACY = (
@@ -64,7 +64,7 @@ def test_iptables_lists_rules_of_a_kernel_without_nf_tables(programs: Path) -> N
     program(programs, "nft", "exit 1")
     program(programs, "iptables-legacy", LEGACY)
     (programs / "rules.iptables").write_text("*mangle\n")
-    state = look(programs)
+    state = read_state(programs)
     assert (state.backend, state.rules) == ("iptables", "*mangle\n")
     assert state.iptables == {"iptables-legacy": RULES}
 
@@ -72,13 +72,13 @@ def test_iptables_lists_rules_of_a_kernel_without_nf_tables(programs: Path) -> N
 def test_a_family_that_the_kernel_does_not_know_is_left_out(programs: Path) -> None:
     program(programs, "iptables-legacy", LEGACY)
     program(programs, "ip6tables-legacy", "exit 3")
-    assert look(programs).iptables == {"iptables-legacy": RULES}
-    state = look(programs, ipv6=True)
+    assert read_state(programs).iptables == {"iptables-legacy": RULES}
+    state = read_state(programs, ipv6=True)
     assert (state.backend, state.rules, state.tools) == (None, None, True)
 
 
 def test_a_machine_without_any_has_none(programs: Path) -> None:
-    state = look(programs)
+    state = read_state(programs)
     assert (state.backend, state.tools, state.nft, state.iptables) == (None, False, [], {})
 
 
@@ -88,12 +88,12 @@ def test_units_are_what_systemd_says_of_them(of: str, programs: Path) -> None:
 test "$3" = {of} && printf 'ActiveState=active\\nUnitFileState=enabled\\nNeedDaemonReload=yes\\n'
 exit 0"""
     program(programs, "systemctl", text)
-    state = look(programs)
+    state = read_state(programs)
     ours = of == "x.service"
     assert (state.active, state.enabled, state.needs_reload) == (ours, ours, True)
 
 
 def test_units_that_need_no_reload_are_not_reloaded(programs: Path) -> None:
     program(programs, "systemctl", "printf 'ActiveState=failed\\nUnitFileState=disabled\\nNeedDaemonReload=no\\n'")
-    state = look(programs)
+    state = read_state(programs)
     assert (state.active, state.enabled, state.needs_reload) == (False, False, False)

@@ -79,11 +79,11 @@ def test_packages_are_there_where_dpkg_says_installed(
     monkeypatch.setattr(runtime, "BUILDX", (str(programs / "nowhere"),))
     check = 'test "$1 $2" = "--show --showformat=\\${db:Status-Status}" || exit 1'
     program(programs, "dpkg-query", f'{check}; case "$3" in npm|docker.io) printf {status};; esac')
-    current = runtime.look("root", 0, 0, *NAMES)
+    current = runtime.read_state("root", 0, 0, *NAMES)
     assert (current.npm_package, current.docker_io) == (status == "installed", status == "installed")
     (programs / "nowhere/docker/cli-plugins").mkdir(parents=True)
     (programs / "nowhere/docker/cli-plugins/docker-buildx").touch()
-    current = runtime.look("root", 0, 0, *NAMES)
+    current = runtime.read_state("root", 0, 0, *NAMES)
     assert (current.buildx, current.docker_io) == (True, False), "nobody asks where nothing follows from it"
     assert (current.node, current.unusable, current.programs["git"]) == (None, [], False)
 

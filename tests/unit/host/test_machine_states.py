@@ -1,4 +1,4 @@
-"""How machines are looked at before a run: what each is asked, and when it is asked again."""
+"""How the states of machines are read before a run: what each is asked, and when it is asked again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from files.pods.common.protocol import Request
 from files.pods.machine.machine_state import IdState, MachineState
 from files.pods.nfs.export_state import ExportState
 from tasks import host_ids
-from tasks.host_ids import Looks
+from tasks.host_ids import MachineStates
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.host.host_ids import CANDIDATES
@@ -41,7 +41,7 @@ class Machines:
         self.together: list[tuple[str, list[Any], int | None]] = []
         monkeypatch.setattr(host_ids, "ask_machine", self.ask)
         monkeypatch.setattr(host_ids, "ask_together", self.ask_together)
-        monkeypatch.setattr(host_ids, "at_once", lambda members, look: [(one, look(one)) for one in members])
+        monkeypatch.setattr(host_ids, "at_once", lambda members, ask: [(one, ask(one)) for one in members])
 
     def ask(self, member: Member, reply: Any, request: Request, timeout: int) -> Any:
         """One answer."""
@@ -57,16 +57,16 @@ class Machines:
         return [request for member, reply, request in self.asked if member == name and reply is MachineState]
 
 
-def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[Looks, FleetPlan]:
+def settled(machines: Machines, names: list[str], **hosts: dict[str, Any]) -> tuple[MachineStates, FleetPlan]:
     members: Any = [Member(name) for name in names]
-    looks = Looks(members)
-    return looks, looks.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
+    replies = MachineStates(members)
+    return replies, replies.settle(fleet(None, **hosts), lambda ids: fleet(ids, **hosts))
 
 
 def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=FREE)}
     machines = Machines(monkeypatch, states)
-    looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    replies, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(1000, 1000)
     assert machines.together == [("nfs1", [MachineState, ExportState], 60), ("oslo", [MachineState], 60)]
     assert machines.questions("nfs1") == [
@@ -75,7 +75,7 @@ def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch:
             "account": None,
             "agent": None,
             "space": ["/var"],
-            "places": {"look": ["/srv/pods/oslo"], "marks": {}, "enter": []},
+            "places": {"paths": ["/srv/pods/oslo"], "marks": {}, "enter": []},
             "ids": [*CANDIDATES],
             "timeout": 60,
         }
@@ -87,7 +87,7 @@ def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch:
             "agent": 1000,
             "space": ["/var", "/opt/nanoclaw"],
             "places": {
-                "look": ["/opt/nanoclaw", "/pods"],
+                "paths": ["/opt/nanoclaw", "/pods"],
                 "marks": {},
                 "enter": ["/opt/nanoclaw", "/pods"],
             },
@@ -98,7 +98,7 @@ def test_a_machine_gets_one_request_where_its_reply_changes_nothing(monkeypatch:
     ]
     (exports,) = [request for _name, reply, request in machines.asked if reply is ExportState]
     assert exports["timeout"] == 60 and exports["directories"] == ["/srv/pods/oslo"]
-    assert looks.machines == states and looks.exports == {"nfs1": NO_EXPORTS, "oslo": None}
+    assert replies.machines == states and replies.exports == {"nfs1": NO_EXPORTS, "oslo": None}
 
 
 def test_stated_ids_are_not_requested(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +111,14 @@ def test_stated_ids_are_not_requested(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_gets_a_second_request_for_the_chosen_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), ids=STOCK)}
     machines = Machines(monkeypatch, states)
-    looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    replies, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(850, 850)
     first, second = machines.questions("oslo")
     assert (first["account"]["uid"], second["account"]["uid"]) == (1000, 850)
     assert len(machines.questions("nfs1")) == 1, "nothing else is asked of the server"
     lines: list[str] = []
     monkeypatch.setattr(logger, "info", lambda line, *args: lines.append(line % args))
-    looks.say()
+    replies.say()
     assert lines == ["    nanoclaw_uid 850 and nanoclaw_gid 850 for oslo: uid 1000 is debian's on oslo"]
 
 
@@ -127,7 +127,7 @@ def test_what_a_server_exports_for_a_host_is_kept_where_others_are_free_too(monk
     machines = Machines(monkeypatch, states)
     entry = ["/srv/pods/oslo", "10.0.0.2", "rw", "all_squash", "anonuid=845", "anongid=845"]
     machines.exports["nfs1"] = replace(NO_EXPORTS, table=[entry])
-    _looks, plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    _replies, plan = settled(machines, ["nfs1", "oslo"], oslo={})
     assert plan.hosts["oslo"].host_ids == Ids(845, 845)
     facts = [reply for _name, reply, _request in machines.asked]
     assert facts.count(ExportState) == 1, "the table is asked for once"
@@ -157,6 +157,6 @@ def test_a_machine_that_does_not_reply_is_none_and_gets_no_second_request(
     }
     states[name] = None
     machines = Machines(monkeypatch, states)
-    looks, _plan = settled(machines, ["nfs1", "oslo"], oslo={})
-    assert looks.machines[name] is None and looks.exports[name] is None
+    replies, _plan = settled(machines, ["nfs1", "oslo"], oslo={})
+    assert replies.machines[name] is None and replies.exports[name] is None
     assert [reply for member, reply, _request in machines.asked if member == name] == [MachineState]
