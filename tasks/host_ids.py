@@ -15,7 +15,7 @@ from tasks.concurrent_facts import at_once
 from tasks.facts import Question
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
-from tasks.model.host.existing_directories import questions, server_questions
+from tasks.model.host.existing_directories import host_places_request, server_places_request
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
 from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.sanitize import printable
@@ -76,14 +76,14 @@ class MachineStates:
         plan = fleet.hosts.get(member.name)
         if plan is None:
             needed = any(states_none(host) for host in fleet.hosts.values() if host.server == member.name)
-            places = server_questions(fleet.servers[member.name], fleet.hosts)
+            places = server_places_request(fleet.servers[member.name], fleet.hosts)
             return PreflightRequest([], None, None, ["/var"], places, numbers if needed else ())
         return PreflightRequest(
             paths=[plan.settings.pods_path, *(target for _source, target in plan.binds)],
             account=HostUser(**plan.host_user),
             agent=plan.stored_agent.uid,
             space=["/var", plan.root],
-            places=questions(plan),
+            places=host_places_request(plan),
             ids=numbers if states_none(plan) else (),
             user=plan.settings.nanoclaw_user if states_none(plan) else None,
         )

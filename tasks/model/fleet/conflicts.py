@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from tasks.model.fleet.host_draft import HostDraft
-from tasks.model.fleet.machine_identity import addresses_of, endpoint, ssh_config
+from tasks.model.fleet.machine_addresses import addresses_of, endpoint, ssh_config
 from tasks.model.fleet.mount_settings import of_managed_server, of_version
 from tasks.model.fleet.near_names import Others, skeleton
 from tasks.model.fleet.plan import HOSTS, SERVERS, Machine, Problem, Source

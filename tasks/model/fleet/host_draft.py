@@ -12,7 +12,7 @@ from tasks.model.access.choose_strategy import AccessError, choose
 from tasks.model.access.identity import DEFAULT_HOST, Ids, Squash, agent_of, parse_squash
 from tasks.model.access.strategy import Strategy, squash_for
 from tasks.model.fleet.addresses import ip_address, usable_address
-from tasks.model.fleet.machine_identity import Directory
+from tasks.model.fleet.machine_addresses import Directory
 from tasks.model.fleet.plan import HOSTS, SERVERS, HostPlan, Machine, Source, lies_in
 from tasks.model.fleet.server_draft import NEEDED, RefusedError, ServerDraft, default_address
 from tasks.model.fleet.settings import LOCAL, HostSettings, WrongSettingError

@@ -13,7 +13,7 @@ from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.checks import check_settings
 from tasks.model.fleet.conflicts import ADDRESSES, conflicts, identities
 from tasks.model.fleet.host_draft import HostDraft
-from tasks.model.fleet.machine_identity import Directory
+from tasks.model.fleet.machine_addresses import Directory
 from tasks.model.fleet.plan import HOSTS, SERVERS, Export, FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.fleet.server_draft import RefusedError, ServerDraft, known
 from tasks.model.fleet.settings import HostSettings, ServerSettings, WrongSettingError

@@ -20,7 +20,7 @@ _OF_NANOCLAW = frozenset({".pnpm-store", *BOUND})
 _SESSIONS, _GROUPS = BOUND
 
 
-def questions(plan: HostPlan) -> PlacesRequest:
+def host_places_request(plan: HostPlan) -> PlacesRequest:
     """What a host is asked about its places."""
     paths = [plan.root, *_trees(plan)]
     marks = {unit_path(target): f"What={source}\n" for source, target in plan.binds} if plan.source is None else {}
@@ -28,7 +28,7 @@ def questions(plan: HostPlan) -> PlacesRequest:
     return PlacesRequest(sorted({plan.settings.pods_path, *paths}), marks, enter)
 
 
-def server_questions(plan: ServerPlan, hosts: Mapping[str, HostPlan]) -> PlacesRequest:
+def server_places_request(plan: ServerPlan, hosts: Mapping[str, HostPlan]) -> PlacesRequest:
     """What a server is asked about its places: each export, and the project root in it."""
     roots = [f"{export.path}{_root_in(hosts[export.host])}" for export in plan.exports if export.holds_root]
     return PlacesRequest(sorted({*(export.path for export in plan.exports), *roots}), {}, [])

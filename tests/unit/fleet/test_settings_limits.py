@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.model.fleet import image_name
-from tasks.model.fleet.machine_identity import canonical, endpoint
+from tasks.model.fleet.machine_addresses import canonical, endpoint
 from tasks.model.fleet.near_names import Names, Others, skeleton
 from tasks.model.fleet.plan import HOSTS, FleetError, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet

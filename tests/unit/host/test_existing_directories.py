@@ -20,7 +20,7 @@ from files.pods.machine.path_states import (
     read_place,
     read_places,
 )
-from tasks.model.host.existing_directories import server_problems, server_questions
+from tasks.model.host.existing_directories import server_places_request, server_problems
 from tasks.model.host.preflight import machine_problems
 from tasks.model.nfs.mount_unit import unit_path
 from tests.builders import fleet, one_host
@@ -164,7 +164,7 @@ def test_a_server_is_no_machine_of_the_fleet_by_another_address(server: str, hol
 
 def test_the_request_for_a_server_has_its_exports_and_their_roots() -> None:
     plans = one_host(**ON_PODS)
-    assert server_questions(plans.servers["nfs1"], plans.hosts).paths == [EXPORT, ROOT]
+    assert server_places_request(plans.servers["nfs1"], plans.hosts).paths == [EXPORT, ROOT]
 
 
 def test_a_place_is_what_it_really_is(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which machine a name or an address means: every spelling of one machine is one identity.
+"""Which machine a name or an address means: every spelling of one machine is that machine.
 
 Addresses of a machine are its name and its ssh_hostname, where these are addresses, and those that its settings state.
 """
