@@ -74,6 +74,7 @@ def test_an_archive_holds_what_the_entry_imports_and_nothing_else() -> None:
     assert set(sources("nfs.mounts")) == {
         "files/pods/nfs/mount_state.py",
         "files/pods/nfs/mounts.py",
+        "files/pods/common/ids.py",
         "files/pods/common/linux.py",
         "files/pods/common/protocol.py",
         "files/pods/common/sanitize.py",
