@@ -70,7 +70,7 @@ def test_child_that_is_killed_has_no_value() -> None:
     assert run_as(ROOT, 20, lambda: os.kill(os.getpid(), signal.SIGKILL))["error"] == "ETIMEDOUT"
 
 
-def test_look_at_services_that_fails_or_hangs_says_why() -> None:
+def test_search_of_services_that_fails_or_hangs_says_why() -> None:
     assert v2_installs.within(20, lambda: "seen") == "seen"
     with pytest.raises(SystemExit, match=r"^could not inspect NanoClaw's services: division by zero$"):
         v2_installs.within(20, lambda: 1 / 0)

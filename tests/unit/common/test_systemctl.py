@@ -50,7 +50,7 @@ def says(manager: Path, script: str) -> None:
         ("exec cat /dev/zero", "its reply is too large"),
     ],
 )
-def test_manager_that_gives_no_reply_says_why(
+def test_manager_without_a_reply_says_why(
     manager: Path, script: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemctl, "REPLY_TIMEOUT", 2)

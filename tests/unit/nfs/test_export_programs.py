@@ -80,7 +80,7 @@ class Server:
         self.etab, self.calls, self.dropin = etab, calls.splitlines(), dropin or None
         return subprocess.CompletedProcess(argv, done.returncode, output, done.stderr)
 
-    def look(self, *directories: str) -> ExportState:
+    def read(self, *directories: str) -> ExportState:
         request = ExportsRequest(DROPIN, CONF, "/mnt/tried", list(directories))
         done = self.run(shlex.join(request_argv(request)))
         assert done.returncode == 0, done.stderr
@@ -276,8 +276,8 @@ def test_a_drop_in_that_another_run_wrote_meanwhile_is_not_overwritten() -> None
 @NEEDS_ROOT
 def test_what_cannot_be_read_is_not_taken_for_absent() -> None:
     server = Server(setup=f"mkdir {DROPIN}")
-    look = shlex.join(request_argv(ExportsRequest(DROPIN, CONF, "/mnt/tried", [])))
-    assert "IsADirectoryError" in server.run(look).stderr
+    read = shlex.join(request_argv(ExportsRequest(DROPIN, CONF, "/mnt/tried", [])))
+    assert "IsADirectoryError" in server.run(read).stderr
 
 
 @NEEDS_ROOT
@@ -285,7 +285,7 @@ def test_a_directory_that_a_link_leads_to_is_known_by_our_name() -> None:
     linked = ["/srv/link", "10.0.0.2", *OPTIONS]
     server = Server()
     assert server.change(line(*linked), linked) == ""
-    state = server.look("/srv/link")
+    state = server.read("/srv/link")
     assert state.table == [linked]
     assert state.real == {"/srv/link": "/srv/pods/oslo"}
     assert state.own == [["/srv/link", "10.0.0.2"]]
@@ -316,7 +316,7 @@ ELSEWHERE = {
 @pytest.mark.parametrize("text", ELSEWHERE)
 def test_what_other_files_define_is_read_in_one_spelling(text: str) -> None:
     name = "/etc/exports.d/site.exports"
-    state = Server(files={name: f"{text}\n"}).look("/srv/pods/oslo")
+    state = Server(files={name: f"{text}\n"}).read("/srv/pods/oslo")
     assert state.elsewhere == [[name, *entry] for entry in ELSEWHERE[text]]
 
 
@@ -324,7 +324,7 @@ def test_what_other_files_define_is_read_in_one_spelling(text: str) -> None:
 def test_the_table_in_force_is_read_in_one_spelling() -> None:
     etab = "/srv/a\\040b\tFD00::0:2(rw,fsid=0)\n/srv/x\t[fd00::3](ro)\n/srv/y\tNAS.lan(async,insecure,all_squash)\n"
     etab += "/srv/z\t<world>(ro,fsid=root)\n"
-    state = Server(etab=etab).look()
+    state = Server(etab=etab).read()
     assert [entry[:2] for entry in state.table] == [
         ["/srv/a b", "fd00::2"],
         ["/srv/x", "fd00::3"],
@@ -338,8 +338,8 @@ def test_the_table_in_force_is_read_in_one_spelling() -> None:
 
 
 @NEEDS_ROOT
-def test_directories_are_looked_at_without_following_links() -> None:
-    state = Server(setup="chmod 0750 /srv/pods/oslo; touch /srv/file").look(
+def test_directories_are_read_without_following_links() -> None:
+    state = Server(setup="chmod 0750 /srv/pods/oslo; touch /srv/file").read(
         "/srv/pods/oslo", "/srv/link", "/srv/file", "/no"
     )
     kinds = {path: it.kind for path, it in state.directories.items()}
@@ -400,18 +400,18 @@ def test_who_decides_on_nfsv3_is_what_nfsconf_says_of_each_file() -> None:
         f"{folder}/z9.conf": "[nfsd]\nvers3=1\n",
         f"{folder}/threads.conf": "[nfsd]\nthreads=4\n",
     }
-    state = Server(files=files).look()
+    state = Server(files=files).read()
     names = [(f"{folder}/a.conf", True), (CONF, None), (f"{folder}/z9.conf", True), (f"{folder}/z10.conf", False)]
     assert state.v3_files == names
-    assert Server(files={**files, CONF: "[nfsd]\nvers3=n\n"}).look().v3_files[1] == (CONF, False)
-    assert Server().look().v3 is None
-    assert Server(files={CONF: "[nfsd]\nvers3=n\n"}).look().v3 is False
-    assert Server(files={CONF: "[nfsd]\nvers3=n\n"}).look().basis != Server().look().basis
+    assert Server(files={**files, CONF: "[nfsd]\nvers3=n\n"}).read().v3_files[1] == (CONF, False)
+    assert Server().read().v3 is None
+    assert Server(files={CONF: "[nfsd]\nvers3=n\n"}).read().v3 is False
+    assert Server(files={CONF: "[nfsd]\nvers3=n\n"}).read().basis != Server().read().basis
 
 
 @NEEDS_ROOT
-def test_a_machine_without_nfs_utils_is_looked_at_all_the_same() -> None:
-    state = Server(setup="rm /mnt/bin/[en]* /var/lib/nfs/etab").look("/srv/pods/oslo")
+def test_a_machine_without_nfs_utils_is_read_all_the_same() -> None:
+    state = Server(setup="rm /mnt/bin/[en]* /var/lib/nfs/etab").read("/srv/pods/oslo")
     assert (state.table, state.v3, state.clients, state.active, state.threads) == ([], None, [], False, 0)
 
 

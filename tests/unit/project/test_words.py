@@ -38,7 +38,6 @@ NAMES_PENDING: dict[str, frozenset[str]] = {
             "tasks",
             "files/pods/source",
             "tests/unit/migration",
-            "tests/unit/nfs",
             "tests/unit/service",
             "tests/unit/source",
             "tests/unit/v1",
