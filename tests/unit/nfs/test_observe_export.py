@@ -152,7 +152,14 @@ def test_a_server_that_is_silent_may_keep_what_was_made(load: Load) -> None:
 
 @needs_root
 def test_an_export_is_observed_by_root_which_alone_may_mount_it(load: Load) -> None:
-    rest: dict[str, Any] = {"state": "seen", "text": "", "mount_point": None, "chown": None, "directory_made": False, "left": []}
+    rest: dict[str, Any] = {
+        "state": "seen",
+        "text": "",
+        "mount_point": None,
+        "chown": None,
+        "directory_made": False,
+        "left": [],
+    }
     program = load()
     program["observe"].__globals__["observe_mounted"] = lambda: {"made": {"root": [os.geteuid(), os.getegid()]}, **rest}
     observed = fact_of(ServerObservation)().process([json.dumps(program["observe"]().document())])

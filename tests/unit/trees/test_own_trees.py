@@ -345,8 +345,10 @@ def test_mount_point_of_any_name_stops_no_scan(tree: Path) -> None:
     point = tree.parent / "caf\udce9"
     point.mkdir()
     argv = request_argv(TreesRequest(False, [tree_request(tree)]))
-    look = [sys.executable, "-c", "from files.pods.common.mountinfo import mount_table as t; print(len(t()) > 1)"]
-    shell = 'mount -t tmpfs t "$1" && shift && cd "$1" && shift && python="$1" && shift && "$@" && ' + shlex.join(look)
+    check_argv = [sys.executable, "-c", "from files.pods.common.mountinfo import mount_table as t; print(len(t()) > 1)"]
+    shell = 'mount -t tmpfs t "$1" && shift && cd "$1" && shift && python="$1" && shift && "$@" && ' + shlex.join(
+        check_argv
+    )
     project = str(Path(__file__).parents[3])
     names = ["unshare", "--mount", "sh", "-c", shell, "sh", str(point), project, sys.executable, *argv]
     done = subprocess.run(names, capture_output=True, text=True, check=True)
