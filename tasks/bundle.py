@@ -1,6 +1,6 @@
 """The archive of files/pods that a machine gets: an entry, with what it imports and nothing else.
 
-A look sends it by standard input and leaves nothing on the machine: `python3 -I -c BOOT ENTRY` keeps it in memory
+A fact sends it by standard input and leaves nothing on the machine: `python3 -I -c BOOT ENTRY` keeps it in memory
 (memfd_create(2)) and runs it. What stays on a machine is the same archive, as a file: `python3 -I FILE ENTRY REQUEST`.
 """
 

@@ -1,7 +1,7 @@
 """Debian packages; apt.packages with update=True fetches the lists in every run, and waits for no lock there.
 
 So it is never without a change, in a dry run neither. Its fact takes a dpkg that fails for one without packages, and
-is a round trip of its own; ours is a part of the one look (tasks/questions.py).
+is a round trip of its own; ours is a part of the one round trip (tasks/questions.py).
 """
 
 from pyinfra import host

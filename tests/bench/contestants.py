@@ -27,7 +27,7 @@ WHAT = {
     "find": "find TREE -xdev > /dev/null: the limit of everything that walks; it asks for no entry's owner",
     "find_owners": "find TREE -xdev ( ! -uid 1000 -o ! -gid 1000 ): the limit of everything that knows the owners",
     "ours": "the program own_trees as the role sends it; look: the fact; apply: the operation's command, which is sent "
-    "only if the look found something, with the names that it has told, if they are not too many; run: both. The look "
+    "only if the fact found something, with the names that it reports, if they are not too many; run: both. The fact "
     "is cold, the apply follows it and is warm",
     "served": "ours, run by the server on its own disk, which is what the role does where it manages the server",
     "chown": "chown -R 1000:1000 TREE",
@@ -39,7 +39,7 @@ WHAT = {
 
 
 def ours(tree: str, *, apply: bool, anchor: str | None, names: str | None = None) -> list[str]:
-    """The role's program over one tree, with the arguments that a host's sessions have, and what a look has named."""
+    """The role's program over one tree, with the arguments that a host's sessions have, and what a scan has named."""
     ids: dict[str, Any] = {"uid": AGENT, "gid": AGENT, "uids": [0, 65534], "gids": [0, AGENT, 65534]}
     request = TreesRequest(apply, [TreeRequest(tree, tree, anchor, anchor, names=names, **ids)])
     return machine_argv(request.entry, request.document())

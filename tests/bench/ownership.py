@@ -200,7 +200,7 @@ def _one(tree: Tree, who: str, case: str, controller: Controller, *, count_touch
 
 
 def _ours(tree: Tree, case: str, *, count_touched: bool) -> dict[str, Any]:
-    """The look alone, and what a run is: the look, and what it makes necessary."""
+    """The scan alone, and what a run is: the scan, and what it makes necessary."""
     scan_argv = contestants.ours(tree.path, apply=False, anchor=tree.mount)
     count = count_touched and case == "nothing"
     scan = tree.watched(lambda: tree.on_machine(scan_argv), cold=True, count_touched=count)

@@ -75,7 +75,7 @@ class Outcome:
         return [(op["name"], defaultdict(list, op)) for op in entries]
 
     def facts(self, machine: str) -> list[str]:
-        """Return the programs that only read, in order, each program of a look by itself."""
+        """Return the programs that only read, in order, each program of a batch by itself."""
         return [entry for command in self.sent[machine] for entry in _facts(command)]
 
     def trips(self, machine: str) -> int:

@@ -29,7 +29,7 @@ CONTAINED = 72
 def main(argv: list[str] | None = None) -> int:
     """Run the matrix and print what disagrees. The exit status is 0 only if every prediction was right."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th cell, for a quick look")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th cell, for a quick check")
     parser.add_argument("--labs", type=int, default=2, metavar="N", help="how many labs share the cells")
     chosen = parser.parse_args(argv)
     with ExitStack() as stack:

@@ -44,7 +44,7 @@ class Point:
     mounts: list[Mount]
     """Those at the path itself, the covering one last."""
     answer: Literal["ok", "stale", "silent", "absent", "error"]
-    """What a bounded look at the path said; `silent`: nothing in time."""
+    """The result of stat(2) on the path, with a deadline; `silent`: nothing in time."""
     beneath: Beneath
     identity: str | None = None
     """The device and inode at the path, where it answered."""

@@ -162,7 +162,7 @@ def stale(root: str) -> list[Scratch]:
             for name in os.listdir(fd):
                 if not name.startswith(PREFIX):
                     continue
-                own = name.startswith(NAME)  # Created by a look that did not come to report it.
+                own = name.startswith(NAME)  # Created by an observation that did not come to report it.
                 if own or time.time() - os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime > STALE:
                     scratch.append((path, name))
     return scratch

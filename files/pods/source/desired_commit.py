@@ -11,7 +11,7 @@ from files.pods.source.protocol import RepositoryState
 
 NO_REPOSITORY = RepositoryState([], None, None, None, None, [])
 REMOTE_SECONDS = 30
-"""A silent remote costs as much, at each look."""
+"""A silent remote costs as much, each time it is asked."""
 
 
 def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | None, str | None]:

@@ -43,7 +43,7 @@ class InspectRequest(Request):
     """The host user's."""
     space: list[SpaceRequest]
     seconds: int
-    """For the look into the install."""
+    """For the inspection of the install."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def decide_pods(plan: HostPlan, source: Source, state: MountState) -> Decision:
                 f"Correct that or pods_mount_options; to have it tried again, remove {TRIED}"
             )
         elif differing:
-            # A server that no longer speaks the version of the mount answers every look with an error.
+            # A server that no longer speaks the version of the mount answers every stat(2) with an error.
             lazy = point.answer == "error"
             action, reasons = "remount" if by_remount(differing) and not lazy else "cycle", [sentence(differing)]
         else:

@@ -34,7 +34,7 @@ class Tree:
     def request(self, names: str | None = None) -> TreeRequest:
         """The tree as files/pods/trees/main.py takes it.
 
-        + names: what an earlier look has named, to chown that
+        + names: what an earlier scan has named, to chown that
         """
         others = [ids for ids in self.replaceable if ids != self.owner]
         return TreeRequest(

@@ -202,7 +202,7 @@ def test_who_has_something_open_below_a_path_is_named(tmp_path: Path) -> None:
 
 
 def test_a_process_may_call_itself_anything(tmp_path: Path) -> None:
-    """A name that is no UTF-8, or a command for a terminal, neither ends the look nor reaches the terminal."""
+    """A name that is no UTF-8, or a command for a terminal, neither ends the check nor reaches the terminal."""
     named = "import time\nopen('/proc/self/comm', 'wb').write(b'\\xff\\x1b[31m')\nprint(flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-I", "-c", named], cwd=tmp_path, stdout=subprocess.PIPE) as child:
         try:

@@ -1,4 +1,4 @@
-"""The look at what exists, while what exists changes."""
+"""The survey of what exists, while what exists changes."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ PROSE = {
     "continues": r"\bgone on with\b",
     "rolls back": r"\bput(?:s|ting)? v1 back\b",
     "argv": r"\bthese words\b",
+    "fact, check": r"\b(?:a|the|one|first|last|each|every|bounded) look\b",
 }
 """What a sentence may not say, by what it says instead."""
 NAMES_PENDING: dict[str, frozenset[str]] = {

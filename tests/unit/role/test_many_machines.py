@@ -67,7 +67,7 @@ def test_each_machine_replies_as_itself_and_with_the_runs_settings(run: State) -
         ("gone", None),
         ("bergen", ("bergen", 6)),
     ]
-    assert config.PARALLEL == 5, "what one look sets is none of the others'"
+    assert config.PARALLEL == 5, "what one question sets is none of the others'"
 
 
 def test_servers_go_first_but_for_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The look before anything changes: in which order it refuses, and once for all machines of a run."""
+"""The preflight, before anything changes: in which order it refuses, and once for all machines of a run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class Steps:
-    """The steps of a look, each with what it is to refuse."""
+    """The steps of a preflight, each with what it refuses."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: str | None = None) -> None:
         self.done: list[str] = []

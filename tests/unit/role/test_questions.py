@@ -19,10 +19,10 @@ from tests.fixtures.driver import SERVER, planned, run
 
 NOT_FIRST = {
     "migration.state": "a migration is planned before (tasks/migration.py)",
-    "service.serving_state": "the last look asks it, at the end of a run",
-    "probe.main": "the last look asks it: it makes a session and starts containers",
+    "service.serving_state": "the verification asks it, at the end of a run",
+    "probe.main": "the verification asks it: it makes a session and starts containers",
 }
-"""What operations ask of a host, but not in the first look, and why."""
+"""What operations ask of a host, but not in the one round trip, and why."""
 
 
 def operation_requests(*, server: bool) -> set[str]:
@@ -39,7 +39,7 @@ def operation_requests(*, server: bool) -> set[str]:
 def requests_of(
     monkeypatch: pytest.MonkeyPatch, fleet: FleetPlan, *, checked: bool
 ) -> dict[str, tuple[list[Question], int | None]]:
-    """The questions, and the seconds, of each machine's look."""
+    """The questions, and the seconds, of each machine's round trip."""
     requests: dict[str, tuple[list[Question], int | None]] = {}
 
     def together(member: Any, requests_of: list[Question], timeout: int | None = None) -> None:

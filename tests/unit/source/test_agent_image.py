@@ -316,7 +316,7 @@ def test_look_writes_nothing_to_the_repository(machine: Path) -> None:
 
 @needs_root
 def test_programs_of_another_users_repository_never_run_as_root(machine: Path) -> None:
-    """A look precedes the chown: the checkout may still belong to another user."""
+    """The fact precedes the chown: the checkout may still belong to another user."""
     root, evil, request = machine / "root", machine / "evil", machine / "uids"
     for parent in (machine, *machine.parents):
         if parent.name.startswith(("test_", "pytest-", "popen-")):

@@ -208,7 +208,7 @@ def test_look_at_the_image_runs_nothing_as_root(squashed: Squashed) -> None:
 
 @pytest.mark.parametrize("work", ["commit", "differing", "blob", "channel"])
 def test_no_git_of_a_checkout_runs_as_root(squashed: Squashed, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
-    """In the look at the service, the marker of an upgrade, the build, a channel install."""
+    """In the state of the service, the marker of an upgrade, the build, a channel install."""
     check_out(squashed, OLD)
     squashed.plant()
     monkeypatch.setattr(git_worktree, "on_network", lambda _path: True)

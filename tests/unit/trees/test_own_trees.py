@@ -279,7 +279,7 @@ def make_strange(kind: str, at: Path) -> None:
 @pytest.mark.parametrize("anchor", [None, "/pods"], ids=["local", "nfs"])
 @pytest.mark.parametrize("names", [[name] for name in STRANGE] + [list(STRANGE)], ids=repr)
 def test_find_and_walk_agree(tree: Path, names: list[str], anchor: str | None) -> None:
-    """A look goes by find(1), over NFS by several; what is given by a walk: else a run promises what it does not do."""
+    """A scan goes by find(1), over NFS by several, a chown by a walk: else a run promises what it does not do."""
     deep = tree / "ag" / "sess" / "a" / "b"
     deep.mkdir(parents=True)
     for name in names:

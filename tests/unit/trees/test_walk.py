@@ -315,7 +315,7 @@ def test_each_step_is_short_and_depth_is_limited(tree: Path) -> None:
 
 @needs_root
 def test_entry_swapped_for_a_link_is_not_followed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The swap comes between the look at a name and its use, for a directory and for a file."""
+    """The swap comes between the lstat(2) of a name and its use, for a directory and for a file."""
     real = os.stat
 
     def swap(path: Any, **options: Any) -> os.stat_result:
@@ -393,7 +393,7 @@ def test_scan_for_chown_lists_a_session_after_its_content(tree: Path, monkeypatc
     for name in ("inbox/msg/note", "outbox/file"):
         (tree / "ag" / "sess" / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / "ag" / "sess" / name).write_text("")
-    monkeypatch.chdir(tree)  # which a look changes
+    monkeypatch.chdir(tree)  # which a walk changes
     rule = Rule(A, A, frozenset({os.getuid()}), frozenset({os.getgid(), A}))
     root = os.open(tree, OPEN_DIRECTORY)
     try:

@@ -53,8 +53,8 @@ def test_the_needs_of_a_version_are_known_before_it_is_fetched(host: Host, tag: 
     before = host.git("rev-list", "--all", "--objects")
     state = host.look(tag, peek=True)
     assert state.version.needs == needs
-    assert host.git("rev-list", "--all", "--objects") == before, "a look fetches nothing into the checkout"
-    assert host.look(tag).version == VersionState(), "a look that is not to fetch does not know"
+    assert host.git("rev-list", "--all", "--objects") == before, "the fact fetches nothing into the checkout"
+    assert host.look(tag).version == VersionState(), "a fact that must not fetch does not know"
 
 
 def test_nothing_of_a_look_is_left(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
