@@ -11,6 +11,7 @@ from pyinfra.api.host import Host
 
 from files.pods.migration.protocol import Progress
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
+from files.pods.v1.v1_state import Install, V1State
 from tasks.command_line import fleet_directory
 from tasks.concurrent_facts import at_once
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
@@ -21,7 +22,6 @@ from tasks.model.migration.paths import is_staged, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_text import render
 from tasks.model.migration.refusals import KEY, plan_refusal, progress_refusal, refusals, rollback_refusals
-from tasks.model.migration.v1_state import Install, V1State
 from tasks.model.migration.waves import waves
 from tasks.model.sanitize import printable
 from tasks.operations.checkout import build

@@ -16,6 +16,7 @@ from files.pods.migration.documents import Head, Journal, PlannedStep, Run, Work
 from files.pods.migration.protocol import ChannelsRequest, Progress, RunnerRequest, StartPayload, StartRequest
 from files.pods.migration.step_ids import StepId
 from files.pods.v1.audit.protocol import AuditReport
+from files.pods.v1.v1_state import Install
 from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
@@ -23,7 +24,6 @@ from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import chats_digest, directory, marker, progress_request, service, trying
 from tasks.model.migration.record import Record, page
 from tasks.model.migration.steps import Part, Step, channels, rollback, rollback_request, steps
-from tasks.model.migration.v1_state import Install
 from tasks.operations.base import Commands, lasting_operation, pods_operation, read_state
 from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.operations.verify import probe_request

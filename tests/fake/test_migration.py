@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tasks.model.migration.v1_state import Candidate
+from files.pods.v1.v1_state import Candidate
 from tests.fake.deploy import FROM_THE_ROLE, Outcome, Start, deploy, fleet, replies
 from tests.unit.v1.v1_states import INSTALL, PATH, UNIT, v1_state
 

@@ -32,7 +32,7 @@ class Document:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document, without fields that have their default."""
-        document: dict[str, Any] = _document(self)
+        document: dict[str, Any] = document_of(self)
         return document
 
 
@@ -71,13 +71,14 @@ class Place:
     mode: str = ""
 
 
-def _document(value: Any) -> Any:
+def document_of(value: Any) -> Any:
+    """Return the JSON document of a value that may hold dataclasses, without their fields that have the default."""
     if dataclasses.is_dataclass(value):
         pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {field.name: _document(it) for field, it in pairs if it != field.default}
+        return {field.name: document_of(it) for field, it in pairs if it != field.default}
     if isinstance(value, dict):
-        return {key: _document(it) for key, it in value.items()}
-    return [_document(it) for it in value] if isinstance(value, (list, tuple)) else value
+        return {key: document_of(it) for key, it in value.items()}
+    return [document_of(it) for it in value] if isinstance(value, (list, tuple)) else value
 
 
 def read_request(*kinds: type[Sent]) -> Sent:

@@ -16,7 +16,7 @@ import time
 from files.pods.common.protocol import print_reply, read_request
 from files.pods.probe import timeouts
 from files.pods.probe.environment import drop_permissions, id_mapping
-from files.pods.probe.protocol import ProbeRequest
+from files.pods.probe.protocol import Observations, ProbeRequest
 from files.pods.probe.steps import Probe
 
 
@@ -51,7 +51,7 @@ def main() -> None:
         flushed = probe.was_refused() and drop_permissions()
         if flushed:
             probe = run_probe(request)
-    report = probe.report
+    report: Observations = probe.report
     report.seconds, report.id_mapping, report.flushed = round(time.monotonic() - start, 1), id_mapping(), flushed
     print_reply(report)
 

@@ -10,12 +10,12 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import Rule, open_directory
 from files.pods.trees.walk import Step, Walk
 from files.pods.v1.snapshot_dir import TREES, kind_of
+from files.pods.v1.v1_state import Tree
 
 NO_OWNER = Rule(-1, -1, frozenset(), frozenset())
 SAMPLES = 3
@@ -82,27 +82,21 @@ class Count(Walk):
             known.append(escape_control(path))
 
 
-def count(root: str, tree: str) -> dict[str, Any]:
-    """Return tasks.model.migration.v1_state.Tree as JSON."""
+def count(root: str, tree: str) -> Tree:
+    """Count one tree of an install."""
     state = kind_of(f"{root}/{tree}")
     if state != "there":
-        return {"state": state, "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
+        return Tree(state, 0, 0, {}, {})
     try:
         walk = Count(open_directory(f"{root}/{tree}"), tree)
         for verdict, name in walk:
             if verdict.error:
                 walk.record("unreadable", walk.path_of(name))
     except PermissionError:
-        return {"state": "unreadable", "bytes": 0, "entries": 0, "counts": {}, "samples": {}}
-    return {
-        "state": "there",
-        "bytes": walk.bytes,
-        "entries": walk.entries,
-        "counts": dict(walk.counts),
-        "samples": walk.samples,
-    }
+        return Tree("unreadable", 0, 0, {}, {})
+    return Tree("there", walk.bytes, walk.entries, dict(walk.counts), walk.samples)
 
 
-def counts(root: str) -> dict[str, Any]:
+def counts(root: str) -> dict[str, Tree]:
     """Count all trees of an install."""
     return {tree: count(root, tree) for tree in TREES}

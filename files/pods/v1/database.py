@@ -12,22 +12,23 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from files.pods.common.read_untrusted import open_regular, read_chunks
 from files.pods.common.sanitize import escape_control
 from files.pods.v1.queries import UnreadError, rows_of
 from files.pods.v1.snapshot_dir import kind_of
+from files.pods.v1.v1_state import Database
 
 DATABASE = "messages.db"
 COPY_AT_MOST = 256 << 20
 BESIDE = ("", "-wal", "-journal", "-shm")
 
 
-def database(store: str, scratch: str) -> dict[str, Any]:
-    """Return tasks.model.migration.v1_state.Database as JSON, of a store in a read-only root (snapshot_dir.py)."""
-    answer: dict[str, Any] = {"state": "missing", "text": "", "bytes": 0, "wal": 0, "journal": 0, "uid": 0}
-    answer.update(is_main=False, checked=False, groups=[], tasks=[], sessions=[])
+def database(store: str, scratch: str) -> Database:
+    """Return the state of the database of a store in a read-only root (snapshot_dir.py)."""
+    answer = Database("missing", "", 0, 0, 0, 0, is_main=False, checked=False, groups=[], tasks=[], sessions=[])
     if kind_of(store) != "there":
         return answer
     try:
@@ -35,14 +36,13 @@ def database(store: str, scratch: str) -> dict[str, Any]:
         if "" not in present:
             return answer
         sizes = {suffix: info.st_size for suffix, info in present.items()}
-        answer.update(
-            bytes=sizes[""], wal=sizes.get("-wal", 0), journal=sizes.get("-journal", 0), uid=present[""].st_uid
-        )
-        answer.update(contents(store, scratch, rows_of, min(COPY_AT_MOST, available() // 2)))
+        wal, journal = sizes.get("-wal", 0), sizes.get("-journal", 0)
+        answer = replace(answer, bytes=sizes[""], wal=wal, journal=journal, uid=present[""].st_uid)
+        answer = replace(answer, **contents(store, scratch, rows_of, min(COPY_AT_MOST, available() // 2)))
     except (UnreadError, OSError, sqlite3.OperationalError, sqlite3.DataError) as error:  # DataError: it is too big
-        answer.update(state="unread", text=escape_control(str(error)))
+        answer = replace(answer, state="unread", text=escape_control(str(error)))
     except sqlite3.DatabaseError as error:
-        answer.update(state="corrupt", text=escape_control(str(error)))
+        answer = replace(answer, state="corrupt", text=escape_control(str(error)))
     return answer
 
 

@@ -11,6 +11,7 @@ from files.pods.common.dotenv import safe_labels, unread_lines
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import open_directory
+from files.pods.v1.v1_state import Files, Home, Mounts, Senders
 
 MOST_LINES = 1000
 
@@ -67,73 +68,62 @@ def may_exist(path: str) -> bool:
     return True
 
 
-def senders(home: str | None) -> dict[str, Any] | None:
+def senders(home: str | None) -> Senders | None:
     """Read the sender allow-list. v1 follows links to it, and lets everybody in if it is not valid."""
     path = f"{home}/.config/nanoclaw/sender-allowlist.json"
     if home is None or not may_exist(path):
         return None
     text = read_untrusted_text(path, follow=True)
-    nothing = {
-        "path": escape_control(path),
-        "read": text is not None,
-        "valid": False,
-        "everybody": text is not None,
-        "chats": 0,
-    }
+    read = text is not None
     try:
         content = json.loads(text or "")
         everybody = content["default"]["allow"] == "*"
-        return {**nothing, "valid": True, "everybody": everybody, "chats": len(content.get("chats") or {})}
+        return Senders(escape_control(path), read, True, everybody, len(content.get("chats") or {}))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return nothing
+        return Senders(escape_control(path), read, False, read, 0)
 
 
-def allowed_mounts(home: str | None) -> dict[str, Any] | None:
+def allowed_mounts(home: str | None) -> Mounts | None:
     """Read the mount allow-list: directories of the host that agents may mount. A link to it is not read."""
     path = f"{home}/.config/nanoclaw/mount-allowlist.json"
     if home is None or not may_exist(path):
         return None
     text = read_untrusted_text(path)
-    nothing = {"path": escape_control(path), "read": text is not None, "valid": False, "roots": 0}
     try:
-        return {**nothing, "valid": True, "roots": len(json.loads(text or "")["allowedRoots"])}
+        return Mounts(escape_control(path), text is not None, True, len(json.loads(text or "")["allowedRoots"]))
     except (ValueError, TypeError, KeyError, RecursionError):
-        return nothing
+        return Mounts(escape_control(path), text is not None, False, 0)
 
 
-def lists(homes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return tasks.model.migration.v1_state.Home of each home: its lists, and which homes have the same ones."""
-    answer, known = [], []
-    for entry in homes:
-        home = entry["home"]
+def lists(homes: list[tuple[str, str]]) -> list[Home]:
+    """Return the lists of each home, and which homes have the same ones.
+
+    + homes: each with what names it
+    """
+    answer: list[Home] = []
+    known: list[Any] = []
+    for home, by in homes:
         paths = [f"{home}/.config/nanoclaw/{name}-allowlist.json" for name in ("sender", "mount")]
         texts = [(may_exist(path), read_untrusted_text(path, follow=True)) for path in paths]
         texts = [text if text != (True, None) else (True, path) for text, path in zip(texts, paths)]  # noqa: B905
         if texts not in known:
             known.append(texts)
-        contents = {"senders": senders(home), "mounts": allowed_mounts(home), "alike": known.index(texts)}
-        answer.append(
-            {
-                "path": escape_control(home),
-                "plain": escape_control(home) == home,
-                "by": escape_control(entry["by"]),
-                **contents,
-            }
-        )
+        shown, alike = escape_control(home), known.index(texts)
+        answer.append(Home(shown, shown == home, escape_control(by), alike, senders(home), allowed_mounts(home)))
     return answer
 
 
-def files(root: str) -> dict[str, Any]:
+def files(root: str) -> Files:
     """Return what the plan needs of the project root's files."""
-    return {
-        "version": version_of(root),
-        "folders": [escape_control(name) for name in folders_in(f"{root}/groups")],
-        "conversations": {
+    return Files(
+        version=version_of(root),
+        folders=[escape_control(name) for name in folders_in(f"{root}/groups")],
+        conversations={
             escape_control(name): number
             for name in folders_in(f"{root}/data/sessions")
             if (number := conversations(root, name))
         },
-        "auth": len(names_in(f"{root}/store/auth")),
-        "skills": [escape_control(name) for name in folders_in(f"{root}/container/skills")],
+        auth=len(names_in(f"{root}/store/auth")),
+        skills=[escape_control(name) for name in folders_in(f"{root}/container/skills")],
         **env_of(root),
-    }
+    )

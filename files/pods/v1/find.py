@@ -12,7 +12,6 @@ import pwd
 import stat
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any
 
 from files.pods.common.mountinfo import find_mount, may_hang, mount_table
 from files.pods.common.run_as_ids import ROOT, run_as
@@ -32,6 +31,7 @@ from files.pods.common.unit_commands import (
 from files.pods.common.users import home_of
 from files.pods.service.root_processes import root_processes
 from files.pods.v1.files import folders_in, version_of
+from files.pods.v1.v1_state import Candidate, Kind
 
 UNIT = "nanoclaw.service"
 AUTO = "auto"
@@ -64,7 +64,7 @@ def homes_with_units(homes: list[tuple[int, str]]) -> dict[int, list[str]]:
     return homes_by_uid
 
 
-def candidates(where: str, root: str, uid: int, homes: list[tuple[int, str]]) -> list[dict[str, Any]]:
+def candidates(where: str, root: str, uid: int, homes: list[tuple[int, str]]) -> list[Candidate]:
     """Return the install that a setting names, or for "auto" all candidates.
 
     + where: "auto", or a directory
@@ -86,7 +86,7 @@ def candidates(where: str, root: str, uid: int, homes: list[tuple[int, str]]) ->
     return [*collect(trusted, trusted=True), *collect(untrusted, {path for path, _ in trusted}, trusted=False)]
 
 
-def others_installs(uid: int, homes: list[tuple[int, str]], known: list[str]) -> list[dict[str, Any]]:
+def others_installs(uid: int, homes: list[tuple[int, str]], known: list[str]) -> list[Candidate]:
     """Return installs that users other than root and the host user may run."""
     users = {user for user, _ in homes} | set(running_users())
     users -= {0, uid}
@@ -94,7 +94,7 @@ def others_installs(uid: int, homes: list[tuple[int, str]], known: list[str]) ->
     for user in sorted(users):
         pairs += by_units(user, [home for owner, home in homes if owner == user])
     pairs += by_processes(users)
-    return [one for one in collect(pairs, set(known), trusted=False) if one["kind"] in ("v1", "absent")]
+    return [one for one in collect(pairs, set(known), trusted=False) if one.kind in ("v1", "absent")]
 
 
 def is_of(path: str, users: set[int]) -> bool:
@@ -156,7 +156,7 @@ def by_units(
     return pairs
 
 
-def collect(pairs: list[tuple[str, str]], known: Collection[str] = (), *, trusted: bool) -> list[dict[str, Any]]:
+def collect(pairs: list[tuple[str, str]], known: Collection[str] = (), *, trusted: bool) -> list[Candidate]:
     """Merge candidates by path."""
     ways: dict[str, list[str]] = {}
     for path, by in pairs:
@@ -170,17 +170,12 @@ def is_v2(path: str) -> bool:
     return (version_of(path) or "").partition(".")[0] == "2"
 
 
-def describe(path: str, by: list[str], *, trusted: bool = True) -> dict[str, Any]:
-    """Return tasks.model.migration.v1_state.Candidate as JSON."""
+def describe(path: str, by: list[str], *, trusted: bool = True) -> Candidate:
+    """Return what a directory is."""
     if not os.path.isdir(path):
-        kind = "absent"
+        kind: Kind = "absent"
     elif is_v2(path):
         kind = "v2"
     else:
         kind = "v1" if os.path.lexists(f"{path}/store/messages.db") else "no database"
-    return {
-        "path": path,
-        "by": [escape_control(one) for one in dict.fromkeys(by)][:3],
-        "kind": kind,
-        "trusted": trusted,
-    }
+    return Candidate(path, [escape_control(one) for one in dict.fromkeys(by)][:3], kind, trusted)

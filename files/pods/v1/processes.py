@@ -9,21 +9,23 @@ import os
 import re
 from typing import Any
 
+from files.pods.common.protocol import decode
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.sanitize import escape_control
 from files.pods.common.users import home_of, may_write
 from files.pods.service.root_agents import running_agents
 from files.pods.service.root_processes import root_processes
 from files.pods.service.root_units import units
+from files.pods.v1.running_state import PidFile, Process, Running, Unasked, Unit
 
 
-def pid_file(root: str) -> dict[str, Any] | None:
+def pid_file(root: str) -> PidFile | None:
     """Read the pid file of start-nanoclaw.sh; `processes` says whether that process is v1."""
     path = f"{root}/nanoclaw.pid"
     if not os.path.lexists(path):
         return None
     text = (read_untrusted_text(path) or "").strip()
-    return {"file": escape_control(path), "pid": int(text) if re.fullmatch("[0-9]{1,9}", text) else None}
+    return PidFile(escape_control(path), int(text) if re.fullmatch("[0-9]{1,9}", text) else None)
 
 
 def processes(root: str) -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def containers(root: str) -> list[tuple[str | None, str]] | None:
 
 def homes_of(
     root: str, units: list[dict[str, Any]], running: list[dict[str, Any]], every: list[tuple[int, str]]
-) -> list[dict[str, Any]]:
+) -> list[tuple[str, str]]:
     """Return every home where v1 may have its allow-lists, and why: of a process, a service, or a user who may run it.
 
     + every: the homes of this machine, with their users
@@ -62,7 +64,7 @@ def homes_of(
     for home, by in homes:
         if home:
             known.setdefault(home, by)
-    return [{"home": home, "by": by} for home, by in known.items()]
+    return list(known.items())
 
 
 def has_lists(home: str, uid: int, root: str) -> bool:
@@ -70,19 +72,22 @@ def has_lists(home: str, uid: int, root: str) -> bool:
     return os.path.lexists(f"{home}/.config/nanoclaw") and may_write(uid, root)
 
 
-def running(root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]) -> dict[str, Any]:
-    """Return what runs, for tasks.model.migration.v1_state.Install; homes are unescaped paths, for inspection.
+def running(
+    root: str, homes: dict[int, list[str]], every: list[tuple[int, str]]
+) -> tuple[Running, list[tuple[str, str]]]:
+    """Return what runs, and homes for inspection, unescaped, each with what names it.
 
     + homes: those that may have units, by uid
     + every: all of this machine, with their users
     """
     services, alive, agents = units(root, homes), processes(root), containers(root)
-    return {
-        "units": services["units"],
-        "unasked": services["unasked"],
-        "strangers": services["strangers"],
-        "homes": homes_of(root, services["units"], alive, every),
-        "processes": [{**one, "directory": escape_control(one["directory"])} for one in alive],
-        "pid_file": pid_file(root),
-        "containers": None if agents is None else [f"{where}:{name}" if where else name for where, name in agents],
-    }
+    shown = [{**one, "directory": escape_control(one["directory"])} for one in alive]
+    runs = Running(
+        units=decode(list[Unit], services["units"], "units", exact=False),
+        processes=decode(list[Process], shown, "processes", exact=False),
+        pid_file=pid_file(root),
+        containers=None if agents is None else [f"{where}:{name}" if where else name for where, name in agents],
+        unasked=decode(list[Unasked], services["unasked"], "unasked"),
+        strangers=services["strangers"],
+    )
+    return runs, homes_of(root, services["units"], alive, every)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from files.pods.common.sanitize import escape_control
+from files.pods.v1.v1_state import Group, Task
 
 CHECK_SECONDS = 2  # a lock is held meanwhile, and v1 waits 5 s for one
 READ_SECONDS = 20
@@ -42,7 +43,7 @@ def connect(uri: str) -> sqlite3.Connection:
 
 
 def rows_of(uri: str) -> dict[str, Any]:
-    """Return what the plan needs of the database."""
+    """Return fields of v1_state.Database: what the plan needs of the database."""
     with contextlib.closing(connect(uri)) as connection:
         tables = tables_in(connection)
         if "registered_groups" not in tables:
@@ -111,18 +112,12 @@ def rows(connection: sqlite3.Connection, table: str) -> list[dict[str, str]]:
     return [{column: row[column] or "" for column in columns} for row in fetched]
 
 
-def group(row: dict[str, str], direct: dict[str, bool]) -> dict[str, Any]:
-    """Return a registered chat as JSON."""
+def group(row: dict[str, str], direct: dict[str, bool]) -> Group:
+    """Return a registered chat."""
     folder, jid = row.get("folder", ""), row.get("jid", "")
     main = row["is_main"] == "1" if "is_main" in row else folder == "main"
     mounts = mounts_of(row.get("container_config") or "{}")
-    return {
-        "folder": escape_control(folder),
-        "jid": escape_control(jid),
-        "main": main,
-        "direct": direct.get(jid),
-        "mounts": mounts,
-    }
+    return Group(escape_control(folder), escape_control(jid), main, direct.get(jid), mounts)
 
 
 def mounts_of(config: str) -> list[str]:
@@ -134,8 +129,8 @@ def mounts_of(config: str) -> list[str]:
         return ["(it cannot be read)"]
 
 
-def task(row: dict[str, str], direct: dict[str, bool]) -> dict[str, Any]:
-    """Return a scheduled task as JSON."""
+def task(row: dict[str, str], direct: dict[str, bool]) -> Task:
+    """Return a scheduled task."""
     names = {"folder": "group_folder", "jid": "chat_jid", "kind": "schedule_type", "value": "schedule_value"}
     texts = {key: escape_control(row.get(column, "")) for key, column in {**names, "status": "status"}.items()}
-    return {**texts, "direct": direct.get(row.get("chat_jid", ""))}
+    return Task(**texts, direct=direct.get(row.get("chat_jid", "")))

@@ -9,6 +9,7 @@ import stat
 
 from files.pods.common.linux import LIBC, MS_BIND, bind, check, mount_tmpfs, unshare_mounts
 from files.pods.v1.confine import enter_root
+from files.pods.v1.v1_state import TreeState
 
 TREES = ("store", "groups", "data")
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,7 +22,7 @@ PROC = ("/proc/self/fdinfo", "/proc/meminfo")
 """Files that are read there; the directory of a process would lead out again (proc(5), root)."""
 
 
-def kind_of(path: str) -> str:
+def kind_of(path: str) -> TreeState:
     """Return what a tree of the install is: there, absent, link, unreadable, or no directory."""
     try:
         mode = os.lstat(path).st_mode

@@ -7,9 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from files.pods.v1.v1_state import Database, Group, Install, Task
 from tasks.model.migration.channels import CHANNELS, channel_of
 from tasks.model.migration.plan_item import Disposition, PlanItem, counted, listed
-from tasks.model.migration.v1_state import Database, Group, Install, Task
 
 Verdict = tuple[Disposition, str]
 MIGRATED: Verdict = ("migrated", "")

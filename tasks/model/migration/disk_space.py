@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from files.pods.migration.protocol import SpaceNeed
+from files.pods.v1.v1_state import Install, Space, Tree
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
-from tasks.model.migration.v1_state import Install, Space, Tree
 
 _BLOCK = 4096
 """Most that a file's last block takes beside its bytes, and each directory."""

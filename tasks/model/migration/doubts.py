@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from files.pods.v1.running_state import Unit
+from files.pods.v1.v1_state import Home, Install
 from tasks.model.migration.plan_item import counted, listed
 from tasks.model.migration.refusal import Refusal
-from tasks.model.migration.running import Unit
-from tasks.model.migration.v1_state import Home, Install
 
 
 def command_of(unit: Unit, *args: str) -> str:

@@ -5,9 +5,9 @@ What NanoClaw's own steps do with each is in its migrate-v2.sh and setup/migrate
 
 from collections.abc import Iterator
 
+from files.pods.v1.v1_state import Install
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.plan_item import PlanItem, counted, listed
-from tasks.model.migration.v1_state import Install
 
 _SKIPPED = "NanoClaw's own copy skips them"
 _IN_GROUPS = (

@@ -5,10 +5,10 @@ import json
 from dataclasses import asdict
 
 from files.pods.migration.protocol import Progress, ProgressRequest
+from files.pods.v1.v1_state import Install
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.host.service_unit import name_of
-from tasks.model.migration.v1_state import Install
 
 
 def is_staged(progress: Progress, install: Install) -> bool:

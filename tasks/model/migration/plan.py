@@ -5,12 +5,12 @@
 
 from dataclasses import dataclass
 
+from files.pods.v1.v1_state import Install, Space
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.chats import conversation_items, group_items, task_items
 from tasks.model.migration.disk_space import Need, copy_seconds, needs
 from tasks.model.migration.files import access_items, file_items, other_items, secret_items
 from tasks.model.migration.plan_item import Disposition, PlanItem
-from tasks.model.migration.v1_state import Install, Space
 
 _SOURCES = (group_items, task_items, conversation_items, file_items, secret_items, access_items, other_items)
 

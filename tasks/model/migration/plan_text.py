@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from files.pods.v1.v1_state import Install, V1State
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.plan_item import Disposition, counted, listed
-from tasks.model.migration.v1_state import Install, V1State
 
 _HEADS: dict[Disposition, str] = {
     "migrated": "migrated by NanoClaw's own steps",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from files.pods.migration.protocol import Progress
+from files.pods.v1.v1_state import Candidate, Database, Install, V1State
 from tasks.model.fleet.checks import v1_problem
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.disk_space import Need
@@ -13,7 +14,6 @@ from tasks.model.migration.plan import MigrationPlan
 from tasks.model.migration.plan_item import counted, listed
 from tasks.model.migration.plan_text import size
 from tasks.model.migration.refusal import Refusal as Refusal
-from tasks.model.migration.v1_state import Candidate, Database, Install, V1State
 
 KEY = "nanoclaw_v1_dir"
 NAME_IT = f"set {KEY} to the directory of the v1 to migrate"

@@ -26,13 +26,13 @@ from files.pods.source.protocol import MarkerRequest
 from files.pods.trees.protocol import TreesRequest
 from files.pods.v1.audit.protocol import AuditRequest, Homes
 from files.pods.v1.protocol import BackupRequest, CopyRequest, ExtractRequest, FixUpRequest, Service, StopRequest
+from files.pods.v1.v1_state import Install
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_request
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_disposition
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import directory, marker, ran, trying
-from tasks.model.migration.v1_state import Install
 from tasks.model.ownership.owners import created_by
 from tasks.model.ownership.trees import chown_by, host_trees
 

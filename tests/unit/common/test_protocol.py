@@ -20,6 +20,7 @@ from files.pods.machine.protocol import BatchReply, PreflightRequest
 from files.pods.migration.documents import Journal
 from files.pods.migration.protocol import StartPayload
 from files.pods.trees.protocol import TreesRequest
+from files.pods.v1.v1_state import V1State
 from tasks.bundle import PODS, entry_file
 from tasks.facts import fact_of
 from tasks.model.access.identity import HIGHEST_ID, Ids
@@ -105,6 +106,29 @@ def test_both_sides_import_a_request(kind: type[Request]) -> None:
     assert [path for path in (PODS.parents[1] / "tasks").rglob("*.py") if kind.__name__ in imported(path)]
 
 
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.__name__)
+def test_an_entry_prints_its_reply_from_the_class_beside_it(reply: type[Reply]) -> None:
+    """And nothing else: the controller reads one document."""
+    entry = reply.request.entry
+    assert reply.__module__.startswith(f"files.pods.{entry.rpartition('.')[0]}.")
+    module = ast.parse(entry_file(entry).read_text(encoding="utf-8"))
+    names = {name.name for it in ast.walk(module) if isinstance(it, ast.ImportFrom) for name in it.names}
+    assert {reply.__name__, "print_reply"} <= names
+    assert [it for it in printed(module) if it != "print_reply"] == []
+
+
+def test_what_prints_a_reply_has_a_class_for_it() -> None:
+    files = {path for path in PODS.rglob("*.py") if "print_reply" in printed(ast.parse(path.read_text("utf-8")))}
+    assert files == {entry_file(reply.request.entry) for reply in REPLIES}
+
+
+def printed(module: ast.Module) -> list[str]:
+    """The calls that print to standard output, by the name of the function."""
+    calls = [it for it in ast.walk(module) if isinstance(it, ast.Call) and isinstance(it.func, ast.Name)]
+    named = [(it.func.id, {key.arg for key in it.keywords}) for it in calls if isinstance(it.func, ast.Name)]
+    return [name for name, keys in named if name in ("print", "print_reply") and "file" not in keys]
+
+
 def modules(kind: Any) -> set[str]:
     """The modules of a dataclass and of those that its fields hold."""
     if not dataclasses.is_dataclass(kind):
@@ -113,7 +137,7 @@ def modules(kind: Any) -> set[str]:
     return own | {it for each in get_type_hints(kind).values() for it in modules(each)}
 
 
-DECODED = {it for kind in (*REQUESTS, StartPayload, Journal) for it in modules(kind)}
+DECODED = {it for kind in (*REQUESTS, StartPayload, Journal, V1State) for it in modules(kind)}
 """The modules of what machines decode."""
 
 

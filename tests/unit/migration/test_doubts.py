@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.v1.running_state import Process, Unasked
+from files.pods.v1.v1_state import Candidate, Home, Install, Mounts, Senders
 from tasks.model.migration.doubts import agent_doubts, home_doubts, manager_doubts
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_text import render
 from tasks.model.migration.refusals import Refusal, plan_refusal, refusals
-from tasks.model.migration.v1_state import Candidate, Home, Install, Mounts, Process, Senders, Unasked
 from tests.unit.v1.v1_states import HOME, INSTALL, PATH, SPACES, UNIT, host, installs, v1_state
 
 ONLY_ANDY = Senders("/srv/h/.config/nanoclaw/sender-allowlist.json", True, True, False, 0)

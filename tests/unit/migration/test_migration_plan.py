@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from files.pods.migration.documents import Journal
 from files.pods.migration.protocol import Progress
+from files.pods.v1.v1_state import Group, Mounts, Senders, Space, Task, Tree
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import task_disposition
@@ -19,7 +20,6 @@ from tasks.model.migration.paths import chats_digest, is_staged
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.plan_text import duration, render, size
-from tasks.model.migration.v1_state import Group, Mounts, Senders, Space, Task, Tree
 from tests.unit.v1.v1_states import (
     DATABASE,
     GIB,

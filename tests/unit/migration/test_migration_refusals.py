@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from files.pods.v1.running_state import PidFile, Process, Unit
+from files.pods.v1.v1_state import Candidate, Mounts, Owner, Senders, Space, Tree
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.refusals import Refusal, plan_refusal, refusals, rollback_refusals
-from tasks.model.migration.v1_state import Candidate, Mounts, Owner, PidFile, Process, Senders, Space, Tree, Unit
 from tests.unit.v1.v1_states import (
     INSTALL,
     PATH,

@@ -13,11 +13,11 @@ from pyinfra import logger
 
 from files.pods.common.protocol import Request
 from files.pods.migration.protocol import Progress
+from files.pods.v1.v1_state import Space, V1State
 from tasks import migration
 from tasks.model.fleet.plan import FleetPlan
 from tasks.model.migration.paths import chats_digest
 from tasks.model.migration.plan import plan_migration
-from tasks.model.migration.v1_state import Space, V1State
 from tests.builders import fleet
 from tests.unit.v1.v1_states import INSTALL, PATH, v1_state
 

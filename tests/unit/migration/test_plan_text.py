@@ -7,22 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from files.pods.v1.running_state import Process
+from files.pods.v1.v1_state import Candidate, Group, Install, Mounts, Owner, Senders, Space, Task, Tree, V1State
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_item import counted, listed
 from tasks.model.migration.plan_text import duration, render, size
-from tasks.model.migration.v1_state import (
-    Candidate,
-    Group,
-    Install,
-    Mounts,
-    Owner,
-    Process,
-    Senders,
-    Space,
-    Task,
-    Tree,
-    V1State,
-)
 from tests.unit.v1.v1_states import DATABASE, GIB, HOME, INSTALL, PATH, TREE, UNIT, host, v1_state, with_database
 
 PLANS = Path(__file__).parents[2] / "fixtures/plans"

@@ -10,6 +10,7 @@ import pytest
 
 from files.pods.v1 import files
 from files.pods.v1.snapshot_dir import kind_of
+from files.pods.v1.v1_state import Mounts, Senders
 from tests.unit.trees.trees import A, needs_root
 
 
@@ -83,7 +84,7 @@ def write(home: Path, name: str, text: str) -> None:
 def test_list_of_mounts_is_valid_with_its_roots(tmp_path: Path, text: str, valid: bool, roots: int) -> None:
     assert files.allowed_mounts(str(tmp_path)) is None and files.allowed_mounts(None) is None
     write(tmp_path, ALLOWED, text)
-    expected = {"path": f"{tmp_path}/{ALLOWED}", "read": True, "valid": valid, "roots": roots}
+    expected = Mounts(f"{tmp_path}/{ALLOWED}", read=True, valid=valid, roots=roots)
     assert files.allowed_mounts(str(tmp_path)) == expected
 
 
@@ -105,7 +106,7 @@ def test_list_of_senders_that_is_not_valid_lets_everybody_in(
     """As v1 does."""
     assert files.senders(str(tmp_path)) is None and files.senders(None) is None
     write(tmp_path, SENDERS, text)
-    senders = {"path": f"{tmp_path}/{SENDERS}", "read": True, "valid": valid, "everybody": everybody, "chats": chats}
+    senders = Senders(f"{tmp_path}/{SENDERS}", read=True, valid=valid, everybody=everybody, chats=chats)
     assert files.senders(str(tmp_path)) == senders
 
 
@@ -116,12 +117,12 @@ def test_link_is_followed_for_senders_alone_as_v1_does(tmp_path: Path) -> None:
     (tmp_path / SENDERS).symlink_to(tmp_path / "senders")
     (tmp_path / ALLOWED).symlink_to(tmp_path / "mounts")
     senders, mounts = files.senders(str(tmp_path)), files.allowed_mounts(str(tmp_path))
-    assert senders and (senders["read"], senders["valid"], senders["everybody"]) == (True, True, False)
-    assert mounts and (mounts["read"], mounts["valid"]) == (False, False)
+    assert senders and (senders.read, senders.valid, senders.everybody) == (True, True, False)
+    assert mounts and (mounts.read, mounts.valid) == (False, False)
     (tmp_path / "senders").unlink()
     (tmp_path / "senders").mkdir()
     senders = files.senders(str(tmp_path))
-    assert senders and (senders["read"], senders["valid"], senders["everybody"]) == (False, False, False)
+    assert senders and (senders.read, senders.valid, senders.everybody) == (False, False, False)
 
 
 def test_path_may_exist_where_nobody_can_look(tmp_path: Path) -> None:
@@ -143,16 +144,16 @@ def test_homes_with_the_same_lists_are_alike(tmp_path: Path) -> None:
     for home in homes[:2]:
         write(home, SENDERS, "{}")
     write(homes[2], SENDERS, json.dumps({"default": {"allow": "*"}}))
-    lists = files.lists([{"home": str(home), "by": "\x1b"} for home in homes])
-    assert [entry["alike"] for entry in lists] == [0, 0, 1, 2]
-    assert [entry["plain"] for entry in lists] == [True, True, True, False]
-    assert lists[3]["path"] == f"{tmp_path}/d\\x1b" and lists[0]["by"] == "\\x1b"
+    lists = files.lists([(str(home), "\x1b") for home in homes])
+    assert [entry.alike for entry in lists] == [0, 0, 1, 2]
+    assert [entry.plain for entry in lists] == [True, True, True, False]
+    assert lists[3].path == f"{tmp_path}/d\\x1b" and lists[0].by == "\\x1b"
     (homes[0] / SENDERS).unlink()
     (homes[0] / SENDERS).mkdir()
     (homes[1] / SENDERS).unlink()
     (homes[1] / SENDERS).mkdir()
-    lists = files.lists([{"home": str(home), "by": ""} for home in homes[:2]])
-    assert [entry["alike"] for entry in lists] == [0, 1], "what cannot be read may differ"
+    lists = files.lists([(str(home), "") for home in homes[:2]])
+    assert [entry.alike for entry in lists] == [0, 1], "what cannot be read may differ"
 
 
 def test_tree_is_a_directory_or_says_what_it_is(tmp_path: Path) -> None:

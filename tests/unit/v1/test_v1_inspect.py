@@ -16,6 +16,7 @@ import pytest
 
 from files.pods.v1.files import lists
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
+from files.pods.v1.v1_state import Mounts, Senders
 from tests.lab.v1_schema import VERSIONS, Version
 from tests.lab.v1_tree import SECRET, TRAITS, make_tree
 from tests.programs import request_argv
@@ -288,22 +289,22 @@ def test_allow_lists_are_read_as_v1_reads_them(root: Path, tmp_path: Path) -> No
     place.mkdir(parents=True, exist_ok=True)
     own = place / "sender-allowlist.json"
     own.unlink(missing_ok=True)
-    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
+    assert lists([(str(tmp_path), "")])[0].senders is None
     (tmp_path / "dotfile").write_text('{"default": {"allow": []}, "chats": {"a": {}}}')
     own.symlink_to(tmp_path / "dotfile")
-    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    says = {"path": str(own), "read": True, "valid": True}
-    assert senders == {**says, "everybody": False, "chats": 1}
+    senders = lists([(str(tmp_path), "")])[0].senders
+    assert senders == Senders(str(own), read=True, valid=True, everybody=False, chats=1)
     (tmp_path / "dotfile").write_text('{"default": {"allow": "*"}}')
-    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] == {**says, "everybody": True, "chats": 0}
+    senders = lists([(str(tmp_path), "")])[0].senders
+    assert senders == Senders(str(own), read=True, valid=True, everybody=True, chats=0)
     (tmp_path / "dotfile").write_text('{"default": []}')
-    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    assert senders == {**says, "valid": False, "everybody": True, "chats": 0}, "v1 lets everybody in then"
+    senders = lists([(str(tmp_path), "")])[0].senders
+    assert senders == Senders(str(own), read=True, valid=False, everybody=True, chats=0), "v1 lets everybody in then"
     (tmp_path / "dotfile").write_text(" " * (2 << 20))
-    senders = lists([{"home": str(tmp_path), "by": ""}])[0]["senders"]
-    assert (senders["read"], senders["everybody"]) == (False, False)
+    senders = lists([(str(tmp_path), "")])[0].senders
+    assert senders == Senders(str(own), read=False, valid=False, everybody=False, chats=0)
     (tmp_path / "dotfile").unlink()
-    assert lists([{"home": str(tmp_path), "by": ""}])[0]["senders"] is None
+    assert lists([(str(tmp_path), "")])[0].senders is None
     (place / "mount-allowlist.json").unlink(missing_ok=True)
     (place / "mount-allowlist.json").symlink_to(root / "package.json")
-    assert lists([{"home": str(tmp_path), "by": ""}])[0]["mounts"]["read"] is False
+    assert lists([(str(tmp_path), "")])[0].mounts == Mounts(str(place / "mount-allowlist.json"), False, False, 0)

@@ -12,6 +12,7 @@ import pytest
 from files.pods.v1 import queries
 from files.pods.v1 import rows as v1_rows
 from files.pods.v1.queries import UnreadError
+from files.pods.v1.v1_state import Group
 
 GROUPS = "CREATE TABLE registered_groups (jid TEXT, folder TEXT, container_config TEXT, is_main INTEGER)"
 
@@ -75,7 +76,7 @@ def test_inspection_reads_the_first_rows_and_the_start_of_each_value(
     monkeypatch.setattr(queries, "ROWS", 2)
     monkeypatch.setattr(queries, "LONGEST", 4)
     content = queries.rows_of(uri_of(tmp_path, *groups(3, name="folder")))
-    assert [group["folder"] for group in content["groups"]] == ["fold", "fold"]
+    assert [group.folder for group in content["groups"]] == ["fold", "fold"]
     assert (content["state"], content["checked"], content["is_main"]) == ("read", True, True)
 
 
@@ -96,7 +97,7 @@ def test_inspection_reads_the_first_rows_and_the_start_of_each_value(
 def test_mounts_of_a_group_are_those_of_its_configuration(tmp_path: Path, config: str, mounts: list[str]) -> None:
     uri = uri_of(tmp_path, GROUPS, f"INSERT INTO registered_groups VALUES ('tg:1', 'main', {config}, 1)")
     (group,) = queries.rows_of(uri)["groups"]
-    assert group == {"folder": "main", "jid": "tg:1", "main": True, "direct": None, "mounts": mounts}
+    assert group == Group("main", "tg:1", main=True, direct=None, mounts=mounts)
 
 
 def test_group_of_an_early_schema_is_the_main_one_by_its_folder(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_group_of_an_early_schema_is_the_main_one_by_its_folder(tmp_path: Path) 
     rows = [f"INSERT INTO registered_groups VALUES ('{name}', '{name}')" for name in ("main", "family")]
     kinds = [f"INSERT INTO chats VALUES ('{name}', {kind})" for name, kind in (("main", 0), ("family", 1))]
     content = queries.rows_of(uri_of(tmp_path, made, chats, *rows, *kinds))
-    assert [(group["folder"], group["main"], group["direct"]) for group in content["groups"]] == [
+    assert [(group.folder, group.main, group.direct) for group in content["groups"]] == [
         ("main", True, True),
         ("family", False, False),
     ]
@@ -128,4 +129,4 @@ def test_corrupt_database_is_named_as_such(tmp_path: Path) -> None:
         database.execute("CREATE UNIQUE INDEX by_jid ON registered_groups (jid)")
         database.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'by_jid'")
     content = queries.rows_of(uri)
-    assert content["state"] == "corrupt" and content["text"] and content["groups"][0]["folder"] == "g0"
+    assert content["state"] == "corrupt" and content["text"] and content["groups"][0].folder == "g0"

@@ -15,6 +15,7 @@ from files.pods.common.read_untrusted import MAX_BYTES, read_untrusted_text
 from files.pods.service import root_processes
 from files.pods.v1 import database as v1_database
 from files.pods.v1 import processes as v1_running
+from files.pods.v1.running_state import PidFile
 from tests.lab.v1_tree import make_tree
 from tests.unit.service.managers import NODE, SERVES, Managed, needs_managers
 from tests.unit.trees.trees import needs_root
@@ -71,7 +72,7 @@ def test_process_in_a_container_counts_only_if_a_service_has_it(
 def test_pid_file_is_read(tmp_path: Path, text: str, pid: int | None) -> None:
     assert v1_running.pid_file(str(tmp_path)) is None
     (tmp_path / "nanoclaw.pid").write_text(text)
-    assert v1_running.pid_file(str(tmp_path)) == {"file": f"{tmp_path}/nanoclaw.pid", "pid": pid}
+    assert v1_running.pid_file(str(tmp_path)) == PidFile(f"{tmp_path}/nanoclaw.pid", pid)
 
 
 def unit(*lines: str) -> str:
@@ -82,8 +83,8 @@ WHERE = """
 from files.pods.v1.find import candidates, every_home, others_installs
 homes = every_home()[0]
 found = candidates("auto", "/opt/nanoclaw", 1000, homes)
-found += others_installs(1000, homes, [one["path"] for one in found])
-answer = {one["path"]: (one["kind"], one["trusted"], *one["by"]) for one in found}
+found += others_installs(1000, homes, [one.path for one in found])
+answer = {one.path: (one.kind, one.trusted, *one.by) for one in found}
 """
 USER = ".config/systemd/user"
 RUN = f"ExecStart={NODE} dist/index.js"
@@ -140,7 +141,7 @@ def test_auto_trusts_root_and_the_host_user_and_lists_others(tmp_path: Path) -> 
 
 OTHERS = """
 from files.pods.v1.find import every_home, others_installs
-answer = [one["path"] for one in others_installs(1000, every_home()[0], [])]
+answer = [one.path for one in others_installs(1000, every_home()[0], [])]
 """
 
 
@@ -178,7 +179,7 @@ HOMES = """
 from files.pods.v1.find import every_home, homes_with_units
 from files.pods.v1.processes import running
 homes = every_home()[0]
-answer = {one["home"]: one["by"] for one in running("/srv/claw", homes_with_units(homes), homes)["homes"]}
+answer = dict(running("/srv/claw", homes_with_units(homes), homes)[1])
 """
 
 
@@ -202,7 +203,7 @@ def test_log_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(v1_database, "COPY_AT_MOST", 10_000)
     reply = v1_database.database(str(tmp_path / "claw/store"), str(tmp_path / "scratch"))
-    assert reply["state"] == "unread" and "too large for a copy in memory" in reply["text"]
+    assert reply.state == "unread" and "too large for a copy in memory" in reply.text
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

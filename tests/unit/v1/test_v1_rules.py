@@ -22,9 +22,9 @@ from files.pods.v1.rules import (
     schedule,
     understood,
 )
+from files.pods.v1.v1_state import Group, Task
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_disposition, task_disposition
-from tasks.model.migration.v1_state import Group, Task
 from tests.unit.v1.v1_states import DATABASE
 
 LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

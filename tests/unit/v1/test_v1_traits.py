@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from files.pods.v1.v1_state import V1State
 from tasks.facts import fact_of
 from tasks.model.migration.plan import plan_migration
 from tasks.model.migration.plan_item import Disposition, parts_with
 from tasks.model.migration.refusals import plan_refusal, refusals
-from tasks.model.migration.v1_state import V1State
 from tests.lab.v1_schema import Version
 from tests.lab.v1_tree import TRAITS, make_tree, unit_text
 from tests.unit.trees.trees import needs_root
@@ -26,7 +26,7 @@ def look(root: Path, version: Version, *traits: str) -> V1State:
     make_tree(root, version, traits)
     answer = ask(root)
     state = fact_of(V1State)().process([json.dumps(answer)])
-    assert json.loads(json.dumps(asdict(state))) == answer
+    assert json.loads(json.dumps(state.document())) == answer
     return state
 
 

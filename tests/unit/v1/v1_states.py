@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tasks.model.migration.v1_state import (
+from files.pods.v1.running_state import PidFile, Process, Unasked, Unit
+from files.pods.v1.v1_state import (
     Candidate,
     Database,
     Group,
@@ -16,14 +17,10 @@ from tasks.model.migration.v1_state import (
     Install,
     Mounts,
     Owner,
-    PidFile,
-    Process,
     Senders,
     Space,
     Task,
     Tree,
-    Unasked,
-    Unit,
     V1State,
 )
 from tests.builders import host_plan
@@ -63,6 +60,9 @@ INSTALL = Install(
     database=DATABASE,
     trees=dict.fromkeys(("store", "groups", "data"), TREE),
     elsewhere=[],
+    env_unread=[],
+    unasked=[],
+    strangers=[],
 )
 SPACES = [Space("/opt/nanoclaw", 1, 50 * GIB, 10**6), Space("/pods", 2, 50 * GIB, 10**6)]
 
@@ -190,6 +190,7 @@ installs = st.builds(
     database=_database,
     trees=st.fixed_dictionaries({"store": _tree, "groups": _tree, "data": _tree}),
     elsewhere=st.lists(st.just(f"{PATH}/groups/disk"), max_size=1),
+    env_unread=st.just([]),
     unasked=st.lists(st.builds(Unasked, st.sampled_from([None, 0, 1001]), st.just("no answer")), max_size=1),
     strangers=st.lists(st.just("/home/eve/x.service of uid 1002"), max_size=1),
 )

@@ -2,20 +2,17 @@
 
 Changes neither. Run it before v2 first starts, because v2 changes its data and removes groups/global.
 
-Reply: AuditReport. Fails if the audit cannot finish.
+Fails if the audit cannot finish.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sqlite3
 import sys
-from dataclasses import asdict
-from typing import Any
 
-from files.pods.common.protocol import read_request
+from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, ROOT, run_as
 from files.pods.common.sanitize import escape_control
 from files.pods.trees.entry import open_directory
@@ -24,7 +21,7 @@ from files.pods.v1.audit.databases import database_of
 from files.pods.v1.audit.entries import Below
 from files.pods.v1.audit.files import OTHER_LIST, Files, allow_list_problem
 from files.pods.v1.audit.ledger import Ledger
-from files.pods.v1.audit.protocol import AuditRequest
+from files.pods.v1.audit.protocol import AuditReport, AuditRequest
 from files.pods.v1.audit.walk import walk_v1
 from files.pods.v1.snapshot_dir import FOLDER, enter_read_only
 
@@ -54,7 +51,7 @@ def read_v2(v2: Below, scratch: str) -> Central:
         raise UnreadableError(f"v2's data/v2.db cannot be read: {error}") from error
 
 
-def audit(request: AuditRequest) -> dict[str, Any]:
+def audit(request: AuditRequest) -> AuditReport:
     """Return the report. Call it in a child process: it changes the mounts of its process."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # directories stay open all the way down
@@ -69,18 +66,19 @@ def audit(request: AuditRequest) -> dict[str, Any]:
     chats.audit()
     files = Files(request, v2, chats.migrated, central.agents, ledger)
     files.env(v1_tree, request.env_set)
-    return asdict(ledger.report(walk_v1(v1, request.deep, ledger, files.take)))
+    return ledger.report(walk_v1(v1, request.deep, ledger, files.take))
 
 
 def main() -> None:
     """Print the report; exit with the losses if `must` is set."""
     request = read_request(AuditRequest)
-    answer = run_as(ROOT, request.seconds, lambda: audit(request), MAX_MEMORY)
+    answer = run_as(ROOT, request.seconds, lambda: audit(request).document(), MAX_MEMORY)
     if "value" not in answer:
         sys.exit(f"the audit of {request.v1} did not finish: {escape_control(answer['text'] or answer['error'])}")
-    print(json.dumps(answer["value"]))
-    if request.must and (lost := answer["value"]["lost"]):
-        sys.exit("v2 lacks parts of v1: " + "; ".join(f"{one['what']}: {one['why']}" for one in lost[:20]))
+    report = decode(AuditReport, answer["value"], request.entry)
+    print_reply(report)
+    if request.must and report.lost:
+        sys.exit("v2 lacks parts of v1: " + "; ".join(f"{one.what}: {one.why}" for one in report.lost[:20]))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What an audit is asked, and its report."""
+"""The request of an audit, and its report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Optional
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import Reply, Request
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ class Unlisted:
 
 
 @dataclass(frozen=True)
-class AuditReport:
+class AuditReport(Reply):
     """Nothing was lost if `lost` is empty."""
+
+    request = AuditRequest
 
     counts: dict[str, Count]
     """By kind: groups, tasks, conversations, memories, files, auth, env, skills."""

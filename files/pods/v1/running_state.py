@@ -1,7 +1,9 @@
-"""Services and processes that run, or may run, a NanoClaw v1: a part of `files/pods/v1/inspect.py`'s reply."""
+"""Services and processes that run, or may run, a NanoClaw v1: a part of the reply of v1.inspect."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Optional
 
 
 @dataclass(frozen=True)
@@ -11,14 +13,14 @@ class Unit:
     manager: Literal["system", "user"]
     name: str
     file: str
-    uid: int | None
+    uid: Optional[int]
     """Its user; None for a user that this machine does not know."""
-    home: str | None
+    home: Optional[str]
     """HOME in its environment, where its manager sets one."""
     enabled: bool
     active: str
     """ActiveState of systemctl(1), unknown, or "no manager" where the user has none now."""
-    doubt: str | None = None
+    doubt: Optional[str] = None
     """Why its HOME is known only while it runs."""
     reload: bool = False
     """Whether a file of it changed since its manager read it."""
@@ -32,9 +34,9 @@ class Process:
     uid: int
     directory: str
     manager: Literal["system", "user"]
-    unit: str | None
+    unit: Optional[str]
     """The service that it belongs to."""
-    of: int | None = None
+    of: Optional[int] = None
     """The user of its manager, where that is not the system's."""
 
     def is_of(self, unit: Unit) -> bool:
@@ -47,7 +49,7 @@ class Process:
 class Unasked:
     """A service manager that does not say which services it has."""
 
-    uid: int | None
+    uid: Optional[int]
     """Its user; None for the system's."""
     why: str
 
@@ -57,4 +59,19 @@ class PidFile:
     """nanoclaw.pid of start-nanoclaw.sh."""
 
     file: str
-    pid: int | None
+    pid: Optional[int]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs an install."""
+
+    units: list[Unit]
+    processes: list[Process]
+    pid_file: Optional[PidFile]
+    containers: Optional[list[str]]
+    """Running agents; None if Docker did not answer."""
+    unasked: list[Unasked]
+    """Service managers of users that may run it, which did not answer."""
+    strangers: list[str]
+    """Units that name it, of users that may not write it."""

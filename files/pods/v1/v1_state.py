@@ -1,17 +1,18 @@
-"""The reply of `files/pods/v1/inspect.py`, typed.
+"""A NanoClaw v1: the reply of v1.inspect.
 
 Others chose the names in it; they are printable. It has no secrets: of .env, only names.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Optional
 
 from files.pods.common.protocol import Reply
 from files.pods.v1.protocol import InspectRequest
-from tasks.model.migration.running import PidFile as PidFile
-from tasks.model.migration.running import Process as Process
-from tasks.model.migration.running import Unasked as Unasked
-from tasks.model.migration.running import Unit as Unit
+from files.pods.v1.running_state import Running
+
+Kind = Literal["v1", "v2", "no database", "absent"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Candidate:
     path: str
     by: list[str]
     """What names it: a setting, a unit, a process, a pid file."""
-    kind: Literal["v1", "v2", "no database", "absent"]
+    kind: Kind
     trusted: bool = True
     """Whether root or the host user names it; any other user could have planted it, so it is only listed."""
 
@@ -35,7 +36,7 @@ class Group:
     """The chat: v1's name for it."""
     main: bool
     """Whether it is the group of the operator; its agent has more permissions."""
-    direct: bool | None
+    direct: Optional[bool]
     """Whether the chat is between two; None where v1 did not know."""
     mounts: list[str]
     """Directories of the host that its agent mounts beside its own."""
@@ -53,7 +54,7 @@ class Task:
     """A cron expression, milliseconds, or a time."""
     status: str
     """active, paused or completed."""
-    direct: bool | None
+    direct: Optional[bool]
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,14 @@ class Database:
     """Folders with a current conversation in v1's table sessions."""
 
 
+TreeState = Literal["there", "absent", "link", "no directory", "unreadable"]
+
+
 @dataclass(frozen=True)
 class Tree:
     """store, groups or data, from one walk that follows no link and enters no other file system."""
 
-    state: Literal["there", "absent", "link", "no directory", "unreadable"]
+    state: TreeState
     bytes: int
     entries: int
     counts: dict[str, int]
@@ -128,8 +132,8 @@ class Home:
     """What names it: a setting, a unit, a process, a pid file."""
     alike: int
     """Homes with the same number have the same allow-lists, or none."""
-    senders: Senders | None
-    mounts: Mounts | None
+    senders: Optional[Senders]
+    mounts: Optional[Mounts]
 
 
 @dataclass(frozen=True)
@@ -138,21 +142,14 @@ class Owner:
 
     uid: int
     gid: int
-    user: str | None
+    user: Optional[str]
 
 
 @dataclass(frozen=True)
-class Install:
-    """A NanoClaw v1."""
+class Files:
+    """The files of an install, beside its database. Of .env, only names."""
 
-    path: str
-    version: str | None
-    owner: Owner
-    units: list[Unit]
-    processes: list[Process]
-    pid_file: PidFile | None
-    containers: list[str] | None
-    """Running agents; None if Docker did not answer."""
+    version: Optional[str]
     folders: list[str]
     """Directories in groups."""
     conversations: dict[str, int]
@@ -161,33 +158,43 @@ class Install:
     """Files in store/auth: the WhatsApp pairing."""
     skills: list[str]
     """Directories in container/skills."""
-    env: list[str] | None
+    env: Optional[list[str]]
     """Entries of .env: a name, or "line 7" if the name could be part of a value. None if .env is a link or no file."""
+    env_unread: list[int]
+    """Lines of .env that NanoClaw does not read, by their numbers."""
+
+
+@dataclass(frozen=True)
+class Contents(Files):
+    """The data of an install."""
+
     homes: list[Home]
     """Where v1 may look for its allow-lists; the first is the likeliest."""
     database: Database
     trees: dict[str, Tree]
     elsewhere: list[str]
     """Other file systems mounted in it, which were not inspected."""
-    env_unread: list[int] = field(default_factory=list)
-    """Lines of .env that NanoClaw does not read, by their numbers."""
-    unasked: list[Unasked] = field(default_factory=list)
-    """Service managers of users that may run it, which did not answer."""
-    strangers: list[str] = field(default_factory=list)
-    """Units that name it, of users that may not write it."""
+
+
+@dataclass(frozen=True)
+class Install(Contents, Running):
+    """A NanoClaw v1."""
+
+    path: str
+    owner: Owner
 
     @property
-    def home(self) -> str | None:
+    def home(self) -> Optional[str]:
         """Return the home with v1's allow-lists."""
         return self.homes[0].path if self.homes else None
 
     @property
-    def senders(self) -> Senders | None:
+    def senders(self) -> Optional[Senders]:
         """Return the sender allow-list."""
         return self.homes[0].senders if self.homes else None
 
     @property
-    def mounts(self) -> Mounts | None:
+    def mounts(self) -> Optional[Mounts]:
         """Return the mount allow-list."""
         return self.homes[0].mounts if self.homes else None
 
@@ -197,9 +204,9 @@ class Space:
     """Free space where v2 goes; all None if that is not mounted yet."""
 
     path: str
-    device: int | None
-    bytes: int | None
-    entries: int | None
+    device: Optional[int]
+    bytes: Optional[int]
+    entries: Optional[int]
 
 
 @dataclass(frozen=True)
@@ -211,8 +218,8 @@ class V1State(Reply):
     candidates: list[Candidate]
     unseen: list[str]
     """Mounts with homes that were not inspected, because their server did not answer."""
-    error: str | None
+    error: Optional[str]
     """Why the inspection did not finish."""
-    install: Install | None
+    install: Optional[Install]
     """The one v1 among the candidates."""
     spaces: list[Space]
