@@ -1,4 +1,4 @@
-"""Requests and replies of the entries of this room."""
+"""Requests and replies of the entries of this room; the reply of the preflight is in machine_state.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and replies of the entries of this room."""
+"""Requests and replies of the entries of this room; the reply about the image is in image_state.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the entries of this room are asked."""
+"""Requests of the entries of this room; the reply of v1.inspect is in v1_state.py and running_state.py."""
 
 from __future__ import annotations
 
