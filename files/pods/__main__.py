@@ -19,6 +19,7 @@ def main(entry: str, request: str | None = None) -> None:
     # What children print is compared, and never in a translation; glibc before 2.39 obeys LANGUAGE in C.UTF-8 too.
     os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.pop("LANGUAGE", None)
+    os.umask(0o022)  # what programs create has the rights that they state, whatever umask root's session has
     mark = False
     if request is None:
         head = json.loads(sys.stdin.buffer.readline())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,22 @@ def execute(monkeypatch: pytest.MonkeyPatch) -> Execute:
         return commands
 
     return execute
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """What is created has the rights that are stated, and nothing hides one that was forgotten."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(params=["000", "077"])
+def any_umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Umasks that a session of root may have."""
+    before = os.umask(int(request.param, 8))
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

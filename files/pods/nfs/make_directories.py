@@ -97,7 +97,7 @@ def owner_of(fd: int) -> Ids:
 
 def created_by(creator: Ids, parent: int, name: str, owner: Ids) -> int | None:
     """Create a directory with these ids and open it; None, and no directory, where it is not the owner's then."""
-    umask, groups = os.umask(0o022), os.getgroups()
+    groups = os.getgroups()
     os.setgroups([])
     os.setegid(creator[1])
     os.seteuid(creator[0])
@@ -113,7 +113,6 @@ def created_by(creator: Ids, parent: int, name: str, owner: Ids) -> int | None:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
-        os.umask(umask)
     return None
 
 
@@ -121,6 +120,5 @@ if __name__ == "__main__":
     request = read_request(DirectoriesRequest)
     if request.mounted and not os.path.ismount(request.pods):
         sys.exit(f"nothing is mounted at {request.pods}: no directory is made there")
-    os.umask(0o022)
     made = [path for path in request.paths if make(path, request.owner, request.creator)]
     print(json.dumps({"made": made}))

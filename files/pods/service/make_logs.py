@@ -32,7 +32,6 @@ def set_owner(parent: int, name: str, owner: tuple[int, int] | None) -> None:
 
 def make_logs(request: MakeLogsRequest) -> None:
     """Take the steps in their order."""
-    os.umask(0o022)
     top = open_directory(request.root)
     for what, path in request.steps:
         folder, name = os.path.split(path[len(request.root) :].lstrip("/"))

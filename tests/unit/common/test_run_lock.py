@@ -33,6 +33,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+@pytest.mark.usefixtures("no_umask")
 def test_acquire_waits_for_a_child_that_outlived_its_run_and_reports_it(tmp_path: Path) -> None:
     lock, begun = str(tmp_path / "made" / "lock"), time.monotonic()
     with start(WORK, lock, "2") as work:

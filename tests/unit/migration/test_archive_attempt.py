@@ -106,6 +106,7 @@ def test_resume_keeps_staging_but_drops_entries_of_v1_from_env(v2: V2) -> None:
 
 
 @needs_root
+@pytest.mark.usefixtures("no_umask")
 def test_archive_works_below_local_directories_of_root(v2: V2) -> None:
     for place in (v2.folder, *v2.folder.parents):  # another user has to get here
         place.chmod(place.stat().st_mode | 0o011)

@@ -77,13 +77,18 @@ def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subproc
     )
 
 
+@pytest.mark.usefixtures("no_umask")
 def test_start_follows_the_steps_and_replies_with_the_journal(tmp_path: Path, bin: Path) -> None:
     folder = tmp_path / "state"
     done = start(folder, bin, "staging", "staged")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
     assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
-    assert folder.stat().st_mode & 0o777 == 0o700 and (folder / "work.json").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {name: (folder / name).stat().st_mode & 0o777 for name in ("work.json", "programs-1.pyz")} == {
+        "work.json": 0o600,
+        "programs-1.pyz": 0o600,
+    }
     assert sorted(path.name for path in folder.iterdir()) == ["journal.json", "programs-1.pyz", "work.json"]
 
 

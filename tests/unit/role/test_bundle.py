@@ -109,6 +109,15 @@ def test_a_child_of_a_program_runs_in_the_c_locale(child: Path) -> None:
     assert not [line for line in lines if line.startswith("LANGUAGE=")]
 
 
+@pytest.mark.parametrize("umask", [0, 0o002, 0o077])
+def test_what_a_program_creates_depends_on_no_umask_of_a_session(child: Path, tmp_path: Path, umask: int) -> None:
+    """With 077 a host user could not reach what root made for it; with 000 others could write beside it."""
+    child.write_text("import os, sys\nos.makedirs('new/inner', mode=0o755)\nopen('new/file', 'w').close()\n")
+    assert send("room.child", {}, umask=umask, cwd=tmp_path).returncode == 0
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("new", "new/inner", "new/file")}
+    assert modes == {"new": 0o755, "new/inner": 0o755, "new/file": 0o644}
+
+
 def test_a_program_gets_its_request_and_its_payload(child: Path) -> None:
     child.write_text("import json, sys\nprint(json.dumps([json.loads(sys.argv[1]), sys.stdin.read()]))\n")
     request, payload = {"a": "ü\n'\""}, "one\ntwo\n"

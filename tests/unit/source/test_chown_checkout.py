@@ -87,6 +87,7 @@ def test_entry_that_cannot_be_chowned_is_named(folder: Path) -> None:
     assert (folder / "root/.git").stat().st_uid == BEFORE  # so that the next run does it again
 
 
+@pytest.mark.usefixtures("no_umask")
 @pytest.mark.parametrize("owner", [(AFTER, AFTER), None])
 def test_new_project_root_is_readable_and_belongs_to_its_owner(folder: Path, owner: tuple[int, int] | None) -> None:
     """Where the server decides who owns it, nothing is chowned."""

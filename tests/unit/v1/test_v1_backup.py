@@ -37,6 +37,7 @@ def everything(root: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.usefixtures("no_umask")
 @pytest.mark.parametrize(
     ("traits", "there", "not_there"),
     [((), {"main"}, set()), (("wal",), {"main", "late"}, set()), (("journal",), {"main"}, {"phantom-0"})],

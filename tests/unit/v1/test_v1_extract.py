@@ -103,6 +103,16 @@ def test_snapshot_has_what_the_steps_read_and_v1_does_not_change(root: Path, to:
     assert sessions == {path.name for path in (root / "data/sessions").iterdir()} | {"silent"}
 
 
+@pytest.mark.usefixtures("any_umask")
+def test_snapshot_is_for_the_host_user_alone_who_can_reach_it(root: Path, to: Path) -> None:
+    """And lies where root alone writes."""
+    make_tree(root)
+    extract(root, to)
+    assert {rights[:3] for rights in held(to).values()} == {(0o40700, A, A), (0o100600, A, A)}
+    above = to.parent.stat()
+    assert (above.st_mode & 0o7777, above.st_uid) == (0o755, 0)
+
+
 def test_snapshot_has_no_old_messages(root: Path, to: Path) -> None:
     make_tree(root)
     change(root, "INSERT INTO messages (id, chat_jid, content) VALUES ('1', 'tg:1001', zeroblob(1000000))")
