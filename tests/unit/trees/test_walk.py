@@ -379,6 +379,39 @@ def test_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
 
 
+@needs_root
+def test_link_on_the_way_is_followed_only_if_root_alone_can_have_made_it(tmp_path: Path) -> None:
+    """As /var/run; never the last part of a path."""
+    (tmp_path / "real/a/b").mkdir(parents=True)
+    tmp_path.chmod(0o755)
+    (tmp_path / "link").symlink_to("real")
+    for below in ("a", "a/b"):
+        fd = open_directory(f"{tmp_path}/link/{below}")
+        assert os.fstat(fd).st_ino == (tmp_path / "real" / below).stat().st_ino
+        os.close(fd)
+    with pytest.raises(NotADirectoryError):
+        open_directory(f"{tmp_path}/link")
+
+    def refused() -> bool:
+        try:
+            os.close(open_directory(f"{tmp_path}/link/a"))
+        except NotADirectoryError:
+            return True
+        return False
+
+    for mode in (0o775, 0o757, 0o777):
+        tmp_path.chmod(mode)
+        assert refused(), f"others can write beside it: {mode:o}"
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path / "link", A, A, follow_symlinks=False)
+    assert refused(), "another has made it"
+    os.chown(tmp_path / "link", 0, 0, follow_symlinks=False)
+    os.chown(tmp_path, A, A)
+    assert refused(), "another owns the directory"
+    os.chown(tmp_path, 0, 0)
+    assert not refused()
+
+
 def test_open_below_follows_no_link(tree: Path) -> None:
     fd = open_below(open_directory(str(tree)), ["ag", "sess"])
     assert os.fstat(fd).st_ino == (tree / "ag" / "sess").stat().st_ino
