@@ -95,7 +95,7 @@ def package(folders: Path, name: str, version: str) -> None:
     """A pnpm in the PATH that is a link to a program of this package, as npm and corepack make it."""
     (folders / "lib/dist").mkdir(parents=True)
     (folders / "lib/package.json").write_text(json.dumps({"name": name, "version": version}))
-    (folders / "local/pnpm").symlink_to(program(folders / "lib/dist/pnpm.js", "echo 10.33.0"))
+    (folders / "local/pnpm").symlink_to(program(folders / "lib/dist/pnpm.js", 'test "$*" = --version && echo 10.33.0'))
 
 
 @pytest.mark.parametrize(

@@ -114,14 +114,14 @@ def test_places_have_their_names_and_files_their_marks(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "real/file").write_text("written by nanoclaw-pods\n")
-    look = [str(tmp_path / name) for name in ("link", "real/file", "none", "loop")]
+    paths = [str(tmp_path / name) for name in ("link", "real/file", "none", "loop")]
     marks = {f"{tmp_path}/link/file": "nanoclaw-pods", f"{tmp_path}/none": "", str(tmp_path / "real/file"): "other"}
-    places = preflight(places=PlacesRequest(look, marks, []))["places"]
+    places = preflight(places=PlacesRequest(paths, marks, []))["places"]
     real = os.path.realpath(tmp_path)
     assert places["paths"] == {
-        look[0]: {"real": f"{real}/real", "names": ["a", "b", "file"]},
-        look[1]: {"real": f"{real}/real/file", "names": ["file"]},
-        look[2]: {"real": f"{real}/none", "names": None},
-        look[3]: None,
+        paths[0]: {"real": f"{real}/real", "names": ["a", "b", "file"]},
+        paths[1]: {"real": f"{real}/real/file", "names": ["file"]},
+        paths[2]: {"real": f"{real}/none", "names": None},
+        paths[3]: None,
     }
     assert places["marked"] == [f"{tmp_path}/link/file", f"{tmp_path}/none"]

@@ -289,6 +289,25 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
     assert events == [f"{what} 0123456789ab.db{end}.new" for what in ("fsync", "rename") for end in ("", ".json")]
 
 
+@pytest.mark.parametrize("beside", ["-wal", "-journal"])
+def test_log_of_a_service_that_was_killed_is_applied_to_the_copy(tmp_path: Path, beside: str) -> None:
+    """Nothing has opened the database since: SQLite recovers it for the copy."""
+    names = [f"m{number}" for number in range(200)]
+    path = database(tmp_path / "service", *names)
+    with closing(sqlite3.connect(path, isolation_level=None)) as service:
+        service.execute(f"PRAGMA journal_mode = {'WAL' if beside == '-wal' else 'DELETE'}")
+        service.execute("UPDATE schema_version SET applied = ?", ("x" * 1000,))
+        service.execute("PRAGMA cache_size = 1")
+        if beside == "-journal":
+            service.execute("BEGIN")  # and never committed
+        service.execute("UPDATE schema_version SET name = 'later ' || name")
+        (tmp_path / "root/data").mkdir(parents=True)
+        for end in ("", beside):
+            shutil.copyfile(f"{path}{end}", tmp_path / f"root/data/v2.db{end}")
+    copy = make_copy(str(tmp_path / "root"), "c0ffee", "2")
+    assert copy and migrations(copy) == [f"later {name}" if beside == "-wal" else name for name in names]
+
+
 def test_only_the_newest_copies_stay(tmp_path: Path) -> None:
     database(tmp_path, "first")
     for number in range(8):
