@@ -166,8 +166,9 @@ def collect(pairs: list[tuple[str, str]], known: Collection[str] = (), *, truste
 
 
 def is_v2(path: str) -> bool:
-    """Return whether package.json has a v2, as NanoClaw's own migration decides."""
-    return (version_of(path) or "").partition(".")[0] == "2"
+    """Return whether package.json has a v2; the years of later versions count on from that (2026.10.0)."""
+    major = (version_of(path) or "").partition(".")[0]
+    return major.isascii() and major.isdecimal() and int(major) >= 2
 
 
 def describe(path: str, by: list[str], *, trusted: bool = True) -> Candidate:

@@ -252,6 +252,7 @@ def test_space_is_reported_except_behind_a_missing_mount(root: Path) -> None:
     ("change", "kind"),
     [
         (lambda root: (root / "package.json").write_text('{"version": "2.0.64"}'), "v2"),
+        (lambda root: (root / "package.json").write_text('{"version": "2026.10.0"}'), "v2"),
         (lambda root: (root / "store/messages.db").unlink(), "no database"),
         (lambda root: root.rename(root.parent / "moved"), "absent"),
         (lambda root: (root / "package.json").unlink(), "v1"),
