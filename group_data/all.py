@@ -92,7 +92,7 @@ nanoclaw_ref = "v2.0.64"
 # if a new ref touches files changed on the host: keep (do not move) or stash (git stash and move)
 nanoclaw_local_changes = "keep"
 
-# if a later NanoClaw migrated data/v2.db: refuse, restore an older copy, or keep (new chats fail)
+# if a later NanoClaw migrated data/v2.db, or is adopted: refuse, restore an older copy, or keep (new chats fail)
 nanoclaw_newer_database = "refuse"
 
 # where Node comes from if the machine has none: machine (nowhere), distribution or nodesource

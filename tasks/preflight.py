@@ -12,7 +12,7 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
 from files.pods.nfs.export_state import ExportState
-from tasks.adoption import look_at_v2
+from tasks.adoption import look_at_checkouts, look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import MachineStates
 from tasks.migration import Migration, plan_migrations
@@ -26,6 +26,7 @@ from tasks.model.host.preflight import agent_uid_problems, guard_left_out_proble
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable
+from tasks.model.versions.lowest_version import old_refs
 from tasks.observe_servers import observe
 from tasks.questions import ask_machines
 from tasks.run_context import call_after_init, run_context
@@ -84,9 +85,12 @@ def _plan(
     if problems := example_problems(machines):
         raise PreflightError(problems)
     try:
-        return plan_fleet(machines, observed, chosen)
+        fleet = plan_fleet(machines, observed, chosen)
     except FleetError as error:
         raise PreflightError(error.problems) from None
+    if old := list(old_refs(fleet)):
+        raise PreflightError(old)
+    return fleet
 
 
 def _check_machines(inventory: Inventory) -> Checked:
@@ -121,7 +125,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     ask_machines(fleet, members)
-    if problems := look_at_v2(fleet, members):
+    if problems := [*look_at_v2(fleet, members), *look_at_checkouts(fleet, members)]:
         raise PreflightError(problems)
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     if problems:

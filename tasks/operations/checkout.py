@@ -62,8 +62,9 @@ def checkout(plan: HostPlan) -> Commands:
     service that runs as another user than the new owner is stopped first; `host_service` starts it again.
     Errors: a project root that holds something else; another remote, if the commit differs too; files that are
     changed here and in the new commit, unless nanoclaw_local_changes is "stash": then git stash keeps them. A version
-    that needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has migrated,
-    unless nanoclaw_newer_database says what becomes of it. All of that before a file is moved or the service touched.
+    that is too old, or needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has
+    migrated, or a later version that the role has not installed, unless nanoclaw_newer_database says what becomes of
+    it. All of that before a file is moved or the service touched.
     """
     current = _checked_state(plan)
     settings = plan.settings

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from files.pods.nfs.protocol import EXPORT_OPTIONS
+from files.pods.source.protocol import Needs, PreviousCheckout, VersionState
 from tests.fake.bare_host import KEY, NO_ACCOUNT
 from tests.fake.deploy import Outcome, costs, deploy, fleet, replies
 from tests.fake.kinds import KINDS, SECRET
@@ -217,6 +218,33 @@ def test_sessions_are_not_chowned_to_a_person(tmp_path: Path) -> None:
     assert refused.exit != 0 and "@fake/chown: nanoclaw_agent_account: the agent's uid 1000 is ada's" in refused.log
     named = {**DATA, "@fake/chown": {**DATA["@fake/chown"], "nanoclaw_agent_account": "ada"}}
     assert deploy(tmp_path, named, "finished", "-y", instead={"@fake/chown": {"machine.preflight": machine}}).exit == 0
+
+
+@pytest.mark.parametrize("option", ["-y", "--dry"])
+def test_nanoclaw_of_another_setup_is_not_moved_down(tmp_path: Path, option: str) -> None:
+    """Before anything changes on any machine; nanoclaw_newer_database and a host of the role's own go on."""
+    data = fleet(squash=KINDS["squash"], native=KINDS["native"])
+    needs = Needs("2.0.64", ">=20", 12, False, False, False)
+    aside = VersionState(needs, previous=PreviousCheckout("2.1.24", "v2.1.24"))
+    checkout = {**replies(data, "finished")["@fake/squash"]["source.checkout"], "commit": "f" * 40, "built": None}
+    instead = {"@fake/squash": {"source.checkout": {**checkout, "version": asdict(aside)}}}
+    refused = deploy(tmp_path, data, "finished", option, instead=instead)
+    assert refused.exit != 0
+    text = "@fake/squash: nanoclaw_ref: /opt/nanoclaw has NanoClaw 2.1.24, which this role did not install, and v2.0.64"
+    assert f"{text} (2.0.64) is earlier: set nanoclaw_ref to v2.1.24" in refused.log
+    assert "to go on without this host, add --exclude @fake/squash" in refused.log
+    assert [refused.commands(machine) for machine in data] == [[], [], []]
+    down = {**data, "@fake/squash": {**data["@fake/squash"], "nanoclaw_newer_database": "keep"}}
+    assert "did not install" not in deploy(tmp_path, down, "finished", "--dry", instead=instead).log
+
+
+@pytest.mark.parametrize("option", ["-y", "--dry"])
+def test_version_1_as_the_ref_ends_the_run_before_any_contact(tmp_path: Path, option: str) -> None:
+    data = fleet(**{**KINDS, "squash": {"nanoclaw_ref": "v1.2.53"}})
+    refused = deploy(tmp_path, data, "finished", option)
+    assert refused.exit != 0 and not any(refused.sent.values())
+    assert "@fake/squash: nanoclaw_ref: v1.2.53 is NanoClaw v1, and this role installs v2 only" in refused.log
+    assert "set nanoclaw_v1_dir to its directory" in refused.log
 
 
 def stock_image(machine: dict[str, Any], uid: int | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from files.pods.source.desired_commit import NO_REPOSITORY, remote_commit, repos
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.protocol import BuildState, CheckoutRequest, CheckoutState, RepositoryState, VersionState
 from files.pods.source.tmp_leftovers import leftovers
-from files.pods.source.version_state import fetch_aside, version_state
+from files.pods.source.version_state import fetch_aside, fetched_version, previous_checkout, version_state
 
 MOST = 64 << 20
 
@@ -65,10 +65,20 @@ def look_as_owner(request: CheckoutRequest, tree: Tree, owner: tuple[int, int]) 
     state = as_user(user, owner, look)
     if "value" not in state:
         sys.exit(f"{tree.root}: {state['text']}")
-    return decode(tuple[RepositoryState, VersionState], state["value"], request.entry)
+    repository, version = decode(tuple[RepositoryState, VersionState], state["value"], request.entry)
+    if request.peek and version.previous and version.needs is None:
+        fetched = as_user(request.user, ids, lambda: fetched_version(request, repository.desired))
+        version = replace(version, fetched=fetched.get("value"))
+    return repository, version
 
 
 def version_reply(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> VersionState:
+    """Return what the desired version needs, if its files are available, and what it would replace."""
+    state = needs_reply(tree, request, head, desired)
+    return replace(state, previous=previous_checkout(tree, head)) if head and head != desired else state
+
+
+def needs_reply(tree: Tree, request: CheckoutRequest, head: str | None, desired: str | None) -> VersionState:
     """Return what the desired version needs, if its files are available."""
     if head is None and os.path.isdir(tree.git_dir):
         desired = tree.resolve(request.ref)

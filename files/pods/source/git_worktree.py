@@ -24,6 +24,12 @@ STAMP = ".git/nanoclaw-pods-build"
 MOVING = "nanoclaw-pods-moving"
 """File in .git that exists while files are written; it holds the commit before."""
 
+OURS = "nanoclaw-pods-"
+"""Files in .git with such names are the role's."""
+
+MANAGED = f"{OURS}managed"
+"""File in .git of a checkout that the role has made or moved, also before its first build."""
+
 LARGEST_FILE = 64 << 20
 NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 """Keeps git from starting programs that the checkout configures."""

@@ -63,6 +63,8 @@ class Needs:
     """Whether it has the contract of a gateway, and no gateway."""
     marker: bool
     """Whether it starts only with a marker of the upgrade (scripts/upgrade-state.ts)."""
+    slug: bool = False
+    """Whether it names its service and image after its checkout (src/install-slug.ts)."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,16 @@ class DatabaseState:
 
 
 @dataclass(frozen=True)
+class PreviousCheckout:
+    """A checkout that the role has neither made nor moved nor built, and that is to move."""
+
+    version: Optional[str]
+    """The version that package.json of its commit names."""
+    ref: str
+    """The tag of that version, if it is checked out; else the commit."""
+
+
+@dataclass(frozen=True)
 class VersionState:
     """What `files/pods/source/version_state.py` says."""
 
@@ -101,6 +113,10 @@ class VersionState:
     health: Optional[Health] = None
     """None where it was not asked: no /v1 is needed, ONECLI_URL is not set, or nothing moves."""
     database: Optional[DatabaseState] = None
+    previous: Optional[PreviousCheckout] = None
+    """None where nothing moves, or the role has been there before."""
+    fetched: Optional[str] = None
+    """The version to come, where only that is known: the host user cannot read another user's previous checkout."""
 
 
 @dataclass(frozen=True)

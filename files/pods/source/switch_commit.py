@@ -16,7 +16,7 @@ from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
-from files.pods.source.git_worktree import AGENT_PATHS, Tree, become_owner, other_owner
+from files.pods.source.git_worktree import AGENT_PATHS, MANAGED, Tree, become_owner, other_owner
 from files.pods.source.protocol import SwitchRequest
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
@@ -123,6 +123,8 @@ def main(tree: Tree, ref: str, stash: str | None) -> None:
     elif head != desired:
         keep_database(tree, head)
         move(tree, head, desired, stash)
+    with open(os.path.join(tree.git_dir, MANAGED), "a", encoding="utf-8"):
+        pass
     tree.end()
 
 

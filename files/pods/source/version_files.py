@@ -13,6 +13,7 @@ from files.pods.source.git_worktree import NO_PROGRAMS, Tree
 from files.pods.source.protocol import Needs
 
 MARKER_SCRIPT = "scripts/upgrade-state.ts"
+SLUG_SOURCE = "src/install-slug.ts"
 GATEWAYS = "src/gateway-providers"
 AGENT_LOCK = "container/agent-runner/bun.lock"
 BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -97,6 +98,7 @@ def read_needs(files: VersionFiles) -> Needs | None:
         api=(first_number(sdk) or 0) >= 1,
         gateway=lacks_gateway(files),
         marker=files.text(MARKER_SCRIPT) is not None,
+        slug=files.text(SLUG_SOURCE) is not None,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -12,8 +14,8 @@ from contextlib import contextmanager
 from files.pods.common.read_untrusted import read_untrusted_object, read_untrusted_text
 from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
-from files.pods.source.git_worktree import Tree, git_outside
-from files.pods.source.protocol import DatabaseCopy, DatabaseState, VersionState
+from files.pods.source.git_worktree import OURS, Tree, git_outside
+from files.pods.source.protocol import CheckoutRequest, DatabaseCopy, DatabaseState, PreviousCheckout, VersionState
 from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
 
 MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
@@ -60,6 +62,30 @@ def unmarked(tree: Tree, version: str) -> str:
         return f"{MARKER} is of another commit"
     marked = (read_untrusted_text(os.path.join(tree.root, MARKED)) or "").strip()
     return "" if marked == head else f"{MARKER} was not set since HEAD moved"
+
+
+def named_version(package: str | bytes) -> str | None:
+    """Return the version that a package.json names."""
+    try:
+        return str(json.loads(package)["version"])[:60]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def fetched_version(request: CheckoutRequest, desired: str | None) -> str | None:
+    """Return the version of the desired commit, by its package.json at the remote."""
+    with fetch_aside(request.repository, request.ref, desired) as fetched:
+        package = git_aside(fetched[0], "cat-file", "blob", f"{fetched[1]}:package.json") if fetched else None
+    return named_version(package or "")
+
+
+def previous_checkout(tree: Tree, head: str) -> PreviousCheckout | None:
+    """Return what is checked out; None where the role has left a file in .git."""
+    if any(name.startswith(OURS) for name in os.listdir(tree.git_dir)):
+        return None
+    version = named_version(tree.blob(head, "package.json") or b"")
+    is_tag = version is not None and re.fullmatch("[0-9A-Za-z.+-]+", version) and tree.commit(f"refs/tags/v{version}")
+    return PreviousCheckout(version, f"v{version}" if is_tag == head else head)
 
 
 def database_state(files: VersionFiles) -> DatabaseState:

@@ -149,7 +149,8 @@ class HostSettings(_Settings):
     )
     nanoclaw_newer_database: Literal["refuse", "restore", "keep"] = Field(
         "refuse",
-        description="if a later NanoClaw migrated data/v2.db: refuse, restore an older copy, or keep (new chats fail)",
+        description="if a later NanoClaw migrated data/v2.db, or is adopted: refuse, restore an older copy, or keep "
+        "(new chats fail)",
     )
     nanoclaw_node: Literal["machine", "distribution", "nodesource"] = Field(
         "distribution",

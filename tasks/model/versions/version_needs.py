@@ -4,9 +4,11 @@ All of it is read from the files of the version, never from its tag.
 """
 
 from files.pods.service.protocol import Health
-from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, VersionState
+from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, PreviousCheckout, VersionState
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.versions.lowest_version import migrates, too_old
 from tasks.model.versions.node_range import accepts
+from tasks.model.versions.version_order import is_later
 
 SQLITE_13_NODE = ">=22.14.0"
 """better-sqlite3 13 is built for Node-API 10: an older Node ends with a segmentation fault at the first database."""
@@ -18,9 +20,9 @@ def version_problems(state: VersionState, plan: HostPlan, node: str | None) -> l
     + node: the version of Node that builds it, if there is one yet
     """
     needs, ref = state.needs, plan.settings.nanoclaw_ref
+    problems = direction_problems(state, plan)
     if needs is None:
-        return []
-    problems = []
+        return problems
     if needs.gateway:
         problems.append(
             f"{ref} ({needs.version}) starts only with a credential gateway, and it registers none "
@@ -37,6 +39,32 @@ def version_problems(state: VersionState, plan: HostPlan, node: str | None) -> l
     if problem := _database_problem(state.database, plan, needs):
         problems.append(problem)
     return problems
+
+
+def direction_problems(state: VersionState, plan: HostPlan) -> list[str]:
+    """Why the version is too low, each with the way out: for the role, or for a checkout that it adopts."""
+    needs, ref = state.needs, plan.settings.nanoclaw_ref
+    old = too_old(ref, needs.version, slug=needs.slug, migrate=migrates(plan)) if needs else None
+    lower = _lower(state.previous, plan, needs.version if needs else state.fetched)
+    return [problem for problem in (old, lower) if problem]
+
+
+def _lower(previous: PreviousCheckout | None, plan: HostPlan, version: str | None) -> str | None:
+    """Why a NanoClaw that the role has not installed stays at its version; None where it may move, or is not known.
+
+    + version: the one to come
+    """
+    if previous is None or version is None or plan.settings.nanoclaw_newer_database == "keep":
+        return None
+    later = is_later(previous.version, version)
+    if later is False:
+        return None
+    what = f"{plan.root} has NanoClaw {previous.version or 'of an unknown version'}, which this role did not install"
+    compared = "is earlier" if later else "may be earlier"
+    return (
+        f"{what}, and {plan.settings.nanoclaw_ref} ({version}) {compared}: set nanoclaw_ref to {previous.ref}, "
+        'which is checked out there, or nanoclaw_newer_database to "keep" to go down'
+    )
 
 
 def _node_refused(needs: Needs, node: str) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from files.pods.common.protocol import Request
 from files.pods.source.chown_checkout import chown_to_host, make_directories
-from files.pods.source.protocol import CheckoutRequest, FetchRequest
+from files.pods.source.protocol import CheckoutRequest, FetchRequest, PreviousCheckout, VersionState
 from tests.lab.standin import make_repository
 from tests.programs import request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
@@ -190,6 +190,17 @@ def test_look_at_another_users_checkout_equals_the_owners(ref: str, host: Host) 
     before = host.look(ref)
     chown(host.root, 0)
     assert before.version == host.look(ref).version and before.commit == host.look(ref).commit
+
+
+def test_the_version_to_come_is_known_before_another_users_checkout_is_chowned(host: Host) -> None:
+    host.release("v2.0.60", {"package.json": '{"version": "2.0.60"}'})
+    assert host.look("v2.0.60", peek=True).version == VersionState(), "the role has made it"
+    for file in (host.root / ".git").glob("nanoclaw-pods-*"):
+        file.unlink()
+    previous = PreviousCheckout("2.0.64", OLD)
+    assert host.look("v2.0.60", peek=True).version == VersionState(previous=previous, fetched="2.0.60")
+    assert host.look("v2.0.60").version == VersionState(previous=previous)
+    assert host.look("v2.0.59", peek=True).version == VersionState(previous=previous), "there is no such tag"
 
 
 def test_fetch_runs_as_the_host_user_once_it_owns_the_checkout(host: Host) -> None:

@@ -20,7 +20,7 @@ from files.pods.service.protocol import Health
 from files.pods.source import tmp_leftovers as tmp_files
 from files.pods.source.build import check_sqlite
 from files.pods.source.central_database import copies, make_copy, migrations
-from files.pods.source.protocol import MarkerRequest, Needs, RestoreRequest, VersionState
+from files.pods.source.protocol import MarkerRequest, Needs, PreviousCheckout, RestoreRequest, VersionState
 from files.pods.source.tmp_leftovers import leftovers, remove_leftovers
 from tests.lab.standin_later import LATER
 from tests.unit.source.source_host import OLD, Host
@@ -55,6 +55,64 @@ def test_the_needs_of_a_version_are_known_before_it_is_fetched(host: Host, tag: 
     assert state.version.needs == needs
     assert host.git("rev-list", "--all", "--objects") == before, "the fact fetches nothing into the checkout"
     assert host.look(tag).version == VersionState(), "a fact that must not fetch does not know"
+
+
+def clone(host: Host, ref: str) -> str:
+    """Check out a version as NanoClaw's own setup does; return its commit."""
+    argv = ["git", "clone", "--quiet", "--branch", ref, str(host.repository), str(host.root)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return host.git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("peek", [True, False])
+def test_a_checkout_that_the_role_has_not_made_is_known_with_its_version(host: Host, peek: bool) -> None:
+    head = clone(host, "v2.1.17")
+    assert host.look(OLD, peek=peek).version.previous == PreviousCheckout("2.1.17", "v2.1.17")
+    host.git("tag", "--delete", "v2.1.17")
+    assert host.look(OLD, peek=peek).version.previous == PreviousCheckout("2.1.17", head)
+    assert host.look(head, peek=peek).version.previous is None, "nothing moves"
+
+
+def test_a_commit_on_top_of_a_release_is_named_by_itself(host: Host) -> None:
+    clone(host, "v2.1.17")
+    (host.root / "package.json").write_text("{}")
+    host.git("-c", "user.name=a", "-c", "user.email=a@lab.invalid", "commit", "--quiet", "--all", "-m", "mine")
+    head = host.git("rev-parse", "HEAD")
+    assert host.look(OLD).version.previous == PreviousCheckout(None, head)
+    (host.root / "package.json").write_text('{"version": "2.9.9"}')
+    assert host.look(OLD).version.previous == PreviousCheckout(None, head), "what is committed counts"
+
+
+def test_a_checkout_that_the_role_has_made_goes_back_also_before_its_first_build(host: Host) -> None:
+    host.check_out("v2.1.0")
+    assert host.look(OLD, peek=True).version.previous is None
+    host.check_out(OLD)
+    assert host.head == OLD and host.look("v2.1.0").version.previous is None
+
+
+def test_a_checkout_that_was_adopted_goes_back(host: Host) -> None:
+    clone(host, OLD)
+    assert host.fetch("v2.1.0").returncode == 0
+    assert host.look("v2.1.0").version.previous == PreviousCheckout("2.0.64", OLD), "a fetch adopts nothing yet"
+    assert host.move("v2.1.0").returncode == 0
+    assert host.look(OLD).version.previous is None
+    assert host.status == []
+
+
+@pytest.mark.parametrize("name", ["nanoclaw-pods-build", "nanoclaw-pods-database", "nanoclaw-pods-moving"])
+def test_a_checkout_with_an_earlier_file_of_the_role_is_its_own(host: Host, name: str) -> None:
+    clone(host, "v2.1.0")
+    (host.root / ".git" / name).write_text("")
+    assert host.look(OLD).version.previous is None
+
+
+def test_an_old_version_is_known_by_its_number_and_its_slug(host: Host) -> None:
+    host.release("v1.2.53", {"package.json": '{"version": "1.2.53"}'})
+    needs = host.look("v1.2.53", peek=True).version.needs
+    assert needs and (needs.version, needs.slug) == ("1.2.53", False)
+    host.release("v0.1.0", {"package.json": '{"version": "0.1.0"}', "src/install-slug.ts": "export {};\n"})
+    needs = host.look("v0.1.0", peek=True).version.needs
+    assert needs and (needs.version, needs.slug) == ("0.1.0", True)
 
 
 def test_nothing_of_a_look_is_left(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from files.pods.service.protocol import Health
-from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, VersionState
+from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, PreviousCheckout, VersionState
 from tasks.model.host.checkout import checkout_problem
-from tasks.model.versions.version_needs import restores, version_notes, version_problems
+from tasks.model.versions.lowest_version import old_refs
+from tasks.model.versions.version_needs import direction_problems, restores, version_notes, version_problems
+from tests.builders import one_host
 from tests.unit.source.test_checkout import DONE, plan
 
 NEEDS = Needs(version="2.3.1", node=">=20", sqlite=12, api=False, gateway=False, marker=False)
@@ -101,6 +103,105 @@ def test_a_version_that_cannot_run_on_a_machine_is_refused(
 ) -> None:
     assert version_problems(version_state, plan(**data), "22.13.0") == ([text] if text else [])
     assert checkout_problem(replace(DONE, version=version_state, node="22.13.0"), plan(**data)) == text
+
+
+COMMIT = "c" * 40
+INSTALLED = (
+    "/opt/nanoclaw has NanoClaw {}, which this role did not install, and v2 (2.3.1) {}: set nanoclaw_ref to {}, "
+)
+INSTALLED += 'which is checked out there, or nanoclaw_newer_database to "keep" to go down'
+
+
+@pytest.mark.parametrize(
+    ("version", "ref", "text"),
+    [
+        ("2.3.0", "v2.3.0", None),
+        ("2.3.1", COMMIT, None),
+        ("2.3.1-rc.1", COMMIT, None),
+        ("2.3.2-rc.1", COMMIT, INSTALLED.format("2.3.2-rc.1", "is earlier", COMMIT)),
+        ("2.3.10", "v2.3.10", INSTALLED.format("2.3.10", "is earlier", "v2.3.10")),
+        ("2026.10.0", "v2026.10.0", INSTALLED.format("2026.10.0", "is earlier", "v2026.10.0")),
+        ("mine", COMMIT, INSTALLED.format("mine", "may be earlier", COMMIT)),
+        (None, COMMIT, INSTALLED.format("of an unknown version", "may be earlier", COMMIT)),
+    ],
+)
+def test_a_nanoclaw_that_the_role_did_not_install_is_not_moved_down(version: str | None, ref: str, text: str) -> None:
+    version_state = replace(state(), previous=PreviousCheckout(version, ref))
+    expected = [text] if text else []
+    assert version_problems(version_state, plan(), None) == direction_problems(version_state, plan()) == expected
+    assert version_problems(version_state, plan(nanoclaw_newer_database="keep"), None) == []
+    assert version_problems(version_state, plan(nanoclaw_newer_database="restore"), None) == expected
+    unread = replace(version_state, needs=None)
+    assert version_problems(unread, plan(), None) == []
+    assert version_problems(replace(unread, fetched="2.3.1"), plan(), None) == expected
+
+
+MIGRATES = {"nanoclaw_v1_dir": "/srv/claw"}
+ROLLS_BACK = {**MIGRATES, "nanoclaw_v1_rollback": True}
+V1 = "this role installs v2 only: set nanoclaw_ref to a version from 2.0.5 on. To migrate a v1 that runs, set "
+V1 += "nanoclaw_v1_dir to its directory"
+
+
+@pytest.mark.parametrize(
+    ("needs", "data", "text"),
+    [
+        ({"version": "1.2.53"}, {}, f"v2 (1.2.53) is NanoClaw v1, and {V1}"),
+        ({"version": "1.2.53"}, MIGRATES, f"v2 (1.2.53) is NanoClaw v1, and {V1}"),
+        ({"version": "0.1.0", "slug": True}, {}, None),
+        ({"version": "None", "slug": True}, {}, None),
+        (
+            {"version": "None"},
+            {},
+            "v2 (None) names no version of NanoClaw in its package.json: set nanoclaw_ref to a release of v2",
+        ),
+        (
+            {"version": "2.0.4", "slug": True},
+            {},
+            "v2 (2.0.4) is too old for this role: set nanoclaw_ref to a version from 2.0.5 on",
+        ),
+        ({"version": "2.0.5"}, {}, None),
+        ({"version": "2.0.10"}, {}, None),
+        ({"version": "2026.10.0-rc.1"}, {}, None),
+        (
+            {"version": "2.0.25"},
+            MIGRATES,
+            "v2 (2.0.25) cannot migrate from v1, for it has no setup/migrate-v2: set nanoclaw_ref to a version from "
+            "2.0.26 on",
+        ),
+        ({"version": "2.0.25"}, ROLLS_BACK, None),
+        ({"version": "2.0.26"}, MIGRATES, None),
+    ],
+)
+def test_a_version_that_is_too_old_is_refused(needs: dict[str, Any], data: dict[str, Any], text: str | None) -> None:
+    version_state = state(**needs)
+    expected = [text] if text else []
+    assert version_problems(version_state, plan(**data), None) == direction_problems(version_state, plan(**data))
+    assert direction_problems(version_state, plan(**data)) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"nanoclaw_ref": "v1.2.53"}, f"v1.2.53 is NanoClaw v1, and {V1}"),
+        ({"nanoclaw_ref": "v2.0.4"}, "v2.0.4 is too old for this role: set nanoclaw_ref to a version from 2.0.5 on"),
+        (
+            {"nanoclaw_ref": "v2.0.5", **MIGRATES},
+            "v2.0.5 cannot migrate from v1, for it has no setup/migrate-v2: set nanoclaw_ref to a version from 2.0.26 "
+            "on",
+        ),
+        ({"nanoclaw_ref": "v1.2.53", **ROLLS_BACK}, None),
+        ({"nanoclaw_ref": "v1.2.53", "nanoclaw_repository": "https://git.invalid/fork.git"}, None),
+        ({"nanoclaw_ref": "v2.0.5"}, None),
+        ({"nanoclaw_ref": "v2026.10.0"}, None),
+        ({"nanoclaw_ref": "main"}, None),
+        ({"nanoclaw_ref": "0683c6e"}, None),
+        ({}, None),
+    ],
+)
+def test_a_release_that_is_too_old_is_refused_by_its_tag(data: dict[str, Any], text: str | None) -> None:
+    """A fork's tags are its own: its versions are judged by their files."""
+    problems = [(one.machine, one.key, one.reason, one.text) for one in old_refs(one_host(**data))]
+    assert problems == ([("oslo", "nanoclaw_ref", "version-too-old", text)] if text else [])
 
 
 def test_all_that_a_version_lacks_is_reported_at_once() -> None:
