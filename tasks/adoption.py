@@ -34,7 +34,7 @@ def look_at_v2(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
     return problems
 
 
-def look_at_checkouts(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
+def check_checkouts(fleet: FleetPlan, members: Iterable[Host]) -> list[Problem]:
     """Why checkouts that the role has not made stay at their versions. The operation refuses the same for any other."""
     hosts = [one for one in members if one.name in fleet.hosts]
     hosts = [one for one in hosts if not fleet.hosts[one.name].settings.nanoclaw_v1_rollback]

@@ -12,12 +12,13 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
 from files.pods.nfs.export_state import ExportState
-from tasks.adoption import look_at_checkouts, look_at_v2
+from tasks.adoption import check_checkouts, look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
 from tasks.host_ids import MachineStates
 from tasks.migration import Migration, plan_migrations
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.example_addresses import example_problems
+from tasks.model.fleet.leave_out import advice, refused_hosts
 from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Problem, ServerPlan
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import server_problems
@@ -35,9 +36,9 @@ from tasks.run_context import call_after_init, run_context
 class PreflightError(PyinfraError):
     """Why the run does not begin: every problem of every machine."""
 
-    def __init__(self, problems: Iterable[Problem | str]) -> None:
+    def __init__(self, problems: Iterable[Problem | str], way_out: str = "") -> None:
         lines = [f"  {printable(problem)}" for problem in sorted({str(problem) for problem in problems})]
-        super().__init__("\n".join(["nothing was changed, because:", *lines]))
+        super().__init__("\n".join(["nothing was changed, because:", *lines, *filter(None, [printable(way_out)])]))
 
 
 @dataclass(frozen=True)
@@ -108,29 +109,41 @@ def _check_machines(inventory: Inventory) -> Checked:
     fleet = states.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
     machines = states.machines
     problems = [*machine_problems(fleet, machines), *unserved(fleet, machines)]
+    of_servers: list[Problem] = []
     for name, exports in states.exports.items():
         if exports and (machine := machines[name]):
-            problems += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
-            problems += _export_problems(fleet, fleet.servers[name], exports, machines.keys())
-    if problems:
-        raise PreflightError(problems)
+            of_servers += server_problems(fleet.servers[name], fleet.hosts, machine.places, exports.dropin)
+            of_servers += _export_problems(fleet, fleet.servers[name], exports, machines.keys())
+    if of_servers:
+        raise PreflightError([*problems, *of_servers])
+    _refuse(problems, fleet, states)
     observed, problems = observe(fleet, members, only_reads=only_reads())
-    if problems:
-        raise PreflightError(problems)
+    _refuse(problems, fleet, states)
     fleet = _plan(inventory, observed, states.chosen.ids)
     fleet = states.settle(fleet, lambda ids: _plan(inventory, observed, ids))
-    if problems := agent_uid_problems(fleet, machines):
-        raise PreflightError(problems)
+    _refuse(agent_uid_problems(fleet, machines), fleet, states)
     states.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
     ask_machines(fleet, members)
-    if problems := [*look_at_v2(fleet, members), *look_at_checkouts(fleet, members)]:
-        raise PreflightError(problems)
+    _refuse([*look_at_v2(fleet, members), *check_checkouts(fleet, members)], fleet, states)
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
-    if problems:
-        raise PreflightError(problems)
+    _refuse(problems, fleet, states)
     return Checked(fleet.servers, fleet.hosts, migrations, guards_first(fleet, machines))
+
+
+def _refuse(problems: list[Problem], fleet: FleetPlan, states: MachineStates) -> None:
+    """Raise PreflightError for problems of hosts, with how the others can go on, if they can."""
+    if not problems:
+        return
+    running = {member.name for member in states.members}
+    refused = refused_hosts(problems, running - fleet.servers.keys())
+    others = running - refused
+    blocked = any(
+        exports and any(guard_left_out_problems(fleet, fleet.servers[name], exports.table, others))
+        for name, exports in states.exports.items()
+    )
+    raise PreflightError(problems, advice(refused) if refused and others and not blocked else "")
 
 
 def _export_problems(

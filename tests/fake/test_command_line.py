@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake.deploy import FROM_THE_ROLE, PROJECT, Start, deploy, fleet
+from tests.fake.deploy import FROM_THE_ROLE, PROJECT, Start, deploy, fleet, replies
 from tests.fake.test_migration import DATA as MIGRATING
 from tests.fake.test_migration import V1, run
 
@@ -127,6 +128,28 @@ def test_limit_without_a_match_is_an_error(tmp_path: Path, case: str, mode: str)
 def test_limit_with_a_match_is_no_error(tmp_path: Path, arguments: list[str]) -> None:
     done = deploy(tmp_path, DATA, "finished", "-y", *arguments)
     assert done.exit == 0 and OSLO in str(done.document), done.log
+
+
+@pytest.mark.parametrize("mode", ["-y", "--dry"])
+def test_fleet_goes_on_without_a_host_that_was_refused(tmp_path: Path, mode: str) -> None:
+    """With the words of the refusal; the server exports to that host as before."""
+    fedora = {**replies(DATA, "finished")[OSLO]["machine.preflight"], "distribution": "fedora"}
+    instead = {OSLO: {"machine.preflight": fedora}}
+    refused = deploy(tmp_path, DATA, "finished", mode, instead=instead)
+    assert refused.exit != 0 and f"{OSLO}: machine: is fedora 13" in refused.log
+    (advice,) = re.findall("^.*to go on without this host, add (.*)$", refused.log, re.MULTILINE)
+    assert advice == f"--exclude {OSLO}"
+    done = deploy(tmp_path, DATA, "finished", mode, *advice.split(), instead=instead)
+    assert done.exit == 0, done.log
+    assert done.sent[OSLO] == [] and "@fake/server" in done.sent and done.sent["@fake/bergen"] != []
+    assert [done.changed(name) for name in DATA] == [[], [], []], "nor is its export removed"
+
+
+def test_no_exclusion_is_proposed_where_it_does_not_help(tmp_path: Path) -> None:
+    wrong = deploy(tmp_path, fleet(oslo={"nanoclaw_uid": "many"}, bergen={}), "finished", "-y")
+    assert wrong.exit != 0 and "--exclude" not in wrong.log
+    excluded = deploy(tmp_path, fleet(oslo={"nanoclaw_uid": "many"}, bergen={}), "finished", "-y", "--exclude", OSLO)
+    assert excluded.exit != 0 and f"{OSLO}: nanoclaw_uid: " in excluded.log, "host data counts in any case"
 
 
 def run_pyinfra(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:

@@ -56,6 +56,7 @@ class Steps:
 
         class MachineStates:
             def __init__(self, members: Any) -> None:
+                self.members = members
                 steps.members = [member.name for member in members]
                 self.machines = {"nfs1": SimpleNamespace(places=None), "oslo": SimpleNamespace()}
                 self.exports = {"nfs1": SimpleNamespace(dropin=None, table=[]), "oslo": None}
@@ -83,6 +84,7 @@ class Steps:
         monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_args: self.step("uids"))
         monkeypatch.setattr(preflight, "ask_machines", lambda *_args: self.step("ask"))
         monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
+        monkeypatch.setattr(preflight, "check_checkouts", lambda *_args: self.step("versions"))
         monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
         monkeypatch.setattr(preflight, "guards_first", lambda *_args: frozenset({"oslo"}))
 
@@ -93,7 +95,7 @@ class Steps:
 
 
 ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "say", "ask"]
-ORDER += ["v2", "v1"]
+ORDER += ["v2", "versions", "v1"]
 
 
 def check() -> Checked:
@@ -126,7 +128,8 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
         ("exports", "exports"),
         ("observe", "observe"),
         ("uids", "uids"),
-        ("v2", "v2"),
+        ("v2", "versions"),
+        ("versions", "versions"),
         ("v1", "v1"),
     ],
 )
@@ -136,8 +139,37 @@ def test_a_refusal_ends_the_preflight_before_what_rests_on_it(
     steps = Steps(monkeypatch, refuses)
     with pytest.raises(PreflightError) as raised:
         check()
-    assert str(raised.value) == f"nothing was changed, because:\n  oslo: {refuses}: is in the way"
+    first, problem, *way_out = str(raised.value).splitlines()
+    assert (first, problem) == ("nothing was changed, because:", f"  oslo: {refuses}: is in the way")
+    of_run = refuses in ("limit", "places", "exports")
+    assert way_out == ([] if of_run else ["to go on without this host, add --exclude oslo"])
     assert steps.done[-1] == last == ORDER[len(steps.done) - 1]
+
+
+def test_a_host_that_the_rest_cannot_do_without_is_not_to_be_left_out(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server would stop squashing, and its guard must run before that."""
+    Steps(monkeypatch, "v2")
+    judged: list[set[str]] = []
+
+    def left_out(_fleet: Any, _server: Any, _table: Any, running: set[str]) -> list[Problem]:
+        judged.append(running)
+        return [Problem("oslo", "pods_access", "x", "guard-left-out")]
+
+    monkeypatch.setattr(preflight, "guard_left_out_problems", left_out)
+    with pytest.raises(PreflightError) as raised:
+        check()
+    assert str(raised.value) == "nothing was changed, because:\n  oslo: v2: is in the way"
+    assert judged == [{"nfs1"}]
+
+
+def test_a_server_or_the_last_machine_is_not_to_be_left_out() -> None:
+    states: Any = SimpleNamespace(members=[SimpleNamespace(name="oslo")], exports={})
+    for name in ("oslo", "nfs1"):
+        with pytest.raises(PreflightError) as raised:
+            preflight._refuse([Problem(name, "key", "x", "r")], FLEET, states)
+        assert str(raised.value) == f"nothing was changed, because:\n  {name}: key: x"
 
 
 def test_hosts_of_one_strategy_are_named_together(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +211,11 @@ def test_problems_are_named_once_in_order_and_in_printable_text() -> None:
         "a: key: y",
     ]
     assert str(PreflightError(problems)) == "nothing was changed, because:\n  a: key: y\n  b: key: x\\x1b[2J"
+
+
+def test_the_way_out_for_the_others_is_the_last_line() -> None:
+    error = PreflightError([Problem("a", "key", "y", "r-a")], "go on\x1b")
+    assert str(error) == "nothing was changed, because:\n  a: key: y\ngo on\\x1b"
 
 
 def test_a_fleet_is_checked_once_also_where_it_is_refused() -> None:
