@@ -134,6 +134,19 @@ def test_continuation_has_a_time_as_nanoclaw_writes_it(move: Move) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", noted["continuation:claude"])
 
 
+def test_session_that_cannot_hold_a_conversation_is_named_if_it_needs_one(move: Move) -> None:
+    move.steps()
+    for folder in ("club", "silent"):
+        path = move.root / f"data/v2-sessions/ag-{folder}/sess-{folder}/outbound.db"
+        if path.exists():
+            with closing(sqlite3.connect(path)) as outbound, outbound:
+                outbound.execute("DROP TABLE session_state")
+    answer = move.correct()
+    left = {"what": "conversation of club in sess-club", "why": "outbound.db has no table session_state"}
+    assert [one for one in answer["left"] if one["what"].startswith("conversation")] == [left]
+    assert answer["continuations"] == 5
+
+
 def test_prompt_is_written_as_nanoclaw_writes_it(move: Move) -> None:
     """JSON.stringify(): without spaces, and with every character as it is but quotes, \\ and controls."""
     prompt = 'Grüße, 東京 \U0001f980 "x" \\ \n\t\x01\x7f\u2028'
