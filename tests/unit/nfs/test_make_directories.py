@@ -117,3 +117,21 @@ def test_what_is_put_at_the_leftover_of_an_earlier_run_is_not_entered(pods: Path
     with pytest.raises(SystemExit, match="something else changes"):
         make_directories.make(f"{pods}/groups", (AGENT, AGENT), None)
     assert owners(pods.parent / "root/secret") == [0]
+
+
+@pytest.mark.parametrize("owner", [(AGENT, AGENT), (4321, 4321)])
+def test_directory_that_its_creator_does_not_own_afterwards_is_removed(pods: Path, owner: tuple[int, int]) -> None:
+    """As on a server that squashes the creator to somebody else. The program is root again in any case."""
+    parent, groups = os.open(pods, os.O_RDONLY), os.getgroups()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    fd = make_directories.created_by((AGENT, AGENT), parent, "new", owner)
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
+    if owner == (AGENT, AGENT):
+        assert fd is not None and os.path.samestat(os.fstat(fd), (pods / "new").stat())
+        assert owners(pods / "new") == [AGENT] and (pods / "new").stat().st_mode & 0o777 == 0o755
+        os.close(fd)
+    else:
+        assert fd is None and list(pods.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert make_directories.created_by((4321, 4321), parent, "other", (4321, 4321)) is None, "it may not write there"
+    os.close(parent)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -185,6 +186,27 @@ def test_only_a_lazy_unmount_is_forced(monkeypatch: pytest.MonkeyPatch, lazy: bo
         apply_mounts.unmount("pods.mount", "/pods", lazy)
     expected = ["systemctl stop pods.mount", "umount /pods", *(f"umount {option} /pods" for option in options)]
     assert machine.ran == expected
+
+
+def test_command_has_its_status_and_both_its_outputs() -> None:
+    assert apply_mounts.run(["sh", "-c", "cat; echo out; printf 'caf\\351' >&2; exit 3"], 20) == (3, "out\ncaf\ufffd")
+
+
+def test_late_command_is_killed_and_says_so(tmp_path: Path) -> None:
+    shell = f"echo $$ > {tmp_path}/pid; exec sleep 300"
+    assert apply_mounts.run(["sh", "-c", shell], 0.6) == (124, "sh did not end within 1 s")
+    stat = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    end = time.monotonic() + 20
+    while stat.exists() and stat.read_text().split()[2] != "Z" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+def test_command_after_the_end_of_the_run_is_not_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(apply_mounts.Clock, "end", time.monotonic())
+    with pytest.raises(FailedError, match=rf"^no time was left for: touch {tmp_path}/file$"):
+        apply_mounts.run(["touch", f"{tmp_path}/file"], 20)
+    assert not (tmp_path / "file").exists()
 
 
 def test_who_has_something_open_below_a_path_is_named(tmp_path: Path) -> None:

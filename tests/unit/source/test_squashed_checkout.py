@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from files.pods.source import fetch_for_owner, git_worktree
 from files.pods.source.channel_undo import begin_channel, undo_channel
 from files.pods.source.git_worktree import MOVING, Tree
 from files.pods.source.protocol import ImageRequest
+from files.pods.source.version_state import fetch_aside
 from tests.lab.standin import make_repository
 from tests.programs import replaced, request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
@@ -154,6 +156,23 @@ def test_branches_and_commits_are_fetched(squashed: Squashed, ref: str) -> None:
     commit = subprocess.run(named, check=True, capture_output=True, text=True).stdout.strip()
     check_out(squashed, ref if ref == "main" else commit)
     assert head_of(squashed) == "v9.0.0"
+
+
+def test_directory_of_a_fetch_that_somebody_else_has_removed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cleaner of /var/tmp does; what was fetched counts."""
+    make_repository(tmp_path / "remote.git")
+    (tmp_path / "place").mkdir()
+    monkeypatch.setattr(fetch_for_owner, "PLACE", str(tmp_path / "place"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "place"))
+    with fetch_for_owner.made_bundle(str(tmp_path / "remote.git"), OLD, (os.getuid(), os.getgid())) as bundle:
+        assert Path(bundle).stat().st_size > 0
+        shutil.rmtree(Path(bundle).parent)
+    with fetch_aside(str(tmp_path / "remote.git"), OLD, None) as fetched:
+        assert fetched and (Path(fetched[0]) / "HEAD").exists()
+        shutil.rmtree(fetched[0])
+    assert list((tmp_path / "place").iterdir()) == []
 
 
 @pytest.mark.parametrize(
