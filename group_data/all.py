@@ -27,7 +27,7 @@ nfs_remove_mounted_exports: list[str] = []
 
 # --- The pods: what a machine of nanoclaw_hosts mounts, and how sessions come to belong to the agent ---
 
-# machine of nfs_servers, address of another server, or "local"; default: the one of nfs_servers
+# machine of nfs_servers, address of another server, or "local"; default: the only one of nfs_servers
 pods_server = None
 
 # directory on the server; default: nfs_export_root/NAME OF THE HOST
@@ -51,7 +51,7 @@ pods_mount_options_unchecked: list[str] = []
 # how sessions come to belong to the agent: squash, chown, native, or auto
 pods_access = "auto"
 
-# how the export squashes (exports(5)); for another server: what it does; default: by pods_access
+# squash options (exports(5)) to write; for another server, those that it has; default: by pods_access
 pods_export_options = None
 
 # directories with files from before the role, which it may export, or chown to the agent
@@ -65,7 +65,7 @@ nanoclaw_user = "nanoclaw"
 # uid of nanoclaw_user; default: its account's; for a new one 1000, or a free one if that is taken
 nanoclaw_uid = None
 
-# gid of nanoclaw_user; default: its account's; with a stated uid, that
+# gid of nanoclaw_user; default: its account's; if nanoclaw_uid is set, the same number
 nanoclaw_gid = None
 
 # uid of the agent image's USER; the image must have the same
@@ -74,7 +74,7 @@ nanoclaw_image_uid = 1000
 # gid of the agent image's USER; the image must have the same
 nanoclaw_image_gid = 1000
 
-# account that people log in to and that may be nanoclaw_user, or have the agent's uid
+# a login account that you allow to be nanoclaw_user, or to have the agent's uid
 nanoclaw_agent_account = None
 
 # project root; outside pods_path only data/v2-sessions and groups are on the pods

@@ -89,7 +89,8 @@ class HostSettings(_Settings):
 
     pods_server: Server | None = Field(
         None,
-        description='machine of nfs_servers, address of another server, or "local"; default: the one of nfs_servers',
+        description='machine of nfs_servers, address of another server, or "local"; '
+        "default: the only one of nfs_servers",
     )
     pods_export: Path | None = Field(
         None, description="directory on the server; default: nfs_export_root/NAME OF THE HOST"
@@ -110,7 +111,8 @@ class HostSettings(_Settings):
     )
     pods_export_options: ExportOptions | None = Field(
         None,
-        description="how the export squashes (exports(5)); for another server: what it does; default: by pods_access",
+        description="squash options (exports(5)) to write; for another server, those that it has; "
+        "default: by pods_access",
     )
     pods_adopt: Paths = Field(
         [], description="directories with files from before the role, which it may export, or chown to the agent"
@@ -121,7 +123,7 @@ class HostSettings(_Settings):
         description="uid of nanoclaw_user; default: its account's; for a new one 1000, or a free one if that is taken",
     )
     nanoclaw_gid: HostId | None = Field(
-        None, description="gid of nanoclaw_user; default: its account's; with a stated uid, that"
+        None, description="gid of nanoclaw_user; default: its account's; if nanoclaw_uid is set, the same number"
     )
     nanoclaw_image_uid: AgentUid = Field(
         1000, description="uid of the agent image's USER; the image must have the same"
@@ -131,7 +133,7 @@ class HostSettings(_Settings):
     )
     nanoclaw_agent_account: User | None = Field(
         None,
-        description="account that people log in to and that may be nanoclaw_user, or have the agent's uid",
+        description="a login account that you allow to be nanoclaw_user, or to have the agent's uid",
     )
     nanoclaw_root: Root = Field(
         "/opt/nanoclaw", description="project root; outside pods_path only data/v2-sessions and groups are on the pods"
