@@ -23,7 +23,12 @@ from tasks.model.fleet.plan import FleetError, FleetPlan, HostPlan, Machine, Pro
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.existing_directories import server_problems
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, guards_first, machine_problems
+from tasks.model.host.machine_refusals import (
+    agent_uid_problems,
+    guard_left_out_problems,
+    guards_first,
+    machine_problems,
+)
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable

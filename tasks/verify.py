@@ -10,4 +10,4 @@ from tasks.operations.verify import agent_writes
 @deploy("Verification")
 def verify_host(plan: HostPlan) -> None:
     """Prove that the agents of a host can write their sessions, or fail the run with the cause."""
-    agent_writes(name="Act as the host and as the agent", plan=plan, _timeout=timeouts.PROBE)
+    agent_writes(name="Act as the host and as the agent", plan=plan, _timeout=timeouts.WHOLE_PROBE)

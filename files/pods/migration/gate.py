@@ -25,7 +25,7 @@ from files.pods.service.serving import wait_until_serving
 
 def run_probe(probe: Run) -> float:
     """Run the probe; return its seconds, or exit with what it found wrong."""
-    done = run_command(probe.argv, timeout=timeouts.PROBE, input=probe.input)
+    done = run_command(probe.argv, timeout=timeouts.WHOLE_PROBE, input=probe.input)
     if done.returncode != 0:
         sys.exit(f"the probe of v2 failed: {escape_control(done.stderr.strip()[-500:])}")
     try:

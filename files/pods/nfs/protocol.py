@@ -17,7 +17,7 @@ EXPORT_OPTIONS = {
     "sec=sys": ("sec=sys", "sec"),
     "secure": ("secure", "insecure"),
 }
-"""Options of every export, exports(5), in order. For each, its default and the name of the option that differs."""
+"""Options of every export, exports(5), in order; for each what holds if etab does not name the second, and that one."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ SURVEY_END = 100
 HOT_JOURNAL = 150
 """How long a hot journal may last: NanoClaw opens its sessions once a minute."""
 JOURNAL_PAUSE = 2
-"""Between two looks at a journal, to see whether somebody writes it."""
+"""Between two checks of a journal, to see whether somebody writes it."""
 LOCK = 3
 """The wait for another probe of this machine."""
-PROBE = 1200
-"""The whole operation; a probe repeats once after it dropped the kernel's cached permissions."""
+WHOLE_PROBE = 1200
+"""The whole operation; the probe repeats once after it dropped the kernel's cached permissions."""

@@ -21,7 +21,7 @@ from files.pods.migration.protocol import (
     UpstreamStepRequest,
 )
 from files.pods.migration.step_ids import Mark, StepId
-from files.pods.probe.timeouts import PROBE
+from files.pods.probe.timeouts import WHOLE_PROBE
 from files.pods.source.protocol import MarkerRequest
 from files.pods.trees.protocol import TreesRequest
 from files.pods.v1.audit.protocol import AuditRequest, Homes
@@ -37,7 +37,7 @@ from tasks.model.ownership.owners import created_by
 from tasks.model.ownership.trees import chown_by, host_trees
 
 Part = Literal["staging", "switching"]
-STEP = 600
+SHORT = 600
 """Seconds for a step that does not grow with what v1 has."""
 GATE_COMMAND = 300
 """Seconds for the operator's command in the gate."""
@@ -57,7 +57,7 @@ class Step:
     name: str
     """Shown to the operator, and nothing else."""
     request: Request
-    seconds: int = STEP
+    seconds: int = SHORT
     marks: tuple[Mark, ...] = ()
 
 
@@ -132,12 +132,12 @@ def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
         **plan.host_user,
     )
     yield Step(StepId.FIX_UP, "fix up what NanoClaw's own steps lose", fix_up)
-    yield from _ownership(plan, STEP)
+    yield from _ownership(plan, SHORT)
     yield Step(StepId.AUDIT, "audit v2 against v1", _audit(plan, install))
     yield Step(StepId.START_V2, "start v2", start_request(plan, restart=True))
     command, at = plan.settings.nanoclaw_v1_gate, {"unit": plan.unit, "root": plan.root, **plan.host_user}
     gate = GateRequest(probe=probe, command=command, seconds=GATE_COMMAND, **at)
-    yield Step(StepId.GATE, "run the gate", gate, PROBE + GATE_COMMAND, (Mark.PROVES_V2,))
+    yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND, (Mark.PROVES_V2,))
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
     commit = CommitRequest(**_files(plan), ran=ran(plan), text=text)
     yield Step(StepId.COMMIT, "commit to v2", commit, marks=(Mark.POINT_OF_NO_RETURN,))
@@ -180,7 +180,7 @@ def _upstream(plan: HostPlan, step: StepId, *args: str, mask: str = PLAIN) -> St
 
 
 def _copy(plan: HostPlan, install: Install, *, final: bool) -> Step:
-    seconds = STEP if final else LONG
+    seconds = SHORT if final else LONG
     request = CopyRequest(
         v1=install.path,
         root=plan.root,
@@ -211,7 +211,7 @@ def _audit(plan: HostPlan, install: Install) -> AuditRequest:
         host=(host.uid, host.gid),
         deep=False,
         must=True,
-        seconds=STEP - 30,
+        seconds=SHORT - 30,
         left=[],
         env_set=sorted(plan.settings.nanoclaw_env),
         lists=Homes(install.home, plan.settings.nanoclaw_user) if install.home else None,

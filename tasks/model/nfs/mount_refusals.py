@@ -34,7 +34,8 @@ def way_out(plan: HostPlan, source: str, target: str) -> str:
     """What an operator does about files in the place of a bind."""
     return (
         f"systemctl stop {plan.unit}, keep them (mv {target} {target}.local; if it is immutable, chattr -i {target} "
-        f"first), run again, and copy what is an install's own data into the pods (cp -a {target}.local/. {source}/)"
+        f"first), run again, and copy what is an install's own data into the pods "
+        f"(cp -R --preserve=mode,timestamps {target}.local/. {source}/)"
     )
 
 

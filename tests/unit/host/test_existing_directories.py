@@ -21,7 +21,7 @@ from files.pods.machine.path_states import (
     read_places,
 )
 from tasks.model.host.existing_directories import server_places_request, server_problems
-from tasks.model.host.preflight import machine_problems
+from tasks.model.host.machine_refusals import machine_problems
 from tasks.model.nfs.mount_unit import unit_path
 from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine

@@ -14,7 +14,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan, Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.host_ids import CANDIDATES, choose_host_ids, remembered, unserved
-from tasks.model.host.preflight import agent_uid_problems, machine_problems
+from tasks.model.host.machine_refusals import agent_uid_problems, machine_problems
 from tests.builders import fleet, machines
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

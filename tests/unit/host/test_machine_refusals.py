@@ -14,7 +14,7 @@ from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import Problem
 from tasks.model.host.account import account_problem
 from tasks.model.host.host_ids import unserved
-from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, machine_problems
+from tasks.model.host.machine_refusals import agent_uid_problems, guard_left_out_problems, machine_problems
 from tests.builders import fleet, one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 from tests.reasons import OF_MACHINES, reason_sites
@@ -116,7 +116,8 @@ def test_a_machine_that_is_no_host_is_judged_as_a_system_alone() -> None:
     ]
 
 
-HIDDEN = "which a mount would hide: move them away, and into the mounted directory after the run if they are NanoClaw's"
+HIDDEN = "which a mount would hide: copy them to the server if they are NanoClaw's, then move them away "
+HIDDEN += '(docs/rollout.md, "Adopt")'
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,12 @@ from files.pods.machine import account
 from files.pods.machine.machine_state import IdState, MountPoint
 from files.pods.machine.protocol import AccountState
 from tasks.bundle import entry_file
-from tasks.model.host.preflight import agent_uid_problems, guard_left_out_problems, guards_first, machine_problems
+from tasks.model.host.machine_refusals import (
+    agent_uid_problems,
+    guard_left_out_problems,
+    guards_first,
+    machine_problems,
+)
 from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
 

@@ -122,4 +122,4 @@ def test_survey_reports_before_its_timeout() -> None:
 
 def test_probe_and_its_repetition_end_before_its_timeout() -> None:
     once = timeouts.CONTAINER + timeouts.SURVEY + timeouts.HOT_JOURNAL + timeouts.GUARD + 2 * timeouts.STEP
-    assert 2 * once <= timeouts.PROBE
+    assert 2 * once <= timeouts.WHOLE_PROBE

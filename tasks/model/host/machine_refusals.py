@@ -141,8 +141,8 @@ def _mount_point(plan: HostPlan, state: MachineState) -> Iterable[Problem]:
         names = state.beneath.get(target)
         if names:
             text = (
-                f"{target} is not mounted and holds {', '.join(names)}, which a mount would hide: move them away, "
-                "and into the mounted directory after the run if they are NanoClaw's"
+                f"{target} is not mounted and holds {', '.join(names)}, which a mount would hide: copy "
+                'them to the server if they are NanoClaw\'s, then move them away (docs/rollout.md, "Adopt")'
             )
             yield Problem(plan.name, "pods_path", text, "mount-would-hide")
 
