@@ -165,10 +165,17 @@ def sessions(tmp_path: Path, manager: Manager) -> Iterator[Path]:
 
 
 @contextmanager
-def guarding(manager: Manager, root: Path, inside: Path, sweep: float) -> Iterator[subprocess.Popen[str]]:
-    """A guard of one tree at work."""
+def guarding(
+    manager: Manager, root: Path, inside: Path, sweep: float, mounts: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """A guard of one tree at work.
+
+    + mounts: shell that makes its mounts, in a mount namespace of its own: others' copies would keep them mounted
+    """
     tree = WatchedTreeRequest(str(root), str(inside), A, A, [0], [0, A], ["*"], ["*/*", "*/*/outbox"])
     argv = request_argv(GuardRequest(sweep, 100, [tree]))
+    if mounts:
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{mounts}; exec "$@"', "sh", *argv]
     environment = {**os.environ, "NOTIFY_SOCKET": str(manager.path)}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
@@ -228,24 +235,13 @@ def test_tree_that_is_there_is_not_swept_again_before_its_time(tmp_path: Path, m
         assert sum("swept 20" in message for message in manager.messages(2)) <= 1
 
 
-@contextmanager
-def mounted(root: Path) -> Iterator[None]:
-    """A file system of its own at the root, as long as it stays mounted."""
-    root.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "t", root], capture_output=True).returncode != 0:
-        pytest.skip("cannot mount here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", root], capture_output=True, check=False)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, which only root may")
 def test_unmounted_tree_ends_the_guard_with_its_reason(tmp_path: Path, manager: Manager) -> None:
     root = tmp_path / "v2-sessions"
-    with mounted(root), guarding(manager, root, root, sweep=600) as process:
-        assert wait_for(lambda: is_chowned(root))
-        subprocess.run(["umount", root], check=True)
+    root.mkdir()
+    with guarding(manager, root, root, sweep=600, mounts=f"mount -t tmpfs t {root}") as process:
+        assert wait_for(lambda: is_chowned(Path(f"/proc/{process.pid}/root{root}")))
+        subprocess.run(["nsenter", f"--mount=/proc/{process.pid}/ns/mnt", "umount", root], check=True)
         assert process.wait(SECONDS) == 1
         assert process.stderr and process.stderr.read() == "a tree was unmounted\n"
 
@@ -254,13 +250,12 @@ def test_unmounted_tree_ends_the_guard_with_its_reason(tmp_path: Path, manager: 
 def test_tree_that_became_read_only_ends_the_guard_with_its_reason(tmp_path: Path, manager: Manager) -> None:
     """systemd starts it again, with the mount as it is then."""
     root = tmp_path / "v2-sessions"
-    with mounted(root):
-        (root / "ag").mkdir()
-        subprocess.run(["mount", "-o", "remount,ro", root], check=True)
-        with guarding(manager, root, root, sweep=600) as process:
-            assert process.wait(SECONDS) == 1
-            reason = f"{root} became read-only here: restarting to use the current mounts\n"
-            assert process.stderr and process.stderr.read() == reason
+    root.mkdir()
+    mounts = f"mount -t tmpfs t {root}; mkdir {root}/ag; mount -o remount,ro {root}"
+    with guarding(manager, root, root, sweep=600, mounts=mounts) as process:
+        assert process.wait(SECONDS) == 1
+        reason = f"{root} became read-only here: restarting to use the current mounts\n"
+        assert process.stderr and process.stderr.read() == reason
 
 
 def test_group_named_like_a_journal_is_chowned(sessions: Path) -> None:

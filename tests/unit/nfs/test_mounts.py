@@ -107,7 +107,7 @@ def test_files_beneath_are_refused_with_the_way_out() -> None:
         pods(PLAN, FINISHED, beneath=hidden)
     with pytest.raises(UnfitError, match=r"way out: move them away \(mv /pods /pods.local"):
         pods(PLAN, FINISHED, mounts=[], beneath=hidden)
-    with pytest.raises(UnfitError, match=r"cp -a /opt/nanoclaw/groups.local/. /pods/groups/"):
+    with pytest.raises(UnfitError, match=r"timestamps /opt/nanoclaw/groups.local/. /pods/groups/"):
         groups(PLAN, FINISHED, mounts=[], beneath=hidden)
 
 
