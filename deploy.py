@@ -18,7 +18,7 @@ from tasks.operation_order import servers_first
 from tasks.ownership import guard_first, own_exports, own_trees
 from tasks.preflight import check_fleet
 from tasks.runtime import install_runtime
-from tasks.service import run_service
+from tasks.service import run_service, stop_first
 from tasks.source import install_source
 from tasks.terminal import protect_terminal
 from tasks.verify import verify_host
@@ -32,10 +32,13 @@ guard_starts_first = host.name in fleet.guards_first
 
 if host_plan and guard_starts_first:
     guard_first(plan=host_plan)
+if host_plan and host.name in fleet.stops_first:
+    stop_first(plan=host_plan)
 servers_first()
 
 if server_plan:
-    serve_exports(plan=server_plan, guard_hosts=fleet.guards_first_on(host.name))
+    guards, stops = fleet.guards_first_on(host.name), fleet.stops_first_on(host.name)
+    serve_exports(plan=server_plan, guard_hosts=guards, stop_hosts=stops)
     own_exports(plan=server_plan)
 
 if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:

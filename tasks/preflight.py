@@ -28,6 +28,7 @@ from tasks.model.host.machine_refusals import (
     guard_left_out_problems,
     guards_first,
     machine_problems,
+    stops_first,
 )
 from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
@@ -56,10 +57,16 @@ class Checked:
     """Of the hosts that migrate from NanoClaw v1."""
     guards_first: frozenset[str]
     """Hosts that get their guard before their server changes."""
+    stops_first: frozenset[str] = frozenset()
+    """Hosts that stop NanoClaw before their server changes."""
 
     def guards_first_on(self, server: str) -> tuple[str, ...]:
         """Those of one server."""
         return tuple(sorted(name for name in self.guards_first if self.hosts[name].server == server))
+
+    def stops_first_on(self, server: str) -> tuple[str, ...]:
+        """Those of one server."""
+        return tuple(sorted(name for name in self.stops_first if self.hosts[name].server == server))
 
 
 def check_fleet() -> Checked:
@@ -134,7 +141,9 @@ def _check_machines(inventory: Inventory) -> Checked:
     _refuse([*look_at_v2(fleet, members), *check_checkouts(fleet, members)], fleet, states)
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     _refuse(problems, fleet, states)
-    return Checked(fleet.servers, fleet.hosts, migrations, guards_first(fleet, machines))
+    tables = {name: exports.table for name, exports in states.exports.items() if exports}
+    stops = stops_first(fleet, machines, tables)
+    return Checked(fleet.servers, fleet.hosts, migrations, guards_first(fleet, machines), stops)
 
 
 def _refuse(problems: list[Problem], fleet: FleetPlan, states: MachineStates) -> None:

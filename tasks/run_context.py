@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it asks for the run's context itself
 
 Answer = TypeVar("Answer")
 
-Pending = Literal["source", "container", "database", "build", "image", "environment", "record"]
+Pending = Literal["source", "container", "database", "build", "image", "environment", "record", "service"]
 """What a check phase expects an operation to replace on a machine."""
 
 _NAME = "nanoclaw_pods"

@@ -5,7 +5,13 @@ from pyinfra.api.deploy import deploy
 from tasks.model.fleet.plan import HostPlan
 from tasks.operations.agent_image import agent_image
 from tasks.operations.env_files import env_files
-from tasks.operations.host_service import host_service
+from tasks.operations.host_service import host_service, stop_service
+
+
+@deploy("NanoClaw service")
+def stop_first(plan: HostPlan) -> None:
+    """Stop the host service before its server maps its ids in another way; `run_service` starts it again."""
+    stop_service(name="Stop NanoClaw before its server changes", plan=plan, _timeout=150)
 
 
 @deploy("NanoClaw service")

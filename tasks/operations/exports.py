@@ -43,6 +43,10 @@ def _read_state(plan: ServerPlan) -> ExportState:
     return read_state(ExportState, exports_request(plan))
 
 
+def _failed(names: Sequence[str]) -> str:
+    return ", ".join(name for name in names if inventory.get_host(name) in pyinfra_state.failed_hosts)
+
+
 @lasting_operation
 def export_directories(plan: ServerPlan) -> Commands:
     """Make each export directory, owned by whom the exports' strategy needs, mode 0755.
@@ -103,7 +107,7 @@ def nfs_server(plan: ServerPlan) -> Commands:
 
 
 @lasting_operation
-def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = ()) -> Commands:
+def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = (), stop_hosts: Sequence[str] = ()) -> Commands:
     """Export each directory to its host's address, with the strategy's squash options.
 
     Owns: /etc/exports.d/nanoclaw-pods.exports, and the entries in force that it defines. Leaves alone: /etc/exports,
@@ -116,6 +120,7 @@ def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = ()) -> Commands:
     for sessions created under another one would be root's.
 
     + guard_hosts: hosts that need a running guard before the table changes
+    + stop_hosts: hosts on which NanoClaw must have stopped before: the server will map their ids in another way
     """
     current = _read_state(plan)
     if refused := export_refusals(plan, current):
@@ -128,10 +133,12 @@ def export_table(plan: ServerPlan, guard_hosts: Sequence[str] = ()) -> Commands:
     if current.dropin == text and not drift:
         host.noop(f"{len(plan.exports)} exports are in force")
         return
-    if failed := [name for name in guard_hosts if inventory.get_host(name) in pyinfra_state.failed_hosts]:
+    if failed := _failed(guard_hosts):
         raise OperationError(
-            f"exports not changed: the guard of {', '.join(failed)} is not running (systemctl status 'pods-guard-*')"
+            f"exports not changed: the guard of {failed} is not running (systemctl status 'pods-guard-*')"
         )
+    if failed := _failed(stop_hosts):
+        raise OperationError(f"exports not changed: NanoClaw has not stopped on {failed}: see the error of its stop")
     show_diff(DROPIN, current.dropin, text)
     for reason in drift:
         say(reason)

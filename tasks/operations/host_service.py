@@ -7,14 +7,14 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.service.protocol import AdoptUnitsRequest, InstallUnitsRequest, MakeLogsRequest, ServiceState
-from tasks.command import run_request, write_file
+from tasks.command import argv, run_request, write_file
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as texts
 from tasks.model.host.service_state import adoptable, refusals, service_request, start_request
 from tasks.model.host.service_steps import service_steps
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, read_state
-from tasks.operations.dry_run import is_pending, with_pending_owners
+from tasks.operations.dry_run import is_pending, mark_pending, with_pending_owners
 from tasks.report import say, show_diff
 
 
@@ -37,6 +37,8 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
     """
     current = read_state(ServiceState, service_request(plan))
     current = replace(current, logs=with_pending_owners(current.logs))
+    if is_pending("service"):
+        current = replace(current, unit=replace(current.unit, active="inactive", sub="dead"))
     refused = refusals(plan, current)
     if current.account is None and state.is_executing:
         refused.append(f"there is no user {plan.settings.nanoclaw_user} on this machine")
@@ -68,3 +70,19 @@ def host_service(plan: HostPlan, *, start: bool = True) -> Commands:
         yield run_request(AdoptUnitsRequest(plan.host_ids.uid, names))
     if steps.start:
         yield run_request(start_request(plan, restart=steps.restart))
+
+
+@lasting_operation
+def stop_service(plan: HostPlan) -> Commands:
+    """Stop NanoClaw before its server maps its ids in another way; `host_service` starts it again.
+
+    Owns: that the unit is stopped until then, and has no file open. Leaves alone: agents, for which the server's ids
+    stay the same. Changes: when the unit runs. Sources: exports(5) "User ID Mapping"; RFC 8881, section 10.4.
+    """
+    current = read_state(ServiceState, service_request(plan)).unit
+    if current.active in ("inactive", "failed"):
+        host.noop(f"{plan.unit} does not run")
+        return
+    mark_pending("service")
+    say(f"{plan.unit} stops until its server has changed: the server will map its ids in another way")
+    yield argv("systemctl", "stop", plan.unit)

@@ -302,6 +302,30 @@ def test_server_alone_does_not_end_the_squash_of_a_root_host(tmp_path: Path) -> 
     assert both.exit == 0, both.log
 
 
+def test_host_stops_before_its_server_maps_its_ids_in_another_way(tmp_path: Path) -> None:
+    """Otherwise what it has open and not yet written would be refused by the server, and lost."""
+    machines = replies(DATA, "finished")
+    exports, service = machines["@fake/server"]["nfs.exports"], machines["@fake/chown"]["service.state"]
+    (mine,) = (entry for entry in exports["table"] if entry[0].endswith("/chown"))
+    squashed = {**exports, "table": [entry for entry in exports["table"] if entry is not mine]}
+    squashed["table"].append([*mine[:2], *EXPORT_OPTIONS, "root_squash", "all_squash", "anonuid=1000"])
+    instead = {"@fake/server": {"nfs.exports": squashed}}
+    stop, start = (
+        "NanoClaw service | Stop NanoClaw before its server changes",
+        "NanoClaw service | Run NanoClaw as a service",
+    )
+    dry = deploy(tmp_path, DATA, "finished", "--dry", instead=instead)
+    assert dry.changed("@fake/chown") == [stop, start] and dry.changed("@fake/squash") == [], dry.log
+
+    stopped = {**service, "unit": {**service["unit"], "active": "inactive", "sub": "dead"}}
+    then = {"@fake/server": {"nfs.exports": exports}, "@fake/chown": {"service.state": stopped}}
+    run = deploy(tmp_path, DATA, "finished", "-y", instead=instead, then=then)
+    assert run.changed("@fake/chown")[0] == stop and run.changed("@fake/squash") == [], run.log
+    assert run.commands("@fake/chown")[0].startswith("systemctl stop nanoclaw-v2-")
+    started = re.findall(r"Starting operation: (.*?) *$", run.log, re.MULTILINE)
+    assert started.index(stop) < started.index("NFS server | Export the pods") < started.index(start)
+
+
 def _server(**more: Any) -> dict[str, Any]:
     return {"@fake/server": {"nfs.exports": {**replies(DATA, "finished")["@fake/server"]["nfs.exports"], **more}}}
 

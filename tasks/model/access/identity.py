@@ -117,6 +117,15 @@ _FLAGS = {
 """Options of exports(5) as the flags that exportfs sets or clears; all_squash counts whatever root_squash is."""
 
 
+def squash_in_force(options: Sequence[str]) -> Squash:
+    """Return what an entry of the table in force does, whatever its other options are. IdentityError as below.
+
+    Where nobody is mapped, the anonymous ids say nothing.
+    """
+    squash = parse_squash([option for option in options if option.partition("=")[0] in (*_FLAGS, "anonuid", "anongid")])
+    return Squash("none") if squash.maps == "none" else squash
+
+
 def parse_squash(options: Sequence[str]) -> Squash:
     """Parse the squash that options of exports(5) state. Of each flag the last option counts, as in exportfs.
 

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from files.pods.machine.machine_state import MachineState
+from tasks.model.access.identity import squash_in_force
 from tasks.model.fleet.near_names import Others
-from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem, ServerPlan
+from tasks.model.fleet.plan import Export, FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.host.account import account_problem
 from tasks.model.host.existing_directories import host_problems, one_machine, own_addresses
 from tasks.model.nfs.mount_refusals import is_source
@@ -44,6 +45,32 @@ def guards_first(fleet: FleetPlan, machines: Mapping[str, MachineState | None]) 
         if state and (plan := fleet.hosts.get(name)) and plan.server and plan.strategy.needs_guard
         if not plan.settings.nanoclaw_v1_rollback and set(mount_points(plan)) <= {mount.path for mount in state.mounts}
     )
+
+
+def stops_first(
+    fleet: FleetPlan, machines: Mapping[str, MachineState | None], tables: Mapping[str, Sequence[Sequence[str]]]
+) -> frozenset[str]:
+    """Return the hosts that stop NanoClaw before their server changes: it will map their ids in another way.
+
+    What a process has open and not yet written is lost then: the server refuses it under the other ids. Over NFSv4 the
+    server also waits for the client to return such a file, which the client cannot (RFC 8881, section 10.4). Every
+    change of the squash counts, since the process that runs may have another user than the plan.
+
+    + tables: of each server of this run its table in force, an entry being path, client, options
+    """
+    exports = {export.host: (export, tables[name]) for name in tables for export in fleet.servers[name].exports}
+    return frozenset(
+        name
+        for name, state in machines.items()
+        if state and name in exports and not fleet.hosts[name].settings.nanoclaw_v1_rollback
+        if _squash_changes(*exports[name])
+    )
+
+
+def _squash_changes(export: Export, table: Sequence[Sequence[str]]) -> bool:
+    """Whether the entry in force maps ids in another way than the planned one; without an entry nothing changes."""
+    now = [options for path, client, *options in table if (path, client) == (export.path, export.client)]
+    return any(squash_in_force(options) != squash_in_force(export.options) for options in now)
 
 
 def guard_left_out_problems(

@@ -26,6 +26,7 @@ from tasks.model.host.machine_refusals import (
     guard_left_out_problems,
     guards_first,
     machine_problems,
+    stops_first,
 )
 from tests.builders import one_host
 from tests.fake.bare_host import NO_ACCOUNT, machine
@@ -97,6 +98,43 @@ def test_a_server_does_not_stop_squashing_for_a_host_that_is_left_out(
         table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
         problems = list(guard_left_out_problems(fleet, fleet.servers["nfs1"], table, running))
         assert [(problem.machine, problem.reason) for problem in problems] == [("oslo", "guard-left-out")] * how_often
+
+
+ROOT_ON_PODS = {"nanoclaw_root": "/pods/nanoclaw-v2", "nanoclaw_user": "root"}
+NO_SQUASH = ["no_root_squash", "no_all_squash", "anonuid=65534", "anongid=65534"]
+ALL_SQUASH = ["root_squash", "all_squash", "anonuid=1000", "anongid=1000"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "first"),
+    [
+        ({**ROOT_ON_PODS, "pods_access": "squash"}, NO_SQUASH, True),
+        ({**ROOT_ON_PODS, "pods_access": "squash"}, ALL_SQUASH, False),
+        ({**ROOT_ON_PODS, "pods_access": "squash"}, [*ALL_SQUASH[:2], "anonuid=1001", "anongid=1000"], True),
+        ({**ROOT_ON_PODS, "pods_access": "squash"}, [*ALL_SQUASH[:3], "anongid=1001"], True),
+        ({**ROOT_ON_PODS, "pods_access": "squash"}, None, False),
+        (CHOWN, ALL_SQUASH, True),
+        (CHOWN, NO_SQUASH, False),
+        (CHOWN, ["root_squash", "no_all_squash"], True),
+        (CHOWN, ["no_root_squash", "no_all_squash", "anonuid=1000"], False),
+        ({"pods_access": "squash"}, NO_SQUASH, True),
+        ({"pods_access": "squash"}, ALL_SQUASH, False),
+        ({"pods_access": "native"}, ["root_squash", "no_all_squash", "anonuid=1000", "anongid=1000"], False),
+        ({"pods_access": "native"}, ALL_SQUASH, True),
+        ({**CHOWN, "nanoclaw_v1_dir": "/v1", "nanoclaw_v1_rollback": True}, ALL_SQUASH, False),
+    ],
+)
+def test_a_host_stops_before_its_server_maps_its_ids_in_another_way(
+    data: dict[str, Any], options: list[str] | None, first: bool
+) -> None:
+    fleet = one_host(**data)
+    table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
+    others = [["/srv/pods/oslo", "10.0.0.3", *NO_SQUASH], ["/srv/pods/bergen", "10.0.0.2", *NO_SQUASH]]
+    machines = {"oslo": OSLO, "nfs1": machine("nfs1")}
+    assert stops_first(fleet, machines, {"nfs1": [*table, *others]}) == ({"oslo"} if first else set())
+    assert stops_first(fleet, {**machines, "oslo": None}, {"nfs1": table}) == set()
+    assert stops_first(fleet, {"nfs1": machine("nfs1")}, {"nfs1": table}) == set()
+    assert stops_first(fleet, machines, {}) == set(), "its server is not in the run"
 
 
 @pytest.mark.parametrize(

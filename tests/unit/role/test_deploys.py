@@ -21,7 +21,7 @@ ORDERED = {
     *("debian_packages", "export_directories", "nfs_server", "export_table"),
     *("install_channels", "build", "stage", "switch", "roll_back", "record"),
     *("pods_mount", "pods_directory", "pods_binds", "docker_and_pods", "tree_owner", "guard"),
-    *("runtime", "checkout", "agent_image", "env_files", "host_service", "agent_writes"),
+    *("runtime", "checkout", "agent_image", "env_files", "host_service", "agent_writes", "stop_service"),
 }
 """The tests below state the order of these in full. Another operation may come between them."""
 
@@ -74,13 +74,13 @@ def run(module: ModuleType, part: str, **arguments: Any) -> None:
 
 def test_a_server_has_its_directories_and_service_before_its_exports(ran: list[Any], names: list[str]) -> None:
     plan = planned("squash").servers["@fake/server"]
-    run(exports, "serve_exports", plan=plan, guard_hosts=("oslo",))
+    run(exports, "serve_exports", plan=plan, guard_hosts=("oslo",), stop_hosts=("bergen",))
     run(ownership, "own_exports", plan=plan)
     assert ran == [
         ("debian_packages", {"packages": ["nfs-kernel-server"]}),
         ("export_directories", {"plan": plan}),
         ("nfs_server", {"plan": plan}),
-        ("export_table", {"plan": plan, "guard_hosts": ("oslo",)}),
+        ("export_table", {"plan": plan, "guard_hosts": ("oslo",), "stop_hosts": ("bergen",)}),
         ("tree_owner", {"trees": server_trees(plan)}),
     ]
     assert names == [
@@ -135,6 +135,12 @@ def test_the_guard_runs_first_where_the_host_needs_it(ran: list[Any]) -> None:
     plan = planned("chown").hosts["@fake/chown"]
     run(ownership, "guard_first", plan=plan)
     assert ran == [("guard", {"plan": plan})]
+
+
+def test_a_service_stops_first_where_its_server_maps_its_ids_in_another_way(ran: list[Any], names: list[str]) -> None:
+    plan = planned("chown").hosts["@fake/chown"]
+    run(service, "stop_first", plan=plan)
+    assert ran == [("stop_service", {"plan": plan})] and names == ["Stop NanoClaw before its server changes"]
 
 
 @pytest.mark.parametrize("start", [True, False])

@@ -87,6 +87,7 @@ class Steps:
         monkeypatch.setattr(preflight, "check_checkouts", lambda *_args: self.step("versions"))
         monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
         monkeypatch.setattr(preflight, "guards_first", lambda *_args: frozenset({"oslo"}))
+        monkeypatch.setattr(preflight, "stops_first", lambda *_args: frozenset({"bergen"}))
 
     def step(self, name: str) -> list[Problem]:
         """Notes a step; its problem, if it is to have one."""
@@ -113,6 +114,7 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
     assert (set(checked.servers), set(checked.hosts)) == ({"nfs1"}, {"oslo", "bergen"})
     migrations: Any = checked.migrations
     assert migrations == {"oslo": "m"} and checked.guards_first == {"oslo"}
+    assert checked.stops_first == {"bergen"}
     assert lines[0] == "--> Preflight: looking at 2 machines, before anything is changed..."
     (strategy,) = lines[1:]
     assert strategy.startswith("    pods_access squash for oslo: ")
@@ -241,6 +243,8 @@ def test_a_fleet_is_checked_once_also_where_it_is_refused() -> None:
 def test_guards_start_first_on_hosts_of_their_own_server() -> None:
     checked = Checked(FLEET.servers, FLEET.hosts, {}, frozenset({"oslo", "bergen"}))
     assert checked.guards_first_on("nfs1") == ("bergen", "oslo") and checked.guards_first_on("nfs2") == ()
+    checked = Checked(FLEET.servers, FLEET.hosts, {}, frozenset(), frozenset({"oslo", "bergen"}))
+    assert checked.stops_first_on("nfs1") == ("bergen", "oslo") and checked.stops_first_on("nfs2") == ()
 
 
 @pytest.mark.parametrize("unmatched", [[], ["--limit olso matches no machine"]])
