@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
+from tests.lab.shell import call
 
 MIRROR_VARIABLE = "NANOCLAW_PODS_MIRROR"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,17 @@ def lab_sources(sources: Iterable[Source], codename: str, suite: str) -> list[st
             "as in NANOCLAW_PODS_MIRROR=http://MIRROR/debian"
         )
     return lines
+
+
+def download(name: str, sources: Iterable[str], folder: Path) -> Path:
+    """Download a package, with its signature checked, without the controller's own lists; return its path."""
+    lists = folder / "sources.list"
+    lists.write_text("".join(f"{line.replace('deb ', f'deb [signed-by={KEYRING}] ', 1)}\n" for line in sources))
+    state = {"Dir::State::Lists": folder / "lists", "Dir::Cache": folder / "cache"}
+    for path in (state["Dir::State::Lists"] / "partial", state["Dir::Cache"] / "archives/partial"):
+        path.mkdir(parents=True)
+    settings = {"Dir::Etc::SourceList": lists, "Dir::Etc::SourceParts": "/dev/null", **state}
+    apt = ["env", "-C", str(folder), "apt-get", "-q", *(f"-o{key}={value}" for key, value in settings.items())]
+    call([*apt, "-oAcquire::Languages=none", "update"], timeout=120)
+    call([*apt, "-oAPT::Sandbox::User=root", "download", name], timeout=600)
+    return next(folder.glob(f"{name}_*.deb"))

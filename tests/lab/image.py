@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tests.lab.apt import controller_sources, lab_sources, os_codename
-from tests.lab.errors import LabError
-from tests.lab.paths import PROJECT, cache
+from tests.lab.kernel import add_modules
+from tests.lab.kernel import version as kernel_version
+from tests.lab.paths import PROJECT, cache, locked
 from tests.lab.shell import call, say
 
 SUITE = "trixie"
@@ -37,20 +36,6 @@ def ensure_image() -> Path:
             build(image)
             prune(folder)
     return image
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock file, so that two labs build or allocate one after the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def uml_kernel() -> str:
-    """The version of the User-Mode Linux kernel, which is also the name of its modules' folder."""
-    return call(["linux.uml", "--version"]).strip()
 
 
 def packages() -> list[str]:
@@ -82,7 +67,7 @@ def image_key() -> str:
         if path.is_file():
             mode = path.stat().st_mode & 0o111
             digest.update(f"{path.relative_to(PROJECT)} {mode:o}\n".encode() + path.read_bytes())
-    digest.update("\n".join([uml_kernel(), *sources(), npm_registry(), controller_bundle()]).encode())
+    digest.update("\n".join([kernel_version(), *sources(), npm_registry(), controller_bundle()]).encode())
     return digest.hexdigest()[:16]
 
 
@@ -140,11 +125,7 @@ def bootstrap(root: Path) -> None:
 def furnish(root: Path) -> None:
     """Adds the lab's own files, the kernel's modules and the controller's trust, then runs setup.sh inside."""
     shutil.copytree(RECIPE / "root", root, dirs_exist_ok=True)
-    kernel = uml_kernel()
-    modules = Path("/usr/lib/uml/modules") / kernel
-    if not modules.is_dir():
-        raise LabError(f"{modules} is missing: apt-get install --reinstall user-mode-linux")
-    shutil.copytree(modules, root / "usr/lib/modules" / kernel)
+    add_modules(root)
 
     known = set(certificates((root / "etc/ssl/certs/ca-certificates.crt").read_text()))
     extra = sorted(set(certificates(controller_bundle())) - known)
@@ -168,7 +149,7 @@ def furnish(root: Path) -> None:
         'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount --make-rslave "$0/dev" '
         '&& exec chroot "$0" /bin/sh /setup.sh "$@"'
     )
-    inside = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, str(root), PNPM, kernel]
+    inside = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, str(root), PNPM, kernel_version()]
     call(["env", "-u", "SSL_CERT_FILE", "-u", "SSL_CERT_DIR", *inside], timeout=300)
     (root / "setup.sh").unlink()
 

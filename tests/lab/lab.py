@@ -14,10 +14,10 @@ from typing import Any
 
 from tests.lab.errors import LabError
 from tests.lab.gitserver import serve_standin
-from tests.lab.image import ensure_image, locked
+from tests.lab.image import ensure_image
 from tests.lab.machine import Machine
 from tests.lab.network import NET, Subnet, claim, lower_network, raise_network
-from tests.lab.paths import LABS, RUNTIME, short_id
+from tests.lab.paths import LABS, RUNTIME, locked, short_id
 from tests.lab.requirements import unsupported_reason
 from tests.lab.shell import say
 from tests.lab.ssh import Connection, Keys

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
-from tests.lab.image import locked
-from tests.lab.paths import RUNTIME
+from tests.lab.paths import RUNTIME, locked
 from tests.lab.shell import call
 
 SUBNETS = range(0, 250)

@@ -9,32 +9,40 @@ import subprocess
 from pathlib import Path
 
 DEBIAN_PACKAGES = (
+    "bc",
+    "bison",
     "debian-archive-keyring",
     "e2fsprogs",
+    "flex",
+    "gcc",
     "git",
     "iproute2",
     "kmod",
+    "libc6-dev",
+    "make",
     "mmdebstrap",
     "nftables",
     "openssh-client",
-    "user-mode-linux",
+    "xz-utils",
 )
 """Debian packages of the controller that the lab calls."""
 
 PROGRAMS = {
+    "bc": "bc",
+    "bison": "bison",
+    "cc": "gcc libc6-dev",
+    "flex": "flex",
     "git": "git",
     "ip": "iproute2",
-    "linux.uml": "user-mode-linux",
+    "make": "make",
     "mke2fs": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "ssh": "openssh-client",
     "unshare": "util-linux",
+    "xz": "xz-utils",
 }
 """Each program the lab calls, and the package that brings it."""
-
-AMX_PROGRAMS = {"cc": "gcc libc6-dev"}
-"""Each program that the lab calls beside these on a processor with AMX, and the packages that bring it."""
 
 TEST_PROGRAMS = {
     "cc": "gcc libc6-dev",
@@ -51,16 +59,10 @@ TEST_PROGRAMS = {
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def has_amx() -> bool:
-    """Whether this machine has registers that a guest kernel does not know."""
-    return " amx_tile" in Path("/proc/cpuinfo").read_text()
-
-
 def missing_packages() -> list[str]:
     """Return the Debian packages that this machine lacks, by their programs."""
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
-    programs = PROGRAMS | (AMX_PROGRAMS if has_amx() else {})
-    return sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
+    return sorted({package for program, package in PROGRAMS.items() if shutil.which(program, path=path) is None})
 
 
 def unsupported_reason() -> str | None:

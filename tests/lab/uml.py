@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.errors import LabError
+from tests.lab.kernel import kernel
 from tests.lab.paths import RUNTIME, guest_memory_folder
-from tests.lab.registers import preloaded
 from tests.lab.shell import environment
 
 LAUNCHER = Path(__file__).parent / "uml-exec"
@@ -72,6 +72,7 @@ class Guest:
             str(LAUNCHER),
             f"umid={self.umid}",
             f"uml_dir={sockets}/",
+            f"lab.kernel={kernel()}",
             f"mem={memory}M",
             f"ubd0={self.disk},{image}",
             *([f"ubd1={self.second_disk}"] if self.second_disk.exists() else []),
@@ -82,6 +83,9 @@ class Guest:
             "ssl=null",
             "quiet",
             "net.ifnames=0",
+            "seccomp=auto",  # takes system calls by seccomp(2) where this machine has it, else by ptrace(2)
+            "nfsv4.directory_delegations=0",  # newer than the kernels of the supported distributions
+            "sysctl.kernel.io_uring_disabled=2",  # what io_uring maps into a program breaks this kernel's memory
             "systemd.show_status=false",
             *kernel_args,
         ]
@@ -92,7 +96,7 @@ class Guest:
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
-                env=environment(TMPDIR=str(guest_memory_folder(memory)), **preloaded()),
+                env=environment(TMPDIR=str(guest_memory_folder(memory))),
             )
         self.record.write_text(f"{process.pid} {_begun(process.pid) or 0}\n")
 

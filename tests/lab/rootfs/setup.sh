@@ -7,10 +7,6 @@ uml_kernel=$2
 depmod "$uml_kernel"
 update-ca-certificates >/dev/null 2>&1
 
-# The guest kernel has no nf_tables for ip or inet, so Docker and the lab use the older interface.
-update-alternatives --set iptables /usr/sbin/iptables-legacy >/dev/null
-update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy >/dev/null
-
 # 1000 (the agent of a default image) and 1500 (a host of its own) stay free: the role makes those users.
 # Debian has a group operator of its own.
 groupadd --gid 2000 lab-operator

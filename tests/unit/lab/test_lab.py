@@ -96,9 +96,9 @@ def test_missing_programs_come_with_the_command_that_brings_them(monkeypatch: py
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("pathlib.Path.exists", lambda self: True)
-    monkeypatch.setattr(requirements, "missing_packages", lambda: ["user-mode-linux"])
+    monkeypatch.setattr(requirements, "missing_packages", lambda: ["mmdebstrap"])
     assert requirements.unsupported_reason() == (
-        "programs are missing: apt-get install --no-install-recommends user-mode-linux"
+        "programs are missing: apt-get install --no-install-recommends mmdebstrap"
     )
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "root" in (requirements.unsupported_reason() or "")

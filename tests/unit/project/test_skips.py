@@ -38,7 +38,7 @@ REASONS = ("gpg", "Node", "root and nft", "cc")
 
 REAL = {
     "tests/unit/machine/test_supply.py::test_fingerprint_equals_the_one_gpg_prints": "gpg",
-    "tests/unit/lab/test_registers.py::test_registers_that_are_too_short_are_filled_up": "C compiler",
+    "tests/unit/lab/test_kernel.py::test_a_root_file_system_knows_the_modules_of_its_kernel": "modprobe",
     "tests/unit/nfs/test_mount_unit.py::test_names_are_those_of_systemd_escape": "systemd-escape",
     "tests/unit/service/test_unit_files.py::test_systemd_accepts_every_unit": "systemd-analyze",
     "tests/unit/nfs/test_container_firewall.py::test_fact_reads_nft_rules_of_a_real_kernel": "nf_tables",
