@@ -9,6 +9,7 @@ from tasks.model.fleet.near_names import Others
 from tasks.model.fleet.plan import Export, FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.host.account import account_problem
 from tasks.model.host.existing_directories import host_problems, one_machine, own_addresses
+from tasks.model.nfs.exports import matches
 from tasks.model.nfs.mount_refusals import is_source
 from tasks.model.nfs.mount_unit import mount_points
 from tasks.model.platform.platform import platform_of
@@ -68,9 +69,15 @@ def stops_first(
 
 
 def _squash_changes(export: Export, table: Sequence[Sequence[str]]) -> bool:
-    """Whether the entry in force maps ids in another way than the planned one; without an entry nothing changes."""
-    now = [options for path, client, *options in table if (path, client) == (export.path, export.client)]
-    return any(squash_in_force(options) != squash_in_force(export.options) for options in now)
+    """Whether what is in force for the host maps ids in another way than the plan; without an entry nothing changes.
+
+    An entry for the host's address counts before one for a network or a name, as in exports(5).
+    """
+    now = {
+        client: options for path, client, *options in table if path == export.path and matches(client, export.client)
+    }
+    entries = [now[export.client]] if export.client in now else now.values()
+    return any(squash_in_force(options) != squash_in_force(export.options) for options in entries)
 
 
 def guard_left_out_problems(

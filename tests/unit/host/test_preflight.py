@@ -130,11 +130,23 @@ def test_a_host_stops_before_its_server_maps_its_ids_in_another_way(
     fleet = one_host(**data)
     table = [["/srv/pods/oslo", "10.0.0.2", *ETAB, *options]] if options else []
     others = [["/srv/pods/oslo", "10.0.0.3", *NO_SQUASH], ["/srv/pods/bergen", "10.0.0.2", *NO_SQUASH]]
+    wider = [["/srv/pods/oslo", "10.0.0.0/24", *NO_SQUASH]] if table else []
     machines = {"oslo": OSLO, "nfs1": machine("nfs1")}
-    assert stops_first(fleet, machines, {"nfs1": [*table, *others]}) == ({"oslo"} if first else set())
+    assert stops_first(fleet, machines, {"nfs1": [*table, *others, *wider]}) == ({"oslo"} if first else set())
     assert stops_first(fleet, {**machines, "oslo": None}, {"nfs1": table}) == set()
     assert stops_first(fleet, {"nfs1": machine("nfs1")}, {"nfs1": table}) == set()
     assert stops_first(fleet, machines, {}) == set(), "its server is not in the run"
+
+
+@pytest.mark.parametrize("client", ["10.0.0.0/24", "*", "oslo.lan", "@hosts"])
+def test_a_host_that_was_served_by_a_wider_export_stops_too(client: str) -> None:
+    """NanoClaw of another setup, as in the incident: its network had the export without any squash."""
+    fleet = one_host(**ROOT_ON_PODS, pods_access="squash")
+    machines = {"oslo": OSLO, "nfs1": machine("nfs1")}
+    table = [["/srv/pods/oslo", client, *ETAB, *NO_SQUASH]]
+    assert stops_first(fleet, machines, {"nfs1": table}) == {"oslo"}
+    assert stops_first(fleet, machines, {"nfs1": [["/srv/pods/oslo", client, *ETAB, *ALL_SQUASH]]}) == set()
+    assert stops_first(fleet, machines, {"nfs1": [["/srv/pods/oslo", "10.0.9.0/24", *ETAB, *NO_SQUASH]]}) == set()
 
 
 @pytest.mark.parametrize(
