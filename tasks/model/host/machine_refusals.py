@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from files.pods.machine.machine_state import MachineState
-from tasks.model.access.identity import squash_in_force
+from tasks.model.access.identity import IdentityError, squash_in_force
 from tasks.model.fleet.near_names import Others
 from tasks.model.fleet.plan import Export, FleetPlan, HostPlan, Problem, ServerPlan
 from tasks.model.host.account import account_problem
@@ -77,7 +77,10 @@ def _squash_changes(export: Export, table: Sequence[Sequence[str]]) -> bool:
         client: options for path, client, *options in table if path == export.path and matches(client, export.client)
     }
     entries = [now[export.client]] if export.client in now else now.values()
-    return any(squash_in_force(options) != squash_in_force(export.options) for options in entries)
+    try:
+        return any(squash_in_force(options) != squash_in_force(export.options) for options in entries)
+    except IdentityError:
+        return True  # ids in another form, such as anonuid=-2: unknown is not the same
 
 
 def guard_left_out_problems(

@@ -116,6 +116,7 @@ ALL_SQUASH = ["root_squash", "all_squash", "anonuid=1000", "anongid=1000"]
         (CHOWN, ALL_SQUASH, True),
         (CHOWN, NO_SQUASH, False),
         (CHOWN, ["root_squash", "no_all_squash"], True),
+        (CHOWN, ["root_squash", "no_all_squash", "anonuid=-2", "anongid=-2"], True),
         (CHOWN, ["no_root_squash", "no_all_squash", "anonuid=1000"], False),
         ({"pods_access": "squash"}, NO_SQUASH, True),
         ({"pods_access": "squash"}, ALL_SQUASH, False),
