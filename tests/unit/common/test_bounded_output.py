@@ -10,25 +10,13 @@ from pathlib import Path
 import pytest
 
 from files.pods.common.bounded_output import bounded_output
+from tests.processes import is_gone
 
 PROJECT = Path(__file__).parents[3]
 
 
 def shell(script: str, seconds: float = 20, max_bytes: int = 1000) -> tuple[int, bytes]:
     return bounded_output(["sh", "-c", script], seconds, max_bytes)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, though nobody may have waited for it."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_command_reads_nothing_and_its_errors_are_not_shown() -> None:

@@ -15,6 +15,7 @@ import pytest
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, sync_file_system
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.source import fetch as fetch_source
+from tests.processes import is_gone
 from tests.programs import program_argv, request_fields
 from tests.unit.trees.trees import needs_root
 
@@ -115,8 +116,7 @@ def test_work_beyond_its_deadline_is_killed_with_its_children_and_names_the_serv
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     why = "/pods did not answer within 2 s: check its file server, then run again\n"
     assert (done.returncode, done.stderr) == (1, why)
-    stat = Path(f"/proc/{done.stdout.strip()}/stat")
-    assert not stat.exists() or stat.read_text().split()[2] in "ZX"
+    assert is_gone(int(done.stdout))
 
 
 FROM_ROOT = ("XDG_RUNTIME_DIR", "GIT_DIR", "SUDO_USER")

@@ -28,6 +28,7 @@ from files.pods.trees.entry import NOBODY
 from files.pods.trees.packed_names import MAX_CHARS, pack_names, unpack_names
 from files.pods.trees.protocol import CHOWN, RIGHT, TreeReport, TreeRequest, TreesReply, TreesRequest
 from files.pods.trees.tree_counts import EndlessError, TreeCounts
+from tests.processes import is_gone
 from tests.programs import replaced, request_argv
 from tests.unit.trees.trees import A, needs_root
 
@@ -443,5 +444,5 @@ def test_ended_run_leaves_no_find_process(tree: Path) -> None:
         (tree / "ag" / "sess" / f"f{number}").touch()
     run_trees(tree, seconds=0.01, anchor="/pods")
     left = subprocess.run(["pgrep", "-af", "ignore_readdir_race"], capture_output=True, text=True).stdout
-    cwds = [Path(f"/proc/{line.split()[0]}/cwd") for line in left.splitlines()]
-    assert not [cwd for cwd in cwds if cwd.exists() and cwd.readlink() == tree]
+    cwds = {int(line.split()[0]): Path(f"/proc/{line.split()[0]}/cwd") for line in left.splitlines()}
+    assert all(is_gone(pid) for pid, cwd in cwds.items() if cwd.exists() and cwd.readlink() == tree)
