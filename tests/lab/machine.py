@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import time
@@ -38,6 +39,12 @@ class Machine:
     def address(self) -> str:
         """The address in the lab's network."""
         return self.subnet.address(FIRST_ADDRESS + self.number)
+
+    @property
+    def processor(self) -> int:
+        """The controller's processor that runs the guest. Machines and labs take turns."""
+        allowed = sorted(os.sched_getaffinity(0))
+        return allowed[(self.subnet.index + self.number) % len(allowed)]
 
     # Commands
 
@@ -141,7 +148,7 @@ class Machine:
     def start(self) -> None:
         """Switch the machine on, with its old disk."""
         plug_in(self.subnet, self.number)
-        self.guest.start(self.spec.memory, self._kernel_args())
+        self.guest.start(self.spec.memory, self.processor, self._kernel_args())
 
     def crash(self) -> None:
         """Cut the power: nothing is synced, no connection is closed."""

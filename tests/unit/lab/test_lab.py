@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import image, lab, requirements
+from tests.lab import image, lab, requirements, uml
 from tests.lab.errors import CommandFailedError, LabError
 from tests.lab.machine import as_user
 from tests.lab.ssh import Keys
@@ -40,6 +40,39 @@ def test_a_saved_lab_is_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert lab.Lab("x", [host("h")])["h"].address == "10.99.7.10"
     with pytest.raises(LabError, match="it has s"):
         loaded["t"]
+
+
+def test_machines_and_labs_take_turns_on_the_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "LABS", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {5, 3})
+    used = []
+    for index in (4, 5):
+        (tmp_path / f"x{index}").mkdir()
+        (tmp_path / f"x{index}/lab.json").write_text(f'{{"index": {index}, "topology": []}}')
+        machines = lab.Lab(f"x{index}", [server("s"), host("h"), host("i")]).machines.values()
+        used.append([machine.processor for machine in machines])
+    assert used == [[3, 5, 3], [5, 3, 5]]
+
+
+def test_a_guest_stays_on_its_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher = tmp_path / "launcher"
+    launcher.write_text("#!/bin/sh\nsleep 60 & wait\n")
+    launcher.chmod(0o755)
+    monkeypatch.setattr(uml, "LAUNCHER", launcher)
+    monkeypatch.setattr(uml, "kernel", lambda: tmp_path / "linux")
+    monkeypatch.setattr(uml, "RUNTIME", tmp_path)
+    monkeypatch.setattr(uml, "guest_memory_folder", lambda _memory: tmp_path)
+    guest = Guest("ncp-test-pinned", tmp_path)
+    (tmp_path / "linux.img").touch()
+    guest.start_afresh_from(tmp_path / "linux.img")
+    last = max(os.sched_getaffinity(0))
+    guest.start(64, last, [])
+    pid = guest.pid()
+    assert pid is not None
+    try:
+        assert os.sched_getaffinity(pid) == {last}
+    finally:
+        guest.kill()
 
 
 def test_a_process_number_that_now_belongs_to_another_program_does_not_count(tmp_path: Path) -> None:
