@@ -22,6 +22,7 @@ BOOTED = "/run/systemd/system"
 """Directory that exists if systemd is the init of this machine (sd_booted(3))."""
 RUNTIME, LINGER = "/run/user", "/var/lib/systemd/linger"
 REPLY_TIMEOUT, MAX_REPLY = 20, 16 << 20
+UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")  # systemd.unit(5)
 REPEATED = ("ExecStart", "EnvironmentFiles")  # what `show` prints a line each of
 BATCH = 100  # units in one call: argv is bounded (execve(2))
 
@@ -83,10 +84,36 @@ def lingering_users() -> list[int]:
 
 def service_names(manager: Manager) -> list[str]:
     """Return all services that a manager has a file of or has loaded, such as instances of templates."""
-    files = run_systemctl(manager, "list-unit-files", "--type=service", "--no-legend", "--plain", "--full")
-    loaded = run_systemctl(manager, "list-units", "--all", "--type=service", "--no-legend", "--plain", "--full")
-    names = [line.split()[0] for line in (files + "\n" + loaded).splitlines() if line.strip()]
+    names = [*file_names(manager), *listed_names(manager, "list-units", "--all")]
     return sorted({name for name in names if name.endswith(".service") and not name.endswith("@.service")})
+
+
+def file_names(manager: Manager) -> list[str]:
+    """Return the names of a manager's unit files.
+
+    The system's manager is asked for their directories alone: for list-unit-files it reads, for each unit, the links
+    of all of them. A user's directories may lie in a home on NFS, so that only the manager may look there.
+    """
+    places = run_systemctl(None, "show", "--value", "--property=UnitPath").split() if manager is None else []
+    if not places or not all(place.startswith("/") for place in places):
+        return listed_names(manager, "list-unit-files")
+    return [name for place in places for name in names_in(place) if UNIT_NAME.fullmatch(name)]
+
+
+def names_in(directory: str) -> list[str]:
+    """Return the names in a directory; none where it is missing."""
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ManagerError(f"{directory}: {error.strerror}") from error
+
+
+def listed_names(manager: Manager, *command: str) -> list[str]:
+    """Return the services that a command of systemctl lists."""
+    lines = run_systemctl(manager, *command, "--type=service", "--no-legend", "--plain", "--full").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 def show_units(manager: Manager, names: Sequence[str], properties: Iterable[str]) -> list[dict[str, str]]:

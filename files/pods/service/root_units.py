@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 from files.pods.common.read_untrusted import read_untrusted_text
@@ -38,6 +39,7 @@ from files.pods.common.unit_commands import (
 )
 from files.pods.common.users import home_of, may_write, uid_of
 
+Listing = Callable[[Manager], list[dict[str, str]]]
 CHANGES_USER = re.compile(r"\bHOME=|\b(sudo|su|runuser|machinectl|setpriv)\b")
 
 
@@ -103,10 +105,15 @@ def home_doubt(files: list[str], command: str) -> str | None:
     return "its command may set HOME" if CHANGES_USER.search(command) else None
 
 
-def units_of(manager: Manager, root: str) -> list[dict[str, Any]]:
+def list_services(manager: Manager) -> list[dict[str, str]]:
+    """Return what a manager says of each of its services. Raises ManagerError if it does not answer."""
+    return show_units(manager, service_names(manager), (*PROPERTIES, "FragmentPath"))
+
+
+def units_of(manager: Manager, root: str, listing: Listing = list_services) -> list[dict[str, Any]]:
     """Return a manager's services that run the project root. Raises ManagerError if it does not answer."""
     running = []
-    for unit in show_units(manager, service_names(manager), PROPERTIES):
+    for unit in listing(manager):
         if unit.get("LoadState") == "masked" and unit.get("ActiveState") != "active":
             continue
         if may_run(unit, root, home_of(uid_of(unit.get("User") or "root") if manager is None else manager)):
@@ -138,10 +145,11 @@ def unasked_units(manager: Manager, root: str, paths: list[str]) -> list[dict[st
     return list(by_name.values())
 
 
-def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
+def units(root: str, homes: dict[int, list[str]], listing: Listing = list_services) -> dict[str, Any]:
     """Return a root's services, managers that did not answer, and units of users that may not write it.
 
     + homes: the homes of this machine that may have units, by uid
+    + listing: what a manager says of its services; for several roots, asked once
     """
     running, lingering = running_users(), lingering_users()
     uids = sorted({0, *running, *lingering, *homes})
@@ -150,7 +158,7 @@ def units(root: str, homes: dict[int, list[str]]) -> dict[str, Any]:
     unasked = []
     for manager in (None, *(uid for uid in able if uid in running)):
         try:
-            services += units_of(manager, root)
+            services += units_of(manager, root, listing)
         except ManagerError as error:
             if manager is not None or os.path.isdir(BOOTED):
                 unasked.append({"uid": manager, "why": escape_control(str(error))})

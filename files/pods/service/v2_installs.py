@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from files.pods.common.protocol import decode, print_reply, read_request
@@ -20,11 +21,14 @@ from files.pods.common.systemctl import running_users
 from files.pods.common.users import may_write, passwd_entry
 from files.pods.service.protocol import Installed, Installs, InstallsRequest, Service
 from files.pods.service.root_processes import root_processes
-from files.pods.service.root_units import units, would_start
+from files.pods.service.root_units import Listing, list_services, units, would_start
 from files.pods.v1.find import by_processes, by_units, every_home, homes_with_units, is_v2
 
 TRACES = ("/etc/systemd/system/{}.service.d/50-nanoclaw-pods.conf", "/var/lib/nanoclaw-pods/{}.image.json")
 """Files of each service that the role runs. One is enough: drift may have removed the other."""
+
+
+SECONDS = 120
 
 
 def is_nanoclaw(path: str) -> bool:
@@ -52,7 +56,7 @@ def is_ours(services: list[dict[str, Any]]) -> bool:
     return any(os.path.lexists(trace.format(name)) for name in names for trace in TRACES)
 
 
-def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
+def project_roots(uid: int, homes: list[tuple[int, str]], listing: Listing) -> list[str]:
     """Return the project roots that units or processes run."""
     users = {
         user for user in {0, uid, *running_users(), *(user for user, _ in homes)} if user == uid or has_docker(user)
@@ -60,13 +64,14 @@ def project_roots(uid: int, homes: list[tuple[int, str]]) -> list[str]:
     with_units = homes_with_units(homes)
     paths = by_processes(users, is_nanoclaw)
     for manager in (None, *sorted(users & {*running_users(), *with_units})):
-        paths += by_units(manager, with_units.get(manager, []) if manager is not None else [], is_nanoclaw, None)
+        places = with_units.get(manager, []) if manager is not None else []
+        paths += by_units(manager, places, is_nanoclaw, None, listing)
     return sorted({path for path, _ in paths})
 
 
-def install(root: str, homes: list[tuple[int, str]]) -> Installed:
+def install(root: str, homes: list[tuple[int, str]], listing: Listing) -> Installed:
     """Return the services and processes of a project root, and its owner."""
-    services = [unit for unit in units(root, homes_with_units(homes))["units"] if would_start(unit)]
+    services = [unit for unit in units(root, homes_with_units(homes), listing)["units"] if would_start(unit)]
     known = {(unit["manager"], unit["name"]) for unit in services}
     running = root_processes(root, lambda uid: may_write(uid, root), None)
     uid = os.stat(root).st_uid
@@ -84,9 +89,12 @@ def install(root: str, homes: list[tuple[int, str]]) -> Installed:
 def read_state(request: InstallsRequest) -> Installs:
     """Return all installs of this machine."""
     homes, _unseen = every_home()
-    roots = within(60, lambda: project_roots(request.uid, homes))
-    installs = [within(60, lambda path=root: asdict(install(path, homes))) for root in roots]
-    return decode(Installs, {"installs": installs}, request.entry)
+    listing = cache(list_services)  # each manager describes all of its services, which takes it long
+
+    def all_installs() -> list[dict[str, Any]]:
+        return [asdict(install(root, homes, listing)) for root in project_roots(request.uid, homes, listing)]
+
+    return decode(Installs, {"installs": within(SECONDS, all_installs)}, request.entry)
 
 
 def within(seconds: int, work: Any) -> Any:

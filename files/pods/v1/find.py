@@ -16,9 +16,8 @@ from contextlib import suppress
 from files.pods.common.mountinfo import find_mount, may_hang, mount_table
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.sanitize import escape_control
-from files.pods.common.systemctl import Manager, ManagerError, running_users, service_names, show_units
+from files.pods.common.systemctl import Manager, ManagerError, running_users
 from files.pods.common.unit_commands import (
-    PROPERTIES,
     STARTS_NODE,
     USER_UNITS,
     command_text,
@@ -30,6 +29,7 @@ from files.pods.common.unit_commands import (
 )
 from files.pods.common.users import home_of
 from files.pods.service.root_processes import root_processes
+from files.pods.service.root_units import Listing, list_services
 from files.pods.v1.files import folders_in, version_of
 from files.pods.v1.v1_state import Candidate, Kind
 
@@ -125,14 +125,18 @@ def by_processes(users: set[int], is_root: Callable[[str], bool] = has_database)
 
 
 def by_units(
-    manager: Manager, homes: list[str], is_root: Callable[[str], bool] = has_database, name: str | None = UNIT
+    manager: Manager,
+    homes: list[str],
+    is_root: Callable[[str], bool] = has_database,
+    name: str | None = UNIT,
+    listing: Listing = list_services,
 ) -> list[tuple[str, str]]:
     """Return the project roots that a manager's units start; for the unit with this name its directory in any case."""
     home = home_of(0 if manager is None else manager) or "".join(homes[:1]) or None
     texts: list[tuple[str, str, str]] = []
     if manager is None or manager in running_users():
         with suppress(ManagerError):  # a manager without an answer is refused when the install is inspected
-            for unit in show_units(manager, service_names(manager), (*PROPERTIES, "FragmentPath")):
+            for unit in listing(manager):
                 where = working_directory(unit, home)
                 text = "\n".join([command_text(unit), where, environment_text(unit)])
                 texts.append((unit.get("FragmentPath") or unit["Id"], where, text))

@@ -111,6 +111,7 @@ def test_program_asks_a_command_and_reads_its_answer(
 
 def test_services_are_those_with_a_file_and_those_that_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {
+        (None, "show --value --property=UnitPath"): "",
         (None, "list-unit-files --type=service --no-legend --plain --full"): "b.service enabled\nt@.service static\n\n",
         (None, "list-units --all --type=service --no-legend --plain --full"): "t@1.service loaded\nb.service loaded\nx",
     }

@@ -70,11 +70,39 @@ def test_reply_counts_whatever_the_status(manager: Path) -> None:
     assert (manager / "requests").read_text() == "--no-pager show\n"
 
 
-def test_services_are_those_with_a_file_and_those_that_are_loaded(manager: Path) -> None:
-    files = "claw.service enabled enabled\nclaw@.service static -\nx.socket static -\n\n"
-    loaded = "claw.service loaded active running Claw\nclaw@a.service loaded active running Claw\n"
-    says(manager, f"case $* in *list-unit-files*) printf '{files}';; *) printf '{loaded}';; esac")
+LOADED = "claw.service loaded active running Claw\nclaw@a.service loaded active running Claw\n"
+
+
+def test_services_are_those_with_a_file_and_those_that_are_loaded(manager: Path, tmp_path: Path) -> None:
+    for name in ("claw.service", "claw@.service", "a.service.d", "b c.service", "x.socket", "é.service"):
+        (tmp_path / "units" / name).mkdir(parents=True)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/masked.service").symlink_to("/dev/null")
+    places = f"{tmp_path}/units {tmp_path}/missing {tmp_path}/masks"
+    says(manager, f"case $* in *UnitPath*) echo '{places}';; *list-units*) printf '{LOADED}';; *) exit 9;; esac")
+    assert systemctl.service_names(None) == ["claw.service", "claw@a.service", "masked.service"]
+
+
+@pytest.mark.parametrize("places", ["''", "'/home/a b/units'"])
+def test_manager_lists_its_files_where_their_directories_are_unknown(manager: Path, places: str) -> None:
+    files = "claw.service enabled enabled\nclaw@.service static -\n\n"
+    cases = f"*UnitPath*) echo {places};; *list-unit-files*) printf '{files}';; *) printf '{LOADED}';;"
+    says(manager, f"case $* in {cases} esac")
     assert systemctl.service_names(None) == ["claw.service", "claw@a.service"]
+
+
+def test_manager_of_a_user_lists_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directories may hang: only that user's manager looks there."""
+    shown = {"list-unit-files": "claw.service enabled enabled\n", "list-units": "", "show": "/etc/systemd/system"}
+    monkeypatch.setattr(systemctl, "run_systemctl", lambda _manager, command, *_args: shown[command])
+    assert systemctl.service_names(1000) == ["claw.service"]
+
+
+def test_directory_of_units_that_cannot_be_read_is_an_error(manager: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    says(manager, f"echo {tmp_path}/file")
+    with pytest.raises(ManagerError, match="file: Not a directory"):
+        systemctl.service_names(None)
 
 
 def test_units_are_requested_a_hundred_at_a_time_and_aliases_once(manager: Path) -> None:

@@ -31,7 +31,7 @@ def test_masked_service_counts_while_it_runs(
         return True
 
     monkeypatch.setattr(root_units, "service_names", lambda _manager: ["claw.service"])
-    monkeypatch.setattr(root_units, "show_units", lambda _manager, _names, _what: [unit])
+    monkeypatch.setattr(root_units, "show_units", lambda _manager, _names, _properties: [unit])
     monkeypatch.setattr(root_units, "may_run", may_run)
     monkeypatch.setattr(root_units, "home_of", lambda uid: f"/home/{uid}")
     monkeypatch.setattr(root_units, "unit_of", lambda manager, name: {"manager": manager, "name": name})
