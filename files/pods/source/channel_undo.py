@@ -89,7 +89,17 @@ def undo_channel(tree: Tree) -> str | None:
     note = read_note(tree)
     if note is None:
         return None
-    new = half_written(tree)
+    revert_files(tree, half_written(tree), note["before"])
+    end_channel(tree)
+    return str(note["channel"])
+
+
+def revert_files(tree: Tree, new: set[str], before: dict[str, tuple[int, str] | None]) -> None:
+    """Make files as they are in HEAD again, or as their blobs.
+
+    + new: files to write as in HEAD, or to remove where HEAD has none
+    + before: mode and blob of files that differed from HEAD; None for one that was missing
+    """
     for path in new:
         with suppress(FileNotFoundError):
             os.unlink(f"{tree.root}/{path}")
@@ -97,10 +107,8 @@ def undo_channel(tree: Tree) -> str | None:
     written = tree.run("checkout-index", "--quiet", "--force", "-z", "--stdin", seconds=600, feed=tracked)
     if written.returncode != 0:
         raise RuntimeError(f"git checkout-index: {written.stderr}")
-    for path, was in note["before"].items():
+    for path, was in before.items():
         restore_file(tree, path, was)
-    end_channel(tree)
-    return str(note["channel"])
 
 
 def restore_file(tree: Tree, path: str, was: tuple[int, str] | None) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from files.pods.source.channel_undo import half_written
 from files.pods.source.git_worktree import Tree, git_outside, is_commit, shown_url
 from files.pods.source.protocol import RepositoryState
+from files.pods.source.setup_commits import setup_commits
+from files.pods.source.skill_record import applied_files
 
 NO_REPOSITORY = RepositoryState([], None, None, None, None, [])
 REMOTE_SECONDS = 30
@@ -35,7 +37,19 @@ def remote_commit(tree: Tree | None, repository: str, ref: str) -> tuple[str | N
 def resolve(
     tree: Tree, ref: str, head: str, remote: Callable[[], tuple[str | None, str | None]]
 ) -> tuple[str | None, str | None]:
-    """Return the desired commit, or why it is unknown. Needs no network for a commit that is checked out."""
+    """Return the desired commit, or why it is unknown. Needs no network for a commit that is checked out.
+
+    What NanoClaw's own setup has committed on top of the desired commit stays: then that is the desired one.
+    """
+    base, _names = setup_commits(tree, head)
+    commit, why = resolve_below(tree, ref, base, remote)
+    return (head if commit == base else commit), why
+
+
+def resolve_below(
+    tree: Tree, ref: str, head: str, remote: Callable[[], tuple[str | None, str | None]]
+) -> tuple[str | None, str | None]:
+    """Return the commit of a ref, or why it is unknown; `head` is the one that is checked out."""
     branch = tree.commit("refs/remotes/origin/" + ref)
     if tree.commit("refs/tags/" + ref) == head or (is_commit(ref) and not branch and head.startswith(ref)):
         return head, None
@@ -55,7 +69,8 @@ def repository_state(tree: Tree, ref: str, remote: Callable[[], tuple[str | None
     here = desired is not None and desired != head and tree.commit(desired) is not None
     try:
         changed = tree.in_the_way(head, desired)[0] if desired and here else []
-        changed = [path for path in changed if path not in half_written(tree)]
+        undone = half_written(tree) | applied_files(tree)
+        changed = [path for path in changed if path not in undone]
     except RuntimeError:  # a power cut corrupted the index; source.fetch repairs it
         changed = []
     remote_url = shown_url(tree.ask("config", "--get", "remote.origin.url"))

@@ -18,6 +18,8 @@ from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
 from files.pods.source.git_worktree import AGENT_PATHS, MANAGED, Tree, become_owner, other_owner
 from files.pods.source.protocol import SwitchRequest
+from files.pods.source.setup_commits import setup_commits
+from files.pods.source.skill_record import undo_skills
 
 WHO = ("-c", "user.name=nanoclaw-pods", "-c", "user.email=nanoclaw-pods@localhost")
 
@@ -113,14 +115,15 @@ def keep_database(tree: Tree, head: str) -> None:
 
 
 def main(tree: Tree, ref: str, stash: str | None) -> None:
-    """Switch to the commit of a ref."""
+    """Switch to the commit of a ref, without what skills of the present one have changed."""
     undo_channel(tree)
     head, desired = tree.commit("HEAD"), tree.resolve(ref)
     if desired is None:
         sys.exit(f"{ref} was not fetched")
     if head is None:
         first_checkout(tree, desired)
-    elif head != desired:
+    elif desired not in (head, setup_commits(tree, head)[0]):
+        undo_skills(tree)
         keep_database(tree, head)
         move(tree, head, desired, stash)
     with open(os.path.join(tree.git_dir, MANAGED), "a", encoding="utf-8"):
