@@ -104,10 +104,15 @@ def install_modules(root: str, node: str | None) -> None:
 
 
 def main(root: str, source: dict[str, str | None]) -> None:
-    """Install, build, and record what was built."""
+    """Install, build, and record what was built; without what an unfinished channel install has left."""
     if undo_channel(Tree(root)):
         manifests = {"lock": "pnpm-lock.yaml", "package": "package.json"}
         source = {**source, **{name: digest(os.path.join(root, file)) or "" for name, file in manifests.items()}}
+    build_tree(root, source)
+
+
+def build_tree(root: str, source: dict[str, str | None]) -> None:
+    """Install, build, and record what was built."""
     with trusting(root):  # for husky, which asks git
         install_modules(root, source["node"])
         check_sqlite(root)

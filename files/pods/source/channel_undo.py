@@ -20,6 +20,8 @@ CHANNEL = "nanoclaw-pods-channel"
 """File in .git: {"channel": name, "before": {path: [mode, blob], or null for one that is missing}, "left": [path…]}."""
 BUILD = "nanoclaw-pods-build-before-channel"
 """File in .git: the stamp of the build before."""
+NEXT_SKILLS = "nanoclaw-pods-skills-next"
+"""File in .git: the record of skills (skill_record.py) that counts once the note is gone."""
 LARGEST_KEPT = 16 << 20
 """Larger files are not NanoClaw's source: they stay as they are."""
 
@@ -90,6 +92,8 @@ def undo_channel(tree: Tree) -> str | None:
     if note is None:
         return None
     revert_files(tree, half_written(tree), note["before"])
+    with suppress(FileNotFoundError):
+        os.unlink(f"{tree.git_dir}/{NEXT_SKILLS}")
     end_channel(tree)
     return str(note["channel"])
 

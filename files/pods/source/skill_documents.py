@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import ClassVar, Optional
+
+from files.pods.common.protocol import HostUser, Request
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,31 @@ class SkillRecord:
     """The address that the gateway was applied with."""
     channels: list[str]
     files: dict[str, WrittenFile]
+
+
+@dataclass(frozen=True)
+class AppliedSkills:
+    """What the role has applied to a checkout, as its record says."""
+
+    commit: str
+    gateway: Optional[str]
+    server: Optional[str]
+    channels: list[str]
+    complete: bool
+    """Whether all files that it wrote are there, and nothing is half applied."""
+
+
+@dataclass(frozen=True)
+class SkillsRequest(HostUser, Request):
+    """The gateway and the channels of a checkout. Standard input may have the token of the gateway's server."""
+
+    entry: ClassVar[str] = "source.apply_skills"
+    root: str
+    """The project root, or a staged one."""
+    lock: str
+    """The run's lock file."""
+    gateway: Optional[str]
+    """Its kind; None for no gateway, or for a version without the contract of one."""
+    server: Optional[str]
+    """The address of a server of that kind that runs."""
+    channels: list[str]

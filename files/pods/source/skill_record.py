@@ -15,31 +15,66 @@ from typing import Any
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import ProtocolError, decode, document_of
 from files.pods.common.read_untrusted import read_untrusted_object
-from files.pods.source.channel_undo import differing_files, read_note, revert_files
+from files.pods.source.channel_undo import (
+    NEXT_SKILLS,
+    differing_files,
+    end_channel,
+    is_large,
+    kept,
+    read_note,
+    revert_files,
+)
 from files.pods.source.git_worktree import Tree
-from files.pods.source.skill_documents import SkillRecord, WrittenFile
+from files.pods.source.skill_documents import AppliedSkills, SkillRecord, WrittenFile
 
 RECORD = "nanoclaw-pods-skills"
 """File in .git: the document of a SkillRecord."""
-
 KEPT = "refs/nanoclaw-pods-skills/"
+"""Refs that keep the blobs of an undo from git-gc(1)."""
 
 
 def read_record(tree: Tree) -> SkillRecord | None:
     """Return the record; None where there is none, or none that can be read."""
-    document: Any = read_untrusted_object(f"{tree.git_dir}/{RECORD}")
+    names = (NEXT_SKILLS, RECORD) if read_note(tree) is None else (RECORD,)
+    documents: list[Any] = [read_untrusted_object(f"{tree.git_dir}/{name}") for name in names]
+    document = next(filter(None, documents), None)
     try:
         return decode(SkillRecord, document, RECORD) if document else None
     except ProtocolError:
         return None
 
 
-def write_record(tree: Tree, record: SkillRecord) -> None:
-    """Write the record. A ref keeps each blob that its undo needs from git-gc(1)."""
-    for file in record.files.values():
-        if file.before:
-            tree.run("update-ref", f"{KEPT}{file.before[1]}", file.before[1])
-    replace(f"{tree.git_dir}/{RECORD}", json.dumps(document_of(record)).encode())
+def applied_skills(tree: Tree) -> AppliedSkills | None:
+    """Return what the record says; None without one."""
+    record = read_record(tree)
+    if record is None:
+        return None
+    paths = [path for path, file in record.files.items() if file.after is not None]
+    complete = read_note(tree) is None and all(os.path.lexists(f"{tree.root}/{path}") for path in paths)
+    return AppliedSkills(record.commit, record.gateway, record.server, record.channels, complete)
+
+
+def finish_skills(tree: Tree, record: SkillRecord) -> None:
+    """End the install that `begin_channel` began, with its record. At any moment one state counts, old or new."""
+    blobs = {file.before[1] for file in record.files.values() if file.before}
+    for blob in blobs:
+        tree.run("update-ref", KEPT + blob, blob)
+    replace(f"{tree.git_dir}/{NEXT_SKILLS}", json.dumps(document_of(record)).encode())
+    end_channel(tree)
+    os.rename(f"{tree.git_dir}/{NEXT_SKILLS}", f"{tree.git_dir}/{RECORD}")
+    remove_refs(tree, blobs)
+
+
+def remove_refs(tree: Tree, needed: set[str]) -> None:
+    """Remove the refs of other blobs."""
+    for ref in (tree.ask("for-each-ref", "--format=%(refname)", KEPT) or "").split():
+        if ref[len(KEPT) :] not in needed:
+            tree.run("update-ref", "-d", ref)
+
+
+def local_changes(tree: Tree) -> dict[str, tuple[int, str] | None]:
+    """Return the files that differ from HEAD, each with its mode and blob; None for one that is missing."""
+    return {path: kept(tree, path) for path in differing_files(tree) if not is_large(f"{tree.root}/{path}")}
 
 
 def content_digest(tree: Tree, path: str) -> str | None:
@@ -48,13 +83,11 @@ def content_digest(tree: Tree, path: str) -> str | None:
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 
-def written_since_note(tree: Tree) -> dict[str, WrittenFile]:
-    """Return the files that changed since `begin_channel` wrote its note."""
-    note = read_note(tree) or {"before": {}, "left": []}
-    before: dict[str, Any] = note["before"]
+def written_files(tree: Tree, before: dict[str, tuple[int, str] | None]) -> dict[str, WrittenFile]:
+    """Return the files that changed since the checkout had these local changes."""
     files = {}
-    for path in (differing_files(tree) | set(before)) - set(note["left"]):
-        after = content_digest(tree, path)
+    for path in differing_files(tree) | set(before):
+        after = None if is_large(f"{tree.root}/{path}") else content_digest(tree, path)
         if path not in before:
             files[path] = WrittenFile(after)
         elif after != blob_digest(tree, before[path]):
@@ -88,7 +121,18 @@ def applied_files(tree: Tree) -> set[str]:
 
 
 def undo_skills(tree: Tree) -> SkillRecord | None:
-    """Undo what skills have changed, and remove the record; return what it was. Can be repeated.
+    """Undo what skills have changed, and remove the record; return what it was. Can be repeated."""
+    record = revert_skills(tree)
+    for name in (RECORD, NEXT_SKILLS):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{tree.git_dir}/{name}")
+    if record:
+        remove_refs(tree, set())
+    return record
+
+
+def revert_skills(tree: Tree) -> SkillRecord | None:
+    """Undo what skills have changed, and leave the record; return it.
 
     A file that somebody changed afterwards stays as it is.
     """
@@ -100,10 +144,6 @@ def undo_skills(tree: Tree) -> SkillRecord | None:
     revert_files(tree, ours - set(before), before)
     for path in ours:
         remove_empty_parents(tree, path)
-    with suppress(FileNotFoundError):
-        os.unlink(f"{tree.git_dir}/{RECORD}")
-    for ref in (tree.ask("for-each-ref", "--format=%(refname)", KEPT) or "").split():
-        tree.run("update-ref", "-d", ref)
     return record
 
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from files.pods.source.channel_undo import begin_channel, end_channel
+from files.pods.source.channel_undo import NEXT_SKILLS, begin_channel, undo_channel
 from files.pods.source.git_worktree import Tree
-from files.pods.source.skill_documents import SkillRecord, WrittenFile
+from files.pods.source.skill_documents import AppliedSkills, SkillRecord, WrittenFile
 from files.pods.source.skill_record import (
     RECORD,
     applied_files,
+    applied_skills,
+    finish_skills,
+    local_changes,
     read_record,
     undo_skills,
-    write_record,
-    written_since_note,
+    written_files,
 )
 from tests.unit.source.source_host import NEW, OLD, Host
 
@@ -32,14 +34,14 @@ def append(path: Path, text: str) -> None:
 def apply(host: Host) -> Tree:
     """Write what a skill writes, and the record of it."""
     tree = Tree(str(host.root))
-    begin_channel(tree, "slack")
+    begin_channel(tree, "skills")
+    before = local_changes(tree)
     append(host.root / PACKAGE, "\n")
     append(host.root / BARREL, "import './slack.js';\n")
     append(host.root / ADAPTER, "export {};\n")
     append(host.root / GUIDE, "# slack\n")
-    files = written_since_note(tree)
-    write_record(tree, SkillRecord(host.git("rev-parse", "HEAD"), None, None, ["slack"], files))
-    end_channel(tree)
+    files = written_files(tree, before)
+    finish_skills(tree, SkillRecord(host.git("rev-parse", "HEAD"), None, None, ["slack"], files))
     return tree
 
 
@@ -110,3 +112,31 @@ def test_move_is_refused_for_what_the_operator_changed(host: Host, applied: Tree
 def test_damaged_record_is_none(host: Host, applied: Tree, text: str) -> None:
     (host.root / ".git" / RECORD).write_text(text)
     assert read_record(applied) is None and applied_files(applied) == set() and undo_skills(applied) is None
+
+
+def test_power_cut_leaves_the_old_record_or_the_new_one(host: Host, applied: Tree) -> None:
+    old = read_record(applied)
+    begin_channel(applied, "skills")
+    (host.root / ADAPTER).write_text("export const next = 1;\n")
+    new = (host.root / ".git" / RECORD).read_text().replace('"slack"', '"teams"')
+    (host.root / ".git" / NEXT_SKILLS).write_text(new)
+    assert read_record(applied) == old, "the install is not at its end"
+    undo_channel(applied)
+    assert read_record(applied) == old and applied_files(applied) == {PACKAGE, BARREL, ADAPTER, GUIDE}
+    (host.root / ".git" / NEXT_SKILLS).write_text(new)
+    record = read_record(applied)
+    assert record and record.channels == ["teams"]
+    undo_skills(applied)
+    assert read_record(applied) is None and host.status == []
+
+
+def test_record_is_complete_while_its_files_are_there(host: Host, applied: Tree) -> None:
+    head = host.git("rev-parse", "HEAD")
+    assert applied_skills(applied) == AppliedSkills(head, None, None, ["slack"], True)
+    (host.root / ADAPTER).rename(host.root / "aside")
+    state = applied_skills(applied)
+    assert state and not state.complete
+    (host.root / "aside").rename(host.root / ADAPTER)
+    begin_channel(applied, "skills")
+    state = applied_skills(applied)
+    assert state and not state.complete
