@@ -116,6 +116,15 @@ nanoclaw_env: dict[str, str] = {}
 # environment of the service, for what NanoClaw reads from its process only; not for secrets
 nanoclaw_environment: dict[str, str] = {}
 
+# credential gateway that the role applies by NanoClaw's own setup; 2.4.0 and newer need one
+nanoclaw_gateway = None
+
+# address of the OneCLI to use, which must run; its key is ONECLI_API_KEY of nanoclaw_env
+nanoclaw_gateway_server = None
+
+# channels that the role puts into the checkout by NanoClaw's own setup, such as telegram
+nanoclaw_channels: list[str] = []
+
 # size at which a log file of NanoClaw is rotated
 nanoclaw_log_size = "100M"
 

@@ -3,6 +3,7 @@
 from pyinfra.api.deploy import deploy
 
 from tasks.model.fleet.plan import HostPlan
+from tasks.operations.apply_skills import apply_skills
 from tasks.operations.checkout import build, checkout
 
 WORK_SECONDS = 2100
@@ -14,3 +15,4 @@ def install_source(plan: HostPlan) -> None:
     """Bring a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit."""
     checkout(name="Check out NanoClaw", plan=plan, _timeout=WORK_SECONDS)
     build(name="Build NanoClaw", plan=plan, _timeout=WORK_SECONDS)
+    apply_skills(name="Apply the gateway and the channels", plan=plan, _timeout=WORK_SECONDS)

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import OperationError
 from files.pods.service.protocol import EnvState, SetEnvRequest
 from tasks.command import run_request
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.env_files import differing, env_request, open_places, refusals
+from tasks.model.host.env_files import differing, entries_of, env_request, open_places, refusals
 from tasks.model.ownership.owners import expected_owner
 from tasks.operations.base import Commands, lasting_operation, read_state
 from tasks.operations.dry_run import mark_pending, with_pending_owners
@@ -24,12 +24,13 @@ KEY = secrets.token_hex(32)
 def env_files(plan: HostPlan) -> Commands:
     """Set the entries of nanoclaw_env in .env and keep .env and NanoClaw's copy of it from other users.
 
-    Owns: these entries; the modes 0600 of .env and data/env/env, 0700 of data/env, and their owner, where the server
-    does not decide it. Leaves alone: all other lines of .env, the content of the copy; makes no .env without entries.
+    Owns: these entries, with nanoclaw_gateway also its kind and the address of its server; the modes 0600 of .env and
+    data/env/env, 0700 of data/env, and their owner, where the server does not decide it. Leaves alone: all other lines
+    of .env, the content of the copy; makes no .env without entries.
     Changes: when an entry differs (compared by keyed digests: a value is never in argv, a diff or a log), or a mode
     or an owner does. Refuses links at these places.
     """
-    entries = plan.settings.nanoclaw_env
+    entries = entries_of(plan)
     current = read_state(EnvState, env_request(plan), f"{KEY}\n")
     current = replace(current, places=with_pending_owners(current.places))
     refused = refusals(plan.root, current)

@@ -43,5 +43,12 @@ def state_path(plan: HostPlan) -> str:
 
 
 def onecli(plan: HostPlan) -> str | None:
-    """Return ONECLI_URL of the service's environment."""
-    return plan.settings.nanoclaw_environment.get("ONECLI_URL")
+    """Return the address of OneCLI by the settings."""
+    return plan.settings.nanoclaw_environment.get("ONECLI_URL") or plan.settings.nanoclaw_gateway_server
+
+
+def env_entries(plan: HostPlan) -> dict[str, str]:
+    """Return the entries of .env that the role sets."""
+    kind, server = plan.settings.nanoclaw_gateway, plan.settings.nanoclaw_gateway_server
+    gateway = {"NANOCLAW_GATEWAY_PROVIDER": kind, "ONECLI_URL": server} if kind and server else {}
+    return {**gateway, **plan.settings.nanoclaw_env}

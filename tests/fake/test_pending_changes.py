@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fake.deploy import Outcome, deploy, fleet, replies
-from tests.fake.kinds import KINDS
+from tests.fake.kinds import KINDS, SECRET
 
 HOST = "@fake/squash"
 DATA = fleet(squash=KINDS["squash"])
@@ -72,3 +72,42 @@ def test_restored_database_restarts_the_service(tmp_path: Path) -> None:
     run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"source.checkout": document}})
     changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]
     assert changed == ["Check out NanoClaw", "Run NanoClaw as a service"]
+
+
+def test_gateway_and_channels_are_applied_after_a_new_source(tmp_path: Path) -> None:
+    """Each move undoes them. The key of the gateway's server is in no output."""
+    settings = {"nanoclaw_gateway": "onecli", "nanoclaw_gateway_server": "http://10.0.0.9:10254"}
+    secret = {"nanoclaw_env": {"ONECLI_API_KEY": SECRET}}
+    data = {**DATA, HOST: {**DATA[HOST], **settings, **secret, "nanoclaw_channels": ["telegram"]}}
+    finished = replies(data, "finished")[HOST]["source.checkout"]
+    needs = {"version": "2.4.0", "node": None, "sqlite": 11, "api": False, "gateway": True, "marker": True}
+    applied = {
+        "commit": finished["commit"],
+        "gateway": "onecli",
+        "server": "http://10.0.0.9:10254",
+        "channels": ["telegram"],
+        "complete": True,
+    }
+    version = {**finished["version"], "needs": {**needs, "skills": ["onecli", "telegram"]}, "container_changed": False}
+    settled = {**finished, "version": {**version, "applied": applied}}
+    run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"source.checkout": settled}})
+    assert run.changed(HOST) == []
+    moves = {**settled, "desired": "d1" * 20}
+    run = deploy(tmp_path, data, "finished", "--dry", "--diff", instead={HOST: {"source.checkout": moves}})
+    changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]
+    apply = "Apply the gateway and the channels"
+    assert changed == ["Check out NanoClaw", "Build NanoClaw", apply, "Run NanoClaw as a service"]
+    assert SECRET not in run.log
+    new = {**finished, "version": version}
+    run = deploy(
+        tmp_path,
+        data,
+        "finished",
+        "-y",
+        "-vvv",
+        "--diff",
+        instead={HOST: {"source.checkout": new}},
+        then={HOST: {"source.checkout": settled}},
+    )
+    assert "source.apply_skills" in run.commands(HOST), run.log
+    assert SECRET not in run.log

@@ -22,8 +22,8 @@ from files.pods.common.ids import IdentityError, Ids
 from files.pods.common.protocol import decode, print_reply, read_request
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
-from files.pods.source.image_state import ImageState
-from files.pods.source.protocol import ImageRecord, ImageRequest
+from files.pods.source.image_state import ImageRecord, ImageState
+from files.pods.source.protocol import ImageRequest
 
 PODMAN = "docker is Podman, which has no docker.service"
 MAX_COPIED, COPY_SECONDS = 1 << 20, 30

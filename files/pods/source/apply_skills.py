@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +29,7 @@ from files.pods.source.skill_documents import SkillRecord, SkillsRequest
 from files.pods.source.skill_drivers import apply_channel, apply_gateway
 from files.pods.source.skill_record import finish_skills, local_changes, revert_skills, undo_skills, written_files
 from files.pods.source.skill_results import SkillResult
-from files.pods.source.version_files import GATEWAYS, SIDE_EFFECT
+from files.pods.source.version_files import BLOCK_COMMENT, GATEWAYS, SIDE_EFFECT
 
 SERVERS = {"onecli": ("NANOCLAW_ONECLI_API_HOST", "NANOCLAW_ONECLI_API_TOKEN", "ONECLI_API_KEY")}
 """By kind: the variables of its setup that name a server and its token, and the entry of .env with that token."""
@@ -44,12 +43,9 @@ LEAST_SECRET = 6
 def imports(root: str, *paths: str) -> set[str]:
     """Return the modules that files import for their effect, without their suffix."""
     texts = [read_untrusted_text(os.path.join(root, path)) or "" for path in paths]
-    return {name.rpartition(".")[0] or name for text in texts for name in SIDE_EFFECT.findall(without_comments(text))}
-
-
-def without_comments(text: str) -> str:
-    """Return a source without its block comments."""
-    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    return {
+        name.rpartition(".")[0] or name for text in texts for name in SIDE_EFFECT.findall(BLOCK_COMMENT.sub("", text))
+    }
 
 
 def entries(root: str) -> dict[str, str]:

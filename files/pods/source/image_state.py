@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from files.pods.common.ids import Ids
 from files.pods.common.protocol import Reply
-from files.pods.source.protocol import ImageRecord, ImageRequest
+from files.pods.source.protocol import ImageRequest
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What the machine keeps of an image: its id, its user, and the container/ tree that it was built from."""
+
+    image: str
+    uid: int
+    gid: int
+    tree: str
 
 
 @dataclass(frozen=True)

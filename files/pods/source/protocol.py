@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Optional
 
 from files.pods.common.protocol import HostUser, Reply, Request
 from files.pods.service.protocol import Health
+from files.pods.source.skill_documents import AppliedSkills
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,6 @@ class ImageRequest(Request):
     uid: int
     gid: int
     record: str
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """What the machine keeps of an image: its id, its user, and the container/ tree that it was built from."""
-
-    image: str
-    uid: int
-    gid: int
-    tree: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,8 @@ class Needs:
     """Whether it has the contract of a gateway, and no gateway."""
     marker: bool
     """Whether it starts only with a marker of the upgrade (scripts/upgrade-state.ts)."""
+    skills: tuple[str, ...] = ()
+    """The gateways and channels that its own setup can apply."""
     slug: bool = False
     """Whether it names its service and image after its checkout (src/install-slug.ts)."""
 
@@ -115,6 +108,10 @@ class VersionState:
     database: Optional[DatabaseState] = None
     previous: Optional[PreviousCheckout] = None
     """None where nothing moves, or the role has been there before."""
+    applied: Optional[AppliedSkills] = None
+    """What the role has applied to the checkout."""
+    setup: tuple[str, ...] = ()
+    """What NanoClaw's own setup has committed on top of the commit that is checked out, and a move leaves behind."""
     fetched: Optional[str] = None
     """The version to come, where only that is known: the host user cannot read another user's previous checkout."""
 

@@ -41,7 +41,9 @@ def run_driver(root: str, argv: tuple[str, ...], read: Reader) -> SkillResult:
     try:
         # Its children hold the run's lock as well: they may outlive this program.
         limit = ("timeout", "--kill-after=10", str(SKILL_SECONDS))  # timeout(1) ends its children, too
-        done = run_command([*limit, *argv], timeout=SKILL_SECONDS + 60, cwd=root, stderr=subprocess.STDOUT, close_fds=False)
+        done = run_command(
+            [*limit, *argv], timeout=SKILL_SECONDS + 60, cwd=root, stderr=subprocess.STDOUT, close_fds=False
+        )
     except OSError as error:
         return SkillResult(False, failed=(f"timeout(1) cannot be started: {error.strerror}",))
     except subprocess.TimeoutExpired:

@@ -11,11 +11,19 @@ from typing import Any
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.source.git_worktree import NO_PROGRAMS, Tree
 from files.pods.source.protocol import Needs
+from files.pods.source.skill_drivers import DRIVER, HEADLESS
+from files.pods.source.skill_record import applied_files
 
 MARKER_SCRIPT = "scripts/upgrade-state.ts"
 SLUG_SOURCE = "src/install-slug.ts"
 GATEWAYS = "src/gateway-providers"
 AGENT_LOCK = "container/agent-runner/bun.lock"
+ENGINES = (DRIVER, HEADLESS)
+SKILL = re.compile(r"\.claude/skills/add-([a-z][a-z0-9-]{0,40})")
+SCRIPT = re.compile(r"setup/install-([a-z][a-z0-9-]{0,40})\.sh")
+TOOLS = frozenset({"claude", "codex-cli", "docker", "node", "signal-cli"})
+"""What scripts of the setup install that is no channel."""
+MOST_SKILLS = 100
 BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 SIDE_EFFECT = re.compile(r"^\s*import\s+['\"]\./([^'\"]+)['\"]", re.MULTILINE)
 
@@ -55,11 +63,18 @@ class VersionFiles:
 
     def text(self, path: str) -> str | None:
         """Return the text of a file after the switch, or None."""
-        if self.stays(path):
-            return read_untrusted_text(os.path.join(self.tree.root, path))
+        return read_untrusted_text(os.path.join(self.tree.root, path)) if self.stays(path) else self.committed(path)
+
+    def committed(self, path: str) -> str | None:
+        """Return the text of a file in the commit, or None."""
         name = self.entry(self.git_dir, self.desired, path)
         content = self.git(self.git_dir, "cat-file", "blob", name) if name else None
         return None if content is None else content[: 1 << 20].decode("utf-8", "replace")
+
+    def names(self, folder: str) -> list[str]:
+        """Return the paths in a folder of the commit."""
+        listed = self.git(self.git_dir, "ls-tree", "-z", "--name-only", self.desired, "--", f"{folder}/") or b""
+        return [path for path in listed.decode("utf-8", "replace").split("\0") if path]
 
     def knows(self, names: list[str]) -> set[str]:
         """Return the names that stand in quotes in its sources, or in sources that were added here."""
@@ -82,6 +97,14 @@ class VersionFiles:
         return "".join(read_untrusted_text(os.path.join(self.tree.root, path)) or "" for path in paths)
 
 
+def skills_of(files: VersionFiles) -> tuple[str, ...]:
+    """Return the gateways and channels that its own setup can apply: by a skill engine, or by a script each."""
+    names = {match[1] for path in files.names("setup") if (match := SCRIPT.fullmatch(path))}
+    if any(files.entry(files.git_dir, files.desired, path) for path in ENGINES):
+        names |= {match[1] for path in files.names(".claude/skills") if (match := SKILL.fullmatch(path))}
+    return tuple(sorted(names - TOOLS))[:MOST_SKILLS]
+
+
 def read_needs(files: VersionFiles) -> Needs | None:
     """Return what the version needs; None if package.json cannot be read."""
     try:
@@ -97,6 +120,7 @@ def read_needs(files: VersionFiles) -> Needs | None:
         sqlite=first_number(sqlite),
         api=(first_number(sdk) or 0) >= 1,
         gateway=lacks_gateway(files),
+        skills=skills_of(files),
         marker=files.text(MARKER_SCRIPT) is not None,
         slug=files.text(SLUG_SOURCE) is not None,
     )
@@ -109,8 +133,12 @@ def first_number(spec: Any) -> int | None:
 
 
 def lacks_gateway(files: VersionFiles) -> bool:
-    """Whether it needs a gateway and registers none: then the host process exits at its start."""
-    installed = files.text(f"{GATEWAYS}/installed.ts")
+    """Whether it needs a gateway and registers none by itself: then the host process exits at its start.
+
+    What the role has applied does not count: it applies that again.
+    """
+    place = f"{GATEWAYS}/installed.ts"
+    installed = files.committed(place) if place in applied_files(files.tree) else files.text(place)
     if installed is None:
         return False
     texts = installed, files.text(f"{GATEWAYS}/index.ts") or ""

@@ -16,6 +16,8 @@ from files.pods.service.onecli_health import onecli_health
 from files.pods.source.central_database import copies, database, migrations
 from files.pods.source.git_worktree import OURS, Tree, git_outside
 from files.pods.source.protocol import CheckoutRequest, DatabaseCopy, DatabaseState, PreviousCheckout, VersionState
+from files.pods.source.setup_commits import setup_commits
+from files.pods.source.skill_record import applied_skills
 from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
 
 MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
@@ -121,6 +123,8 @@ def version_state(
         unmarked="" if moves or not needs.marker else unmarked(tree, needs.version),
         lock_changed=files.differs(AGENT_LOCK) if head else None,
         container_changed=files.differs("container") if head else None,
-        health=onecli_health(tree.root, onecli) if needs.api and moves else None,
+        health=onecli_health(tree.root, onecli) if (needs.api or needs.gateway) and moves else None,
         database=database_state(files),
+        applied=applied_skills(tree),
+        setup=tuple(setup_commits(tree, head)[1]) if head and moves else (),
     )

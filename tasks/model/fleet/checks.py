@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tasks.model.fleet.mount_settings import mount_option_problems
 from tasks.model.fleet.near_names import near, same, skeleton
 from tasks.model.fleet.plan import BOUND, HOSTS, SERVERS, Machine, Problem, lies_in
-from tasks.model.fleet.service_checks import environment, image, image_archive
+from tasks.model.fleet.service_checks import environment, gateway, image, image_archive
 from tasks.model.fleet.settings import AUTO, SECRET, SETTINGS, HostSettings, ServerSettings, WrongSettingError
 from tasks.model.fleet.show_value import key_shown, limited, sounds_secret
 from tasks.model.fleet.system_paths import in_system, is_shared, of_kernel, of_role
@@ -109,7 +109,7 @@ def _value_problem(detail: Any) -> SettingProblem:
     else:
         accepts, reason = detail["msg"].removeprefix("Input should be "), "no-value"
     shown = limited(value)
-    if key == "nanoclaw_repository":
+    if key in ("nanoclaw_repository", "nanoclaw_gateway_server"):
         shown = re.sub(r"[^/\s'\"]*@|\?[^'\"]*", "…", shown)
     # A service's environment is not secret, but somebody may put there what will be refused as such.
     if key in SECRET or (key == "nanoclaw_environment" and _may_be_secret(inner[:1], value)):
@@ -237,6 +237,7 @@ _HOST_CHECKS: tuple[Callable[[Any], SettingProblems], ...] = (
     image,
     image_archive,
     environment,
+    gateway,
     _repository,
     _root,
     _pods_path,

@@ -146,6 +146,11 @@ class HostPlan:
         return self.settings.nanoclaw_image_name or f"nanoclaw-agent-v2-{self.slug}:latest"
 
     @property
+    def onecli(self) -> str | None:
+        """The address of OneCLI by the settings; None where only .env may have it."""
+        return self.settings.nanoclaw_environment.get("ONECLI_URL") or self.settings.nanoclaw_gateway_server
+
+    @property
     def sessions(self) -> str:
         """The directory of all session directories, as NanoClaw sees it."""
         return f"{self.root}/data/v2-sessions"

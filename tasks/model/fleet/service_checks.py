@@ -71,6 +71,30 @@ def environment(settings: HostSettings) -> SettingProblems:
             yield from _search_path(key, value)
 
 
+def gateway(settings: HostSettings) -> SettingProblems:
+    """The gateway: its setup must have the address of a server that runs, and no other may stand beside it."""
+    kind, server, key = settings.nanoclaw_gateway, settings.nanoclaw_gateway_server, "nanoclaw_gateway_server"
+    if kind is None:
+        if server is not None:
+            text = 'is read with nanoclaw_gateway only; set that to "onecli", or leave it out'
+            yield SettingProblem(key, "server-without-gateway", text)
+        return
+    if server is None:
+        text = (
+            "is needed: the address of a OneCLI that runs. Without one NanoClaw's setup would pipe an installer from "
+            "the network into a shell"
+        )
+        yield SettingProblem(key, "gateway-without-server", text)
+    ours = {"NANOCLAW_GATEWAY_PROVIDER": ("nanoclaw_gateway", kind), "ONECLI_URL": (key, server)}
+    for place in ("nanoclaw_env", "nanoclaw_environment"):
+        with suppress(WrongSettingError):
+            entries = getattr(settings, place)
+            for name, (setting, value) in ours.items():
+                if name in entries and entries[name] != value:
+                    text = f"{name} is refused: {setting} says something else; leave it out of {place}"
+                    yield SettingProblem(place, "entry-of-gateway", text)
+
+
 _READABLE = "and every user of the host can read a unit's environment"
 _PROGRAMS = ("/usr/local/bin", "/usr/bin", "/bin")
 """Where the service finds node, docker and git: the PATH of its unit."""

@@ -11,6 +11,7 @@ from tasks.model.fleet.values import (
     Address,
     AgentGid,
     AgentUid,
+    Channels,
     Command,
     Count,
     Environment,
@@ -19,6 +20,7 @@ from tasks.model.fleet.values import (
     GitRef,
     GitUrl,
     HostId,
+    HttpAddress,
     ImageName,
     MountOptions,
     NodeVersions,
@@ -176,6 +178,15 @@ class HostSettings(_Settings):
     )
     nanoclaw_environment: Environment = Field(
         {}, description="environment of the service, for what NanoClaw reads from its process only; not for secrets"
+    )
+    nanoclaw_gateway: Literal["onecli"] | None = Field(
+        None, description="credential gateway that the role applies by NanoClaw's own setup; 2.4.0 and newer need one"
+    )
+    nanoclaw_gateway_server: HttpAddress | None = Field(
+        None, description="address of the OneCLI to use, which must run; its key is ONECLI_API_KEY of nanoclaw_env"
+    )
+    nanoclaw_channels: Channels = Field(
+        [], description="channels that the role puts into the checkout by NanoClaw's own setup, such as telegram"
     )
     nanoclaw_log_size: Size = Field("100M", description="size at which a log file of NanoClaw is rotated")
     nanoclaw_log_keep: Count = Field(5, description="rotated log files that are kept")

@@ -33,6 +33,10 @@ _MOUNT_OPTION = re.compile(
 )
 _EXPORT_OPTION = re.compile(r"(no_)?(root|all)_squash|(anonuid|anongid)=(0|[1-9][0-9]{0,9})")
 _SIZE = re.compile(r"[1-9][0-9]{0,5}[kMG]")
+_HTTP = re.compile(
+    r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?"
+)
+_CHANNEL = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 PATH_LENGTH = 255
 ROOT_LENGTH = 90
@@ -220,6 +224,18 @@ Command = Annotated[
     ],
     AfterValidator(command),
     _list("no-command", 'a program and its words, such as ["node", "scripts/ask.mjs"]', least=1),
+]
+HttpAddress = Annotated[
+    str,
+    _text("no-http-address", _HTTP, "an address such as http://10.0.0.9:10254, without a path, a user or a password"),
+]
+Channels = Annotated[
+    list[
+        Annotated[
+            str, _text("no-channel", _CHANNEL, "a channel as NanoClaw names it: lower-case letters, digits and -")
+        ]
+    ],
+    _list("no-channels", 'a list of channels, such as ["telegram"]'),
 ]
 Server = Annotated[
     str, _text("no-server", re.compile(r"\S{1,255}", re.ASCII), 'a machine of nfs_servers, an IP address or "local"')

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from files.pods.source.image_state import ImageState
-from files.pods.source.protocol import ImageRecord, ImageRequest
+from files.pods.source.image_state import ImageRecord, ImageState
+from files.pods.source.protocol import ImageRequest
 from tasks.model.access.identity import agent_of
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record

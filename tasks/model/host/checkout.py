@@ -4,6 +4,7 @@ from files.pods.source.protocol import CheckoutRequest, CheckoutState
 from tasks.model.access.identity import NOBODY
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
+from tasks.model.versions.skills import left_behind
 from tasks.model.versions.version_needs import version_problems
 
 
@@ -39,6 +40,8 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
             f"{settings.nanoclaw_ref} changes files that were changed on this machine: {', '.join(current.changed)}; "
             f'commit them in {root}, or set nanoclaw_local_changes to "stash" to stash them'
         )
+    if moves(current) and (left := left_behind(plan, current.version)):
+        return left
     return "; ".join(version_problems(current.version, plan, current.node)) or None
 
 
@@ -109,6 +112,6 @@ def checkout_request(plan: HostPlan, *, peek: bool = False) -> CheckoutRequest:
         repository=settings.nanoclaw_repository,
         ref=settings.nanoclaw_ref,
         decides_owner=can_chown_on_export(plan),
-        onecli=settings.nanoclaw_environment.get("ONECLI_URL"),
+        onecli=plan.onecli,
         peek=peek,
     )

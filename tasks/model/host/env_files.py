@@ -18,6 +18,13 @@ def places(root: str) -> dict[str, str]:
     return {f"{root}/.env": "0600", f"{root}/data/env": "0700", f"{root}/data/env/env": "0600"}
 
 
+def entries_of(plan: HostPlan) -> dict[str, str]:
+    """The entries of .env by the settings: those of the gateway, and nanoclaw_env."""
+    kind, server = plan.settings.nanoclaw_gateway, plan.settings.nanoclaw_gateway_server
+    ours = {"NANOCLAW_GATEWAY_PROVIDER": kind, "ONECLI_URL": server} if kind and server else {}
+    return {**ours, **plan.settings.nanoclaw_env}
+
+
 def digest(key: str, value: str) -> str:
     """The keyed digest of a value; `files/pods/service/env_state.py` makes the same."""
     return hmac.new(bytes.fromhex(key), value.encode(), hashlib.sha256).hexdigest()
@@ -54,4 +61,4 @@ def refusals(root: str, current: EnvState) -> list[str]:
 
 def env_request(plan: HostPlan) -> EnvStateRequest:
     """What a host is asked about its .env."""
-    return EnvStateRequest(plan.root, sorted(plan.settings.nanoclaw_env), list(places(plan.root)))
+    return EnvStateRequest(plan.root, sorted(entries_of(plan)), list(places(plan.root)))

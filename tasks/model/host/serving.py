@@ -34,5 +34,5 @@ def serving_request(plan: HostPlan) -> ServingStateRequest:
         inputs=list(inputs(plan)),
         started=started_record(plan),
         errors=log_files(plan)[1],
-        onecli=plan.settings.nanoclaw_environment.get("ONECLI_URL"),
+        onecli=plan.onecli,
     )

@@ -8,6 +8,7 @@ from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, Previ
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.versions.lowest_version import migrates, too_old
 from tasks.model.versions.node_range import accepts
+from tasks.model.versions.skills import skill_problems
 from tasks.model.versions.version_order import is_later
 
 SQLITE_13_NODE = ">=22.14.0"
@@ -23,12 +24,7 @@ def version_problems(state: VersionState, plan: HostPlan, node: str | None) -> l
     problems = direction_problems(state, plan)
     if needs is None:
         return problems
-    if needs.gateway:
-        problems.append(
-            f"{ref} ({needs.version}) starts only with a credential gateway, and it registers none "
-            "(src/gateway-providers/installed.ts). This role cannot apply one yet: set nanoclaw_ref to a version "
-            "before 2.4.0"
-        )
+    problems += skill_problems(plan, needs)
     if node and (refusal := _node_refused(needs, node)):
         problems.append(
             f"{ref} ({needs.version}) needs Node {refusal}, and this machine has {node}. Install another, or set "

@@ -23,7 +23,7 @@ from tasks.model.host.service_steps import unit_files
 from tests.fake.bare_host import KEY
 from tests.fake.fake import Fake
 from tests.fake.programs.source import COMMIT
-from tests.fake.stated import UNITS, host_user, onecli, state_path
+from tests.fake.stated import UNITS, env_entries, host_user, onecli, state_path
 
 
 def v2_installs(plan: HostPlan) -> Fake:
@@ -38,7 +38,7 @@ def env_state(plan: HostPlan) -> Fake:
     return Fake(
         requests=[
             {
-                "names": sorted(plan.settings.nanoclaw_env),
+                "names": sorted(env_entries(plan)),
                 "places": [f"{root}/.env", f"{root}/data/env", f"{root}/data/env/env"],
                 "root": root,
             }
@@ -46,7 +46,7 @@ def env_state(plan: HostPlan) -> Fake:
         bare=EnvState({path: Place("absent") for path in places(root)}, {}),
         finished=EnvState(
             {path: Place("file" if mode == "0600" else "directory", *ids, mode) for path, mode in places(root).items()},
-            {name: digest(KEY, value) for name, value in plan.settings.nanoclaw_env.items()},
+            {name: digest(KEY, value) for name, value in env_entries(plan).items()},
         ),
     )
 

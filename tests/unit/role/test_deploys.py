@@ -21,7 +21,7 @@ ORDERED = {
     *("debian_packages", "export_directories", "nfs_server", "export_table"),
     *("install_channels", "build", "stage", "switch", "roll_back", "record"),
     *("pods_mount", "pods_directory", "pods_binds", "docker_and_pods", "tree_owner", "guard"),
-    *("runtime", "checkout", "agent_image", "env_files", "host_service", "agent_writes", "stop_service"),
+    *("runtime", "checkout", "apply_skills", "agent_image", "env_files", "host_service", "agent_writes", "stop_service"),
 }
 """The tests below state the order of these in full. Another operation may come between them."""
 
@@ -154,6 +154,7 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
         ("runtime", {"plan": plan}),
         ("checkout", {"plan": plan}),
         ("build", {"plan": plan}),
+        ("apply_skills", {"plan": plan}),
         ("agent_image", {"plan": plan}),
         ("env_files", {"plan": plan}),
         ("host_service", {"plan": plan, "start": start}),
@@ -163,6 +164,7 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
         "Install packages and make the host user",
         "Check out NanoClaw",
         "Build NanoClaw",
+        "Apply the gateway and the channels",
         "Get the agent image",
         "Set .env and close it",
         "Run NanoClaw as a service",

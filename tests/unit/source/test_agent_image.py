@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.source.agent_image import PODMAN, daemon, numbers
-from files.pods.source.image_state import ImageState
-from files.pods.source.protocol import BuildImageRequest, ImageRecord, ImageRequest
+from files.pods.source.image_state import ImageRecord, ImageState
+from files.pods.source.protocol import BuildImageRequest, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.agent_image import due_step, record_of, refusals, user_problem

@@ -37,7 +37,8 @@ def state(database: DatabaseState | None = DATABASE, health: Health | None = Non
             state(gateway=True),
             {},
             f"{WHAT} starts only with a credential gateway, and it registers none (src/gateway-providers/installed.ts)."
-            " This role cannot apply one yet: set nanoclaw_ref to a version before 2.4.0",
+            ' Set nanoclaw_gateway to "onecli" and nanoclaw_gateway_server to the address of a OneCLI that runs, or'
+            " nanoclaw_ref to a version before 2.4.0",
         ),
         *(
             (
