@@ -74,7 +74,12 @@ def remove_refs(tree: Tree, needed: set[str]) -> None:
 
 def local_changes(tree: Tree) -> dict[str, tuple[int, str] | None]:
     """Return the files that differ from HEAD, each with its mode and blob; None for one that is missing."""
-    return {path: kept(tree, path) for path in differing_files(tree) if not is_large(f"{tree.root}/{path}")}
+    return {path: kept(tree, path) for path in differing_contents(tree) if not is_large(f"{tree.root}/{path}")}
+
+
+def differing_contents(tree: Tree) -> set[str]:
+    """Return the files with another content than in HEAD. git lists a file that was only written again, too."""
+    return {path for path in differing_files(tree) if tree.on_disk(path) != tree.blob("HEAD", path)}
 
 
 def content_digest(tree: Tree, path: str) -> str | None:
@@ -86,7 +91,7 @@ def content_digest(tree: Tree, path: str) -> str | None:
 def written_files(tree: Tree, before: dict[str, tuple[int, str] | None]) -> dict[str, WrittenFile]:
     """Return the files that changed since the checkout had these local changes."""
     files = {}
-    for path in differing_files(tree) | set(before):
+    for path in differing_contents(tree) | set(before):
         after = None if is_large(f"{tree.root}/{path}") else content_digest(tree, path)
         if path not in before:
             files[path] = WrittenFile(after)

@@ -21,7 +21,16 @@ ORDERED = {
     *("debian_packages", "export_directories", "nfs_server", "export_table"),
     *("install_channels", "build", "stage", "switch", "roll_back", "record"),
     *("pods_mount", "pods_directory", "pods_binds", "docker_and_pods", "tree_owner", "guard"),
-    *("runtime", "checkout", "apply_skills", "agent_image", "env_files", "host_service", "agent_writes", "stop_service"),
+    *(
+        "runtime",
+        "checkout",
+        "apply_skills",
+        "agent_image",
+        "env_files",
+        "host_service",
+        "agent_writes",
+        "stop_service",
+    ),
 }
 """The tests below state the order of these in full. Another operation may come between them."""
 

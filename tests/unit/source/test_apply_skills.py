@@ -228,6 +228,7 @@ def test_interrupted_run_is_undone_by_the_next(release: Release) -> None:
     apply(host, "telegram", gateway="onecli")
     state = applied_skills(tree)
     assert state and (state.gateway, state.channels, state.complete) == ("onecli", ["telegram"], True)
+    assert {INSTALLED, BARREL, "package.json"} <= applied_files(tree), "none of them blocks the next move"
 
 
 def test_what_the_operator_or_setup_has_registered_stays(release: Release, calls: Path) -> None:
