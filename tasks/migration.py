@@ -9,7 +9,7 @@ from pyinfra import host, logger
 from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 
-from files.pods.migration.protocol import Progress
+from files.pods.transition.protocol import Progress
 from files.pods.v1.protocol import InspectRequest, SpaceRequest
 from files.pods.v1.v1_state import Install, V1State
 from tasks.command_line import fleet_directory

@@ -12,9 +12,9 @@ from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
 from files.pods.common.protocol import Request, decode
-from files.pods.migration.documents import Head, Journal, PlannedStep, Run, Work
-from files.pods.migration.protocol import ChannelsRequest, Progress, RunnerRequest, StartPayload, StartRequest
-from files.pods.migration.step_ids import StepId
+from files.pods.transition.documents import Head, Journal, PlannedStep, Run, Work
+from files.pods.transition.protocol import ChannelsRequest, Progress, RunnerRequest, StartPayload, StartRequest
+from files.pods.transition.step_ids import StepId
 from files.pods.v1.audit.protocol import AuditReport
 from files.pods.v1.v1_state import Install
 from tasks.bundle import bundle, file_argv, request_line

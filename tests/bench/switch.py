@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from files.pods.migration.step_ids import StepId
+from files.pods.transition.step_ids import StepId
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import journal
 from tests.e2e.migrations import install_v1_on

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from files.pods.migration.step_ids import StepId
+from files.pods.transition.step_ids import StepId
 from tasks.model.migration.paths import directory, marker
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import KINDS, Interruption, interrupt, journal

@@ -53,13 +53,13 @@ def run(
     failing: tuple[str, ...] = (),
     start: Start = FROM_THE_ROLE,
 ) -> Outcome:
-    current = {"v1.inspect": asdict(state or v1_state()), "migration.state": progress or NEW}
+    current = {"v1.inspect": asdict(state or v1_state()), "transition.state": progress or NEW}
     hosts = [name for name, settings in data.items() if "nanoclaw_v1_dir" in settings]
     before = {name: current for name in hosts}
     ended = {**DONE, "recorded": True}
     if any(settings.get("nanoclaw_v1_rollback") for settings in data.values()):
         ended |= {"journal": {**_JOURNAL, "state": "rolled back"}, "decided": False}
-    after = {name: {"migration.state": ended} for name in hosts if name not in failing}
+    after = {name: {"transition.state": ended} for name in hosts if name not in failing}
     return deploy(tmp_path, data, "finished", *arguments, instead=before, then=after, start=start)
 
 
@@ -84,9 +84,9 @@ def test_run_stages_and_switches_without_starting_v2_itself(tmp_path: Path) -> N
     assert [name for name in real.changed(V1) if name.startswith("Migration")] == names
     assert [name for name in real.operations(BARE) if name.startswith("Migration")] == []
     assert [name for name in real.commands(V1) if name.startswith(("install", "migration", "start", "write"))] == [
-        "migration.install_channels",
-        "migration.start",
-        "migration.start",
+        "transition.install_channels",
+        "transition.start",
+        "transition.start",
     ]
     assert (tmp_path / "left.txt").read_text() == ""
 
@@ -99,21 +99,21 @@ def test_v2_is_built_again_after_its_channels_and_before_staging(tmp_path: Path)
         DATA,
         "finished",
         "-y",
-        instead={V1: {"v1.inspect": asdict(v1_state()), "migration.state": NEW, "source.checkout": checkout}},
-        then={V1: {"migration.state": DONE, "source.checkout": replies(DATA, "finished")[V1]["source.checkout"]}},
+        instead={V1: {"v1.inspect": asdict(v1_state()), "transition.state": NEW, "source.checkout": checkout}},
+        then={V1: {"transition.state": DONE, "source.checkout": replies(DATA, "finished")[V1]["source.checkout"]}},
     )
     assert real.exit == 0, real.log
     build, programs = (
         "Build NanoClaw with its channels",
-        ("source.build", "migration.install_channels", "migration.start"),
+        ("source.build", "transition.install_channels", "transition.start"),
     )
     assert f"Migration | {build}" in real.changed(V1)
     assert [name for name in real.commands(V1) if name in programs] == [
         "source.build",
-        "migration.install_channels",
+        "transition.install_channels",
         "source.build",
-        "migration.start",
-        "migration.start",
+        "transition.start",
+        "transition.start",
     ]
 
 
@@ -154,7 +154,7 @@ def test_host_rolls_back_if_its_data_says_so(tmp_path: Path) -> None:
     back = run(tmp_path, "-y", data=data, progress=DONE)
     assert back.exit == 0, back.log
     assert back.operations(V1) == ["Rollback | Stop v2 and start v1", "Migration | Keep the record of the migration"]
-    assert back.commands(V1) == ["migration.rollback", "machine.write_file", "machine.write_file"]
+    assert back.commands(V1) == ["transition.roll_back_to_v1", "machine.write_file", "machine.write_file"]
 
 
 def test_rollback_is_refused_without_a_service_for_v1(tmp_path: Path) -> None:
@@ -203,6 +203,6 @@ def test_several_v1_installs_are_refused_with_a_list(tmp_path: Path) -> None:
 
 
 def test_host_with_a_malformed_reply_is_refused(tmp_path: Path) -> None:
-    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1.inspect": {}, "migration.state": NEW}})
+    refused = deploy(tmp_path, DATA, "finished", "--dry", instead={V1: {"v1.inspect": {}, "transition.state": NEW}})
     assert refused.exit != 0
     assert f"{V1}: nanoclaw_v1_dir: the inspection of NanoClaw v1 failed" in refused.log

@@ -1,6 +1,6 @@
 """Stop a NanoClaw v1 with its agents, and prove that it is dead.
 
-From here on v1 cannot start until `trying` is gone (files/pods/migration/unit_conditions.py); `ran` records that it
+From here on v1 cannot start until `trying` is gone (files/pods/transition/unit_conditions.py); `ran` records that it
 ran, until it is rolled back or v2 is committed. Agents are the containers that mount a directory of the root. Dead
 means: its unit is not active, no process runs from its root, none of its agents runs, no process has its database open.
 Writes nothing in v1's tree.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from files.pods.migration.protocol import SpaceNeed
+from files.pods.transition.protocol import SpaceNeed
 from files.pods.v1.v1_state import Install, Space, Tree
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY

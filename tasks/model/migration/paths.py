@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from files.pods.migration.protocol import Progress, ProgressRequest
+from files.pods.transition.protocol import Progress, ProgressRequest
 from files.pods.v1.v1_state import Install
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY

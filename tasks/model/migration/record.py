@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from files.pods.migration.documents import Journal, JournalStep, State
+from files.pods.transition.documents import Journal, JournalStep, State
 from files.pods.v1.audit.protocol import AuditReport, Finding
 from tasks.model.migration.markdown import code, plain, table
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from files.pods.migration.protocol import Progress
+from files.pods.transition.protocol import Progress
 from files.pods.v1.v1_state import Candidate, Database, Install, V1State
 from tasks.model.fleet.checks import v1_problem
 from tasks.model.fleet.plan import HostPlan

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from files.pods.common.protocol import Request
-from files.pods.migration.documents import Run
-from files.pods.migration.protocol import (
+from files.pods.probe.timeouts import WHOLE_PROBE
+from files.pods.source.protocol import MarkerRequest
+from files.pods.transition.documents import Run
+from files.pods.transition.protocol import (
     ArchiveRequest,
     CheckSpaceRequest,
     CommitRequest,
@@ -20,9 +22,7 @@ from files.pods.migration.protocol import (
     SpaceNeed,
     UpstreamStepRequest,
 )
-from files.pods.migration.step_ids import Mark, StepId
-from files.pods.probe.timeouts import WHOLE_PROBE
-from files.pods.source.protocol import MarkerRequest
+from files.pods.transition.step_ids import Mark, StepId
 from files.pods.trees.protocol import TreesRequest
 from files.pods.v1.audit.protocol import AuditRequest, Homes
 from files.pods.v1.protocol import BackupRequest, CopyRequest, ExtractRequest, FixUpRequest, Service, StopRequest
@@ -44,7 +44,7 @@ GATE_COMMAND = 300
 LONG = 6 * 3600
 """Seconds for one that does, and runs while v1 serves."""
 ROLLBACK = 420
-"""Seconds for the rollback: more than files/pods/migration/rollback.py allows its own commands."""
+"""Seconds for the rollback: more than files/pods/transition/roll_back_to_v1.py allows its own commands."""
 SECRETS, PLAIN = "077", "022"
 """Umasks (umask(2)) of NanoClaw's own steps."""
 
@@ -116,7 +116,7 @@ def _staging(plan: HostPlan, install: Install, unseen: Sequence[Need]) -> Iterat
 
 def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
     stop = StopRequest(_v1(install), install.path, trying(plan), ran(plan))
-    yield Step(StepId.STOP_V1, "stop v1", stop, marks=(Mark.STOPS_V1,))
+    yield Step(StepId.STOP_V1, "stop v1", stop, marks=(Mark.STOPS_SERVICE,))
     yield _snapshot(StepId.FINAL_SNAPSHOT, "snapshot the stopped v1", plan, install)
     yield _upstream(plan, StepId.ENV, mask=SECRETS)
     for step in (StepId.DB, StepId.GROUPS, StepId.SESSIONS, StepId.TASKS):
@@ -137,7 +137,7 @@ def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
     yield Step(StepId.START_V2, "start v2", start_request(plan, restart=True))
     command, at = plan.settings.nanoclaw_v1_gate, {"unit": plan.unit, "root": plan.root, **plan.host_user}
     gate = GateRequest(probe=probe, command=command, seconds=GATE_COMMAND, **at)
-    yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND, (Mark.PROVES_V2,))
+    yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND, (Mark.PROVES_NEW,))
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"
     commit = CommitRequest(**_files(plan), ran=ran(plan), text=text)
     yield Step(StepId.COMMIT, "commit to v2", commit, marks=(Mark.POINT_OF_NO_RETURN,))

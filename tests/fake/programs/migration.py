@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from files.pods.migration.protocol import Progress
+from files.pods.transition.protocol import Progress
 from tasks.model.fleet.plan import HostPlan
 from tests.fake.fake import Fake
 from tests.fake.stated import state_path
@@ -23,4 +23,4 @@ def migration_state(plan: HostPlan) -> Fake:
     )
 
 
-OF_HOSTS = {"migration.state": migration_state}
+OF_HOSTS = {"transition.state": migration_state}

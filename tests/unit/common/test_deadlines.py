@@ -57,7 +57,7 @@ def placeholder(hint: Any) -> Any:
 
 
 def test_there_are_programs_with_a_deadline() -> None:
-    assert {"source.fetch", "source.build", "service.state", "migration.state"} <= set(BOUNDED)
+    assert {"source.fetch", "source.build", "service.state", "transition.state"} <= set(BOUNDED)
 
 
 @pytest.mark.parametrize("entry", BOUNDED)

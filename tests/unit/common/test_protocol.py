@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from files.pods.common.protocol import HostUser, ProtocolError, Reply, Request, decode
 from files.pods.guard.protocol import GuardStateRequest
 from files.pods.machine.protocol import BatchReply, PreflightRequest
-from files.pods.migration.documents import Journal
-from files.pods.migration.protocol import StartPayload
+from files.pods.transition.documents import Journal
+from files.pods.transition.protocol import StartPayload
 from files.pods.trees.protocol import TreesRequest
 from files.pods.v1.v1_state import V1State
 from tasks.bundle import PODS, entry_file

@@ -12,11 +12,11 @@ from files.pods.common import systemctl
 from files.pods.common.drop_caches import drop_inodes
 from files.pods.common.run_as_host_user import discard_write_errors, sync_file_system
 from files.pods.machine.path_states import machine_addresses
-from files.pods.migration.state import is_under_way
 from files.pods.nfs import server
 from files.pods.nfs.export_change import exportfs, state_directory
 from files.pods.probe.environment import unit_property
 from files.pods.service import install_units, start, state
+from files.pods.transition.state import is_under_way
 from files.pods.v1 import rsync_confined, units
 from files.pods.v1.confine import needs_of
 from files.pods.v1.protocol import Service

@@ -34,11 +34,11 @@ AS_THE_HOST = (
         "source.build",
         "source.checkout",
         "source.fetch",
-        "migration.install_channels",
+        "transition.install_channels",
         "source.switch_commit",
     ),
     *(
-        "migration.upstream_step",
+        "transition.upstream_step",
         "source.restore_database",
         "service.serving_state",
         "source.upgrade_marker",

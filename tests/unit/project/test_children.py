@@ -22,7 +22,7 @@ OTHER_STARTS = {
 }
 SELF = "run_with_deadline"
 """What bounds a whole program: it and its children end after the seconds stated (common/run_as_host_user.py)."""
-BOUNDED_BY_THEIR_PARENT = {"files/pods/migration/upstream_step.py"}
+BOUNDED_BY_THEIR_PARENT = {"files/pods/transition/upstream_step.py"}
 """Programs that the runner of a migration starts, and kills with their children at their step's deadline."""
 
 

@@ -38,7 +38,7 @@ NAMES_PENDING: dict[str, frozenset[str]] = {
         (
             "tasks",
             "files/pods/source",
-            "tests/unit/migration",
+            "tests/unit/transition",
             "tests/unit/service",
             "tests/unit/source",
             "tests/unit/v1",
@@ -51,8 +51,8 @@ PROSE_PENDING = frozenset[str]()
 RETIRING = (
     "docs/glossary.md",
     "tests/unit/project/test_words.py",
-    "files/pods/migration/step_ids.py",
-    "tests/unit/migration/test_step_ids.py",
+    "files/pods/transition/step_ids.py",
+    "tests/unit/transition/test_step_ids.py",
 )
 """The files that name the retired words: to retire them, or since journals on machines have them."""
 

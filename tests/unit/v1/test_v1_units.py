@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.migration.protocol import RollbackRequest
+from files.pods.transition.protocol import RollbackRequest
 from files.pods.v1.protocol import Service
 from tests.programs import machine_argv
 from tests.unit.service.managers import Managed, needs_managers

@@ -1,0 +1,120 @@
+"""Run a part of a transition as a transient systemd unit, and print its progress.
+
+The unit continues when this program, its connection or its controller ends (systemd-run(1)). Reply: the journal. Fails
+with the output of the step that failed, and says what runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+from files.pods.common.atomic_write import replace
+from files.pods.common.protocol import decode, read_request
+from files.pods.common.run_command import run_command
+from files.pods.transition.documents import Journal, JournalStep
+from files.pods.transition.journal import read_journal
+from files.pods.transition.protocol import RunnerRequest, StartPayload, StartRequest
+from files.pods.transition.step_ids import StepId
+
+GOAL = {"staging": "staged", "switching": "finished"}
+
+
+def steps_of(directory: str) -> list[JournalStep]:
+    """Return the steps of the journal, if there is one."""
+    journal = read_journal(directory)
+    return journal.steps if journal else []
+
+
+def refuse_if_under_way(service: str, directory: str) -> None:
+    """Exit if a migration runs on this machine, and name its step."""
+    shown = run_command(["systemctl", "show", "--property=ActiveState", "--value", service], timeout=60)
+    if shown.stdout.strip() not in ("inactive", "failed"):
+        running = [step.name for step in steps_of(directory) if step.state == "running"]
+        at = f" (now: {', '.join(running)})" if running else ""
+        sys.exit(
+            f"a migration is under way on this machine{at}: wait for its end (systemctl status {service}) and run again"
+        )
+
+
+def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
+    """Print each step when it has ended; return when the unit ends."""
+    started, printed = time.time(), 0
+    while True:
+        done = child.poll() is not None
+        steps = [step for step in steps_of(directory) if step.started >= started]
+        while printed < len(steps) and (ended := steps[printed].ended) is not None:
+            step = steps[printed]
+            print(f"{step.name}: {step.state} ({ended - step.started:.1f} s)", flush=True)
+            printed += 1
+        if done:
+            return
+        if time.time() > started + seconds:
+            sys.exit(f"no end within {seconds} s. It continues: see systemctl status, and run again when it has ended.")
+        time.sleep(0.3)
+
+
+def failure(journal: Journal, trying: str) -> str:
+    """Return which step failed, with its output, what serves now, and what to do."""
+    old = journal.old_name
+    failed = next((step for step in journal.steps if step.state in ("failed", "running")), None)
+    why = f"{failed.name}: {failed.output or 'it was killed'}" if failed else "it did not start"
+    back = next((step for step in journal.steps[-1:] if step.id == StepId.ROLL_BACK), None)
+    if journal.state == "rolled back":
+        kept = " v2's files are kept." if journal.v1 else ""
+        return f"{why}\nRolled back: {old} is as it was.{kept} The next run starts again."
+    if journal.state == "switching":
+        other = f"; or remove {trying} and start v1's service" if journal.v1 else ""
+        way_out = f"Remove the cause, and run again{other}."
+        return f"{why}\n{old} may be stopped: the rollback failed ({back.output if back else why}). {way_out}"
+    return f"{why}\n{old} was not changed."
+
+
+def keep_archive(directory: str, file: str, archive: bytes) -> None:
+    """Write the programs of a migration once; remove those of an earlier role, which no migration runs any more."""
+    if not os.path.exists(file):
+        replace(file, archive, 0o600)
+    for name in os.listdir(directory):
+        if name == "run.py" or (name.startswith("programs-") and f"{directory}/{name}" != file):
+            os.unlink(f"{directory}/{name}")
+
+
+def main(request: StartRequest, payload: StartPayload) -> None:
+    """Start the unit, follow it, and print the journal; exit with the failure of a step."""
+    directory, service, work = request.directory, request.service, payload.work
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    refuse_if_under_way(service, directory)
+    keep_archive(directory, payload.file, base64.b64decode(payload.archive))
+    replace(f"{directory}/work.json", json.dumps(asdict(work)).encode(), 0o600)
+    run = ["/usr/bin/env", "python3", "-I", payload.file, RunnerRequest.entry]
+    requests = (RunnerRequest(directory, back).document() for back in (False, True))
+    run_request, back_request = map(json.dumps, requests)
+    unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
+    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
+    before = read_journal(directory)
+    child = subprocess.Popen(
+        [*unit, *back, "--", *run, run_request],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    follow(child, directory, request.seconds)
+    output = child.stderr.read().strip() if child.stderr else ""
+    after = read_journal(directory)
+    if after is None or after == before:
+        sys.exit(f"the migration did not start: {output or f'systemd-run ended with {child.returncode}'}")
+    if after.state != GOAL[work.part]:
+        print(failure(after, work.trying), file=sys.stderr)
+        sys.exit(1)  # whatever the text is
+    print(json.dumps(asdict(after)))
+
+
+if __name__ == "__main__":
+    main(read_request(StartRequest), decode(StartPayload, json.load(sys.stdin), "the payload"))

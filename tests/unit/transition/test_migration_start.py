@@ -1,0 +1,158 @@
+"""The program that starts a part of a migration: it reports the result and the way out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.pods.transition.documents import Head, Journal, JournalStep, PlannedStep, State, Work
+from files.pods.transition.protocol import StartPayload, StartRequest
+from files.pods.transition.start import failure
+from files.pods.transition.step_ids import StepId
+from tasks.bundle import archive
+from tasks.model.migration.steps import Part
+from tests.programs import request_argv
+
+SYSTEMD_RUN = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
+RUNNER = """
+import json, sys, time
+directory = json.loads(sys.argv[1])["directory"]
+with open(directory + "/work.json") as file:
+    head = json.load(file)["head"]
+step = {"name": "one", "state": "done", "started": time.time(), "ended": time.time() + 1, "output": ""}
+with open(directory + "/journal.json", "w") as file:
+    times = {"stopped": None, "serving": None}
+    json.dump({**head, **times, "attempt": 1, "state": head["host"], "steps": [step]}, file)
+"""
+
+
+@pytest.fixture
+def bin(tmp_path: Path) -> Path:
+    """Stand-ins for systemd: nothing is under way, and a transient unit is a process."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    for name, text in {"systemd-run": SYSTEMD_RUN, "systemctl": "#!/bin/sh\necho ${STATE:-inactive}\n"}.items():
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    return place
+
+
+def archive_of(text: str) -> bytes:
+    """An archive with this text as its migration.runner."""
+    return archive({"files/pods/transition/runner.py": text})
+
+
+def journal(state: State, *steps: JournalStep) -> Journal:
+    return Journal("h", "/v1", "/v2", "v1.service", "", {}, 1, state, list(steps), None, None, aside=False)
+
+
+def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Start a part of a migration; the runner's journal has the state `end`."""
+    argv = request_argv(StartRequest(str(folder), "x.service", 30))
+    path = f"{bin}:{os.environ['PATH']}"
+    archive = base64.b64encode(archive_of(RUNNER)).decode()
+    head, back = Head(end, "/v1", "/v2", "v1.service", "", {}), PlannedStep([], "", StepId.ROLL_BACK, "", 9)
+    work = Work(part, head, [], back, "/etc/marker", "/run/x.trying")
+    fed = json.dumps(asdict(StartPayload(archive, f"{folder}/programs-1.pyz", work)))
+    return subprocess.run(
+        argv,
+        input=fed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PATH": path, **more},
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_start_follows_the_steps_and_replies_with_the_journal(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    done = start(folder, bin, "staging", "staged")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("one: done (1.0 s)")
+    assert json.loads(done.stdout.splitlines()[-1])["state"] == "staged"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {name: (folder / name).stat().st_mode & 0o777 for name in ("work.json", "programs-1.pyz")} == {
+        "work.json": 0o600,
+        "programs-1.pyz": 0o600,
+    }
+    assert sorted(path.name for path in folder.iterdir()) == ["journal.json", "programs-1.pyz", "work.json"]
+
+
+def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    for name in ("run.py", "programs-0.pyz", "record.json"):
+        (folder / name).touch()
+    start(folder, bin, "staging", "staged")
+    assert sorted(path.name for path in folder.glob("*.p*")) == ["programs-1.pyz"]
+    assert (folder / "record.json").exists()
+
+
+def test_part_that_was_rolled_back_fails(tmp_path: Path, bin: Path) -> None:
+    done = start(tmp_path / "state", bin, "switching", "rolled back")
+    assert done.returncode != 0 and "Rolled back: v1 is as it was" in done.stderr
+
+
+def test_earlier_staging_does_not_count_if_nothing_starts(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "journal.json").write_text(json.dumps(asdict(journal("staged"))))
+    (bin / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    done = start(folder, bin, "staging", "staged")
+    assert done.returncode != 0 and "the migration did not start: no bus" in done.stderr
+
+
+def test_failed_switch_reports_a_stopped_v1_and_a_way_out(tmp_path: Path, bin: Path) -> None:
+    done = start(tmp_path / "state", bin, "switching", "switching")
+    assert done.returncode != 0 and "v1 was not changed" not in done.stderr
+    assert "v1 may be stopped" in done.stderr and "remove /run/x.trying and start v1's service" in done.stderr
+
+
+def test_second_run_at_the_same_time_is_refused(tmp_path: Path, bin: Path) -> None:
+    folder = tmp_path / "state"
+    done = start(folder, bin, "staging", "staged", STATE="active")
+    assert done.returncode != 0 and "a migration is under way on this machine" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("part", "state"), [("staging", "new"), ("staging", "staging"), ("switching", "staged")])
+def test_failure_before_the_switch_reports_that_v1_did_not_change(
+    tmp_path: Path, bin: Path, part: Part, state: str
+) -> None:
+    done = start(tmp_path / "state", bin, part, state)
+    assert done.returncode == 1 and "v1 was not changed" in done.stderr
+
+
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_failure_names_the_step_with_its_output(state: Any) -> None:
+    copied = JournalStep("copy", "done", 1, 2, "x", StepId.COPY)
+    ended = JournalStep("snapshot v1", state, 2, 3, "", StepId.SNAPSHOT)
+    text = failure(journal("staging", copied, ended), "/run/x.trying")
+    assert text == "snapshot v1: it was killed\nv1 was not changed."
+    text = failure(journal("rolled back", copied, replace(ended, output="no space")), "/run/x.trying")
+    assert text.startswith("snapshot v1: no space\nRolled back: v1 is")
+
+
+def test_journal_without_a_failed_step_means_no_start() -> None:
+    assert failure(journal("new"), "/x") == "it did not start\nv1 was not changed."
+
+
+def test_failed_rollback_is_reported_with_its_cause() -> None:
+    stop = JournalStep("stop v1", "failed", 1, 2, "busy", StepId.STOP_V1)
+    back = JournalStep("roll back to v1", "failed", 2, 3, "no unit", StepId.ROLL_BACK)
+    text = failure(journal("switching", stop, back), "/x.trying")
+    assert "stop v1: busy" in text and "the rollback failed (no unit)" in text and "remove /x.trying" in text
