@@ -1,0 +1,96 @@
+"""Stage a commit beside the project root, with the local changes of the project root. Changes nothing in the latter.
+
+The stage is a checkout of its own, which borrows the objects of the project root's repository. It moves from the commit
+of the project root to the desired one as the project root will, so what stands in the way is known before anything
+stops. Repeats safely; node_modules and dist of an earlier stage are reused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+
+from files.pods.common import run_lock
+from files.pods.common.protocol import read_request
+from files.pods.common.run_as_host_user import (
+    become_user,
+    discard_write_errors,
+    on_network,
+    run_with_deadline,
+    sync_file_system,
+)
+from files.pods.source.channel_undo import differing_files
+from files.pods.source.git_worktree import Tree, become_owner, other_owner
+from files.pods.source.skill_record import applied_files
+from files.pods.source.stage_place import make_place, stage_of
+from files.pods.source.staging_protocol import StageRequest
+from files.pods.source.switch_commit import move, run
+
+OUTPUTS = ("node_modules", "dist")
+"""What a build makes in a project root."""
+
+
+def local_changes(tree: Tree) -> set[str]:
+    """Return the files that differ from HEAD by an operator's hand: a skill's are applied anew."""
+    return differing_files(tree) - applied_files(tree)
+
+
+def borrow(tree: Tree, stage: Tree, head: str) -> None:
+    """Make the stage a checkout of the same commit; git finds its objects in the project root."""
+    os.makedirs(stage.root, mode=0o700, exist_ok=True)
+    run(stage, "init", "--quiet")
+    with open(f"{stage.git_dir}/objects/info/alternates", "w", encoding="utf-8") as file:
+        file.write(f"{tree.git_dir}/objects\n")
+    run(stage, "update-ref", "--no-deref", "HEAD", head)
+    run(stage, "read-tree", "--reset", "-u", head)
+    kept = [word for name in OUTPUTS for word in ("--exclude", f"/{name}")]
+    run(stage, "clean", "-ffdxq", *kept)
+
+
+def carry(tree: Tree, stage: Tree, paths: set[str]) -> None:
+    """Bring files of the project root to the stage: links as links, and none where the project root has none."""
+    for path in sorted(paths):
+        source, target = os.path.join(tree.root, path), os.path.join(stage.root, path)
+        if not os.path.lexists(source):
+            if os.path.lexists(target):
+                os.unlink(target)
+            continue
+        if not stat.S_ISREG(os.lstat(source).st_mode) and not os.path.islink(source):
+            continue
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.lexists(target):
+            os.unlink(target)
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def main(root: str, commit: str, stash: str | None) -> None:
+    """Stage the commit."""
+    tree, stage = Tree(root), Tree(stage_of(root))
+    head = tree.commit("HEAD")
+    if head is None:
+        raise SystemExit(f"{root} has no commit checked out")
+    stage_is_new = not os.path.isdir(stage.git_dir)
+    borrow(tree, stage, head)
+    carry(tree, stage, local_changes(tree))
+    if head != commit:
+        move(stage, head, commit, stash)
+        stage.end()
+    sync_file_system(stage.root)
+    print(f"{'staged' if stage_is_new else 'staged again'}: {commit[:12]} in {stage.root}")
+
+
+if __name__ == "__main__":
+    request = read_request(StageRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(1500, request.root)
+    ids = (request.uid, request.gid)
+    other = other_owner(request.root) if request.uid == 0 else None
+    if on_network(request.root):
+        become_owner(other) if other else become_user(request.user, *ids)
+        make_place(request.root, other or ids)
+    else:
+        make_place(request.root, ids)
+        become_user(request.user, *ids)
+    discard_write_errors(request.root)
+    main(request.root, request.commit, request.stash)

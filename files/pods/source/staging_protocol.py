@@ -1,0 +1,45 @@
+"""Requests about a version that is staged beside the project root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Optional
+
+from files.pods.common.protocol import Request
+from files.pods.source.protocol import Work
+
+
+@dataclass(frozen=True)
+class StageRequest(Work, Request):
+    """A commit that was fetched, to be staged beside the project root."""
+
+    entry: ClassVar[str] = "source.stage"
+    commit: str
+    stash: Optional[str]
+    """The message of the stash that takes local changes; None where there are none."""
+
+
+@dataclass(frozen=True)
+class BuildStageRequest(Work, Request):
+    """A staged commit to build; `source` is the same as that of a build in the project root, but for the digests."""
+
+    entry: ClassVar[str] = "source.build_stage"
+    node: Optional[str]
+    """The major version of Node."""
+
+
+@dataclass(frozen=True)
+class SwitchToStageRequest(Work, Request):
+    """A staged and built commit that becomes that of the project root; or, with `back`, the one before again."""
+
+    entry: ClassVar[str] = "source.switch_to_stage"
+    commit: str
+    stash: Optional[str]
+    back: bool = False
+
+
+@dataclass(frozen=True)
+class RemoveStageRequest(Work, Request):
+    """A stage that is not needed any more, with what a switch has kept of the version before."""
+
+    entry: ClassVar[str] = "source.remove_stage"
