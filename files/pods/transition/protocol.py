@@ -191,3 +191,55 @@ class RollbackRequest(Request):
     """Whether v2 serves; it continues if v1 does not stay up."""
     journal: Optional[str] = None
     """The journal that says so, too."""
+
+
+@dataclass(frozen=True)
+class BootRollbackRequest(Request):
+    """A unit that rolls an interrupted switch back at the next boot, before NanoClaw's service starts."""
+
+    entry: ClassVar[str] = "transition.boot_rollback"
+    unit: str
+    """The name of NanoClaw's unit."""
+    name: str
+    """That of the unit that rolls back."""
+    text: str
+    drop_in: str
+    """The text of a drop-in for NanoClaw's unit, with which it waits."""
+    marker: str
+    """The file that commits; one of an earlier change of version is removed."""
+
+
+@dataclass(frozen=True)
+class DrainRequest(HostUser, Request):
+    """A service to stop, and its agents once they are idle."""
+
+    entry: ClassVar[str] = "transition.drain"
+    unit: str
+    install: str
+    """The label of its agents' containers."""
+    seconds: int
+    """How long agents may finish what they work at."""
+    trying: str
+    """A file in /run that exists while a switch is under way: a crash removes it."""
+
+
+@dataclass(frozen=True)
+class VersionRollbackRequest(HostUser, Request):
+    """A change of version that is rolled back."""
+
+    entry: ClassVar[str] = "transition.roll_back_version"
+    unit: str
+    install: str
+    """The label of its agents' containers."""
+    root: str
+    lock: str
+    before: str
+    """The commit of the old version."""
+    commit: str
+    version: str
+    marker: str
+    trying: str
+    bad: str
+    """The file that counts the failures of each commit."""
+    image: Optional[str] = None
+    """The name of the agent image, if the switch changed it."""

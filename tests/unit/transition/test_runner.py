@@ -262,7 +262,8 @@ def test_resume_of_a_switch_by_a_version_without_ids(runner: Runner) -> None:
 
 
 def test_each_step_of_a_version_without_ids_has_an_id() -> None:
-    assert set(STEP_TEXTS_BEFORE_IDS.values()) == set(StepId)
+    since = {StepId.BOOT_ROLLBACK, StepId.COPY_DATA, StepId.DRAIN, StepId.FINAL_COPY_DATA}
+    assert set(STEP_TEXTS_BEFORE_IDS.values()) == set(StepId) - since
 
 
 def test_step_of_a_newer_version_has_no_id() -> None:

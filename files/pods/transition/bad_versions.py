@@ -1,0 +1,37 @@
+"""The versions that failed on this machine: for programs that import it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from files.pods.common.atomic_write import replace
+from files.pods.common.protocol import ProtocolError, decode
+from files.pods.common.read_untrusted import read_untrusted_object
+
+
+@dataclass(frozen=True)
+class BadVersion:
+    """A commit that failed, with how often a switch to it was rolled back."""
+
+    version: str
+    count: int
+
+
+def read_bad_versions(path: str) -> dict[str, BadVersion]:
+    """Return them by commit; none without the file, or from one that is none of the role's."""
+    document: dict[str, Any] = read_untrusted_object(path)
+    try:
+        return {commit: decode(BadVersion, one, path) for commit, one in document.items()}
+    except ProtocolError:
+        return {}
+
+
+def count_failure(path: str, commit: str, version: str) -> int:
+    """Count one more failure of a commit, and return how many there were."""
+    versions = read_bad_versions(path)
+    count = versions[commit].count + 1 if commit in versions else 1
+    versions[commit] = BadVersion(version, count)
+    replace(path, json.dumps({name: asdict(one) for name, one in versions.items()}, indent=1).encode() + b"\n", 0o600)
+    return count
