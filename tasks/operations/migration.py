@@ -1,7 +1,5 @@
 """The migration of a NanoClaw v1: staging while v1 serves, the switch, the way back. pyinfra has nothing for it."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,21 +9,22 @@ from pyinfra import host, inventory, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.common.protocol import Request, decode
-from files.pods.transition.documents import Head, Journal, PlannedStep, Run, Work
-from files.pods.transition.protocol import ChannelsRequest, Progress, RunnerRequest, StartPayload, StartRequest
+from files.pods.common.protocol import decode
+from files.pods.transition.documents import Head, Journal
+from files.pods.transition.protocol import ChannelsRequest, Progress
 from files.pods.transition.step_ids import StepId
 from files.pods.v1.audit.protocol import AuditReport
 from files.pods.v1.v1_state import Install
-from tasks.bundle import bundle, file_argv, request_line
 from tasks.command import run_request, write_file
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.step import Part
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import chats_digest, directory, marker, progress_request, service, trying
 from tasks.model.migration.record import Record, page
-from tasks.model.migration.steps import Part, Step, channels, rollback, rollback_request, steps
+from tasks.model.migration.steps import channels, rollback, rollback_request, steps
 from tasks.operations.base import Commands, lasting_operation, pods_operation, read_state
 from tasks.operations.dry_run import is_pending, mark_pending
+from tasks.operations.machine_work import Places, run_part
 from tasks.operations.verify import probe_request
 from tasks.report import say
 from tasks.run_context import run_context
@@ -153,25 +152,15 @@ def _run(part: Part, plan: HostPlan, install: Install, unseen: Sequence[Need] = 
         chats=chats_digest(install),
         versions={"v1": install.version or "of unknown version", "v2": plan.settings.nanoclaw_ref},
     )
-    undo, probe = rollback(plan, install), probe_request(plan)
-    entries = {step.request.entry for step in [*steps(part, plan, install, Run([], ""), unseen), undo]}
-    archive = bundle(*sorted({*entries, RunnerRequest.entry, probe.entry}))
-    file = f"{directory(plan)}/programs-{hashlib.sha256(archive).hexdigest()[:12]}.pyz"
-    planned = steps(part, plan, install, _run_of(file, probe), unseen)
-    work = Work(part, head, [_planned(file, it) for it in planned], _planned(file, undo), marker(plan), trying(plan))
-    request = StartRequest(directory(plan), service(plan), sum(step.seconds for step in planned))
-    payload = StartPayload(base64.b64encode(archive).decode(), file, work)
-    return run_request(request, json.dumps(asdict(payload)))
-
-
-def _planned(file: str, step: Step) -> PlannedStep:
-    run = _run_of(file, step.request)
-    return PlannedStep(run.argv, run.input, step.id, step.name, step.seconds, step.marks)
-
-
-def _run_of(file: str, request: Request) -> Run:
-    """Return how the machine itself runs a program of the archive."""
-    return Run(file_argv(file, request.entry), request_line(request.document()))
+    places = Places(directory(plan), service(plan), marker(plan), trying(plan))
+    return run_part(
+        part,
+        head,
+        lambda probe, _back: steps(part, plan, install, probe, unseen),
+        rollback(plan, install),
+        places,
+        probe_request(plan),
+    )
 
 
 def _records(document: str, text: str, plan: HostPlan) -> Commands:

@@ -83,7 +83,7 @@ def test_run_stages_and_switches_without_starting_v2_itself(tmp_path: Path) -> N
     names = [f"Migration | {part}" for part in parts]
     assert [name for name in real.changed(V1) if name.startswith("Migration")] == names
     assert [name for name in real.operations(BARE) if name.startswith("Migration")] == []
-    assert [name for name in real.commands(V1) if name.startswith(("install", "migration", "start", "write"))] == [
+    assert [name for name in real.commands(V1) if name.startswith(("install", "transition", "start", "write"))] == [
         "transition.install_channels",
         "transition.start",
         "transition.start",

@@ -1,7 +1,7 @@
 """Put NanoClaw's central database back to a copy, and keep the rows that were written since.
 
-A later version has migrated the present database, and messages came in meanwhile. Rows whose key the copy lacks come
-along, with the columns that both have; what the older schema does not take, and what refers to nothing, does not.
+A later version has migrated the present database, and messages came in meanwhile. Rows with a key that the copy lacks
+come along, with the columns that both have; what the older schema does not take, and what refers to nothing, does not.
 Callers run as the host user, while nothing has the database open.
 """
 

@@ -43,3 +43,20 @@ class RemoveStageRequest(Work, Request):
     """A stage that is not needed any more, with what a switch has kept of the version before."""
 
     entry: ClassVar[str] = "source.remove_stage"
+
+
+@dataclass(frozen=True)
+class StageImageRequest(Work, Request):
+    """The agent image of a staged version, to be built under the stage's own name."""
+
+    entry: ClassVar[str] = "source.stage_image"
+
+
+@dataclass(frozen=True)
+class SwitchImageRequest(Request):
+    """An image of a stage that takes the name of the project root's image."""
+
+    entry: ClassVar[str] = "source.switch_image"
+    root: str
+    image: str
+    """The name that the host process starts."""

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import ProtocolError, decode
 from files.pods.common.read_untrusted import read_untrusted_object
-
-
-@dataclass(frozen=True)
-class BadVersion:
-    """A commit that failed, with how often a switch to it was rolled back."""
-
-    version: str
-    count: int
+from files.pods.transition.documents import BadVersion
 
 
 def read_bad_versions(path: str) -> dict[str, BadVersion]:

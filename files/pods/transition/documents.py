@@ -103,3 +103,15 @@ class Journal(Head):
     def seconds_without_service(self) -> Optional[float]:
         """Return the time from the stop until something served; None without a stop, or if nothing serves yet."""
         return None if self.stopped is None or self.serving is None else self.serving - self.stopped
+
+
+BAD_VERSIONS = "bad-versions.json"
+"""In the directory of a change of version: the BadVersion of each commit that failed."""
+
+
+@dataclass(frozen=True)
+class BadVersion:
+    """A commit that failed, with how often a switch to it was rolled back."""
+
+    version: str
+    count: int

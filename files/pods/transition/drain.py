@@ -47,7 +47,7 @@ def databases(container: str) -> list[str]:
 
 
 def works(path: str) -> bool:
-    """Return whether an agent has taken a message and not answered it; so does one whose database is locked."""
+    """Return whether an agent has taken a message and not answered it; so does one with a locked database."""
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=2)) as connection:
             return connection.execute(AT_WORK).fetchone() is not None

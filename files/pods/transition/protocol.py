@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Optional
 
 from files.pods.common.protocol import HostUser, Reply, Request
-from files.pods.transition.documents import Journal, Run, Work
+from files.pods.transition.documents import BadVersion, Journal, Run, Work
 from files.pods.v1.protocol import Service
 
 
@@ -35,6 +35,8 @@ class Progress(Reply):
     """Whether the record is up to date with the journal."""
     v2_has_state: bool
     """Whether v2's project root has a database already."""
+    bad: dict[str, BadVersion] = field(default_factory=dict)
+    """Commits that failed on this machine."""
 
     @property
     def needs_rollback(self) -> bool:

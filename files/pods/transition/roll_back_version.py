@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from files.pods.common import run_lock
-from files.pods.common.docker import run_docker, stop_agents
+from files.pods.common.docker import stop_agents
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user
 from files.pods.common.run_as_ids import ROOT, run_as
@@ -23,6 +23,7 @@ from files.pods.common.run_command import run_command
 from files.pods.service.serving import wait_until_serving
 from files.pods.source.git_worktree import become_owner, other_owner
 from files.pods.source.merge_rows import put_back
+from files.pods.source.switch_image import switch_back
 from files.pods.source.switch_to_stage import back
 from files.pods.transition.bad_versions import count_failure
 from files.pods.transition.protocol import VersionRollbackRequest
@@ -30,8 +31,6 @@ from files.pods.transition.protocol import VersionRollbackRequest
 BOOT = "NANOCLAW_PODS_BOOT"
 """Set by the unit that runs before NanoClaw's at a boot: a start from there would wait for itself."""
 START_SECONDS = 180
-PREVIOUS = "nanoclaw-pods-previous"
-"""Tag of the image that the switch replaced."""
 
 
 def systemctl(*args: str, seconds: int = 60) -> subprocess.CompletedProcess[str]:
@@ -73,13 +72,6 @@ def as_host(request: VersionRollbackRequest, seconds: int, work: Any) -> tuple[s
     return (str(reply["text"]), True) if "error" in reply else (str(reply.get("value") or ""), False)
 
 
-def restore_image(name: str) -> None:
-    """Give the image from before its name again, if the switch kept one."""
-    kept = f"{name.rpartition(':')[0]}:{PREVIOUS}"
-    if run_docker("image", "inspect", kept, timeout=60).returncode == 0:
-        run_docker("tag", kept, name, timeout=60, check=True)
-
-
 def main(request: VersionRollbackRequest) -> dict[str, Any]:
     """Roll back; exit if the old code is not there again, or the old version does not serve."""
     with suppress(FileNotFoundError):
@@ -93,7 +85,7 @@ def main(request: VersionRollbackRequest) -> dict[str, Any]:
     notes.append(f"the database was not put back: {text}" if failed else text)
     if request.image:
         try:
-            restore_image(request.image)
+            switch_back(request.image)
         except (OSError, subprocess.SubprocessError) as error:
             notes.append(f"the image was not put back: {error}")
     with suppress(FileNotFoundError):

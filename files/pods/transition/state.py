@@ -9,7 +9,8 @@ from contextlib import suppress
 from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.run_as_host_user import run_with_deadline
 from files.pods.common.run_command import run_command
-from files.pods.transition.documents import Journal
+from files.pods.transition.bad_versions import read_bad_versions
+from files.pods.transition.documents import BAD_VERSIONS, Journal
 from files.pods.transition.journal import read_journal
 from files.pods.transition.protocol import Progress, ProgressRequest
 
@@ -39,6 +40,7 @@ def main(request: ProgressRequest) -> Progress:
         decided=decided,
         recorded=journal is not None and is_recorded(request.directory, journal),
         v2_has_state=os.path.lexists(f"{root}/data/v2.db"),
+        bad=read_bad_versions(f"{request.directory}/{BAD_VERSIONS}"),
     )
 
 

@@ -36,10 +36,14 @@ class StepId(str, Enum):
     GATE = "gate"
     COMMIT = "commit"
     ROLL_BACK = "roll-back"
+    STAGE_SOURCE = "stage-source"
+    STAGE_BUILD = "stage-build"
+    STAGE_IMAGE = "stage-image"
     BOOT_ROLLBACK = "set-boot-rollback"
-    COPY_DATA = "copy-data"
     DRAIN = "drain"
-    FINAL_COPY_DATA = "final-copy-data"
+    SWITCH_SOURCE = "switch-source"
+    SWITCH_IMAGE = "switch-image"
+    REMOVE_STAGE = "remove-stage"
 
 
 class Mark(str, Enum):

@@ -5,10 +5,8 @@ role copies the large trees itself (files/pods/v1/copy.py), so that most of it i
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from files.pods.common.protocol import Request
 from files.pods.probe.timeouts import WHOLE_PROBE
 from files.pods.source.protocol import MarkerRequest
 from files.pods.transition.documents import Run
@@ -29,6 +27,7 @@ from files.pods.v1.protocol import BackupRequest, CopyRequest, ExtractRequest, F
 from files.pods.v1.v1_state import Install
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_state import start_request
+from tasks.model.host.step import LONG, SHORT, Part, Step
 from tasks.model.migration.channels import channel_of
 from tasks.model.migration.chats import group_disposition
 from tasks.model.migration.disk_space import Need
@@ -36,29 +35,12 @@ from tasks.model.migration.paths import directory, marker, ran, trying
 from tasks.model.ownership.owners import created_by
 from tasks.model.ownership.trees import chown_by, host_trees
 
-Part = Literal["staging", "switching"]
-SHORT = 600
-"""Seconds for a step that does not grow with what v1 has."""
 GATE_COMMAND = 300
 """Seconds for the operator's command in the gate."""
-LONG = 6 * 3600
-"""Seconds for one that does, and runs while v1 serves."""
 ROLLBACK = 420
 """Seconds for the rollback: more than files/pods/transition/roll_back_to_v1.py allows its own commands."""
 SECRETS, PLAIN = "077", "022"
 """Umasks (umask(2)) of NanoClaw's own steps."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One program that runs on the machine, by its request. The runner and the journal go by id and marks."""
-
-    id: StepId
-    name: str
-    """Shown to the operator, and nothing else."""
-    request: Request
-    seconds: int = SHORT
-    marks: tuple[Mark, ...] = ()
 
 
 def steps(part: Part, plan: HostPlan, install: Install, probe: Run, unseen: Sequence[Need] = ()) -> list[Step]:

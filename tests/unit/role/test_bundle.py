@@ -38,6 +38,8 @@ ENTRIES = sorted(
 )
 LONGEST = 64_000
 """Characters of an archive that is sent."""
+STARTED_THERE = {"transition.roll_back_version"}
+"""Entries that the machine's runner alone starts, from an archive that lies there."""
 
 
 def send(entry: str, request: object, payload: str = "", **more: object) -> subprocess.CompletedProcess[str]:
@@ -65,7 +67,7 @@ def test_the_bundle_has_every_program() -> None:
     assert len(ENTRIES) >= 40
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", sorted(set(ENTRIES) - STARTED_THERE))
 def test_what_is_sent_is_bounded(entry: str) -> None:
     assert len(module._line(entry)) < LONGEST
 

@@ -14,6 +14,7 @@ from files.pods.nfs.protocol import Backend
 from tasks.model import templates
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host import service_unit as service
+from tasks.model.host.version_change import boot_rollback
 from tasks.model.nfs import container_firewall as firewall
 from tasks.model.nfs.mount_plan import binds_of, pods_of
 from tasks.model.nfs.mount_unit import DOCKER_DROPIN, docker_dropin, mount_points, unit_path
@@ -39,13 +40,15 @@ def version() -> int:
 def unit_files(of: HostPlan, systemd: int, backend: Backend = "nft") -> dict[str, str]:
     """All unit files of a host, path to text, and stubs of others' units that have a drop-in of ours."""
     machine = service.Runtime(service.expected_account(of), "/bin/true", systemd)
-    points = mount_points(of)
+    points, boot = mount_points(of), boot_rollback(of, "/bin/true -I '{}'")
     files = {
         f"{UNITS}/docker.service": STUB,
         f"{UNITS}/nftables.service": STUB,
         service.unit_path(of): service.unit_text(of, machine),
         service.dropin_path(of): service.dropin_text(of, machine),
         guard.unit_file(of): guard.unit_text(of, b"program"),
+        f"{UNITS}/{boot.name}": boot.text,
+        f"{UNITS}/{boot.unit}.d/60-nanoclaw-pods-transition.conf": boot.drop_in,
         DOCKER_DROPIN: docker_dropin([*map(unit_name, points), firewall.UNIT]),
         firewall.UNIT_FILE: firewall.unit_text(backend, LEGACY),
         firewall.NFTABLES_DROPIN: firewall.nftables_dropin(),

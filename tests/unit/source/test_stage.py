@@ -23,7 +23,7 @@ STASH = "before the new version"
 
 @pytest.fixture
 def running(host: Host) -> Host:
-    """A built checkout of the old version whose operator has changed and added a file; the new one is fetched."""
+    """A built checkout of the old version with a changed and an added file; the new one is fetched."""
     host.check_out(OLD)
     built(host.root, "old")
     (host.root / MARKER).parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from files.pods.transition.protocol import StartPayload, StartRequest
 from files.pods.transition.start import failure
 from files.pods.transition.step_ids import StepId
 from tasks.bundle import archive
-from tasks.model.migration.steps import Part
+from tasks.model.host.step import Part
 from tests.programs import request_argv
 
 SYSTEMD_RUN = """#!/bin/sh

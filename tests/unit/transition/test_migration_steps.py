@@ -30,9 +30,10 @@ from files.pods.v1.protocol import CopyRequest, FixUpRequest, Service, StopReque
 from files.pods.v1.v1_state import Group, Install
 from tasks.bundle import entry_file
 from tasks.model.fleet.plan import HostPlan
+from tasks.model.host.step import Step
 from tasks.model.migration.channels import CHANNELS
 from tasks.model.migration.disk_space import Need
-from tasks.model.migration.steps import Step, channels, rollback, steps
+from tasks.model.migration.steps import channels, rollback, steps
 from tasks.model.ownership.trees import chown_by
 from tests.fake.kinds import SECRET
 from tests.programs import request_argv

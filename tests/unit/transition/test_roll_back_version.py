@@ -14,7 +14,8 @@ import pytest
 from files.pods.source.central_database import make_copy
 from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import StageRequest, SwitchToStageRequest
-from files.pods.transition.bad_versions import BadVersion, read_bad_versions
+from files.pods.transition.bad_versions import read_bad_versions
+from files.pods.transition.documents import BadVersion
 from files.pods.transition.protocol import VersionRollbackRequest
 from tests.programs import replaced, request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
@@ -43,7 +44,7 @@ class Switched:
         for name in ("marker", "trying"):
             (folder / name).touch()
         self.program("systemctl", 'echo "systemctl $@" >> calls')
-        self.program("docker", 'echo "docker $@" >> calls')
+        self.program("docker", """echo "docker $@" >> calls; [ "$1" != image ] || echo '[{"Id": "sha256:1"}]'""")
 
     def program(self, name: str, script: str) -> None:
         path = self.folder / name

@@ -1,0 +1,45 @@
+"""Build the agent image of a staged version with its own container/build.sh, as the host user.
+
+The script names the image after the directory of its checkout (from 2.0.5 on), so it replaces no image that is in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+from files.pods.common import run_lock
+from files.pods.common.docker import run_docker
+from files.pods.common.failure_text import find_cause
+from files.pods.common.protocol import read_request
+from files.pods.common.run_as_host_user import become_user, run_with_deadline
+from files.pods.common.run_command import run_command
+from files.pods.source.stage_place import stage_of
+from files.pods.source.staging_protocol import StageImageRequest
+
+SECONDS = 3500
+
+
+def staged_image(root: str) -> str:
+    """Return the name that container/build.sh gives the image of a stage."""
+    return f"nanoclaw-agent-v2-{hashlib.sha1(stage_of(root).encode()).hexdigest()[:8]}:latest"
+
+
+def main(root: str) -> None:
+    """Build the image; exit with the cause if that fails, or if it has another name."""
+    stage, name = stage_of(root), staged_image(root)
+    done = run_command(["bash", "container/build.sh"], timeout=SECONDS, cwd=stage, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
+        sys.exit(f"container/build.sh in {stage} failed (status {done.returncode}):\n{cause}")
+    if run_docker("image", "inspect", "--", name).returncode != 0:
+        sys.exit(f"container/build.sh in {stage} succeeded, but there is no image {name}")
+
+
+if __name__ == "__main__":
+    request = read_request(StageImageRequest)
+    run_lock.acquire(request.lock)
+    run_with_deadline(SECONDS, request.root)
+    become_user(request.user, request.uid, request.gid)
+    main(request.root)
