@@ -21,14 +21,12 @@ from files.pods.common.run_as_host_user import (
     sync_file_system,
 )
 from files.pods.source.channel_undo import differing_files
+from files.pods.source.fetch import remove_stale_locks
 from files.pods.source.git_worktree import Tree, become_owner, other_owner
 from files.pods.source.skill_record import applied_files
-from files.pods.source.stage_place import make_place, stage_of
+from files.pods.source.stage_place import OUTPUTS, SWITCHED, check_renames, make_place, stage_of
 from files.pods.source.staging_protocol import StageRequest
 from files.pods.source.switch_commit import move, run
-
-OUTPUTS = ("node_modules", "dist")
-"""What a build makes in a project root."""
 
 
 def local_changes(tree: Tree) -> set[str]:
@@ -39,6 +37,9 @@ def local_changes(tree: Tree) -> set[str]:
 def borrow(tree: Tree, stage: Tree, head: str) -> None:
     """Make the stage a checkout of the same commit; git finds its objects in the project root."""
     os.makedirs(stage.root, mode=0o700, exist_ok=True)
+    if os.path.isdir(stage.git_dir):
+        remove_stale_locks(stage.git_dir)
+        stage.end()
     run(stage, "init", "--quiet")
     with open(f"{stage.git_dir}/objects/info/alternates", "w", encoding="utf-8") as file:
         file.write(f"{tree.git_dir}/objects\n")
@@ -70,8 +71,19 @@ def main(root: str, commit: str, stash: str | None) -> None:
     head = tree.commit("HEAD")
     if head is None:
         raise SystemExit(f"{root} has no commit checked out")
+    if os.path.lexists(f"{tree.git_dir}/{SWITCHED}"):
+        raise SystemExit(
+            f"a switch of {root} is undecided: switch back, or commit it, before another version is staged"
+        )
+    check_renames(root)
     stage_is_new = not os.path.isdir(stage.git_dir)
-    borrow(tree, stage, head)
+    try:
+        borrow(tree, stage, head)
+    except SystemExit:  # a power cut leaves a repository that git cannot read
+        if stage_is_new:
+            raise
+        shutil.rmtree(stage.git_dir)
+        borrow(tree, stage, head)
     carry(tree, stage, local_changes(tree))
     if head != commit:
         move(stage, head, commit, stash)

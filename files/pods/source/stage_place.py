@@ -10,15 +10,22 @@ import os
 import stat
 import sys
 
-from files.pods.common.run_as_host_user import on_network
+from files.pods.common.run_as_host_user import mount_of, on_network
 
 STAGE, KEPT = "stage", "kept"
+OUTPUTS = ("node_modules", "dist")
+"""What a build makes in a project root."""
+SWITCHED = "nanoclaw-pods-switched"
+"""File in .git while a switch is undecided: its commits, and what its way back needs (switch_to_stage.py)."""
 
 
 def place_of(root: str) -> str:
-    """Return the directory of stage and kept: a sibling; in .git if the project root is a file system of its own."""
+    """Return the directory of stage and kept: a sibling; in .git if the project root is a mount of its own.
+
+    rename(2) fails between two mounts, even of one file system.
+    """
     above, name = os.path.split(root.rstrip("/"))
-    if os.stat(above).st_dev != os.stat(root).st_dev or os.path.ismount(root):
+    if os.stat(above).st_dev != os.stat(root).st_dev or mount_of(above) != mount_of(root):
         return f"{root}/.git/nanoclaw-pods-stage"
     return f"{above}/.{name}.nanoclaw-pods"
 
@@ -56,3 +63,15 @@ def make_place(root: str, ids: tuple[int, int]) -> None:
             sys.exit(f"{place} is writable by others: move it away, then run again")
     finally:
         os.close(fd)
+
+
+def check_renames(root: str) -> None:
+    """Exit if a switch could not rename what a build made: it would fail once the service is stopped."""
+    place = place_of(root)
+    for name in (".git", *OUTPUTS):
+        path = f"{root}/{name}"
+        is_there = os.path.lexists(path) and not os.path.islink(path)
+        if is_there and (mount_of(path) != mount_of(place) or os.lstat(path).st_dev != os.lstat(place).st_dev):
+            sys.exit(
+                f"{path} is on another mount than {place}, where a new version is staged: unmount it, then run again"
+            )

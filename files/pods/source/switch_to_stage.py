@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from typing import Any
@@ -21,22 +22,20 @@ from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_object
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.build import MODULES
+from files.pods.source.fetch import git_processes, remove_stale_locks
 from files.pods.source.git_worktree import STAMP, Tree, become_owner, other_owner
-from files.pods.source.stage import OUTPUTS
-from files.pods.source.stage_place import kept_of, stage_of
+from files.pods.source.stage_place import OUTPUTS, SWITCHED, kept_of, stage_of
 from files.pods.source.staging_protocol import SwitchToStageRequest
-from files.pods.source.switch_commit import WHO, keep_database, move, run
+from files.pods.source.switch_commit import keep_database, move, run
+from files.pods.source.undo_move import own_files, restore_same, restore_stash, undo_move
 from files.pods.source.version_state import MARKED, MARKER
 
-RECORD = "nanoclaw-pods-switched"
-"""File in .git: {"before": commit, "commit": commit, "stash": message or null, "paths": what is exchanged}."""
+RECORD = SWITCHED
 EXCHANGED = (*OUTPUTS, STAMP, MODULES)
 """In this order: a build counts only with its stamp, and the outputs are there before it."""
-
-
 ENV = ".env"
-KEPT_FILES = {MARKER: 0o644, MARKED: 0o644, ENV: 0o600}
-"""Files that a new version or its setup writes, with their modes."""
+KEPT_FILES = (MARKER, MARKED, ENV)
+"""Files that a new version or its setup writes."""
 
 
 def read_record(tree: Tree) -> dict[str, Any]:
@@ -71,46 +70,62 @@ def exchange_back(root: str, paths: list[str]) -> None:
 
 
 def keep_files(root: str) -> None:
-    """Copy the upgrade marker, the role's note of it, and .env, for the way back."""
+    """Copy the upgrade marker, the role's note of it, and .env, for the way back. A link stays, and what it names."""
     for path in KEPT_FILES:
-        with suppress(FileNotFoundError):
-            replace(f"{kept_of(root)}/{path}", read_untrusted_bytes(f"{root}/{path}"), 0o600)
+        if not os.path.islink(f"{root}/{path}"):
+            with suppress(FileNotFoundError):
+                mode = stat.S_IMODE(os.lstat(f"{root}/{path}").st_mode)
+                replace(f"{kept_of(root)}/{path}", read_untrusted_bytes(f"{root}/{path}"), mode)
 
 
 def restore_files(root: str) -> None:
     """Put these files back as they were; remove those that there were not, but never an .env."""
-    for path, mode in KEPT_FILES.items():
-        try:
-            replace(f"{root}/{path}", read_untrusted_bytes(f"{kept_of(root)}/{path}"), mode)
-        except FileNotFoundError:
+    for path in KEPT_FILES:
+        here, old = f"{root}/{path}", f"{kept_of(root)}/{path}"
+        if os.path.islink(here):
+            continue
+        if not os.path.exists(old):
             with suppress(FileNotFoundError):
                 if path != ENV:
-                    os.unlink(f"{root}/{path}")
+                    os.unlink(here)
+        elif not os.path.exists(here) or read_untrusted_bytes(here) != read_untrusted_bytes(old):
+            replace(here, read_untrusted_bytes(old), stat.S_IMODE(os.lstat(old).st_mode))
 
 
 def forward(root: str, commit: str, stash: str | None) -> None:
     """Switch to the staged version."""
-    tree, stage = Tree(root), Tree(stage_of(root))
+    tree = Tree(root)
+    end_locks(tree)
     record = read_record(tree)
-    if record.get("commit") != commit:
-        if record:
-            sys.exit(f"{root} is in the middle of a switch to {record.get('commit')}: switch back first")
-        head = tree.commit("HEAD")
-        if head is None or not os.path.isdir(stage.git_dir) or stage.commit("HEAD") != commit:
-            sys.exit(f"{commit[:12]} is not staged in {stage.root}")
-        shutil.rmtree(kept_of(root), ignore_errors=True)
-        os.makedirs(kept_of(root), mode=0o700, exist_ok=True)
-        keep_files(root)
-        paths = [path for path in EXCHANGED if os.path.lexists(f"{stage.root}/{path}")]
-        record = {"before": head, "commit": commit, "stash": stash, "paths": paths}
-        keep_database(tree, head)
-        sync_file_system(root)
-        replace(f"{tree.git_dir}/{RECORD}", json.dumps(record).encode(), 0o600)
+    if record and (record["commit"] != commit or tree.interrupted() == record["commit"]):
+        sys.exit(f"{root} is in the middle of a switch to {record['commit']}, or back: switch back first")
+    if not record:
+        record = begin_switch(tree, commit, stash)
     if tree.commit("HEAD") != commit:
         move(tree, record["before"], commit, record["stash"])
-        tree.end()
+    tree.end()
     exchange(root, record["paths"])
     sync_file_system(root)
+
+
+def begin_switch(tree: Tree, commit: str, stash: str | None) -> dict[str, Any]:
+    """Keep what the way back needs, and write the record; return it. Exit if the commit is not staged and built."""
+    root, stage, head = tree.root, Tree(stage_of(tree.root)), tree.commit("HEAD")
+    if head is None or not os.path.isdir(stage.git_dir) or stage.commit("HEAD") != commit:
+        sys.exit(f"{commit[:12]} is not staged in {stage.root}")
+    paths = [path for path in EXCHANGED if os.path.lexists(f"{stage.root}/{path}")]
+    if not {*OUTPUTS, STAMP} <= set(paths):
+        sys.exit(f"{commit[:12]} is staged in {stage.root}, but not built there")
+    with suppress(FileNotFoundError):
+        shutil.rmtree(kept_of(root))
+    os.makedirs(kept_of(root), mode=0o700)
+    keep_files(root)
+    record: dict[str, Any] = {"before": head, "commit": commit, "stash": stash, "paths": paths}
+    record |= {"branch": tree.ask("symbolic-ref", "--quiet", "HEAD"), **own_files(tree, head, commit)}
+    keep_database(tree, head)
+    sync_file_system(root)
+    replace(f"{tree.git_dir}/{RECORD}", json.dumps(record).encode(), 0o600)
+    return record
 
 
 def back(root: str) -> None:
@@ -119,42 +134,26 @@ def back(root: str) -> None:
     record = read_record(tree)
     if not record:
         return
+    end_locks(tree)
     exchange_back(root, record["paths"])
     before, commit = record["before"], record["commit"]
     if tree.commit("HEAD") == commit or tree.interrupted() is not None:
-        undo_move(tree, before, commit)
+        undo_move(tree, before, commit, record["agents"])
     if record["stash"]:
-        pop_stash(tree, record["stash"])
+        restore_stash(tree, record["stash"])
+    restore_same(tree, before, record["same"])
+    branch = record["branch"]
+    if branch and tree.commit(branch) == before:
+        run(tree, "symbolic-ref", "HEAD", branch)
     restore_files(root)
     sync_file_system(root)
     os.unlink(f"{tree.git_dir}/{RECORD}")
 
 
-def undo_move(tree: Tree, before: str, commit: str) -> None:
-    """Write the files of the commit before again, from a move that has ended or was interrupted."""
-    tree.begin(commit)
-    for path in tree.differing(before, commit):
-        now, old, new = tree.on_disk(path), tree.blob(before, path), tree.blob(commit, path)
-        if now is not None and now != old and new is not None and new.startswith(now):
-            os.unlink(f"{tree.root}/{path}")
-    run(tree, "read-tree", before)
-    missing = [path for path in tree.differing(before, commit) if not os.path.lexists(f"{tree.root}/{path}")]
-    known = set(tree.names("ls-files", "-z"))
-    feed = "".join(f"{path}\0" for path in missing if path in known)
-    run(tree, "checkout-index", "--quiet", "-z", "--stdin", feed=feed)
-    tree.run("update-index", "-q", "--refresh", seconds=600)
-    sync_file_system(tree.root)
-    run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved back", "HEAD", before)
-    tree.end()
-
-
-def pop_stash(tree: Tree, message: str) -> None:
-    """Bring back the local changes that the switch stashed."""
-    for line in (tree.ask("stash", "list", "--format=%gd %s") or "").splitlines():
-        name, _, subject = line.partition(" ")
-        if subject.endswith(message):
-            run(tree, *WHO, "stash", "pop", "--quiet", name)
-            return
+def end_locks(tree: Tree) -> None:
+    """Remove the locks of a git that a power cut or a deadline has ended: every later git would fail."""
+    if not git_processes(tree.root):
+        remove_stale_locks(tree.git_dir)
 
 
 if __name__ == "__main__":

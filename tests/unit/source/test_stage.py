@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.source import build as source_build
-from files.pods.source import build_stage, switch_commit, switch_to_stage
+from files.pods.source import build_stage, stage_place, switch_commit, switch_to_stage, undo_move
 from files.pods.source.git_worktree import STAMP, Tree
 from files.pods.source.stage_place import kept_of, place_of, stage_of
 from files.pods.source.staging_protocol import RemoveStageRequest, StageRequest, SwitchToStageRequest
@@ -167,8 +166,8 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[
             (switch_to_stage, "replace"),
             (switch_to_stage, "rename"),
             (switch_to_stage, "keep_database"),
-            (switch_to_stage, "pop_stash"),
-            (switch_to_stage, "run"),
+            (switch_to_stage, "restore_stash"),
+            (undo_move, "run"),
             (switch_commit, "run"),
         ):
             monkeypatch.setattr(module, name, counted(name, REAL[name]))
@@ -178,7 +177,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[
 
 
 REAL: dict[str, Callable[..., object]] = {
-    name: getattr(switch_to_stage, name) for name in ("replace", "rename", "keep_database", "pop_stash", "run")
+    name: getattr(switch_to_stage, name) for name in ("replace", "rename", "keep_database", "restore_stash", "run")
 }
 
 
@@ -240,7 +239,7 @@ def test_place_is_a_sibling_of_the_project_root(running: Host) -> None:
 def test_project_root_on_a_file_system_of_its_own_has_the_stage_inside(
     running: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os.path, "ismount", lambda path: True)
+    monkeypatch.setattr(stage_place, "mount_of", lambda path: (path, "ext4"))
     assert place_of(str(running.root)) == f"{running.root}/.git/nanoclaw-pods-stage"
 
 
