@@ -38,8 +38,8 @@ ENTRIES = sorted(
 )
 LONGEST = 64_000
 """Characters of an archive that is sent."""
-STARTED_THERE = {"transition.roll_back_version"}
-"""Entries that the machine's runner alone starts, from an archive that lies there."""
+STARTED_THERE = {"source.remove_stage", "source.switch_to_stage", "transition.roll_back_version"}
+"""Entries that only the runner on the machine starts, from an archive that lies there."""
 
 
 def send(entry: str, request: object, payload: str = "", **more: object) -> subprocess.CompletedProcess[str]:
