@@ -131,20 +131,23 @@ nanoclaw_log_size = "100M"
 # rotated log files that are kept
 nanoclaw_log_keep = 5
 
+# command, as a list, that makes a new version answer; runs as nanoclaw_user; must exit with 0
+nanoclaw_gate = None
+
+# change the version of this host before that of others
+nanoclaw_canary = False
+
+# how many hosts change their version at once, after the canaries
+nanoclaw_batch = 10
+
+# seconds for agents to finish their work before a change of version stops them; v1 is not drained
+nanoclaw_drain_seconds = 60
+
 # directory of a NanoClaw v1 to migrate, or "auto" to find it
 nanoclaw_v1_dir = None
 
-# command, as a list, that makes v2 answer; runs on the host as nanoclaw_user; must exit with 0
-nanoclaw_v1_gate = None
-
 # whom v2 answers: public, strict or request_approval; needed where v1 has a sender allow-list
 nanoclaw_v1_unknown_senders = None
-
-# migrate this host before the others
-nanoclaw_v1_canary = False
-
-# how many hosts migrate at once, after the canaries
-nanoclaw_v1_batch = 10
 
 # roll a migrated host back to v1: v2 is stopped and kept, v1 runs again
 nanoclaw_v1_rollback = False

@@ -17,12 +17,12 @@ from tasks.concurrent_facts import at_once
 from tasks.model.fleet.plan import FleetPlan, HostPlan, Problem
 from tasks.model.fleet.settings import AUTO
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
+from tasks.model.fleet.waves import waves
 from tasks.model.migration.disk_space import Need
 from tasks.model.migration.paths import is_staged, progress_request
 from tasks.model.migration.plan import MigrationPlan, plan_migration
 from tasks.model.migration.plan_text import render
 from tasks.model.migration.refusals import KEY, plan_refusal, progress_refusal, refusals, rollback_refusals
-from tasks.model.migration.waves import waves
 from tasks.model.sanitize import printable
 from tasks.operations.checkout import build
 from tasks.operations.migration import install_channels, record, roll_back, stage, switch

@@ -34,7 +34,7 @@ def install_v1_on(fleet: Fleet, names: Iterable[str], folder: Path) -> None:
         list(pool.map(lambda name: install_v1(fleet, name, folder), names))
         assert all(pool.map(lambda name: v1_answers(fleet, name, "before"), names))
     for name in names:
-        fleet.data[name] |= {"nanoclaw_v1_dir": v1_of(name).root, "nanoclaw_v1_gate": GATE, "nanoclaw_v1_batch": 1}
+        fleet.data[name] |= {"nanoclaw_v1_dir": v1_of(name).root, "nanoclaw_gate": GATE, "nanoclaw_batch": 1}
 
 
 def v1_answers(fleet: Fleet, name: str, text: str) -> bool:
@@ -97,9 +97,9 @@ def assert_record(fleet: Fleet, name: str) -> None:
 
 def fail_gate_then_migrate(fleet: Fleet, name: str) -> None:
     """Fail the gate of a host: the run rolls back to v1, and the next run migrates it."""
-    fleet.data[name]["nanoclaw_v1_gate"] = ["false"]
+    fleet.data[name]["nanoclaw_gate"] = ["false"]
     run = fleet.run("-y", "--limit", "server", "--limit", name)
-    fleet.data[name]["nanoclaw_v1_gate"] = GATE
+    fleet.data[name]["nanoclaw_gate"] = GATE
     assert run.exit != 0 and "Rolled back: v1 is as it was" in run.log, run.log
     assert journal(fleet, name)["state"] == "rolled back" and hosts_left(fleet) == [name]
     assert v1_answers(fleet, name, "after the failure")
@@ -118,11 +118,11 @@ def assert_waves_stop_at_first_failure(fleet: Fleet) -> None:
     """
     first, second, third, *others = fleet.hosts
     for name in fleet.hosts:
-        fleet.data[name]["nanoclaw_v1_batch"] = 2
-    fleet.data[first]["nanoclaw_v1_canary"] = True
-    fleet.data[third]["nanoclaw_v1_gate"] = ["false"]
+        fleet.data[name]["nanoclaw_batch"] = 2
+    fleet.data[first]["nanoclaw_canary"] = True
+    fleet.data[third]["nanoclaw_gate"] = ["false"]
     run = fleet.run("-y", timeout=3600)
-    fleet.data[third]["nanoclaw_v1_gate"] = GATE
+    fleet.data[third]["nanoclaw_gate"] = GATE
     assert run.failed == {third, *others}, run.log
     assert "Rolled back: v1 is as it was" in run.log and f"{third} of an earlier wave failed" in run.log
     assert hosts_left(fleet) == [third, *others]

@@ -119,8 +119,8 @@ def test_v2_is_built_again_after_its_channels_and_before_staging(tmp_path: Path)
 
 def test_hosts_switch_in_waves_until_one_fails(tmp_path: Path) -> None:
     names = [f"@fake/{name}" for name in "abcdef"]
-    data = fleet(**{name: {"nanoclaw_v1_dir": PATH, "nanoclaw_v1_batch": 2} for name in "abcdef"})
-    data["@fake/d"]["nanoclaw_v1_canary"] = True
+    data = fleet(**{name: {"nanoclaw_v1_dir": PATH, "nanoclaw_batch": 2} for name in "abcdef"})
+    data["@fake/d"]["nanoclaw_canary"] = True
     real = run(tmp_path, "-y", data=data, failing=("@fake/b",))
     assert "    wave 1 of the migration: @fake/d\n" in real.log
     assert "    wave 2 of the migration: @fake/a, @fake/b\n" in real.log

@@ -5,31 +5,21 @@ server. `conflicts.py` compares machines.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from tasks.model.fleet.mount_settings import mount_option_problems
-from tasks.model.fleet.near_names import near, same, skeleton
 from tasks.model.fleet.plan import BOUND, HOSTS, SERVERS, Machine, Problem, lies_in
 from tasks.model.fleet.service_checks import environment, gateway, image, image_archive
-from tasks.model.fleet.settings import AUTO, SECRET, SETTINGS, HostSettings, ServerSettings, WrongSettingError
-from tasks.model.fleet.show_value import key_shown, limited, sounds_secret
+from tasks.model.fleet.settings import AUTO, SECRET, HostSettings, ServerSettings, WrongSettingError
+from tasks.model.fleet.show_value import limited, sounds_secret
 from tasks.model.fleet.system_paths import in_system, is_shared, of_kernel, of_role
+from tasks.model.fleet.unknown_keys import misspelt_groups, unknown_keys
 from tasks.model.problem import SettingProblem, SettingProblems
 from tasks.model.systemd_names import UNIT_NAME_MAX, unit_name
-
-PREFIXES = ("nfs_", "pods_", "nanoclaw_")
-"""Every setting of the role begins with one of these; such a key that is not known is a mistake."""
-
-
-_OF_OTHERS = frozenset(
-    f"{service}servers"
-    for service in ("afs", "cfs", "dfs", "dns", "efs", "fs", "gfs", "nas", "nds", "nis", "ns", "nss", "ofs", "zfs")
-)
-"""Groups of other services that are as near to nfs_servers as a slip of the finger."""
 
 
 def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | None, list[Problem]]:
@@ -38,7 +28,7 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
     Settings with wrong values are there in part: to read a wrong one raises WrongSettingError, so that a
     check which rests on it says nothing, and every other check is made.
     """
-    problems = [*_unknown_keys(machine), *_misspelt_groups(machine)]
+    problems = [*unknown_keys(machine), *misspelt_groups(machine)]
     roles = [group for group in (SERVERS, HOSTS) if group in machine.groups]
     if len(roles) == 2:
         text = f"is in both {SERVERS} and {HOSTS}: agents on the server itself cannot be kept from its exports; take it"
@@ -62,40 +52,6 @@ def check_settings(machine: Machine) -> tuple[ServerSettings | HostSettings | No
 
 def _of_machine(machine: Machine, problem: SettingProblem) -> Problem:
     return Problem(machine.name, problem.key, problem.text, problem.reason)
-
-
-def _unknown_keys(machine: Machine) -> Iterator[Problem]:
-    for key in machine.data:
-        if key in SETTINGS:
-            continue
-        if not isinstance(key, str):
-            text = f"is {type(key).__name__} and no text, so it is no setting; write the key in quotes"
-            yield Problem(machine.name, key_shown(key), text, "key-no-text")
-            continue
-        prefix = next((prefix for prefix in PREFIXES if _begins(key, prefix)), None)
-        close = near(key, tuple(SETTINGS), 0.8 if prefix else 0.88)
-        if close:
-            yield Problem(machine.name, key_shown(key), f"is no setting; did you mean {close}?", "key-misspelt")
-        elif prefix:
-            known = ", ".join(sorted(name for name in SETTINGS if name.startswith(prefix)))
-            text = f"is no setting; those that begin with {prefix} are {known}"
-            yield Problem(machine.name, key_shown(key), text, "key-unknown")
-
-
-def _begins(key: str, prefix: str) -> bool:
-    """Whether a key begins with a prefix of the role's, as the eye sees it, and a separator of some kind."""
-    bare = "".join(skeleton(c) or "_" for c in key[:80]).lstrip("_")
-    return bare.startswith(prefix)
-
-
-def _misspelt_groups(machine: Machine) -> Iterator[Problem]:
-    for group in machine.groups:
-        for role in (SERVERS, HOSTS):
-            if role in machine.groups or group in (SERVERS, HOSTS):
-                continue
-            if same(group, role) or (near(group, (role,), 0.9) and skeleton(group) not in _OF_OTHERS):
-                text = f"{key_shown(group)} is no group of the role; did you mean {role}?"
-                yield Problem(machine.name, "groups", text, "group-misspelt")
 
 
 def _value_problem(detail: Any) -> SettingProblem:

@@ -27,6 +27,7 @@ from tasks.model.fleet.values import (
     Path,
     Paths,
     Root,
+    Seconds,
     Server,
     Size,
     User,
@@ -190,18 +191,22 @@ class HostSettings(_Settings):
     )
     nanoclaw_log_size: Size = Field("100M", description="size at which a log file of NanoClaw is rotated")
     nanoclaw_log_keep: Count = Field(5, description="rotated log files that are kept")
+    nanoclaw_gate: Command | None = Field(
+        None,
+        description="command, as a list, that makes a new version answer; runs as nanoclaw_user; must exit with 0",
+    )
+    nanoclaw_canary: Flag = Field(False, description="change the version of this host before that of others")
+    nanoclaw_batch: Count = Field(10, description="how many hosts change their version at once, after the canaries")
+    nanoclaw_drain_seconds: Seconds = Field(
+        60,
+        description="seconds for agents to finish their work before a change of version stops them; v1 is not drained",
+    )
     nanoclaw_v1_dir: V1Dir | None = Field(
         None, description='directory of a NanoClaw v1 to migrate, or "auto" to find it'
-    )
-    nanoclaw_v1_gate: Command | None = Field(
-        None,
-        description="command, as a list, that makes v2 answer; runs on the host as nanoclaw_user; must exit with 0",
     )
     nanoclaw_v1_unknown_senders: Literal["public", "strict", "request_approval"] | None = Field(
         None, description="whom v2 answers: public, strict or request_approval; needed where v1 has a sender allow-list"
     )
-    nanoclaw_v1_canary: Flag = Field(False, description="migrate this host before the others")
-    nanoclaw_v1_batch: Count = Field(10, description="how many hosts migrate at once, after the canaries")
     nanoclaw_v1_rollback: Flag = Field(
         False, description="roll a migrated host back to v1: v2 is stopped and kept, v1 runs again"
     )

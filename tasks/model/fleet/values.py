@@ -176,6 +176,7 @@ AgentUid = Annotated[
 AgentGid = HostId
 Flag = Annotated[bool, _accepts("no-flag", "True or False")]
 Count = Annotated[int, Field(ge=1, le=100), _accepts("no-count", "a whole number from 1 to 100")]
+Seconds = Annotated[int, Field(ge=0, le=3600), _accepts("no-seconds", "a whole number of seconds from 0 to 3600")]
 GitUrl = Annotated[
     str,
     AfterValidator(git_url),

@@ -61,8 +61,6 @@ class VersionChange:
     """The message of the stash that takes local changes; None where there are none."""
     node: str | None
     """The major version of Node that builds it."""
-    drain: int = 60
-    """Seconds that agents may finish what they work at."""
 
 
 def directory(plan: HostPlan) -> str:
@@ -189,11 +187,11 @@ def _switching(plan: HostPlan, change: VersionChange, probe: Run) -> Iterator[St
     drain = DrainRequest(
         unit=plan.unit,
         install=plan.slug,
-        seconds=change.drain,
+        seconds=settings.nanoclaw_drain_seconds,
         trying=trying(plan),
         **plan.host_user,
     )
-    yield Step(StepId.DRAIN, "drain and stop the old version", drain, change.drain + SHORT, (Mark.STOPS_SERVICE,))
+    yield Step(StepId.DRAIN, "drain and stop the old version", drain, drain.seconds + SHORT, (Mark.STOPS_SERVICE,))
     switch = SwitchToStageRequest(commit=change.commit, stash=change.stash, **work)
     yield Step(StepId.SWITCH_SOURCE, "switch to the staged version", switch, SWITCH)
     if settings.nanoclaw_image == "build":
@@ -205,7 +203,7 @@ def _switching(plan: HostPlan, change: VersionChange, probe: Run) -> Iterator[St
     yield Step(StepId.START_V2, "start the new version", start_request(plan, restart=True))
     gate = GateRequest(
         probe=probe,
-        command=settings.nanoclaw_v1_gate,
+        command=settings.nanoclaw_gate,
         seconds=GATE_COMMAND,
         unit=plan.unit,
         root=plan.root,

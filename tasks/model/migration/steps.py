@@ -117,7 +117,7 @@ def _switching(plan: HostPlan, install: Install, probe: Run) -> Iterator[Step]:
     yield from _ownership(plan, SHORT)
     yield Step(StepId.AUDIT, "audit v2 against v1", _audit(plan, install))
     yield Step(StepId.START_V2, "start v2", start_request(plan, restart=True))
-    command, at = plan.settings.nanoclaw_v1_gate, {"unit": plan.unit, "root": plan.root, **plan.host_user}
+    command, at = plan.settings.nanoclaw_gate, {"unit": plan.unit, "root": plan.root, **plan.host_user}
     gate = GateRequest(probe=probe, command=command, seconds=GATE_COMMAND, **at)
     yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND, (Mark.PROVES_NEW,))
     text = f"NanoClaw v2 in {plan.root} has taken over from v1 in {install.path}; see {directory(plan)}/record.md\n"

@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.model.fleet.checks import PREFIXES, check_settings
+from tasks.model.fleet.checks import check_settings
 from tasks.model.fleet.plan import HOSTS, SERVERS, Machine
 from tasks.model.fleet.settings import SETTINGS, HostSettings, ServerSettings, WrongSettingError
+from tasks.model.fleet.unknown_keys import PREFIXES
 from tasks.model.fleet.values import (
     Address,
     EnvName,

@@ -84,12 +84,12 @@ BESIDE_YAML: dict[str, tuple[dict[str, Any], str]] = {
         "a value that is not shown is refused: expects variables of at most 65536 bytes in all; these are 70630",
     ),
     "word-not-utf-8": (
-        {"nanoclaw_v1_gate": ["\udcff"]},
+        {"nanoclaw_gate": ["\udcff"]},
         "'\\udcff' (entry 1) is refused: expects a word in UTF-8; this holds bytes that are none (a variable of the "
         "run's environment?)",
     ),
     "command-too-long": (
-        {"nanoclaw_v1_gate": ["x" * 16_384]},
+        {"nanoclaw_gate": ["x" * 16_384]},
         "… is refused: expects a command of at most 16384 bytes; this has 16385",
     ),
     "git-ref-too-long": (

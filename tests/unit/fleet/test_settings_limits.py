@@ -77,9 +77,9 @@ def test_a_key_is_shown_short_and_without_control_characters(key: str) -> None:
         ({"nanoclaw_env": {"N" * 256: "x"}}, "nanoclaw_env"),
         ({"nanoclaw_environment": {"NOTE": SURROGATE}}, "nanoclaw_environment"),
         ({"nanoclaw_environment": {"NOTE": "é" * 20_000}}, "nanoclaw_environment"),
-        ({"nanoclaw_v1_gate": ["sh", "-c", SURROGATE]}, "nanoclaw_v1_gate"),
-        ({"nanoclaw_v1_gate": ["x" * 131_072]}, "nanoclaw_v1_gate"),
-        ({"nanoclaw_v1_gate": ["x"] * 10_000}, "nanoclaw_v1_gate"),
+        ({"nanoclaw_gate": ["sh", "-c", SURROGATE]}, "nanoclaw_gate"),
+        ({"nanoclaw_gate": ["x" * 131_072]}, "nanoclaw_gate"),
+        ({"nanoclaw_gate": ["x"] * 10_000}, "nanoclaw_gate"),
         ({"nanoclaw_repository": "https://git.example.org/" + "x" * 2000}, "nanoclaw_repository"),
         ({"nanoclaw_ref": "x" * 252}, "nanoclaw_ref"),
         ({"pods_server": "x" * 256}, "pods_server"),
@@ -100,7 +100,7 @@ def test_what_a_machine_takes_is_accepted_to_the_last_byte() -> None:
     good: dict[str, Any] = {
         "nanoclaw_env": {"NOTE": "x" * 32_768},
         "nanoclaw_ref": "v" * 240,
-        "nanoclaw_v1_gate": ["x" * 16_000],
+        "nanoclaw_gate": ["x" * 16_000],
     }
     assert refusals(host(**good)) == []
 

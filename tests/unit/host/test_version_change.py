@@ -7,6 +7,7 @@ import pytest
 from files.pods.service.protocol import StartRequest
 from files.pods.source.staging_protocol import StageRequest, SwitchToStageRequest
 from files.pods.transition.documents import Run
+from files.pods.transition.drain import GRACE, STOP_SECONDS
 from files.pods.transition.protocol import (
     BootRollbackRequest,
     CommitRequest,
@@ -21,7 +22,7 @@ from tasks.model.host.version_change import VersionChange, directory, progress_r
 from tasks.model.ownership.trees import chown_by
 from tests.builders import host_plan as host
 
-CHANGE = VersionChange("0" * 40, "1" * 40, "v2.1.17", None, "22", drain=90)
+CHANGE = VersionChange("0" * 40, "1" * 40, "v2.1.17", None, "22")
 PROBE, BACK = Run(["python3", "probe"], "{}"), "/usr/bin/python3 -I /programs.pyz transition.runner '{}'"
 HOSTS = {
     "root, with its root on the pods": host(nanoclaw_user="root", nanoclaw_root="/pods/nanoclaw-v2"),
@@ -84,9 +85,16 @@ def test_steps_agree_on_files_and_commits(plan: HostPlan) -> None:
     assert undo.bad.startswith(directory(plan)) and (undo.before, undo.commit) == (CHANGE.before, CHANGE.commit)
     staged, switched = requests[StageRequest], requests[SwitchToStageRequest]
     assert isinstance(staged, StageRequest) and isinstance(switched, SwitchToStageRequest)
-    assert staged.commit == switched.commit == CHANGE.commit and drain.seconds == 90
+    assert staged.commit == switched.commit == CHANGE.commit
     gate = requests[GateRequest]
     assert isinstance(gate, GateRequest) and gate.probe == PROBE
+
+
+@pytest.mark.parametrize("seconds", [0, 60, 3600])
+def test_agents_may_finish_as_long_as_the_setting_says(seconds: int) -> None:
+    (step,) = (step for step in switching(host(nanoclaw_drain_seconds=seconds)) if step.id is StepId.DRAIN)
+    assert isinstance(step.request, DrainRequest) and step.request.seconds == seconds
+    assert step.seconds > seconds + STOP_SECONDS + GRACE
 
 
 @every_host

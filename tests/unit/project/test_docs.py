@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tasks.model.fleet.checks import PREFIXES
 from tasks.model.fleet.plan import Machine
 from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.fleet.settings import SETTINGS
+from tasks.model.fleet.unknown_keys import PREFIXES
 from tests import docs
 
 README_LINES, SENTENCE_LENGTH = 150, 25

@@ -289,7 +289,7 @@ def test_all_steps_use_the_same_marker_files(plan: HostPlan) -> None:
 
 
 def test_gate_runs_the_operators_command() -> None:
-    request = one(switching(host(nanoclaw_v1_gate=["node", "ask.mjs"])), GateRequest)
+    request = one(switching(host(nanoclaw_gate=["node", "ask.mjs"])), GateRequest)
     assert request.command == ["node", "ask.mjs"] and request.probe == PROBE
     assert one(switching(host()), GateRequest).command is None
 

@@ -72,7 +72,7 @@ def test_hosts_are_migrated_in_waves_and_listed_as_left(
     lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "left.txt").write_text("gone\noslo\nmoved\n")
-    plans = with_v1(oslo={}, bergen={"nanoclaw_v1_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
+    plans = with_v1(oslo={}, bergen={"nanoclaw_canary": True}, moved={}, fresh={"nanoclaw_v1_dir": None})
     ready = (NEW, v1_state())
     answers: dict[str, Answer | None] = {"oslo": ready, "bergen": ready, "moved": (DECIDED, None), "fresh": ready}
     migrations, problems, looks = look(monkeypatch, plans, answers)

@@ -1,4 +1,4 @@
-"""The order in which hosts are migrated."""
+"""The order in which hosts change their version."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.migration.waves import waves
-from tests.unit.v1.v1_states import host
+from tasks.model.fleet.waves import waves
+from tests.builders import host_plan as host
 
 _SOME = [
-    (canary, batch, host(nanoclaw_v1_canary=canary, nanoclaw_v1_batch=batch))
+    (canary, batch, host(nanoclaw_canary=canary, nanoclaw_batch=batch))
     for canary in (True, False)
     for batch in (1, 2, 10)
 ]
