@@ -28,6 +28,16 @@ def replace(
         os.close(fd)
 
 
+def rename_to_disk(source: str, target: str) -> None:
+    """Rename a file with its content on the disk; a power cut afterwards leaves the new name (fsync(2))."""
+    os.rename(source, target)
+    folder = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def replace_in(
     directory: int,
     name: str,

@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
 
+from files.pods.common.atomic_write import rename_to_disk
 from files.pods.common.read_untrusted import read_untrusted_text
 
 COPIES = ".git/nanoclaw-pods-database"
@@ -57,7 +58,10 @@ def migrations(path: str) -> list[str]:
 def make_copy(root: str, commit: str, version: str, name: str | None = None) -> str | None:
     """Copy the database that a commit runs with; return the path, or None without a database.
 
-    + name: the name of a copy that does not precede a move; such a copy removes no older ones
+    Older copies are removed: those before a move by such copies, and those that a copy replaced by their like.
+
+    + commit: empty for a copy that does not precede a move
+    + name: the name of the copy; else it replaces the last one of the commit
     """
     source = database(root)
     if source is None:
@@ -86,8 +90,9 @@ def make_copy(root: str, commit: str, version: str, name: str | None = None) -> 
         file.flush()
         os.fsync(file.fileno())
     os.rename(path + ".new", path)
-    os.rename(path + ".json.new", path + ".json")
-    for old in [] if name else copies(root)[KEPT:]:
+    rename_to_disk(path + ".json.new", path + ".json")
+    like = [one for one in copies(root) if bool(one["commit"]) == bool(commit)]
+    for old in like[KEPT:]:
         for end in ("", ".json"):
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, old["file"] + end))

@@ -2,7 +2,8 @@
 
 A later version has migrated the present database, and messages came in meanwhile. Rows with a key that the copy lacks
 come along, with the columns that both have; what the older schema does not take, and what refers to nothing, does not.
-Callers run as the host user, while nothing has the database open.
+A table without a key stays as the copy has it: its rows cannot be told apart. Callers run as the host user, while
+nothing has the database open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from contextlib import closing, suppress
 from urllib.parse import quote
 
+from files.pods.common.atomic_write import rename_to_disk
 from files.pods.source.central_database import COPIES, connect, copies, database, make_copy, migrations
 
 NOT_ROWS = ("schema_version",)
@@ -38,6 +40,19 @@ def columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str
     return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_xinfo({quoted(table)})") if row[6] == 0]
 
 
+def keys(connection: sqlite3.Connection, schema: str, table: str) -> list[set[str]]:
+    """Return the columns of each key of a table: its primary key, and indexes of unique values that are never NULL."""
+    info = connection.execute(f"PRAGMA {schema}.table_xinfo({quoted(table)})").fetchall()
+    never_null = {row[1] for row in info if row[3]}
+    primary = {row[1] for row in info if row[5]}
+    known = [primary] if primary else []
+    for _, index, unique, _, partial in connection.execute(f"PRAGMA {schema}.index_list({quoted(table)})").fetchall():
+        named = {row[2] for row in connection.execute(f"PRAGMA {schema}.index_info({quoted(index)})")}
+        if unique and not partial and named <= never_null:
+            known.append(named)
+    return known
+
+
 def merge(old: str, newer: str) -> int:
     """Add the rows of a newer database to an older one; return how many."""
     with closing(sqlite3.connect(old, timeout=30, isolation_level=None)) as connection:
@@ -49,7 +64,7 @@ def merge(old: str, newer: str) -> int:
             if table in there:
                 both = set(columns(connection, "newer", table))
                 named = ", ".join(quoted(name) for name in columns(connection, "main", table) if name in both)
-                if named:
+                if any(key <= both for key in keys(connection, "main", table)):
                     insert = f"INSERT OR IGNORE INTO main.{quoted(table)} ({named})"
                     connection.execute(f"{insert} SELECT {named} FROM newer.{quoted(table)}")
         added = connection.total_changes - before
@@ -68,13 +83,15 @@ def remove_orphans(connection: sqlite3.Connection) -> int:
     return count
 
 
-def put_back(root: str, commit: str) -> str:
-    """Put the central database back to the copy that precedes a switch from `commit`; return what was done.
+def put_back(root: str, name: str | None) -> str:
+    """Put the central database back to a copy; return what was done.
 
     A database that no later version has migrated stays. Raises OSError or sqlite3.Error; the database is whole then.
+
+    + name: that of the copy that the switch made; None if there was no database
     """
     present = database(root)
-    copy = next((one for one in copies(root) if one["file"] == f"{commit[:12]}.db"), None)
+    copy = next((one for one in copies(root) if one["file"] == name), None)
     if copy is None:
         return "there is no copy of the database, so it stays"
     path, source = f"{root}/data/v2.db", f"{root}/{COPIES}/{copy['file']}"
@@ -104,7 +121,7 @@ def put_back(root: str, commit: str) -> str:
     for end in ("-wal", "-shm", "-journal"):  # SQLite would apply an old log to the new file
         with suppress(FileNotFoundError):
             os.unlink(path + end)
-    os.rename(new, path)
+    rename_to_disk(new, path)
     rows = "its rows could not be read" if added is None else f"{added} rows written since were added"
     return f"the database is its copy of {copy['version']} again; {rows}"
 

@@ -13,6 +13,7 @@ import time
 from contextlib import closing, suppress
 
 from files.pods.common import run_lock
+from files.pods.common.atomic_write import rename_to_disk
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_command import run_command
@@ -41,7 +42,7 @@ def main(root: str, file: str) -> None:
     for end in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.unlink(path + end)
-    os.rename(path + ".new", path)
+    rename_to_disk(path + ".new", path)
 
 
 if __name__ == "__main__":

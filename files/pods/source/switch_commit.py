@@ -103,15 +103,19 @@ def move(tree: Tree, head: str, desired: str, stash: str | None) -> None:
     run(tree, "update-ref", "--no-deref", "-m", "nanoclaw-pods: moved", "HEAD", desired)
 
 
-def keep_database(tree: Tree, head: str) -> None:
-    """Copy the central database before the version moves: the next one may migrate it, and cannot go back."""
+def keep_database(tree: Tree, head: str, name: str | None = None) -> str | None:
+    """Copy the central database before the version moves: the next one may migrate it, and cannot go back.
+
+    Return the path of the copy; None without a database.
+    """
     try:
         version = str(json.loads(tree.blob(head, "package.json") or b"{}").get("version"))
-        kept = make_copy(tree.root, head, version)
+        kept = make_copy(tree.root, head, version, name)
     except (OSError, sqlite3.Error, ValueError) as error:
         sys.exit(f"{tree.root}/data/v2.db cannot be copied, and nothing was moved: {error}")
     if kept:
         print(f"copied data/v2.db to {kept}")
+    return kept
 
 
 def main(tree: Tree, ref: str, stash: str | None) -> None:

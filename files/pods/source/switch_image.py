@@ -19,9 +19,12 @@ PREVIOUS = "nanoclaw-pods-previous"
 
 
 def image_id(name: str) -> str | None:
-    """Return the id of an image; None if there is none of that name."""
+    """Return the id of an image; None if there is none of that name. Raises SubprocessError without a daemon."""
     done = run_docker("image", "inspect", "--", name)
-    return str(json.loads(done.stdout)[0]["Id"]) if done.returncode == 0 else None
+    if done.returncode == 0:
+        return str(json.loads(done.stdout)[0]["Id"])
+    run_docker("version", check=True)
+    return None
 
 
 def kept_name(image: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
-from files.pods.common.read_untrusted import read_untrusted_bytes, read_untrusted_object
+from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.build import MODULES
 from files.pods.source.fetch import git_processes, remove_stale_locks
@@ -31,6 +32,7 @@ from files.pods.source.undo_move import own_files, restore_same, restore_stash, 
 from files.pods.source.version_state import MARKED, MARKER
 
 RECORD = SWITCHED
+LARGEST_RECORD = 64 << 20
 EXCHANGED = (*OUTPUTS, STAMP, MODULES)
 """In this order: a build counts only with its stamp, and the outputs are there before it."""
 ENV = ".env"
@@ -39,8 +41,12 @@ KEPT_FILES = (MARKER, MARKED, ENV)
 
 
 def read_record(tree: Tree) -> dict[str, Any]:
-    """Return the record; empty without one."""
-    return read_untrusted_object(f"{tree.git_dir}/{RECORD}")
+    """Return the record; empty without one. Raises OSError or ValueError for one that cannot be read."""
+    try:
+        record: dict[str, Any] = json.loads(read_untrusted_bytes(f"{tree.git_dir}/{RECORD}", max_bytes=LARGEST_RECORD))
+    except FileNotFoundError:
+        return {}
+    return record
 
 
 def rename(source: str, target: str) -> None:
@@ -97,7 +103,7 @@ def forward(root: str, commit: str, stash: str | None) -> None:
     tree = Tree(root)
     end_locks(tree)
     record = read_record(tree)
-    if record and (record["commit"] != commit or tree.interrupted() == record["commit"]):
+    if record and (record["commit"] != commit or tree.interrupted() == record["commit"] or "undone" in record):
         sys.exit(f"{root} is in the middle of a switch to {record['commit']}, or back: switch back first")
     if not record:
         record = begin_switch(tree, commit, stash)
@@ -120,9 +126,11 @@ def begin_switch(tree: Tree, commit: str, stash: str | None) -> dict[str, Any]:
         shutil.rmtree(kept_of(root))
     os.makedirs(kept_of(root), mode=0o700)
     keep_files(root)
-    record: dict[str, Any] = {"before": head, "commit": commit, "stash": stash, "paths": paths}
+    attempt = secrets.token_hex(4)
+    record: dict[str, Any] = {"id": attempt, "before": head, "commit": commit, "stash": stash, "paths": paths}
     record |= {"branch": tree.ask("symbolic-ref", "--quiet", "HEAD"), **own_files(tree, head, commit)}
-    keep_database(tree, head)
+    copy = keep_database(tree, head, f"{head[:12]}-{attempt}")
+    record["copy"] = copy and os.path.basename(copy)
     sync_file_system(root)
     replace(f"{tree.git_dir}/{RECORD}", json.dumps(record).encode(), 0o600)
     return record
@@ -130,12 +138,24 @@ def begin_switch(tree: Tree, commit: str, stash: str | None) -> dict[str, Any]:
 
 def back(root: str) -> None:
     """Switch back to the version before; do nothing where no switch was begun."""
+    undo_outputs(root)
+    undo_files(root)
+    end_back(root)
+
+
+def undo_outputs(root: str) -> None:
+    """Bring back what the build of the version before made: renames, which need no room."""
+    if record := read_record(Tree(root)):
+        exchange_back(root, record["paths"])
+
+
+def undo_files(root: str) -> None:
+    """Bring back the commit before with its local changes, and the files that the new version writes. Once only."""
     tree = Tree(root)
     record = read_record(tree)
-    if not record:
+    if not record or "undone" in record:
         return
     end_locks(tree)
-    exchange_back(root, record["paths"])
     before, commit = record["before"], record["commit"]
     if tree.commit("HEAD") == commit or tree.interrupted() is not None:
         undo_move(tree, before, commit, record["agents"])
@@ -147,7 +167,14 @@ def back(root: str) -> None:
         run(tree, "symbolic-ref", "HEAD", branch)
     restore_files(root)
     sync_file_system(root)
-    os.unlink(f"{tree.git_dir}/{RECORD}")
+    with suppress(OSError):  # the disk may be full: then this is repeated
+        replace(f"{tree.git_dir}/{RECORD}", json.dumps({**record, "undone": True}).encode(), 0o600)
+
+
+def end_back(root: str) -> None:
+    """End the way back: until then all of it may be repeated."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{Tree(root).git_dir}/{RECORD}")
 
 
 def end_locks(tree: Tree) -> None:

@@ -21,10 +21,13 @@ def read_bad_versions(path: str) -> dict[str, BadVersion]:
         return {}
 
 
-def count_failure(path: str, commit: str, version: str) -> int:
-    """Count one more failure of a commit, and return how many there were."""
+def count_failure(path: str, commit: str, version: str, attempt: str) -> int:
+    """Count a failure of a commit, once an attempt, and return how many there were."""
     versions = read_bad_versions(path)
-    count = versions[commit].count + 1 if commit in versions else 1
-    versions[commit] = BadVersion(version, count)
+    before = versions.get(commit, BadVersion(version, 0))
+    if before.attempt == attempt:
+        return before.count
+    count = before.count + 1
+    versions[commit] = BadVersion(version, count, attempt)
     replace(path, json.dumps({name: asdict(one) for name, one in versions.items()}, indent=1).encode() + b"\n", 0o600)
     return count

@@ -105,6 +105,8 @@ class Journal(Head):
         return None if self.stopped is None or self.serving is None else self.serving - self.stopped
 
 
+WORK, NEXT_WORK = "work.json", "next-work.json"
+"""The Work in the directory; and the one that takes its place once the runner has ended an interrupted switch."""
 BAD_VERSIONS = "bad-versions.json"
 """In the directory of a change of version: the BadVersion of each commit that failed."""
 
@@ -115,3 +117,5 @@ class BadVersion:
 
     version: str
     count: int
+    attempt: Optional[str] = None
+    """The id of the last of these switches."""

@@ -1,7 +1,8 @@
 """Run the steps of a transition, whatever becomes of the run that requested it; roll back if one fails.
 
 work.json in its directory has the Work that files/pods/transition/start.py wrote from the same archive. journal.json
-has each step before and after it runs. Steps repeat safely.
+has each step before and after it runs. Steps repeat safely. While a switch is undecided its own Work stays, and the
+next one waits beside it.
 
 A switch that does not end, since a step failed or this process was killed, is rolled back by `back`. After a crash of
 the machine the old version starts by itself (unit_conditions.py of v1, boot_rollback.py); the next call writes that
@@ -18,13 +19,14 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from files.pods.common.atomic_write import rename_to_disk
 from files.pods.common.protocol import decode, read_request
-from files.pods.transition.documents import Head, Journal, PlannedStep, Work
+from files.pods.transition.documents import NEXT_WORK, WORK, Head, Journal, PlannedStep, Work
 from files.pods.transition.journal import JournalFile
 from files.pods.transition.protocol import RunnerRequest
 from files.pods.transition.step_ids import Mark
+from files.pods.transition.timeouts import ROLLBACK_TRIES
 
-ROLLBACK_TRIES = 2
 PRINTED_CHARS = 10_000  # of a failed step's output: more than a pipe holds would block the end of a switch
 
 
@@ -103,15 +105,29 @@ def run_step(journal: JournalFile, planned: PlannedStep) -> None:
         journal.update(state="finished")
 
 
+def read_work(directory: str) -> Work:
+    """Return the work of the last part; the next one, if an earlier role wrote that and it is not understood."""
+    try:
+        with open(f"{directory}/{WORK}", encoding="utf-8") as file:
+            return decode(Work, json.load(file), WORK)
+    except (OSError, ValueError):
+        if not os.path.exists(f"{directory}/{NEXT_WORK}"):
+            raise
+    with open(f"{directory}/{NEXT_WORK}", encoding="utf-8") as file:
+        return decode(Work, json.load(file), NEXT_WORK)
+
+
 def main(directory: str, back: bool) -> None:
     """Run the steps of work.json; with `back`, only end a switch that was interrupted."""
-    with open(f"{directory}/work.json", encoding="utf-8") as file:
-        work = decode(Work, json.load(file), "work.json")
+    work = read_work(directory)
     journal = JournalFile(directory, work.head)
     if journal.content.state == "switching":
         finish_interrupted(journal, work)
     if back:
         return
+    if os.path.exists(f"{directory}/{NEXT_WORK}"):
+        rename_to_disk(f"{directory}/{NEXT_WORK}", f"{directory}/{WORK}")
+        work = read_work(directory)
     fresh = new_attempt(journal.content, work.head) if work.part == "staging" else {}
     journal.update(state=work.part, **vars(work.head), **fresh)
     for planned in work.steps:

@@ -7,21 +7,27 @@ with the output of the step that failed, and says what runs.
 from __future__ import annotations
 
 import base64
+import glob
 import json
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import decode, read_request
+from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_command import run_command
-from files.pods.transition.documents import Journal, JournalStep
+from files.pods.transition.boot_rollback import UNITS
+from files.pods.transition.documents import NEXT_WORK, WORK, Journal, JournalStep, Work
 from files.pods.transition.journal import read_journal
 from files.pods.transition.protocol import RunnerRequest, StartPayload, StartRequest
 from files.pods.transition.step_ids import StepId
+from files.pods.transition.timeouts import ROLLBACK_TRIES
 
+LARGEST_WORK = 64 << 20
 GOAL = {"staging": "staged", "switching": "finished"}
 
 
@@ -76,12 +82,37 @@ def failure(journal: Journal, trying: str) -> str:
 
 
 def keep_archive(directory: str, file: str, archive: bytes) -> None:
-    """Write the programs of a migration once; remove those of an earlier role, which no migration runs any more."""
+    """Write the programs of a transition once; remove those that nothing runs any more.
+
+    The unit of a boot runs those of the part that wrote it, and an undecided switch those of its own part.
+    """
     if not os.path.exists(file):
         replace(file, archive, 0o600)
+    needed = "\n".join([file, *map(text_of, glob.glob(f"{UNITS}/nanoclaw-pods-*.service"))])
+    if is_undecided(directory):
+        needed += text_of(f"{directory}/{WORK}")
     for name in os.listdir(directory):
-        if name == "run.py" or (name.startswith("programs-") and f"{directory}/{name}" != file):
+        if name == "run.py" or (name.startswith("programs-") and f"{directory}/{name}" not in needed):
             os.unlink(f"{directory}/{name}")
+
+
+def text_of(path: str) -> str:
+    """Return the text of a file; empty without it."""
+    return read_untrusted_bytes(path, max_bytes=LARGEST_WORK).decode("utf-8", "replace") if os.path.exists(path) else ""
+
+
+def is_undecided(directory: str) -> bool:
+    """Return whether a switch has neither ended nor gone back."""
+    journal = read_journal(directory)
+    return journal is not None and journal.state == "switching"
+
+
+def write_work(directory: str, work: Work) -> None:
+    """Write the work for the runner; that of an undecided switch stays until the runner has ended it."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{directory}/{NEXT_WORK}")
+    name = NEXT_WORK if is_undecided(directory) else WORK
+    replace(f"{directory}/{name}", json.dumps(asdict(work)).encode(), 0o600)
 
 
 def main(request: StartRequest, payload: StartPayload) -> None:
@@ -90,12 +121,13 @@ def main(request: StartRequest, payload: StartPayload) -> None:
     os.makedirs(directory, mode=0o700, exist_ok=True)
     refuse_if_under_way(service, directory)
     keep_archive(directory, payload.file, base64.b64decode(payload.archive))
-    replace(f"{directory}/work.json", json.dumps(asdict(work)).encode(), 0o600)
+    write_work(directory, work)
     run = ["/usr/bin/env", "python3", "-I", payload.file, RunnerRequest.entry]
     requests = (RunnerRequest(directory, back).document() for back in (False, True))
     run_request, back_request = map(json.dumps, requests)
     unit = ["systemd-run", f"--unit={service}", "--collect", "--quiet", "--wait", "--pipe"]
-    back = ["--property=TimeoutStopSec=900", f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
+    stop = f"--property=TimeoutStopSec={ROLLBACK_TRIES * work.back.seconds + 60}"
+    back = [stop, f"--property=ExecStopPost={' '.join(run)} '{back_request}'"]
     before = read_journal(directory)
     child = subprocess.Popen(
         [*unit, *back, "--", *run, run_request],

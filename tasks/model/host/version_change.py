@@ -28,6 +28,7 @@ from files.pods.transition.protocol import (
     VersionRollbackRequest,
 )
 from files.pods.transition.step_ids import Mark, StepId
+from files.pods.transition.timeouts import EVERY_TRY, ROLLBACK
 from files.pods.trees.protocol import TreesRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
@@ -39,8 +40,8 @@ from tasks.model.templates import render
 
 BUILD, IMAGE = 1800, 3600
 """Seconds for a build in the stage, and for its image."""
-SWITCH, ROLLBACK = 1000, 2400
-"""Seconds for the switch of the files, and for a rollback: more than its programs allow themselves."""
+SWITCH = 1000
+"""Seconds for the switch of the files: more than its program allows itself."""
 MOST_FAILURES = 3
 """After so many rollbacks from one commit a host is left alone."""
 GATE_COMMAND = 300
@@ -165,7 +166,7 @@ def boot_rollback(plan: HostPlan, command: str) -> BootRollbackRequest:
     return BootRollbackRequest(
         unit=plan.unit,
         name=rollback_unit(plan),
-        text=render(f"units/{unit}", plan=plan, trying=trying(plan), command=command),
+        text=render(f"units/{unit}", plan=plan, trying=trying(plan), command=command, seconds=EVERY_TRY),
         drop_in=render(f"units/{drop_in}", rollback_unit=rollback_unit(plan)),
         marker=marker(plan),
     )

@@ -101,4 +101,5 @@ def test_agents_may_finish_as_long_as_the_setting_says(seconds: int) -> None:
 def test_service_waits_for_the_unit_that_rolls_back_at_a_boot(plan: HostPlan) -> None:
     (boot,) = (step.request for step in staging(plan) if isinstance(step.request, BootRollbackRequest))
     assert f"Before={plan.unit}\n" in boot.text and f"ExecStart={BACK}\n" in boot.text
-    assert f"Requires={boot.name}\nAfter={boot.name}\n" in boot.drop_in and boot.unit == plan.unit
+    assert f"TimeoutStartSec={2 * rollback(plan, CHANGE).seconds + 60}\n" in boot.text
+    assert f"Wants={boot.name}\nAfter={boot.name}\n" in boot.drop_in and boot.unit == plan.unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,7 @@ CREATE TABLE policies (id TEXT PRIMARY KEY);
 INSERT INTO schema_version VALUES (16, '016-instance');
 """
 COMMIT = "0123456789abcdef"
+COPY = "0123456789ab-1.db"
 
 
 def run(path: Path, script: str) -> None:
@@ -48,7 +50,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     (tmp_path / ".git").mkdir()
     run(tmp_path / "data/v2.db", OLD)
-    assert make_copy(str(tmp_path), COMMIT, "2.0.64")
+    assert make_copy(str(tmp_path), COMMIT, "2.0.64", COPY[:-3])
     return tmp_path
 
 
@@ -57,7 +59,7 @@ def test_rows_of_the_newer_database_come_along(root: Path) -> None:
     run(path, NEWER)
     run(path, "INSERT INTO messaging_groups VALUES ('mg-2', 'tg:2', 'main')")
     run(path, "INSERT INTO sessions VALUES ('s-2', 'mg-2', 'since'); UPDATE sessions SET at = 'x' WHERE id = 's-1'")
-    outcome = put_back(str(root), COMMIT)
+    outcome = put_back(str(root), COPY)
     assert outcome == "the database is its copy of 2.0.64 again; 2 rows written since were added"
     assert rows(path, "messaging_groups") == [("mg-1", "tg:1"), ("mg-2", "tg:2")]
     assert rows(path, "sessions") == [("s-1", "mg-1", "before"), ("s-2", "mg-2", "since")]
@@ -68,7 +70,7 @@ def test_rows_of_the_newer_database_come_along(root: Path) -> None:
 def test_row_that_refers_to_nothing_does_not_come_along(root: Path) -> None:
     run(root / "data/v2.db", NEWER)
     run(root / "data/v2.db", "PRAGMA foreign_keys = OFF; INSERT INTO sessions VALUES ('s-9', 'mg-9', 'since')")
-    assert put_back(str(root), COMMIT).endswith("; 0 rows written since were added")
+    assert put_back(str(root), COPY).endswith("; 0 rows written since were added")
     assert [row[0] for row in rows(root / "data/v2.db", "sessions")] == ["s-1"]
 
 
@@ -79,13 +81,13 @@ def test_row_that_the_older_schema_refuses_does_not_come_along(root: Path) -> No
         "ALTER TABLE messaging_groups RENAME TO was; CREATE TABLE messaging_groups (id TEXT PRIMARY KEY);"
         "INSERT INTO messaging_groups VALUES ('mg-4')",
     )
-    assert put_back(str(root), COMMIT).endswith("; 0 rows written since were added")
+    assert put_back(str(root), COPY).endswith("; 0 rows written since were added")
     assert rows(root / "data/v2.db", "messaging_groups") == [("mg-1", "tg:1")]
 
 
 def test_database_without_a_new_migration_stays(root: Path) -> None:
     run(root / "data/v2.db", "UPDATE sessions SET at = 'since'")
-    assert put_back(str(root), COMMIT) == "no migration was applied to the database, so it stays"
+    assert put_back(str(root), COPY) == "no migration was applied to the database, so it stays"
     assert rows(root / "data/v2.db", "sessions") == [("s-1", "mg-1", "since")]
 
 
@@ -100,24 +102,88 @@ def test_log_of_the_newer_database_is_not_applied_to_the_copy(root: Path) -> Non
     assert saved["-wal"]
     for end, content in saved.items():
         (root / f"data/v2.db{end}").write_bytes(content)
-    put_back(str(root), COMMIT)
+    put_back(str(root), COPY)
     assert not (root / "data/v2.db-wal").exists()
     assert [row[0] for row in rows(path, "messaging_groups")] == ["mg-1", "mg-5"]
 
 
+def test_name_of_the_database_is_on_the_disk_with_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut would bring the newer database back, and its log is gone."""
+    run(root / "data/v2.db", NEWER)
+    events: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def record_fsync(fd: int) -> None:
+        events.append(f"fsync {Path(f'/proc/self/fd/{fd}').readlink().name}")
+        fsync(fd)
+
+    def record_rename(old: str, new: str) -> None:
+        events.append(f"rename {Path(old).name}")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "rename", record_rename)
+    put_back(str(root), COPY)
+    assert events[-3:] == ["fsync v2.db.new", "rename v2.db.new", "fsync data"]
+
+
 def test_database_that_cannot_be_read_is_replaced(root: Path) -> None:
     (root / "data/v2.db").write_bytes(b"no database" * 1000)
-    assert put_back(str(root), COMMIT) == "the database is its copy of 2.0.64 again; its rows could not be read"
+    assert put_back(str(root), COPY) == "the database is its copy of 2.0.64 again; its rows could not be read"
     assert rows(root / "data/v2.db", "sessions") == [("s-1", "mg-1", "before")]
 
 
 def test_missing_database_comes_back(root: Path) -> None:
     (root / "data/v2.db").unlink()
-    put_back(str(root), COMMIT)
+    put_back(str(root), COPY)
     assert rows(root / "data/v2.db", "sessions") == [("s-1", "mg-1", "before")]
 
 
 def test_without_a_copy_the_database_stays(root: Path) -> None:
+    run(root / "data/v2.db", NEWER)
     before = (root / "data/v2.db").read_bytes()
-    assert put_back(str(root), "f" * 40) == "there is no copy of the database, so it stays"
+    for name in (f"{'f' * 12}-1.db", None):
+        assert put_back(str(root), name) == "there is no copy of the database, so it stays"
     assert (root / "data/v2.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("table", "rows_after"),
+    [
+        ("CREATE TABLE log (id TEXT, at TEXT)", [("a", "1")]),
+        ("CREATE TABLE log (id TEXT UNIQUE, at TEXT)", [("a", "1")]),
+        ("CREATE TABLE log (id TEXT NOT NULL UNIQUE, at TEXT)", [("a", "1"), ("b", "2")]),
+        ("CREATE TABLE log (id TEXT, at TEXT, PRIMARY KEY (id, at)) WITHOUT ROWID", [("a", "1"), ("b", "2")]),
+    ],
+)
+def test_only_rows_with_a_key_come_along(tmp_path: Path, table: str, rows_after: list[tuple[str, str]]) -> None:
+    """Without one the rows of the copy would be there twice."""
+    path = tmp_path / "data/v2.db"
+    for name in ("data", ".git"):
+        (tmp_path / name).mkdir()
+    run(path, f"{OLD} {table}; INSERT INTO log VALUES ('a', '1');")
+    assert make_copy(str(tmp_path), COMMIT, "2.0.64", COPY[:-3])
+    run(path, f"{NEWER} INSERT INTO log VALUES ('b', '2');")
+    put_back(str(tmp_path), COPY)
+    assert rows(path, "log") == rows_after
+
+
+def test_column_that_the_newer_table_lacks_is_no_key(root: Path) -> None:
+    run(root / "data/v2.db", NEWER)
+    run(
+        root / "data/v2.db",
+        "ALTER TABLE messaging_groups RENAME COLUMN id TO other; INSERT INTO messaging_groups VALUES ('x', 'tg:9', '')",
+    )
+    assert put_back(str(root), COPY).endswith("; 0 rows written since were added")
+    assert rows(root / "data/v2.db", "messaging_groups") == [("mg-1", "tg:1")]
+
+
+def test_replaced_databases_push_out_no_copy_before_a_switch(root: Path) -> None:
+    folder = root / ".git/nanoclaw-pods-database"
+    for number in range(7):
+        make_copy(str(root), "", "replaced", f"replaced-{number}")
+    assert (folder / COPY).exists()
+    assert sorted(path.name for path in folder.glob("replaced-*.db")) == [f"replaced-{n}.db" for n in range(2, 7)]
+    for number in range(5):
+        make_copy(str(root), f"{number}" * 40, "2.1")
+    assert not (folder / COPY).exists() and len(list(folder.glob("replaced-*.db"))) == 5

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from files.pods.transition import start as start_program
 from files.pods.transition.documents import Head, Journal, JournalStep, PlannedStep, State, Work
 from files.pods.transition.protocol import StartPayload, StartRequest
 from files.pods.transition.start import failure
@@ -100,6 +101,44 @@ def test_programs_of_an_earlier_role_are_removed(tmp_path: Path, bin: Path) -> N
     start(folder, bin, "staging", "staged")
     assert sorted(path.name for path in folder.glob("*.p*")) == ["programs-1.pyz"]
     assert (folder / "record.json").exists()
+
+
+def test_programs_that_the_unit_of_a_boot_runs_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staging wrote the unit, and the switch has other programs."""
+    monkeypatch.setattr(start_program, "UNITS", str(tmp_path))
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (tmp_path / "nanoclaw-pods-rollback-1.service").write_text(f"ExecStart=python3 -I {folder}/programs-0.pyz x\n")
+    for name in ("programs-0.pyz", "programs-00.pyz"):
+        (folder / name).touch()
+    start_program.keep_archive(str(folder), f"{folder}/programs-1.pyz", b"")
+    assert sorted(path.name for path in folder.iterdir()) == ["programs-0.pyz", "programs-1.pyz"]
+
+
+def test_work_and_programs_of_an_undecided_switch_stay(tmp_path: Path) -> None:
+    head, back = Head("h", "", "/v2", "n.service", "", {}), PlannedStep([], "", StepId.ROLL_BACK, "", 9)
+    old = Work("switching", head, [], replace(back, argv=["python3", f"{tmp_path}/programs-0.pyz"]), "/m", "/t")
+    new = Work("staging", head, [], back, "/m", "/t")
+    start_program.write_work(str(tmp_path), old)
+    cases: list[tuple[State, list[str], dict[str, Work]]] = [
+        ("switching", ["programs-0.pyz", "programs-1.pyz"], {"work.json": old, "next-work.json": new}),
+        ("rolled back", ["programs-1.pyz"], {"work.json": new}),
+    ]
+    for state, left, there in cases:
+        (tmp_path / "programs-0.pyz").touch()
+        (tmp_path / "journal.json").write_text(json.dumps(asdict(journal(state))))
+        start_program.keep_archive(str(tmp_path), f"{tmp_path}/programs-1.pyz", b"")
+        start_program.write_work(str(tmp_path), new)
+        assert sorted(path.name for path in tmp_path.glob("*.pyz")) == left
+        assert {path.name: json.loads(path.read_text()) for path in tmp_path.glob("*work.json")} == {
+            name: json.loads(json.dumps(asdict(work))) for name, work in there.items()
+        }
+
+
+def test_systemd_allows_every_try_of_a_rollback(tmp_path: Path, bin: Path) -> None:
+    (bin / "systemd-run").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 1\n')
+    start(tmp_path / "state", bin, "staging", "staged")
+    assert "--property=TimeoutStopSec=78 " in (tmp_path / "asked").read_text()
 
 
 def test_part_that_was_rolled_back_fails(tmp_path: Path, bin: Path) -> None:

@@ -270,3 +270,28 @@ def test_each_step_of_a_version_without_ids_has_an_id() -> None:
 def test_step_of_a_newer_version_has_no_id() -> None:
     step = {"id": "warp", "name": "stop v1", "output": ""}
     assert migration_journal.upgraded({"steps": [step]})["steps"] == [{**step, "id": None}]
+
+
+def test_undecided_switch_is_ended_by_its_own_work_before_the_next_begins(runner: Runner) -> None:
+    """The next one takes for the old version what an interrupted switch has checked out."""
+    runner.prepare("switching", (StepId.STOP_V1, "true"), back=f"echo own >> {runner.folder}/backs")
+    own = (runner.folder / "work.json").read_text()
+    migration_journal.JournalFile(str(runner.folder), HEAD).update(state="switching")
+    argv = runner.prepare("staging", (StepId.SNAPSHOT, "true"), back=f"echo next >> {runner.folder}/backs")
+    (runner.folder / "work.json").rename(runner.folder / "next-work.json")
+    (runner.folder / "work.json").write_text(own)
+    subprocess.run(runner.argv(back=True), timeout=60, check=True)
+    assert runner.state == "rolled back" and (runner.folder / "work.json").read_text() == own
+    migration_journal.JournalFile(str(runner.folder), HEAD).update(state="switching")
+    subprocess.run(argv, timeout=60, check=True)
+    assert runner.state == "staged" and (runner.folder / "backs").read_text() == "own\nown\n"
+    assert not (runner.folder / "next-work.json").exists()
+
+
+def test_undecided_switch_of_a_role_that_is_not_understood_is_ended_by_the_next_work(runner: Runner) -> None:
+    migration_journal.JournalFile(str(runner.folder), HEAD).update(state="switching")
+    argv = runner.prepare("staging", (StepId.SNAPSHOT, "true"), back=f"echo next >> {runner.folder}/backs")
+    (runner.folder / "work.json").rename(runner.folder / "next-work.json")
+    (runner.folder / "work.json").write_text('{"part": "switching"}')
+    subprocess.run(argv, timeout=60, check=True)
+    assert runner.state == "staged" and (runner.folder / "backs").read_text() == "next\n"

@@ -347,7 +347,8 @@ def test_a_copy_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "rename", record_rename)
     copy = make_copy(str(tmp_path), "0123456789abcdef", "2")
     assert copy == f"{tmp_path}/.git/nanoclaw-pods-database/0123456789ab.db"
-    assert events == [f"{what} 0123456789ab.db{end}.new" for what in ("fsync", "rename") for end in ("", ".json")]
+    files = [f"{what} 0123456789ab.db{end}.new" for what in ("fsync", "rename") for end in ("", ".json")]
+    assert events == [*files, "fsync nanoclaw-pods-database"]
 
 
 @pytest.mark.parametrize("beside", ["-wal", "-journal"])
