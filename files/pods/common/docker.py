@@ -40,9 +40,13 @@ def copy_out_argv(container: str, path: str) -> list[str]:
     return ["docker", "cp", f"{container}:{path}", "-"]
 
 
-def list_agents_argv(install: str) -> list[str]:
-    """Return the argv that lists an install's containers, for `agent_ids`."""
-    return ["docker", "ps", "--filter", f"label=nanoclaw-install={install}", "--format", _AGENT_COLUMNS]
+def list_agents_argv(install: str, *, created: bool = False) -> list[str]:
+    """Return the argv that lists an install's containers, for `agent_ids`.
+
+    + created: those that were created and not started yet, instead of those that run
+    """
+    state = ["--all", "--filter", "status=created"] if created else []
+    return ["docker", "ps", *state, "--filter", f"label=nanoclaw-install={install}", "--format", _AGENT_COLUMNS]
 
 
 def stop_argv(ids: Sequence[str], grace: int) -> list[str]:
@@ -53,14 +57,21 @@ def stop_argv(ids: Sequence[str], grace: int) -> list[str]:
 def agent_ids(output: str) -> list[str]:
     """Return the containers of agents: those of a session, or of a version that labels no roles.
 
-    A gateway has the install's label too. NanoClaw starts it once, at its setup, and nothing starts it again.
+    A gateway has the install's label too, whatever else it has. NanoClaw starts it once, at its setup, and nothing
+    starts it again.
     """
     rows = [line.split("\t") for line in output.splitlines() if line.strip()]
-    return [row[0] for row in rows if len(row) < 3 or row[1] or not row[2]]
+    return [row[0] for row in rows if len(row) < 3 or ((row[1] or not row[2]) and row[2] != "gateway")]
 
 
 def stop_agents(install: str, grace: int, timeout: float) -> None:
-    """Stop the agents of an install. Raises OSError or SubprocessError if that fails or takes too long."""
-    listed = run_docker(*list_agents_argv(install)[1:], timeout=timeout / 2, check=True)
+    """Stop the agents of an install. Raises OSError or SubprocessError if that fails or takes too long.
+
+    One that was created and not started is removed: a docker command that outlives the service may start it yet.
+    """
+    listed = run_docker(*list_agents_argv(install, created=True)[1:], timeout=timeout / 4, check=True)
+    if ids := agent_ids(listed.stdout.decode("utf-8", "replace")):
+        run_docker("rm", "--force", *ids, timeout=timeout / 4)
+    listed = run_docker(*list_agents_argv(install)[1:], timeout=timeout / 4, check=True)
     if ids := agent_ids(listed.stdout.decode("utf-8", "replace")):
         run_docker(*stop_argv(ids, grace)[1:], timeout=timeout, check=True)

@@ -1,6 +1,7 @@
 """Enable a service, restart it if requested, and wait until it answers on its socket.
 
-Ends agents of the last start: they would go on with its image, ids and mounts. Fails with what this start has logged,
+Ends agents of the last start: they would go on with its image, ids and mounts. Fails where that fails, once the service
+serves; else with what this start has logged,
 from its beginning.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import suppress
 
 from files.pods.common import docker
 from files.pods.common.protocol import read_request
@@ -41,10 +41,18 @@ def start_output(unit: str, since: dict[str, int], invocation: str) -> str:
     return "\n".join(lines)
 
 
-def stop_agents(install: str) -> None:
-    """Stop agents of the last start: later versions would keep them, with their image, ids and mounts."""
-    with suppress(OSError, subprocess.SubprocessError):
+def stop_agents(install: str) -> str:
+    """Stop agents of the last start: later versions would keep them, with their image, ids and mounts.
+
+    Return why that failed, or nothing. A machine without Docker has no agents.
+    """
+    try:
         docker.stop_agents(install, grace=3, timeout=120)
+    except FileNotFoundError:
+        return ""
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return ""
 
 
 def reset_circuit_breaker(root: str, user: tuple[int, int]) -> None:
@@ -65,7 +73,7 @@ def main() -> None:
     stopped = systemctl("stop", unit)
     if stopped.returncode != 0:
         sys.exit(f"{unit} does not stop: {stopped.stdout}")
-    stop_agents(request.install)
+    left = stop_agents(request.install)
     reset_circuit_breaker(root, user)
     since = {path: size_of(path) for path in (request.errors, request.log)}
     systemctl("reset-failed", unit)
@@ -73,8 +81,8 @@ def main() -> None:
     if started.returncode != 0:
         sys.exit(f"{unit} does not start: {started.stdout}\n{start_output(unit, since, '')}")
     if systemctl("show", "--property=ConditionResult", "--value", unit).stdout.strip() == "no":
-        left = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
-        why = f" It waits for a migration from v1: finish that, or remove {left}" if os.path.exists(left) else ""
+        drop_in = f"/etc/systemd/system/{unit}.d/60-nanoclaw-pods-migration.conf"
+        why = f" It waits for a migration from v1: finish that, or remove {drop_in}" if os.path.exists(drop_in) else ""
         sys.exit(f"{unit} does not start: a condition of it is not met (systemctl status {unit}).{why}")
     invocation = systemctl("show", "--property=InvocationID", "--value", unit).stdout.strip()
     now = wait_until_serving(unit, root, user, START_SECONDS)
@@ -82,6 +90,11 @@ def main() -> None:
         ended = now.active != "active" or now.invocation != invocation
         what = f"{unit} starts, then exits" if ended else now.why
         sys.exit(f"{what}\n{start_output(unit, since, invocation)}")
+    if left:
+        sys.exit(
+            f"{unit} serves, but agents of its last start may still run with the image and the ids of then: {left}. "
+            f"End them: docker ps --filter label=nanoclaw-install={request.install}"
+        )
 
 
 if __name__ == "__main__":

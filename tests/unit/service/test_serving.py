@@ -262,7 +262,9 @@ def test_start_resets_the_crash_count_stops_agents_and_waits(machine: Machine) -
     machine.says(machine.listens())
     machine.crashed(7, 1)
     listed = "11\\t\\t\\n22\\tsess-1\\tagent\\n33\\t\\tgateway\\n"
-    machine.program("docker", f'#!/bin/sh\necho "$*" >> "$FAKE/docker"\n[ "$1" = ps ] && printf "{listed}"\nexit 0\n')
+    created = "44\\tsess-2\\tagent\\n55\\tsess-3\\tgateway\\n"
+    lists = f'case "$*" in *created*) printf "{created}";; ps*) printf "{listed}";; esac'
+    machine.program("docker", f'#!/bin/sh\necho "$*" >> "$FAKE/docker"\n{lists}\n')
     done = machine.start()
     assert done.returncode == 0, done.stderr
     assert not (machine.root / "data/circuit-breaker.json").exists()
@@ -273,11 +275,21 @@ def test_start_resets_the_crash_count_stops_agents_and_waits(machine: Machine) -
         "reset-failed",
         "start",
     ]
-    assert (machine.fake / "docker").read_text().splitlines()[1:] == ["stop --time=3 11 22"]
+    calls = [call for call in (machine.fake / "docker").read_text().splitlines() if not call.startswith("ps")]
+    assert calls == ["rm --force 44", "stop --time=3 11 22"]
+
+
+def test_agents_that_cannot_be_stopped_are_reported_once_the_service_serves(machine: Machine) -> None:
+    machine.says(machine.listens())
+    machine.program("docker", "#!/bin/sh\nexit 1\n")
+    done = machine.start()
+    assert done.returncode == 1
+    assert f"{UNIT} serves, but agents of its last start may still run with the image and the ids of" in done.stderr
+    assert "start" in [call.split()[0] for call in (machine.fake / "calls").read_text().splitlines()]
 
 
 def test_container_of_a_gateway_is_no_agent() -> None:
-    rows = ["a\t\t", "b\tsess\tagent", "c\t\tgateway", "d\tsess\t", "e\t\tsession-network", "f"]
+    rows = ["a\t\t", "b\tsess\tagent", "c\t\tgateway", "d\tsess\t", "e\t\tsession-network", "f", "g\tsess\tgateway"]
     assert agent_ids("\n".join(rows) + "\n\n") == ["a", "b", "d", "f"]
 
 
