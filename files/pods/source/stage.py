@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from contextlib import suppress
 
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
@@ -65,12 +66,18 @@ def carry(tree: Tree, stage: Tree, paths: set[str]) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def main(root: str, commit: str, stash: str | None) -> None:
-    """Stage the commit."""
+def main(root: str, commit: str, stash: str | None, *, committed: bool = False) -> None:
+    """Stage the commit.
+
+    + committed: whether the last switch was, and left its record: the machine may have stopped right then
+    """
     tree, stage = Tree(root), Tree(stage_of(root))
     head = tree.commit("HEAD")
     if head is None:
         raise SystemExit(f"{root} has no commit checked out")
+    if committed:
+        with suppress(FileNotFoundError):
+            os.unlink(f"{tree.git_dir}/{SWITCHED}")
     if os.path.lexists(f"{tree.git_dir}/{SWITCHED}"):
         raise SystemExit(
             f"a switch of {root} is undecided: switch back, or commit it, before another version is staged"
@@ -96,6 +103,7 @@ if __name__ == "__main__":
     request = read_request(StageRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(1500, request.root)
+    committed = request.marker is not None and os.path.exists(request.marker)
     ids = (request.uid, request.gid)
     other = other_owner(request.root) if request.uid == 0 else None
     if on_network(request.root):
@@ -105,4 +113,4 @@ if __name__ == "__main__":
         make_place(request.root, ids)
         become_user(request.user, *ids)
     discard_write_errors(request.root)
-    main(request.root, request.commit, request.stash)
+    main(request.root, request.commit, request.stash, committed=committed)

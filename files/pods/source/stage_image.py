@@ -6,6 +6,7 @@ The script names the image after the directory of its checkout (from 2.0.5 on), 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -19,11 +20,33 @@ from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import StageImageRequest
 
 SECONDS = 3500
+PREVIOUS = "nanoclaw-pods-previous"
+"""Tag of the image that a switch replaced, for its way back."""
 
 
 def staged_image(root: str) -> str:
     """Return the name that container/build.sh gives the image of a stage."""
     return f"nanoclaw-agent-v2-{hashlib.sha1(stage_of(root).encode()).hexdigest()[:8]}:latest"
+
+
+def image_id(name: str) -> str | None:
+    """Return the id of an image; None if there is none of that name. Raises SubprocessError without a daemon."""
+    done = run_docker("image", "inspect", "--", name)
+    if done.returncode == 0:
+        return str(json.loads(done.stdout)[0]["Id"])
+    run_docker("version", check=True)
+    return None
+
+
+def kept_name(image: str) -> str:
+    """Return the name under which the image before a switch is kept."""
+    return f"{image.rpartition(':')[0] or image}:{PREVIOUS}"
+
+
+def remove_kept(image: str) -> None:
+    """Remove the name of what an earlier switch has kept, which was committed: no way back leads there."""
+    if image_id(kept_name(image)):
+        run_docker("rmi", kept_name(image), check=True)
 
 
 def main(root: str) -> None:
@@ -33,7 +56,7 @@ def main(root: str) -> None:
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
         sys.exit(f"container/build.sh in {stage} failed (status {done.returncode}):\n{cause}")
-    if run_docker("image", "inspect", "--", name).returncode != 0:
+    if image_id(name) is None:
         sys.exit(f"container/build.sh in {stage} succeeded, but there is no image {name}")
 
 
@@ -42,4 +65,9 @@ if __name__ == "__main__":
     run_lock.acquire(request.lock)
     run_with_deadline(SECONDS, request.root)
     become_user(request.user, request.uid, request.gid)
-    main(request.root)
+    try:
+        if request.image:
+            remove_kept(request.image)
+        main(request.root)
+    except (OSError, subprocess.SubprocessError) as failure:
+        sys.exit(f"the image of {stage_of(request.root)} was not built: {failure}")

@@ -17,6 +17,8 @@ class StageRequest(Work, Request):
     commit: str
     stash: Optional[str]
     """The message of the stash that takes local changes; None where there are none."""
+    marker: Optional[str] = None
+    """The file that commits to a new version: while it exists, the last switch is decided."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class StageImageRequest(Work, Request):
     """The agent image of a staged version, to be built under the stage's own name."""
 
     entry: ClassVar[str] = "source.stage_image"
+    image: Optional[str] = None
+    """The name that the host process starts: what an earlier switch has kept of it is removed."""
 
 
 @dataclass(frozen=True)

@@ -5,31 +5,13 @@ Repeats safely. Only names change: containers that run keep their image.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 from files.pods.common.docker import run_docker
 from files.pods.common.protocol import read_request
-from files.pods.source.stage_image import staged_image
+from files.pods.source.stage_image import image_id, kept_name, staged_image
 from files.pods.source.staging_protocol import SwitchImageRequest
-
-PREVIOUS = "nanoclaw-pods-previous"
-"""Tag of the image that the switch replaced."""
-
-
-def image_id(name: str) -> str | None:
-    """Return the id of an image; None if there is none of that name. Raises SubprocessError without a daemon."""
-    done = run_docker("image", "inspect", "--", name)
-    if done.returncode == 0:
-        return str(json.loads(done.stdout)[0]["Id"])
-    run_docker("version", check=True)
-    return None
-
-
-def kept_name(image: str) -> str:
-    """Return the name under which the image before is kept."""
-    return f"{image.rpartition(':')[0] or image}:{PREVIOUS}"
 
 
 def tag(name: str, more: str) -> None:

@@ -1,4 +1,4 @@
-"""Fail if a file system has less space than a migration needs.
+"""Fail if a file system has less space than a transition needs.
 
 A path that is not there yet counts as the directory above it.
 """

@@ -1,6 +1,7 @@
-"""Commit a migration: from now on v2 starts, and v1 does not (files/pods/transition/unit_conditions.py).
+"""Commit to the new version: from now on nothing is rolled back.
 
-One rename is the commit.
+After a migration v2 starts then, and v1 does not (files/pods/transition/unit_conditions.py). One rename is the commit.
+Reply: {"committed": the marker}.
 """
 
 from __future__ import annotations
@@ -19,4 +20,4 @@ if __name__ == "__main__":
     for path in (request.trying, request.ran):
         with suppress(FileNotFoundError):
             os.unlink(path)
-    print(json.dumps({"v2": "starts from here on"}))
+    print(json.dumps({"committed": request.marker}))

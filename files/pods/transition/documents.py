@@ -46,6 +46,11 @@ class Head:
     """By name: v1 and v2 of a migration, old and new of a change of version."""
 
     @property
+    def what(self) -> str:
+        """Return what messages call it."""
+        return "migration" if self.v1 else "change of version"
+
+    @property
     def old_name(self) -> str:
         """Return how messages name what served before."""
         return "v1" if self.v1 else f"NanoClaw {self.versions['old']}"
@@ -105,8 +110,12 @@ class Journal(Head):
         return None if self.stopped is None or self.serving is None else self.serving - self.stopped
 
 
+VERSION_CHANGE = ".transition"
+"""The end of the name of the directory of a change of version."""
 WORK, NEXT_WORK = "work.json", "next-work.json"
 """The Work in the directory; and the one that takes its place once the runner has ended an interrupted switch."""
+MOST_FAILURES = 3
+"""After so many rollbacks from one commit a machine is left alone."""
 BAD_VERSIONS = "bad-versions.json"
 """In the directory of a change of version: the BadVersion of each commit that failed."""
 

@@ -1,4 +1,4 @@
-"""The journal of a migration, journal.json in its directory: for programs that import it.
+"""The journal of a transition, journal.json in its directory: for programs that import it.
 
 Each change is written in one rename.
 """

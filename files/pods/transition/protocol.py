@@ -12,7 +12,7 @@ from files.pods.v1.protocol import Service
 
 @dataclass(frozen=True)
 class ProgressRequest(Request):
-    """A migration: its directory, its transient unit, v2's project root and the marker of the decision."""
+    """A transition: its directory, its transient unit, the project root and the marker of the decision."""
 
     entry: ClassVar[str] = "transition.state"
     directory: str
@@ -23,14 +23,14 @@ class ProgressRequest(Request):
 
 @dataclass(frozen=True)
 class Progress(Reply):
-    """How far a migration has come."""
+    """How far a transition has come."""
 
     request = ProgressRequest
 
     journal: Optional[Journal]
     under_way: bool
     decided: bool
-    """Whether v2 is committed: it starts, and v1 does not."""
+    """Whether the new version is committed."""
     recorded: bool
     """Whether the record is up to date with the journal."""
     v2_has_state: bool
@@ -46,7 +46,7 @@ class Progress(Reply):
 
 @dataclass(frozen=True)
 class StartRequest(Request):
-    """A part of a migration. Standard input has its StartPayload."""
+    """A part of a transition. Standard input has its StartPayload."""
 
     entry: ClassVar[str] = "transition.start"
     directory: str
@@ -57,7 +57,7 @@ class StartRequest(Request):
 
 @dataclass(frozen=True)
 class StartPayload:
-    """The programs of a part of a migration, and its work."""
+    """The programs of a part of a transition, and its work."""
 
     archive: str
     """In base64."""
@@ -68,7 +68,7 @@ class StartPayload:
 
 @dataclass(frozen=True)
 class RunnerRequest(Request):
-    """A migration, by its directory."""
+    """A transition, by its directory."""
 
     entry: ClassVar[str] = "transition.runner"
     directory: str
@@ -99,7 +99,7 @@ class SpaceNeed:
 
 @dataclass(frozen=True)
 class CheckSpaceRequest(Request):
-    """The space that a migration needs."""
+    """The space that a transition needs."""
 
     entry: ClassVar[str] = "transition.check_space"
     needs: list[SpaceNeed]
@@ -149,7 +149,7 @@ class UpstreamStepRequest(HostUser, Request):
 
 @dataclass(frozen=True)
 class GateRequest(HostUser, Request):
-    """A v2 that must be proven."""
+    """A new version that must be proven."""
 
     entry: ClassVar[str] = "transition.gate"
     probe: Run
@@ -159,11 +159,13 @@ class GateRequest(HostUser, Request):
     """Runs as the host user in the project root, and must end with status 0."""
     seconds: int
     """For the command."""
+    stable: int = 0
+    """Seconds for which the service must have been up, as one process."""
 
 
 @dataclass(frozen=True)
 class CommitRequest(Request):
-    """The files of a migration that is committed."""
+    """The files of a transition that is committed."""
 
     entry: ClassVar[str] = "transition.commit"
     marker: str

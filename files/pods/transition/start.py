@@ -21,7 +21,15 @@ from files.pods.common.protocol import decode, read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_command import run_command
 from files.pods.transition.boot_rollback import UNITS
-from files.pods.transition.documents import NEXT_WORK, WORK, Journal, JournalStep, Work
+from files.pods.transition.documents import (
+    BAD_VERSIONS,
+    MOST_FAILURES,
+    NEXT_WORK,
+    WORK,
+    Journal,
+    JournalStep,
+    Work,
+)
 from files.pods.transition.journal import read_journal
 from files.pods.transition.protocol import RunnerRequest, StartPayload, StartRequest
 from files.pods.transition.step_ids import StepId
@@ -37,14 +45,14 @@ def steps_of(directory: str) -> list[JournalStep]:
     return journal.steps if journal else []
 
 
-def refuse_if_under_way(service: str, directory: str) -> None:
-    """Exit if a migration runs on this machine, and name its step."""
+def refuse_if_under_way(service: str, directory: str, what: str) -> None:
+    """Exit if a transition runs on this machine, and name its step."""
     shown = run_command(["systemctl", "show", "--property=ActiveState", "--value", service], timeout=60)
     if shown.stdout.strip() not in ("inactive", "failed"):
         running = [step.name for step in steps_of(directory) if step.state == "running"]
         at = f" (now: {', '.join(running)})" if running else ""
         sys.exit(
-            f"a migration is under way on this machine{at}: wait for its end (systemctl status {service}) and run again"
+            f"a {what} is under way on this machine{at}: wait for its end (systemctl status {service}) and run again"
         )
 
 
@@ -65,20 +73,41 @@ def follow(child: subprocess.Popen[str], directory: str, seconds: int) -> None:
         time.sleep(0.3)
 
 
-def failure(journal: Journal, trying: str) -> str:
-    """Return which step failed, with its output, what serves now, and what to do."""
+def failure(journal: Journal, trying: str, bad: str) -> str:
+    """Return which step failed, with its output, what serves now, and what to do.
+
+    + bad: the file with the versions that failed
+    """
     old = journal.old_name
     failed = next((step for step in journal.steps if step.state in ("failed", "running")), None)
     why = f"{failed.name}: {failed.output or 'it was killed'}" if failed else "it did not start"
     back = next((step for step in journal.steps[-1:] if step.id == StepId.ROLL_BACK), None)
     if journal.state == "rolled back":
         kept = " v2's files are kept." if journal.v1 else ""
-        return f"{why}\nRolled back: {old} is as it was.{kept} The next run starts again."
+        goes_on = "The next run starts again."
+        if (count := failures_of(back)) >= MOST_FAILURES:
+            goes_on = (
+                f"It has failed {count} times here: the next run leaves this machine alone until you set another "
+                f"nanoclaw_ref, or remove {bad}."
+            )
+        return f"{why}\nRolled back: {old} is as it was.{kept} {goes_on}"
     if journal.state == "switching":
-        other = f"; or remove {trying} and start v1's service" if journal.v1 else ""
-        way_out = f"Remove the cause, and run again{other}."
-        return f"{why}\n{old} may be stopped: the rollback failed ({back.output if back else why}). {way_out}"
+        cause = back.output if back else why
+        if not journal.v1:
+            return (
+                f"{why}\nThe rollback to {old} is not complete: {cause}. It was started with what is there. Remove the "
+                "cause, and run again, which ends the rollback first."
+            )
+        way_out = f"Remove the cause, and run again; or remove {trying} and start v1's service."
+        return f"{why}\n{old} may be stopped: the rollback failed ({cause}). {way_out}"
     return f"{why}\n{old} was not changed."
+
+
+def failures_of(back: JournalStep | None) -> int:
+    """Return how often the version has failed on this machine, as the reply of its rollback says."""
+    with suppress(ValueError, TypeError, AttributeError):
+        return int(json.loads(back.output if back else "").get("failures", 0))
+    return 0
 
 
 def keep_archive(directory: str, file: str, archive: bytes) -> None:
@@ -119,7 +148,7 @@ def main(request: StartRequest, payload: StartPayload) -> None:
     """Start the unit, follow it, and print the journal; exit with the failure of a step."""
     directory, service, work = request.directory, request.service, payload.work
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    refuse_if_under_way(service, directory)
+    refuse_if_under_way(service, directory, work.head.what)
     keep_archive(directory, payload.file, base64.b64decode(payload.archive))
     write_work(directory, work)
     run = ["/usr/bin/env", "python3", "-I", payload.file, RunnerRequest.entry]
@@ -141,9 +170,9 @@ def main(request: StartRequest, payload: StartPayload) -> None:
     output = child.stderr.read().strip() if child.stderr else ""
     after = read_journal(directory)
     if after is None or after == before:
-        sys.exit(f"the migration did not start: {output or f'systemd-run ended with {child.returncode}'}")
+        sys.exit(f"the {work.head.what} did not start: {output or f'systemd-run ended with {child.returncode}'}")
     if after.state != GOAL[work.part]:
-        print(failure(after, work.trying), file=sys.stderr)
+        print(failure(after, work.trying, f"{directory}/{BAD_VERSIONS}"), file=sys.stderr)
         sys.exit(1)  # whatever the text is
     print(json.dumps(asdict(after)))
 

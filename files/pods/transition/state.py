@@ -1,4 +1,4 @@
-"""Report how far the migration of a machine's NanoClaw v1 has come. Changes nothing."""
+"""Report how far a transition of a machine has come: a migration from v1, or a change of version. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.run_as_host_user import run_with_deadline
 from files.pods.common.run_command import run_command
 from files.pods.transition.bad_versions import read_bad_versions
-from files.pods.transition.documents import BAD_VERSIONS, Journal
+from files.pods.transition.documents import BAD_VERSIONS, VERSION_CHANGE, Journal
 from files.pods.transition.journal import read_journal
 from files.pods.transition.protocol import Progress, ProgressRequest
 
@@ -32,8 +32,10 @@ def main(request: ProgressRequest) -> Progress:
         journal = read_journal(request.directory)
     except ValueError:
         if not decided:
-            why = f"{request.directory}/journal.json cannot be read, and it has the progress of a migration"
-            sys.exit(f"{why}: restore it, or move it and {root}/data/v2.db away to start again")
+            why = f"{request.directory}/journal.json cannot be read, and it has the progress of a"
+            if request.directory.endswith(VERSION_CHANGE):  # the database is that of the version which serves
+                sys.exit(f"{why} change of version: restore it, or move it away if {root} runs one version as a whole")
+            sys.exit(f"{why} migration: restore it, or move it and {root}/data/v2.db away to start again")
     return Progress(
         journal=journal,
         under_way=is_under_way(request.service),

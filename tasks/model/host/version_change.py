@@ -17,7 +17,7 @@ from files.pods.source.staging_protocol import (
     SwitchImageRequest,
     SwitchToStageRequest,
 )
-from files.pods.transition.documents import BAD_VERSIONS, Run
+from files.pods.transition.documents import BAD_VERSIONS, MOST_FAILURES, VERSION_CHANGE, Run
 from files.pods.transition.protocol import (
     BootRollbackRequest,
     CommitRequest,
@@ -42,10 +42,10 @@ BUILD, IMAGE = 1800, 3600
 """Seconds for a build in the stage, and for its image."""
 SWITCH = 1000
 """Seconds for the switch of the files: more than its program allows itself."""
-MOST_FAILURES = 3
-"""After so many rollbacks from one commit a host is left alone."""
 GATE_COMMAND = 300
 """Seconds for the operator's command in the gate."""
+STABLE = 30
+"""Seconds for which the new version must stay up before it is committed: some faults end it late."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class VersionChange:
 
 def directory(plan: HostPlan) -> str:
     """Return the directory of the journal, and of the programs that the machine runs."""
-    return f"{STATE_DIRECTORY}/{name_of(plan)}.transition"
+    return f"{STATE_DIRECTORY}/{name_of(plan)}{VERSION_CHANGE}"
 
 
 def service(plan: HostPlan) -> str:
@@ -174,11 +174,11 @@ def boot_rollback(plan: HostPlan, command: str) -> BootRollbackRequest:
 
 def _staging(plan: HostPlan, change: VersionChange, back_command: str) -> Iterator[Step]:
     work = {"root": plan.root, "lock": plan.lock, **plan.host_user}
-    stage = StageRequest(commit=change.commit, stash=change.stash, **work)
+    stage = StageRequest(commit=change.commit, stash=change.stash, marker=marker(plan), **work)
     yield Step(StepId.STAGE_SOURCE, f"stage {change.version} beside the old version", stage, BUILD)
     yield Step(StepId.STAGE_BUILD, "build it there", BuildStageRequest(node=change.node, **work), BUILD)
     if plan.settings.nanoclaw_image == "build":
-        yield Step(StepId.STAGE_IMAGE, "build its agent image", StageImageRequest(**work), IMAGE)
+        yield Step(StepId.STAGE_IMAGE, "build its agent image", StageImageRequest(image=plan.image, **work), IMAGE)
     boot = boot_rollback(plan, back_command)
     yield Step(StepId.BOOT_ROLLBACK, "prepare a rollback at a boot", boot)
 
@@ -206,11 +206,12 @@ def _switching(plan: HostPlan, change: VersionChange, probe: Run) -> Iterator[St
         probe=probe,
         command=settings.nanoclaw_gate,
         seconds=GATE_COMMAND,
+        stable=STABLE,
         unit=plan.unit,
         root=plan.root,
         **plan.host_user,
     )
-    yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND, (Mark.PROVES_NEW,))
+    yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND + 4 * STABLE, (Mark.PROVES_NEW,))
     text = f"{change.version} ({change.commit}) serves in {plan.root}\n"
     commit = CommitRequest(marker(plan), trying(plan), f"{directory(plan)}/ran", text)
     yield Step(StepId.COMMIT, "commit to the new version", commit, marks=(Mark.POINT_OF_NO_RETURN,))

@@ -87,7 +87,7 @@ def test_steps_agree_on_files_and_commits(plan: HostPlan) -> None:
     assert isinstance(staged, StageRequest) and isinstance(switched, SwitchToStageRequest)
     assert staged.commit == switched.commit == CHANGE.commit
     gate = requests[GateRequest]
-    assert isinstance(gate, GateRequest) and gate.probe == PROBE
+    assert isinstance(gate, GateRequest) and gate.probe == PROBE and gate.stable == 30
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 3600])

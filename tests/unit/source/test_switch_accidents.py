@@ -227,6 +227,19 @@ def test_nothing_is_staged_while_a_switch_is_undecided(running: Host) -> None:
     assert content(running) == before
 
 
+def test_record_that_a_committed_switch_has_left_ends_no_staging(running: Host, tmp_path: Path) -> None:
+    """The machine may stop between the commit and the end of its stage."""
+    root, commit = staged(running)
+    switch_to_stage.forward(root, commit, None)
+    marker = tmp_path / "committed"
+    assert running.run(StageRequest, commit=commit, marker=str(marker)).returncode == 1
+    marker.touch()
+    assert running.run(StageRequest, commit=commit, marker=str(marker)).returncode == 0
+    after = content(running)
+    switch_to_stage.back(root)
+    assert content(running) == after
+
+
 def test_stage_that_a_power_cut_broke_is_made_again(running: Host) -> None:
     root, commit = staged(running)
     repository = Path(stage_of(root)) / ".git"

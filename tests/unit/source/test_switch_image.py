@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,23 @@ def test_image_of_the_stage_takes_the_name_until_the_way_back(docker: Docker, ro
     for _ in range(2):
         switch_image.switch_back(IMAGE)
         assert docker.images == {IMAGE: "old", staged: "new"}
+
+
+def test_image_of_an_earlier_switch_is_no_way_back(docker: Docker, root: str) -> None:
+    """Else a rollback that comes before the image has changed would bring it back."""
+    docker.images = {IMAGE: "present", KEPT: "old"}
+    for _ in range(2):
+        stage_image.remove_kept(IMAGE)
+        assert docker.images == {IMAGE: "present"}
+    switch_image.switch_back(IMAGE)
+    assert docker.images == {IMAGE: "present"}
+
+
+@pytest.mark.usefixtures("docker")
+def test_image_is_unknown_where_docker_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "bin/docker").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        switch_image.switch_back(IMAGE)
 
 
 def test_first_image_has_none_before_it(docker: Docker, root: str) -> None:

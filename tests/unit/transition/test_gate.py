@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,8 +62,8 @@ def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]
 @pytest.mark.parametrize(
     ("differs", "text"),
     [
-        ({"steps": [BAD_STEP]}, "the probe of v2: agent: write outbound.db: Permission denied"),
-        ({"missing": ["/pods"]}, "the probe of v2: nothing is mounted at /pods"),
+        ({"steps": [BAD_STEP]}, "the probe: agent: write outbound.db: Permission denied"),
+        ({"missing": ["/pods"]}, "the probe: nothing is mounted at /pods"),
         ({"relied": ["process"], "container": Container("no image", "x")}, "no container has written: no image x"),
         ({"relied": []}, "no container has written: it was not started"),
     ],
@@ -77,17 +79,17 @@ def test_long_output_of_a_failed_probe_is_cut() -> None:
     script = "import sys; sys.exit('a' * 600 + 'b' * 399)"
     with pytest.raises(SystemExit) as failure:
         migration_gate.run_probe(Run([sys.executable, "-c", script], ""))
-    assert str(failure.value.code) == f"the probe of v2 failed: {'a' * 101}{'b' * 99}"
+    assert str(failure.value.code) == f"the probe failed: {'a' * 101}{'b' * 99}"
 
 
 def test_failed_probe_fails_with_its_output(tmp_path: Path, serves: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match="the probe of v2 failed: why it failed"):
+    with pytest.raises(SystemExit, match="the probe failed: why it failed"):
         ask(tmp_path, status=3)
 
 
 @pytest.mark.parametrize("output", ["", "no document", '{"steps": []}', "[]"])
 def test_probe_without_a_report_fails(tmp_path: Path, serves: dict[str, Any], output: str) -> None:
-    with pytest.raises(SystemExit, match="the probe of v2 printed no report"):
+    with pytest.raises(SystemExit, match="the probe printed no report"):
         ask(tmp_path, output)
 
 
@@ -133,3 +135,41 @@ def test_service_that_does_not_answer_afterwards_fails(tmp_path: Path, serves: d
     serves["answer"] = UnitServing(False, "n.service is failed (exit-code)")
     with pytest.raises(SystemExit, match=r"n\.service is failed \(exit-code\)"):
         ask(tmp_path, command=["true"])
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What systemd says about the last start of the service, which was this second."""
+    now = int(time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6)
+    shown = {"ActiveState": "active", "MainPID": "7", "InvocationID": "a", "NRestarts": "0", migration_gate.STARTED: ""}
+    shown[migration_gate.STARTED] = str(now)
+    monkeypatch.setattr(migration_gate, "unit_properties", lambda _unit, *names: {name: shown[name] for name in names})
+    return shown
+
+
+@pytest.mark.usefixtures("serves")
+def test_service_must_stay_up(tmp_path: Path, started: dict[str, str]) -> None:
+    begun = time.monotonic()
+    assert ask(tmp_path, stable=2)["probe"] == 3.5
+    assert time.monotonic() - begun > 1.5
+
+
+@pytest.mark.usefixtures("serves")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MainPID", "8"), ("InvocationID", "b"), ("NRestarts", "1"), ("ActiveState", "activating")],
+)
+def test_service_that_ended_meanwhile_fails(tmp_path: Path, started: dict[str, str], name: str, value: str) -> None:
+    timer = threading.Timer(1, started.update, [{name: value}])
+    timer.start()
+    with pytest.raises(SystemExit, match=r"n\.service did not stay up: it was process 7 when the gate began"):
+        ask(tmp_path, stable=20)
+    timer.join()
+
+
+@pytest.mark.usefixtures("serves")
+def test_service_that_is_old_enough_keeps_nobody_waiting(tmp_path: Path, started: dict[str, str]) -> None:
+    started[migration_gate.STARTED] = "1"
+    begun = time.monotonic()
+    ask(tmp_path, stable=30)
+    assert time.monotonic() - begun < 10

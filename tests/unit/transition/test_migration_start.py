@@ -21,6 +21,7 @@ from tasks.bundle import archive
 from tasks.model.host.step import Part
 from tests.programs import request_argv
 
+BAD = "/var/lib/nanoclaw-pods/n.transition/bad-versions.json"
 SYSTEMD_RUN = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 shift
@@ -57,6 +58,11 @@ def archive_of(text: str) -> bytes:
 
 def journal(state: State, *steps: JournalStep) -> Journal:
     return Journal("h", "/v1", "/v2", "v1.service", "", {}, 1, state, list(steps), None, None, aside=False)
+
+
+def changed(state: State, *steps: JournalStep) -> Journal:
+    """The journal of a change of version."""
+    return replace(journal(state, *steps), v1="", versions={"old": "2.0.64", "new": "2.1.17"})
 
 
 def start(folder: Path, bin: Path, part: Part, end: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -180,18 +186,44 @@ def test_failure_before_the_switch_reports_that_v1_did_not_change(
 def test_failure_names_the_step_with_its_output(state: Any) -> None:
     copied = JournalStep("copy", "done", 1, 2, "x", StepId.COPY)
     ended = JournalStep("snapshot v1", state, 2, 3, "", StepId.SNAPSHOT)
-    text = failure(journal("staging", copied, ended), "/run/x.trying")
+    text = failure(journal("staging", copied, ended), "/run/x.trying", BAD)
     assert text == "snapshot v1: it was killed\nv1 was not changed."
-    text = failure(journal("rolled back", copied, replace(ended, output="no space")), "/run/x.trying")
+    text = failure(journal("rolled back", copied, replace(ended, output="no space")), "/run/x.trying", BAD)
     assert text.startswith("snapshot v1: no space\nRolled back: v1 is")
 
 
 def test_journal_without_a_failed_step_means_no_start() -> None:
-    assert failure(journal("new"), "/x") == "it did not start\nv1 was not changed."
+    assert failure(journal("new"), "/x", BAD) == "it did not start\nv1 was not changed."
 
 
 def test_failed_rollback_is_reported_with_its_cause() -> None:
     stop = JournalStep("stop v1", "failed", 1, 2, "busy", StepId.STOP_V1)
     back = JournalStep("roll back to v1", "failed", 2, 3, "no unit", StepId.ROLL_BACK)
-    text = failure(journal("switching", stop, back), "/x.trying")
+    text = failure(journal("switching", stop, back), "/x.trying", BAD)
     assert "stop v1: busy" in text and "the rollback failed (no unit)" in text and "remove /x.trying" in text
+
+
+@pytest.mark.parametrize(
+    ("failures", "goes_on"),
+    [
+        (2, "The next run starts again."),
+        (
+            3,
+            "It has failed 3 times here: the next run leaves this machine alone until you set another nanoclaw_ref, or "
+            f"remove {BAD}.",
+        ),
+    ],
+)
+def test_rollback_says_what_the_next_run_does(failures: int, goes_on: str) -> None:
+    gate = JournalStep("run the gate", "failed", 1, 2, "no answer", StepId.GATE)
+    back = JournalStep("roll back", "done", 2, 3, json.dumps({"notes": [], "failures": failures}), StepId.ROLL_BACK)
+    text = failure(changed("rolled back", gate, back), "/x.trying", BAD)
+    assert text == f"run the gate: no answer\nRolled back: NanoClaw 2.0.64 is as it was. {goes_on}"
+
+
+def test_incomplete_rollback_of_a_version_says_what_is_missing() -> None:
+    gate = JournalStep("run the gate", "failed", 1, 2, "no answer", StepId.GATE)
+    back = JournalStep("roll back", "failed", 2, 3, "the database was not put back: full", StepId.ROLL_BACK)
+    text = failure(changed("switching", gate, back), "/x.trying", BAD)
+    assert "The rollback to NanoClaw 2.0.64 is not complete: the database was not put back: full. It was" in text
+    assert "v1" not in text

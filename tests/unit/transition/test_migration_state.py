@@ -148,8 +148,8 @@ def test_commit_creates_the_marker_and_removes_the_files_of_the_attempt(tmp_path
     for name in ("trying", "ran"):
         (tmp_path / name).touch()
     done = finish(tmp_path)
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"v2": "starts from here on"}), done.stderr
     marker = tmp_path / "etc/u.migrated"
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"committed": str(marker)}), done.stderr
     assert marker.read_text() == "v2 has taken over\n" and marker.stat().st_mode & 0o777 == 0o644
     assert sorted(path.name for path in tmp_path.iterdir()) == ["etc"]
     assert finish(tmp_path).returncode == 0  # repeats safely
