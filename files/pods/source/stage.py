@@ -21,18 +21,27 @@ from files.pods.common.run_as_host_user import (
     run_with_deadline,
     sync_file_system,
 )
-from files.pods.source.channel_undo import differing_files
+from files.pods.source.channel_undo import CHANNEL, NEXT_SKILLS, differing_files, half_written, restore_file
 from files.pods.source.fetch import remove_stale_locks
 from files.pods.source.git_worktree import Tree, become_owner, other_owner
-from files.pods.source.skill_record import applied_files
+from files.pods.source.skill_record import RECORD, applied_files, read_record, unchanged_files
 from files.pods.source.stage_place import OUTPUTS, SWITCHED, check_renames, make_place, stage_of
 from files.pods.source.staging_protocol import StageRequest
 from files.pods.source.switch_commit import move, run
+from files.pods.source.switch_skills import NEW_ENTRIES
 
 
 def local_changes(tree: Tree) -> set[str]:
     """Return the files that differ from HEAD by an operator's hand: a skill's are applied anew."""
-    return differing_files(tree) - applied_files(tree)
+    return differing_files(tree) - applied_files(tree) - half_written(tree)
+
+
+def before_skills(tree: Tree) -> dict[str, tuple[int, str] | None]:
+    """Return mode and blob of files that an operator changed, as they were before a skill changed them, too."""
+    record = read_record(tree)
+    if record is None:
+        return {}
+    return {path: file.before for path in unchanged_files(tree, record) if (file := record.files[path]).differed}
 
 
 def borrow(tree: Tree, stage: Tree, head: str) -> None:
@@ -42,6 +51,12 @@ def borrow(tree: Tree, stage: Tree, head: str) -> None:
         remove_stale_locks(stage.git_dir)
         stage.end()
     run(stage, "init", "--quiet")
+    for name in (CHANNEL, NEXT_SKILLS, RECORD, NEW_ENTRIES):  # of files that are written anew below
+        with suppress(FileNotFoundError):
+            os.unlink(f"{stage.git_dir}/{name}")
+    if remote := tree.ask("config", "--get", "remote.origin.url"):  # skills fetch from it
+        run(stage, "config", "remote.origin.url", remote)
+        run(stage, "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
     with open(f"{stage.git_dir}/objects/info/alternates", "w", encoding="utf-8") as file:
         file.write(f"{tree.git_dir}/objects\n")
     run(stage, "update-ref", "--no-deref", "HEAD", head)
@@ -91,7 +106,10 @@ def main(root: str, commit: str, stash: str | None, *, committed: bool = False) 
             raise
         shutil.rmtree(stage.git_dir)
         borrow(tree, stage, head)
-    carry(tree, stage, local_changes(tree))
+    own = before_skills(tree)
+    carry(tree, stage, local_changes(tree) - set(own))
+    for path, was in own.items():
+        restore_file(stage, path, was)
     if head != commit:
         move(stage, head, commit, stash)
         stage.end()

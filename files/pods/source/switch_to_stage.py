@@ -2,8 +2,8 @@
 
 git writes the files that differ, and renames exchange what a build made. A record in .git says what was begun, so that
 both ways can be repeated after any interruption, and the way back ends where the switch began: the same commit, local
-changes, modules, outputs, upgrade marker and .env. Sessions, groups and the database are left alone, but for a copy of
-the database before the switch.
+changes, skills, modules, outputs, upgrade marker and .env. Sessions, groups and the database are left alone, but for a
+copy of the database before the switch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from files.pods.common.run_as_host_user import become_user, discard_write_errors
 from files.pods.source.build import MODULES
 from files.pods.source.fetch import git_processes, remove_stale_locks
 from files.pods.source.git_worktree import STAMP, Tree, become_owner, other_owner
+from files.pods.source.skill_record import undo_skills
 from files.pods.source.stage_place import OUTPUTS, SWITCHED, kept_of, stage_of
 from files.pods.source.staging_protocol import SwitchToStageRequest
 from files.pods.source.switch_commit import keep_database, move, run
+from files.pods.source.switch_skills import restore_skills, take_over_skills, undo_new_skills, written_by_skills
 from files.pods.source.undo_move import own_files, restore_same, restore_stash, undo_move
 from files.pods.source.version_state import MARKED, MARKER
 
@@ -108,8 +110,10 @@ def forward(root: str, commit: str, stash: str | None) -> None:
     if not record:
         record = begin_switch(tree, commit, stash)
     if tree.commit("HEAD") != commit:
+        undo_skills(tree)
         move(tree, record["before"], commit, record["stash"])
     tree.end()
+    take_over_skills(root)
     exchange(root, record["paths"])
     sync_file_system(root)
 
@@ -126,8 +130,9 @@ def begin_switch(tree: Tree, commit: str, stash: str | None) -> dict[str, Any]:
         shutil.rmtree(kept_of(root))
     os.makedirs(kept_of(root), mode=0o700)
     keep_files(root)
-    attempt = secrets.token_hex(4)
+    skills, attempt = written_by_skills(tree), secrets.token_hex(4)
     record: dict[str, Any] = {"id": attempt, "before": head, "commit": commit, "stash": stash, "paths": paths}
+    record["skills"] = skills
     record |= {"branch": tree.ask("symbolic-ref", "--quiet", "HEAD"), **own_files(tree, head, commit)}
     copy = keep_database(tree, head, f"{head[:12]}-{attempt}")
     record["copy"] = copy and os.path.basename(copy)
@@ -157,11 +162,13 @@ def undo_files(root: str) -> None:
         return
     end_locks(tree)
     before, commit = record["before"], record["commit"]
+    undo_new_skills(tree, commit)
     if tree.commit("HEAD") == commit or tree.interrupted() is not None:
         undo_move(tree, before, commit, record["agents"])
     if record["stash"]:
         restore_stash(tree, record["stash"])
     restore_same(tree, before, record["same"])
+    restore_skills(tree, record["skills"])
     branch = record["branch"]
     if branch and tree.commit(branch) == before:
         run(tree, "symbolic-ref", "HEAD", branch)
