@@ -19,6 +19,9 @@ mkdir -p /srv/git
 chown -R gitdaemon:gitdaemon /srv/git
 
 npm install --global --no-audit --no-fund --loglevel=error "pnpm@$pnpm_version"
+# A second Node, which nothing finds in PATH: later versions of NanoClaw do not run with Debian's.
+(cd /opt/node && npm ci --no-audit --no-fund --loglevel=error)
+ln -s node_modules/.bin /opt/node/bin
 rm -rf /root/.npm
 
 # Else each package that asks something first tries, in slow perl, three ways to ask nobody.

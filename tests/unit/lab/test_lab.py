@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tasks.model.versions.node_range import accepts
+from tasks.model.versions.version_needs import SQLITE_13_NODE
 from tests.lab import image, lab, requirements, uml
 from tests.lab.errors import CommandFailedError, LabError
 from tests.lab.machine import as_user
@@ -137,3 +140,12 @@ def test_missing_programs_come_with_the_command_that_brings_them(monkeypatch: py
     assert "root" in (requirements.unsupported_reason() or "")
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert "Darwin" in (requirements.unsupported_reason() or "")
+
+
+def test_the_second_node_is_pinned_by_its_digest_and_runs_later_versions() -> None:
+    folder = image.RECIPE / "root/opt/node"
+    lock = json.loads((folder / "package-lock.json").read_text())
+    ((name, version),) = json.loads((folder / "package.json").read_text())["dependencies"].items()
+    pinned = lock["packages"][f"node_modules/{name}"]
+    assert pinned["version"] == version and accepts(SQLITE_13_NODE, version)
+    assert pinned["integrity"].startswith("sha512-") and "resolved" not in pinned, "no registry is named"
