@@ -8,17 +8,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab.standin_later import LATER, Tree, later_releases
+from tests.lab.standin_later import ANNOTATED, LATER, Tree, later_releases
 from tests.lab.standin_later import edit as _edit
 
 SOURCES = Path(__file__).parent / "nanoclaw"
-RELEASES = ("v2.0.64", "v2.0.65", *LATER)
+RELEASES = ("v2.0.63", "v2.0.64", "v2.0.65", *LATER)
 CHANNELS = ("telegram", "whatsapp")
 """The channels of the branch `channels`, from which setup/install-*.sh takes them."""
 
 _MADE_HERE = {"node_modules", "dist", "data", "logs", "store", ".env"}
 _WHO = "NanoClaw stand-in <standin@lab.invalid>"
-_WHEN = (1_779_100_000, 1_779_700_000, 1_779_800_000)
+_WHEN = (1_778_900_000, 1_779_100_000, 1_779_700_000, 1_779_800_000)
 _MONTH = 2_600_000
 
 
@@ -28,7 +28,7 @@ def digest() -> str:
 
 
 def make_repository(dest: Path) -> None:
-    """Make a bare repository at `dest`: its releases as tags (v2.0.65 is annotated), main at v2.0.65, channels."""
+    """Make a bare repository at `dest`: its releases as tags, some annotated, main at v2.0.65, channels."""
     dest.mkdir(parents=True)  # never on top of something else
     _git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(dest))
     _git("--git-dir", str(dest), "fast-import", "--quiet", stdin=_history())
@@ -42,28 +42,42 @@ def _git(*args: str, stdin: bytes | None = None) -> None:
 def _history() -> bytes:
     first = _first_release()
     second = _second_release(first)
-    later = [
-        _commit(mark, f"NanoClaw {tag.removeprefix('v')}", tree, f"refs/tags/{tag}", 2 if mark == 4 else mark - 1)
-        for mark, (tag, tree) in enumerate(later_releases(second), start=4)
+    before = dict(first)
+    _edit(before, "package.json", '"version": "2.0.64"', '"version": "2.0.63"')
+    parts = [
+        _commit(1, "NanoClaw 2.0.63", before),
+        _tag(RELEASES[0], 1),
+        _commit(2, "NanoClaw 2.0.64", first),
+        _tag(RELEASES[1], 2),
+        _commit(3, "NanoClaw 2.0.65", second),
+        _tag(RELEASES[2], 3, _WHEN[2]),
+        _commit(4, "channels", _channels(first), "refs/heads/channels"),
     ]
-    return b"".join(
-        (
-            _commit(1, "NanoClaw 2.0.64", first),
-            f"reset refs/tags/{RELEASES[0]}\nfrom :1\n\n".encode(),
-            _commit(2, "NanoClaw 2.0.65", second),
-            f"tag {RELEASES[1]}\nfrom :2\ntagger {_WHO} {_WHEN[1]} +0000\n".encode(),
-            _data(b"NanoClaw 2.0.65"),
-            _commit(3, "channels", _channels(first), "refs/heads/channels"),
-            *later,
-        )
-    )
+    for mark, (tag, tree) in enumerate(later_releases(second), start=5):
+        message = f"NanoClaw {tag.removeprefix('v')}"
+        if tag in ANNOTATED:
+            parts += [_commit(mark, message, tree, "refs/heads/releases"), _tag(tag, mark, _when(mark))]
+        else:
+            parts.append(_commit(mark, message, tree, f"refs/tags/{tag}", 3 if mark == 5 else mark - 1))
+    return b"".join([*parts, b"reset refs/heads/releases\nfrom 0000000000000000000000000000000000000000\n\n"])
+
+
+def _tag(name: str, mark: int, when: int | None = None) -> bytes:
+    """Tag a commit; with a time the tag is annotated."""
+    if when is None:
+        return f"reset refs/tags/{name}\nfrom :{mark}\n\n".encode()
+    head = f"tag {name}\nfrom :{mark}\ntagger {_WHO} {when} +0000\n".encode()
+    return head + _data(f"NanoClaw {name.removeprefix('v')}".encode())
+
+
+def _when(mark: int) -> int:
+    return _WHEN[mark - 1] if mark <= len(_WHEN) else _WHEN[-1] + (mark - len(_WHEN)) * _MONTH
 
 
 def _commit(
     mark: int, message: str, tree: Tree, name: str = "refs/heads/main", parent_mark: int | None = None
 ) -> bytes:
-    when = _WHEN[mark - 1] if mark <= len(_WHEN) else _WHEN[-1] + (mark - len(_WHEN)) * _MONTH
-    head = f"commit {name}\nmark :{mark}\ncommitter {_WHO} {when} +0000\n".encode()
+    head = f"commit {name}\nmark :{mark}\ncommitter {_WHO} {_when(mark)} +0000\n".encode()
     parent = f"from :{parent_mark or mark - 1}\ndeleteall\n".encode() if mark > 1 else b""
     files = (
         f"M {'100755' if executable else '100644'} inline {path}\n".encode() + _data(content)

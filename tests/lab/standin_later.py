@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "nanoclaw_later"
+ANNOTATED = ("v2.3.0", "v2.4.0")
+"""Tags with a message of their own: those from 2.2.0 on."""
 Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
 
 
@@ -71,21 +73,27 @@ def _marker(tree: Tree) -> None:
 
 
 def _instance(tree: Tree) -> None:
-    """OneCLI must serve /v1. The database is migrated, and earlier versions cannot create sessions in it."""
+    """OneCLI must serve /v1. The database is migrated, and earlier versions cannot create chats in it."""
     _dependency(tree, "@onecli-sh/sdk", "2.2.1", "onecli-sdk")
     store = "src/store.js"
     edit(
         tree,
         store,
         "import { CENTRAL } from",
-        "import { ADD_INSTANCE, INSTANCE, MIGRATIONS } from './migrations.js';\nimport { CENTRAL } from",
+        "import { SCHEMA_VERSION, pending } from './migrations.js';\nimport { CENTRAL } from",
     )
     read = "  for (const group of await run(CENTRAL_DB, 'SELECT * FROM agent_groups;'))"
-    applied = "  const applied = `SELECT name FROM schema_version WHERE name = ${quote(INSTANCE)};`;\n"
-    migrate = "  if ((await run(CENTRAL_DB, MIGRATIONS + applied)).length === 0) await run(CENTRAL_DB, ADD_INSTANCE);\n"
+    applied = "  const applied = await run(CENTRAL_DB, `${SCHEMA_VERSION}SELECT name FROM schema_version;`);\n"
+    migrate = "  for (const sql of pending(applied.map(({ name }) => name))) await run(CENTRAL_DB, sql);\n"
     edit(tree, store, read, applied + migrate + read)
-    edit(tree, store, "{ id: newId('sess'), ...about }", "{ id: newId('sess'), ...about, instance: 'main' }")
+    edit(tree, store, "platform_id: platformId, unknown", "platform_id: platformId, instance: 'cli', unknown")
+    edit(tree, "src/wiring.js", "...about, unknown", "...about, instance: about.channel_type, unknown")
     tree["container/agent-runner/bun.lock"] = (b'{ "lockfileVersion": 1 }\n', False)
+
+
+def _migration(tree: Tree, name: str, sql: str) -> None:
+    """Add a migration of the central database, after those of earlier versions."""
+    edit(tree, "src/migrations.js", "  },\n];\n", f"  }},\n  {{ name: '{name}', sql: `{sql}` }},\n];\n")
 
 
 def _adoption(tree: Tree) -> None:

@@ -74,7 +74,7 @@ def test_a_lower_version_makes_no_new_session_on_a_migrated_database(at: At) -> 
     lower = at("v2.0.65")
     lower.start()
     assert lower.chat("three").stdout == "echo: three\n"
-    assert "NOT NULL constraint failed: sessions.instance" in lower.chat("lost", session="lost").stderr
+    assert "NOT NULL constraint failed: messaging_groups.instance" in lower.chat("lost", session="lost").stderr
 
 
 def test_a_marker_is_bound_to_the_commit(at: At) -> None:

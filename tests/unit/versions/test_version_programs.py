@@ -291,14 +291,14 @@ def test_a_lower_version_sees_what_a_later_one_has_migrated_and_the_copy_that_fi
     database(host.root)
     host.check_out("v2.1.17")
     with closing(sqlite3.connect(host.root / "data/v2.db")) as connection:
-        connection.execute("INSERT INTO schema_version (name) VALUES ('session-instance')")
+        connection.execute("INSERT INTO schema_version (name) VALUES ('messaging-group-instance')")
         connection.commit()
     assert host.look("v2.1.17").version.database == host.look("v2.3.0", peek=True).version.database
     now = host.look("v2.1.17").version.database
     assert now and now.newer == [] and now.copy and now.copy.version == "2.0.64"
     for ref, peek in ((OLD, False), ("v2.1.0", True)):
         lower = host.look(ref, peek=peek).version.database
-        assert lower and lower.newer == ["session-instance"] and lower.copy == now.copy
+        assert lower and lower.newer == ["messaging-group-instance"] and lower.copy == now.copy
 
 
 def test_what_a_channel_has_added_here_is_known(host: Host) -> None:
@@ -312,10 +312,10 @@ def test_what_a_channel_has_added_here_is_known(host: Host) -> None:
 
 def test_a_database_that_is_there_before_the_first_checkout_is_judged_by_it(host: Host) -> None:
     """One that was brought along: sources beside it are no release's, and nothing is known of them yet."""
-    database(host.root, "session-instance", "of-a-channel")
+    database(host.root, "messaging-group-instance", "of-a-channel")
     (host.root / "src").mkdir()
     (host.root / "src/channel.ts").write_text("export const migration = { name: 'of-a-channel' };\n")
-    for ref, newer in (("v2.1.17", ["of-a-channel"]), ("v2.1.0", ["session-instance", "of-a-channel"])):
+    for ref, newer in (("v2.1.17", ["of-a-channel"]), ("v2.1.0", ["messaging-group-instance", "of-a-channel"])):
         state = host.look(ref, peek=True).version
         assert state.database and (state.database.newer, state.database.copy) == (newer, None)
         assert (state.lock_changed, state.container_changed) == (None, None)
@@ -393,7 +393,7 @@ def test_the_copy_comes_back_and_what_it_replaces_is_kept(host: Host, systemctl:
     path = database(host.root, "first")
     host.check_out("v2.1.17")
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO schema_version (name) VALUES ('session-instance')")
+        connection.execute("INSERT INTO schema_version (name) VALUES ('messaging-group-instance')")
         connection.commit()
         (kept,) = copies(str(host.root))
         done = host.run(RestoreRequest, file=kept["file"])
@@ -402,7 +402,7 @@ def test_the_copy_comes_back_and_what_it_replaces_is_kept(host: Host, systemctl:
     assert migrations(str(path)) == ["first"]
     assert not list((host.root / "data").glob("v2.db-*"))
     replaced, _before = copies(str(host.root))
-    assert replaced["migrations"] == ["first", "session-instance"]
+    assert replaced["migrations"] == ["first", "messaging-group-instance"]
     assert path.stat().st_mode & 0o777 == 0o644
     kept_copy = host.root / ".git/nanoclaw-pods-database" / replaced["file"]
     assert kept_copy.stat().st_mode & 0o777 == 0o600

@@ -48,13 +48,16 @@ async function deliver(session) {
   return state;
 }
 
+/** What comes after the end of a session's container. */
+const ended = (session) => (code) => {
+  const text = `container exited with code ${code}`;
+  for (const [, waiter] of waitingFor(session)) waiter.reply({ event: 'status', text });
+  serial('Delivery', () => deliver(session));
+};
+
 function wake(session) {
   try {
-    containers.wake(store.groupOf(session), session, (code) => {
-      const text = `container exited with code ${code}`;
-      for (const [, waiter] of waitingFor(session)) waiter.reply({ event: 'status', text });
-      serial('Delivery', () => deliver(session));
-    });
+    containers.wake(store.groupOf(session), session, ended(session));
   } catch (error) {
     log.warn('Container not started, the next sweep tries again', { session: session.id, error: error.message });
     for (const [, waiter] of waitingFor(session)) waiter.reply({ event: 'status', text: error.message });

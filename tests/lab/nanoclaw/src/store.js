@@ -55,10 +55,21 @@ async function addSession(group, messagingGroup, thread) {
   return session;
 }
 
+/** Files a chat of the command line among the messaging groups, as every chat is. */
+async function fileChat(platformId) {
+  const row = { id: newId('mg'), channel_type: 'cli', platform_id: platformId, unknown_sender_policy: 'public' };
+  const known = `SELECT 1 FROM messaging_groups WHERE channel_type = 'cli' AND platform_id = ${quote(platformId)}`;
+  await run(CENTRAL_DB, `INSERT INTO messaging_groups (${Object.keys(row)}, created_at)
+    SELECT ${Object.values(row).map(quote)}, ${NOW} WHERE NOT EXISTS (${known});`);
+}
+
 /** The session called `name` in the group of `folder`; both are made when they are new. */
 export async function resolveSession(folder, name) {
   const group = await resolveGroup(folder);
-  return findSession(group, (one) => one.thread_id === name) ?? addSession(group, null, name);
+  const known = findSession(group, (one) => one.thread_id === name);
+  if (known) return known;
+  await fileChat(`${folder}/${name}`);
+  return addSession(group, null, name);
 }
 
 /** The session that a group has with a messaging group, and whether it was made now. */
