@@ -38,7 +38,8 @@ def edit(tree: Tree, path: str, old: str, new: str) -> None:
 def _files_of(tag: str) -> Tree:
     folder = SOURCES / tag
     paths = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): (path.read_bytes(), path.suffix == ".sh") for path in paths}
+    programs = {path for path in paths if path.suffix == ".sh" or path.parent.name == "bin"}
+    return {path.relative_to(folder).as_posix(): (path.read_bytes(), path in programs) for path in paths}
 
 
 def _package(tree: Tree, **changes: object) -> None:
@@ -48,16 +49,27 @@ def _package(tree: Tree, **changes: object) -> None:
 
 def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
     """Add a dependency with a version from this tree, so that no registry is needed."""
-    manifest = json.loads(tree["package.json"][0])
-    link = f"link:packages/{package}"
-    overrides = {**manifest.get("pnpm", {}).get("overrides", {}), name: link}
-    _package(tree, dependencies={**manifest["dependencies"], name: version}, pnpm={"overrides": overrides})
-    quoted = f"'{name}'" if name.startswith("@") else name
-    importer = f"      {quoted}:\n        specifier: {link}\n        version: {link}\n"
+    dependencies = json.loads(tree["package.json"][0])["dependencies"]
+    _package(tree, dependencies={**dependencies, name: version})
+    importer = (
+        f"      {_key(name)}:\n        specifier: link:packages/{package}\n        version: link:packages/{package}\n"
+    )
     edit(tree, "pnpm-lock.yaml", "    dependencies:\n", "    dependencies:\n" + importer)
+    _available(tree, name, package)
+
+
+def _available(tree: Tree, name: str, package: str) -> None:
+    """Have a package of this tree stand for one of the registry."""
+    overrides = json.loads(tree["package.json"][0]).get("pnpm", {}).get("overrides", {})
+    link = f"link:packages/{package}"
+    _package(tree, pnpm={"overrides": {**overrides, name: link}})
     if "overrides:" not in tree["pnpm-lock.yaml"][0].decode():
         edit(tree, "pnpm-lock.yaml", "importers:\n", "overrides:\n\nimporters:\n")
-    edit(tree, "pnpm-lock.yaml", "overrides:\n", f"overrides:\n  {quoted}: {link}\n")
+    edit(tree, "pnpm-lock.yaml", "overrides:\n", f"overrides:\n  {_key(name)}: {link}\n")
+
+
+def _key(name: str) -> str:
+    return f"'{name}'" if name.startswith("@") else name
 
 
 def _marker(tree: Tree) -> None:
@@ -93,7 +105,38 @@ def _instance(tree: Tree) -> None:
 
 def _migration(tree: Tree, name: str, sql: str) -> None:
     """Add a migration of the central database, after those of earlier versions."""
-    edit(tree, "src/migrations.js", "  },\n];\n", f"  }},\n  {{ name: '{name}', sql: `{sql}` }},\n];\n")
+    edit(tree, "src/migrations.js", "},\n];\n", f"}},\n  {{\n    name: '{name}',\n    sql: `{sql}`,\n  }},\n];\n")
+
+
+def _skills(tree: Tree) -> None:
+    """Channels are skills, and their scripts are gone. Groups have a memory. ncl.sock is opened last."""
+    for name in ("channel", "telegram", "whatsapp"):
+        del tree[f"setup/install-{name}.sh"]
+    for name in ("telegram", "whatsapp"):
+        _available(tree, f"chat-adapter-{name}", "chat-adapter")
+    _migration(tree, "message-policies", "ALTER TABLE messaging_groups ADD COLUMN policies TEXT;")
+    _migration(tree, "approver", "ALTER TABLE agent_groups ADD COLUMN approver TEXT;")
+    index = "src/index.js"
+    edit(
+        tree,
+        index,
+        "import { DELIVERY_MS",
+        "import { closeCommands, serveCommands } from './cli/socket-server.js';\nimport { DELIVERY_MS",
+    )
+    edit(tree, index, "  sweep();\n  log", "  sweep();\n  serveCommands();\n  log")
+    edit(tree, index, "  breaker.reset();\n", "  closeCommands();\n  breaker.reset();\n")
+    edit(
+        tree,
+        "src/containers.js",
+        "'--label', LABEL,",
+        "'--label', LABEL, '--cap-drop=ALL', '--security-opt=no-new-privileges',",
+    )
+    before = "  writeIfAbsent(join(dir, 'CLAUDE.local.md'), '');\n"
+    memory = "  writeIfAbsent(join(dir, 'memory', 'MEMORY.md'), '');\n"
+    edit(tree, "src/layout.js", before, "  mkdirSync(join(dir, 'memory'), { recursive: true });\n" + memory)
+    think = '    { mkdir -p "$AGENT/conversations"'
+    remember = '    echo "$1" >> "$AGENT/memory/MEMORY.md" || return 1\n'
+    edit(tree, "container/agent-runner/src/agent.sh", think, remember + think)
 
 
 def _adoption(tree: Tree) -> None:
@@ -130,6 +173,7 @@ def _gateway(tree: Tree) -> None:
 _CHANGES: dict[str, Callable[[Tree], None]] = {
     "v2.1.0": _marker,
     "v2.1.17": _instance,
+    "v2.1.54": _skills,
     "v2.3.0": _adoption,
     "v2.4.0": _gateway,
 }

@@ -89,9 +89,10 @@ class Install:
         self.host: subprocess.Popen[bytes] | None = None
 
     def build(self) -> None:
-        (self.root / "node_modules").mkdir(exist_ok=True)
         for package in (self.root / "packages").iterdir():  # what `pnpm install` does with link: dependencies
-            (self.root / "node_modules" / package.name).symlink_to(package)
+            link = self.root / "node_modules" / json.loads((package / "package.json").read_text())["name"]
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(package)
         self.node("scripts/build.mjs")
 
     def node(self, *args: str) -> subprocess.CompletedProcess[str]:

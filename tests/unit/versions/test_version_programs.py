@@ -30,6 +30,7 @@ LATEST = LATER[-1]
 NEEDS = {
     "v2.1.0": Needs("2.1.0", ">=20 <25", None, False, False, True),
     "v2.1.17": Needs("2.1.17", ">=20 <25", None, True, False, True),
+    "v2.1.54": Needs("2.1.54", ">=20 <25", None, True, False, True),
     "v2.3.0": Needs("2.3.0", ">=22", 13, True, False, True),
     "v2.4.0": Needs("2.4.0", ">=22", 13, True, True, True),
 }

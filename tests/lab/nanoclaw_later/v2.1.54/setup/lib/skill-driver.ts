@@ -1,0 +1,1 @@
+// tsx of this tree runs the .js beside.
