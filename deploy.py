@@ -22,12 +22,13 @@ from tasks.service import run_service, stop_first
 from tasks.source import install_source
 from tasks.terminal import protect_terminal
 from tasks.verify import verify_host
+from tasks.version import change_version
 
 protect_terminal()
 fleet = check_fleet()
 server_plan = fleet.servers.get(host.name)
 host_plan = fleet.hosts.get(host.name)
-migration = fleet.migrations.get(host.name)
+migration, change = fleet.migrations.get(host.name), fleet.changes.get(host.name)
 guard_starts_first = host.name in fleet.guards_first
 
 if host_plan and guard_starts_first:
@@ -46,11 +47,13 @@ if host_plan and migration and host_plan.settings.nanoclaw_v1_rollback:
 elif host_plan:
     install_runtime(plan=host_plan)
     mount_pods(plan=host_plan)
-    install_source(plan=host_plan)
+    install_source(plan=host_plan, move=change is None)
     own_trees(plan=host_plan, guard_started=guard_starts_first)
-    run_service(plan=host_plan, start=migration is None)
+    run_service(plan=host_plan, start=migration is None and change is None)
     if migration:
         migrate_v1(plan=host_plan, migration=migration)
+    if change:
+        change_version(plan=host_plan, change=change)
     verify_host(plan=host_plan)
 
 if host_plan and host_plan.settings.nanoclaw_v1_dir:

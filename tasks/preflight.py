@@ -37,6 +37,7 @@ from tasks.model.versions.lowest_version import old_refs
 from tasks.observe_servers import observe
 from tasks.questions import ask_machines
 from tasks.run_context import call_after_init, run_context
+from tasks.version import Change, plan_changes
 
 
 class PreflightError(PyinfraError):
@@ -55,6 +56,8 @@ class Checked:
     hosts: Mapping[str, HostPlan]
     migrations: Mapping[str, Migration]
     """Of the hosts that migrate from NanoClaw v1."""
+    changes: Mapping[str, Change]
+    """Of the hosts that serve with another version than the desired one."""
     guards_first: frozenset[str]
     """Hosts that get their guard before their server changes."""
     stops_first: frozenset[str] = frozenset()
@@ -141,9 +144,11 @@ def _check_machines(inventory: Inventory) -> Checked:
     _refuse([*look_at_v2(fleet, members), *check_checkouts(fleet, members)], fleet, states)
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     _refuse(problems, fleet, states)
+    changes, problems = plan_changes(fleet, members, migrations)
+    _refuse(problems, fleet, states)
     tables = {name: exports.table for name, exports in states.exports.items() if exports}
     stops = stops_first(fleet, machines, tables)
-    return Checked(fleet.servers, fleet.hosts, migrations, guards_first(fleet, machines), stops)
+    return Checked(fleet.servers, fleet.hosts, migrations, changes, guards_first(fleet, machines), stops)
 
 
 def _refuse(problems: list[Problem], fleet: FleetPlan, states: MachineStates) -> None:

@@ -14,6 +14,7 @@ from files.pods.nfs.protocol import FirewallState
 from files.pods.service.protocol import EnvState, Installs, ServiceState
 from files.pods.source.image_state import ImageState
 from files.pods.source.protocol import CheckoutState
+from files.pods.transition.protocol import Progress
 from files.pods.trees.protocol import TreesReply
 from tasks.concurrent_facts import at_once
 from tasks.facts import Question
@@ -24,6 +25,7 @@ from tasks.model.host.checkout import checkout_request
 from tasks.model.host.env_files import env_request
 from tasks.model.host.runtime import runtime_request
 from tasks.model.host.service_state import service_request
+from tasks.model.host.version_change import progress_request
 from tasks.model.nfs.container_firewall import firewall_request
 from tasks.model.nfs.mount_plan import mounts_request
 from tasks.model.nfs.nfs_versions import exports_request
@@ -41,6 +43,7 @@ OF_HOSTS: tuple[tuple[type[Reply], Callable[[HostPlan], Request]], ...] = (
     (CheckoutState, checkout_request),
     (ImageState, image_request),
     (ServiceState, service_request),
+    (Progress, progress_request),
     (Installs, installs_request),
     (GuardState, guard_request),
 )

@@ -67,7 +67,7 @@ class RunContext:
     pending_owners: dict[str, tuple[frozenset[int], Ids]] = field(default_factory=dict)
     """Owners of entries in the project root that an earlier operation of a check phase will chown, and to whom."""
     migrated: set[str] = field(default_factory=set)
-    """Hosts that are known to serve with v2: the next wave of a migration waits for them."""
+    """Hosts that are known to serve with their new version: the next wave waits for them."""
     before_servers: set[str] = field(default_factory=set)
     """Operations that come before those of servers (tasks/operation_order.py)."""
 

@@ -11,8 +11,12 @@ WORK_SECONDS = 2100
 
 
 @deploy("NanoClaw source")
-def install_source(plan: HostPlan) -> None:
-    """Bring a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit."""
-    checkout(name="Check out NanoClaw", plan=plan, _timeout=WORK_SECONDS)
-    build(name="Build NanoClaw", plan=plan, _timeout=WORK_SECONDS)
-    apply_skills(name="Apply the gateway and the channels", plan=plan, _timeout=WORK_SECONDS)
+def install_source(plan: HostPlan, *, move: bool = True) -> None:
+    """Bring a machine of nanoclaw_hosts to where its service can be started: all but the agent image and the unit.
+
+    + move: whether another commit is checked out; one that a change of version brings comes after it
+    """
+    checkout(name="Check out NanoClaw", plan=plan, move=move, _timeout=WORK_SECONDS)
+    build(name="Build NanoClaw", plan=plan, move=move, _timeout=WORK_SECONDS)
+    if move:
+        apply_skills(name="Apply the gateway and the channels", plan=plan, _timeout=WORK_SECONDS)

@@ -24,6 +24,7 @@ from tasks.model.host.checkout import (
     checkout_request,
     moves,
     previous_owners,
+    without_move,
 )
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.model.versions.version_needs import restores, version_notes
@@ -37,20 +38,21 @@ def _work(plan: HostPlan) -> dict[str, Any]:
     return {"root": plan.root, "lock": plan.lock, **plan.host_user}
 
 
-def _read_state(plan: HostPlan, *, peek: bool = False) -> CheckoutState:
-    return read_state(CheckoutState, checkout_request(plan, peek=peek))
+def _read_state(plan: HostPlan, *, move: bool, peek: bool = False) -> CheckoutState:
+    current = read_state(CheckoutState, checkout_request(plan, peek=peek))
+    return current if move else without_move(current)
 
 
-def _checked_state(plan: HostPlan) -> CheckoutState:
+def _checked_state(plan: HostPlan, *, move: bool) -> CheckoutState:
     # A check phase fetches nothing to the checkout, but says what the version needs; a run looks once it is fetched.
-    current = _read_state(plan, peek=not state.is_executing)
+    current = _read_state(plan, move=move, peek=not state.is_executing)
     if problem := checkout_problem(current, plan):
         raise OperationError(problem)
     return current
 
 
 @lasting_operation
-def checkout(plan: HostPlan) -> Commands:
+def checkout(plan: HostPlan, *, move: bool = True) -> Commands:
     """Check out nanoclaw_ref in the project root, with no branch (git-checkout(1), --detach).
 
     Owns: what is checked out, the URL of the remote origin, the owners of the project root, of data/ and, where it
@@ -65,12 +67,15 @@ def checkout(plan: HostPlan) -> Commands:
     that is too old, or needs another Node, a OneCLI that serves /v1, or a gateway; a database that a later version has
     migrated, or a later version that the role has not installed, unless nanoclaw_newer_database says what becomes of
     it. All of that before a file is moved or the service touched.
+
+    + move: whether another commit is checked out; if not, a change of version brings it (tasks/operations/version.py)
     """
-    current = _checked_state(plan)
+    current = _checked_state(plan, move=move)
     settings = plan.settings
     drift, copy = checkout_drift(current, plan), restores(current.version, plan)
     if not drift and not copy:
-        host.noop(f"{settings.nanoclaw_ref} is checked out ({(current.commit or '')[:12]})")
+        ref = settings.nanoclaw_ref if move else "what serves"
+        host.noop(f"{ref} is checked out ({(current.commit or '')[:12]})")
         return
     if moves(current):
         mark_pending("source")
@@ -101,7 +106,7 @@ def checkout(plan: HostPlan) -> Commands:
                 unit=plan.unit,
             )
         )
-        current = _checked_state(plan)
+        current = _checked_state(plan, move=move)
         copy = restores(current.version, plan)
     if moves(current):
         stash = f"nanoclaw-pods, {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, before {settings.nanoclaw_ref}"
@@ -118,7 +123,7 @@ def checkout(plan: HostPlan) -> Commands:
 
 
 @lasting_operation
-def build(plan: HostPlan) -> Commands:
+def build(plan: HostPlan, *, move: bool = True) -> Commands:
     """Install NanoClaw's dependencies by its lock file and build it, with the pnpm that its package.json names.
 
     Owns: node_modules, dist, .git/nanoclaw-pods-build (what was built, and when), the machine's global pnpm, and, where
@@ -127,8 +132,10 @@ def build(plan: HostPlan) -> Commands:
     Changes: when the commit, package.json, the lock file or Node's major version is another than at the last build
     that ended well, when its outputs are missing, when the machine's pnpm is another, or when the marker is not of
     this commit. Installs a compiler where the lock file names a package that may need one.
+
+    + move: as for `checkout`
     """
-    current = _read_state(plan)
+    current = _read_state(plan, move=move)
     drift = build_drift(current) or (["this run checks out another source"] if is_pending("source") else [])
     unmarked = current.version.unmarked
     pnpm_differs = current.pnpm is None or (current.pnpm_pin is not None and current.pnpm != current.pnpm_pin)
@@ -150,7 +157,7 @@ def build(plan: HostPlan) -> Commands:
             )
         in_the_way, path = current.pnpm_in_the_way, current.npm_path
         yield run_request(InstallPnpmRequest(current.pnpm_pin, current.pnpm_digest, in_the_way, path))
-        current = _read_state(plan)
+        current = _read_state(plan, move=move)
         if current.pnpm != current.pnpm_pin:
             raise OperationError(
                 f"pnpm {current.pnpm_pin} was installed, but PATH has {current.pnpm} first: remove that one"

@@ -1,14 +1,15 @@
-"""Interruptions of a migration when a chosen step begins, for `make soak`: a kill of the run, or a power cut."""
+"""Interruptions of a transition when a chosen step begins: a kill of the run, or a power cut."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.model.fleet.plan import HostPlan
 from tasks.model.migration.paths import directory, service
 from tests.e2e.fleet import PROJECT, Fleet
 
@@ -40,7 +41,18 @@ STEPS = (
     "gate",
     "commit",
 )
-"""The ids of the steps to interrupt, in order. A step that runs both before and in the switch is listed twice."""
+"""The ids of a migration's steps to interrupt, in order. One that runs before and in the switch is listed twice."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a kind of transition keeps its journal, and the unit that runs it, both by the plan of a host."""
+
+    directory: Callable[[HostPlan], str]
+    service: Callable[[HostPlan], str]
+
+
+MIGRATION = Paths(directory, service)
 
 
 @dataclass(frozen=True)
@@ -54,9 +66,9 @@ class Interruption:
         return f"{self.kind} in {self.step!r}"
 
 
-def journal(fleet: Fleet, name: str) -> dict[str, Any]:
+def journal(fleet: Fleet, name: str, paths: Paths = MIGRATION) -> dict[str, Any]:
     """Return the journal of a host, or an empty one before its first attempt."""
-    path = f"{directory(fleet.host(name))}/journal.json"
+    path = f"{paths.directory(fleet.host(name))}/journal.json"
     output = fleet.lab[name].run(f"cat {path}", check=False, timeout=30).stdout
     document: dict[str, Any] = json.loads(output) if output else {"attempt": 0, "state": "new", "steps": []}
     return document
@@ -68,21 +80,21 @@ def has_begun(steps: Sequence[dict[str, Any]], step: str) -> bool:
     return [entry["id"] for entry in steps].count(identity) > (identity != step)
 
 
-def interrupt(fleet: Fleet, name: str, interruption: Interruption) -> bool:
+def interrupt(fleet: Fleet, name: str, interruption: Interruption, paths: Paths = MIGRATION) -> bool:
     """Run the role on a host and interrupt it in a step. Return False if the run ended before that step.
 
     The step does not wait for the interruption, which may therefore hit the next step instead.
     """
-    attempt = journal(fleet, name)["attempt"]
+    attempt = journal(fleet, name, paths)["attempt"]
     command = fleet.pyinfra("-y", "--limit", name)
     run = subprocess.Popen(
         command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     end = time.monotonic() + 900
     while run.poll() is None and time.monotonic() < end:
-        document = journal(fleet, name)
+        document = journal(fleet, name, paths)
         if document["attempt"] > attempt and has_begun(document["steps"], interruption.step):
-            _carry_out(fleet, name, interruption.kind, run)
+            _carry_out(fleet, name, interruption.kind, run, paths)
             return True
         time.sleep(0.2)
     run.kill()
@@ -90,7 +102,7 @@ def interrupt(fleet: Fleet, name: str, interruption: Interruption) -> bool:
     return False
 
 
-def _carry_out(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]) -> None:
+def _carry_out(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes], paths: Paths) -> None:
     host, server = fleet.lab[name], fleet.lab["server"]
     if kind == "the controller is killed":
         run.kill()
@@ -105,12 +117,11 @@ def _carry_out(fleet: Fleet, name: str, kind: Kind, run: subprocess.Popen[bytes]
         server.start()
         server.wait_for_boot()
     run.wait(timeout=1200)
-    wait_for_migration_unit(fleet, name)
+    wait_for_unit(fleet, name, paths)
 
 
-def wait_for_migration_unit(fleet: Fleet, name: str) -> None:
-    """Wait until the host's own part of the migration has ended."""
-    command = (
-        f"systemctl show --property=ActiveState --value {service(fleet.host(name))} | grep -qx -e inactive -e failed"
-    )
+def wait_for_unit(fleet: Fleet, name: str, paths: Paths) -> None:
+    """Wait until the host's own part of the transition has ended."""
+    unit = paths.service(fleet.host(name))
+    command = f"systemctl show --property=ActiveState --value {unit} | grep -qx -e inactive -e failed"
     fleet.lab[name].wait_until_succeeds(command, timeout=900)

@@ -39,6 +39,14 @@ def failed_log(fleet: Fleet, ref: str) -> str:
     return run.log
 
 
+def refused_log(fleet: Fleet, ref: str) -> str:
+    """Run a ref that must be refused before anything changes, and return the log."""
+    fleet.data[NAME]["nanoclaw_ref"] = ref
+    run = fleet.run("-y", "--limit", "server", "--limit", NAME)
+    assert run.exit != 0 and "nothing was changed, because:" in run.log, run.log
+    return run.log
+
+
 def marker(fleet: Fleet) -> dict[str, str]:
     text = fleet.lab[NAME].succeed(f"cat {fleet.host(NAME).root}/data/upgrade-state.json")
     document: dict[str, str] = json.loads(text)
@@ -51,7 +59,7 @@ def test_unsupported_version_is_refused_while_the_service_runs(fleet: Fleet) -> 
     serving = lab.succeed(f"systemctl show --property=InvocationID {unit}")
     fleet.data[NAME]["nanoclaw_ref"] = "v2.4.0"
     dry = fleet.run("--dry", "--limit", "server", "--limit", NAME)
-    for log in (dry.log, failed_log(fleet, "v2.4.0")):
+    for log in (dry.log, refused_log(fleet, "v2.4.0")):
         assert "starts only with a credential gateway" in log and "needs Node >=22" in log
     assert (
         "git -C" not in log
@@ -71,13 +79,14 @@ def test_host_upgrades_and_downgrades(fleet: Fleet) -> None:
     for session in ("kept", "of the later version"):
         assert fleet.send_message(NAME, "hello", session=session) == "echo: hello"
 
-    # NanoClaw's circuit breaker keeps this version from serving.
+    # NanoClaw's circuit breaker keeps this version from serving, so the one before comes back.
     fleet.lab["server"].succeed(UNMARKED.format(repository=repository(fleet)))
-    lab.succeed(f"rm {root}/data/upgrade-state.json")
     for _ in range(2):
+        lab.succeed(f"rm {root}/data/upgrade-state.json")
         assert CIRCUIT_BREAKER_TITLE in failed_log(fleet, "unmarked")
+        assert fleet.send_message(NAME, "rolled back", session="kept") == "echo: rolled back"
 
-    assert "was migrated by a later version than v2.0.64" in failed_log(fleet, OLD_REF)
+    assert "was migrated by a later version than v2.0.64" in refused_log(fleet, OLD_REF)
     dry = move_to(fleet, OLD_REF, nanoclaw_newer_database="restore")
     assert "data/v2.db goes back to its copy of 2.0.64" in dry.log
     for session in ("kept", "of the lower version"):

@@ -13,9 +13,11 @@ import sys
 from files.pods.common import run_lock
 from files.pods.common.docker import run_docker
 from files.pods.common.failure_text import find_cause
+from files.pods.common.ids import IdentityError
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_command import run_command
+from files.pods.source.agent_image import inspect, user_of
 from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import StageImageRequest
 
@@ -49,15 +51,23 @@ def remove_kept(image: str) -> None:
         run_docker("rmi", kept_name(image), check=True)
 
 
-def main(root: str) -> None:
-    """Build the image; exit with the cause if that fails, or if it has another name."""
+def main(root: str, ids: tuple[int, int] | None) -> None:
+    """Build the image; exit with the cause if that fails, or if it has another name or user."""
     stage, name = stage_of(root), staged_image(root)
     done = run_command(["bash", "container/build.sh"], timeout=SECONDS, cwd=stage, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
         sys.exit(f"container/build.sh in {stage} failed (status {done.returncode}):\n{cause}")
-    if image_id(name) is None:
+    image = inspect(name)
+    if image is None:
         sys.exit(f"container/build.sh in {stage} succeeded, but there is no image {name}")
+    if ids:
+        user = user_of(name, image["Config"].get("User", ""))
+        if user is None or user.pair != tuple(ids):
+            sys.exit(
+                f"the agent image of the new version runs as {user or 'an unknown user'}, and the plan expects "
+                f"{ids[0]}:{ids[1]}: set nanoclaw_image_uid and nanoclaw_image_gid for this host"
+            )
 
 
 if __name__ == "__main__":
@@ -68,6 +78,6 @@ if __name__ == "__main__":
     try:
         if request.image:
             remove_kept(request.image)
-        main(request.root)
-    except (OSError, subprocess.SubprocessError) as failure:
+        main(request.root, request.ids)
+    except (OSError, subprocess.SubprocessError, IdentityError) as failure:
         sys.exit(f"the image of {stage_of(request.root)} was not built: {failure}")

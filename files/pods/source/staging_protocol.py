@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Optional
 
-from files.pods.common.protocol import Request
+from files.pods.common.protocol import HostUser, Request
 from files.pods.source.protocol import Work
 
 
@@ -52,15 +52,19 @@ class StageImageRequest(Work, Request):
     """The agent image of a staged version, to be built under the stage's own name."""
 
     entry: ClassVar[str] = "source.stage_image"
+    ids: Optional[tuple[int, int]]
+    """The ids of agents, which its USER must have; None where that does not count."""
     image: Optional[str] = None
     """The name that the host process starts: what an earlier switch has kept of it is removed."""
 
 
 @dataclass(frozen=True)
-class SwitchImageRequest(Request):
+class SwitchImageRequest(HostUser, Request):
     """An image of a stage that takes the name of the project root's image."""
 
     entry: ClassVar[str] = "source.switch_image"
     root: str
     image: str
     """The name that the host process starts."""
+    record: str
+    """The path of its record."""

@@ -9,7 +9,9 @@ import subprocess
 import sys
 
 from files.pods.common.docker import run_docker
+from files.pods.common.ids import IdentityError
 from files.pods.common.protocol import read_request
+from files.pods.source.image_record import keep_record
 from files.pods.source.stage_image import image_id, kept_name, staged_image
 from files.pods.source.staging_protocol import SwitchImageRequest
 
@@ -43,5 +45,6 @@ if __name__ == "__main__":
     request = read_request(SwitchImageRequest)
     try:
         switch(request.root, request.image)
-    except (OSError, subprocess.SubprocessError) as failure:
+        keep_record(request)
+    except (OSError, subprocess.SubprocessError, IdentityError) as failure:
         sys.exit(f"the image of {request.root} has no new name: {failure}")

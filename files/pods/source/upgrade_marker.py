@@ -23,6 +23,15 @@ SET = ("pnpm", "exec", "tsx", MARKER_SCRIPT, "set", "", "nanoclaw-pods")
 """An empty version is that of package.json: any other would be believed, too."""
 
 
+def set_if_missing(root: str) -> None:
+    """Set the marker where the version would not start: one that is switched back to may have lost it."""
+    tree = Tree(root)
+    head = tree.commit("HEAD")
+    needs = read_needs(VersionFiles(tree, head, head)) if head else None
+    if needs and needs.marker and unmarked(tree, needs.version):
+        main(root)
+
+
 def main(root: str) -> None:
     """Set the marker, and check that NanoClaw accepts it."""
     tree = Tree(root)

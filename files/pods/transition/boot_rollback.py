@@ -16,7 +16,7 @@ from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_text
 from files.pods.common.run_command import run_command
-from files.pods.transition.protocol import BootRollbackRequest
+from files.pods.transition.version_protocol import BootRollbackRequest
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "60-nanoclaw-pods-transition.conf"

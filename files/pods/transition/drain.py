@@ -12,15 +12,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
 
+from files.pods.common.atomic_write import replace
 from files.pods.common.docker import agent_ids, list_agents_argv, run_docker, stop_agents
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, run_as
 from files.pods.common.run_command import run_command
-from files.pods.transition.protocol import DrainRequest
+from files.pods.transition.version_protocol import DrainRequest
 
 STOP_SECONDS = 180
 GRACE = 10
@@ -66,11 +67,22 @@ def at_work(containers: list[str], ids: tuple[int, int]) -> list[str]:
     return busy
 
 
+def note_whether_it_ran(request: DrainRequest) -> None:
+    """Write or remove the file by which a rollback knows whether the old version served at all."""
+    state = run_command(["systemctl", "is-active", request.unit], timeout=60).stdout.strip()
+    if state in ("active", "reloading"):
+        replace(request.ran, b"the service ran\n", 0o600)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(request.ran)
+
+
 def main(request: DrainRequest) -> dict[str, Any]:
     """Stop the service and its agents; exit if the service does not stop, or Docker does not answer."""
     os.makedirs(os.path.dirname(request.trying), exist_ok=True)
     with open(request.trying, "w", encoding="utf-8") as file:
         file.write("a change of version is under way\n")
+    note_whether_it_ran(request)
     begun = time.monotonic()
     stopped = run_command(["systemctl", "stop", request.unit], timeout=STOP_SECONDS, stderr=subprocess.STDOUT)
     if stopped.returncode != 0:

@@ -25,13 +25,15 @@ from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.run_command import run_command
 from files.pods.service.serving import wait_until_serving
 from files.pods.source.git_worktree import Tree, become_owner, other_owner
+from files.pods.source.image_record import put_record_back
 from files.pods.source.merge_rows import put_back
 from files.pods.source.stage_room import empty_stage
 from files.pods.source.switch_image import switch_back
 from files.pods.source.switch_to_stage import end_back, read_record, undo_files, undo_outputs
+from files.pods.source.upgrade_marker import set_if_missing
 from files.pods.transition import timeouts
 from files.pods.transition.bad_versions import count_failure
-from files.pods.transition.protocol import VersionRollbackRequest
+from files.pods.transition.version_protocol import VersionRollbackRequest
 
 BOOT = "NANOCLAW_PODS_BOOT"
 """Set by the unit that runs before NanoClaw's at a boot: a start from there would wait for itself."""
@@ -103,6 +105,8 @@ class HostWork:
             return [f"the build was not put back: {why}", *([f"the code was not put back: {more}"] if more else [])]
         _, why = self.run_with_room(lambda: undo_files(self.root))
         missing = [f"the code was not put back: {why}"] if why else []
+        _, unmarked = self.run(lambda: set_if_missing(self.root))
+        notes += [f"the upgrade marker was not set: {unmarked}"] if unmarked else []
         text, why = self.run_with_room(lambda: put_back(self.root, record["copy"]))
         notes += [text] if text else []
         return [*missing, f"the database was not put back: {why}"] if why else missing
@@ -118,7 +122,10 @@ def main(request: VersionRollbackRequest) -> dict[str, Any]:
     notes = stop(request, at_boot=at_boot)
     missing, failures = put_all_back(request, notes)
     if not at_boot and (why := start(request)):
-        missing.append(why)
+        if os.path.exists(request.ran):
+            missing.append(why)
+        else:
+            notes.append(f"it did not run before either: {why}")
     if missing:
         sys.exit("; ".join([*missing, *notes]))
     with suppress(FileNotFoundError):
@@ -163,6 +170,7 @@ def image_back(request: VersionRollbackRequest) -> list[str]:
     if request.image:
         try:
             switch_back(request.image)
+            put_record_back(request.record)
         except (OSError, subprocess.SubprocessError) as error:
             return [f"the image was not put back: {error}"]
     return []

@@ -42,6 +42,7 @@ class StepId(str, Enum):
     BOOT_ROLLBACK = "set-boot-rollback"
     DRAIN = "drain"
     SWITCH_SOURCE = "switch-source"
+    RESTORE_DATABASE = "restore-database"
     SWITCH_IMAGE = "switch-image"
     REMOVE_STAGE = "remove-stage"
 

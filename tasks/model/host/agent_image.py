@@ -39,12 +39,17 @@ def refusals(current: ImageState) -> list[str]:
     return []
 
 
+def expected_ids(plan: HostPlan) -> tuple[int, int] | None:
+    """Return the ids that the USER of the image must have; None where NanoClaw starts agents with other ids."""
+    return plan.image_user.pair if agent_of(plan.host_ids, plan.image_user) == plan.image_user else None
+
+
 def user_problem(plan: HostPlan, current: ImageState) -> str | None:
     """Return the problem of the current image's user, with the way out.
 
     Only where it counts: NanoClaw starts the agent as the host process's ids unless that is root or uid 1000.
     """
-    if current.image is None or agent_of(plan.host_ids, plan.image_user) != plan.image_user:
+    if current.image is None or expected_ids(plan) is None:
         return None
     if current.ids is None:
         return user_missing(plan, current)

@@ -1,6 +1,8 @@
 """The checkout of NanoClaw and its build: the current state, and how it differs from the plan."""
 
-from files.pods.source.protocol import CheckoutRequest, CheckoutState
+from dataclasses import replace
+
+from files.pods.source.protocol import CheckoutRequest, CheckoutState, VersionState
 from tasks.model.access.identity import NOBODY
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
@@ -62,6 +64,11 @@ def checkout_drift(current: CheckoutState, plan: HostPlan) -> list[str]:
         if owner != ids and not (owner is None and path == ".git"):
             drift.append(f"{plan.root}/{path}: owner {owner and '{}:{}'.format(*owner)}, not {plan.host_ids}")
     return drift
+
+
+def without_move(current: CheckoutState) -> CheckoutState:
+    """Return the state as it is for the commit that is checked out: another one comes by a change of version."""
+    return replace(current, desired=current.commit, unresolved=None, changed=[], version=VersionState())
 
 
 def previous_owners(current: CheckoutState, plan: HostPlan) -> frozenset[int]:

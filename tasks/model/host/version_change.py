@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from files.pods.probe.timeouts import WHOLE_PROBE
-from files.pods.service.protocol import ServiceState
-from files.pods.source.protocol import CheckoutState, MarkerRequest
+from files.pods.source.protocol import MarkerRequest, RestoreRequest
 from files.pods.source.staging_protocol import (
     BuildStageRequest,
     RemoveStageRequest,
@@ -17,23 +16,17 @@ from files.pods.source.staging_protocol import (
     SwitchImageRequest,
     SwitchToStageRequest,
 )
-from files.pods.transition.documents import BAD_VERSIONS, MOST_FAILURES, VERSION_CHANGE, Run
-from files.pods.transition.protocol import (
-    BootRollbackRequest,
-    CommitRequest,
-    DrainRequest,
-    GateRequest,
-    Progress,
-    ProgressRequest,
-    VersionRollbackRequest,
-)
+from files.pods.transition.documents import BAD_VERSIONS, VERSION_CHANGE, Run
+from files.pods.transition.protocol import CommitRequest, GateRequest, ProgressRequest
 from files.pods.transition.step_ids import Mark, StepId
 from files.pods.transition.timeouts import EVERY_TRY, ROLLBACK
+from files.pods.transition.version_protocol import BootRollbackRequest, DrainRequest, VersionRollbackRequest
 from files.pods.trees.protocol import TreesRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.fleet.system_paths import STATE_DIRECTORY
+from tasks.model.host.agent_image import expected_ids
 from tasks.model.host.service_state import start_request
-from tasks.model.host.service_unit import name_of
+from tasks.model.host.service_unit import image_record, name_of
 from tasks.model.host.step import SHORT, Part, Step
 from tasks.model.ownership.trees import chown_by, host_trees
 from tasks.model.templates import render
@@ -62,6 +55,8 @@ class VersionChange:
     """The message of the stash that takes local changes; None where there are none."""
     node: str | None
     """The major version of Node that builds it."""
+    copy: str | None = None
+    """The copy of data/v2.db that takes the place of one that a later version has migrated."""
 
 
 def directory(plan: HostPlan) -> str:
@@ -84,6 +79,11 @@ def marker(plan: HostPlan) -> str:
     return f"{directory(plan)}/committed"
 
 
+def ran(plan: HostPlan) -> str:
+    """Return the file that exists if the old version ran when it was stopped."""
+    return f"{directory(plan)}/ran"
+
+
 def trying(plan: HostPlan) -> str:
     """Return the file that exists while a switch is under way; a crash removes it."""
     return f"/run/nanoclaw-pods/{plan.slug}.switching"
@@ -92,39 +92,6 @@ def trying(plan: HostPlan) -> str:
 def progress_request(plan: HostPlan) -> ProgressRequest:
     """Return what a host is asked about its last change of version."""
     return ProgressRequest(directory(plan), service(plan), plan.root, marker(plan))
-
-
-def change_due(
-    checkout: CheckoutState, service_state: ServiceState, plan: HostPlan, stash: str
-) -> VersionChange | None:
-    """Return the change of version of a host; None where it has no NanoClaw of this role that was built, or no other.
-
-    + stash: the message for a stash of local changes
-    """
-    installed = service_state.unit.load == "loaded" and checkout.built is not None and checkout.version.previous is None
-    if not installed or not checkout.commit or not checkout.desired or checkout.commit == checkout.desired:
-        return None
-    needs = checkout.version.needs
-    return VersionChange(
-        before=checkout.commit,
-        commit=checkout.desired,
-        version=needs.version if needs else plan.settings.nanoclaw_ref,
-        stash=stash if checkout.changed else None,
-        node=checkout.node.split(".")[0] if checkout.node else None,
-    )
-
-
-def change_problems(progress: Progress, plan: HostPlan, change: VersionChange) -> list[str]:
-    """Return why a host cannot change its version now, each with the way out."""
-    if progress.under_way:
-        return [f"a change of version is under way: wait for its end (systemctl status {service(plan)}) and run again"]
-    bad = progress.bad.get(change.commit)
-    if bad and bad.count >= MOST_FAILURES:
-        return [
-            f"{change.version} was rolled back {bad.count} times on this machine: see {directory(plan)}/journal.json, "
-            f"then set another nanoclaw_ref, or remove {directory(plan)}/{BAD_VERSIONS} to try it again"
-        ]
-    return []
 
 
 def steps(part: Part, plan: HostPlan, change: VersionChange, probe: Run, back_command: str) -> list[Step]:
@@ -150,8 +117,10 @@ def rollback(plan: HostPlan, change: VersionChange) -> Step:
         version=change.version,
         marker=marker(plan),
         trying=trying(plan),
+        ran=ran(plan),
         bad=f"{directory(plan)}/{BAD_VERSIONS}",
         image=plan.image if plan.settings.nanoclaw_image == "build" else None,
+        record=image_record(plan),
         **plan.host_user,
     )
     return Step(StepId.ROLL_BACK, "roll back to the old version", request, ROLLBACK)
@@ -178,7 +147,12 @@ def _staging(plan: HostPlan, change: VersionChange, back_command: str) -> Iterat
     yield Step(StepId.STAGE_SOURCE, f"stage {change.version} beside the old version", stage, BUILD)
     yield Step(StepId.STAGE_BUILD, "build it there", BuildStageRequest(node=change.node, **work), BUILD)
     if plan.settings.nanoclaw_image == "build":
-        yield Step(StepId.STAGE_IMAGE, "build its agent image", StageImageRequest(image=plan.image, **work), IMAGE)
+        yield Step(
+            StepId.STAGE_IMAGE,
+            "build its agent image",
+            StageImageRequest(image=plan.image, ids=expected_ids(plan), **work),
+            IMAGE,
+        )
     boot = boot_rollback(plan, back_command)
     yield Step(StepId.BOOT_ROLLBACK, "prepare a rollback at a boot", boot)
 
@@ -190,13 +164,21 @@ def _switching(plan: HostPlan, change: VersionChange, probe: Run) -> Iterator[St
         install=plan.slug,
         seconds=settings.nanoclaw_drain_seconds,
         trying=trying(plan),
+        ran=ran(plan),
         **plan.host_user,
     )
     yield Step(StepId.DRAIN, "drain and stop the old version", drain, drain.seconds + SHORT, (Mark.STOPS_SERVICE,))
     switch = SwitchToStageRequest(commit=change.commit, stash=change.stash, **work)
     yield Step(StepId.SWITCH_SOURCE, "switch to the staged version", switch, SWITCH)
+    if change.copy:
+        restore = RestoreRequest(unit=plan.unit, file=change.copy, **work)
+        yield Step(StepId.RESTORE_DATABASE, "put the database of that version back", restore, SWITCH)
     if settings.nanoclaw_image == "build":
-        yield Step(StepId.SWITCH_IMAGE, "switch to its agent image", SwitchImageRequest(plan.root, plan.image))
+        yield Step(
+            StepId.SWITCH_IMAGE,
+            "switch to its agent image",
+            SwitchImageRequest(root=plan.root, image=plan.image, record=image_record(plan), **plan.host_user),
+        )
     yield Step(StepId.UPGRADE_MARKER, "set the upgrade marker", MarkerRequest(**work))
     if chown_by(plan) == "host":
         trees = TreesRequest(apply=True, trees=[tree.request() for tree in host_trees(plan)])
@@ -213,6 +195,6 @@ def _switching(plan: HostPlan, change: VersionChange, probe: Run) -> Iterator[St
     )
     yield Step(StepId.GATE, "run the gate", gate, WHOLE_PROBE + GATE_COMMAND + 4 * STABLE, (Mark.PROVES_NEW,))
     text = f"{change.version} ({change.commit}) serves in {plan.root}\n"
-    commit = CommitRequest(marker(plan), trying(plan), f"{directory(plan)}/ran", text)
+    commit = CommitRequest(marker(plan), trying(plan), ran(plan), text)
     yield Step(StepId.COMMIT, "commit to the new version", commit, marks=(Mark.POINT_OF_NO_RETURN,))
     yield Step(StepId.REMOVE_STAGE, "remove the stage", RemoveStageRequest(**work))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tasks.model.fleet.plan import HostPlan, ServerPlan
 from tests.fake.fake import Fake
-from tests.fake.programs import guard, machine, migration, nfs, probe, service, source, trees
+from tests.fake.programs import guard, machine, nfs, probe, service, source, transition, trees
 
 OF_HOSTS: dict[str, Callable[[HostPlan], Fake]] = {
     **machine.OF_HOSTS,
@@ -14,7 +14,7 @@ OF_HOSTS: dict[str, Callable[[HostPlan], Fake]] = {
     **source.OF_HOSTS,
     **trees.OF_HOSTS,
     **guard.OF_HOSTS,
-    **migration.OF_HOSTS,
+    **transition.OF_HOSTS,
     **service.OF_HOSTS,
     **probe.OF_HOSTS,
 }

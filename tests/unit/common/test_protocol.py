@@ -63,7 +63,11 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     return st.floats(allow_nan=False) if kind is float else st.from_type(kind)
 
 
-APART = {"files.pods.source.skill_documents", "files.pods.source.staging_protocol"}
+APART = {
+    "files.pods.source.skill_documents",
+    "files.pods.source.staging_protocol",
+    "files.pods.transition.version_protocol",
+}
 """Requests of a room that has too many for one file."""
 
 

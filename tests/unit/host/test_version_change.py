@@ -8,14 +8,9 @@ from files.pods.service.protocol import StartRequest
 from files.pods.source.staging_protocol import StageRequest, SwitchToStageRequest
 from files.pods.transition.documents import Run
 from files.pods.transition.drain import GRACE, STOP_SECONDS
-from files.pods.transition.protocol import (
-    BootRollbackRequest,
-    CommitRequest,
-    DrainRequest,
-    GateRequest,
-    VersionRollbackRequest,
-)
+from files.pods.transition.protocol import CommitRequest, GateRequest
 from files.pods.transition.step_ids import Mark, StepId
+from files.pods.transition.version_protocol import BootRollbackRequest, DrainRequest, VersionRollbackRequest
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.step import Step
 from tasks.model.host.version_change import VersionChange, directory, progress_request, rollback, steps

@@ -37,7 +37,7 @@ LAYERS = {
 """What of the role each part of tasks/ imports; operations also the helpers beside them."""
 SHARED = re.compile(
     r"files\.pods\.([a-z0-9.]+\.protocol|(nfs\.(mount|export)|source\.image|machine\.machine|v1\.(v1|running))_state|"
-    r"transition\.(step_ids|documents)|source\.(skill_documents|staging_protocol)|(probe|transition)\.timeouts|common\.ids)"
+    r"transition\.(step_ids|documents|version_protocol)|source\.(skill_documents|staging_protocol)|(probe|transition)\.timeouts|common\.ids)"
 )
 """What programs and the role both import: ids, timeouts, requests, replies and the files of a migration."""
 

@@ -161,8 +161,8 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
     run(verify, "verify_host", plan=plan)
     assert ran == [
         ("runtime", {"plan": plan}),
-        ("checkout", {"plan": plan}),
-        ("build", {"plan": plan}),
+        ("checkout", {"plan": plan, "move": True}),
+        ("build", {"plan": plan, "move": True}),
         ("apply_skills", {"plan": plan}),
         ("agent_image", {"plan": plan}),
         ("env_files", {"plan": plan}),
@@ -179,6 +179,12 @@ def test_a_service_has_its_image_and_secrets_before_it_starts(start: bool, ran: 
         "Run NanoClaw as a service",
         "Act as the host and as the agent",
     ]
+
+
+def test_source_that_a_change_of_version_brings_is_not_moved(ran: list[Any]) -> None:
+    plan = planned("squash").hosts["@fake/squash"]
+    run(source, "install_source", plan=plan, move=False)
+    assert ran == [("checkout", {"plan": plan, "move": False}), ("build", {"plan": plan, "move": False})]
 
 
 def test_a_service_starts_by_default(ran: list[Any]) -> None:

@@ -86,6 +86,7 @@ class Steps:
         monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
         monkeypatch.setattr(preflight, "check_checkouts", lambda *_args: self.step("versions"))
         monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
+        monkeypatch.setattr(preflight, "plan_changes", lambda *_args: ({"bergen": "c"}, self.step("changes")))
         monkeypatch.setattr(preflight, "guards_first", lambda *_args: frozenset({"oslo"}))
         monkeypatch.setattr(preflight, "stops_first", lambda *_args: frozenset({"bergen"}))
 
@@ -96,7 +97,7 @@ class Steps:
 
 
 ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "say", "ask"]
-ORDER += ["v2", "versions", "v1"]
+ORDER += ["v2", "versions", "v1", "changes"]
 
 
 def check() -> Checked:
@@ -113,7 +114,7 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
     assert steps.done == ORDER and steps.members == ["nfs1", "oslo"]
     assert (set(checked.servers), set(checked.hosts)) == ({"nfs1"}, {"oslo", "bergen"})
     migrations: Any = checked.migrations
-    assert migrations == {"oslo": "m"} and checked.guards_first == {"oslo"}
+    assert migrations == {"oslo": "m"} and list(checked.changes) == ["bergen"] and checked.guards_first == {"oslo"}
     assert checked.stops_first == {"bergen"}
     assert lines[0] == "--> Preflight: looking at 2 machines, before anything is changed..."
     (strategy,) = lines[1:]
@@ -241,9 +242,9 @@ def test_a_fleet_is_checked_once_also_where_it_is_refused() -> None:
 
 
 def test_guards_start_first_on_hosts_of_their_own_server() -> None:
-    checked = Checked(FLEET.servers, FLEET.hosts, {}, frozenset({"oslo", "bergen"}))
+    checked = Checked(FLEET.servers, FLEET.hosts, {}, {}, frozenset({"oslo", "bergen"}))
     assert checked.guards_first_on("nfs1") == ("bergen", "oslo") and checked.guards_first_on("nfs2") == ()
-    checked = Checked(FLEET.servers, FLEET.hosts, {}, frozenset(), frozenset({"oslo", "bergen"}))
+    checked = Checked(FLEET.servers, FLEET.hosts, {}, {}, frozenset(), frozenset({"oslo", "bergen"}))
     assert checked.stops_first_on("nfs1") == ("bergen", "oslo") and checked.stops_first_on("nfs2") == ()
 
 

@@ -18,7 +18,6 @@ from tests.fixtures.cases import CASES
 from tests.fixtures.driver import SERVER, planned, run
 
 NOT_FIRST = {
-    "transition.state": "a migration is planned before (tasks/migration.py)",
     "service.serving_state": "the verification asks it, at the end of a run",
     "probe.main": "the verification asks it: it makes a session and starts containers",
 }

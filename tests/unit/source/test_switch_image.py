@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from files.pods.source import stage_image, switch_image
+from files.pods.source.image_record import keep_record, put_record_back
 from files.pods.source.stage_place import stage_of
+from files.pods.source.staging_protocol import SwitchImageRequest
 
 IMAGE, KEPT = "nanoclaw-agent-v2-1234:latest", "nanoclaw-agent-v2-1234:nanoclaw-pods-previous"
 
@@ -21,7 +23,7 @@ verb, *words = sys.argv[1:]
 if verb == "image":
     if words[-1] not in images:
         sys.exit(1)
-    print(json.dumps([{{"Id": images[words[-1]]}}]))
+    print(json.dumps([{{"Id": images[words[-1]], "Config": {{"User": "1000:1000"}}}}]))
 elif verb == "tag":
     images[words[1]] = images[words[0]]
 elif verb == "rmi":
@@ -92,6 +94,27 @@ def test_image_is_unknown_where_docker_does_not_answer(tmp_path: Path) -> None:
         switch_image.switch_back(IMAGE)
 
 
+def test_record_changes_with_the_image_and_comes_back(docker: Docker, root: str, tmp_path: Path) -> None:
+    record = tmp_path / "image.json"
+    old = '{"image": "old", "uid": 1000, "gid": 1000, "tree": "t"}\n'
+    record.write_text(old)
+    docker.images = {IMAGE: "new", KEPT: "old"}
+    request = SwitchImageRequest(user="nobody", uid=0, gid=0, root=root, image=IMAGE, record=str(record))
+    for _ in range(2):
+        keep_record(request)
+        assert json.loads(record.read_text()) == {"image": "new", "uid": 1000, "gid": 1000, "tree": ""}
+    for _ in range(2):
+        put_record_back(str(record))
+        assert json.loads(record.read_text()) == json.loads(old)
+
+
+def test_staged_image_of_another_user_is_refused(docker: Docker, root: str) -> None:
+    docker.images = {stage_image.staged_image(root): "new"}
+    stage_image.main(root, (1000, 1000))
+    with pytest.raises(SystemExit, match="runs as 1000:1000, and the plan expects 1001:1001: set nanoclaw_image_uid"):
+        stage_image.main(root, (1001, 1001))
+
+
 def test_first_image_has_none_before_it(docker: Docker, root: str) -> None:
     staged = stage_image.staged_image(root)
     docker.images = {staged: "new"}
@@ -108,14 +131,14 @@ def test_version_without_an_image_is_not_switched_to(docker: Docker, root: str) 
 
 def test_build_of_the_stage_must_make_an_image_of_its_name(docker: Docker, root: str) -> None:
     docker.images = {stage_image.staged_image(root): "new"}
-    stage_image.main(root)
+    stage_image.main(root, None)
     docker.images = {"nanoclaw-agent:latest": "another"}
     with pytest.raises(SystemExit, match="succeeded, but there is no image nanoclaw-agent-v2-"):
-        stage_image.main(root)
+        stage_image.main(root, None)
 
 
 def test_build_that_fails_says_why(docker: Docker, root: str) -> None:
     docker.images = {}
     (Path(stage_of(root)) / "container/build.sh").write_text("echo no space left; exit 3\n")
     with pytest.raises(SystemExit, match=r"failed \(status 3\):\nno space left"):
-        stage_image.main(root)
+        stage_image.main(root, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.transition import boot_rollback
-from files.pods.transition.protocol import BootRollbackRequest
+from files.pods.transition.version_protocol import BootRollbackRequest
 
 
 @pytest.fixture

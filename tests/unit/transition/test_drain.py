@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from files.pods.transition.protocol import DrainRequest
+from files.pods.transition.version_protocol import DrainRequest
 from tests.programs import request_argv
 
 LISTED = "agent\tsession-1\tagent\nold\t\t\ngateway\t\tgateway\n"
@@ -34,7 +34,8 @@ class Host:
         (folder / "listed").write_text(LISTED)
         mounts = [{"Type": "bind", "Source": str(self.session)}, {"Type": "volume", "Source": "x"}]
         (folder / "mounts").write_text(json.dumps(mounts))
-        self.program("systemctl", 'echo "systemctl $@" >> calls')
+        self.program("systemctl", '[ $1 != is-active ] || exec cat active; echo "systemctl $@" >> calls')
+        (folder / "active").write_text("active\n")
         self.program("docker", 'echo "docker $@" >> calls; case $1 in ps) cat listed;; inspect) cat mounts;; esac')
 
     def program(self, name: str, script: str) -> None:
@@ -55,6 +56,7 @@ class Host:
             "install": "x",
             "seconds": seconds,
             "trying": str(self.folder / "run/trying"),
+            "ran": str(self.folder / "ran"),
         }
         argv = request_argv(DrainRequest(**ids, **more))
         env = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
@@ -68,6 +70,14 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
+
+
+@pytest.mark.parametrize(("state", "ran"), [("active", True), ("inactive", False), ("activating", False)])
+def test_rollback_knows_whether_the_service_ran(host: Host, state: str, ran: bool) -> None:
+    (host.folder / "active").write_text(f"{state}\n")
+    (host.folder / "ran").write_text("of an earlier attempt\n")
+    assert host.drain(0).returncode == 0
+    assert (host.folder / "ran").exists() == ran
 
 
 def test_idle_agents_stop_after_the_service(host: Host) -> None:

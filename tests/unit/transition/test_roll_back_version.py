@@ -15,7 +15,7 @@ import pytest
 from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import StageRequest, SwitchToStageRequest
 from files.pods.transition.bad_versions import read_bad_versions
-from files.pods.transition.protocol import VersionRollbackRequest
+from files.pods.transition.version_protocol import VersionRollbackRequest
 from tests.programs import Change, replaced, request_argv
 from tests.unit.source.source_host import NEW, OLD, Host
 from tests.unit.source.test_merge_rows import NEWER, rows, run
@@ -37,7 +37,7 @@ class Switched:
         self.commit = host.git("rev-parse", f"{NEW}^{{commit}}")
         self.switch()
         run(host.root / "data/v2.db", "INSERT INTO messaging_groups VALUES ('mg-2', 'tg:2', 'main')")
-        for name in ("marker", "trying"):
+        for name in ("marker", "trying", "ran"):
             (folder / name).touch()
         self.program("systemctl", 'echo "systemctl $@" >> calls')
         self.program("docker", """echo "docker $@" >> calls; [ "$1" != image ] || echo '[{"Id": "sha256:1"}]'""")
@@ -62,7 +62,7 @@ class Switched:
         values: dict[str, Any] = {"user": me.pw_name, "uid": me.pw_uid, "gid": me.pw_gid, "unit": "n.service"}
         values |= {"install": "x", "root": str(self.host.root), "lock": str(self.host.lock), "version": "2.0.65"}
         values |= {"before": self.before, "commit": self.commit, "image": "agent:latest"}
-        values |= {name: str(self.folder / name) for name in ("marker", "trying", "bad")}
+        values |= {name: str(self.folder / name) for name in ("marker", "trying", "ran", "bad", "record")}
         serves = replaced('return "" if now.answers else now.why', 'return ""')  # there is no NanoClaw that answers
         argv = request_argv(VersionRollbackRequest(**values), lambda text: change(serves(text)))
         env = {**os.environ, **more, "PATH": f"{self.folder}:{os.environ['PATH']}"}
@@ -95,6 +95,16 @@ def test_code_and_data_go_back_and_the_old_version_starts(switched: Switched) ->
     assert calls.index("systemctl stop n.service") < calls.index("systemctl start n.service")
     assert "docker tag agent:nanoclaw-pods-previous agent:latest" in calls
     assert not [name for name in ("marker", "trying") if (switched.folder / name).exists()]
+
+
+def test_old_version_that_did_not_run_before_may_fail_to_start(switched: Switched) -> None:
+    switched.program("systemctl", 'echo "systemctl $@" >> calls; [ "$1" != start ]')
+    failed = switched.back()
+    assert failed.returncode != 0 and "n.service does not start" in failed.stderr
+    (switched.folder / "ran").unlink()
+    done = switched.back()
+    assert done.returncode == 0, done.stderr
+    assert "it did not run before either: n.service does not start" in done.stdout
 
 
 def test_failures_of_a_commit_are_counted_by_attempt(switched: Switched) -> None:

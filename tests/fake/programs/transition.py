@@ -1,4 +1,4 @@
-"""What a fake host keeps of a migration: it never had a NanoClaw v1."""
+"""What a fake host keeps of migrations and of changes of version: it never had one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fake.fake import Fake
 from tests.fake.stated import state_path
 
 
-def migration_state(plan: HostPlan) -> Fake:
+def transition_state(plan: HostPlan) -> Fake:
     return Fake(
         requests=[
             {
@@ -16,11 +16,17 @@ def migration_state(plan: HostPlan) -> Fake:
                 "marker": f"/etc/nanoclaw-pods/nanoclaw-v2-{plan.slug}.migrated",
                 "root": plan.root,
                 "service": f"nanoclaw-pods-migration-{plan.slug}.service",
-            }
+            },
+            {
+                "directory": f"{state_path(plan)}.transition",
+                "marker": f"{state_path(plan)}.transition/committed",
+                "root": plan.root,
+                "service": f"nanoclaw-pods-transition-{plan.slug}.service",
+            },
         ],
         bare=Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=False),
         finished=Progress(None, under_way=False, decided=False, recorded=False, v2_has_state=True),
     )
 
 
-OF_HOSTS = {"transition.state": migration_state}
+OF_HOSTS = {"transition.state": transition_state}
