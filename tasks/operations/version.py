@@ -28,12 +28,11 @@ from tasks.model.host.version_change import (
     steps,
     trying,
 )
-from tasks.model.host.version_due import change_text, is_undecided, node_of
+from tasks.model.host.version_due import is_undecided, node_of
 from tasks.model.ownership.owners import can_chown_on_export
 from tasks.operations.base import Commands, lasting_operation, pods_operation, read_state
 from tasks.operations.machine_work import Places, run_part
 from tasks.operations.verify import probe_request
-from tasks.report import say
 from tasks.run_context import run_context
 
 
@@ -58,7 +57,6 @@ def stage_version(plan: HostPlan, change: VersionChange) -> Commands:
     if _serves(plan, change):
         host.noop(f"{change.version} serves")
         return
-    say(change_text(change, plan))
     settings = plan.settings
     yield run_request(
         FetchRequest(

@@ -20,7 +20,17 @@ README_LINES, SENTENCE_LENGTH = 150, 25
 
 PAGES = [docs.README, *docs.PAGES, docs.PROJECT / "CONTRIBUTING.md", docs.PROJECT / "SECURITY.md"]
 TOPICS = {
-    *("settings", "strategies", "disk-layout", "filers", "rollout", "migration-from-v1", "guard", "firewall"),
+    *(
+        "settings",
+        "strategies",
+        "disk-layout",
+        "filers",
+        "rollout",
+        "updates",
+        "migration-from-v1",
+        "guard",
+        "firewall",
+    ),
     *("security-model", "troubleshooting", "design", "testing", "glossary"),
 }
 README = docs.README.read_text(encoding="utf-8")
