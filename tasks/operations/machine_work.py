@@ -33,7 +33,7 @@ class Places:
 def run_part(
     part: Part, head: Head, steps: Callable[[Run, str], list[Step]], undo: Step, places: Places, probe: Request
 ) -> StringCommand:
-    """Return the command that has the machine run a part of a transition.
+    """Return the command with which the machine runs a part of a transition.
 
     + steps: makes the steps, from how the machine runs the probe and how systemd ends an interrupted switch
     + undo: the step that rolls back
@@ -61,4 +61,4 @@ def back_command(file: str, directory: str) -> str:
 
 def _planned(file: str, step: Step) -> PlannedStep:
     run = run_of(file, step.request)
-    return PlannedStep(run.argv, run.input, step.id, step.name, step.seconds, step.marks)
+    return PlannedStep(run.argv, run.input + step.payload, step.id, step.name, step.seconds, step.marks)

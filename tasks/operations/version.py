@@ -47,7 +47,7 @@ def _serves(plan: HostPlan, change: VersionChange) -> bool:
 
 @pods_operation
 def stage_version(plan: HostPlan, change: VersionChange) -> Commands:
-    """Stage a version beside the one that serves: its checkout, its build, its agent image.
+    """Stage a version beside the one that serves: its checkout, its build, its gateway and channels, its agent image.
 
     Owns: a directory beside the project root, .NAME.nanoclaw-pods; the journal in
     /var/lib/nanoclaw-pods/<unit>.transition; a unit that rolls an interrupted switch back at a boot. Leaves alone: the
@@ -75,7 +75,8 @@ def stage_version(plan: HostPlan, change: VersionChange) -> Commands:
         current = _read_state(plan)
         if problem := checkout_problem(current, plan):
             raise OperationError(problem)
-        change = dataclasses.replace(change, node=node_of(current))  # this run may have installed another
+        # This run may have installed another Node, and has fetched the files that say what the version needs.
+        change = dataclasses.replace(change, node=node_of(current), needs=current.version.needs)
     yield _part("staging", plan, change)
 
 

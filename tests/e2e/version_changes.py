@@ -16,6 +16,7 @@ from tests.e2e.interruptions import Interruption, Paths, interrupt, journal
 
 VERSION = Paths(directory, service)
 STEPS = (
+    "check-space",
     "stage-source",
     "stage-build",
     "stage-image",

@@ -11,10 +11,11 @@ import os
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_object
-from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline
+from files.pods.common.run_as_host_user import discard_write_errors, run_with_deadline
 from files.pods.service.last_start import digest
 from files.pods.source import build
-from files.pods.source.git_worktree import STAMP, Tree, become_owner, other_owner
+from files.pods.source.git_worktree import STAMP, Tree, become_worker
+from files.pods.source.shims import move_shims
 from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import BuildStageRequest
 
@@ -42,16 +43,13 @@ def main(root: str, node: str | None) -> None:
     source = source_of(stage, node)
     if not is_built(stage, source):
         build.main(stage, source)
+        move_shims(root)
 
 
 if __name__ == "__main__":
     request = read_request(BuildStageRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(1700, request.root)
-    other = other_owner(request.root) if request.uid == 0 else None
-    if other:
-        become_owner(other)
-    else:
-        become_user(request.user, request.uid, request.gid)
+    become_worker(request.root, request.user, request.uid, request.gid)
     discard_write_errors(request.root)
     main(request.root, request.node)

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 from files.pods.common.read_untrusted import open_regular
-from files.pods.common.run_as_host_user import HOST_PATH, on_network, sync_file_system
+from files.pods.common.run_as_host_user import HOST_PATH, become_user, on_network, sync_file_system
 from files.pods.common.run_as_ids import Ids, set_ids
 from files.pods.common.run_command import run_command
 
@@ -195,6 +195,14 @@ def other_owner(root: str) -> Ids | None:
             continue
         return (info.st_uid, info.st_gid) if info.st_uid != 0 and on_network(root) else None
     return None
+
+
+def become_worker(root: str, user: str, uid: int, gid: int) -> None:
+    """Become the owner of root's checkout on a server that squashes root, else the host user."""
+    if uid == 0 and (other := other_owner(root)):
+        become_owner(other)
+    else:
+        become_user(user, uid, gid)
 
 
 def become_owner(ids: Ids) -> None:

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
-from files.pods.common.run_as_host_user import become_user, run_with_deadline
-from files.pods.source.git_worktree import Tree, become_owner, other_owner
+from files.pods.common.run_as_host_user import run_with_deadline
+from files.pods.source.git_worktree import Tree, become_worker
 from files.pods.source.stage_place import place_of
 from files.pods.source.staging_protocol import RemoveStageRequest
 from files.pods.source.switch_to_stage import RECORD
@@ -26,9 +26,5 @@ if __name__ == "__main__":
     request = read_request(RemoveStageRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(900, request.root)
-    other = other_owner(request.root) if request.uid == 0 else None
-    if other:
-        become_owner(other)
-    else:
-        become_user(request.user, request.uid, request.gid)
+    become_worker(request.root, request.user, request.uid, request.gid)
     main(request.root)

@@ -22,12 +22,29 @@ class StageRequest(Work, Request):
 
 
 @dataclass(frozen=True)
+class StageSpaceRequest(Work, Request):
+    """A project root that is to be staged beside itself."""
+
+    entry: ClassVar[str] = "source.stage_space"
+
+
+@dataclass(frozen=True)
 class BuildStageRequest(Work, Request):
     """A staged commit to build; `source` is the same as that of a build in the project root, but for the digests."""
 
     entry: ClassVar[str] = "source.build_stage"
     node: Optional[str]
     """The major version of Node."""
+
+
+@dataclass(frozen=True)
+class StageSkillsRequest(Work, Request):
+    """The gateway and the channels of a staged and built commit, as in a SkillsRequest."""
+
+    entry: ClassVar[str] = "source.stage_skills"
+    gateway: Optional[str]
+    server: Optional[str]
+    channels: list[str]
 
 
 @dataclass(frozen=True)

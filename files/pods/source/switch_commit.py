@@ -13,10 +13,10 @@ import sys
 
 from files.pods.common import run_lock
 from files.pods.common.protocol import read_request
-from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
+from files.pods.common.run_as_host_user import discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.central_database import make_copy
 from files.pods.source.channel_undo import undo_channel
-from files.pods.source.git_worktree import AGENT_PATHS, MANAGED, Tree, become_owner, other_owner
+from files.pods.source.git_worktree import AGENT_PATHS, MANAGED, Tree, become_worker
 from files.pods.source.protocol import SwitchRequest
 from files.pods.source.setup_commits import setup_commits
 from files.pods.source.skill_record import undo_skills
@@ -139,10 +139,6 @@ if __name__ == "__main__":
     request = read_request(SwitchRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(1500, request.root)
-    ids = other_owner(request.root) if request.uid == 0 else None
-    if ids:
-        become_owner(ids)
-    else:
-        become_user(request.user, request.uid, request.gid)
+    become_worker(request.root, request.user, request.uid, request.gid)
     discard_write_errors(request.root)
     main(Tree(request.root), request.ref, request.stash)

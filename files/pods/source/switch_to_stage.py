@@ -21,10 +21,10 @@ from files.pods.common import run_lock
 from files.pods.common.atomic_write import replace
 from files.pods.common.protocol import read_request
 from files.pods.common.read_untrusted import read_untrusted_bytes
-from files.pods.common.run_as_host_user import become_user, discard_write_errors, run_with_deadline, sync_file_system
+from files.pods.common.run_as_host_user import discard_write_errors, run_with_deadline, sync_file_system
 from files.pods.source.build import MODULES
 from files.pods.source.fetch import git_processes, remove_stale_locks
-from files.pods.source.git_worktree import STAMP, Tree, become_owner, other_owner
+from files.pods.source.git_worktree import STAMP, Tree, become_worker
 from files.pods.source.skill_record import undo_skills
 from files.pods.source.stage_place import OUTPUTS, SWITCHED, kept_of, stage_of
 from files.pods.source.staging_protocol import SwitchToStageRequest
@@ -194,11 +194,7 @@ if __name__ == "__main__":
     request = read_request(SwitchToStageRequest)
     run_lock.acquire(request.lock)
     run_with_deadline(900, request.root)
-    other = other_owner(request.root) if request.uid == 0 else None
-    if other:
-        become_owner(other)
-    else:
-        become_user(request.user, request.uid, request.gid)
+    become_worker(request.root, request.user, request.uid, request.gid)
     discard_write_errors(request.root)
     if request.back:
         back(request.root)

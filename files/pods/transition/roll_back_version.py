@@ -20,11 +20,10 @@ from typing import Any
 from files.pods.common import run_lock
 from files.pods.common.docker import stop_agents
 from files.pods.common.protocol import read_request
-from files.pods.common.run_as_host_user import become_user
 from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.run_command import run_command
 from files.pods.service.serving import wait_until_serving
-from files.pods.source.git_worktree import Tree, become_owner, other_owner
+from files.pods.source.git_worktree import Tree, become_worker
 from files.pods.source.image_record import put_record_back
 from files.pods.source.merge_rows import put_back
 from files.pods.source.stage_room import empty_stage
@@ -87,11 +86,7 @@ class HostWork:
         return value, why
 
     def as_owner(self, work: Callable[[], Any]) -> Any:
-        other = other_owner(self.root) if self.request.uid == 0 else None
-        if other:
-            become_owner(other)
-        else:
-            become_user(self.request.user, self.request.uid, self.request.gid)
+        become_worker(self.root, self.request.user, self.request.uid, self.request.gid)
         try:
             return work()
         except SystemExit as refused:

@@ -38,6 +38,7 @@ class StepId(str, Enum):
     ROLL_BACK = "roll-back"
     STAGE_SOURCE = "stage-source"
     STAGE_BUILD = "stage-build"
+    STAGE_SKILLS = "stage-skills"
     STAGE_IMAGE = "stage-image"
     BOOT_ROLLBACK = "set-boot-rollback"
     DRAIN = "drain"

@@ -23,3 +23,5 @@ class Step:
     request: Request
     seconds: int = SHORT
     marks: tuple[Mark, ...] = ()
+    payload: str = ""
+    """What the program itself reads from its standard input; it may be secret."""

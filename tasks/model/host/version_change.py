@@ -3,16 +3,19 @@
 Staging while the old version serves, then the switch. The machine completes either by itself (files/pods/transition).
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from files.pods.probe.timeouts import WHOLE_PROBE
-from files.pods.source.protocol import MarkerRequest, RestoreRequest
+from files.pods.source.protocol import MarkerRequest, Needs, RestoreRequest
 from files.pods.source.staging_protocol import (
     BuildStageRequest,
     RemoveStageRequest,
     StageImageRequest,
     StageRequest,
+    StageSkillsRequest,
+    StageSpaceRequest,
     SwitchImageRequest,
     SwitchToStageRequest,
 )
@@ -30,9 +33,10 @@ from tasks.model.host.service_unit import image_record, name_of
 from tasks.model.host.step import SHORT, Part, Step
 from tasks.model.ownership.trees import chown_by, host_trees
 from tasks.model.templates import render
+from tasks.model.versions.skills import skills_payload, skills_request
 
-BUILD, IMAGE = 1800, 3600
-"""Seconds for a build in the stage, and for its image."""
+SPACE, BUILD, SKILLS, IMAGE = 1000, 1800, 2100, 3600
+"""Seconds for the check of the disk space, a build in the stage, its gateway and channels, and its image."""
 SWITCH = 1000
 """Seconds for the switch of the files: more than its program allows itself."""
 GATE_COMMAND = 300
@@ -57,6 +61,8 @@ class VersionChange:
     """The major version of Node that builds it."""
     copy: str | None = None
     """The copy of data/v2.db that takes the place of one that a later version has migrated."""
+    needs: Needs | None = None
+    """What the desired commit needs; None where its files are not on the machine yet."""
 
 
 def directory(plan: HostPlan) -> str:
@@ -144,8 +150,22 @@ def boot_rollback(plan: HostPlan, command: str) -> BootRollbackRequest:
 def _staging(plan: HostPlan, change: VersionChange, back_command: str) -> Iterator[Step]:
     work = {"root": plan.root, "lock": plan.lock, **plan.host_user}
     stage = StageRequest(commit=change.commit, stash=change.stash, marker=marker(plan), **work)
+    yield Step(StepId.CHECK_SPACE, "check disk space", StageSpaceRequest(**work), SPACE)
     yield Step(StepId.STAGE_SOURCE, f"stage {change.version} beside the old version", stage, BUILD)
     yield Step(StepId.STAGE_BUILD, "build it there", BuildStageRequest(node=change.node, **work), BUILD)
+    skills = skills_request(plan, change.needs)
+    if skills.gateway or skills.channels:
+        stage_skills = StageSkillsRequest(
+            gateway=skills.gateway, server=skills.server, channels=skills.channels, **work
+        )
+        payload = skills_payload(plan, change.needs)
+        yield Step(
+            StepId.STAGE_SKILLS,
+            "apply its gateway and channels there",
+            stage_skills,
+            SKILLS,
+            payload=json.dumps(payload) if payload else "",
+        )
     if plan.settings.nanoclaw_image == "build":
         yield Step(
             StepId.STAGE_IMAGE,

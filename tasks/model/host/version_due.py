@@ -43,6 +43,7 @@ def planned_change(checkout: CheckoutState, plan: HostPlan, stash: str) -> Versi
         stash=stash if checkout.changed else None,
         node=node_of(checkout),
         copy=copy.file if copy else None,
+        needs=needs,
     )
 
 

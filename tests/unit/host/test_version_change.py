@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from files.pods.service.protocol import StartRequest
-from files.pods.source.staging_protocol import StageRequest, SwitchToStageRequest
+from files.pods.source.protocol import Needs
+from files.pods.source.staging_protocol import StageRequest, StageSkillsRequest, SwitchToStageRequest
 from files.pods.transition.documents import Run
 from files.pods.transition.drain import GRACE, STOP_SECONDS
 from files.pods.transition.protocol import CommitRequest, GateRequest
@@ -18,6 +22,7 @@ from tasks.model.ownership.trees import chown_by
 from tests.builders import host_plan as host
 
 CHANGE = VersionChange("0" * 40, "1" * 40, "v2.1.17", None, "22")
+NEEDS = Needs("2.1.17", None, None, api=True, gateway=True, marker=True)
 PROBE, BACK = Run(["python3", "probe"], "{}"), "/usr/bin/python3 -I /programs.pyz transition.runner '{}'"
 HOSTS = {
     "root, with its root on the pods": host(nanoclaw_user="root", nanoclaw_root="/pods/nanoclaw-v2"),
@@ -41,7 +46,30 @@ def test_staging_stops_and_switches_nothing(plan: HostPlan) -> None:
     kinds = {type(step.request) for step in staging(plan)}
     assert not kinds & {DrainRequest, SwitchToStageRequest, StartRequest, CommitRequest}
     assert not any(step.marks for step in staging(plan))
-    assert [step.id for step in staging(plan)][:2] == [StepId.STAGE_SOURCE, StepId.STAGE_BUILD]
+    assert [step.id for step in staging(plan)][:3] == [StepId.CHECK_SPACE, StepId.STAGE_SOURCE, StepId.STAGE_BUILD]
+
+
+def test_gateway_and_channels_are_applied_in_the_stage() -> None:
+    """With the key of the gateway's server, which is in no request."""
+    server, key = "http://10.0.0.9:10254", "oc-HUSH-4711"
+    plan = host(
+        nanoclaw_gateway="onecli",
+        nanoclaw_gateway_server=server,
+        nanoclaw_channels=["telegram"],
+        nanoclaw_env={"ONECLI_API_KEY": key},
+    )
+    ids = [step.id for step in staging(plan)]
+    assert StepId.STAGE_SKILLS not in [step.id for step in staging(host())]
+    assert ids.index(StepId.STAGE_BUILD) < ids.index(StepId.STAGE_SKILLS) < ids.index(StepId.STAGE_IMAGE)
+    (step,) = (step for step in staging(plan) if isinstance(step.request, StageSkillsRequest))
+    assert isinstance(step.request, StageSkillsRequest)
+    assert (step.request.gateway, step.request.server, step.request.channels) == ("onecli", server, ["telegram"])
+    assert json.loads(step.payload) == {"token": key} and key not in str(step.request)
+    old = replace(CHANGE, needs=replace(NEEDS, gateway=False))
+    (step,) = (
+        step for step in steps("staging", plan, old, PROBE, BACK) if isinstance(step.request, StageSkillsRequest)
+    )
+    assert isinstance(step.request, StageSkillsRequest) and step.request.gateway is None and not step.payload
 
 
 @every_host

@@ -264,6 +264,7 @@ def test_resume_of_a_switch_by_a_version_without_ids(runner: Runner) -> None:
 def test_each_step_of_a_version_without_ids_has_an_id() -> None:
     of_versions = {StepId.STAGE_SOURCE, StepId.STAGE_BUILD, StepId.STAGE_IMAGE, StepId.BOOT_ROLLBACK, StepId.DRAIN}
     of_versions |= {StepId.SWITCH_SOURCE, StepId.RESTORE_DATABASE, StepId.SWITCH_IMAGE, StepId.REMOVE_STAGE}
+    of_versions |= {StepId.STAGE_SKILLS}
     assert set(STEP_TEXTS_BEFORE_IDS.values()) == set(StepId) - of_versions
 
 
