@@ -13,6 +13,30 @@ SOURCES = Path(__file__).parent / "nanoclaw_later"
 ANNOTATED = ("v2.3.0", "v2.4.0")
 """Tags with a message of their own: those from 2.2.0 on."""
 Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
+_STAYING = (
+    "/** Containers stay at a stop; the next start stops those that are left, as up to 2.2.0. "
+    "From 2.3.0 they are adopted. */"
+)
+_GIT = """const git = (name) => execFileSync('git', ['rev-parse', name], { encoding: 'utf8' }).trim();
+
+/** What is checked out; nothing where git cannot say, and then the version alone counts. */
+function commit() {
+  try {
+    return { commit: git('HEAD'), tree: git('HEAD^{tree}') };
+  } catch {
+    return {};
+  }
+}
+
+"""
+_SESSION_MAILBOX = """
+      CREATE TABLE sessions_next (
+        id TEXT PRIMARY KEY, agent_group_id TEXT NOT NULL REFERENCES agent_groups(id), messaging_group_id TEXT,
+        thread_id TEXT, agent_provider TEXT, status TEXT DEFAULT 'active', container_status TEXT DEFAULT 'stopped',
+        last_active TEXT, created_at TEXT NOT NULL, mailbox TEXT NOT NULL);
+      INSERT INTO sessions_next SELECT *, 'sqlite' FROM sessions;
+      DROP TABLE sessions;
+      ALTER TABLE sessions_next RENAME TO sessions;"""
 
 
 def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
@@ -140,23 +164,36 @@ def _skills(tree: Tree) -> None:
 
 
 def _adoption(tree: Tree) -> None:
-    """Needs Node 22.14, adopts agents of the last start, and binds the marker to the commit."""
+    """Needs Node 22.14, adopts agents of the last start, gives them a file of theirs, binds the marker to the commit.
+
+    Earlier versions cannot create sessions in its database.
+    """
     _dependency(tree, "better-sqlite3", "13.0.3", "better-sqlite3")
     _package(tree, engines={"node": ">=22"})
-    edit(tree, "src/index.js", "  await containers.stopOrphans();\n", "")
-    labels = "'--label', LABEL, '--label', `nanoclaw-session=${session.id}`, '--label', 'nanoclaw-role=agent',"
-    edit(tree, "src/containers.js", "'--label', LABEL,", labels)
-    upgrade = "src/upgrade-state.js"
-    edit(tree, upgrade, "import { mkdirSync", "import { execFileSync } from 'node:child_process';\nimport { mkdirSync")
-    git = "const git = (name) => execFileSync('git', ['rev-parse', name], { encoding: 'utf8' }).trim();\n\n"
-    edit(tree, upgrade, "function code() {\n", git + "function code() {\n")
-    version = "JSON.parse(readFileSync('package.json', 'utf8')).version"
     edit(
         tree,
-        upgrade,
-        f"{{ version: {version} }}",
-        f"{{ version: {version}, commit: git('HEAD'), tree: git('HEAD^{{tree}}') }}",
+        "src/index.js",
+        "  await containers.stopOrphans();\n",
+        "  await containers.adopt(store.sessions, ended);\n",
     )
+    edit(tree, "src/index.js", _STAYING, "/** Containers stay at a stop; the next start adopts them. */")
+    edit(
+        tree,
+        "src/store.js",
+        "import { CENTRAL } from",
+        "import { checkNative } from './native.js';\nimport { CENTRAL } from",
+    )
+    edit(tree, "src/store.js", "open() {\n", "open() {\n  checkNative();\n")
+    _migration(tree, "session-mailbox", _SESSION_MAILBOX)
+    edit(tree, "src/store.js", "thread_id: thread };", "thread_id: thread, mailbox: 'sqlite' };")
+    agent = "container/agent-runner/src/agent.sh"
+    edit(tree, agent, "TRANSCRIPTS=", "CONTEXT=${NANOCLAW_CONTEXT:-/app/.nanoclaw-session.json}\nTRANSCRIPTS=")
+    entered = 'cd "$AGENT" || die "cannot enter $AGENT"\n'
+    edit(tree, agent, entered, entered + 'cat "$CONTEXT" > /dev/null || die "cannot read $CONTEXT"\n')
+    upgrade = "src/upgrade-state.js"
+    edit(tree, upgrade, "import { mkdirSync", "import { execFileSync } from 'node:child_process';\nimport { mkdirSync")
+    edit(tree, upgrade, "function code() {\n", _GIT + "function code() {\n")
+    edit(tree, upgrade, "  return { version: JSON", "  return { ...commit(), version: JSON")
 
 
 def _gateway(tree: Tree) -> None:

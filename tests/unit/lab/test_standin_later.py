@@ -6,48 +6,22 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from files.pods.source.skill_results import SkillResult, read_driver
-from tests.unit.lab.standin_install import Install, find_pnpm, git
+from tests.unit.lab.standin_install import Install, find_pnpm
+from tests.unit.lab.standin_versions import At, marked, moves, stop
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
 
-At = Callable[[str], Install]
-
 
 @pytest.fixture
 def at() -> Iterator[At]:
-    """An install at a tag; another tag moves it there, with its data."""
-    with tempfile.TemporaryDirectory() as name:
-        base = Path(name)
-        base.chmod(0o755)
-        install = Install(base)
-
-        def move(tag: str) -> Install:
-            git("checkout", "--quiet", "--force", tag, cwd=install.root)
-            shutil.rmtree(install.root / "node_modules", ignore_errors=True)
-            install.build()
-            return install
-
-        yield move
-        stop(install)
-
-
-def stop(install: Install) -> None:
-    if install.host is not None and install.host.poll() is None:
-        install.host.terminate()
-        install.host.wait(timeout=20)
-
-
-def marked(install: Install, version: str = "") -> None:
-    argv = ["node", "scripts/upgrade-state.js", "set", version, "nanoclaw-pods"]
-    subprocess.run(argv, cwd=install.root, check=True, capture_output=True)
+    yield from moves()
 
 
 def test_it_ends_without_its_marker_and_with_that_of_another_version(at: At) -> None:
@@ -132,16 +106,6 @@ def test_a_directive_that_fails_is_left_to_an_agent(at: At) -> None:
     report = json.loads(done.stdout)
     assert (done.returncode, report["status"]) == (1, "failed")
     assert [task["kind"] for task in report["agentTasks"]] == ["copy", "hand-wire"]
-
-
-def test_a_marker_is_bound_to_the_commit(at: At) -> None:
-    install = at("v2.3.0")
-    marked(install)
-    state = json.loads((install.root / "data/upgrade-state.json").read_text())
-    assert state["commit"] == git("rev-parse", "HEAD", cwd=install.root)
-    who = ("-c", "user.name=a", "-c", "user.email=a@lab.invalid")
-    git(*who, "commit", "--quiet", "--allow-empty", "-m", "mine", cwd=install.root)
-    assert install.start(CIRCUIT_BREAKER_SECONDS="0").wait(timeout=20) == 1
 
 
 def test_it_ends_without_a_gateway(at: At) -> None:

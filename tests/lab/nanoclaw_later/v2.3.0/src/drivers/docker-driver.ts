@@ -1,1 +1,1 @@
-// Containers of a session carry its name, and are taken over by the next start.
+// The stand-in's own is the .js beside.
