@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab.standin_later import ANNOTATED, LATER, Tree, later_releases
-from tests.lab.standin_later import edit as _edit
+from tests.lab.standin_edits import Tree
+from tests.lab.standin_edits import edit as _edit
+from tests.lab.standin_later import ANNOTATED, LATER, later_releases
 
 SOURCES = Path(__file__).parent / "nanoclaw"
 RELEASES = ("v2.0.63", "v2.0.64", "v2.0.65", *LATER)

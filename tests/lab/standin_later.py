@@ -5,14 +5,23 @@ Each is the version before it with the files of `nanoclaw_later/TAG` and some ed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.lab.standin_edits import (
+    Tree,
+    add_dependency,
+    add_migration,
+    drop_dependency,
+    edit,
+    make_available,
+    package,
+    require_of_sessions,
+)
 
 SOURCES = Path(__file__).parent / "nanoclaw_later"
 ANNOTATED = ("v2.3.0", "v2.4.0")
 """Tags with a message of their own: those from 2.2.0 on."""
-Tree = dict[str, tuple[bytes, bool]]  # path: content, executable
 _STAYING = (
     "/** Containers stay at a stop; the next start stops those that are left, as up to 2.2.0. "
     "From 2.3.0 they are adopted. */"
@@ -29,14 +38,6 @@ function commit() {
 }
 
 """
-_SESSION_MAILBOX = """
-      CREATE TABLE sessions_next (
-        id TEXT PRIMARY KEY, agent_group_id TEXT NOT NULL REFERENCES agent_groups(id), messaging_group_id TEXT,
-        thread_id TEXT, agent_provider TEXT, status TEXT DEFAULT 'active', container_status TEXT DEFAULT 'stopped',
-        last_active TEXT, created_at TEXT NOT NULL, mailbox TEXT NOT NULL);
-      INSERT INTO sessions_next SELECT *, 'sqlite' FROM sessions;
-      DROP TABLE sessions;
-      ALTER TABLE sessions_next RENAME TO sessions;"""
 
 
 def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
@@ -45,18 +46,9 @@ def later_releases(tree: Tree) -> list[tuple[str, Tree]]:
     for tag, change in _CHANGES.items():
         tree = {**tree, **_files_of(tag)}
         change(tree)
-        _package(tree, version=tag.removeprefix("v"))
+        package(tree, version=tag.removeprefix("v"))
         releases.append((tag, tree))
     return releases
-
-
-def edit(tree: Tree, path: str, old: str, new: str) -> None:
-    """Replace a text that a file has exactly once."""
-    content, executable = tree[path]
-    text = content.decode()
-    if text.count(old) != 1:
-        raise ValueError(f"{path} holds {old!r} {text.count(old)} times, not once")
-    tree[path] = (text.replace(old, new).encode(), executable)
 
 
 def _files_of(tag: str) -> Tree:
@@ -64,36 +56,6 @@ def _files_of(tag: str) -> Tree:
     paths = [path for path in folder.rglob("*") if path.is_file()]
     programs = {path for path in paths if path.suffix == ".sh" or path.parent.name == "bin"}
     return {path.relative_to(folder).as_posix(): (path.read_bytes(), path in programs) for path in paths}
-
-
-def _package(tree: Tree, **changes: object) -> None:
-    package = json.loads(tree["package.json"][0])
-    tree["package.json"] = (json.dumps({**package, **changes}, indent=2).encode() + b"\n", False)
-
-
-def _dependency(tree: Tree, name: str, version: str, package: str) -> None:
-    """Add a dependency with a version from this tree, so that no registry is needed."""
-    dependencies = json.loads(tree["package.json"][0])["dependencies"]
-    _package(tree, dependencies={**dependencies, name: version})
-    importer = (
-        f"      {_key(name)}:\n        specifier: link:packages/{package}\n        version: link:packages/{package}\n"
-    )
-    edit(tree, "pnpm-lock.yaml", "    dependencies:\n", "    dependencies:\n" + importer)
-    _available(tree, name, package)
-
-
-def _available(tree: Tree, name: str, package: str) -> None:
-    """Have a package of this tree stand for one of the registry."""
-    overrides = json.loads(tree["package.json"][0]).get("pnpm", {}).get("overrides", {})
-    link = f"link:packages/{package}"
-    _package(tree, pnpm={"overrides": {**overrides, name: link}})
-    if "overrides:" not in tree["pnpm-lock.yaml"][0].decode():
-        edit(tree, "pnpm-lock.yaml", "importers:\n", "overrides:\n\nimporters:\n")
-    edit(tree, "pnpm-lock.yaml", "overrides:\n", f"overrides:\n  {_key(name)}: {link}\n")
-
-
-def _key(name: str) -> str:
-    return f"'{name}'" if name.startswith("@") else name
 
 
 def _marker(tree: Tree) -> None:
@@ -110,7 +72,7 @@ def _marker(tree: Tree) -> None:
 
 def _instance(tree: Tree) -> None:
     """OneCLI must serve /v1. The database is migrated, and earlier versions cannot create chats in it."""
-    _dependency(tree, "@onecli-sh/sdk", "2.2.1", "onecli-sdk")
+    add_dependency(tree, "@onecli-sh/sdk", "2.2.1", "onecli-sdk")
     store = "src/store.js"
     edit(
         tree,
@@ -127,19 +89,14 @@ def _instance(tree: Tree) -> None:
     tree["container/agent-runner/bun.lock"] = (b'{ "lockfileVersion": 1 }\n', False)
 
 
-def _migration(tree: Tree, name: str, sql: str) -> None:
-    """Add a migration of the central database, after those of earlier versions."""
-    edit(tree, "src/migrations.js", "},\n];\n", f"}},\n  {{\n    name: '{name}',\n    sql: `{sql}`,\n  }},\n];\n")
-
-
 def _skills(tree: Tree) -> None:
     """Channels are skills, and their scripts are gone. Groups have a memory. ncl.sock is opened last."""
     for name in ("channel", "telegram", "whatsapp"):
         del tree[f"setup/install-{name}.sh"]
     for name in ("telegram", "whatsapp"):
-        _available(tree, f"chat-adapter-{name}", "chat-adapter")
-    _migration(tree, "message-policies", "ALTER TABLE messaging_groups ADD COLUMN policies TEXT;")
-    _migration(tree, "approver", "ALTER TABLE agent_groups ADD COLUMN approver TEXT;")
+        make_available(tree, f"chat-adapter-{name}", "chat-adapter")
+    add_migration(tree, "message-policies", "ALTER TABLE messaging_groups ADD COLUMN policies TEXT;")
+    add_migration(tree, "approver", "ALTER TABLE agent_groups ADD COLUMN approver TEXT;")
     index = "src/index.js"
     edit(
         tree,
@@ -168,8 +125,8 @@ def _adoption(tree: Tree) -> None:
 
     Earlier versions cannot create sessions in its database.
     """
-    _dependency(tree, "better-sqlite3", "13.0.3", "better-sqlite3")
-    _package(tree, engines={"node": ">=22"})
+    add_dependency(tree, "better-sqlite3", "13.0.3", "better-sqlite3")
+    package(tree, engines={"node": ">=22"})
     edit(
         tree,
         "src/index.js",
@@ -184,8 +141,7 @@ def _adoption(tree: Tree) -> None:
         "import { checkNative } from './native.js';\nimport { CENTRAL } from",
     )
     edit(tree, "src/store.js", "open() {\n", "open() {\n  checkNative();\n")
-    _migration(tree, "session-mailbox", _SESSION_MAILBOX)
-    edit(tree, "src/store.js", "thread_id: thread };", "thread_id: thread, mailbox: 'sqlite' };")
+    require_of_sessions(tree, "mailbox", "sqlite")
     agent = "container/agent-runner/src/agent.sh"
     edit(tree, agent, "TRANSCRIPTS=", "CONTEXT=${NANOCLAW_CONTEXT:-/app/.nanoclaw-session.json}\nTRANSCRIPTS=")
     entered = 'cd "$AGENT" || die "cannot enter $AGENT"\n'
@@ -197,14 +153,29 @@ def _adoption(tree: Tree) -> None:
 
 
 def _gateway(tree: Tree) -> None:
-    """A gateway is a skill, and none is applied: the host exits at its start."""
+    """A gateway is a skill, and none is applied: the host exits at its start. Agents get its stub, the host's own."""
+    drop_dependency(tree, "@onecli-sh/sdk", "onecli-sdk")
+    registry = "'./gateway-providers/gateway-provider-registry.js';\n"
+    index = "src/index.js"
     edit(
         tree,
-        "src/index.js",
+        index,
         "import * as store",
-        "import { requireGateway } from './gateway-providers/check.js';\nimport * as store",
+        f"import './gateway-providers/installed.js';\nimport {{ requireGateway }} from {registry}import * as store",
     )
-    edit(tree, "src/index.js", "  await store.open();\n", "  requireGateway();\n  await store.open();\n")
+    edit(tree, index, "  await store.open();\n", "  requireGateway();\n  await store.open();\n")
+    containers = "src/containers.js"
+    edit(tree, containers, "import { groupDir", f"import {{ gatewayMounts }} from {registry}import {{ groupDir")
+    context = "    [contextFile(session), '/app/.nanoclaw-session.json', 'ro'],\n"
+    edit(tree, containers, context, context + "    ...gatewayMounts(),\n")
+    barrel = "gateway-providers/installed"
+    edit(
+        tree,
+        "scripts/build.mjs",
+        "writeFileSync('dist/version.json'",
+        f"cpSync('src/{barrel}.ts', 'dist/{barrel}.js');\nwriteFileSync('dist/version.json'",
+    )
+    require_of_sessions(tree, "gateway", "own", "mailbox")
 
 
 _CHANGES: dict[str, Callable[[Tree], None]] = {

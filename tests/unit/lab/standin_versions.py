@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.unit.lab.standin_install import Install, git
+import pytest
+
+from tests.unit.lab.standin_install import Install, find_pnpm, git
 
 At = Callable[[str], Install]
 
@@ -49,3 +52,25 @@ def as_node(install: Install, version: str) -> dict[str, str]:
     script = install.fake / f"node-{version}.cjs"
     script.write_text(STATE_NODE.format(version=version))
     return {"NODE_OPTIONS": f"--require={script}"}
+
+
+def usable_pnpm(monkeypatch: pytest.MonkeyPatch) -> str:
+    """For a fixture: a pnpm in PATH that asks nothing."""
+    path = find_pnpm()
+    if path is None:
+        pytest.skip("neither pnpm nor an npm that gets it is on this machine")
+    monkeypatch.setenv("PATH", f"{Path(path).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("CI", "true")
+    return path
+
+
+def install_modules(install: Install, pnpm: str) -> None:
+    shutil.rmtree(install.root / "node_modules")
+    subprocess.run([pnpm, "install", "--frozen-lockfile"], cwd=install.root, check=True, capture_output=True)
+
+
+def drive(install: Install, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the setup, as `pnpm exec tsx` does."""
+    argv = ["packages/tsx/tsx.sh", script, *args]
+    whole = os.environ | env
+    return subprocess.run(argv, cwd=install.root, env=whole, capture_output=True, text=True, timeout=120, check=False)

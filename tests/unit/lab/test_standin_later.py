@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from files.pods.source.skill_results import SkillResult, read_driver
-from tests.unit.lab.standin_install import Install, find_pnpm
-from tests.unit.lab.standin_versions import At, marked, moves, stop
+from tests.unit.lab.standin_versions import At, drive, install_modules, marked, moves, stop, usable_pnpm
 
 MISSING = [tool for tool in ("git", "node", "sqlite3") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}")
@@ -55,24 +52,7 @@ def test_a_lower_version_makes_no_new_session_on_a_migrated_database(at: At) -> 
 
 @pytest.fixture
 def pnpm(monkeypatch: pytest.MonkeyPatch) -> str:
-    path = find_pnpm()
-    if path is None:
-        pytest.skip("neither pnpm nor an npm that gets it is on this machine")
-    monkeypatch.setenv("PATH", f"{Path(path).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("CI", "true")
-    return path
-
-
-def install_modules(install: Install, pnpm: str) -> None:
-    shutil.rmtree(install.root / "node_modules")
-    subprocess.run([pnpm, "install", "--frozen-lockfile"], cwd=install.root, check=True, capture_output=True)
-
-
-def drive(install: Install, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of the setup, as `pnpm exec tsx` does."""
-    argv = ["packages/tsx/tsx.sh", script, *args]
-    whole = os.environ | env
-    return subprocess.run(argv, cwd=install.root, env=whole, capture_output=True, text=True, timeout=120, check=False)
+    return usable_pnpm(monkeypatch)
 
 
 def test_a_channel_is_a_skill_that_wants_its_token(at: At, pnpm: str) -> None:
@@ -106,10 +86,3 @@ def test_a_directive_that_fails_is_left_to_an_agent(at: At) -> None:
     report = json.loads(done.stdout)
     assert (done.returncode, report["status"]) == (1, "failed")
     assert [task["kind"] for task in report["agentTasks"]] == ["copy", "hand-wire"]
-
-
-def test_it_ends_without_a_gateway(at: At) -> None:
-    install = at("v2.4.0")
-    marked(install)
-    assert install.start(CIRCUIT_BREAKER_SECONDS="0").wait(timeout=20) == 1
-    assert "No gateway provider is registered in this build" in install.log()
