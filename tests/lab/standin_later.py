@@ -20,7 +20,7 @@ from tests.lab.standin_edits import (
 )
 
 SOURCES = Path(__file__).parent / "nanoclaw_later"
-ANNOTATED = ("v2.3.0", "v2.4.0")
+ANNOTATED = ("v2.3.0", "v2.4.0", "v2026.10.0")
 """Tags with a message of their own: those from 2.2.0 on."""
 _STAYING = (
     "/** Containers stay at a stop; the next start stops those that are left, as up to 2.2.0. "
@@ -178,11 +178,33 @@ def _gateway(tree: Tree) -> None:
     require_of_sessions(tree, "gateway", "own", "mailbox")
 
 
+def _calendar(tree: Tree) -> None:
+    """Versions are dates. The setup commits what a skill writes, and carries the marker over to that commit."""
+    upgrade = "src/upgrade-state.js"
+    edit(tree, upgrade, "function code() {\n", "export function code() {\n")
+    drive = "setup/lib/drive.js"
+    edit(tree, drive, "import { join } from 'node:path';", "import { basename, join } from 'node:path';")
+    edit(
+        tree,
+        drive,
+        "import { parseDirectives } from './skill-document.js';\n",
+        "import { commitApplied } from './setup-commit.js';\nimport { parseDirectives } from './skill-document.js';\n",
+    )
+    edit(
+        tree,
+        drive,
+        "  return status === 'success';\n",
+        "  if (status === 'success') commitApplied(basename(directory));\n  return status === 'success';\n",
+    )
+    require_of_sessions(tree, "origin", "host", "mailbox", "gateway")
+
+
 _CHANGES: dict[str, Callable[[Tree], None]] = {
     "v2.1.0": _marker,
     "v2.1.17": _instance,
     "v2.1.54": _skills,
     "v2.3.0": _adoption,
     "v2.4.0": _gateway,
+    "v2026.10.0": _calendar,
 }
 LATER = tuple(_CHANGES)

@@ -1,4 +1,4 @@
-"""2.4.0: the host starts only with a gateway, which a skill brings."""
+"""2.4.0 needs a gateway, which a skill brings. The setup of 2026.10.0 commits what a skill writes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from files.pods.source.git_worktree import Tree
+from files.pods.source.setup_commits import setup_commits
 from files.pods.source.skill_results import SkillResult, read_step
 from tests.unit.lab.later_docker import arguments, containers, end_containers, install_docker
 from tests.unit.lab.standin_install import Install, git, wait_for
@@ -126,7 +128,9 @@ def test_a_stub_that_is_not_the_hosts_own_stops_agents(at: At, server: str) -> N
     assert "has another owner or mode" in install.chat("lost", timeout=3).stderr
 
 
-@pytest.mark.parametrize(("tag", "lower", "column"), [("v2.4.0", "v2.3.0", "gateway")])
+@pytest.mark.parametrize(
+    ("tag", "lower", "column"), [("v2.4.0", "v2.3.0", "gateway"), ("v2026.10.0", "v2.4.0", "origin")]
+)
 def test_a_lower_version_makes_no_session(at: At, server: str, tag: str, lower: str, column: str) -> None:
     install = at(tag)
     for ref in (tag, lower):
@@ -138,3 +142,18 @@ def test_a_lower_version_makes_no_session(at: At, server: str, tag: str, lower: 
         answer = install.chat("hello", session=ref)
         end(install)
     assert f"NOT NULL constraint failed: sessions.{column}" in answer.stderr
+
+
+def test_a_skill_that_is_applied_is_committed_and_the_marker_carried_over(at: At, server: str) -> None:
+    install = at("v2026.10.0")
+    released = git("rev-parse", "HEAD", cwd=install.root)
+    marked(install)
+    add_gateway(install, server, NANOCLAW_SETUP_COMMIT="0")
+    assert git("rev-parse", "HEAD", cwd=install.root) == released
+    add_gateway(install, server)
+    head = git("rev-parse", "HEAD", cwd=install.root)
+    assert setup_commits(Tree(str(install.root)), head) == (released, ["add-onecli"])
+    assert git("status", "--porcelain", cwd=install.root) == ""
+    assert json.loads((install.root / "data/upgrade-state.json").read_text())["commit"] == head
+    start(install)
+    assert install.chat("hello").stdout == "echo: hello\n"

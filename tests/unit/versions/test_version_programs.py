@@ -33,6 +33,7 @@ NEEDS = {
     "v2.1.54": Needs("2.1.54", ">=20 <25", None, True, False, True),
     "v2.3.0": Needs("2.3.0", ">=22", 13, True, False, True),
     "v2.4.0": Needs("2.4.0", ">=22", 13, False, True, True),
+    "v2026.10.0": Needs("2026.10.0", ">=22", 13, False, True, True),
 }
 JOURNAL = "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, name TEXT, applied TEXT);"
 
