@@ -19,6 +19,7 @@ from tasks.model.host.existing_directories import host_places_request, server_pl
 from tasks.model.host.host_ids import CANDIDATES, Chosen, choose_host_ids, remembered, states_none
 from tasks.model.nfs.nfs_versions import exports_request
 from tasks.model.sanitize import printable
+from tasks.model.versions.session_driver import driver_matters, exported_drivers, other_drivers
 from tasks.replies import ask_machine, ask_together
 
 _TIMEOUT = 60
@@ -36,6 +37,10 @@ class MachineStates:
     machines: dict[str, MachineState | None] = field(default_factory=dict)
     exports: dict[str, ExportState | None] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=lambda: Chosen({}))
+    desired_drivers: dict[str, bool] = field(default_factory=dict)
+    """Whether the versions to come have a session driver, by their files."""
+    drivers: dict[str, bool] = field(default_factory=dict)
+    """The same, or else of what is checked out, or else of what a server exports for."""
     _requests: dict[str, PreflightRequest] = field(default_factory=dict)
 
     def settle(self, fleet: FleetPlan, plan: Plan) -> FleetPlan:
@@ -49,9 +54,18 @@ class MachineStates:
             for name, state in self.exports.items():
                 memory |= remembered(fleet, name, state.table) if state else {}
             before, self.chosen = self.chosen, choose_host_ids(fleet, self.machines, memory)
-            if before.others != self.chosen.others:
+            self.drivers = self._drivers(fleet)
+            if before.others != self.chosen.others or other_drivers(fleet, self.drivers):
                 fleet = plan(self.chosen.ids)
         return fleet
+
+    def _drivers(self, fleet: FleetPlan) -> dict[str, bool]:
+        exported: dict[str, bool] = {}
+        for name, exports in self.exports.items():
+            exported |= exported_drivers(fleet, name, exports.table) if exports else {}
+        states = {name: state.driver for name, state in self.machines.items() if state}
+        checked_out = {name: driver for name, driver in states.items() if driver is not None}
+        return {**exported, **checked_out, **self.desired_drivers}
 
     def _ask(self, fleet: FleetPlan, due: Iterable[Host]) -> None:
         def ask_one(member: Host) -> tuple[MachineState | None, ExportState | None]:
@@ -86,6 +100,7 @@ class MachineStates:
             places=host_places_request(plan),
             ids=numbers if states_none(plan) else (),
             user=plan.settings.nanoclaw_user if states_none(plan) else None,
+            root=plan.root if driver_matters(plan) else None,
         )
 
     def say(self) -> None:

@@ -14,7 +14,7 @@ from pyinfra.api.state import State
 from files.pods.nfs.export_state import ExportState
 from tasks.adoption import check_checkouts, look_at_v2
 from tasks.command_line import add_role_group_data, limit_problems, only_reads
-from tasks.host_ids import MachineStates
+from tasks.host_ids import MachineStates, Plan
 from tasks.migration import Migration, plan_migrations
 from tasks.model.access.identity import Ids, Squash
 from tasks.model.fleet.example_addresses import example_problems
@@ -34,9 +34,11 @@ from tasks.model.nfs.exports import export_refusals, some
 from tasks.model.nfs.nfs_versions import lacks_v3, other_clients, version_refusals
 from tasks.model.sanitize import printable
 from tasks.model.versions.lowest_version import old_refs
+from tasks.model.versions.session_driver import expected_drivers, other_drivers
 from tasks.observe_servers import observe
 from tasks.questions import ask_machines
 from tasks.run_context import call_after_init, run_context
+from tasks.session_drivers import drivers_of
 from tasks.version import Change, plan_changes
 
 
@@ -94,14 +96,17 @@ def _check_inventory(inventory: Inventory, limit: Iterable[Host] | None) -> None
 
 
 def _plan(
-    inventory: Inventory, observed: Mapping[str, Squash] | None = None, chosen: Mapping[str, Ids] | None = None
+    inventory: Inventory,
+    observed: Mapping[str, Squash] | None = None,
+    chosen: Mapping[str, Ids] | None = None,
+    drivers: Mapping[str, bool] | None = None,
 ) -> FleetPlan:
     add_role_group_data(inventory)
     machines = [Machine(member.name, tuple(member.groups), _data(member)) for member in inventory]
     if problems := example_problems(machines):
         raise PreflightError(problems)
     try:
-        fleet = plan_fleet(machines, observed, chosen)
+        fleet = plan_fleet(machines, observed, chosen, {**expected_drivers(machines), **(drivers or {})})
     except FleetError as error:
         raise PreflightError(error.problems) from None
     if old := list(old_refs(fleet)):
@@ -121,7 +126,7 @@ def _check_machines(inventory: Inventory) -> Checked:
     logger.info("--> Preflight: looking at %s machines, before anything is changed...", len(members))
 
     states = MachineStates(members)
-    fleet = states.settle(fleet, lambda ids: _plan(inventory, chosen=ids))
+    fleet = states.settle(fleet, lambda ids: _plan(inventory, None, ids, states.drivers))
     machines = states.machines
     problems = [*machine_problems(fleet, machines), *unserved(fleet, machines)]
     of_servers: list[Problem] = []
@@ -134,13 +139,10 @@ def _check_machines(inventory: Inventory) -> Checked:
     _refuse(problems, fleet, states)
     observed, problems = observe(fleet, members, only_reads=only_reads())
     _refuse(problems, fleet, states)
-    fleet = _plan(inventory, observed, states.chosen.ids)
-    fleet = states.settle(fleet, lambda ids: _plan(inventory, observed, ids))
-    _refuse(agent_uid_problems(fleet, machines), fleet, states)
+    fleet = _ask_hosts(lambda ids: _plan(inventory, observed, ids, states.drivers), states)
     states.say()
     for (access, reason), names in sorted(_strategies(fleet, members).items()):
         logger.info("    pods_access %s for %s: %s", access, ", ".join(names), reason)
-    ask_machines(fleet, members)
     _refuse([*look_at_v2(fleet, members), *check_checkouts(fleet, members)], fleet, states)
     migrations, problems = plan_migrations(fleet, members, only_reads=only_reads())
     _refuse(problems, fleet, states)
@@ -149,6 +151,19 @@ def _check_machines(inventory: Inventory) -> Checked:
     tables = {name: exports.table for name, exports in states.exports.items() if exports}
     stops = stops_first(fleet, machines, tables)
     return Checked(fleet.servers, fleet.hosts, migrations, changes, guards_first(fleet, machines), stops)
+
+
+def _ask_hosts(plan: Plan, states: MachineStates) -> FleetPlan:
+    """Ask machines what the run needs; again where files of a version say that its agents have other ids."""
+    for _turn in range(2):
+        fleet = states.settle(plan(states.chosen.ids), plan)
+        _refuse(agent_uid_problems(fleet, states.machines), fleet, states)
+        ask_machines(fleet, states.members)
+        states.desired_drivers.update(drivers_of(fleet, states.members))
+        if not other_drivers(fleet, states.desired_drivers):
+            break
+        states.drivers.update(states.desired_drivers)
+    return fleet
 
 
 def _refuse(problems: list[Problem], fleet: FleetPlan, states: MachineStates) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-from pyinfra import state
 from pyinfra.api.host import Host
 
 from files.pods.common.protocol import Reply, Request
@@ -35,6 +34,7 @@ from tasks.operations.env_files import KEY
 from tasks.operations.guard import guard_request
 from tasks.ownership import WALK
 from tasks.replies import ask_together
+from tasks.session_drivers import peeks
 
 OF_HOSTS: tuple[tuple[type[Reply], Callable[[HostPlan], Request]], ...] = (
     (RuntimeState, runtime_request),
@@ -68,7 +68,7 @@ def of_host(plan: HostPlan) -> list[Question]:
     """What the operations of a host ask of it while it is as it should be."""
     questions = [Question(reply, request(plan)) for reply, request in OF_HOSTS]
     questions.append(Question(EnvState, env_request(plan), f"{KEY}\n"))
-    if state.check_for_changes:  # a check phase looks into a commit that is not checked out
+    if peeks(plan):
         questions.append(Question(CheckoutState, checkout_request(plan, peek=True)))
     if chown_by(plan) != "server":
         questions.append(Question(TreesReply, trees_request(host_trees(plan))))

@@ -7,7 +7,6 @@ import files.pods.probe.timeouts as timeouts
 from files.pods.probe.protocol import Observations, ProbeRequest
 from files.pods.service.protocol import ServingState
 from tasks.facts import Question
-from tasks.model.access.identity import runs_as_image_user
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.serving import serving_problem, serving_request
 from tasks.model.ownership.diagnosis import diagnose, summary
@@ -50,7 +49,7 @@ def probe_request(plan: HostPlan) -> ProbeRequest:
         mounts=sorted({tree.mount for tree in host_trees(plan) if tree.mount}),
         host=plan.host_ids.pair,
         agent=plan.agent.pair,
-        user=None if runs_as_image_user(plan.host_ids) else str(plan.host_ids),
+        user=None if plan.runs_as_image_user else str(plan.host_ids),
         image=plan.image,
         wait=timeouts.GUARD if plan.strategy.needs_guard else 0,
         guard=guard_unit(plan),

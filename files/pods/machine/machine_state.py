@@ -87,3 +87,5 @@ class MachineState(Reply):
     """For a path, the first directory above it that the host user cannot enter."""
     ids: list[IdState] = field(default_factory=list)
     """Of the numbers that a host user may take, in the order asked for, until enough of them are free."""
+    driver: bool | None = None
+    """Whether what is checked out starts agents by a session driver; None where nothing is, or on a network mount."""

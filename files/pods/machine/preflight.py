@@ -10,9 +10,10 @@ from dataclasses import replace
 from files.pods.common.mountinfo import Mount, may_hang, mount_table
 from files.pods.common.protocol import print_reply, read_request
 from files.pods.common.read_text import read_text_or_none
+from files.pods.common.session_driver import SESSION_DRIVER
 from files.pods.machine.account import account, ids_state, is_person, person
 from files.pods.machine.machine_state import MachineState, MountPoint
-from files.pods.machine.path_states import barred_paths, machine_addresses, machine_identity, read_places
+from files.pods.machine.path_states import barred_paths, machine_addresses, machine_identity, read_places, real_path
 from files.pods.machine.protocol import PreflightRequest
 
 request = read_request(PreflightRequest)
@@ -59,6 +60,14 @@ def free(path: str, mounted: list[Mount]) -> int | None:
     return info.f_bavail * info.f_frsize
 
 
+def has_driver(root: str, mounted: list[Mount]) -> bool | None:
+    """Whether a checkout starts agents by a session driver; None if there is none, or it may block."""
+    package, driver = (real_path(f"{root}/{name}", mounted) for name in ("package.json", SESSION_DRIVER))
+    if package is None or driver is None or not os.path.isfile(package):
+        return None
+    return os.path.isfile(driver)
+
+
 mounted = mount_table()
 places, user = request.places, request.account
 release = os_release()
@@ -76,6 +85,7 @@ print_reply(
         account=replace(account(**vars(user)), person=is_person(user.user)) if user else None,
         person=person(request.agent) if request.agent is not None else None,
         ids=ids_state(list(request.ids), request.user),
+        driver=has_driver(request.root, mounted) if request.root else None,
         free={path: free(path, mounted) for path in request.space},
         identity=machine_identity(),
         addresses=machine_addresses(),

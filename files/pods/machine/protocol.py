@@ -78,6 +78,8 @@ class PreflightRequest(Request):
     """Numbers that may be taken for a host user, best first."""
     user: Optional[str] = None
     """The name of that user."""
+    root: Optional[str] = None
+    """The project root, where the agent's ids depend on the version that is checked out."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Needs:
     """The gateways and channels that its own setup can apply."""
     slug: bool = False
     """Whether it names its service and image after its checkout (src/install-slug.ts)."""
+    driver: bool = False
+    """Whether it starts agents by a session driver (src/drivers)."""
 
 
 @dataclass(frozen=True)

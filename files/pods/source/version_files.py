@@ -9,6 +9,7 @@ import subprocess
 from typing import Any
 
 from files.pods.common.read_untrusted import read_untrusted_text
+from files.pods.common.session_driver import SESSION_DRIVER
 from files.pods.source.git_worktree import NO_PROGRAMS, Tree
 from files.pods.source.protocol import Needs
 from files.pods.source.skill_drivers import DRIVER, HEADLESS
@@ -123,6 +124,7 @@ def read_needs(files: VersionFiles) -> Needs | None:
         skills=skills_of(files),
         marker=files.text(MARKER_SCRIPT) is not None,
         slug=files.text(SLUG_SOURCE) is not None,
+        driver=files.text(SESSION_DRIVER) is not None,
     )
 
 

@@ -1,7 +1,8 @@
 """The ids of the agent, and the ids that a server acts with for a client.
 
 Sources of the rules: exports(5) "User ID Mapping" for squashing; NanoClaw's container runner for the agent: a
-container starts as the image's USER when the host process's uid is 0 or 1000, and as its uid and gid otherwise;
+container starts as the image's USER when the host process's uid is 0, or 1000 without a session driver (before 2.3.0),
+and as its uid and gid otherwise;
 user_namespaces(7) and subuid(5) for what a daemon makes of a container's ids.
 """
 
@@ -32,18 +33,21 @@ ANONYMOUS = Ids(NOBODY, NOBODY)
 DEFAULT_HOST = Ids(1000, 1000)
 """The ids of a host process that is not root, unless another user has them (tasks.model.host.host_ids)."""
 
-_IMAGE_USER_HOSTS = (0, 1000)
-"""Host uids for which NanoClaw passes no --user, so that the image's USER counts."""
+_IMAGE_USER_HOSTS = {False: (0, 1000), True: (0,)}
+"""Host uids for which NanoClaw passes no --user, so that the image's USER counts: without and with a session driver."""
 
 
-def runs_as_image_user(host: Ids) -> bool:
-    """Whether a container of this host process starts as the image's USER, and not as the host process's ids."""
-    return host.uid in _IMAGE_USER_HOSTS
+def runs_as_image_user(host: Ids, *, driver: bool = False) -> bool:
+    """Whether a container of this host process starts as the image's USER, and not as the host process's ids.
+
+    + driver: whether NanoClaw starts its agents by a session driver (src/drivers)
+    """
+    return host.uid in _IMAGE_USER_HOSTS[driver]
 
 
-def agent_of(host: Ids, image_user: Ids) -> Ids:
+def agent_of(host: Ids, image_user: Ids, *, driver: bool = False) -> Ids:
     """Return the ids of the agent's processes, for a host process and an image's USER."""
-    return image_user if runs_as_image_user(host) else host
+    return image_user if runs_as_image_user(host, driver=driver) else host
 
 
 Docker = Literal["plain", "userns-remap", "rootless"]

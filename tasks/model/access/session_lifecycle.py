@@ -65,6 +65,8 @@ class Case:
     remapped_from: int = 100_000
     """The first id of the range that container ids are mapped to (subuid(5)), where Docker maps them."""
     chown_by: Chowner = "nobody"
+    driver: bool = False
+    """Whether NanoClaw starts its agents by a session driver."""
 
     def __post_init__(self) -> None:
         check_word("docker", self.docker, Docker)
@@ -77,9 +79,10 @@ class Case:
     @property
     def agent(self) -> Ids | None:
         """The agent's ids on the machine, or None where they are not known."""
-        if self.image_user is None and runs_as_image_user(self.host):
+        if self.image_user is None and runs_as_image_user(self.host, driver=self.driver):
             return None
-        return on_machine(agent_of(self.host, self.image_user or ROOT), self.docker, self.host, self.remapped_from)
+        inside = agent_of(self.host, self.image_user or ROOT, driver=self.driver)
+        return on_machine(inside, self.docker, self.host, self.remapped_from)
 
 
 def live(case: Case, actions: Sequence[Action] = ACTIONS) -> dict[Action, Answer]:

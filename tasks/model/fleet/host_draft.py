@@ -29,6 +29,7 @@ class HostDraft:
     + directory: the whole inventory
     + observed: what a server that the role does not manage was seen to do
     + chosen: the ids of the host process where host data states none (tasks.model.host.host_ids)
+    + driver: whether NanoClaw starts its agents by a session driver
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class HostDraft:
         directory: Directory,
         observed: Squash | None = None,
         chosen: Ids | None = None,
+        *,
+        driver: bool = False,
     ) -> None:
-        self.name, self.settings, self._machine = machine.name, settings, machine
+        self.name, self.settings, self._machine, self._driver = machine.name, settings, machine, driver
         self._default_ids = chosen or DEFAULT_HOST
         self._servers, self._directory, self._observed = servers, directory, observed
 
@@ -74,7 +77,7 @@ class HostDraft:
     @cached_property
     def agent(self) -> Ids:
         """The ids of the agent's processes."""
-        return agent_of(self.host_ids, self.image_user)
+        return agent_of(self.host_ids, self.image_user, driver=self._driver)
 
     @cached_property
     def server_name(self) -> str | None:
@@ -240,4 +243,5 @@ class HostDraft:
             server=self.server_name,
             source=self.source,
             address=self.address,
+            driver=self._driver,
         )

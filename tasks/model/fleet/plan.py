@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.model.access.identity import Ids, Squash, agent_of
+from tasks.model.access.identity import Ids, Squash, agent_of, runs_as_image_user
 from tasks.model.access.strategy import Strategy
 from tasks.model.fleet.settings import HostSettings, ServerSettings
 
@@ -99,6 +99,8 @@ class HostPlan:
     """What to mount at pods_path; None where the pods are a local file system."""
     address: str | None
     """The address of this machine as the server sees it; None where nothing is mounted."""
+    driver: bool
+    """Whether NanoClaw starts its agents by a session driver; before its files are read, what is expected of them."""
 
     @property
     def host_user(self) -> dict[str, Any]:
@@ -108,7 +110,12 @@ class HostPlan:
     @property
     def agent(self) -> Ids:
         """The ids of the agent's processes."""
-        return agent_of(self.host_ids, self.image_user)
+        return agent_of(self.host_ids, self.image_user, driver=self.driver)
+
+    @property
+    def runs_as_image_user(self) -> bool:
+        """Whether agents start as the image's USER, and not as the host process's ids."""
+        return runs_as_image_user(self.host_ids, driver=self.driver)
 
     @property
     def stored_agent(self) -> Ids:

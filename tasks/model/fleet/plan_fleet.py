@@ -22,12 +22,16 @@ S = TypeVar("S")
 
 
 def plan_fleet(
-    machines: list[Machine], observed: Mapping[str, Squash] | None = None, chosen: Mapping[str, Ids] | None = None
+    machines: list[Machine],
+    observed: Mapping[str, Squash] | None = None,
+    chosen: Mapping[str, Ids] | None = None,
+    drivers: Mapping[str, bool] | None = None,
 ) -> FleetPlan:
     """The plan of every machine, or a FleetError with every problem of all of them.
 
     `observed`: what servers that the role does not manage were seen to do, by the host that saw it. `chosen`: the ids
-    of host processes for which host data states none, by host (tasks.model.host.host_ids).
+    of host processes for which host data states none, by host (tasks.model.host.host_ids). `drivers`: whether hosts
+    start their agents by a session driver (tasks.model.versions.session_driver).
 
     Takes the whole inventory, also when a run is limited to a part of it: an export table must hold the
     hosts that are left out, and no two hosts may share a tree.
@@ -52,7 +56,13 @@ def plan_fleet(
     )
     hosts = [
         HostDraft(
-            machine, settings, drafts, directory, (observed or {}).get(machine.name), (chosen or {}).get(machine.name)
+            machine,
+            settings,
+            drafts,
+            directory,
+            (observed or {}).get(machine.name),
+            (chosen or {}).get(machine.name),
+            driver=(drivers or {}).get(machine.name, False),
         )
         for machine, settings in checked
         if isinstance(settings, HostSettings)

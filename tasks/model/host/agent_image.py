@@ -4,7 +4,6 @@ from typing import Literal
 
 from files.pods.source.image_state import ImageRecord, ImageState
 from files.pods.source.protocol import ImageRequest
-from tasks.model.access.identity import agent_of
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 from tasks.model.platform.platform import DEBIAN_13
@@ -41,13 +40,13 @@ def refusals(current: ImageState) -> list[str]:
 
 def expected_ids(plan: HostPlan) -> tuple[int, int] | None:
     """Return the ids that the USER of the image must have; None where NanoClaw starts agents with other ids."""
-    return plan.image_user.pair if agent_of(plan.host_ids, plan.image_user) == plan.image_user else None
+    return plan.image_user.pair if plan.runs_as_image_user else None
 
 
 def user_problem(plan: HostPlan, current: ImageState) -> str | None:
     """Return the problem of the current image's user, with the way out.
 
-    Only where it counts: NanoClaw starts the agent as the host process's ids unless that is root or uid 1000.
+    Only where it counts: else NanoClaw starts the agent as the host process's ids.
     """
     if current.image is None or expected_ids(plan) is None:
         return None

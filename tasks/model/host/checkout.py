@@ -6,6 +6,7 @@ from files.pods.source.protocol import CheckoutRequest, CheckoutState, VersionSt
 from tasks.model.access.identity import NOBODY
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.owners import can_chown_on_export
+from tasks.model.versions.session_driver import driver_problem
 from tasks.model.versions.skills import left_behind
 from tasks.model.versions.version_needs import version_problems
 
@@ -44,7 +45,10 @@ def checkout_problem(current: CheckoutState, plan: HostPlan) -> str | None:
         )
     if moves(current) and (left := left_behind(plan, current.version)):
         return left
-    return "; ".join(version_problems(current.version, plan, current.node)) or None
+    problems = version_problems(current.version, plan, current.node)
+    if current.version.needs and (other := driver_problem(current.version.needs, plan)):
+        problems.append(other)
+    return "; ".join(problems) or None
 
 
 def moves(current: CheckoutState) -> bool:

@@ -85,6 +85,17 @@ def test_agent_has_the_hosts_ids_unless_the_host_is_root_or_1000(host: Ids, agen
     assert agent_of(host, Ids(1001, 1002)) == agent
 
 
+@given(_hosts, _any_users)
+def test_only_a_root_host_runs_agents_as_the_image_user_with_a_session_driver(host: Ids, image_user: Ids) -> None:
+    assert agent_of(host, image_user, driver=True) == (image_user if host.uid == 0 else host)
+
+
+@given(_hosts, _any_users)
+def test_session_driver_changes_the_agent_of_uid_1000_alone(host: Ids, image_user: Ids) -> None:
+    assume(host.uid != 1000)
+    assert agent_of(host, image_user, driver=True) == agent_of(host, image_user, driver=False)
+
+
 @given(_squashes(), st.builds(Ids, _uids, _uids))
 def test_squash_maps_exactly_the_ids_it_names(squash: Squash, ids: Ids) -> None:
     mapped = squash.map_ids(ids)

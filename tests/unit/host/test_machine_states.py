@@ -16,7 +16,9 @@ from tasks import host_ids
 from tasks.host_ids import MachineStates
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import FleetPlan
+from tasks.model.fleet.plan_fleet import plan_fleet
 from tasks.model.host.host_ids import CANDIDATES
+from tests import builders
 from tests.builders import fleet
 from tests.fake.bare_host import NO_ACCOUNT, machine
 
@@ -145,6 +147,57 @@ def test_an_unknown_number_is_requested_then(monkeypatch: pytest.MonkeyPatch) ->
     settled(machines, ["nfs1", "oslo", "bergen"], oslo={}, bergen={})
     requests = [request["ids"] for request in machines.questions("bergen")]
     assert requests[0] == [*CANDIDATES] and requests[1] == [1234, *CANDIDATES]
+
+
+OF_1000: dict[str, Any] = {"nanoclaw_uid": 1000, "nanoclaw_gid": 998, "nanoclaw_ref": "production"}
+"""A host of which the agent's gid depends on the session driver."""
+
+
+def settled_drivers(
+    machines: Machines, names: list[str], expected: dict[str, bool], desired: dict[str, bool] | None = None
+) -> tuple[MachineStates, FleetPlan]:
+    """What follows for oslo, of which something is expected before anything is asked."""
+    members: Any = [Member(name) for name in names]
+    replies = MachineStates(members, desired_drivers=desired or {})
+
+    def plan(ids: Mapping[str, Ids], drivers: Mapping[str, bool] = expected) -> FleetPlan:
+        return plan_fleet(builders.machines(oslo=OF_1000), None, ids, {**expected, **drivers})
+
+    return replies, replies.settle(plan({}), lambda ids: plan(ids, replies.drivers))
+
+
+@pytest.mark.parametrize("expected", [False, True])
+@pytest.mark.parametrize("driver", [False, True])
+def test_the_checkout_decides_the_gid_of_an_agent_of_uid_1000(
+    driver: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), driver=driver)}
+    machines = Machines(monkeypatch, states)
+    _replies, plan = settled_drivers(machines, ["nfs1", "oslo"], {"oslo": expected})
+    assert plan.hosts["oslo"].agent == (Ids(1000, 998) if driver else Ids(1000, 1000))
+    (question,) = machines.questions("oslo")
+    assert question["root"] == "/opt/nanoclaw", "one request settles it"
+
+
+def test_the_files_of_the_version_to_come_decide_before_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"nfs1": machine("nfs1"), "oslo": replace(machine("oslo", NO_ACCOUNT), driver=False)}
+    machines = Machines(monkeypatch, states)
+    _replies, plan = settled_drivers(machines, ["nfs1", "oslo"], {}, {"oslo": True})
+    assert plan.hosts["oslo"].agent == Ids(1000, 998)
+
+
+@pytest.mark.parametrize("names", [["nfs1"], ["nfs1", "oslo"]])
+@pytest.mark.parametrize("driver", [False, True])
+def test_a_server_remembers_the_agent_of_a_host_of_which_nothing_else_is_known(
+    driver: bool, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that the run leaves out, or one with its project root on the pods."""
+    machines = Machines(monkeypatch, {"nfs1": machine("nfs1"), "oslo": machine("oslo", NO_ACCOUNT)})
+    gid = 998 if driver else 1000
+    entry = ["/srv/pods/oslo", "10.0.0.2", "rw", "all_squash", "anonuid=1000", f"anongid={gid}"]
+    machines.exports["nfs1"] = replace(NO_EXPORTS, table=[entry])
+    _replies, plan = settled_drivers(machines, names, {"oslo": not driver})
+    assert plan.hosts["oslo"].agent == Ids(1000, gid)
 
 
 @pytest.mark.parametrize("name", ["nfs1", "oslo"])

@@ -125,3 +125,19 @@ def test_places_have_their_names_and_files_their_marks(tmp_path: Path) -> None:
         paths[3]: None,
     }
     assert places["marked"] == [f"{tmp_path}/link/file", f"{tmp_path}/none"]
+
+
+def checkout(place: Path, *names: str) -> str:
+    for name in names:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("")
+    return str(place)
+
+
+def test_session_driver_is_that_of_the_checkout(tmp_path: Path) -> None:
+    package, driver = "package.json", "src/drivers/docker-driver.ts"
+    assert "driver" not in preflight(root=checkout(tmp_path / "none")), "nothing is checked out"
+    assert "driver" not in preflight(root=checkout(tmp_path / "half", driver))
+    assert preflight(root=checkout(tmp_path / "before", package))["driver"] is False
+    assert preflight(root=checkout(tmp_path / "after", package, driver))["driver"] is True
+    assert "driver" not in preflight(), "nobody asks where it does not matter"

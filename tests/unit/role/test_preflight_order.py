@@ -52,6 +52,7 @@ class Steps:
         self.done: list[str] = []
         self.refuses = refuses
         self.members: list[str] = []
+        self.of_files: dict[str, bool] = {}
         steps = self
 
         class MachineStates:
@@ -61,6 +62,8 @@ class Steps:
                 self.machines = {"nfs1": SimpleNamespace(places=None), "oslo": SimpleNamespace()}
                 self.exports = {"nfs1": SimpleNamespace(dropin=None, table=[]), "oslo": None}
                 self.chosen = SimpleNamespace(ids={})
+                self.drivers: dict[str, bool] = {}
+                self.desired_drivers: dict[str, bool] = {}
 
             def settle(self, fleet: Any, _plan: Any) -> Any:
                 steps.done.append("settle")
@@ -83,6 +86,7 @@ class Steps:
         monkeypatch.setattr(preflight, "observe", lambda *_args, only_reads: ({}, self.step("observe")))
         monkeypatch.setattr(preflight, "agent_uid_problems", lambda *_args: self.step("uids"))
         monkeypatch.setattr(preflight, "ask_machines", lambda *_args: self.step("ask"))
+        monkeypatch.setattr(preflight, "drivers_of", lambda *_args: self.of_files)
         monkeypatch.setattr(preflight, "look_at_v2", lambda *_args: self.step("v2"))
         monkeypatch.setattr(preflight, "check_checkouts", lambda *_args: self.step("versions"))
         monkeypatch.setattr(preflight, "plan_migrations", lambda *_args, only_reads: ({"oslo": "m"}, self.step("v1")))
@@ -96,7 +100,7 @@ class Steps:
         return [Problem("oslo", name, "is in the way", "in-the-way")] if name == self.refuses else []
 
 
-ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "say", "ask"]
+ORDER = ["limit", "settle", "machines", "unserved", "places", "exports", "observe", "settle", "uids", "ask", "say"]
 ORDER += ["v2", "versions", "v1", "changes"]
 
 
@@ -119,6 +123,20 @@ def test_a_fleet_in_which_nothing_stands_in_the_way_is_checked(
     assert lines[0] == "--> Preflight: looking at 2 machines, before anything is changed..."
     (strategy,) = lines[1:]
     assert strategy.startswith("    pods_access squash for oslo: ")
+
+
+@pytest.mark.parametrize("driver", [False, True])
+def test_files_of_a_version_with_other_ids_for_its_agents_plan_again(
+    driver: bool, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default version has no session driver: no file that says so costs another round trip."""
+    steps = Steps(monkeypatch)
+    steps.of_files = {"oslo": driver}
+    checked = check()
+    assert checked.hosts["oslo"].driver is driver
+    again = ["settle", "uids", "ask"] if driver else []
+    first = ORDER.index("say")
+    assert steps.done == [*ORDER[:first], *again, *ORDER[first:]]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from files.pods.machine.protocol import PackagesReply, PackagesRequest
 from files.pods.nfs.export_state import ExportState
 from files.pods.source.protocol import CheckoutState
 from files.pods.trees.protocol import TreesReply
-from tasks import adoption, questions
+from tasks import adoption, questions, session_drivers
 from tasks.facts import Question
 from tasks.model.fleet.plan import FleetPlan
 from tests.fixtures.cases import CASES
@@ -46,7 +46,7 @@ def requests_of(
 
     monkeypatch.setattr(questions, "ask_together", together)
     monkeypatch.setattr(questions, "at_once", lambda members, ask: [ask(member) for member in members])
-    monkeypatch.setattr(questions, "state", SimpleNamespace(check_for_changes=checked))
+    monkeypatch.setattr(session_drivers, "state", SimpleNamespace(check_for_changes=checked))
     monkeypatch.setattr(questions, "KEY", "ab" * 32)
     members: Any = [SimpleNamespace(name=name) for name in (*fleet.servers, *fleet.hosts, "of nobody")]
     questions.ask_machines(fleet, members)
@@ -79,6 +79,15 @@ def test_without_a_check_phase_no_commit_is_peeked_into(monkeypatch: pytest.Monk
     assert [question.request.document()["peek"] for question in host if question.reply is CheckoutState] == [False]
     assert TreesReply not in [question.reply for question in host]
     assert seconds == 300, "the server walks the trees of a squashing export"
+
+
+def test_where_the_agents_ids_depend_on_a_commit_it_is_peeked_into_in_every_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = planned("squash", {"nanoclaw_uid": 1000, "nanoclaw_gid": 998})
+    host, _seconds = requests_of(monkeypatch, plan, checked=False)["@fake/squash"]
+    peeks = [question.request.document()["peek"] for question in host if question.reply is CheckoutState]
+    assert peeks == [False, True]
 
 
 @pytest.mark.parametrize(("kind", "walks"), [("squash", True), ("chown", False)])

@@ -31,9 +31,9 @@ NEEDS = {
     "v2.1.0": Needs("2.1.0", ">=20 <25", None, False, False, True),
     "v2.1.17": Needs("2.1.17", ">=20 <25", None, True, False, True),
     "v2.1.54": Needs("2.1.54", ">=20 <25", None, True, False, True),
-    "v2.3.0": Needs("2.3.0", ">=22", 13, True, False, True),
-    "v2.4.0": Needs("2.4.0", ">=22", 13, False, True, True),
-    "v2026.10.0": Needs("2026.10.0", ">=22", 13, False, True, True),
+    "v2.3.0": Needs("2.3.0", ">=22", 13, True, False, True, driver=True),
+    "v2.4.0": Needs("2.4.0", ">=22", 13, False, True, True, driver=True),
+    "v2026.10.0": Needs("2026.10.0", ">=22", 13, False, True, True, driver=True),
 }
 JOURNAL = "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, name TEXT, applied TEXT);"
 
