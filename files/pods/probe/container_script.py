@@ -16,6 +16,7 @@ fi
 try "touch .heartbeat" 'touch /workspace/.heartbeat'
 try "make outbox/message" 'mkdir /workspace/outbox/container && : > /workspace/outbox/container/file'
 try "read inbound.db" 'cat /workspace/inbound.db > /dev/null'
+try "read its context" 'cat /workspace-context/*.json > /dev/null'
 try "write in the group directory" ': > /workspace/agent/container && mkdir /workspace/agent/conversations'
 try "write in its home" 'mkdir /home/node/.claude/projects'
 echo end

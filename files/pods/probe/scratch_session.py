@@ -10,6 +10,8 @@ from itertools import islice
 
 MAX_SCRATCH, MAX_SHOWN = 1000, 5  # agents can make directories of such names, too
 PREFIX = ".nanoclaw-pods-probe-"
+CONTEXT_FILE = "sess-probe.json"
+"""What the host writes about a session for its agent: 0600, in a directory of 0700 (2.3.0)."""
 NOTE = "INSERT INTO note VALUES ('{}')"
 
 
@@ -42,10 +44,15 @@ def list_scratch(trees: list[str]) -> list[str]:
     return paths
 
 
-def make_session(session: str, shared: str, group: str) -> None:
-    """Create a session as v2 does: directories, then two databases in DELETE mode."""
+def make_session(session: str, shared: str, group: str, context: str) -> None:
+    """Create a session as v2 does: directories, its context (2.3.0), then two databases in DELETE mode."""
     for path in (group, f"{shared}/skills", f"{session}/outbox"):
         os.makedirs(path)
+    os.mkdir(context, 0o700)
+    fd = os.open(f"{context}/{CONTEXT_FILE}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write("{}")
+    os.chmod(f"{context}/{CONTEXT_FILE}", 0o600)
     for name in ("inbound.db", "outbound.db"):
         with contextlib.closing(sqlite3.connect(f"{session}/{name}")) as database, database:
             database.execute("PRAGMA journal_mode = DELETE")
@@ -72,6 +79,12 @@ def read_inbound() -> None:
     """Read inbound.db, as the agent does."""
     with contextlib.closing(sqlite3.connect("file:workspace/inbound.db?mode=ro", uri=True, timeout=5)) as database:
         database.execute("SELECT text FROM note").fetchall()
+
+
+def read_context() -> None:
+    """Read what the host has written about the session, as the agent does."""
+    with open(f"context/{CONTEXT_FILE}", encoding="utf-8") as file:
+        file.read()
 
 
 def touch(path: str) -> None:

@@ -19,10 +19,12 @@ from files.pods.probe.hot_journals import hot_journals
 from files.pods.probe.nosymfollow_view import VIEW, deepest_directory, enter_view
 from files.pods.probe.protocol import Container, Observations, ProbeRequest, Space, Step, Surveyed
 from files.pods.probe.scratch_session import (
+    CONTEXT_FILE,
     PREFIX,
     clean_claims,
     make_session,
     missing_directories,
+    read_context,
     read_inbound,
     remove,
     touch,
@@ -43,7 +45,8 @@ class Probe:
         self.shared = f"{request.sessions}/{self.name}/.claude-shared"
         self.session = f"{request.sessions}/{self.name}/sess-probe"
         self.group = f"{request.groups}/{self.name}"
-        self.paths = (VIEW + self.session, VIEW + self.shared, VIEW + self.group)
+        self.context = f"{request.sessions}/{self.name}/.context"
+        self.paths = (VIEW + self.session, VIEW + self.shared, VIEW + self.group, VIEW + self.context)
         self.trees = (request.sessions, request.groups)
         self.report = Observations(mounts={path: mount_of(path) for path in self.trees}, missing=[])
         self.created: list[str] = []
@@ -94,9 +97,9 @@ class Probe:
             self.record_step("host", "clean up after the agent", cleaned)
 
     def session_owners(self) -> list[tuple[int, int]]:
-        """Return the owners of the session, its outbox, its database, the agent's home and the group directory."""
-        paths = (self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group)
-        viewed = [VIEW + path for path in paths]
+        """Return the owners of the session, what is in it, the agent's home, the group directory and the context."""
+        paths = [self.session, f"{self.session}/outbox", f"{self.session}/outbound.db", self.shared, self.group]
+        viewed = [VIEW + path for path in (*paths, self.context, f"{self.context}/{CONTEXT_FILE}")]
         reply = self.call_in_view(ROOT, lambda: [[info.st_uid, info.st_gid] for info in map(os.lstat, viewed)])
         return [(uid, gid) for uid, gid in reply.get("value", [])]
 
@@ -126,6 +129,7 @@ class Probe:
             ("touch .heartbeat", lambda: touch("workspace/.heartbeat")),
             ("make outbox/message", lambda: touch("workspace/outbox/message/file")),
             ("read inbound.db", read_inbound),
+            ("read its context", read_context),
             ("write in the group directory", lambda: touch("workspace/agent/notes/file")),
             ("write in its home", lambda: touch("home/debug/file")),
         ):
@@ -137,7 +141,8 @@ class Probe:
 
     def call_as_agent(self, work: Callable[[], Any]) -> dict[str, Any]:
         """Call `work` as the agent, with the directories bound as in its container."""
-        sources = ((self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home"))
+        sources = [(self.session, "workspace"), (self.group, "workspace/agent"), (self.shared, "home")]
+        sources.append((self.context, "context"))
 
         def enter() -> Any:
             os.chdir(bind_in_private_namespace([(VIEW + source, target) for source, target in sources]))
@@ -155,7 +160,8 @@ class Probe:
             self.report.container = Container("no image" if missing else "no docker", text)
             return
         user = ["--user", self.request.user, "-e", "HOME=/home/node"] if self.request.user else []
-        binds = (self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")
+        binds = [(self.session, "/workspace"), (self.group, "/workspace/agent"), (self.shared, "/home/node/.claude")]
+        binds.append((self.context, "/workspace-context"))
         # dockerd follows links. If one is swapped in after this check, only the agent's own ids reach it.
         real = run_as(ROOT, timeouts.STEP, lambda: [open_directory(source) for source, _target in binds])
         if not self.record_step("root", "find the session where it was made", real):

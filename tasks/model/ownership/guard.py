@@ -21,7 +21,7 @@ FLOOD = 1000
 
 WATCHED: tuple[tuple[list[str], list[str]], ...] = (
     (["*"], ["*/*", "*/*/inbox", "*/*/outbox", "*/.claude-shared/skills"]),
-    ([], ["*", "*/.claude-fragments"]),
+    ([], ["*", "*/.claude-fragments", "*/memory", "*/plugin-data"]),
 )
 """For sessions and for groups: the directories below the root that the host process writes in, alone and with agents.
 Message directories are too many to watch: the guard rescans each shortly after its creation."""

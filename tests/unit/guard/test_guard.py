@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import select
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from files.pods.guard.protocol import GuardRequest, GuardState, WatchedTreeRequest
+from files.pods.guard.watched_tree import matches
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.ownership.guard import command_line, guard_unit, steps, unit_text
 from tests.builders import host_plan
@@ -82,6 +84,25 @@ def test_each_difference_has_its_steps(change: dict[str, Any], todo: set[str]) -
 def test_a_new_program_or_another_tree_restarts_it() -> None:
     assert "restart" in steps(right(plan()), plan(), PROGRAM + b"#")
     assert "restart" in steps(right(plan()), plan(nanoclaw_image_uid=1001), PROGRAM)
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [
+        (0, "group-1/.context"),
+        (0, "group-1/session-1/inbox"),
+        (1, "main"),
+        (1, "main/.claude-fragments"),
+        (1, "main/memory"),
+        (1, "main/plugin-data"),
+    ],
+)
+def test_directories_in_which_the_host_writes_beside_agents_are_watched(tree: int, path: str) -> None:
+    """Of every version: .context is in data/v2-sessions from 2.3.0 on, memory from 2.1.54, plugin-data from 2.2.0."""
+    document = json.loads(command_line(plan(), PROGRAM)[-1])
+    shared = document["trees"][tree]["shared"]
+    assert matches(path, [pattern.split("/") for pattern in shared])
+    assert not matches(f"{path}/of the agent/deep", [pattern.split("/") for pattern in shared])
 
 
 def test_systemd_starts_exactly_the_command_line(tmp_path: Path) -> None:

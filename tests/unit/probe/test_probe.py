@@ -149,16 +149,17 @@ def test_a_host_that_is_right(machine: Machine) -> None:
     assert (machine.scratch(), observed.left) == ([], [])
 
 
+READ = ["read inbound.db", "read its context"]
 WROTE = ["write in the group directory", "write in its home"]
 STEPS = [
     ("root", ["look at the file system"]),
     ("host", ["make a session"]),
     ("dockerd", ["make the mount point of the group directory in the session"]),
-    ("agent", ["write outbound.db with SQLite", "touch .heartbeat", "make outbox/message", "read inbound.db", *WROTE]),
+    ("agent", ["write outbound.db with SQLite", "touch .heartbeat", "make outbox/message", *READ, *WROTE]),
     ("root", ["find the session where it was made"]),
     ("container", ["open outbound.db for writing", "create and remove outbound.db-journal"]),
     ("container", ["write outbound.db with SQLite"] if shutil.which("sqlite3") else []),
-    ("container", ["touch .heartbeat", "make outbox/message", "read inbound.db", *WROTE]),
+    ("container", ["touch .heartbeat", "make outbox/message", *READ, *WROTE]),
     ("host", ["clean up after the agent"]),
     ("agent", ["look at what exists"]),
 ]
@@ -196,7 +197,8 @@ def test_the_container_gets_the_session_alone(machine: Machine, tmp_path: Path, 
     assert re.fullmatch(
         r"run --rm --pull never --network none --name pods-probe-test-[0-9a-f]{8} --entrypoint sh "
         rf"{more}-v {machine.sessions}/{scratch}/sess-probe:/workspace -v {machine.groups}/{scratch}:/workspace/agent "
-        rf"-v {machine.sessions}/{scratch}/\.claude-shared:/home/node/\.claude nanoclaw-agent:latest -c ",
+        rf"-v {machine.sessions}/{scratch}/\.claude-shared:/home/node/\.claude "
+        rf"-v {machine.sessions}/{scratch}/\.context:/workspace-context nanoclaw-agent:latest -c ",
         ran,
     )
 
@@ -233,9 +235,24 @@ def test_wait_ends_when_the_guard_has_chowned_the_session(machine: Machine) -> N
         time.sleep(0.3)
         chown_to_agent(machine.place)
         observed = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
-    assert (observed.created, observed.settled) == ([(0, 0)] * 5, [(A, A)] * 5)
+    assert (observed.created, observed.settled) == ([(0, 0)] * 7, [(A, A)] * 7)
     assert (observed.guard, errors(observed)) == (None, [])
     assert observed.waited is not None and observed.waited < 30
+
+
+def test_agent_that_cannot_read_the_context_of_its_session_is_reported(machine: Machine) -> None:
+    """It is 0600 in a directory of 0700: no mode lets another user than its owner read it."""
+    argv = machine.argv(host=0, wait=3)
+    with subprocess.Popen(argv, env=machine.environ(), stdout=-1, text=True) as probe:
+        until(lambda: list(machine.sessions.glob(".nanoclaw-pods-probe-*/sess-probe/outbound.db")))
+        time.sleep(0.3)
+        trees = [machine.place / "data", machine.place / "groups"]
+        skips = ["!", "-path", "*/.context*", "-exec", "chown", "-h", f"{A}:{A}", "{}", "+"]
+        subprocess.run(["find", *trees, *skips], check=True)
+        observed = TypeAdapter(Observations).validate_json(probe.communicate(timeout=60)[0].splitlines()[-1])
+    assert observed.settled == [(A, A)] * 5 + [(0, 0)] * 2
+    assert errors(observed) == [("agent", "read its context", "EACCES")]
+    assert machine.scratch() == []
 
 
 def test_directories_above_do_not_count(machine: Machine) -> None:
@@ -247,7 +264,7 @@ def test_directories_above_do_not_count(machine: Machine) -> None:
 
 def test_a_root_host_without_a_guard(machine: Machine) -> None:
     observed = machine.probe(host=0, wait=0.2)
-    assert (observed.created, observed.settled) == ([(0, 0)] * 5, [(0, 0)] * 5)
+    assert (observed.created, observed.settled) == ([(0, 0)] * 7, [(0, 0)] * 7)
     assert errors(observed) == [("agent", "write outbound.db with SQLite", "SQLITE")]
     assert machine.scratch() == []
 
