@@ -17,7 +17,9 @@ import pytest
 
 from files.pods.common.docker import agent_ids
 from files.pods.common.protocol import decode
+from files.pods.service import ncl_health
 from files.pods.service import serving as programs
+from files.pods.service.ncl_health import ncl_problem
 from files.pods.service.protocol import ServingState, ServingStateRequest, StartRequest
 from files.pods.service.serving import UnitServing, serving
 from tests.programs import request_argv
@@ -325,6 +327,51 @@ def test_state_compares_build_and_checkout(machine: Machine) -> None:
     (machine.root / "package.json").write_text('{"version": "2.1.17", "dependencies": {"@onecli-sh/sdk": "^2.2.1"}}')
     state = look()
     assert state.answers and state.health and state.health.status is None, "it needs a OneCLI, and none is there"
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ('echo "$@" >"$0.args"', ""),
+        ("echo one; echo the host does not listen >&2; exit 1", " fails (status 1): the host does not listen"),
+        ("exit 3", " fails (status 3): no output"),
+        ("sleep 60", " did not end within 1 s"),
+        (None, " cannot be run (Permission denied)"),
+    ],
+)
+def test_command_line_of_nanoclaw_must_get_a_reply(
+    machine: Machine, program: str | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ncl_health, "SECONDS", 1)
+    ncl, root = machine.root / "bin/ncl", machine.root
+    ncl.parent.mkdir()
+    ncl.write_text(f"#!/bin/sh\n{program}\n")
+    ncl.chmod(0o755 if program else 0o644)
+    assert ncl_problem(str(root)) == "", "a version without ncl.sock"
+    machine.listens("ncl.sock")
+    what = f"{root}/data/ncl.sock accepts connections, but {ncl} groups list"
+    assert ncl_problem(str(root)) == (f"{what}{why}" if why else "")
+    if not why:
+        assert Path(f"{ncl}.args").read_text() == "groups list\n"
+    ncl.unlink()
+    assert ncl_problem(str(root)) == "", "a version without a command line"
+
+
+def test_state_has_the_failure_of_the_command_line_with_the_end_of_the_log(machine: Machine) -> None:
+    root = machine.root
+    (root / "src/cli").mkdir(parents=True)
+    (root / "src/cli/socket-server.ts").write_text("")
+    (root / "bin").mkdir()
+    (root / "bin/ncl").write_text("#!/bin/sh\necho no reply; exit 1\n")
+    (root / "bin/ncl").chmod(0o755)
+    (root / "nanoclaw.error.log").write_text("the database is locked\n")
+    machine.says(machine.listens("ncl.sock"))
+    errors, started = str(root / "nanoclaw.error.log"), str(machine.fake / "started")
+    request = ServingStateRequest("no-such-user", *ME, UNIT, str(root), [], started, errors, None)
+    done = subprocess.run(request_argv(request), capture_output=True, text=True, timeout=60, check=True)
+    state = decode(ServingState, json.loads(done.stdout), request.entry)
+    assert (state.answers, state.output) == (False, ["the database is locked"])
+    assert state.why.endswith("bin/ncl groups list fails (status 1): no reply")
 
 
 @pytest.mark.parametrize(("pause", "waits"), [(300, False), (5, True)])
