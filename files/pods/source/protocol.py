@@ -114,6 +114,8 @@ class VersionState:
     """What the role has applied to the checkout."""
     setup: tuple[str, ...] = ()
     """What NanoClaw's own setup has committed on top of the commit that is checked out, and a move leaves behind."""
+    stubs: bool = False
+    """Whether data/onecli has credential stubs, and the version mounts them into agents."""
     fetched: Optional[str] = None
     """The version to come, where only that is known: the host user cannot read another user's previous checkout."""
 

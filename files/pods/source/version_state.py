@@ -18,10 +18,11 @@ from files.pods.source.git_worktree import OURS, Tree, git_outside
 from files.pods.source.protocol import CheckoutRequest, DatabaseCopy, DatabaseState, PreviousCheckout, VersionState
 from files.pods.source.setup_commits import setup_commits
 from files.pods.source.skill_record import applied_skills
-from files.pods.source.version_files import AGENT_LOCK, VersionFiles, read_needs
+from files.pods.source.version_files import AGENT_LOCK, GATEWAYS, VersionFiles, read_needs
 
 MARKER, MARKED = "data/upgrade-state.json", ".git/nanoclaw-pods-marked"
 """NanoClaw's own record of an upgrade, and the commit for which the role has set it."""
+STUBS = "data/onecli"
 
 
 @contextmanager
@@ -90,6 +91,17 @@ def previous_checkout(tree: Tree, head: str) -> PreviousCheckout | None:
     return PreviousCheckout(version, f"v{version}" if is_tag == head else head)
 
 
+def has_stubs(files: VersionFiles) -> bool:
+    """Whether the version has a gateway of its own setup, and OneCLI's has left credential stubs for agents."""
+    if files.text(f"{GATEWAYS}/installed.ts") is None:
+        return False
+    try:
+        with os.scandir(os.path.join(files.tree.root, STUBS)) as entries:
+            return any(entry.is_file(follow_symlinks=False) for entry in entries)
+    except OSError:
+        return False
+
+
 def database_state(files: VersionFiles) -> DatabaseState:
     """Return the migrations that the version does not know, and the newest copy with only known ones."""
     root = files.tree.root
@@ -126,5 +138,6 @@ def version_state(
         health=onecli_health(tree.root, onecli) if (needs.api or needs.gateway) and moves else None,
         database=database_state(files),
         applied=applied_skills(tree),
+        stubs=has_stubs(files),
         setup=tuple(setup_commits(tree, head)[1]) if head and moves else (),
     )

@@ -8,6 +8,7 @@ from files.pods.source.protocol import DatabaseCopy, DatabaseState, Needs, Previ
 from tasks.model.fleet.plan import HostPlan
 from tasks.model.versions.lowest_version import migrates, too_old
 from tasks.model.versions.node_range import accepts
+from tasks.model.versions.onecli_stubs import stub_problem
 from tasks.model.versions.skills import skill_problems
 from tasks.model.versions.version_order import is_later
 
@@ -25,6 +26,8 @@ def version_problems(state: VersionState, plan: HostPlan, node: str | None) -> l
     if needs is None:
         return problems
     problems += skill_problems(plan, needs)
+    if problem := stub_problem(state, plan):
+        problems.append(problem)
     if node and (refusal := _node_refused(needs, node)):
         problems.append(
             f"{ref} ({needs.version}) needs Node {refusal}, and this machine has {node}. Install another, or set "
