@@ -20,13 +20,16 @@ from files.pods.common.bounded_output import bounded_output
 from files.pods.common.docker import copy_out_argv, run_docker
 from files.pods.common.ids import IdentityError, Ids
 from files.pods.common.protocol import decode, print_reply, read_request
+from files.pods.common.read_untrusted import read_untrusted_bytes
 from files.pods.common.run_as_host_user import on_network, run_with_deadline
 from files.pods.source.git_worktree import NO_PROGRAMS, other_owner
 from files.pods.source.image_state import ImageRecord, ImageState
 from files.pods.source.protocol import ImageRequest
+from files.pods.source.version_files import AGENT_LOCK
 
 PODMAN = "docker is Podman, which has no docker.service"
 MAX_COPIED, COPY_SECONDS = 1 << 20, 30
+LOCK_LABEL = "dev.nanoclaw.agent-runner-lock-sha256"
 IN_NUMBERS = "Write the image's USER in numbers, UID:GID, then run again."
 
 
@@ -156,6 +159,14 @@ def tree_of(root: str, uid: int, gid: int) -> str:
     return tree.stdout.decode().strip() + mark
 
 
+def lock_of(root: str) -> str:
+    """Return the digest of the lock file of the agent's dependencies in the checkout, or ""."""
+    try:
+        return hashlib.sha256(read_untrusted_bytes(f"{root}/{AGENT_LOCK}", max_bytes=64 << 20)).hexdigest()
+    except OSError:
+        return ""
+
+
 def record(path: str) -> ImageRecord | None:
     """Return the record of the last build, or None."""
     try:
@@ -181,7 +192,9 @@ def main() -> None:
     except IdentityError as error:
         sys.exit(f"the user of {request.image}: {error}")
     tree = tree_of(request.root, request.uid, request.gid)
-    print_reply(ImageState(failure, shifts, image["Id"] if image else None, user, ids, tree, kept))
+    lock = str((image["Config"].get("Labels") or {}).get(LOCK_LABEL) or "")[:64] if image else ""
+    present = image["Id"] if image else None
+    print_reply(ImageState(failure, shifts, present, user, ids, tree, kept, lock, lock_of(request.root)))
 
 
 if __name__ == "__main__":

@@ -38,3 +38,7 @@ class ImageState(Reply):
     tree: str
     """Of container/ in the checkout, with its local changes; empty without a checkout."""
     record: ImageRecord | None
+    lock: str = ""
+    """SHA-256 of the lock file that its agent's dependencies came from, by its label; empty where it has none."""
+    desired_lock: str = ""
+    """SHA-256 of that lock file in the checkout; empty where there is none."""

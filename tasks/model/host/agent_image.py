@@ -8,6 +8,8 @@ from tasks.model.fleet.plan import HostPlan
 from tasks.model.host.service_unit import image_record
 from tasks.model.platform.platform import DEBIAN_13
 
+LOCK_LABEL = "dev.nanoclaw.agent-runner-lock-sha256"
+
 
 def record_of(plan: HostPlan, current: ImageState) -> ImageRecord | None:
     """Return the record of the current image. A tree counts only for an image that was built from it."""
@@ -65,6 +67,18 @@ def user_problem(plan: HostPlan, current: ImageState) -> str | None:
             f"set nanoclaw_image_uid to {current.ids.uid} and nanoclaw_image_gid to {current.ids.gid} for this host"
         )
     return None
+
+
+def lock_problem(plan: HostPlan, current: ImageState) -> str | None:
+    """Return why agents of an image that the role has not built would end at their start, with the way out."""
+    same = current.lock in ("", current.desired_lock) or not current.desired_lock
+    if current.image is None or same or plan.settings.nanoclaw_image == "build":
+        return None
+    return (
+        f"the agent image {plan.image} has the dependencies of another version of NanoClaw: its label {LOCK_LABEL} is "
+        f"{current.lock[:12]}, and container/agent-runner/bun.lock of the checkout has {current.desired_lock[:12]}. "
+        f'Set nanoclaw_image_name to an image of {plan.settings.nanoclaw_ref}, or nanoclaw_image to "build"'
+    )
 
 
 def user_missing(plan: HostPlan, current: ImageState) -> str:

@@ -24,6 +24,6 @@ def stub_problem(state: VersionState, plan: HostPlan) -> str | None:
     if state.stubs and plan.agent.uid != uid:
         return (
             f"{place} has credential stubs of OneCLI that only the host process (uid {uid}) may read, and {what} runs "
-            f"agents as uid {plan.agent.uid}: set nanoclaw_user to another user than root, whose agents have its uid"
+            f"agents as uid {plan.agent.uid}: set nanoclaw_user to a user other than root; agents have its uid then"
         )
     return None

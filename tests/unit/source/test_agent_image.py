@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
@@ -15,12 +16,13 @@ import pytest
 from pydantic import TypeAdapter
 from pyinfra.api.exceptions import OperationError
 
-from files.pods.source.agent_image import PODMAN, daemon, numbers
+from files.pods.source.agent_image import LOCK_LABEL, PODMAN, daemon, numbers
+from files.pods.source.build_image import build_argv
 from files.pods.source.image_state import ImageRecord, ImageState
 from files.pods.source.protocol import BuildImageRequest, ImageRequest
 from tasks.model.access.identity import Ids
 from tasks.model.fleet.plan import HostPlan
-from tasks.model.host.agent_image import due_step, record_of, refusals, user_problem
+from tasks.model.host.agent_image import due_step, lock_problem, record_of, refusals, user_problem
 from tasks.operations import agent_image as operations
 from tests.builders import local_plan
 from tests.programs import Change, replaced, request_argv
@@ -332,6 +334,51 @@ def test_programs_of_another_users_repository_never_run_as_root(machine: Path) -
     subprocess.run(["chown", "-R", f"{A}:{A}", str(root)], check=True)
     assert "+" in look(machine).tree
     assert set(request.read_text().split()) == {str(A)}
+
+
+LOCK_FILE = "container/agent-runner/bun.lock"
+
+
+@pytest.mark.parametrize(("labels", "lock"), [(None, ""), ({}, ""), ({LOCK_LABEL: "1a" * 32, "other": "x"}, "1a" * 32)])
+def test_label_of_the_image_and_lock_file_of_the_checkout_are_read(
+    machine: Path, labels: dict[str, str] | None, lock: str
+) -> None:
+    docker = machine / "docker"
+    described = json.dumps({"User": "node", "Labels": labels})
+    docker.write_text(docker.read_text().replace('{"User": "node"}', described))
+    assert described in docker.read_text()
+    assert (look(machine).lock, look(machine).desired_lock) == (lock, "")
+    (machine / "root" / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+    (machine / "root" / LOCK_FILE).write_text("x")
+    assert look(machine).desired_lock == hashlib.sha256(b"x").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("branch", "argv"),
+    [
+        ("TAG=${1:-latest}", []),
+        ('case "$1" in\n    pull|--pull) shift ;;\n    build|--build) shift ;;\nesac', ["build"]),
+        ('case "$1" in\n  pull|build) shift ;;\nesac', ["build"]),
+        ('case "$1" in\n  pull) shift ;;\nesac\n# ./build.sh build)', []),
+        ("docker build -t x . (with build)", []),
+    ],
+)
+def test_the_build_names_the_word_of_a_script_that_has_it(tmp_path: Path, branch: str, argv: list[str]) -> None:
+    """An older script would take it for the tag of the image."""
+    (tmp_path / "container").mkdir()
+    (tmp_path / "container/build.sh").write_text(f"#!/bin/bash\n{branch}\n")
+    assert build_argv(str(tmp_path)) == ["bash", "container/build.sh", *argv]
+
+
+@pytest.mark.parametrize("data", [PULL, LOAD])
+def test_image_of_another_version_is_refused_where_the_role_does_not_build_it(data: dict[str, Any]) -> None:
+    other = replace(DONE, lock="1a" * 32, desired_lock="2b" * 32)
+    text = lock_problem(local_plan(**data), other)
+    assert text and f"its label {LOCK_LABEL} is 1a1a1a1a1a1a, and {LOCK_FILE} of the checkout has 2b2b2b2b2b2b" in text
+    assert 'or nanoclaw_image to "build"' in text
+    for right in ({"lock": ""}, {"desired_lock": ""}, {"lock": "2b" * 32}, {"image": None}):
+        assert lock_problem(local_plan(**data), replace(other, **right)) is None
+    assert lock_problem(local_plan(), other) is None, "container/ decides when it is built"
 
 
 @pytest.mark.parametrize("status", [0, 3])

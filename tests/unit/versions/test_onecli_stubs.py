@@ -24,7 +24,7 @@ OTHER_OWNER = (
 )
 UNREADABLE = (
     "/opt/nanoclaw/data/onecli has credential stubs of OneCLI that only the host process (uid 0) may read, and v2 "
-    "(2.4.0) runs agents as uid 1000: set nanoclaw_user to another user than root, whose agents have its uid"
+    "(2.4.0) runs agents as uid 1000: set nanoclaw_user to a user other than root; agents have its uid then"
 )
 
 
