@@ -1,4 +1,7 @@
-"""A dry run predicts later changes, although each operation reads the machine before earlier ones change it."""
+"""A dry run predicts later changes, although each operation reads the machine before earlier ones change it.
+
+Another source reaches a host in place as long as the role has started no service there.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,16 @@ HOST = "@fake/squash"
 DATA = fleet(squash=KINDS["squash"])
 
 
+def unstarted(data: Any = DATA) -> dict[str, Any]:
+    """Return the reply about a service that no start of the role has noted."""
+    return {**replies(data, "finished")[HOST]["service.state"], "outdated": None}
+
+
 def dry(tmp_path: Path, fact: str, **differs: Any) -> tuple[list[str], Outcome]:
     """Return the operations that would change a finished host with one difference, and the run."""
     document = {**replies(DATA, "finished")[HOST][fact], **differs}
-    run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: {fact: document}})
+    facts = {fact: document, **({"service.state": unstarted()} if "desired" in differs else {})}
+    run = deploy(tmp_path, DATA, "finished", "--dry", instead={HOST: facts})
     return [name.rpartition("| ")[2] for name in run.changed(HOST)], run
 
 
@@ -93,7 +102,8 @@ def test_gateway_and_channels_are_applied_after_a_new_source(tmp_path: Path) -> 
     run = deploy(tmp_path, data, "finished", "--dry", instead={HOST: {"source.checkout": settled}})
     assert run.changed(HOST) == []
     moves = {**settled, "desired": "d1" * 20}
-    run = deploy(tmp_path, data, "finished", "--dry", "--diff", instead={HOST: {"source.checkout": moves}})
+    facts = {"source.checkout": moves, "service.state": unstarted(data)}
+    run = deploy(tmp_path, data, "finished", "--dry", "--diff", instead={HOST: facts})
     changed = [name.rpartition("| ")[2] for name in run.changed(HOST)]
     apply = "Apply the gateway and the channels"
     assert changed == ["Check out NanoClaw", "Build NanoClaw", apply, "Run NanoClaw as a service"]

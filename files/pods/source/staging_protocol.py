@@ -23,7 +23,7 @@ class StageRequest(Work, Request):
 
 @dataclass(frozen=True)
 class StageSpaceRequest(Work, Request):
-    """A project root that is to be staged beside itself."""
+    """A project root, beside which a version will be staged."""
 
     entry: ClassVar[str] = "source.stage_space"
 
