@@ -11,12 +11,14 @@ from tests.lab.machine import Machine
 _PATHS = "/etc /srv/pods /opt /usr/local /var/lib/nanoclaw-pods /var/lib/nfs/etab /root /home /pods"
 
 # An NFS client with a write delegation keeps the times of a file to itself (RFC 9754). Opening the file on the server
-# recalls the delegation; listing it does not.
+# recalls the delegation; listing it does not. The server may set the times then, and clients cache the earlier ones.
+# So times of files on NFS are listed on the server alone.
 _SCRIPT = f"""
 if [ -d /srv/pods ]; then find /srv/pods -xdev -type f -exec head -qc 0 {{}} +; fi
 find {_PATHS} -xdev \\( -path '*/logs' -o -name '*.db*' -o -name .heartbeat -o -name circuit-breaker.json \\
     -o -name cli.sock -o -name .cache -o -name node_modules -o -name .pnpm-store -o -name .git \\) -prune \\
-    -o -type d -printf '%p %m %U %G\\n' -o -printf '%p %y %m %U %G %s %T@ %l\\n' 2>/dev/null | sort
+    -o -type d -printf '%p %m %U %G\\n' -o -fstype nfs4 -printf '%p %y %m %U %G %s %l\\n' \\
+    -o -printf '%p %y %m %U %G %s %T@ %l\\n' 2>/dev/null | sort
 echo --- packages; dpkg-query -W
 for attempt in 1 2 3 4 5; do units=$(systemctl list-unit-files --no-legend --plain) && break; done
 echo --- units; echo "$units" | awk '$2 != "transient" {{print $1, $2, $3}}' | sort
