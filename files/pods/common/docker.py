@@ -64,14 +64,22 @@ def agent_ids(output: str) -> list[str]:
     return [row[0] for row in rows if len(row) < 3 or ((row[1] or not row[2]) and row[2] != "gateway")]
 
 
+def list_agents(install: str, timeout: float, *, created: bool = False) -> list[str]:
+    """Return the ids of agents that run, or were only created. Raises OSError or SubprocessError if Docker fails."""
+    listed = run_docker(*list_agents_argv(install, created=created)[1:], timeout=timeout, check=True)
+    return agent_ids(listed.stdout.decode("utf-8", "replace"))
+
+
 def stop_agents(install: str, grace: int, timeout: float) -> None:
     """Stop the agents of an install. Raises OSError or SubprocessError if that fails or takes too long.
 
-    One that was created and not started is removed: a docker command that outlives the service may start it yet.
+    One that was created and not started is removed: a docker command that outlives the service may start it yet. An
+    agent that ends by itself meanwhile makes docker fail; what counts is that none is left.
     """
-    listed = run_docker(*list_agents_argv(install, created=True)[1:], timeout=timeout / 4, check=True)
-    if ids := agent_ids(listed.stdout.decode("utf-8", "replace")):
-        run_docker("rm", "--force", *ids, timeout=timeout / 4)
-    listed = run_docker(*list_agents_argv(install)[1:], timeout=timeout / 4, check=True)
-    if ids := agent_ids(listed.stdout.decode("utf-8", "replace")):
-        run_docker(*stop_argv(ids, grace)[1:], timeout=timeout, check=True)
+    for created, argv, seconds in ((True, ["rm", "--force"], timeout / 4), (False, stop_argv([], grace)[1:], timeout)):
+        if not (ids := list_agents(install, timeout / 4, created=created)):
+            continue
+        done = run_docker(*argv, *ids, timeout=seconds)
+        if done.returncode and (left := {*ids} & {*list_agents(install, timeout / 4, created=created)}):
+            words = done.stderr.decode("utf-8", "replace").strip()
+            raise subprocess.SubprocessError(f"docker {argv[0]}: {', '.join(sorted(left))} is left: {words}")

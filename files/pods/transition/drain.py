@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from files.pods.common.atomic_write import replace
-from files.pods.common.docker import agent_ids, list_agents_argv, run_docker, stop_agents
+from files.pods.common.docker import list_agents, run_docker, stop_agents
 from files.pods.common.protocol import read_request
 from files.pods.common.run_as_ids import MAX_MEMORY, run_as
 from files.pods.common.run_command import run_command
@@ -28,12 +28,6 @@ GRACE = 10
 """Seconds between SIGTERM and SIGKILL for an agent."""
 READ_SECONDS = 30
 AT_WORK = "SELECT 1 FROM processing_ack WHERE status = 'processing' LIMIT 1"
-
-
-def agents(install: str) -> list[str]:
-    """Return the ids of running agents. Raises OSError or SubprocessError if Docker does not list them."""
-    listed = run_docker(*list_agents_argv(install)[1:], timeout=60, check=True)
-    return agent_ids(listed.stdout.decode("utf-8", "replace"))
 
 
 def databases(container: str) -> list[str]:
@@ -88,7 +82,7 @@ def main(request: DrainRequest) -> dict[str, Any]:
     if stopped.returncode != 0:
         sys.exit(f"{request.unit} does not stop: {stopped.stdout}")
     ids = (request.uid, request.gid)
-    while (busy := at_work(agents(request.install), ids)) and time.monotonic() - begun < request.seconds:
+    while (busy := at_work(list_agents(request.install, 60), ids)) and time.monotonic() - begun < request.seconds:
         time.sleep(1)
     stop_agents(request.install, grace=GRACE, timeout=120)
     return {"waited": round(time.monotonic() - begun, 1), "interrupted": busy}
