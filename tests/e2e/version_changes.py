@@ -12,7 +12,8 @@ from itertools import groupby, pairwise
 
 from tasks.model.host.version_change import directory, service
 from tests.e2e.fleet import Fleet
-from tests.e2e.interruptions import Interruption, Paths, interrupt, journal
+from tests.e2e.interruptions import KINDS, Interruption, Paths, interrupt, journal
+from tests.lab.shell import say
 
 VERSION = Paths(directory, service)
 STEPS = (
@@ -152,3 +153,72 @@ def interrupt_and_check(fleet: Fleet, name: str, interruption: Interruption, ver
     new = version_of(fleet, name) == versions[1]
     assert_serves(fleet, name, f"after {interruption}", version=versions[new])
     return new
+
+
+TAGS = ("v2.0.63", "v2.0.64", "v2.1.17", "v2.1.54", "v2.3.0", "v2.4.0", "v2026.10.0")
+"""Versions of the stand-in, in order."""
+PAIRS = tuple((old, new) for number, old in enumerate(TAGS) for new in TAGS[number + 1 :])
+
+ONECLI = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class OneCli(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/v1/health" else 404)
+        self.end_headers()
+HTTPServer(("", 10254), OneCli).serve_forever()
+"""
+
+
+def prepare_for_later_versions(fleet: Fleet, name: str) -> None:
+    """Give a host a Node and a gateway's server with which every version runs."""
+    host, server = fleet.lab[name], fleet.lab["server"]
+    host.succeed("for program in node npm npx; do ln -sf /opt/node/bin/$program /usr/local/bin/$program; done")
+    server.succeed(f"cat >/root/onecli.py <<'END'\n{ONECLI}\nEND")
+    unit = "systemctl is-active -q onecli || systemd-run --unit=onecli python3 /root/onecli.py"
+    server.succeed(unit)
+    fleet.data[name] |= {
+        "nanoclaw_node": "machine",
+        "nanoclaw_node_versions": (20, 24),
+        "nanoclaw_gateway": "onecli",
+        "nanoclaw_gateway_server": f"http://{server.address}:10254",
+    }
+
+
+def install(fleet: Fleet, name: str, ref: str) -> None:
+    """Install a version on a host without one."""
+    fleet.lab.reset(name)
+    fleet.lab["server"].run(f"find /srv/pods/{name} -mindepth 1 -delete", check=False, timeout=300)
+    prepare_for_later_versions(fleet, name)
+    fleet.data[name]["nanoclaw_ref"] = ref
+    fleet.deploy("--limit", "server", "--limit", name)
+
+
+def change(fleet: Fleet, name: str, old: str, new: str) -> None:
+    """Install a version, change to a later one, and check that a conversation continues."""
+    install(fleet, name, old)
+    assert_serves(fleet, name, "before", version=old.removeprefix("v"))
+    fleet.data[name]["nanoclaw_ref"] = new
+    fleet.deploy("--limit", "server", "--limit", name)
+    assert_serves(fleet, name, "after", version=new.removeprefix("v"))
+    assert fleet.deploy("--limit", "server", "--limit", name).changed == set()
+
+
+def go_back(fleet: Fleet, name: str, old: str) -> None:
+    """Return to an earlier version, with its database."""
+    before = dict(fleet.data[name])
+    fleet.data[name] |= {"nanoclaw_ref": old, "nanoclaw_newer_database": "restore"}
+    fleet.deploy("--limit", "server", "--limit", name)
+    fleet.data[name] = before
+
+
+def interrupt_in_each_way(fleet: Fleet, name: str, step: str, old: str, new: str) -> None:
+    """Interrupt a change of version in one step in each way; the next run ends in the new version."""
+    versions = (old.removeprefix("v"), new.removeprefix("v"))
+    for kind in KINDS:
+        if version_of(fleet, name) == versions[1]:
+            go_back(fleet, name, old)
+        fleet.data[name]["nanoclaw_ref"] = new
+        is_new = interrupt_and_check(fleet, name, Interruption(kind, step), versions)
+        say(f"{name}: {kind} in {step!r}: {versions[is_new]} serves")
+    fleet.deploy("--limit", "server", "--limit", name)
+    assert_serves(fleet, name, f"after {step}", version=versions[1])

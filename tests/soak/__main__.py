@@ -1,7 +1,7 @@
 """`make soak`: run whole what CI runs a sample of. Prints a summary and writes it to build/soak.json.
 
 `python -m tests.soak PART…` runs only these parts; the summary keeps the earlier results of the others. `--step STEP`,
-which may be repeated, limits the accidents to that step of a migration; the summary says how many steps ran.
+which may be repeated, limits the accidents to that step; the summary says how many steps ran.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ from typing import Any
 
 from tests.e2e.fleet import PROJECT
 from tests.e2e.interruptions import STEPS
+from tests.e2e.version_changes import STEPS as VERSION_STEPS
 from tests.lab.errors import LabError
 from tests.soak.migration import accidents, refusals, waves
 from tests.soak.ownership import hostile, sessions, strategies
+from tests.soak.version import version_accidents, versions
 from tests.soak.whole import matrix, scenarios
 
 RESULT = PROJECT / "build" / "soak.json"
-PARTS = {part.__name__: part for part in (scenarios, matrix, hostile, sessions, strategies, waves, refusals, accidents)}
+OF_V1 = (waves, refusals, accidents)
+PARTS = {
+    it.__name__: it for it in (scenarios, matrix, hostile, sessions, strategies, *OF_V1, versions, version_accidents)
+}
+ALL_STEPS = tuple(dict.fromkeys((*STEPS, *VERSION_STEPS)))
 
 
 def main(arguments: list[str]) -> int:
     """Run the parts; the exit status is 0 only if every part passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without one")
-    parser.add_argument("--step", action="append", choices=STEPS, default=[], metavar="STEP")
+    parser.add_argument("--step", action="append", choices=ALL_STEPS, default=[], metavar="STEP")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
