@@ -81,5 +81,5 @@ def stop_agents(install: str, grace: int, timeout: float) -> None:
             continue
         done = run_docker(*argv, *ids, timeout=seconds)
         if done.returncode and (left := {*ids} & {*list_agents(install, timeout / 4, created=created)}):
-            words = done.stderr.decode("utf-8", "replace").strip()
-            raise subprocess.SubprocessError(f"docker {argv[0]}: {', '.join(sorted(left))} is left: {words}")
+            why = done.stderr.decode("utf-8", "replace").strip()
+            raise subprocess.SubprocessError(f"docker {argv[0]}: {', '.join(sorted(left))} is left: {why}")
