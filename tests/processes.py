@@ -1,7 +1,8 @@
-"""Whether a process that a test ended is gone."""
+"""Whether a process that a test ended is gone, and which files this one has open."""
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 
@@ -22,3 +23,9 @@ def is_gone(pid: int, seconds: float = 20) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def open_files() -> list[Path]:
+    """Return this process's open files, without those of objects that nothing refers to any more."""
+    gc.collect()
+    return sorted(Path("/proc/self/fd").iterdir())

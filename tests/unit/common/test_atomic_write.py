@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from files.pods.common.atomic_write import replace
+from tests.processes import open_files
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
-    before = sorted(Path("/proc/self/fd").iterdir())
+    before = open_files()
     yield
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert open_files() == before
 
 
 def test_content_and_rights_are_complete_before_the_name_is_and_both_are_on_the_disk(

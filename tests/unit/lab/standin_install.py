@@ -40,7 +40,7 @@ exec $as sh "$code/agent.sh"
 """
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     """Waits until something is so; an error if it does not come to be."""
     end = time.monotonic() + seconds
     while not condition():
@@ -111,7 +111,7 @@ class Install:
         return host
 
     def chat(
-        self, text: str, *, session: str = "default", migrated: str | None = None, timeout: int = 20
+        self, text: str, *, session: str = "default", migrated: str | None = None, timeout: int = 60
     ) -> subprocess.CompletedProcess[str]:
         """Talks to a session of main; with `migrated` to what the migration made of the folder that this names."""
         whom = ["--session", session] if migrated is None else ["--folder", migrated, "--migrated"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from files.pods.nfs import make_directories
+from tests.processes import open_files
 from tests.unit.trees.trees import needs_root
 
 AGENT = 1234
@@ -123,7 +124,7 @@ def test_what_is_put_at_the_leftover_of_an_earlier_run_is_not_entered(pods: Path
 def test_directory_that_its_creator_does_not_own_afterwards_is_removed(pods: Path, owner: tuple[int, int]) -> None:
     """As on a server that squashes the creator to somebody else. The program is root again in any case."""
     parent, groups = os.open(pods, os.O_RDONLY), os.getgroups()
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = len(open_files())
     fd = make_directories.created_by((AGENT, AGENT), parent, "new", owner)
     assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
     if owner == (AGENT, AGENT):
@@ -132,6 +133,6 @@ def test_directory_that_its_creator_does_not_own_afterwards_is_removed(pods: Pat
         os.close(fd)
     else:
         assert fd is None and list(pods.iterdir()) == []
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(open_files()) == before
     assert make_directories.created_by((4321, 4321), parent, "other", (4321, 4321)) is None, "it may not write there"
     os.close(parent)

@@ -19,7 +19,7 @@ ATTEMPTS, SLOW_ATTEMPTS = 2000, 600
 ENOUGH = 200
 """The slowest machine makes at least so many attempts."""
 SECONDS = 7
-PATIENCE = 60
+PATIENCE = 180
 """Seconds until a fault must show; most need one or two, some need luck and ten."""
 SMALL = ["--depth", "300", "--huge", "300"]
 

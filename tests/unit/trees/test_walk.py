@@ -23,6 +23,7 @@ from files.pods.trees.main import failure_messages
 from files.pods.trees.protocol import CHOWN, KEPT, RIGHT, Tally, TreeReport, Verdict
 from files.pods.trees.tree_counts import TreeCounts
 from files.pods.trees.walk import MAX_DEPTH, Walk
+from tests.processes import open_files
 from tests.unit.trees.trees import A, needs_root
 
 RULE = Rule(A, A, frozenset({0, 65534}), frozenset({0, 65534, A}))
@@ -235,9 +236,9 @@ def test_walk_closes_every_file(tree: Path) -> None:
     nest(tree, 300)
     try:
         assert walk(tree) == {"chown": 305}
-        open_files = len(list(Path("/proc/self/fd").iterdir()))
+        before = len(open_files())
         assert walk(tree) == {"right": 305}
-        assert len(list(Path("/proc/self/fd").iterdir())) <= open_files
+        assert len(open_files()) <= before
     finally:
         subprocess.run(["rm", "-rf", tree], check=True)
 
@@ -251,13 +252,13 @@ def test_unexpected_error_ends_the_walk_and_closes_every_file(tree: Path, level:
         if len(parts) == level:
             raise RuntimeError("a fault")
 
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = len(open_files())
     verdicts = []
     with pytest.raises(RuntimeError, match="a fault"):
         verdicts += list(Walk(open_directory(str(tree)), RULE, True, on_directory))
     assert verdicts == []
     assert owner(tree) == (0, 0)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert len(open_files()) <= before
 
 
 @needs_root

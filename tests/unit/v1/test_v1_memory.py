@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from files.pods.v1.memory import settle_memory
+from tests.processes import open_files
 
 
 def test_no_directory_stays_open_even_after_a_refusal(tmp_path: Path) -> None:
@@ -20,10 +21,10 @@ def test_no_directory_stays_open_even_after_a_refusal(tmp_path: Path) -> None:
     (tmp_path / "v1/groups/linked/CLAUDE.md").unlink()
     (tmp_path / "v1/groups/linked/CLAUDE.md").symlink_to("/etc/passwd")
     (tmp_path / "v2/groups/club/CLAUDE.local.md").mkdir(parents=True)
-    before = sorted(Path("/proc/self/fd").iterdir())
+    before = open_files()
     answer: dict[str, Any] = {"memories": 0, "global": 0, "left": []}
     settle_memory(str(tmp_path / "v1"), str(tmp_path / "v2"), ["family", "late"], answer)
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert open_files() == before
     family = tmp_path / "v2/groups/family"
     assert (family / "CLAUDE.local.md").read_text() == "@./CLAUDE.global.md\nof family"
     assert (family / "CLAUDE.global.md").read_text() == "all know this"
