@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pyinfra import host, inventory, state
+from pyinfra import host, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
@@ -26,6 +26,7 @@ from tasks.operations.base import Commands, lasting_operation, pods_operation, r
 from tasks.operations.dry_run import is_pending, mark_pending
 from tasks.operations.machine_work import Places, run_part
 from tasks.operations.verify import probe_request
+from tasks.operations.waves import require_earlier_waves
 from tasks.report import say
 from tasks.run_context import run_context
 
@@ -82,13 +83,7 @@ def switch(plan: HostPlan, install: Install, *, earlier: tuple[str, ...], left: 
         _mark_done(left, plan.name)
         host.noop("v2 has taken over from v1")
         return
-    # With --serial or --no-wait an earlier wave may not have run yet, so failed hosts alone are not enough.
-    if state.is_executing and (missing := [name for name in earlier if name not in run_context().migrated]):
-        failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
-        what = "failed" if failed else "does not serve with v2 yet"
-        raise OperationError(
-            f"not migrated, v1 continues to serve: {', '.join(failed or missing)} of an earlier wave {what}"
-        )
+    require_earlier_waves(earlier, "not migrated, v1 continues to serve", "v2")
     mark_pending("record")
     yield _run("switching", plan, install)
     done = _read_state(plan)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from pyinfra import host, inventory, state
+from pyinfra import host, state
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import OperationError
 
@@ -33,6 +33,7 @@ from tasks.model.ownership.owners import can_chown_on_export
 from tasks.operations.base import Commands, lasting_operation, pods_operation, read_state
 from tasks.operations.machine_work import Places, run_part
 from tasks.operations.verify import probe_request
+from tasks.operations.waves import require_earlier_waves
 from tasks.run_context import run_context
 
 
@@ -95,13 +96,7 @@ def switch_version(plan: HostPlan, change: VersionChange, *, earlier: tuple[str,
         run_context().migrated.add(plan.name)
         host.noop(f"{change.version} serves")
         return
-    # With --serial or --no-wait an earlier wave may not have run yet, so failed hosts alone are not enough.
-    if state.is_executing and (missing := [name for name in earlier if name not in run_context().migrated]):
-        failed = [name for name in missing if inventory.get_host(name) in state.failed_hosts]
-        what = "failed" if failed else "does not serve with the new version yet"
-        raise OperationError(
-            f"not changed, the old version serves: {', '.join(failed or missing)} of an earlier wave {what}"
-        )
+    require_earlier_waves(earlier, "not changed, the old version serves", "the new version")
     yield _part("switching", plan, change)
     if not state.is_executing:
         return
