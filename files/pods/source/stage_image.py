@@ -18,6 +18,7 @@ from files.pods.common.protocol import read_request
 from files.pods.common.run_as_host_user import become_user, run_with_deadline
 from files.pods.common.run_command import run_command
 from files.pods.source.agent_image import inspect, user_of
+from files.pods.source.build_image import build_argv
 from files.pods.source.stage_place import stage_of
 from files.pods.source.staging_protocol import StageImageRequest
 
@@ -54,7 +55,7 @@ def remove_kept(image: str) -> None:
 def main(root: str, ids: tuple[int, int] | None) -> None:
     """Build the image; exit with the cause if that fails, or if it has another name or user."""
     stage, name = stage_of(root), staged_image(root)
-    done = run_command(["bash", "container/build.sh"], timeout=SECONDS, cwd=stage, stderr=subprocess.STDOUT)
+    done = run_command(build_argv(stage), timeout=SECONDS, cwd=stage, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         cause = "\n".join(find_cause(done.stdout)) or "it printed nothing"
         sys.exit(f"container/build.sh in {stage} failed (status {done.returncode}):\n{cause}")

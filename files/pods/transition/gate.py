@@ -1,6 +1,7 @@
 """Prove that the new version works before it is committed: by a probe as host and agent, and by an answered message.
 
-The service must then be the process that it was when the gate began, and as old as the request says.
+The service must then be the process that it was when the gate began, and as old as the request says; and NanoClaw's
+own command line must get a reply, where this version has one.
 Reply: {"probe": seconds, "command": its last line of output, or null without a command}.
 """
 
@@ -16,11 +17,13 @@ from typing import Any
 
 from files.pods.common.protocol import decode, read_request
 from files.pods.common.run_as_host_user import become_user
+from files.pods.common.run_as_ids import ROOT, run_as
 from files.pods.common.run_command import run_command
 from files.pods.common.sanitize import escape_control
 from files.pods.common.systemctl import unit_properties
 from files.pods.probe import timeouts
 from files.pods.probe.protocol import Container, Observations
+from files.pods.service import ncl_health
 from files.pods.service.serving import wait_until_serving
 from files.pods.transition.documents import Run
 from files.pods.transition.protocol import GateRequest
@@ -99,6 +102,17 @@ def wait_until_stable(request: GateRequest, first: dict[str, str]) -> None:
         time.sleep(min(1, request.stable - age))
 
 
+def command_line_problem(request: GateRequest) -> str:
+    """Return why NanoClaw's own command line gets no reply; "" if it gets one, or this version has none."""
+
+    def as_host() -> str:
+        become_user(request.user, request.uid, request.gid)
+        return ncl_health.ncl_problem(request.root)
+
+    reply = run_as(ROOT, ncl_health.SECONDS + 20, as_host)
+    return str(reply.get("value", reply.get("text")))
+
+
 def main(request: GateRequest) -> dict[str, Any]:
     """Run the gate; exit if the new version fails it."""
     first = last_start(request.unit) if request.stable else {}
@@ -109,6 +123,8 @@ def main(request: GateRequest) -> dict[str, Any]:
     serving = wait_until_serving(request.unit, request.root, (request.uid, request.gid), 20)
     if not serving.answers:
         sys.exit(serving.why)
+    if problem := command_line_problem(request):
+        sys.exit(problem)
     return {"probe": seconds, "command": answer}
 
 

@@ -142,3 +142,11 @@ def test_build_that_fails_says_why(docker: Docker, root: str) -> None:
     (Path(stage_of(root)) / "container/build.sh").write_text("echo no space left; exit 3\n")
     with pytest.raises(SystemExit, match=r"failed \(status 3\):\nno space left"):
         stage_image.main(root, None)
+
+
+def test_build_of_the_stage_names_the_word_that_its_script_needs(docker: Docker, root: str) -> None:
+    """Without it, a script of 2.2.0 refuses where .env says that the image is pulled."""
+    docker.images = {stage_image.staged_image(root): "new"}
+    script = 'case "$1" in\nbuild) ;;\n*) echo "NANOCLAW_HARDENED_IMAGE is set"; exit 3 ;;\nesac\n'
+    (Path(stage_of(root)) / "container/build.sh").write_text(script)
+    stage_image.main(root, None)

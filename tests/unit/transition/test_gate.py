@@ -59,6 +59,24 @@ def test_v2_that_writes_and_serves_passes(tmp_path: Path, serves: dict[str, Any]
     assert serves["asked"][:3] == ("n.service", str(tmp_path), (os.getuid(), os.getgid()))
 
 
+@pytest.mark.parametrize(("status", "passes"), [(0, True), (1, False)])
+def test_command_line_of_nanoclaw_must_get_a_reply(
+    tmp_path: Path, serves: dict[str, Any], status: int, passes: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/ncl.sock").touch()
+    (tmp_path / "bin/ncl").write_text(f"#!/bin/sh\necho $USER: $*\nexit {status}\n")
+    (tmp_path / "bin/ncl").chmod(0o755)
+    if passes:
+        assert ask(tmp_path)["probe"] == 3.5
+    else:
+        with pytest.raises(
+            SystemExit, match=rf"groups list fails \(status 1\): {pwd.getpwuid(os.getuid()).pw_name}: groups"
+        ):
+            ask(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("differs", "text"),
     [
