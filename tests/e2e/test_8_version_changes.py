@@ -8,8 +8,9 @@ import pytest
 
 from tests.e2e.fleet import Fleet
 from tests.e2e.interruptions import KINDS, Interruption, journal
+from tests.e2e.message_load import load
 from tests.e2e.sample import sampled
-from tests.e2e.version_changes import VERSION, assert_serves, fail_gate, interrupt_and_check, load
+from tests.e2e.version_changes import VERSION, assert_serves, fail_gate, interrupt_and_check
 from tests.lab.shell import say
 
 NAME, OLD, NEW = "host-1500", "v2.0.64", "v2.1.17"

@@ -17,14 +17,13 @@ from tests.e2e.version_changes import STEPS as VERSION_STEPS
 from tests.lab.errors import LabError
 from tests.soak.migration import accidents, refusals, waves
 from tests.soak.ownership import hostile, sessions, strategies
-from tests.soak.version import version_accidents, versions
+from tests.soak.version import version_accidents, version_waves, versions
 from tests.soak.whole import matrix, scenarios
 
 RESULT = PROJECT / "build" / "soak.json"
 OF_V1 = (waves, refusals, accidents)
-PARTS = {
-    it.__name__: it for it in (scenarios, matrix, hostile, sessions, strategies, *OF_V1, versions, version_accidents)
-}
+OF_VERSIONS = (versions, version_waves, version_accidents)
+PARTS = {it.__name__: it for it in (scenarios, matrix, hostile, sessions, strategies, *OF_V1, *OF_VERSIONS)}
 ALL_STEPS = tuple(dict.fromkeys((*STEPS, *VERSION_STEPS)))
 
 
